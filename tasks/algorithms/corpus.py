@@ -1,0 +1,132 @@
+"""Text in, documents out: cleaning, question templates, and the cut between what is fitted and what is tested.
+
+A *document* is a run of prose or one question with its answers. Everything here works on characters;
+tokens come later, in `blocks`.
+"""
+
+import dataclasses
+import re
+import unicodedata
+from dataclasses import dataclass
+
+_PARAGRAPH = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
+_GUTENBERG_START = re.compile(r"^\s*\*\*\*\s*START OF (?:THE|THIS) PROJECT GUTENBERG.*$", re.MULTILINE | re.IGNORECASE)
+_GUTENBERG_END = re.compile(
+    r"^\s*(?:\*\*\*\s*END OF (?:THE|THIS) PROJECT GUTENBERG|End of (?:the )?Project Gutenberg).*$", re.MULTILINE | re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """One record of a split: prose (`text`), or a question with its answers."""
+
+    source: str
+    """Where it came from: the file's name, for messages and clustering."""
+    text: str = ""
+    """Prose; empty for a question."""
+    question: str = ""
+    answer: str = ""
+    paraphrased_question: str = ""
+    paraphrased_answer: str = ""
+    perturbed_answer: tuple[str, ...] = ()
+    """False answers of the same type as the true one."""
+    fact: str = ""
+    """Name of the fact asked for; intervals are clustered by it. Empty: the document is its own cluster."""
+
+    @property
+    def is_question(self) -> bool:
+        return bool(self.question)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusConfig:
+    """How input text is cleaned, cut and rendered."""
+
+    test_share: float = 0.15
+    """Share of the characters of each forget and retain file that is kept for testing where no test files are given; 0 to 0.5."""
+    qa_template: str = "Question: {question}\nAnswer: {answer}\n"
+    """How a question becomes text; holds {question} and, after it, {answer}."""
+    strip_gutenberg: bool = True
+    """Cut the Project Gutenberg header and licence."""
+    join_lines: bool = True
+    """Join the hard-wrapped lines of a paragraph."""
+    normalise: bool = True
+    """Unicode NFC, and one kind of line end."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.test_share <= 0.5:
+            raise ValueError(f"corpus.test_share is {self.test_share}; wanted a number from 0 to 0.5")
+        before, question, rest = self.qa_template.partition("{question}")
+        if not question or "{answer}" not in rest:
+            raise ValueError(f"corpus.qa_template is {self.qa_template!r}; wanted {{question}} and, after it, {{answer}}")
+
+
+def clean_text(text: str, config: CorpusConfig) -> str:
+    """Return `text` without what belongs to the file rather than to the work (every rule has a switch in `config`)."""
+    if config.normalise:
+        text = unicodedata.normalize("NFC", text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"))
+    if config.strip_gutenberg:
+        text = _without_gutenberg_frame(text)
+    paragraphs = split_paragraphs(text)
+    if config.join_lines:
+        paragraphs = [" ".join(paragraph.split()) for paragraph in paragraphs]
+    return "\n\n".join(paragraphs)
+
+
+def _without_gutenberg_frame(text: str) -> str:
+    start = _GUTENBERG_START.search(text)
+    text = text[start.end() :] if start else text
+    end = _GUTENBERG_END.search(text)
+    return text[: end.start()] if end else text
+
+
+def split_paragraphs(text: str) -> list[str]:
+    """Return the paragraphs of `text` (blank lines between them), stripped, none empty."""
+    return [paragraph.strip() for paragraph in _PARAGRAPH.split(text) if paragraph.strip()]
+
+
+def render_prompt(document: Document, template: str, *, question: str | None = None) -> str:
+    """Return the text of a question up to where its answer begins, without trailing white space."""
+    head = template.split("{answer}")[0]
+    return head.replace("{question}", question or document.question).rstrip(" ")
+
+
+def render_document(document: Document, template: str) -> str:
+    """Return the document as the text a model trains on."""
+    if not document.is_question:
+        return document.text
+    return template.replace("{question}", document.question).replace("{answer}", document.answer)
+
+
+def hold_out(documents: list[Document], share: float) -> tuple[list[Document], list[Document]]:
+    """Cut the last `share` of one file's documents off, by paragraph for prose and by fact for questions.
+
+    Args:
+        documents: All documents of one file, in order; prose is one document, questions are many.
+        share: Share of the characters to hold out, 0 to 0.5.
+
+    Returns:
+        What stages may fit on, and what no stage sees. The first is never empty; the second is empty at `share` 0 or
+        where there is a single paragraph.
+    """
+    pieces = [piece for document in documents for piece in _pieces(document)]
+    sizes = [len(piece.text) + len(piece.question) + len(piece.answer) for piece in pieces]
+    kept, budget = len(pieces), share * sum(sizes)
+    while kept > 1 and sum(sizes[kept - 1 :]) <= budget:
+        kept -= 1
+    return _join_prose(pieces[:kept]), _join_prose(pieces[kept:])
+
+
+def _pieces(document: Document) -> list[Document]:
+    if document.is_question:
+        return [document]
+    return [dataclasses.replace(document, text=paragraph) for paragraph in split_paragraphs(document.text)]
+
+
+def _join_prose(pieces: list[Document]) -> list[Document]:
+    questions = [piece for piece in pieces if piece.is_question]
+    prose: dict[str, list[str]] = {}
+    for piece in pieces:
+        if not piece.is_question:
+            prose.setdefault(piece.source, []).append(piece.text)
+    return [Document(source=source, text="\n\n".join(texts)) for source, texts in prose.items()] + questions

@@ -1,0 +1,72 @@
+"""A language model in two halves: hidden states for every position, logits only where they are wanted.
+
+Logits are `vocab / hidden` times larger than the last hidden states they come from (63x at a vocabulary of 128k), so hidden
+states are what is cached, and the frozen head is applied again, in chunks, where logits are needed.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from tasks.algorithms.shapes import Float, Int
+
+CHUNK_ROWS = 2048
+"""Rows whose logits exist at one time."""
+
+
+def pad_batch(blocks: Sequence[Sequence[int]], pad_id: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+    """Pad token blocks on the right.
+
+    Args:
+        blocks: Token ids, none empty.
+        pad_id: Filler; it is masked by length, never by value, so it may equal a real token.
+        device: Where the result goes.
+
+    Returns:
+        Token ids and attention mask, both of shape (batch, seq), int64.
+    """
+    width = max(len(block) for block in blocks)
+    ids = torch.full((len(blocks), width), pad_id, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for row, block in enumerate(blocks):
+        ids[row, : len(block)] = torch.tensor(block, dtype=torch.long)
+        mask[row, : len(block)] = 1
+    return ids.to(device), mask.to(device)
+
+
+def last_hidden(model: nn.Module, ids: Int[Tensor, "batch seq"], mask: Int[Tensor, "batch seq"]) -> Float[Tensor, "batch seq hidden"]:
+    """Return what the model's head reads: its last hidden states, after the final norm."""
+    return model.base_model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+
+
+def output_head(model: nn.Module) -> nn.Module:
+    """Return the layer that turns last hidden states into logits."""
+    return model.get_output_embeddings()
+
+
+def apply_head(head: nn.Module, hidden: Float[Tensor, "*rows hidden"]) -> Float[Tensor, "*rows vocab"]:
+    """Return logits, unnormalised log-probabilities in nats, in float32."""
+    return head(hidden).float()
+
+
+@torch.no_grad()
+def check_head(model: nn.Module, ids: Int[Tensor, "batch seq"], mask: Int[Tensor, "batch seq"]) -> None:
+    """Refuse a model whose logits are more than its head applied to its last hidden states (soft caps, scales).
+
+    Raises:
+        ValueError: If both ways differ by more than 1e-3 of the largest logit.
+    """
+    whole = model(input_ids=ids, attention_mask=mask).logits.float()
+    halves = apply_head(output_head(model), last_hidden(model, ids, mask))
+    gap = (whole - halves).abs().max().item()
+    if gap > 1e-3 * whole.abs().max().item() + 1e-4:
+        raise ValueError(
+            f"{type(model).__name__} changes its logits after the output head (difference {gap:.3g}); wanted a model whose logits are "
+            "its head applied to the last hidden states"
+        )
+
+
+def row_chunks(rows: int, size: int = CHUNK_ROWS) -> list[slice]:
+    """Return slices that cover `rows` rows in runs of at most `size`."""
+    return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]

@@ -1,0 +1,329 @@
+"""Generic labels: what the target model would say had it never read the text.
+
+    v_generic = v_baseline - alpha * ReLU(v_reinforced - v_baseline)
+
+The baseline reads the *translated* block, the reinforced model the *source* block; both are compared at positions that have read
+the same text. Interior tokens of an anchor, where the translation says nothing, may be untaught on the source itself, with the
+true next token excluded.
+
+A label at position t is the target of `logits[t]` (it stands for token t + 1); it is stored so and never shifted again.
+
+Source: Eldan & Russinovich 2023, "Who's Harry Potter?", arXiv:2310.02238.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tasks.algorithms.blocks import Block, encode
+from tasks.algorithms.heads import apply_head, last_hidden, output_head, pad_batch, row_chunks
+from tasks.algorithms.shapes import Float, Int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelConfig:
+    """How generic labels are made."""
+
+    alpha: float = 5.0
+    """Strength of the correction, dimensionless, >= 0; the paper's 5."""
+    kind: str = "soft"
+    """`soft`: the whole generic distribution; `hard`: its argmax, as in the paper."""
+    relu_on: str = "logits"
+    """What is compared: `logits`, as in the paper, or `log_probabilities`, which know no additive offset between the models."""
+    drop_repeats: bool = True
+    """Give no label where a block repeats an anchor, lest the model learn to contradict itself."""
+    suppress_translations: bool = True
+    """Once an anchor has appeared in a block, its translation is no label there any more."""
+    interior: str = "suppress"
+    """Interior tokens of an anchor: `suppress` unteaches them on the source, `drop` gives them no label, as in the paper."""
+    block_size: int = 256
+    """Tokens a block may have on either side; >= 16. The paper's context is 512."""
+    batch_tokens: int = 8192
+    """Tokens in one forward pass, padding included; >= 1."""
+
+    def __post_init__(self) -> None:
+        if self.alpha < 0:
+            raise ValueError(f"labels.alpha is {self.alpha}; wanted a number >= 0")
+        for name, known in {"kind": ("soft", "hard"), "relu_on": ("logits", "log_probabilities"), "interior": ("suppress", "drop")}.items():
+            if getattr(self, name) not in known:
+                raise ValueError(f"labels.{name} is {getattr(self, name)!r}; wanted one of {', '.join(known)}")
+        for name, least in {"block_size": 16, "batch_tokens": 1}.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"labels.{name} is {getattr(self, name)}; wanted a whole number >= {least}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstTokens:
+    """First tokens of a translation, in every white-space variant."""
+
+    whole: frozenset[int]
+    """Tokens that are the whole first word: they can be suppressed."""
+    fragments: frozenset[int]
+    """Tokens that begin other words too: a position whose label they would be is dropped."""
+
+
+@dataclass(kw_only=True)
+class PositionPlan:
+    """Which positions of one block carry a label and where their predictions are read."""
+
+    positions: list[int] = field(default_factory=list)
+    gather: list[int] = field(default_factory=list)
+    """Position in the translated block; in the source block where `interior`."""
+    interior: list[bool] = field(default_factory=list)
+    banned: list[tuple[int, int]] = field(default_factory=list)
+    """(row of this plan, token) pairs that cannot be a label."""
+    fragments: list[tuple[int, int]] = field(default_factory=list)
+    """(row of this plan, token) pairs that drop the row when the token would be its label."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenericLabels:
+    """Labels of all blocks, one row a labelled position, in order of block and position."""
+
+    block: Int[Tensor, " rows"]
+    position: Int[Tensor, " rows"]
+    hard: Int[Tensor, " rows"]
+    """argmax of the generic logits."""
+    baseline_hidden: Float[Tensor, "rows hidden"]
+    reinforced_hidden: Float[Tensor, "rows hidden"]
+    banned: Int[Tensor, "pairs 2"]
+    """(row, token) pairs that cannot be a label."""
+    dropped: int
+    """Positions without a label."""
+
+
+def generic_logits(
+    baseline: Float[Tensor, "*rows vocab"], reinforced: Float[Tensor, "*rows vocab"], alpha: float, relu_on: str = "logits"
+) -> Float[Tensor, "*rows vocab"]:
+    """Lower the predictions that reinforcement raised.
+
+    Args:
+        baseline: Unnormalised log-probabilities of the target model, in nats.
+        reinforced: The same from the model trained further on the forget set; same tokenizer.
+        alpha: Strength of the correction, dimensionless, >= 0; at 0 `baseline` returns unchanged.
+        relu_on: Compare raw `logits` or `log_probabilities`.
+
+    Returns:
+        Logits of the generic prediction, with the shape, dtype and device of `baseline`.
+
+    Raises:
+        ValueError: If the shapes differ or `alpha` is negative.
+
+    Source:
+        Eldan & Russinovich 2023, arXiv:2310.02238, generic-prediction formula. Deviation: none with `relu_on="logits"`.
+    """
+    if baseline.shape != reinforced.shape:
+        raise ValueError(f"baseline has shape {tuple(baseline.shape)}, reinforced {tuple(reinforced.shape)}; wanted equal shapes")
+    if alpha < 0:
+        raise ValueError(f"alpha is {alpha}; wanted a number >= 0")
+    if relu_on == "log_probabilities":
+        baseline, reinforced = baseline.log_softmax(-1), reinforced.log_softmax(-1)
+    return baseline - alpha * torch.relu(reinforced - baseline)
+
+
+def first_tokens(tokenizer: Any, generic: str) -> FirstTokens:
+    """Return the tokens that can begin `generic`: at the start of a text, after a space, after a line end."""
+    first_word = generic.split()[0]
+    whole, fragments = set(), set()
+    for lead in ("", " ", "\n", '"'):
+        ids, offsets = encode(tokenizer, lead + generic)
+        token = next(index for index, (_, end) in enumerate(offsets) if end > len(lead))
+        complete = offsets[token][1] >= len(lead) + len(first_word)
+        (whole if complete else fragments).add(ids[token])
+    return FirstTokens(whole=frozenset(whole), fragments=frozenset(fragments - whole))
+
+
+def plan_positions(block: Block, starts: Mapping[str, FirstTokens], config: LabelConfig) -> PositionPlan:
+    """Decide which positions of a block carry a label (the alignment and consistency rules of the method).
+
+    Args:
+        block: Source, translation and map.
+        starts: Anchor term -> first tokens of its translation.
+        config: Which rules are on.
+
+    Returns:
+        The plan. Position s - 1 reads before the translation, s ... e - 2 read nothing (or the source, where interior tokens are
+        suppressed), e - 1 reads the translation's last token; targets of repeated anchors s - 1 ... e - 2 are dropped.
+    """
+    interior, dropped, after = _anchor_positions(block, config)
+    plan, whole, fragments = PositionPlan(), set(), set()
+    for position, image in enumerate(block.image):
+        for term in after.get(position, ()):
+            whole |= starts[term].whole
+            fragments |= starts[term].fragments
+        inside = position in interior
+        if position in dropped or (image < 0 and not inside):
+            continue
+        row = len(plan.positions)
+        plan.positions.append(position)
+        plan.gather.append(position if inside else image)
+        plan.interior.append(inside)
+        if inside:
+            plan.banned.append((row, block.source[position + 1]))
+        plan.banned += [(row, token) for token in sorted(whole)]
+        plan.fragments += [(row, token) for token in sorted(fragments)]
+    return plan
+
+
+def _anchor_positions(block: Block, config: LabelConfig) -> tuple[set[int], set[int], dict[int, list[str]]]:
+    """Return interior positions with a label, positions without one, and where each anchor has been read in full."""
+    interior: set[int] = set()
+    dropped: set[int] = set()
+    after: dict[int, list[str]] = {}
+    seen: set[str] = set()
+    for span in block.anchors:
+        inner = set(range(span.start, span.end - 1))
+        if span.term in seen and config.drop_repeats:
+            dropped |= inner | {span.start - 1}
+        elif config.interior == "suppress":
+            interior |= inner
+        else:
+            dropped |= inner
+        if config.suppress_translations:
+            after.setdefault(span.end - 1, []).append(span.term)
+        seen.add(span.term)
+    return interior - dropped, dropped, after
+
+
+def length_batches(lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
+    """Group indices into batches of like length, at most `batch_tokens` padded tokens each (at least one item)."""
+    batches: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
+        if batches and lengths[batches[-1][0]] * (len(batches[-1]) + 1) <= batch_tokens:
+            batches[-1].append(index)
+        else:
+            batches.append([index])
+    return batches
+
+
+@torch.no_grad()
+def generate_labels(
+    baseline: nn.Module,
+    reinforced: nn.Module,
+    blocks: Sequence[Block],
+    plans: Sequence[PositionPlan],
+    config: LabelConfig,
+    pad_id: int,
+    on_step: Callable[[int, int], None] = lambda done, total: None,
+) -> GenericLabels:
+    """Run both models over all blocks and make the labels.
+
+    Args:
+        baseline: The target model.
+        reinforced: The reinforced model, on the same device, with the same tokenizer.
+        blocks: Source and translated blocks.
+        plans: One plan a block, from `plan_positions`.
+        config: Strength and rules.
+        pad_id: Filler token.
+        on_step: Called with the number of blocks done and the total.
+
+    Returns:
+        One row a labelled position.
+
+    Raises:
+        ValueError: If a prediction is not finite.
+    """
+    parts: list[list[Tensor]] = [[] for _ in blocks]
+    done = 0
+    for batch in length_batches([max(len(block.source), len(block.translated)) for block in blocks], config.batch_tokens):
+        for index, rows in zip(batch, _hidden_rows(baseline, reinforced, blocks, plans, batch, pad_id), strict=True):
+            parts[index] = rows
+        done += len(batch)
+        on_step(done, len(blocks))
+    return _decide(baseline, reinforced, plans, parts, config, sum(len(block.source) for block in blocks))
+
+
+def _hidden_rows(baseline: nn.Module, reinforced: nn.Module, blocks: Sequence[Block], plans: Sequence[PositionPlan], batch: list[int], pad_id: int) -> list[list[Tensor]]:
+    """Return for each block of the batch the hidden states that its plan reads: baseline and reinforced, (rows, hidden) each."""
+    device = next(baseline.parameters()).device
+    chosen = [blocks[index] for index in batch]
+    on_translated = last_hidden(baseline, *pad_batch([block.translated for block in chosen], pad_id, device))
+    source = pad_batch([block.source for block in chosen], pad_id, device)
+    on_source = last_hidden(reinforced, *source)
+    inner = _interior_hidden(baseline, [plans[index] for index in batch], chosen, pad_id, device)
+    rows = []
+    for slot, index in enumerate(batch):
+        plan = plans[index]
+        interior = torch.tensor(plan.interior, dtype=torch.bool, device=device)
+        gather = torch.tensor(plan.gather, dtype=torch.long, device=device)
+        read = on_translated[slot, gather.masked_fill(interior, 0)]
+        if slot in inner:
+            read[interior] = inner[slot][gather[interior]]
+        rows.append([read, on_source[slot, torch.tensor(plan.positions, dtype=torch.long, device=device)]])
+    return rows
+
+
+def _interior_hidden(baseline: nn.Module, plans: list[PositionPlan], blocks: list[Block], pad_id: int, device: torch.device) -> dict[int, Tensor]:
+    """Run the baseline on the source, for the blocks that need it and only as far as their last interior position."""
+    reach = {slot: max((at for at, inside in zip(plan.gather, plan.interior, strict=True) if inside), default=-1) + 1 for slot, plan in enumerate(plans)}
+    slots = [slot for slot, length in reach.items() if length]
+    if not slots:
+        return {}
+    hidden = last_hidden(baseline, *pad_batch([blocks[slot].source[: reach[slot]] for slot in slots], pad_id, device))
+    return dict(zip(slots, hidden, strict=True))
+
+
+def _decide(
+    baseline: nn.Module, reinforced: nn.Module, plans: Sequence[PositionPlan], parts: list[list[Tensor]], config: LabelConfig, positions: int
+) -> GenericLabels:
+    """Apply the heads chunk by chunk, take the argmax, and drop the rows whose label would be a fragment of a translation."""
+    counts = torch.tensor([len(plan.positions) for plan in plans])
+    baseline_hidden, reinforced_hidden = (torch.cat([part[side] for part in parts]) for side in (0, 1))
+    first = (counts.cumsum(0) - counts).tolist()
+    banned, fragments = (_pairs([getattr(plan, name) for plan in plans], first, baseline_hidden.device) for name in ("banned", "fragments"))
+    hard = hard_labels(output_head(baseline), output_head(reinforced), baseline_hidden, reinforced_hidden, banned, config)
+    broken = torch.zeros_like(hard, dtype=torch.bool)
+    broken[fragments[fragments[:, 1] == hard[fragments[:, 0]], 0]] = True
+    keep = (~broken).nonzero().squeeze(-1)
+    row_of = torch.cumsum(~broken, 0) - 1
+    banned = banned[~broken[banned[:, 0]]]
+    return GenericLabels(
+        block=torch.repeat_interleave(torch.arange(len(plans)), counts)[keep.cpu()],
+        position=torch.tensor([at for plan in plans for at in plan.positions], dtype=torch.long)[keep.cpu()],
+        hard=hard[keep].cpu(),
+        baseline_hidden=baseline_hidden[keep].cpu(),
+        reinforced_hidden=reinforced_hidden[keep].cpu(),
+        banned=torch.stack([row_of[banned[:, 0]], banned[:, 1]], dim=1).cpu(),
+        dropped=positions - len(keep),
+    )
+
+
+def _pairs(lists: Sequence[Sequence[tuple[int, int]]], first: Sequence[int], device: torch.device) -> Int[Tensor, "pairs 2"]:
+    pairs = [(row + start, token) for found, start in zip(lists, first, strict=True) for row, token in found]
+    return torch.tensor(pairs, dtype=torch.long, device=device).reshape(-1, 2)
+
+
+def hard_labels(
+    baseline_head: nn.Module,
+    reinforced_head: nn.Module,
+    baseline_hidden: Float[Tensor, "rows hidden"],
+    reinforced_hidden: Float[Tensor, "rows hidden"],
+    banned: Int[Tensor, "pairs 2"],
+    config: LabelConfig,
+) -> Int[Tensor, " rows"]:
+    """Return the argmax of the generic logits of every row.
+
+    Raises:
+        ValueError: If a prediction is not finite.
+    """
+    labels = []
+    for chunk in row_chunks(len(baseline_hidden)):
+        logits = generic_logits(
+            apply_head(baseline_head, baseline_hidden[chunk]), apply_head(reinforced_head, reinforced_hidden[chunk]), config.alpha, config.relu_on
+        )
+        if not torch.isfinite(logits).all():
+            raise ValueError(f"generic logits of rows {chunk.start} to {chunk.stop} are not finite; wanted finite predictions of both models")
+        labels.append(ban(logits, banned, chunk).argmax(-1))
+    return torch.cat(labels) if labels else torch.empty(0, dtype=torch.long)
+
+
+def ban(logits: Float[Tensor, "rows vocab"], banned: Int[Tensor, "pairs 2"], chunk: slice) -> Float[Tensor, "rows vocab"]:
+    """Return `logits` of the rows `chunk` with the banned tokens at minus infinity."""
+    inside = (banned[:, 0] >= chunk.start) & (banned[:, 0] < chunk.stop)
+    rows, tokens = banned[inside, 0] - chunk.start, banned[inside, 1]
+    logits = logits.clone()
+    logits[rows, tokens] = float("-inf")
+    return logits

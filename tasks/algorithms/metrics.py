@@ -1,0 +1,132 @@
+"""Token metrics: one forward pass a split stores four numbers a token, and every figure below is arithmetic on them."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tasks.algorithms.heads import apply_head, last_hidden, output_head, pad_batch, row_chunks
+from tasks.algorithms.labels import length_batches
+from tasks.algorithms.shapes import Float, Int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredSequence:
+    """Tokens of which those from `start` on are scored; those before are context."""
+
+    ids: tuple[int, ...]
+    start: int
+    """First scored token, >= 1: the first token of all has no prediction."""
+
+
+def token_statistics(
+    logits: Float[Tensor, "rows vocab"], targets: Int[Tensor, " rows"]
+) -> Float[Tensor, "rows 4"]:
+    """Return per row: log-probability of the target (nats), argmax hit (0 or 1), and mean and standard deviation of the
+    log-probability over the vocabulary under the model's own distribution (what Min-K++ needs), all float32.
+
+    The deviation is computed around the mean, not as a difference of squares, which cancels in low precision.
+    """
+    log_p = logits.float().log_softmax(-1)
+    p = log_p.exp()
+    mean = (p * log_p).sum(-1, keepdim=True)
+    deviation = (p * (log_p - mean).square()).sum(-1).sqrt()
+    chosen = log_p.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+    hit = (logits.argmax(-1) == targets).float()
+    return torch.stack([chosen, hit, mean.squeeze(-1), deviation], dim=-1)
+
+
+@torch.no_grad()
+def score_sequences(
+    model: nn.Module,
+    sequences: Sequence[ScoredSequence],
+    pad_id: int,
+    batch_tokens: int = 16384,
+    on_step: Callable[[int, int], None] = lambda done, total: None,
+) -> list[np.ndarray]:
+    """Run the model once over every sequence and keep the statistics of the scored tokens.
+
+    Args:
+        model: A causal language model.
+        sequences: What to score.
+        pad_id: Filler token.
+        batch_tokens: Padded tokens in one forward pass.
+        on_step: Called with the sequences done and their total.
+
+    Returns:
+        For each sequence an array (scored tokens, 4), see `token_statistics`.
+
+    Raises:
+        ValueError: If a log-probability is not a number.
+    """
+    device, results, done = next(model.parameters()).device, [np.empty((0, 4), np.float32)] * len(sequences), 0
+    for batch in length_batches([len(sequence.ids) for sequence in sequences], batch_tokens):
+        ids, mask = pad_batch([sequences[index].ids for index in batch], pad_id, device)
+        rows = [(slot, at - 1) for slot, index in enumerate(batch) for at in range(sequences[index].start, len(sequences[index].ids))]
+        where = torch.tensor(rows, dtype=torch.long, device=device).reshape(-1, 2)
+        hidden = last_hidden(model, ids, mask)[where[:, 0], where[:, 1]]
+        targets = ids[where[:, 0], where[:, 1] + 1]
+        found = [token_statistics(apply_head(output_head(model), hidden[chunk]), targets[chunk]) for chunk in row_chunks(len(hidden))]
+        table = torch.cat(found).cpu().numpy() if found else np.empty((0, 4), np.float32)
+        if np.isnan(table).any():
+            raise ValueError("the model's log-probabilities are not numbers (NaN); wanted finite logits")
+        counts = [len(sequences[index].ids) - sequences[index].start for index in batch]
+        for index, part in zip(batch, np.split(table, np.cumsum(counts)[:-1]), strict=True):
+            results[index] = part
+        done += len(batch)
+        on_step(done, len(sequences))
+    return results
+
+
+def answer_probability(log_p: np.ndarray) -> float:
+    """Return exp of the mean log-probability: the geometric mean of the token probabilities."""
+    return float(np.exp(log_p.mean()))
+
+
+def truth_ratio(paraphrase: float, perturbed: Sequence[float]) -> float:
+    """Return mean_i q(perturbed_i) / q(paraphrase), with q the length-normalised probability and the geometric mean over i.
+
+    Args:
+        paraphrase: Mean log-probability a token of the true (paraphrased) answer, in nats.
+        perturbed: The same of each false answer.
+
+    Source:
+        Maini et al. 2024, TOFU, arXiv:2401.06121, with the geometric mean that open-unlearning uses.
+    """
+    return math.exp(float(np.mean(perturbed)) - paraphrase)
+
+
+def truth_ratio_score(ratio: float, *, forget: bool) -> float:
+    """Turn a truth ratio into a score: min(R, 1/R) where it is to be forgotten, max(0, 1 - R) where it is to be kept."""
+    return min(ratio, 1 / ratio) if forget else max(0.0, 1 - ratio)
+
+
+def extraction_strength(hits: np.ndarray) -> float:
+    """Return 1 - k/n, k the smallest index from which on every greedy token is right; 0 when even the last one is wrong."""
+    wrong = np.flatnonzero(hits == 0)
+    first = 0 if len(wrong) == 0 else int(wrong[-1]) + 1
+    return 1 - first / len(hits)
+
+
+def cluster_bootstrap(
+    values: np.ndarray, clusters: Sequence[str], *, statistic: Callable[[float], float] = float, draws: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """Return a 95 % percentile interval of `statistic(mean)`, drawing whole clusters.
+
+    Args:
+        values: One number an item.
+        clusters: The cluster (the fact asked for) of each item.
+        statistic: A monotonic function of the mean, such as `exp` for a perplexity.
+        draws: Bootstrap samples.
+        seed: Seed of the draws.
+    """
+    groups: Mapping[str, int] = {name: index for index, name in enumerate(dict.fromkeys(clusters))}
+    which = np.array([groups[name] for name in clusters])
+    sums, counts = np.bincount(which, weights=values), np.bincount(which)
+    picks = np.random.default_rng(seed).integers(0, len(groups), size=(draws, len(groups)))
+    means = sums[picks].sum(1) / counts[picks].sum(1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return statistic(float(low)), statistic(float(high))

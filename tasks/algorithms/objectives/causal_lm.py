@@ -1,0 +1,37 @@
+"""Plain language modelling: the mean negative log-likelihood of the next token."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tasks.algorithms.heads import apply_head, last_hidden, output_head
+
+
+@dataclass(frozen=True, kw_only=True)
+class CausalLMConfig:
+    """Nothing to set: the loss has no constants."""
+
+
+class CausalLM:
+    """Cross-entropy of every token given those before it."""
+
+    needs: frozenset[str] = frozenset()
+
+    def __init__(self, config: CausalLMConfig = CausalLMConfig()) -> None:
+        self.config = config
+
+    def loss(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the mean loss in nats over the predicted tokens of the batch.
+
+        Args:
+            student: The model that is trained.
+            batch: `ids` and `mask`, (batch, seq).
+            cached: Not used.
+        """
+        ids, mask = batch["ids"], batch["mask"]
+        rows = last_hidden(student, ids, mask)[:, :-1][mask[:, 1:].bool()]
+        loss_nats = functional.cross_entropy(apply_head(output_head(student), rows), ids[:, 1:][mask[:, 1:].bool()])
+        return loss_nats, {}

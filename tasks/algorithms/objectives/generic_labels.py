@@ -1,0 +1,93 @@
+"""Fit generic labels on the forget text, and stay where the target model was on the retain text.
+
+    loss = mean_rows KL(softmax(v_generic) || p_student)  +  lambda * mean_tokens KL(p_target || p_student)     (soft labels)
+    loss = mean_rows -log p_student(argmax v_generic)     +  lambda * mean_tokens KL(p_target || p_student)     (hard labels)
+
+Source: Eldan & Russinovich 2023, arXiv:2310.02238 (hard labels, lambda = 0). Soft labels and the retain term are ours: a hard
+label collapses every ordinary position onto its mode and pays for it with entropy everywhere.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tasks.algorithms.heads import apply_head, last_hidden, output_head
+from tasks.algorithms.labels import ban, generic_logits
+from tasks.algorithms.shapes import Float
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenericLabelLossConfig:
+    """Weights of the two terms."""
+
+    kind: str = "soft"
+    """`soft` or `hard` labels."""
+    alpha: float = 5.0
+    """Strength of the correction, as in the labels, >= 0."""
+    relu_on: str = "logits"
+    """As in the labels."""
+    retain_weight: float = 1.0
+    """lambda, dimensionless, >= 0; without retain text it has no effect."""
+
+    def __post_init__(self) -> None:
+        if self.retain_weight < 0:
+            raise ValueError(f"finetune.retain_weight is {self.retain_weight}; wanted a number >= 0")
+
+
+class GenericLabelLoss:
+    """The finetuning objective of selective unlearning."""
+
+    needs = frozenset({"labels", "reference_hidden", "retain"})
+
+    def __init__(self, config: GenericLabelLossConfig) -> None:
+        self.config = config
+
+    def loss(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the weighted sum of both terms, in nats, and each alone.
+
+        Args:
+            student: The model that is trained.
+            batch: `ids`, `mask` (batch, seq) of forget blocks, `rows` (rows, 2): block in the batch and position of each label; and,
+                with retain text, `retain_ids`, `retain_mask`.
+            cached: `hard` (rows); for soft labels `baseline_hidden`, `reinforced_hidden` (rows, hidden), `banned` (pairs, 2) and the
+                frozen `baseline_head`, `reinforced_head`; with retain text `retain_hidden` (retain tokens, hidden).
+        """
+        head = output_head(student)
+        rows = last_hidden(student, batch["ids"], batch["mask"])[batch["rows"][:, 0], batch["rows"][:, 1]]
+        forget = self._forget_term(apply_head(head, rows), cached)
+        if "retain_ids" not in batch or not self.config.retain_weight:
+            return forget, {"label_loss_nats": forget.detach()}
+        retain_rows = last_hidden(student, batch["retain_ids"], batch["retain_mask"])[batch["retain_mask"].bool()]
+        with torch.no_grad():
+            reference = apply_head(cached["baseline_head"], cached["retain_hidden"]).log_softmax(-1)
+        retain = kl_divergence(reference, apply_head(head, retain_rows).log_softmax(-1))
+        return forget + self.config.retain_weight * retain, {"label_loss_nats": forget.detach(), "retain_kl_nats": retain.detach()}
+
+    def _forget_term(self, logits: Float[Tensor, "rows vocab"], cached: Mapping[str, Any]) -> Tensor:
+        if self.config.kind == "hard":
+            return functional.cross_entropy(logits, cached["hard"])
+        with torch.no_grad():
+            generic = generic_logits(
+                apply_head(cached["baseline_head"], cached["baseline_hidden"]),
+                apply_head(cached["reinforced_head"], cached["reinforced_hidden"]),
+                self.config.alpha,
+                self.config.relu_on,
+            )
+            generic = ban(generic, cached["banned"], slice(0, len(generic))).log_softmax(-1)
+        return kl_divergence(generic, logits.log_softmax(-1))
+
+
+def kl_divergence(reference_log_p: Float[Tensor, "rows vocab"], model_log_p: Float[Tensor, "rows vocab"]) -> Float[Tensor, ""]:
+    """Return KL(reference || model), the mean over rows, in nats.
+
+    Args:
+        reference_log_p: Log-probabilities; minus infinity where the reference gives none (0 log 0 = 0).
+        model_log_p: Log-probabilities of the model, finite.
+    """
+    probability = reference_log_p.exp()
+    terms = torch.where(probability > 0, probability * (reference_log_p.clamp(min=-1e4) - model_log_p), 0.0)
+    return terms.sum(-1).mean()

@@ -1,0 +1,297 @@
+"""The one training loop: pretraining, reinforcement and every finetuning stage run through `train`.
+
+The loop owns no files and no clock: it hands out its state, and the caller decides when to save it. A run that goes on from a
+saved state ends with the same weights, to the bit, as one that was never interrupted (equal dtype, device and threads).
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from torch import Tensor, nn
+
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "constant": lambda share: 1.0,
+    "linear": lambda share: 1.0 - share,
+    "cosine": lambda share: 0.5 * (1.0 + math.cos(math.pi * share)),
+}
+"""Share of the steps after warm-up that is done -> factor on the learning rate."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """How a model is trained, whatever the objective."""
+
+    learning_rate: float = 3e-4
+    """Peak learning rate of AdamW, > 0."""
+    epochs: int = 3
+    """Passes over the data, >= 1."""
+    batch_blocks: int = 8
+    """Blocks in one forward pass, >= 1."""
+    accumulation: int = 1
+    """Forward passes in one optimiser step, >= 1."""
+    schedule: str = "linear"
+    """Course of the learning rate after warm-up: constant, linear or cosine."""
+    warmup_share: float = 0.05
+    """Share of the steps in which the learning rate rises, 0 to 1."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay, >= 0."""
+    beta2: float = 0.999
+    """Decay of AdamW's second moment, 0 to 1."""
+    clip_norm: float = 1.0
+    """Gradient norm above which gradients are scaled down; 0 switches it off."""
+    mixed_precision: str = "auto"
+    """`no`, `bf16`, `fp16`, or `auto`: bf16 where the hardware multiplies it natively."""
+    validate_every: int = 0
+    """Optimiser steps between validations; 0 validates at the end of each epoch."""
+    patience: int = 3
+    """Validations without improvement after which training stops, >= 1."""
+    seed: int = 0
+    """Order of the blocks."""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_blocks", "accumulation", "patience"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; wanted a whole number >= 1")
+        if self.learning_rate <= 0:
+            raise ValueError(f"learning_rate is {self.learning_rate}; wanted a number > 0")
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule is {self.schedule!r}; wanted one of {', '.join(SCHEDULES)}")
+        if self.mixed_precision not in ("auto", "no", "bf16", "fp16"):
+            raise ValueError(f"mixed_precision is {self.mixed_precision!r}; wanted auto, no, bf16 or fp16")
+        if not 0 <= self.warmup_share <= 1:
+            raise ValueError(f"warmup_share is {self.warmup_share}; wanted a number from 0 to 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """What one forward pass sees."""
+
+    tensors: dict[str, Tensor]
+    cached: dict[str, Any]
+    """What frozen models said about this batch, computed beforehand."""
+    weight: float
+    """Supervised tokens: the weight of this batch among those of one optimiser step."""
+
+
+class Objective(Protocol):
+    """What is minimised; see `tasks.algorithms.objectives`."""
+
+    needs: frozenset[str]
+
+    def loss(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss in nats and what else is worth a curve."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validation:
+    """What a validation found."""
+
+    score: float
+    """Lower is better."""
+    acceptable: bool
+    """Whether the utility floor holds; a checkpoint below it is never the best one while another is above."""
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class TrainingState:
+    """Everything that a run needs to go on: tensors by name and numbers by name."""
+
+    tensors: dict[str, Tensor]
+    numbers: dict[str, float]
+
+
+class EpochBatches(Sequence[Batch]):
+    """All batches of all epochs, by index; each epoch shuffles anew, so any step can be reached without those before it."""
+
+    def __init__(self, items: int, make: Callable[[list[int], int], Batch], config: TrainingConfig) -> None:
+        """Batch `items` items; `make(indices, step)` builds one batch."""
+        if not items:
+            raise ValueError("there is nothing to train on; wanted at least one block")
+        self._items, self._make, self._config = items, make, config
+        self.per_epoch = math.ceil(items / config.batch_blocks)
+
+    def __len__(self) -> int:
+        return self.per_epoch * self._config.epochs
+
+    def __getitem__(self, index: int) -> Batch:
+        epoch, slot = divmod(index, self.per_epoch)
+        order = shuffled(self._items, self._config.seed, epoch)
+        size = self._config.batch_blocks
+        return self._make(order[slot * size : (slot + 1) * size], index)
+
+
+def shuffled(items: int, seed: int, epoch: int) -> list[int]:
+    """Return a permutation of `range(items)`, a function of seed and epoch alone."""
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    return torch.randperm(items, generator=generator).tolist()
+
+
+def scaled_learning_rate(parameters: int, at_7b: float, exponent: float) -> float:
+    """Return the learning rate for a model of `parameters` weights: `at_7b` at seven billion, higher for smaller models.
+
+    The rule is lr = lr_7B * (7e9 / N) ** exponent; it meets the papers' values at 7B and ours at 1M and 3.4M parameters.
+    """
+    return at_7b * (7e9 / parameters) ** exponent
+
+
+def native_precision(device: torch.device) -> str:
+    """Return `bf16` where the hardware multiplies bfloat16 natively, else `no`."""
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "no"
+    return "bf16" if device.type == "cpu" and torch.cpu._is_amx_tile_supported() else "no"
+
+
+def train(
+    model: nn.Module,
+    batches: Sequence[Batch],
+    objective: Objective,
+    config: TrainingConfig,
+    *,
+    state: TrainingState | None = None,
+    on_step: Callable[[int, dict[str, float]], None] = lambda step, metrics: None,
+    on_checkpoint: Callable[[int, Callable[[], TrainingState]], None] = lambda step, capture: None,
+    validate: Callable[[nn.Module], Validation] | None = None,
+) -> dict[str, float]:
+    """Train `model` in place; with `validate`, leave it at its best checkpoint.
+
+    Args:
+        model: The model to train; its device is where it is trained.
+        batches: All batches of all epochs, by index.
+        objective: What is minimised.
+        config: How.
+        state: From an earlier run's `on_checkpoint`; training goes on after its step.
+        on_step: Called after every optimiser step with its number (from 1) and metrics.
+        on_checkpoint: Called after every optimiser step with its number and a function that captures the state.
+        validate: Scores the model on a validation slice; decides the best checkpoint and when to stop.
+
+    Returns:
+        Numbers of the run: steps, best score and step.
+
+    Raises:
+        FloatingPointError: If loss or gradient norm is not finite; the step is named.
+    """
+    AcceleratorState._reset_state(reset_partial_state=True)  # its settings are process-wide, and stages differ in precision
+    device = next(model.parameters()).device
+    precision = native_precision(device) if config.mixed_precision == "auto" else config.mixed_precision
+    accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=precision)
+    run = _Run(model, batches, config, validate)
+    run.student, run.optimizer = accelerator.prepare(model, run.optimizer)
+    if state:
+        run.restore(state)
+    model.train()
+    while run.step < run.steps and not run.stopped:
+        on_step(run.step + 1, run.take_step(accelerator, objective))
+        on_checkpoint(run.step, run.capture)
+    run.finish()
+    return run.numbers()
+
+
+class _Run:
+    """The moving parts of one training run."""
+
+    def __init__(self, model: nn.Module, batches: Sequence[Batch], config: TrainingConfig, validate: Callable[[nn.Module], Validation] | None) -> None:
+        self.model, self.student, self.batches, self.config, self.validate = model, model, batches, config, validate
+        self.steps = math.ceil(len(batches) / config.accumulation)
+        self.every = config.validate_every or max(1, getattr(batches, "per_epoch", len(batches)) // config.accumulation)
+        self.optimizer: Any = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, betas=(0.9, config.beta2), weight_decay=config.weight_decay)
+        self.step, self.waited, self.stopped = 0, 0, False
+        self.best: dict[str, Tensor] = {}
+        self.best_score, self.best_step, self.best_acceptable = math.inf, 0, False
+
+    def take_step(self, accelerator: Accelerator, objective: Objective) -> dict[str, float]:
+        """Do one optimiser step and return its metrics."""
+        started = time.perf_counter()
+        group = [self.batches[index] for index in range(self.step * self.config.accumulation, min((self.step + 1) * self.config.accumulation, len(self.batches)))]
+        rate = self._set_learning_rate()
+        total, weight = {"loss_nats": 0.0}, sum(batch.weight for batch in group)
+        for batch in group:
+            with accelerator.autocast():
+                loss, extra = objective.loss(self.student, batch.tensors, batch.cached)
+            share = batch.weight / weight
+            accelerator.backward(loss * share)
+            for name, value in {"loss_nats": loss.detach(), **extra}.items():
+                total[name] = total.get(name, 0.0) + share * float(value)
+        norm = float(accelerator.clip_grad_norm_(self.student.parameters(), self.config.clip_norm or math.inf))
+        if not math.isfinite(total["loss_nats"]) or not math.isfinite(norm):
+            raise FloatingPointError(f"loss {total['loss_nats']} and gradient norm {norm} at step {self.step + 1}; wanted finite numbers")
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.step += 1
+        metrics = total | {"gradient_norm": norm, "learning_rate": rate, "tokens_per_s": weight / (time.perf_counter() - started)}
+        return metrics | self._validate_if_due()
+
+    def _set_learning_rate(self) -> float:
+        warmup = max(1, round(self.config.warmup_share * self.steps))
+        share = max(0.0, (self.step - warmup) / max(1, self.steps - warmup))
+        factor = min(1.0, (self.step + 1) / warmup) * SCHEDULES[self.config.schedule](share)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate * factor
+        return self.config.learning_rate * factor
+
+    def _validate_if_due(self) -> dict[str, float]:
+        if self.validate is None or (self.step % self.every and self.step < self.steps):
+            return {}
+        self.model.eval()
+        found = self.validate(self.model)
+        self.model.train()
+        if (not found.acceptable, found.score) < (not self.best_acceptable, self.best_score):
+            self.best = {name: value.detach().to("cpu", copy=True) for name, value in self.model.named_parameters()}
+            self.best_score, self.best_step, self.best_acceptable, self.waited = found.score, self.step, found.acceptable, 0
+        else:
+            self.waited += 1
+        self.stopped = self.waited >= self.config.patience
+        return {"validation_score": found.score, "validation_acceptable": float(found.acceptable)} | found.metrics
+
+    def capture(self) -> TrainingState:
+        """Copy everything that the rest of the run depends on."""
+        tensors = {f"model/{name}": value for name, value in self.model.named_parameters()}
+        tensors |= {f"best/{name}": value for name, value in self.best.items()}
+        for index, slots in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer/{index}/{name}": value for name, value in slots.items()}
+        return TrainingState(tensors={name: value.detach().to("cpu", copy=True) for name, value in tensors.items()}, numbers=self.numbers())
+
+    def restore(self, state: TrainingState) -> None:
+        """Take up a captured state."""
+        parameters = dict(self.model.named_parameters())
+        slots: dict[int, dict[str, Tensor]] = {}
+        with torch.no_grad():
+            for name, value in state.tensors.items():
+                kind, _, rest = name.partition("/")
+                if kind == "model":
+                    parameters[rest].copy_(value)
+                elif kind == "best":
+                    self.best[rest] = value
+                else:
+                    index, _, slot = rest.partition("/")
+                    slots.setdefault(int(index), {})[slot] = value
+        self.optimizer.load_state_dict({"state": slots, "param_groups": self.optimizer.state_dict()["param_groups"]})
+        self.step, self.waited, self.best_step = (int(state.numbers[name]) for name in ("step", "waited", "best_step"))
+        self.best_score, self.best_acceptable = state.numbers["best_score"], bool(state.numbers["best_acceptable"])
+        self.stopped = bool(state.numbers["stopped"])
+
+    def numbers(self) -> dict[str, float]:
+        """Return the counters of the run."""
+        return {
+            "step": self.step,
+            "steps": self.steps,
+            "waited": self.waited,
+            "stopped": float(self.stopped),
+            "best_step": self.best_step,
+            "best_score": self.best_score,
+            "best_acceptable": float(self.best_acceptable),
+        }
+
+    def finish(self) -> None:
+        """Leave the model in evaluation mode, at its best checkpoint where there was a validation."""
+        if self.best:
+            with torch.no_grad():
+                for name, parameter in self.model.named_parameters():
+                    parameter.copy_(self.best[name])
+        self.model.eval()
