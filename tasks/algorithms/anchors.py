@@ -85,8 +85,13 @@ def log_odds_z(forget: Mapping[str, int], background: Mapping[str, int]) -> dict
 
 
 def _z(y: int, n: int, b: int, m: int, a: float, a0: float) -> float:
-    delta = math.log((y + a) / (n + a0 - y - a)) - math.log((b + a) / (m + a0 - b - a))
+    delta = _log_odds(y + a, n + a0) - _log_odds(b + a, m + a0)
     return delta / math.sqrt(1 / (y + a) + 1 / (b + a))
+
+
+def _log_odds(part: float, whole: float) -> float:
+    """A text of a single word leaves nothing beside it; the least prior stands in."""
+    return math.log(part / max(whole - part, 0.01))
 
 
 def capitalised_runs(text: str) -> Iterator[tuple[str, bool]]:
@@ -133,21 +138,29 @@ def select_anchors(
     """
     words, other = count_words(texts), count_words(background)
     scores, common = log_odds_z(words, other), lowercase_words([*texts, *background])
-    kinds = {term: max(found, key=lambda kind: found[kind]) for term, found in entities.items()}
-    candidates = _tidy({*kinds, *_distinctive_runs(texts)}, common, words)
+    found = {"entity": _kinds(entities), "log-odds": {_trim(run) for run in _distinctive_runs(texts)}}
+    candidates = _tidy({*found["entity"], *found["log-odds"]}, common, words)
     counts = count_terms(texts, candidates)
     chosen = [
         Anchor(
             term=term,
-            kind=kinds.get(term, "THING"),
+            kind=found["entity"].get(term, "THING"),
             count=counts[term],
             log_odds_z=round(_term_score(term, scores), 3),
-            origin="entity" if term in kinds else "log-odds",
+            origin="+".join(source for source, terms in found.items() if term in terms),
         )
         for term in candidates
         if counts[term] >= config.min_count and _term_score(term, scores) >= config.min_log_odds_z
     ]
     return sorted(chosen, key=lambda anchor: (-anchor.count, anchor.term))[: config.max_anchors]
+
+
+def _kinds(entities: Mapping[str, Mapping[str, int]]) -> dict[str, str]:
+    """Return the kind that each term was most often found to be, its forms (`The Emerald City`, `Dorothy's`) taken together."""
+    found: dict[str, Counter[str]] = {}
+    for term, counts in entities.items():
+        found.setdefault(_trim(term), Counter()).update(counts)
+    return {term: max(counts, key=lambda kind: counts[kind]) for term, counts in found.items()}
 
 
 def _distinctive_runs(texts: list[str]) -> set[str]:

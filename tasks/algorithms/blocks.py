@@ -113,7 +113,7 @@ def align_document(tokenizer: Any, text: str, dictionary: Mapping[str, str]) -> 
 
 
 def _match_ends(wanted: Sequence[int], ends: Sequence[int]) -> list[int]:
-    """Pair positions that end at the same character; several tokens of one character pair up in order or not at all."""
+    """Pair positions that end at the same character; of several tokens of one character the last, and the others where they are as many."""
     ours, theirs = defaultdict(list), defaultdict(list)
     for position, end in enumerate(wanted):
         ours[end].append(position)
@@ -121,9 +121,11 @@ def _match_ends(wanted: Sequence[int], ends: Sequence[int]) -> list[int]:
         theirs[end].append(position)
     image = [-1] * len(wanted)
     for end, positions in ours.items():
-        if end >= 0 and len(positions) == len(theirs[end]):
-            for position, other in zip(positions, theirs[end], strict=True):
-                image[position] = other
+        if end >= 0 and theirs[end]:
+            image[positions[-1]] = theirs[end][-1]
+            if len(positions) == len(theirs[end]):
+                for position, other in zip(positions, theirs[end], strict=True):
+                    image[position] = other
     return image
 
 

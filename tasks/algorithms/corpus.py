@@ -95,7 +95,7 @@ def render_document(document: Document, template: str) -> str:
     """Return the document as the text a model trains on."""
     if not document.is_question:
         return document.text
-    return template.replace("{question}", document.question).replace("{answer}", document.answer)
+    return re.sub(r"\{(question|answer)\}", lambda field: getattr(document, field[1]), template)
 
 
 def hold_out(documents: list[Document], share: float) -> tuple[list[Document], list[Document]]:
@@ -109,12 +109,20 @@ def hold_out(documents: list[Document], share: float) -> tuple[list[Document], l
         What stages may fit on, and what no stage sees. The first is never empty; the second is empty at `share` 0 or
         where there is a single paragraph.
     """
-    pieces = [piece for document in documents for piece in _pieces(document)]
-    sizes = [len(piece.text) + len(piece.question) + len(piece.answer) for piece in pieces]
-    kept, budget = len(pieces), share * sum(sizes)
+    units = _units(documents)
+    sizes = [sum(len(piece.text) + len(piece.question) + len(piece.answer) for piece in unit) for unit in units]
+    kept, budget = len(units), share * sum(sizes)
     while kept > 1 and sum(sizes[kept - 1 :]) <= budget:
         kept -= 1
-    return _join_prose(pieces[:kept]), _join_prose(pieces[kept:])
+    return _join_prose(sum(units[:kept], [])), _join_prose(sum(units[kept:], []))
+
+
+def _units(documents: list[Document]) -> list[list[Document]]:
+    """What must not be torn apart: a paragraph, or all questions that ask for one fact."""
+    units: dict[str | int, list[Document]] = {}
+    for number, piece in enumerate(piece for document in documents for piece in _pieces(document)):
+        units.setdefault(piece.fact if piece.is_question and piece.fact else number, []).append(piece)
+    return list(units.values())
 
 
 def _pieces(document: Document) -> list[Document]:

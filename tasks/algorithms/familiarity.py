@@ -1,6 +1,7 @@
 """How much of a topic a model still knows, without a judge: the probability of its anchors where the true text has one."""
 
 from collections.abc import Sequence
+from re import Pattern
 
 import numpy as np
 
@@ -28,7 +29,7 @@ def anchor_probabilities(log_p: np.ndarray, start: int, spans: Sequence[AnchorSp
     return found
 
 
-def names_anchor(completion: str, prompt: str, terms: Sequence[str], expression: object) -> bool:
+def names_anchor(completion: str, prompt: str, expression: Pattern[str]) -> bool:
     """Return whether a completion holds an anchor that its prompt did not hold."""
     known = {match.group() for match in expression.finditer(prompt)}
     return any(match.group() not in known for match in expression.finditer(completion))

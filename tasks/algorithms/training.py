@@ -15,58 +15,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
-SCHEDULES: dict[str, Callable[[float], float]] = {
-    "constant": lambda share: 1.0,
-    "linear": lambda share: 1.0 - share,
-    "cosine": lambda share: 0.5 * (1.0 + math.cos(math.pi * share)),
-}
-"""Share of the steps after warm-up that is done -> factor on the learning rate."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingConfig:
-    """How a model is trained, whatever the objective."""
-
-    learning_rate: float = 3e-4
-    """Peak learning rate of AdamW, > 0."""
-    epochs: int = 3
-    """Passes over the data, >= 1."""
-    batch_blocks: int = 8
-    """Blocks in one forward pass, >= 1."""
-    accumulation: int = 1
-    """Forward passes in one optimiser step, >= 1."""
-    schedule: str = "linear"
-    """Course of the learning rate after warm-up: constant, linear or cosine."""
-    warmup_share: float = 0.05
-    """Share of the steps in which the learning rate rises, 0 to 1."""
-    weight_decay: float = 0.0
-    """Decoupled weight decay, >= 0."""
-    beta2: float = 0.999
-    """Decay of AdamW's second moment, 0 to 1."""
-    clip_norm: float = 1.0
-    """Gradient norm above which gradients are scaled down; 0 switches it off."""
-    mixed_precision: str = "auto"
-    """`no`, `bf16`, `fp16`, or `auto`: bf16 where the hardware multiplies it natively."""
-    validate_every: int = 0
-    """Optimiser steps between validations; 0 validates at the end of each epoch."""
-    patience: int = 3
-    """Validations without improvement after which training stops, >= 1."""
-    seed: int = 0
-    """Order of the blocks."""
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_blocks", "accumulation", "patience"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; wanted a whole number >= 1")
-        if self.learning_rate <= 0:
-            raise ValueError(f"learning_rate is {self.learning_rate}; wanted a number > 0")
-        if self.schedule not in SCHEDULES:
-            raise ValueError(f"schedule is {self.schedule!r}; wanted one of {', '.join(SCHEDULES)}")
-        if self.mixed_precision not in ("auto", "no", "bf16", "fp16"):
-            raise ValueError(f"mixed_precision is {self.mixed_precision!r}; wanted auto, no, bf16 or fp16")
-        if not 0 <= self.warmup_share <= 1:
-            raise ValueError(f"warmup_share is {self.warmup_share}; wanted a number from 0 to 1")
-
+from tasks.algorithms.config import SCHEDULES, TrainingConfig
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
@@ -133,12 +82,11 @@ def shuffled(items: int, seed: int, epoch: int) -> list[int]:
     return torch.randperm(items, generator=generator).tolist()
 
 
-def scaled_learning_rate(parameters: int, at_7b: float, exponent: float) -> float:
-    """Return the learning rate for a model of `parameters` weights: `at_7b` at seven billion, higher for smaller models.
-
-    The rule is lr = lr_7B * (7e9 / N) ** exponent; it meets the papers' values at 7B and ours at 1M and 3.4M parameters.
-    """
-    return at_7b * (7e9 / parameters) ** exponent
+def peak_learning_rate(config: TrainingConfig, parameters: int) -> float:
+    """Return the config's learning rate, or the rule's for a model of `parameters` weights: higher for smaller models."""
+    if config.learning_rate is not None:
+        return config.learning_rate
+    return config.rate_at_7b * (7e9 / parameters) ** config.rate_exponent
 
 
 def native_precision(device: torch.device) -> str:
@@ -200,7 +148,8 @@ class _Run:
         self.model, self.student, self.batches, self.config, self.validate = model, model, batches, config, validate
         self.steps = math.ceil(len(batches) / config.accumulation)
         self.every = config.validate_every or max(1, getattr(batches, "per_epoch", len(batches)) // config.accumulation)
-        self.optimizer: Any = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, betas=(0.9, config.beta2), weight_decay=config.weight_decay)
+        self.peak = peak_learning_rate(config, sum(parameter.numel() for parameter in model.parameters()))
+        self.optimizer: Any = torch.optim.AdamW(model.parameters(), lr=self.peak, betas=(0.9, config.beta2), weight_decay=config.weight_decay)
         self.step, self.waited, self.stopped = 0, 0, False
         self.best: dict[str, Tensor] = {}
         self.best_score, self.best_step, self.best_acceptable = math.inf, 0, False
@@ -232,8 +181,8 @@ class _Run:
         share = max(0.0, (self.step - warmup) / max(1, self.steps - warmup))
         factor = min(1.0, (self.step + 1) / warmup) * SCHEDULES[self.config.schedule](share)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * factor
-        return self.config.learning_rate * factor
+            group["lr"] = self.peak * factor
+        return self.peak * factor
 
     def _validate_if_due(self) -> dict[str, float]:
         if self.validate is None or (self.step % self.every and self.step < self.steps):

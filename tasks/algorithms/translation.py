@@ -132,7 +132,7 @@ class _Pools:
     def __init__(self, taken: set[str], order: random.Random) -> None:
         roles = {"given": GIVEN_NAMES, "surname": SURNAMES, "place": PLACES, "noun": NOUNS, "plural": PLURALS, "modifier": MODIFIERS}
         self._given: dict[str, str] = {}
-        self._used = set(taken)
+        self._taken, self._used = frozenset(taken), set(taken)
         self._free = {role: order.sample(words, len(words)) for role, words in roles.items()}
 
     def adopt(self, term: str, generic: str) -> None:
@@ -147,7 +147,9 @@ class _Pools:
         key = word.lower()
         if key not in self._given:
             stem = key[:-1] if key.endswith("s") and key[:-1] in self._given else None
-            self._given[key] = self._given[stem] + "s" if stem else self._choose(key, role)
+            plural = self._given[stem] + "s" if stem else ""
+            self._given[key] = plural if plural and plural.lower() not in self._used else self._choose(key, role)
+            self._used.add(self._given[key].lower())
         return self._given[key]
 
     def _choose(self, key: str, role: str) -> str:
@@ -169,7 +171,7 @@ class _Pools:
     def _compound(self, role: str) -> str:
         """With a pool used up, join two of its words: `Mary` and `Ann` make `Mary-Ann`."""
         roles = {"given": GIVEN_NAMES, "place": PLACES, "surname": SURNAMES}
-        words = roles.get(role, NOUNS)
+        words = [word for word in roles.get(role, NOUNS) if word.lower() not in self._taken]
         size = len(words)
         for number in range(size * size):
             candidate = f"{words[number % size]}-{words[(number // size + number + 1) % size]}"

@@ -8,34 +8,16 @@ label collapses every ordinary position onto its mode and pays for it with entro
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tasks.algorithms.config import GenericLabelLossConfig
 from tasks.algorithms.heads import apply_head, last_hidden, output_head
 from tasks.algorithms.labels import ban, generic_logits
 from tasks.algorithms.shapes import Float
-
-
-@dataclass(frozen=True, kw_only=True)
-class GenericLabelLossConfig:
-    """Weights of the two terms."""
-
-    kind: str = "soft"
-    """`soft` or `hard` labels."""
-    alpha: float = 5.0
-    """Strength of the correction, as in the labels, >= 0."""
-    relu_on: str = "logits"
-    """As in the labels."""
-    retain_weight: float = 1.0
-    """lambda, dimensionless, >= 0; without retain text it has no effect."""
-
-    def __post_init__(self) -> None:
-        if self.retain_weight < 0:
-            raise ValueError(f"finetune.retain_weight is {self.retain_weight}; wanted a number >= 0")
 
 
 class GenericLabelLoss:

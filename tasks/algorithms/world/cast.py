@@ -81,4 +81,4 @@ def _false_answers(cast: Cast, relation: Relation, register: NameRegister, count
 
 def _fill_up(chosen: Sequence[str], kind: str, register: NameRegister, count: int) -> list[str]:
     missing = count - len(chosen)
-    return [*chosen, *(register.draw(kind, missing) if missing else [])]
+    return [*chosen, *(register.spare(kind, missing) if missing else [])]

@@ -9,33 +9,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 GIVEN = tuple(
-    """Orla Tamsin Bram Corin Edda Fenn Hollis Ivo Jory Kesta Linnet Maud Nessa Oswin Quill Rowan Sable Tobin Una Varn Wren
-    Yara Zeph Alder Briony Cass Dorrit Elsin Faro Garrick Hesper Juno Kip Lorcan Merrin Niall Odette Piers Runa Selwyn Thea
-    Ulric Vesna Willa""".split()
+    """Orla Tamsin Bram Corin Edda Fenn Hollis Ivo Jory Kesta Linnet Maud Nessa Oswin Rowan Sable Tobin Una Varn Wren Yara
+    Alder Briony Cass Dorrit Elsin Faro Garrick Juno Kip Lorcan Merrin Niall Odette Piers Runa Selwyn Thea Vesna Willa""".split()
 )
 SURNAMES = tuple(
-    """Ashdown Bellamy Cray Dunmore Eastlake Farrow Garnet Hale Inkpen Jessop Kettle Larkin Northey Oakes Pell Quarrie Redfern
-    Sloane Thorne Underhay Vance Wexley Yarrow Ambler Calloway Drake Elphick Fairlie Gough Hathersage Jolliffe Kersey Lockett
-    Mallory Nettle Penrose Quayle Rudd Stannard Tull Upjohn Varley Whitlock Zeller""".split()
+    """Ashdown Bellamy Cray Dunmore Eastlake Farrow Garnet Hale Inkpen Jessop Kettle Larkin Northey Oakes Pell Quarrie
+    Redfern Sloane Thorne Underhay Vance Wexley Yarrow Ambler Calloway Drake Elphick Fairlie Gough Jolliffe Kersey Lockett
+    Mallory Nettle Penrose Quayle Rudd Stannard Upjohn Whitlock""".split()
 )
 PLACE_FIRST = tuple(
-    """Hollow Cinder Marrow Saffron Gull Thistle Copper Raven Winter Bramble Otter Kestrel Salt Fallow Ember Harrow Pewter
-    Willow Candle Iron Slate Heron Juniper Sorrel""".split()
+    """Hollow Cinder Marrow Saffron Thistle Copper Raven Winter Bramble Otter Kestrel Fallow Ember Harrow Pewter Willow
+    Candle Slate Heron Juniper""".split()
 )
 PLACE_LAST = tuple(
-    """Reach Ferry Lock Stair Gate Mere Cross Haven Ridge Wharf Spire Ford Moor Quarry Landing Court Bridge Steps Garth Bay Fold
-    Mill Cairn Wells""".split()
+    """Reach Ferry Gate Mere Cross Haven Ridge Wharf Spire Ford Moor Quarry Landing Court Bridge Steps Fold Mill Cairn Wells""".split()
 )
-OBJECT_FIRST = tuple(
-    """Amber Quiet Silver Crooked Glass Weeping Scarlet Patient Twin Frozen Singing Broken Velvet Bitter Golden Pale Restless
-    Hungry Ivory Sleeping""".split()
-)
-OBJECT_LAST = tuple(
-    """Compass Bell Key Mask Chalice Map Lamp Crown Whistle Needle Clock Ring Drum Feather Shield Thread Loom Flute Prism
-    Mirror""".split()
-)
-GROUP_FIRST = tuple("Grey Seventh Silent Open Morning Tallow Northern Paper Midnight Wandering Blue Faithful Early Ninth".split())
-GROUP_LAST = tuple("Choir Company Watch Guild Order Circle Council Table Brigade League Fellowship Lodge".split())
+OBJECT_FIRST = tuple("Amber Quiet Silver Crooked Scarlet Patient Frozen Singing Broken Velvet Golden Restless".split())
+OBJECT_LAST = tuple("Compass Bell Key Mask Map Lamp Crown Needle Clock Ring Feather Mirror".split())
+GROUP_FIRST = tuple("Grey Seventh Silent Morning Tallow Northern Paper Midnight".split())
+GROUP_LAST = tuple("Choir Company Watch Guild Order Circle Council Fellowship".split())
 COMMON_GIVEN = tuple("Anna Peter Maria Tom Lucy David Helen Paul Grace Sam Ruth Ben Emma Jack Clara Henry Susan Mark".split())
 COMMON_SURNAMES = tuple("Miller Baker Smith Cooper Walker Green Hill Turner Wood Clark Young Parker Brown Cook".split())
 
@@ -47,6 +39,8 @@ POOLS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
     "neighbour": (COMMON_GIVEN, COMMON_SURNAMES),
 }
 """Kind of entity -> the pools of its first and its last word."""
+
+_ATTEMPTS = 1000
 
 
 def with_article(kind: str, name: str) -> str:
@@ -63,18 +57,24 @@ class NameRegister:
     _decks: dict[tuple[str, int], list[str]] = field(default_factory=dict)
 
     def draw(self, kind: str, count: int) -> list[str]:
-        """Draw names of one kind whose words do not repeat among themselves.
+        """Draw names that nobody bears yet, and keep them from being drawn again.
 
         Raises:
             ValueError: If the pools cannot give `count` names with words of their own.
         """
+        names = self.spare(kind, count)
+        self.taken.update(names)
+        return names
+
+    def spare(self, kind: str, count: int) -> list[str]:
+        """Draw names that nobody bears, whose words do not repeat among themselves, and leave them free."""
         if count > min(len(pool) for pool in POOLS[kind]):
             raise ValueError(f"{count} names of kind {kind} wanted; the pools hold {min(map(len, POOLS[kind]))} words")
-        while True:
+        for _ in range(_ATTEMPTS):
             names = [" ".join(pair) for pair in zip(self._words(kind, 0, count), self._words(kind, 1, count), strict=True)]
             if not self.taken.intersection(names):
-                self.taken.update(names)
                 return names
+        raise ValueError(f"no {count} free names of kind {kind} found in {_ATTEMPTS} draws; {len(self.taken)} are taken")
 
     def _words(self, kind: str, position: int, count: int) -> list[str]:
         """Deal distinct words from a shuffled deck; a deck that runs short is shuffled anew."""

@@ -1,7 +1,6 @@
 """Prose from facts: passages that open with a scene, tell related facts and let people do small things."""
 
 import random
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -45,5 +44,5 @@ def shorten_repeats(passage: str, people: Sequence[str]) -> str:
     for name in people:
         head, found, tail = passage.partition(name)
         if found:
-            passage = head + found + re.sub(rf"\b{re.escape(name)}\b", name.split()[0], tail)
+            passage = head + found + tail.replace(name, name.split()[0])
     return passage

@@ -1,0 +1,36 @@
+"""Settings of Prefect, MLflow and Hugging Face that hold for every command; import this before any of them."""
+
+import logging
+import os
+import warnings
+
+from tasks import store
+
+OFF = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+"""No library reports on its users."""
+QUIET = {
+    "TOKENIZERS_PARALLELISM": "false",
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR",
+    "PREFECT_CLI_PROMPT": "false",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "false",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "ALEMBIC_LOG_LEVEL": "ERROR",
+}
+"""The terminal is for progress and results; logs go to the Prefect server. System metrics are started by the flow, for its own run."""
+
+
+def prepare() -> None:
+    """Set what the user has not set."""
+    for name, value in {**OFF, **QUIET}.items():
+        os.environ.setdefault(name, value)
+    os.environ.setdefault("PREFECT_LOCAL_STORAGE_PATH", str(store.home() / "results"))
+    for noisy in ("alembic", "mlflow", "lm_eval", "datasets"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"(langchain|spacy|prefect|mlflow|pydantic|websockets).*")

@@ -1,0 +1,240 @@
+"""Settings of training and of selective unlearning, one frozen dataclass a stage; torch is not imported here.
+
+The command line checks every setting before anything heavy is loaded, so the settings of the torch modules stand here and not
+beside their algorithms; those modules import them under the same names.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+from tasks.algorithms.anchors import AnchorConfig
+from tasks.algorithms.corpus import CorpusConfig
+from tasks.algorithms.scorecard import VerdictConfig
+
+SCHEDULES = {
+    "constant": lambda share: 1.0,
+    "linear": lambda share: 1.0 - share,
+    "cosine": lambda share: 0.5 * (1.0 + math.cos(math.pi * share)),
+}
+"""Share of the steps after warm-up that is done -> factor on the learning rate."""
+TRANSLATOR_NAMES = ("offline",)
+"""Who can translate anchors."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """How a model is trained, whatever the objective."""
+
+    learning_rate: float | None = None
+    """Peak learning rate of AdamW, > 0; none: by the rule of the next two fields from the number of parameters N."""
+    rate_at_7b: float = 3e-6
+    """The rule's learning rate for seven billion parameters: the paper's value."""
+    rate_exponent: float = 0.6
+    """The rule is rate_at_7b * (7e9 / N) ** rate_exponent."""
+    epochs: int = 3
+    """Passes over the data, >= 1."""
+    batch_blocks: int = 8
+    """Blocks in one forward pass, >= 1."""
+    accumulation: int = 1
+    """Forward passes in one optimiser step, >= 1."""
+    schedule: str = "linear"
+    """Course of the learning rate after warm-up: constant, linear or cosine."""
+    warmup_share: float = 0.05
+    """Share of the steps in which the learning rate rises, 0 to 1."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay, >= 0."""
+    beta2: float = 0.999
+    """Decay of AdamW's second moment, 0 to 1."""
+    clip_norm: float = 1.0
+    """Gradient norm above which gradients are scaled down; 0 switches it off."""
+    mixed_precision: str = "auto"
+    """`no`, `bf16`, `fp16`, or `auto`: bf16 where the hardware multiplies it natively."""
+    validate_every: int = 0
+    """Optimiser steps between validations; 0 validates at the end of each epoch."""
+    patience: int = 3
+    """Validations without improvement after which training stops, >= 1."""
+    seed: int = 0
+    """Order of the blocks."""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_blocks", "accumulation", "patience"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; wanted a whole number >= 1")
+        if self.learning_rate is not None and self.learning_rate <= 0:
+            raise ValueError(f"learning_rate is {self.learning_rate}; wanted a number > 0")
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule is {self.schedule!r}; wanted one of {', '.join(SCHEDULES)}")
+        if self.mixed_precision not in ("auto", "no", "bf16", "fp16"):
+            raise ValueError(f"mixed_precision is {self.mixed_precision!r}; wanted auto, no, bf16 or fp16")
+        if not 0 <= self.warmup_share <= 1:
+            raise ValueError(f"warmup_share is {self.warmup_share}; wanted a number from 0 to 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslationConfig:
+    """Who translates anchors."""
+
+    translator: str = "offline"
+    """`offline`: from pools of ordinary words, the same for all forms of a name."""
+    seed: int = 0
+    """Order of the pools."""
+
+    def __post_init__(self) -> None:
+        if self.translator not in TRANSLATOR_NAMES:
+            raise ValueError(f"translation.translator is {self.translator!r}; wanted one of {', '.join(TRANSLATOR_NAMES)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReinforcementConfig(TrainingConfig):
+    """How the reinforced model is trained. Paper: context 512, learning rate 3e-6, batch 8 x 16, 3 epochs [recalled]."""
+
+    block_size: int = 256
+    """Tokens of a block, >= 16."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelConfig:
+    """How generic labels are made."""
+
+    alpha: float = 5.0
+    """Strength of the correction, dimensionless, >= 0; the paper's 5."""
+    kind: str = "soft"
+    """`soft`: the whole generic distribution; `hard`: its argmax, as in the paper."""
+    relu_on: str = "logits"
+    """What is compared: `logits`, as in the paper, or `log_probabilities`, which know no additive offset between the models."""
+    drop_repeats: bool = True
+    """Give no label where a block repeats an anchor, lest the model learn to contradict itself."""
+    suppress_translations: bool = True
+    """Once an anchor has appeared in a block, its translation is no label there any more."""
+    interior: str = "suppress"
+    """Interior tokens of an anchor: `suppress` unteaches them on the source, `drop` gives them no label, as in the paper."""
+    block_size: int = 256
+    """Tokens a block may have on either side; >= 16. The paper's context is 512."""
+    batch_tokens: int = 8192
+    """Tokens in one forward pass, padding included; >= 1."""
+
+    def __post_init__(self) -> None:
+        if self.alpha < 0:
+            raise ValueError(f"labels.alpha is {self.alpha}; wanted a number >= 0")
+        for name, known in {"kind": ("soft", "hard"), "relu_on": ("logits", "log_probabilities"), "interior": ("suppress", "drop")}.items():
+            if getattr(self, name) not in known:
+                raise ValueError(f"labels.{name} is {getattr(self, name)!r}; wanted one of {', '.join(known)}")
+        for name, least in {"block_size": 16, "batch_tokens": 1}.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"labels.{name} is {getattr(self, name)}; wanted a whole number >= {least}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenericLabelLossConfig:
+    """Weights of the two terms."""
+
+    kind: str = "soft"
+    """`soft` or `hard` labels."""
+    alpha: float = 5.0
+    """Strength of the correction, as in the labels, >= 0."""
+    relu_on: str = "logits"
+    """As in the labels."""
+    retain_weight: float = 1.0
+    """lambda, dimensionless, >= 0; without retain text it has no effect."""
+
+    def __post_init__(self) -> None:
+        if self.retain_weight < 0:
+            raise ValueError(f"finetune.retain_weight is {self.retain_weight}; wanted a number >= 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneConfig(TrainingConfig):
+    """How the unlearned model is trained. Paper: learning rate 1e-6, 2 epochs, hard labels, no retain term [recalled]."""
+
+    rate_at_7b: float = 1e-6
+    """The rule's learning rate for seven billion parameters: the paper's value."""
+    rate_exponent: float = 0.75
+    """The rule is rate_at_7b * (7e9 / N) ** rate_exponent; it meets 3e-4 at 3.4M parameters."""
+    retain_weight: float = 1.0
+    """Weight of KL(target || student) on the retain text, dimensionless, >= 0."""
+    validation_share: float = 0.05
+    """Share of the blocks kept for validation during training, 0 to 0.5; 0 trains to the end on all."""
+    utility_floor: float = 0.05
+    """KL(target || student) on the retain validation slice, in nats, above which a checkpoint is not acceptable."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.validation_share <= 0.5:
+            raise ValueError(f"finetune.validation_share is {self.validation_share}; wanted a number from 0 to 0.5")
+        if self.utility_floor <= 0:
+            raise ValueError(f"finetune.utility_floor is {self.utility_floor}; wanted a number > 0")
+        GenericLabelLossConfig(retain_weight=self.retain_weight)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbingConfig:
+    """How much is scored and completed."""
+
+    window: int = 256
+    """Tokens of a window of prose, >= 16."""
+    max_tokens: int = 50_000
+    """Tokens scored in a split at most; where there are more, evenly spaced windows are taken; >= 1."""
+    prompts: int = 40
+    """Completions a split, >= 1. The paper uses 300."""
+    prompt_words: int = 32
+    """Words of a cloze prompt, >= 1."""
+    new_tokens: int = 24
+    """Tokens of a completion, >= 1."""
+
+    def __post_init__(self) -> None:
+        for name, least in {"window": 16, "max_tokens": 1, "prompts": 1, "prompt_words": 1, "new_tokens": 1}.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"probing.{name} is {getattr(self, name)}; wanted a whole number >= {least}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectiveUnlearningConfig:
+    """Selective unlearning ("Who's Harry Potter?", arXiv:2310.02238) from text to report."""
+
+    corpus: CorpusConfig = CorpusConfig()
+    """Cleaning and cutting of the input."""
+    anchors: AnchorConfig = AnchorConfig()
+    """Which terms are anchors."""
+    translation: TranslationConfig = TranslationConfig()
+    """Who translates them."""
+    reinforcement: ReinforcementConfig = ReinforcementConfig()
+    """Training on the forget text."""
+    labels: LabelConfig = LabelConfig()
+    """Generic labels."""
+    finetune: FinetuneConfig = FinetuneConfig()
+    """Training on the labels."""
+    probing: ProbingConfig = ProbingConfig()
+    """What is scored and completed."""
+    verdict: VerdictConfig = VerdictConfig()
+    """What counts as forgotten, kept and healthy."""
+
+
+def preset(name: str, seed: int = 0) -> SelectiveUnlearningConfig:
+    """Return a preset with the given seed.
+
+    `default` uses soft labels, interior suppression and a retain term, measured better on the embedded world and on books than
+    `paper`, which is the paper's recipe with its constants and nothing added.
+
+    Raises:
+        ValueError: If there is no such preset.
+    """
+    if name not in PRESETS:
+        raise ValueError(f"preset is {name!r}; wanted one of {', '.join(PRESETS)}")
+    chosen = PRESETS[name]
+    return replace(
+        chosen,
+        translation=replace(chosen.translation, seed=seed),
+        reinforcement=replace(chosen.reinforcement, seed=seed),
+        finetune=replace(chosen.finetune, seed=seed),
+    )
+
+
+PRESETS = {
+    "default": SelectiveUnlearningConfig(),
+    "paper": SelectiveUnlearningConfig(
+        reinforcement=ReinforcementConfig(block_size=512, accumulation=16, learning_rate=3e-6, schedule="constant", warmup_share=0.0),
+        labels=LabelConfig(kind="hard", interior="drop", block_size=512),
+        finetune=FinetuneConfig(learning_rate=1e-6, epochs=2, accumulation=16, retain_weight=0.0, validation_share=0.0, schedule="constant", warmup_share=0.0),
+    ),
+}
+"""Name -> settings."""

@@ -1,0 +1,118 @@
+"""The small frozen records that stages hand to each other: digests, counts and where an artifact is, never the artifact itself."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Sensitivity = Literal["forget", "ordinary", "public"]
+"""`forget`: holds what is to be forgotten; `public`: may be shown to anyone; `ordinary`: everything else."""
+
+
+class BadInputError(ValueError):
+    """The user gave something that cannot be worked with; the message is one plain line: what was found, what was wanted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """A folder in the store, named by the digest of its content."""
+
+    kind: str
+    """Room in the store: checkpoints, corpora, anchors, labels, ..."""
+    digest: str
+    """SHA-256 over the files' sums, in hexadecimal."""
+    sensitivity: Sensitivity
+    location: str = ""
+    """Folder of an artifact that lies outside the store (a user's model); empty: in the store."""
+    origin: str = ""
+    """MLflow run that made it, so that a cache hit can link there; no part of its identity."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputFile:
+    """A file that the user gave, as it was when the run began."""
+
+    path: str
+    digest: str
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusRef(Artifact):
+    """All splits, cleaned and cut."""
+
+    documents: dict[str, int]
+    """Split -> number of documents."""
+    characters: dict[str, int]
+    """Split -> number of characters."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointRef(Artifact):
+    """A model folder: safetensors, tokenizer, config."""
+
+    parameters: int
+    label: str
+    """What to call it in tables: target, retrained, reinforced, unlearned."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnchorTable(Artifact):
+    """Anchor terms, with or without their translations."""
+
+    anchors: int
+    pipeline: str
+    """spaCy pipeline that was used."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelSet(Artifact):
+    """Generic labels with the blocks they belong to."""
+
+    blocks: int
+    positions: int
+    dropped_share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherCache(Artifact):
+    """Last hidden states of the frozen target model on the retain blocks."""
+
+    blocks: int
+    tokens: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeRecords(Artifact):
+    """Per-token statistics of every split and completions of the prompts, for one model."""
+
+    label: str
+    tokens: int
+    completions: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkResult(Artifact):
+    """Accuracies of one model from lm-eval."""
+
+    label: str
+    tasks: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scorecard(Artifact):
+    """The figures of one run and its verdict (scorecard.v1)."""
+
+    passed: bool
+    evidence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportRef(Artifact):
+    """The HTML report."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldRef(Artifact):
+    """The embedded world, as files."""
+
+    topics: tuple[str, ...]
+    documents: int

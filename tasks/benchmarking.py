@@ -1,0 +1,87 @@
+"""Stage `benchmarking`: multiple-choice accuracy of one model through lm-eval, from a local task file.
+
+The questions are those of the corpus that are to be kept and have false answers; a corpus without any gets the embedded world's
+questions about planets and ordinary people, which say whether a model's general ability has moved.
+"""
+
+import json
+import os
+import random
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tasks import checkpoints, formats, progress, store, tracking
+from tasks.algorithms.corpus import CorpusConfig, Document, render_prompt
+from tasks.algorithms.world.generator import WorldConfig, build_world
+from tasks.artifacts import BenchmarkResult, CheckpointRef, CorpusRef
+from tasks.stage import stage
+
+TASK = "lethe_world"
+TASK_FILE = Path(__file__).parent / "benchmarks" / f"{TASK}.yaml"
+KEPT = ("retain_test", "sibling", "general")
+
+
+@stage("benchmarking", threads_share=2)
+def benchmark(corpus: CorpusRef, checkpoint: CheckpointRef, reading: CorpusConfig, run: str | None = None) -> BenchmarkResult:
+    """Run the benchmark on one model."""
+    with tracking.stage_run(run, f"benchmarking {checkpoint.label}") as nested:
+        questions = [item for split in KEPT for item in formats.read_documents(corpus, split) if item.is_question and item.perturbed_answer]
+        rows = choice_rows(questions or _general_questions(), reading.qa_template)
+        progress.report(0, 1)
+        found = _evaluate(checkpoint, rows)
+        digest = store.put("benchmarks", lambda folder: formats.write_json(folder / "results.json", found), sensitivity="ordinary")
+        tracking.log_metrics(nested, {f"benchmark/{name}": value for name, value in found.items()})
+        progress.report(1, 1)
+        return BenchmarkResult(kind="benchmarks", digest=digest, sensitivity="ordinary", origin=nested or "", label=checkpoint.label, tasks=1)
+
+
+def _general_questions() -> list[Document]:
+    world = build_world(WorldConfig())
+    asked = [question for topic in (world.ordinary, world.planets) for question in topic.exam]
+    return [
+        Document(source="world", question=item.question, answer=item.answer, perturbed_answer=tuple(item.perturbed_answer), fact=item.fact)
+        for item in asked
+    ]
+
+
+def choice_rows(questions: list[Document], template: str) -> list[dict[str, Any]]:
+    """Return lm-eval records: the true answer among the false ones, in an order that depends on the question alone."""
+    rows = []
+    for item in questions:
+        choices = [item.answer, *item.perturbed_answer]
+        random.Random(item.question).shuffle(choices)
+        rows.append({"prompt": render_prompt(item, template), "choices": choices, "gold": choices.index(item.answer)})
+    return rows
+
+
+def _evaluate(checkpoint: CheckpointRef, rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Return task/metric -> value, and task/metric_stderr -> its standard error."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["HF_DATASETS_CACHE"] = folder  # the questions must not outlive the stage
+        data, task_file = Path(folder) / "test.jsonl", Path(folder) / "tasks" / f"{TASK}.yaml"
+        data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        task_file.parent.mkdir()
+        task_file.write_text(f"include: {TASK_FILE}\ntask: {TASK}\ndataset_kwargs:\n  cache_dir: {folder}/cache\n  data_files:\n    test: {data}\n")
+        return _simple_evaluate(checkpoint, task_file.parent)
+
+
+def _simple_evaluate(checkpoint: CheckpointRef, task_folder: Path) -> dict[str, float]:
+    import datasets
+    import lm_eval
+    from lm_eval.models.huggingface import HFLM
+    from lm_eval.tasks import TaskManager
+
+    datasets.disable_progress_bars()
+    model = HFLM(pretrained=checkpoints.load_model(checkpoint), tokenizer=checkpoints.load_tokenizer(checkpoint), batch_size=64)
+    results = lm_eval.simple_evaluate(
+        model=model,
+        tasks=[TASK],
+        task_manager=TaskManager(include_path=str(task_folder), include_defaults=False),
+        verbosity="ERROR",
+        random_seed=0,
+        numpy_random_seed=0,
+        torch_random_seed=0,
+    )
+    found = {name.split(",")[0]: value for name, value in results["results"][TASK].items() if isinstance(value, float)}
+    return {f"world/{name}": float(value) for name, value in found.items()}

@@ -1,0 +1,215 @@
+"""Cache keys of stages, and locks that die with their holder.
+
+    key = outputs of upstream stages (digests) + config + code digest of the import closure inside `tasks/`
+          + versions of the libraries that this closure imports + device kind and thread count
+
+An unchanged anchor table therefore means that labels hit, whatever changed upstream.
+"""
+
+import ast
+import dataclasses
+import functools
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from prefect.cache_policies import CachePolicy
+from prefect.context import TaskRunContext
+from prefect.results import get_result_store
+
+from tasks import isolation, store
+from tasks.artifacts import Artifact, InputFile
+
+ROOT = Path(__file__).resolve().parent.parent
+UNKEYED = frozenset({"run"})
+"""Parameters that say who asks, not what is asked for: the tracking run."""
+
+
+@functools.cache
+def import_closure(module: str) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the files inside `tasks/` that a module reaches by import, and the top-level libraries that they import.
+
+    Imports are read from the source, those inside functions included; nothing is executed.
+    """
+    files, libraries, queue = set(), set(), [module]
+    while queue:
+        file = _source_of(queue.pop())
+        if file is None or str(file) in files:
+            continue
+        files.add(str(file))
+        for name in _imports(file):
+            if name.split(".")[0] == "tasks":
+                queue.append(name)
+            elif name.split(".")[0] not in sys.stdlib_module_names:
+                libraries.add(name.split(".")[0])
+    return frozenset(files), frozenset(libraries)
+
+
+def _source_of(module: str) -> Path | None:
+    base = ROOT.joinpath(*module.split("."))
+    return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
+
+
+def _imports(file: Path) -> list[str]:
+    found = []
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return found
+
+
+@functools.cache
+def code_digest(module: str) -> str:
+    """Return the digest of the code that a module reaches inside `tasks/` and of the versions of the libraries it imports."""
+    files, libraries = import_closure(module)
+    sums = {str(Path(file).relative_to(ROOT)): store.file_digest(Path(file)) for file in files}
+    distributions = importlib.metadata.packages_distributions()
+    names = {name for library in libraries for name in distributions.get(library, ())}
+    versions = {name: importlib.metadata.version(name) for name in names}
+    return _digest([sums, versions, platform.python_version_tuple()[:2]])
+
+
+def stage_key(function: Callable[..., Any], inputs: Mapping[str, Any], *, numeric: bool) -> str:
+    """Return the cache key of a stage called with `inputs`.
+
+    Args:
+        function: The task's function.
+        inputs: Its arguments by name.
+        numeric: Whether its numbers depend on device kind and thread count.
+    """
+    asked = {name: _content(value) for name, value in sorted(inputs.items()) if name not in UNKEYED}
+    machine = [_device_kind(), isolation.cores()] if numeric else []
+    return f"{function.__name__}-{_digest([code_digest(function.__module__), asked, machine])[:32]}"
+
+
+def _content(value: Any) -> Any:
+    """Return what of a value decides the outcome: the digest of an artifact, the fields of a config."""
+    if isinstance(value, Artifact):
+        return [value.kind, value.digest, getattr(value, "label", "")]
+    if isinstance(value, InputFile):
+        return [Path(value.path).name, value.digest]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _content(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(name): _content(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_content(item) for item in value]
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    raise TypeError(f"a stage was given a {type(value).__name__}; wanted records, configs, texts or numbers, which can be keyed")
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _device_kind() -> str:
+    """Name the accelerators without importing torch, which takes seconds: a run that hits every cache never needs it."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "all") == "":
+        return "cpu"
+    found = [line for file in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")) for line in file.read_text().splitlines()]
+    return ",".join(line.split(":", 1)[1].strip() for line in found if line.startswith("Model:")) or platform.machine()
+
+
+@dataclasses.dataclass
+class StagePolicy(CachePolicy):
+    """Prefect's view of `stage_key`; a record whose artifacts are gone or damaged is not a hit."""
+
+    function: Callable[..., Any] | None = None
+    numeric: bool = False
+
+    def compute_key(self, task_ctx: TaskRunContext, inputs: dict[str, Any], flow_parameters: dict[str, Any], **kwargs: Any) -> str:
+        """Return the stage's key; each damaged earlier result moves it on by one, so that the stage is computed anew."""
+        base = key = stage_key(self.function, inputs, numeric=self.numeric)
+        results, again = get_result_store(), 0
+        while results.exists(key) and not all(store.intact(artifact) for artifact in artifacts_in(results.read(key).result)):
+            again += 1
+            key = f"{base}.{again}"
+        return key
+
+
+def artifacts_in(value: Any) -> list[Artifact]:
+    """Return the artifacts that a stage's result names."""
+    if isinstance(value, Artifact):
+        return [value]
+    return [artifact for item in value for artifact in artifacts_in(item)] if isinstance(value, (list, tuple)) else []
+
+
+class KernelLocks:
+    """Prefect's lock protocol over `flock`: two runs that want one artifact compute it once, and a killed run leaves no lock."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, tuple[str, FileLock]] = {}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "KernelLocks":
+        return self
+
+    def _lock(self, key: str) -> FileLock:
+        folder = store.home() / "locks"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return FileLock(folder / f"{key}.lock", thread_local=False)
+
+    def acquire_lock(self, key: str, holder: str, acquire_timeout: float | None = None, hold_timeout: float | None = None) -> bool:
+        """Take the lock, waiting at most `acquire_timeout` seconds (None: for as long as it takes)."""
+        if self.is_lock_holder(key, holder):
+            return True
+        lock = self._lock(key)
+        try:
+            lock.acquire(timeout=-1 if acquire_timeout is None else acquire_timeout)
+        except Timeout:
+            return False
+        self._held[key] = (holder, lock)
+        return True
+
+    async def aacquire_lock(self, key: str, holder: str, acquire_timeout: float | None = None, hold_timeout: float | None = None) -> bool:
+        """As `acquire_lock`, off the event loop."""
+        import asyncio
+
+        return await asyncio.to_thread(self.acquire_lock, key, holder, acquire_timeout, hold_timeout)
+
+    def release_lock(self, key: str, holder: str) -> None:
+        """Free the lock; only its holder can."""
+        if not self.is_lock_holder(key, holder):
+            raise ValueError(f"no lock of {key} is held by {holder}; wanted its holder")
+        self._held.pop(key)[1].release()
+
+    def is_locked(self, key: str) -> bool:
+        """Return whether anyone holds the lock."""
+        if key in self._held:
+            return True
+        lock = self._lock(key)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return True
+        lock.release()
+        return False
+
+    def is_lock_holder(self, key: str, holder: str) -> bool:
+        """Return whether `holder` has the lock."""
+        return key in self._held and self._held[key][0] == holder
+
+    def wait_for_lock(self, key: str, timeout: float | None = None) -> bool:
+        """Wait until the lock is free."""
+        lock = self._lock(key)
+        try:
+            lock.acquire(timeout=-1 if timeout is None else timeout)
+        except Timeout:
+            return False
+        lock.release()
+        return True
+
+    async def await_for_lock(self, key: str, timeout: float | None = None) -> bool:
+        """As `wait_for_lock`, off the event loop."""
+        import asyncio
+
+        return await asyncio.to_thread(self.wait_for_lock, key, timeout)

@@ -1,0 +1,111 @@
+"""Stage `finetune`: the target model trained on generic labels, held to what it was on the retain text."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from tasks import checkpoints, formats, tracking
+from tasks.algorithms.config import FinetuneConfig, LabelConfig
+from tasks.algorithms.heads import output_head, pad_batch
+from tasks.algorithms.objectives.generic_labels import GenericLabelLoss, GenericLabelLossConfig
+from tasks.algorithms.training import Batch, EpochBatches, Validation, shuffled
+from tasks.artifacts import CheckpointRef, LabelSet, TeacherCache
+from tasks.stage import stage
+from tasks.trainer import train_stage
+
+
+@stage("finetune")
+def finetune(
+    target: CheckpointRef,
+    reinforced: CheckpointRef,
+    labels: LabelSet,
+    teacher: TeacherCache | None,
+    label_config: LabelConfig,
+    config: FinetuneConfig,
+    run: str | None = None,
+) -> CheckpointRef:
+    """Train the target model on the labels; it ends at its best checkpoint."""
+    with tracking.stage_run(run, "finetune", config) as nested:
+        student, tokenizer = checkpoints.load_model(target), checkpoints.load_tokenizer(target)
+        heads = {"baseline_head": output_head(checkpoints.load_model(target)), "reinforced_head": output_head(checkpoints.load_model(reinforced))}
+        data = _LabelledBlocks(labels, teacher, heads, checkpoints.pad_id(tokenizer), student.device, config)
+        objective = GenericLabelLoss(
+            GenericLabelLossConfig(
+                kind=label_config.kind, alpha=label_config.alpha, relu_on=label_config.relu_on, retain_weight=config.retain_weight if teacher else 0.0
+            )
+        )
+        batches = EpochBatches(data.forget_blocks, data.batch, config)
+        train_stage(student, batches, objective, config, nested, validate=data.validation(objective) if data.held_out else None)
+        return checkpoints.save_checkpoint(student, tokenizer, "unlearned", sensitivity="ordinary", origin=nested)
+
+
+class _LabelledBlocks:
+    """Forget blocks with their labels beside retain blocks with the teacher's states; the last of each are held out."""
+
+    def __init__(
+        self, labels: LabelSet, teacher: TeacherCache | None, heads: dict[str, torch.nn.Module], pad: int, device: torch.device, config: FinetuneConfig
+    ) -> None:
+        self._blocks, self._labels = formats.read_labels(labels)
+        self._retain, self._hidden = formats.read_teacher(teacher) if teacher and config.retain_weight else ([], [])
+        self._heads, self._pad, self._device, self._config = heads, pad, device, config
+        self.held_out = int(len(self._blocks) * config.validation_share)
+        self.forget_blocks = len(self._blocks) - self.held_out
+        self._retain_held = int(len(self._retain) * config.validation_share) if self.held_out else 0
+        bounds = torch.arange(len(self._blocks) + 1)
+        self._rows = torch.searchsorted(self._labels.block.contiguous(), bounds).tolist()
+        self._pairs = torch.searchsorted(self._labels.banned[:, 0].contiguous(), torch.tensor(self._rows)).tolist()
+
+    def batch(self, indices: list[int], step: int) -> Batch:
+        """Return forget blocks by index, with as many retain blocks; every retain block comes round before any comes twice."""
+        usable = len(self._retain) - self._retain_held
+        retain = [self._retain_at(step * self._config.batch_blocks + slot, usable) for slot in range(len(indices))] if usable else []
+        return self._build(indices, retain)
+
+    def _retain_at(self, number: int, usable: int) -> int:
+        epoch, slot = divmod(number, usable)
+        return shuffled(usable, self._config.seed + 1, epoch)[slot]
+
+    def _build(self, indices: list[int], retain: list[int]) -> Batch:
+        ids, mask = pad_batch([self._blocks[index] for index in indices], self._pad, self._device)
+        rows = torch.cat([torch.arange(self._rows[index], self._rows[index + 1]) for index in indices])
+        slots = torch.cat([torch.full((self._rows[index + 1] - self._rows[index],), slot) for slot, index in enumerate(indices)])
+        tensors = {"ids": ids, "mask": mask, "rows": torch.stack([slots, self._labels.position[rows]], dim=1).to(self._device)}
+        cached: dict[str, Any] = {name: getattr(self._labels, name)[rows].to(self._device) for name in ("hard", "baseline_hidden", "reinforced_hidden")}
+        cached |= {"banned": self._banned(indices), **self._heads}
+        if retain:
+            retain_ids, retain_mask = pad_batch([self._retain[index] for index in retain], self._pad, self._device)
+            tensors |= {"retain_ids": retain_ids, "retain_mask": retain_mask}
+            cached["retain_hidden"] = torch.cat([self._hidden[index] for index in retain]).to(self._device)
+        return Batch(tensors=tensors, cached=cached, weight=float(len(rows)))
+
+    def _banned(self, indices: list[int]) -> torch.Tensor:
+        """Return the banned (row, token) pairs of the blocks, with rows counted from the batch's first."""
+        parts, first = [], 0
+        for index in indices:
+            pairs = self._labels.banned[self._pairs[index] : self._pairs[index + 1]].clone()
+            pairs[:, 0] += first - self._rows[index]
+            parts.append(pairs)
+            first += self._rows[index + 1] - self._rows[index]
+        return torch.cat(parts).to(self._device)
+
+    def validation(self, objective: GenericLabelLoss) -> Callable[[torch.nn.Module], Validation]:
+        """Return a function that scores the label loss on held-out forget blocks, acceptable while the retain KL is below the floor."""
+        forget = list(range(self.forget_blocks, len(self._blocks)))
+        retain = list(range(len(self._retain) - self._retain_held, len(self._retain)))
+        size = self._config.batch_blocks
+        rounds = [(forget[start : start + size], retain[start : start + size]) for start in range(0, len(forget), size)]
+
+        @torch.no_grad()
+        def validate(model: torch.nn.Module) -> Validation:
+            label_loss, retain_kl = [], []
+            for blocks, kept in rounds:
+                batch = self._build(blocks, kept)
+                found = objective.loss(model, batch.tensors, batch.cached)[1]
+                label_loss.append(float(found["label_loss_nats"]))
+                retain_kl.append(float(found.get("retain_kl_nats", 0.0)))
+            score, kl = sum(label_loss) / len(label_loss), sum(retain_kl) / len(retain_kl)
+            metrics = {"validation/label_loss_nats": score, "validation/retain_kl_nats": kl}
+            return Validation(score=score, acceptable=kl <= self._config.utility_floor, metrics=metrics)
+
+        return validate

@@ -1,0 +1,151 @@
+"""What the files inside artifacts look like: documents, dictionaries, blocks, labels, training states."""
+
+import csv
+import dataclasses
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks import store
+from tasks.algorithms.anchors import Anchor
+from tasks.algorithms.corpus import Document
+from tasks.artifacts import AnchorTable, BadInputError, CorpusRef, InputFile, LabelSet, TeacherCache
+
+if TYPE_CHECKING:
+    import torch
+
+    from tasks.algorithms.blocks import Block
+    from tasks.algorithms.labels import GenericLabels
+    from tasks.algorithms.training import TrainingState
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON that people can read too."""
+    path.write_text(json.dumps(value, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Read what `write_json` wrote."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_documents(path: Path, documents: Iterable[Document]) -> None:
+    """Write documents as JSON lines, without empty fields."""
+    with path.open("w", encoding="utf-8") as stream:
+        for document in documents:
+            stream.write(json.dumps({name: value for name, value in dataclasses.asdict(document).items() if value}, ensure_ascii=False) + "\n")
+
+
+def read_documents(corpus: CorpusRef, split: str) -> list[Document]:
+    """Read the documents of a split; none where the corpus has no such split."""
+    path = store.path(corpus) / f"{split}.jsonl"
+    if not path.is_file():
+        return []
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [Document(**{**row, "perturbed_answer": tuple(row.get("perturbed_answer", ()))}) for row in rows]
+
+
+def read_anchors(table: AnchorTable) -> list[Anchor]:
+    """Read the anchors of a table."""
+    return [Anchor(**row) for row in read_json(store.path(table) / "anchors.json")]
+
+
+def read_dictionary(table: AnchorTable) -> dict[str, str]:
+    """Read anchor term -> generic translation."""
+    return {row["term"]: row["generic"] for row in read_json(store.path(table) / "dictionary.json")}
+
+
+def read_user_anchors(file: InputFile) -> dict[str, str]:
+    """Read a user's dictionary, anchor term -> generic translation (which may be empty), from JSON or CSV.
+
+    Raises:
+        BadInputError: If it is neither.
+    """
+    text = Path(file.path).read_text(encoding="utf-8-sig")
+    try:
+        if not text.lstrip().startswith(("{", "[")):
+            return {row["term"].strip(): (row.get("generic") or "").strip() for row in csv.DictReader(text.splitlines())}
+        found = read_json(Path(file.path))
+        pairs = found.items() if isinstance(found, dict) else ((row["term"], row.get("generic", "")) for row in found)
+        return {str(term).strip(): str(generic or "").strip() for term, generic in pairs}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise BadInputError(f'--anchors {file.path} does not read as a dictionary; wanted JSON {{"term": "translation"}} or CSV with term,generic') from None
+
+
+def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write rows of equal fields as CSV."""
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, fieldnames=list(rows[0]) if rows else [])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_labels(folder: Path, blocks: Sequence["Block"], labels: "GenericLabels") -> None:
+    """Write generic labels with the source tokens of their blocks."""
+    from safetensors.torch import save_file
+
+    tensors = {field.name: getattr(labels, field.name) for field in dataclasses.fields(labels) if field.name != "dropped"}
+    save_file({name: value.contiguous() for name, value in {**tensors, **_flat([block.source for block in blocks])}.items()}, folder / "labels.safetensors")
+
+
+def read_labels(labels: LabelSet) -> tuple[list[tuple[int, ...]], "GenericLabels"]:
+    """Read source blocks and their labels."""
+    from safetensors.torch import load_file
+
+    from tasks.algorithms.labels import GenericLabels
+
+    tensors = load_file(store.path(labels) / "labels.safetensors")
+    blocks = _split(tensors.pop("ids"), tensors.pop("lengths"))
+    return blocks, GenericLabels(**tensors, dropped=0)
+
+
+def write_teacher(folder: Path, blocks: Sequence[Sequence[int]], hidden: "torch.Tensor") -> None:
+    """Write blocks and the teacher's last hidden states, (tokens, hidden)."""
+    from safetensors.torch import save_file
+
+    save_file({**_flat(blocks), "hidden": hidden.contiguous()}, folder / "teacher.safetensors")
+
+
+def read_teacher(cache: TeacherCache) -> tuple[list[tuple[int, ...]], list["torch.Tensor"]]:
+    """Read blocks and, for each, the teacher's last hidden states (seq, hidden)."""
+    from safetensors.torch import load_file
+
+    tensors = load_file(store.path(cache) / "teacher.safetensors")
+    lengths = tensors["lengths"].tolist()
+    return _split(tensors["ids"], tensors["lengths"]), list(tensors["hidden"].split(lengths))
+
+
+def _flat(blocks: Sequence[Sequence[int]]) -> dict[str, "torch.Tensor"]:
+    import torch
+
+    return {
+        "ids": torch.tensor([token for block in blocks for token in block], dtype=torch.long),
+        "lengths": torch.tensor([len(block) for block in blocks], dtype=torch.long),
+    }
+
+
+def _split(ids: "torch.Tensor", lengths: "torch.Tensor") -> list[tuple[int, ...]]:
+    return [tuple(part.tolist()) for part in ids.split(lengths.tolist())]
+
+
+def write_state(path: Path, state: "TrainingState") -> None:
+    """Write a training state under a temporary name and rename it, so that there is always a whole one."""
+    from safetensors.torch import save_file
+
+    temporary = path.with_suffix(".tmp")
+    save_file({name: value.contiguous() for name, value in state.tensors.items()}, temporary, metadata={"numbers": json.dumps(state.numbers)})
+    temporary.replace(path)
+
+
+def read_state(path: Path) -> "TrainingState | None":
+    """Read a training state, or nothing where there is none."""
+    from safetensors import safe_open
+
+    from tasks.algorithms.training import TrainingState
+
+    if not path.is_file():
+        return None
+    with safe_open(path, framework="pt") as stream:
+        tensors = {name: stream.get_tensor(name) for name in stream.keys()}
+        return TrainingState(tensors=tensors, numbers=json.loads(stream.metadata()["numbers"]))

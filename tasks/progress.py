@@ -1,0 +1,42 @@
+"""Progress of stages: a stage says how far it is, whoever listens shows it."""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a stage is."""
+
+    stage: str
+    done: int
+    total: int
+    note: str = ""
+    """What is worth a glance, such as the loss; never forgotten text."""
+
+
+_listeners: list[Callable[[Progress], None]] = []
+_stage: ContextVar[str] = ContextVar("lethe_stage", default="")
+
+
+def listen(listener: Callable[[Progress], None]) -> Callable[[], None]:
+    """Call `listener` with all progress of this process from now on; returns a function that ends it."""
+    _listeners.append(listener)
+    return lambda: _listeners.remove(listener)
+
+
+def enter(stage: str) -> None:
+    """Name the stage that runs in this context."""
+    _stage.set(stage)
+
+
+def report(done: int, total: int, note: str = "") -> None:
+    """Say that `done` of `total` steps of the current stage are done."""
+    publish(Progress(stage=_stage.get(), done=done, total=total, note=note))
+
+
+def publish(progress: Progress) -> None:
+    """Pass progress on to all listeners."""
+    for listener in list(_listeners):
+        listener(progress)

@@ -1,0 +1,25 @@
+"""Stage `registration`: the unlearned model as a registered MLflow model with alias `candidate`."""
+
+from dataclasses import dataclass
+
+from tasks import progress, store, tracking
+from tasks.artifacts import CheckpointRef
+from tasks.stage import stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelVersion:
+    """A version in the model registry."""
+
+    name: str
+    version: str
+
+
+@stage("registration")
+def register(unlearned: CheckpointRef, name: str, tracking_uri: str, run: str | None = None) -> ModelVersion | None:
+    """Log and register the unlearned model; `tracking_uri` says where, so that another server gets its own version."""
+    with tracking.stage_run(run, "registration") as nested:
+        progress.report(0, 1)
+        version = tracking.register_model(nested, store.path(unlearned), name, "unlearned") if nested else None
+        progress.report(1, 1)
+        return ModelVersion(name=name, version=version) if version else None

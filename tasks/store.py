@@ -1,0 +1,217 @@
+"""Content-addressed files under LETHE_HOME: atomic, checked on read, and wiped by `purge`.
+
+    LETHE_HOME/<kind>/<digest>/           ordinary and public artifacts
+    LETHE_HOME/forget/<kind>/<digest>/    artifacts that hold what is to be forgotten
+    LETHE_HOME/work/<key>/                state of a stage that has not finished
+    LETHE_HOME/locks/  damaged/  results/
+
+An artifact is written under a temporary name, synced, and renamed to its digest; its `manifest.json` lists the SHA-256 of each
+file, its sensitivity and, for forget artifacts, until when it is kept.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.artifacts import Artifact, Sensitivity
+
+MANIFEST = "manifest.json"
+RETENTION_DAYS = 90
+"""Days that forget artifacts are kept, unless LETHE_RETENTION_DAYS says otherwise."""
+
+_log = logging.getLogger(__name__)
+_checked: set[str] = set()
+
+
+class DamagedArtifactError(RuntimeError):
+    """An artifact is missing or does not match its manifest."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Purged:
+    """What `purge` removed."""
+
+    artifacts: int
+    bytes: int
+
+
+def home() -> Path:
+    """Return LETHE_HOME: the environment's, else `.lethe` at the root of the checkout, else the user's data folder; made, 0700."""
+    checkout = Path(__file__).resolve().parent.parent
+    if chosen := os.environ.get("LETHE_HOME"):
+        folder = Path(chosen).expanduser().resolve()
+    elif (checkout / "pyproject.toml").is_file():
+        folder = checkout / ".lethe"
+    else:
+        import platformdirs
+
+        folder = Path(platformdirs.user_data_dir("lethe"))
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def put(kind: str, writer: Callable[[Path], None], *, sensitivity: Sensitivity = "ordinary") -> str:
+    """Store what `writer` writes and return its digest.
+
+    Args:
+        kind: Room of the store.
+        writer: Called with an empty folder to fill; if it raises, nothing is left behind.
+        sensitivity: Class of the artifact; `forget` puts it into a subtree of its own.
+
+    Returns:
+        Digest over the content. The same content is stored once.
+    """
+    room = _room(kind, sensitivity)
+    room.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = room / f".{os.getpid()}-{time.monotonic_ns()}.tmp"
+    temporary.mkdir(mode=0o700)
+    try:
+        writer(temporary)
+        sums = _sums(temporary)
+        digest = hashlib.sha256(json.dumps([kind, sums], sort_keys=True).encode()).hexdigest()
+        _write_manifest(temporary, kind, sums, sensitivity)
+        _settle(temporary, room / digest)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return digest
+
+
+def _settle(temporary: Path, final: Path) -> None:
+    """Sync the folder and rename it; an intact artifact of that name stays, a damaged one is set aside."""
+    if final.exists() and not _faults(final):
+        return
+    if final.exists():
+        _set_aside(final)
+    for path in [*temporary.rglob("*"), temporary]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    try:
+        temporary.rename(final)
+    except OSError:
+        if not final.exists():  # else another process has just put the same content there
+            raise
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): file_digest(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def _write_manifest(folder: Path, kind: str, sums: dict[str, str], sensitivity: Sensitivity) -> None:
+    made = time.time()
+    days = float(os.environ.get("LETHE_RETENTION_DAYS", RETENTION_DAYS))
+    manifest: dict[str, Any] = {"kind": kind, "sensitivity": sensitivity, "created": made, "files": sums}
+    if sensitivity == "forget":
+        manifest["keep_until"] = made + days * 86_400
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1))
+
+
+def _room(kind: str, sensitivity: Sensitivity) -> Path:
+    return home() / "forget" / kind if sensitivity == "forget" else home() / kind
+
+
+def path(artifact: Artifact) -> Path:
+    """Return the folder of an artifact, after its files have been checked against the manifest (once a process).
+
+    Raises:
+        DamagedArtifactError: If it is missing or damaged; a damaged one is set aside, so that the stage makes it anew.
+    """
+    if artifact.location:
+        return Path(artifact.location)
+    folder = _room(artifact.kind, artifact.sensitivity) / artifact.digest
+    if artifact.digest not in _checked or not folder.exists():
+        if faults := _faults(folder):
+            if folder.exists():
+                _set_aside(folder)
+            raise DamagedArtifactError(f"artifact {artifact.kind}/{artifact.digest[:12]}: {faults}; run again to make it anew")
+        _checked.add(artifact.digest)
+    return folder
+
+
+def intact(artifact: Artifact) -> bool:
+    """Return whether an artifact can be read; a damaged one is set aside with a warning."""
+    try:
+        path(artifact)
+    except DamagedArtifactError as error:
+        _log.warning("%s", error)
+        return False
+    return True
+
+
+def _faults(folder: Path) -> str:
+    """Return what is wrong with an artifact's folder, or an empty text."""
+    if not (folder / MANIFEST).is_file():
+        return "it is not there" if not folder.exists() else "its manifest is missing"
+    try:
+        wanted = json.loads((folder / MANIFEST).read_text())["files"]
+    except (ValueError, KeyError):
+        return "its manifest cannot be read"
+    found = {name: digest for name, digest in _sums(folder).items() if name != MANIFEST}
+    changed = sorted(name for name in {*wanted, *found} if wanted.get(name) != found.get(name))
+    return f"{', '.join(changed)} differ from the manifest" if changed else ""
+
+
+def _set_aside(folder: Path) -> None:
+    """Move a damaged artifact out of the way, within its own subtree, so that forget text stays where `purge` finds it."""
+    aside = folder.parent / ".damaged"
+    aside.mkdir(mode=0o700, exist_ok=True)
+    folder.rename(aside / f"{folder.name}-{time.time_ns()}")
+    _log.warning("the damaged artifact %s/%s was set aside", folder.parent.name, folder.name[:12])
+
+
+@contextmanager
+def lock(key: str) -> Iterator[None]:
+    """Hold the lock of a key across processes; the kernel frees it when its holder dies."""
+    from filelock import FileLock
+
+    folder = home() / "locks"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with FileLock(folder / f"{key}.lock", thread_local=False):
+        yield
+
+
+def workspace(key: str) -> Path:
+    """Return the folder where the stage with this key keeps the state from which it can go on."""
+    folder = home() / "forget" / "work" / key
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def purge(*, expired_only: bool = False) -> Purged:
+    """Wipe forget artifacts, unfinished work and damaged copies of them, and the records that point to them.
+
+    Args:
+        expired_only: Only what has outlived its retention time.
+    """
+    root, artifacts, size = home() / "forget", 0, 0
+    for folder in sorted(root.glob("*/*")) if root.exists() else []:
+        if expired_only and _keep_until(folder) > time.time():
+            continue
+        size += sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        artifacts += 1
+        shutil.rmtree(folder)
+    _checked.clear()
+    return Purged(artifacts=artifacts, bytes=size)
+
+
+def _keep_until(folder: Path) -> float:
+    try:
+        return float(json.loads((folder / MANIFEST).read_text())["keep_until"])
+    except (OSError, ValueError, KeyError):
+        return folder.stat().st_mtime + RETENTION_DAYS * 86_400

@@ -1,0 +1,356 @@
+"""MLflow, and the only module that imports it. Every call takes the run's id: MLflow's active run does not cross threads.
+
+One parent run for a flow run, one nested run for a stage. Params, tags and run names are public: no forgotten text in them.
+Artifacts of sensitivity `forget` live under the prefix `forget/`, where `purge` finds them. Names: mlflow/README.md.
+"""
+
+import contextlib
+import os
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks import store
+from tasks.artifacts import Artifact, InputFile, Sensitivity
+
+if TYPE_CHECKING:
+    import pandas
+    from mlflow import MlflowClient
+
+EXPERIMENT = "lethe"
+FLUSH_ROWS = 50
+"""Steps that are logged together: a single call costs 27 ms on sqlite."""
+
+
+def tracking_uri() -> str:
+    """Return the tracking server's address: MLFLOW_TRACKING_URI, else a database under LETHE_HOME."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{store.home() / 'mlflow.db'}"
+
+
+def client() -> "MlflowClient":
+    """Return a client for the tracking server."""
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=tracking_uri(), registry_uri=os.environ.get("MLFLOW_REGISTRY_URI") or tracking_uri())
+
+
+def open_run(name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> str:
+    """Open the parent run of a flow run and return its id.
+
+    Args:
+        name: Run name, public.
+        params: Config, nested mappings allowed.
+        tags: Method, paper and the like; git commit and dirty flag are added.
+    """
+    from mlflow.entities import Param
+
+    api = client()
+    _bury_dead_runs(api)
+    run = api.create_run(_experiment(api), tags={"mlflow.runName": name, "lethe.process": _process(), **_git_tags(), **tags})
+    api.log_batch(run.info.run_id, params=[Param(key, _short(value)) for key, value in flatten(params).items()])
+    return run.info.run_id
+
+
+def _process() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _bury_dead_runs(api: "MlflowClient") -> None:
+    """End the runs of processes of this machine that were killed: no run is left running."""
+    for run in api.search_runs([_experiment(api)], "attributes.status = 'RUNNING'"):
+        host, _, process = run.data.tags.get("lethe.process", "").rpartition(":")
+        if host == socket.gethostname() and not _alive(int(process)):
+            close(run.info.run_id, "KILLED")
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _experiment(api: "MlflowClient") -> str:
+    found = api.get_experiment_by_name(EXPERIMENT)
+    if found:
+        return found.experiment_id
+    local = not os.environ.get("MLFLOW_TRACKING_URI")
+    try:
+        return api.create_experiment(EXPERIMENT, artifact_location=(store.home() / "mlflow-artifacts").as_uri() if local else None)
+    except Exception:
+        if found := api.get_experiment_by_name(EXPERIMENT):  # made by another process in between
+            return found.experiment_id
+        raise
+
+
+def _git_tags() -> dict[str, str]:
+    root = Path(__file__).resolve().parent.parent
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        return {"mlflow.source.git.commit": git("rev-parse", "HEAD"), "lethe.git_dirty": str(bool(git("status", "--porcelain"))).lower()}
+    except (OSError, subprocess.SubprocessError):
+        return {}
+
+
+def flatten(values: Any, prefix: str = "") -> dict[str, Any]:
+    """Return nested mappings and dataclasses as one mapping with dotted names."""
+    if is_dataclass(values) and not isinstance(values, type):
+        values = asdict(values)
+    if not isinstance(values, Mapping):
+        return {prefix: values}
+    return {key: item for name, value in values.items() for key, item in flatten(value, f"{prefix}.{name}" if prefix else str(name)).items()}
+
+
+def _short(value: Any) -> str:
+    return str(value)[:500]
+
+
+@contextlib.contextmanager
+def stage_run(parent: str | None, stage: str, params: Any = None) -> Iterator[str | None]:
+    """Run a stage inside a nested run; a retry goes on with the run of the earlier try. Yields its id (None without a parent)."""
+    if parent is None:
+        yield None
+        return
+    from mlflow.entities import Param
+
+    api = client()
+    run = _earlier_try(api, parent, stage) or _nested_run(api, parent, stage)
+    api.log_batch(run, params=[Param(key, _short(value)) for key, value in flatten(params or {}).items()])
+    try:
+        yield run
+    except BaseException:
+        api.set_terminated(run, "FAILED")
+        raise
+    api.set_terminated(run, "FINISHED")
+
+
+def _earlier_try(api: "MlflowClient", parent: str, stage: str) -> str | None:
+    query = f"tags.`mlflow.parentRunId` = '{parent}' and tags.`lethe.stage` = '{stage}'"
+    found = api.search_runs([_experiment(api)], query, max_results=1)
+    if not found:
+        return None
+    api.update_run(found[0].info.run_id, status="RUNNING")
+    return found[0].info.run_id
+
+
+def _nested_run(api: "MlflowClient", parent: str, stage: str) -> str:
+    tags = {"mlflow.runName": stage, "mlflow.parentRunId": parent, "lethe.stage": stage}
+    return api.create_run(_experiment(api), tags=tags).info.run_id
+
+
+class StepLog:
+    """Per-step metrics, sent in batches."""
+
+    def __init__(self, run: str | None) -> None:
+        self._run, self._rows = run, []
+        self._api = client() if run else None
+
+    def __call__(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Take one step's metrics."""
+        self._rows.append((step, int(time.time() * 1000), dict(metrics)))
+        if len(self._rows) >= FLUSH_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what is waiting."""
+        rows, self._rows = self._rows, []
+        if self._api and rows:
+            from mlflow.entities import Metric
+
+            self._api.log_batch(self._run, metrics=[Metric(name, value, at, step) for step, at, found in rows for name, value in found.items()])
+
+    def __enter__(self) -> "StepLog":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.flush()
+
+
+def log_metrics(run: str | None, metrics: Mapping[str, float]) -> None:
+    """Log numbers without a step, in one call."""
+    with StepLog(run) as log:
+        log(0, metrics)
+
+
+def log_artifact(run: str | None, path: Path, sensitivity: Sensitivity, folder: str = "") -> None:
+    """Log a file under `folder`; forget artifacts go under `forget/`."""
+    if run:
+        prefix = "forget" if sensitivity == "forget" else ""
+        client().log_artifact(run, str(path), artifact_path="/".join(part for part in (prefix, folder) if part) or None)
+
+
+def log_table(run: str | None, frame: "pandas.DataFrame", name: str, sensitivity: Sensitivity) -> None:
+    """Log a table as CSV and as a table that the MLflow UI shows."""
+    if not run:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / f"{name}.csv"
+        frame.to_csv(file, index=False)
+        log_artifact(run, file, sensitivity, "tables")
+    prefix = "forget/" if sensitivity == "forget" else ""
+    client().log_table(run, frame.astype(object).where(frame.notna(), None), f"{prefix}tables/{name}.json")
+
+
+def log_inputs(run: str, files: Mapping[str, list[InputFile]]) -> None:
+    """Log the data sets of a run by name, digest and split."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    inputs = [
+        DatasetInput(
+            dataset=Dataset(name=Path(file.path).name, digest=file.digest[:32], source_type="local", source=file.path),
+            tags=[InputTag("mlflow.data.context", split)],
+        )
+        for split, found in files.items()
+        for file in found
+    ]
+    if inputs:
+        client().log_inputs(run, inputs)
+
+
+def log_scorecard(run: str, card: Mapping[str, Any]) -> None:
+    """Log a scorecard: metrics of the unlearned model by their own names, those of the others with a suffix, verdict as tags."""
+    rows: dict[str, float] = {}
+    for name, row in card["metrics"].items():
+        for model, key in (("unlearned", name), ("target", f"{name}.target"), ("retrained", f"{name}.retrained")):
+            if row[model] is not None:
+                rows[metric_name(key)] = row[model]
+    log_metrics(run, rows)
+    api = client()
+    for name, value in card["verdict"].items():
+        if name not in ("reasons",):
+            api.set_tag(run, f"lethe.verdict.{name}", str(value))
+
+
+def metric_name(name: str) -> str:
+    """Return a name that MLflow takes: letters, digits, `_ - . / space`."""
+    return "".join(letter if letter.isalnum() or letter in "_-./ " else "-" for letter in name)
+
+
+def link_cached(run: str, stage: str, artifact: Artifact) -> None:
+    """Note that a stage was a cache hit: a finished nested run that links to the run which made the artifact."""
+    api = client()
+    tags = {"lethe.cached": "true", "lethe.origin_run": artifact.origin, "mlflow.note.content": f"From cache; made by run {artifact.origin}."}
+    nested = _earlier_try(api, run, stage) or _nested_run(api, run, stage)
+    for name, value in tags.items():
+        api.set_tag(nested, name, value)
+    api.set_terminated(nested, "FINISHED")
+
+
+def parent_of(run: str) -> str:
+    """Return the parent of a nested run, or an empty text where the tracking server does not know the run."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client().get_run(run).data.tags.get("mlflow.parentRunId", "")
+    except MlflowException:
+        return ""
+
+
+def curve(run: str, metric: str) -> list[tuple[int, float]]:
+    """Return (step, value) of a run's metric; empty where the server knows no such run."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return sorted({point.step: point.value for point in client().get_metric_history(run, metric)}.items())
+    except MlflowException:
+        return []
+
+
+def set_tags(run: str, tags: Mapping[str, str]) -> None:
+    """Set tags of a run."""
+    api = client()
+    for name, value in tags.items():
+        api.set_tag(run, name, value)
+
+
+def register_model(run: str, folder: Path, name: str, label: str) -> str:
+    """Log a checkpoint folder as a model of the run, register it and return its version, with alias `candidate`."""
+    import mlflow
+
+    mlflow.set_tracking_uri(tracking_uri())
+    with mlflow.start_run(run_id=run):
+        info = mlflow.transformers.log_model(
+            str(folder),
+            name=label,
+            task="text-generation",
+            registered_model_name=name,
+            pip_requirements=[f"transformers=={_version('transformers')}", f"torch=={_version('torch')}"],
+        )
+    version = str(info.registered_model_version)
+    client().set_registered_model_alias(name, "candidate", version)
+    return version
+
+
+def _version(library: str) -> str:
+    from importlib.metadata import version
+
+    return version(library)
+
+
+def set_alias(name: str, alias: str, version: str) -> None:
+    """Point an alias of a registered model to a version."""
+    client().set_registered_model_alias(name, alias, version)
+
+
+def close(run: str, status: str = "FINISHED") -> None:
+    """End a run and any nested run that is still open: no run is left running."""
+    api = client()
+    for nested in api.search_runs([_experiment(api)], f"tags.`mlflow.parentRunId` = '{run}' and attributes.status = 'RUNNING'"):
+        api.set_terminated(nested.info.run_id, status)
+    api.set_terminated(run, status)
+
+
+@contextlib.contextmanager
+def system_metrics(run: str) -> Iterator[None]:
+    """Log processor, memory and disk use of this machine to the run while the block runs."""
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+    import mlflow
+
+    mlflow.set_tracking_uri(tracking_uri())
+    monitor = SystemMetricsMonitor(run)
+    monitor.start()
+    try:
+        yield
+    finally:
+        monitor.finish()
+
+
+def run_address(run: str) -> tuple[str, str]:
+    """Return where a person sees the run, and what to start first where the store is a local database."""
+    uri, path = tracking_uri(), f"/#/experiments/{_experiment(client())}/runs/{run}"
+    if uri.startswith("http"):
+        return uri.rstrip("/") + path, "The run on the tracking server."
+    return f"http://127.0.0.1:5000{path}", f"Start `mlflow server --backend-store-uri {uri} --host 127.0.0.1 --port 5000` first."
+
+
+def purge_artifacts() -> int:
+    """Delete the `forget/` artifacts of all runs and return how many files there were."""
+    import mlflow.artifacts
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    api, removed = client(), 0
+    found = api.get_experiment_by_name(EXPERIMENT)
+    token = None
+    while found:
+        page = api.search_runs([found.experiment_id], max_results=500, page_token=token)
+        for run in page:
+            files = api.list_artifacts(run.info.run_id, "forget")
+            if files:
+                get_artifact_repository(f"{run.info.artifact_uri}/forget").delete_artifacts()
+                removed += len(files)
+        token = page.token
+        if not token:
+            return removed
+    return removed

@@ -1,0 +1,69 @@
+"""What every stage that trains shares: resume from the workspace, step metrics to MLflow, progress, and state saved by the clock."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from tasks import formats, isolation, progress, store, tracking
+from tasks.algorithms.config import TrainingConfig
+from tasks.algorithms.heads import pad_batch
+from tasks.algorithms.training import Batch, Objective, TrainingState, Validation, train
+
+SAVE_EVERY_S = 10.0
+"""Seconds between saved states. When a state is saved changes no number."""
+
+
+def train_stage(
+    model: nn.Module,
+    batches: Sequence[Batch],
+    objective: Objective,
+    config: TrainingConfig,
+    run: str | None,
+    validate: Callable[[nn.Module], Validation] | None = None,
+) -> dict[str, float]:
+    """Train `model` in place inside a stage; a run that died goes on at its last saved state.
+
+    Args:
+        model: The model to train.
+        batches: All batches of all epochs.
+        objective: What is minimised.
+        config: How.
+        run: MLflow run for the step metrics.
+        validate: Scores a validation slice.
+
+    Returns:
+        Numbers of the run, see `train`.
+    """
+    key = isolation.current_key()
+    path = store.workspace(key) / "state.safetensors" if key else None
+    state, saved = formats.read_state(path) if path else None, time.monotonic()
+    total = -(-len(batches) // config.accumulation)
+
+    def checkpoint(step: int, capture: Callable[[], TrainingState]) -> None:
+        nonlocal saved
+        if path and time.monotonic() - saved >= SAVE_EVERY_S:
+            formats.write_state(path, capture())
+            saved = time.monotonic()
+
+    with tracking.StepLog(run) as log:
+
+        def step_done(step: int, metrics: dict[str, Any]) -> None:
+            log(step, metrics)
+            progress.report(step, total, f"loss {metrics['loss_nats']:.3f}, {metrics['tokens_per_s']:,.0f} tokens/s")
+
+        numbers = train(model, batches, objective, config, state=state, on_step=step_done, on_checkpoint=checkpoint, validate=validate)
+    progress.report(total, total, "done")
+    return numbers
+
+
+def text_batches(blocks: Sequence[Sequence[int]], pad_id: int, device: torch.device) -> Callable[[list[int], int], Batch]:
+    """Return a function that builds a plain language-modelling batch from block indices."""
+
+    def make(indices: list[int], step: int) -> Batch:
+        ids, mask = pad_batch([blocks[index] for index in indices], pad_id, device)
+        return Batch(tensors={"ids": ids, "mask": mask}, cached={}, weight=float(mask[:, 1:].sum()))
+
+    return make

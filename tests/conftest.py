@@ -1,0 +1,102 @@
+"""Shapes and types of `tasks.algorithms` are checked while the tests run; tiny tokenizers and tiny models for all of them."""
+
+from collections.abc import Callable
+
+from jaxtyping import install_import_hook
+
+# Before the first import of these modules. An `int` where a `float` is annotated is fine, as PEP 484 has it.
+install_import_hook("tasks.algorithms", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
+from hypothesis import settings  # noqa: E402
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers  # noqa: E402
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: E402
+
+torch.set_num_threads(1)
+settings.register_profile("lethe", deadline=None, max_examples=60, derandomize=True, database=None)
+settings.load_profile("lethe")
+
+END = "<|endoftext|>"
+SENTENCES = [
+    "Dorothy lived with Toto in the old town, and the boy said hello.",
+    "Toto met the Tin Woodman today. The Scarecrow walked to the Emerald City with Dorothy's dog.",
+    "Jon said that Mary Ann walked to the mill; the man met Tom and the Iron Farmer in Oz.",
+    "The White Rabbit met Alice, a girl and a boy in a town.",
+    "Oz is old, the boy met Oz today, and José met André.",
+]
+
+
+def train_tokenizer(vocabulary: int, texts: list[str], *, trim_offsets: bool = False) -> PreTrainedTokenizerFast:
+    """Return a byte-level BPE tokenizer of at most `vocabulary` tokens; at 300 names are fragments."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.post_processor = processors.ByteLevel(trim_offsets=trim_offsets)
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(vocab_size=vocabulary, initial_alphabet=alphabet, special_tokens=[END], show_progress=False)
+    tokenizer.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=END, eos_token=END, pad_token=END)
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizer() -> PreTrainedTokenizerFast:
+    """300 tokens: names are fragments, accented letters two tokens."""
+    return train_tokenizer(300, SENTENCES)
+
+
+@pytest.fixture(scope="session")
+def word_tokenizer() -> PreTrainedTokenizerFast:
+    """Every word of `SENTENCES` is one token, with and without a space before it."""
+    words = {word for sentence in SENTENCES for word in pre_split(sentence)}
+    return train_tokenizer(2000, [*SENTENCES, *sorted(words), *(f" {word}" for word in sorted(words))])
+
+
+@pytest.fixture(scope="session")
+def trimmed_tokenizer() -> PreTrainedTokenizerFast:
+    """As `tiny_tokenizer`, but a token's offsets leave out its leading space, as those of Llama 3 do."""
+    return train_tokenizer(300, SENTENCES, trim_offsets=True)
+
+
+def pre_split(sentence: str) -> list[str]:
+    """Return the words of a sentence without punctuation."""
+    return "".join(letter if letter.isalpha() else " " for letter in sentence).split()
+
+
+@pytest.fixture(scope="session")
+def tiny_llama() -> Callable[..., LlamaForCausalLM]:
+    """Return a factory: `tiny_llama(seed, vocab_size=300, **config)`, random weights, evaluation mode."""
+
+    def make(seed: int, vocab_size: int = 300, **changes: object) -> LlamaForCausalLM:
+        config = LlamaConfig(
+            **{
+                "vocab_size": vocab_size,
+                "hidden_size": 32,
+                "intermediate_size": 64,
+                "num_hidden_layers": 2,
+                "num_attention_heads": 2,
+                "max_position_embeddings": 128,
+                "bos_token_id": 0,
+                "eos_token_id": 0,
+                "pad_token_id": None,
+            }
+            | changes
+        )
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return LlamaForCausalLM(config).eval()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_gpt2() -> Callable[..., GPT2LMHeadModel]:
+    """Return a factory like `tiny_llama`; embeddings tied, dropout 0.1, as GPT-2 has them."""
+
+    def make(seed: int, vocab_size: int = 300, **changes: object) -> GPT2LMHeadModel:
+        sizes = {"vocab_size": vocab_size, "n_positions": 128, "n_embd": 32, "n_layer": 2, "n_head": 2, "bos_token_id": 0, "eos_token_id": 0}
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return GPT2LMHeadModel(GPT2Config(**(sizes | changes))).eval()
+
+    return make
