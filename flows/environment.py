@@ -16,7 +16,8 @@ OFF = {
 """No library reports on its users."""
 QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
-    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR",
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
     "PREFECT_CLI_PROMPT": "false",
     "TRANSFORMERS_VERBOSITY": "error",
     "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "false",
@@ -33,4 +34,10 @@ def prepare() -> None:
     os.environ.setdefault("PREFECT_LOCAL_STORAGE_PATH", str(store.home() / "results"))
     for noisy in ("alembic", "mlflow", "lm_eval", "datasets"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
+    logging.getLogger("prefect.task_runs").addFilter(_is_worth_saying)
     warnings.filterwarnings("ignore", module=r"(langchain|spacy|prefect|mlflow|pydantic|websockets).*")
+
+
+def _is_worth_saying(record: logging.LogRecord) -> bool:
+    """Drop Prefect's warning that it cannot interrupt worker threads: stages have processes, which are killed at their limit."""
+    return "Timeouts in worker threads cannot interrupt" not in str(record.msg)

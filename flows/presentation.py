@@ -60,4 +60,6 @@ def show_scorecard(card: dict[str, Any]) -> None:
         {"metric": name, **{label: row[label] for label in ("target", "unlearned", "retrained")}, "95 %": str(row["ci95"]), "n": row["n"]}
         for name, row in card["metrics"].items()
     ]
-    create_table_artifact(key="scorecard", table=rows, description=f"Verdict: {'passed' if verdict['passed'] else 'not passed'}, evidence {verdict['evidence']}")
+    create_table_artifact(
+        key="scorecard", table=rows, description=f"Verdict: {'passed' if verdict['passed'] else 'not passed'}, evidence {verdict['evidence']}"
+    )

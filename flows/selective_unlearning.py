@@ -1,12 +1,14 @@
 """WHP: corpus > anchors > translation > reinforcement > labels > finetune > probing > benchmarking > scorecard > report."""
 
+from pathlib import Path
+
 from prefect import flow
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.outcome import Outcome, Stages
 from flows.presentation import progress_artifacts, show_run, show_scorecard
-from tasks import formats, store, tracking
+from tasks import formats, isolation, store, tracking
 from tasks.algorithms.config import SelectiveUnlearningConfig
 from tasks.anchors import extract_anchors
 from tasks.artifacts import CheckpointRef, InputFile
@@ -61,14 +63,18 @@ def selective_unlearning(
     paths |= {"sibling": sibling, "general": general, "holdout": holdout}
     inputs = gather_inputs(**{split: found or [] for split, found in paths.items()})
     models = [inspect_model(model, "target")] + ([inspect_model(retrained, "retrained")] if retrained else [])
-    user = InputFile(path=anchors, digest=store.file_digest(anchors), bytes=0) if anchors else None
+    user = InputFile(path=anchors, digest=store.file_digest(Path(anchors)), bytes=0) if anchors else None
     run = tracking.open_run(
-        f"{METHOD} {inputs.forget[0].digest[:8]}", {"method": METHOD, "config": config}, {"lethe.method": METHOD, "lethe.paper": PAPER, "lethe.prefect_flow_run": str(flow_run.id)}
+        f"{METHOD} {inputs.forget[0].digest[:8]}",
+        {"method": METHOD, "config": config},
+        {"lethe.method": METHOD, "lethe.paper": PAPER, "lethe.prefect_flow_run": str(flow_run.id)},
     )
+    isolation.begin()
     try:
         with tracking.system_metrics(run), progress_artifacts():
             outcome = _run_stages(Stages(run=run), inputs, models, user, config)
     except BaseException as error:
+        isolation.abort()
         tracking.close(run, "FAILED" if isinstance(error, Exception) else "KILLED")
         raise
     tracking.close(run)
@@ -116,7 +122,7 @@ def _conclude(
     version = stages.result("registration", register.submit(unlearned, name, tracking.tracking_uri(), run))
     figures = formats.read_json(store.path(card) / "scorecard.json")
     tracking.log_scorecard(run, figures)
-    if card.passed and version:
+    if version and card.passed:
         tracking.set_alias(version.name, "unlearned", version.version)
     show_scorecard(figures)
     return Outcome(

@@ -63,9 +63,7 @@ def _chunks(text: str) -> list[str]:
 
 
 @stage("anchors", isolated=False)
-def extract_anchors(
-    corpus: CorpusRef, config: AnchorConfig, reading: CorpusConfig, user: InputFile | None = None, run: str | None = None
-) -> AnchorTable:
+def extract_anchors(corpus: CorpusRef, config: AnchorConfig, reading: CorpusConfig, user: InputFile | None = None, run: str | None = None) -> AnchorTable:
     """Find the anchors of the forget text; a user's own terms are always among them.
 
     Raises:

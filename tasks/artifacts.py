@@ -112,7 +112,8 @@ class ReportRef(Artifact):
 
 @dataclass(frozen=True, kw_only=True)
 class WorldRef(Artifact):
-    """The embedded world, as files."""
+    """The splits for forgetting one topic of the embedded world, as files."""
 
+    topic: str
     topics: tuple[str, ...]
-    documents: int
+    """All series of the world."""

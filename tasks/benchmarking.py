@@ -40,8 +40,7 @@ def _general_questions() -> list[Document]:
     world = build_world(WorldConfig())
     asked = [question for topic in (world.ordinary, world.planets) for question in topic.exam]
     return [
-        Document(source="world", question=item.question, answer=item.answer, perturbed_answer=tuple(item.perturbed_answer), fact=item.fact)
-        for item in asked
+        Document(source="world", question=item.question, answer=item.answer, perturbed_answer=tuple(item.perturbed_answer), fact=item.fact) for item in asked
     ]
 
 

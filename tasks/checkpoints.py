@@ -36,9 +36,7 @@ def inspect_model(model: str, label: str) -> CheckpointRef:
     sums = {path.name: store.file_digest(path) for path in [*weights, folder / "config.json", folder / "tokenizer.json"]}
     digest = hashlib.sha256(json.dumps(["checkpoints", sums], sort_keys=True).encode()).hexdigest()
     location = str(folder.resolve())
-    return CheckpointRef(
-        kind="checkpoints", digest=digest, sensitivity="ordinary", location=location, parameters=_count(weights), label=label
-    )
+    return CheckpointRef(kind="checkpoints", digest=digest, sensitivity="ordinary", location=location, parameters=_count(weights), label=label)
 
 
 def _from_hub(model: str) -> Path:
@@ -51,7 +49,7 @@ def _from_hub(model: str) -> Path:
         return Path(snapshot_download(model, allow_patterns=["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise BadInputError(
-            f"--model {model}: no such folder, and the hub did not give it ({type(error).__name__}); wanted a model folder, or a network and an existing hub name"
+            f"--model {model}: no such folder, and the hub did not give it ({type(error).__name__}); wanted a model folder, or a network and a hub name"
         ) from None
 
 

@@ -147,5 +147,5 @@ def read_state(path: Path) -> "TrainingState | None":
     if not path.is_file():
         return None
     with safe_open(path, framework="pt") as stream:
-        tensors = {name: stream.get_tensor(name) for name in stream.keys()}
+        tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - the file is no mapping
         return TrainingState(tensors=tensors, numbers=json.loads(stream.metadata()["numbers"]))

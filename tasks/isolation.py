@@ -4,7 +4,6 @@ Torch's thread count is process-wide, so stages that run side by side need proce
 count. A fork server that has imported torch once makes a new process cheap. The child dies with its parent, and with its time limit.
 """
 
-import logging
 import multiprocessing
 import os
 import threading
@@ -19,7 +18,12 @@ from tasks import progress
 PRELOADED = ("torch", "transformers", "accelerate", "numpy", "tasks.algorithms.training")
 
 _key: ContextVar[str | None] = ContextVar("lethe_stage_key", default=None)
-_log = logging.getLogger(__name__)
+_children: set[Any] = set()
+_ending = threading.Event()
+
+
+class StageAbortedError(RuntimeError):
+    """The flow run is ending, and with it the stage; it is not tried again."""
 
 
 class StageProcessDiedError(RuntimeError):
@@ -51,9 +55,7 @@ def _context() -> Any:
     return context
 
 
-def run_isolated(
-    function: Callable[..., Any], arguments: dict[str, Any], *, stage: str, key: str | None, threads: int, timeout_s: float
-) -> Any:
+def run_isolated(function: Callable[..., Any], arguments: dict[str, Any], *, stage: str, key: str | None, threads: int, timeout_s: float) -> Any:
     """Call `function` in a child process and return what it returns.
 
     Args:
@@ -71,19 +73,35 @@ def run_isolated(
     """
     if multiprocessing.current_process().daemon:  # a worker of a cluster may not have children; it is a process of its own already
         return function(**arguments)
+    if _ending.is_set():
+        raise StageAbortedError(f"stage {stage} was not begun: its flow run is ending")
     ours, theirs = multiprocessing.Pipe()
     target = (function.__module__, function.__qualname__)
     child = _context().Process(target=_serve, args=(theirs, target, arguments, stage, key, threads, os.getpid()))
     child.start()
+    _children.add(child)
     theirs.close()
     try:
         return _await(ours, child, time.monotonic() + timeout_s, stage)
     finally:
+        _children.discard(child)
         if child.is_alive():
             child.kill()
         child.join()
         child.close()
         ours.close()
+
+
+def begin() -> None:
+    """Say that a flow run begins: stages may start."""
+    _ending.clear()
+
+
+def abort() -> None:
+    """End all stages of this process that run in children; they are not tried again."""
+    _ending.set()
+    for child in list(_children):
+        child.kill()
 
 
 def _await(connection: Any, child: Any, deadline: float, stage: str) -> Any:
@@ -96,6 +114,8 @@ def _await(connection: Any, child: Any, deadline: float, stage: str) -> Any:
             kind, value = connection.recv()
         except EOFError:
             child.join(5)
+            if _ending.is_set():
+                raise StageAbortedError(f"stage {stage} was ended with its flow run") from None
             raise StageProcessDiedError(f"the process of stage {stage} ended with status {child.exitcode} and no result") from None
         if kind == "progress":
             progress.publish(value)
@@ -125,12 +145,13 @@ def _serve(connection: Any, target: tuple[str, str], arguments: dict[str, Any], 
         torch.set_num_threads(threads)
         module = importlib.import_module(target[0])
         function = getattr(module, target[1])
-        send("result", _call(getattr(function, "body", function), arguments, stage, key))
-    except BaseException as error:  # noqa: BLE001 - whatever it is goes to the parent, which raises it again
+        send("result", call(getattr(function, "body", function), arguments, stage, key))
+    except BaseException as error:
         _send_error(send, error)
 
 
-def _call(function: Callable[..., Any], arguments: dict[str, Any], stage: str, key: str | None) -> Any:
+def call(function: Callable[..., Any], arguments: dict[str, Any], stage: str, key: str | None) -> Any:
+    """Call a stage's function here, with its name and key set."""
     progress.enter(stage)
     _key.set(key)
     return function(**arguments)
@@ -140,7 +161,7 @@ def _send_error(send: Callable[[str, Any], None], error: BaseException) -> None:
     text = "".join(traceback.format_exception(error))
     try:
         send("error", (error, text))
-    except Exception:  # noqa: BLE001 - an error that cannot travel goes as text
+    except Exception:
         send("error", (RuntimeError(f"{type(error).__name__}: {error}"), text))
 
 

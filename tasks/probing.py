@@ -59,11 +59,7 @@ def probe(
 
 def _prompts(splits: dict[str, list[Any]], template: str, expression: re.Pattern[str], config: ProbingConfig) -> list[Prompt]:
     """Cloze prompts cut before anchors where the topic is to be forgotten, anywhere in text that is to be kept."""
-    return [
-        prompt
-        for split in PROMPTED
-        for prompt in make_prompts(split, splits[split], template, expression if split == "forget_test" else None, config)
-    ]
+    return [prompt for split in PROMPTED for prompt in make_prompts(split, splits[split], template, expression if split == "forget_test" else None, config)]
 
 
 def _rate(teacher: Any, tokenizer: Any, prompts: list[Prompt], completions: list[str], pad: int, context: int) -> list[float]:
@@ -121,5 +117,3 @@ def _completion_table(prompts: list[Prompt], completions: list[str], rated: list
 def _write(folder: Path, tables: "dict[str, pandas.DataFrame]") -> None:
     for name, table in tables.items():
         table.to_parquet(folder / f"{name}.parquet", index=False)
-
-

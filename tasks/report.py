@@ -21,7 +21,12 @@ HEADLINE = (
     ("sibling/probability", "Sibling: answers"),
     ("benchmark/world/acc", "Benchmark accuracy"),
 )
-PERPLEXITIES = (("forget_test/perplexity", "Forgotten"), ("retain_test/perplexity", "Kept"), ("sibling/perplexity", "Sibling"), ("general/perplexity", "General"))
+PERPLEXITIES = (
+    ("forget_test/perplexity", "Forgotten"),
+    ("retain_test/perplexity", "Kept"),
+    ("sibling/perplexity", "Sibling"),
+    ("general/perplexity", "General"),
+)
 MEANINGS = {
     "probability": "geometric mean probability of an answer's tokens",
     "accuracy": "share of answers whose every token is the model's first choice",
@@ -151,7 +156,11 @@ def _bars(axes: Any, rows: list[tuple[str, dict[str, Any]]]) -> None:
 
 def _headline_picture(metrics: dict[str, dict[str, Any]]) -> dict[str, str] | None:
     rows = [(label, metrics[name]) for name, label in HEADLINE if name in metrics]
-    return _picture(lambda axes: _bars(axes, rows), "What was forgotten, what was kept (probabilities and shares, 0 to 1)", (8, 0.9 + 0.62 * len(rows))) if rows else None
+    return (
+        _picture(lambda axes: _bars(axes, rows), "What was forgotten, what was kept (probabilities and shares, 0 to 1)", (8, 0.9 + 0.62 * len(rows)))
+        if rows
+        else None
+    )
 
 
 def _perplexity_picture(metrics: dict[str, dict[str, Any]]) -> dict[str, str] | None:

@@ -15,15 +15,18 @@ if TYPE_CHECKING:
     from spacy.tokens import Doc
 
 NAME = "lethe_ruled_en"
-TITLES = (
-    "aunt uncle king queen prince princess lord lady sir captain doctor dr mr mrs miss professor master mistress brother sister father mother "
-    "colonel major general inspector judge baron count duke duchess emperor empress saint old young little"
-).split()
-PLACE_WORDS = (
-    "city town village land country river lake sea island mountain mountains hill hills forest wood woods valley street road lane bridge "
-    "castle palace hall house tower room gate harbour bay cove point park square school college inn mill desert kingdom station market garden"
-).split()
-SPEECH = "said asked cried answered replied thought laughed whispered shouted exclaimed called smiled looked knew felt".split()
+TITLES = """
+    aunt uncle king queen prince princess lord lady sir captain doctor dr mr mrs miss professor master mistress brother sister
+    father mother colonel major general inspector judge baron count duke duchess emperor empress saint old young little
+""".split()
+PLACE_WORDS = """
+    city town village land country river lake sea island mountain mountains hill hills forest wood woods valley street road lane
+    bridge castle palace hall house tower room gate harbour bay cove point park square school college inn mill desert kingdom
+    station market garden
+""".split()
+SPEECH = """
+    said asked cried answered replied thought laughed whispered shouted exclaimed called smiled looked knew felt
+""".split()
 _BEFORE_PLACE = re.compile(r"\b(?:in|at|from|near|to|into|towards?|of|across|outside|reach(?:ed)?|left)\s+(?:the\s+)?$", re.IGNORECASE)
 _SPEECH_AFTER = re.compile(r"^\W{0,3}(?:" + "|".join(SPEECH) + r")\b")
 _SPEECH_BEFORE = re.compile(r"\b(?:" + "|".join(SPEECH) + r")\s+(?:the\s+)?$")

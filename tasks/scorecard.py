@@ -46,9 +46,7 @@ def score(
         }
         digest = store.put("scorecards", lambda folder: _write(folder, card), sensitivity="public")
         progress.report(1, 1)
-        return Scorecard(
-            kind="scorecards", digest=digest, sensitivity="public", origin=nested or "", passed=verdict["passed"], evidence=verdict["evidence"]
-        )
+        return Scorecard(kind="scorecards", digest=digest, sensitivity="public", origin=nested or "", passed=verdict["passed"], evidence=verdict["evidence"])
 
 
 def _read(probe: ProbeRecords) -> "dict[str, pandas.DataFrame]":
@@ -112,7 +110,9 @@ def _token_metrics(tokens: "pandas.DataFrame") -> dict[str, _Values]:
 def _by_sequence(part: "pandas.DataFrame") -> "pandas.DataFrame":
     """Return per sequence its item, cluster, mean log-probability, share of hits and extraction strength."""
     groups = part.groupby("sequence", observed=True)
-    frame = groups.agg(item=("item", "first"), variant=("variant", "first"), cluster=("cluster", "first"), log_p=("log_p", "mean"), hit=("hit", "mean"), tokens=("hit", "size"))
+    frame = groups.agg(
+        item=("item", "first"), variant=("variant", "first"), cluster=("cluster", "first"), log_p=("log_p", "mean"), hit=("hit", "mean"), tokens=("hit", "size")
+    )
     return frame.assign(strength=groups.hit.apply(lambda hits: extraction_strength(hits.to_numpy())))
 
 

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 from prefect import Task, task
+from prefect.results import ResultStore
 from prefect.tasks import exponential_backoff
 from prefect.transactions import IsolationLevel, get_transaction
 
-from tasks import isolation, progress
-from tasks.caching import KernelLocks, StagePolicy
+from tasks import isolation, store
+from tasks.caching import KernelLocks, StagePolicy, artifacts_in, stage_key
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -29,6 +30,17 @@ def is_transient(error: BaseException) -> bool:
 def _should_retry(task: Task[Any, Any], run: Any, state: Any) -> bool:
     error = state.result(raise_on_failure=False)
     return isinstance(error, BaseException) and is_transient(error)
+
+
+def _lookup(function: Callable[..., Any], numeric: bool, *args: Any, **kwargs: Any) -> Any:
+    """Return the record that a stage called so has in the cache, or None; nothing is computed."""
+    bound = inspect.signature(function).bind(*args, **kwargs)
+    bound.apply_defaults()
+    results, key = ResultStore(), stage_key(function, bound.arguments, numeric=numeric)
+    if not results.exists(key):
+        return None
+    record = results.read(key).result
+    return record if all(store.intact(artifact) for artifact in artifacts_in(record)) else None
 
 
 def stage(name: str, *, isolated: bool = True, threads_share: int = 1, retries: int = 2, timeout_s: float = 6 * 3600) -> Callable[[Callable[P, R]], Task[P, R]]:
@@ -52,7 +64,7 @@ def stage(name: str, *, isolated: bool = True, threads_share: int = 1, retries: 
             transaction = get_transaction()
             key = transaction.key if transaction else None
             if not isolated:
-                return isolation._call(function, dict(arguments), name, key)
+                return isolation.call(function, dict(arguments), name, key)
             threads = max(1, isolation.cores() // threads_share)
             return isolation.run_isolated(function, dict(arguments), stage=name, key=key, threads=threads, timeout_s=timeout_s)
 
@@ -70,6 +82,7 @@ def stage(name: str, *, isolated: bool = True, threads_share: int = 1, retries: 
             timeout_seconds=timeout_s,
         )
         made.body = function
+        made.lookup = functools.partial(_lookup, function, isolated)
         return made
 
     return decorate

@@ -19,9 +19,7 @@ def cache_teacher(corpus: CorpusRef, target: CheckpointRef, block_size: int, rea
         blocks = pack_tokens(documents, block_size, checkpoints.separator_id(tokenizer), prefix_ids(tokenizer))
         hidden = _hidden_states(model, blocks, checkpoints.pad_id(tokenizer))
         digest = store.put("teachers", lambda folder: formats.write_teacher(folder, blocks, hidden), sensitivity="forget")
-        return TeacherCache(
-            kind="teachers", digest=digest, sensitivity="forget", origin=nested or "", blocks=len(blocks), tokens=sum(map(len, blocks))
-        )
+        return TeacherCache(kind="teachers", digest=digest, sensitivity="forget", origin=nested or "", blocks=len(blocks), tokens=sum(map(len, blocks)))
 
 
 @torch.no_grad()

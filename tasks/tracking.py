@@ -314,9 +314,8 @@ def close(run: str, status: str = "FINISHED") -> None:
 @contextlib.contextmanager
 def system_metrics(run: str) -> Iterator[None]:
     """Log processor, memory and disk use of this machine to the run while the block runs."""
-    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
-
     import mlflow
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
     mlflow.set_tracking_uri(tracking_uri())
     monitor = SystemMetricsMonitor(run)
@@ -337,7 +336,6 @@ def run_address(run: str) -> tuple[str, str]:
 
 def purge_artifacts() -> int:
     """Delete the `forget/` artifacts of all runs and return how many files there were."""
-    import mlflow.artifacts
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     api, removed = client(), 0

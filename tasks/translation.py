@@ -41,9 +41,7 @@ def translate_anchors(
         except ValueError as error:
             raise BadInputError(str(error)) from None
         digest = store.put("dictionaries", lambda folder: _write(folder, anchors, translations), sensitivity="forget")
-        record = AnchorTable(
-            kind="dictionaries", digest=digest, sensitivity="forget", origin=nested or "", anchors=len(anchors), pipeline=table.pipeline
-        )
+        record = AnchorTable(kind="dictionaries", digest=digest, sensitivity="forget", origin=nested or "", anchors=len(anchors), pipeline=table.pipeline)
         tracking.log_table(nested, _frame(record), "anchors", "forget")
         return record
 

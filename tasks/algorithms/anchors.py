@@ -19,6 +19,7 @@ from dataclasses import dataclass
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _RUN_GAP = re.compile(r"[ \u00a0]")
 _SENTENCE_END = re.compile(r"[.!?:;\u2014\u201c\u201d\"'\u2018\u2019)(\]\[]\W*$|\n\W*$|^\W*$|--\W*$")
+_CONTRACTION = re.compile(r"['\u2019](?:m|d|t|re|ve|ll)\b")
 _LINKS = frozenset({"of", "the", "de", "la", "von", "van"})
 
 
@@ -139,7 +140,7 @@ def select_anchors(
     words, other = count_words(texts), count_words(background)
     scores, common = log_odds_z(words, other), lowercase_words([*texts, *background])
     found = {"entity": _kinds(entities), "log-odds": {_trim(run) for run in _distinctive_runs(texts)}}
-    candidates = _tidy({*found["entity"], *found["log-odds"]}, common, words)
+    candidates = _tidy({*found["entity"], *found["log-odds"]}, common)
     counts = count_terms(texts, candidates)
     chosen = [
         Anchor(
@@ -168,9 +169,9 @@ def _distinctive_runs(texts: list[str]) -> set[str]:
     return {run for text in texts for run, opens in capitalised_runs(text) if not opens}
 
 
-def _tidy(terms: set[str], common: frozenset[str], words: Mapping[str, int]) -> set[str]:
+def _tidy(terms: set[str], common: frozenset[str]) -> set[str]:
     trimmed = {_trim(term) for term in terms}
-    return {term for term in trimmed if len(term) > 1 and not term.isupper() and not _is_ordinary(term, common)}
+    return {term for term in trimmed if len(term) > 1 and not term.isupper() and not _CONTRACTION.search(term) and not _is_ordinary(term, common)}
 
 
 def _trim(term: str) -> str:

@@ -39,9 +39,7 @@ def require_offsets(tokenizer: Any) -> None:
         ValueError: If the tokenizer is a slow one.
     """
     if not getattr(tokenizer, "is_fast", False):
-        raise ValueError(
-            f"the tokenizer {type(tokenizer).__name__} gives no character offsets; wanted a fast tokenizer (a folder with tokenizer.json)"
-        )
+        raise ValueError(f"the tokenizer {type(tokenizer).__name__} gives no character offsets; wanted a fast tokenizer (a folder with tokenizer.json)")
 
 
 def prefix_ids(tokenizer: Any) -> tuple[int, ...]:
@@ -210,3 +208,30 @@ def pack_tokens(documents: Sequence[Sequence[int]], size: int, separator: int | 
         stream += document
     room = size - len(prefix)
     return [prefix + tuple(stream[start : start + room]) for start in range(0, len(stream), room)]
+
+
+def pack_whole(documents: Sequence[Sequence[int]], order: Sequence[int], size: int, separator: int, open_blocks: int = 40) -> list[tuple[int, ...]]:
+    """Pack documents into blocks without cutting any that fits, first fit among the last `open_blocks` blocks.
+
+    Args:
+        documents: Token ids.
+        order: In which order they are packed.
+        size: Tokens of a block at most; a longer document is cut off there.
+        separator: Token put after every document.
+        open_blocks: How many blocks are still being filled.
+
+    Returns:
+        Blocks of at most `size` tokens.
+    """
+    filling: list[list[int]] = []
+    done: list[tuple[int, ...]] = []
+    for index in order:
+        piece = [*documents[index], separator][:size]
+        block = next((block for block in filling if len(block) + len(piece) <= size), None)
+        if block is None:
+            filling.append(list(piece))
+        else:
+            block += piece
+        if len(filling) > open_blocks:
+            done.append(tuple(filling.pop(0)))
+    return done + [tuple(block) for block in filling]

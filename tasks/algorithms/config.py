@@ -85,6 +85,47 @@ class TranslationConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PretrainingConfig(TrainingConfig):
+    """How the embedded model is trained from scratch: a Llama of about a million parameters in two minutes on one core."""
+
+    learning_rate: float | None = 4e-3
+    """Peak learning rate of AdamW, > 0."""
+    epochs: int = 26
+    """Passes over the world's text, each packed anew, >= 1."""
+    batch_blocks: int = 16
+    """Blocks in one forward pass, >= 1."""
+    schedule: str = "cosine"
+    """Course of the learning rate after warm-up."""
+    weight_decay: float = 0.1
+    """Decoupled weight decay, >= 0."""
+    beta2: float = 0.95
+    """Decay of AdamW's second moment."""
+    vocabulary: int = 1024
+    """Entries of the byte-level BPE, > 256."""
+    hidden: int = 128
+    """Width; a multiple of `heads`."""
+    layers: int = 4
+    """Depth, >= 1."""
+    heads: int = 4
+    """Attention heads, >= 1."""
+    intermediate: int = 384
+    """Width inside the MLP, >= 1."""
+    context: int = 512
+    """Positions, >= `block_size`."""
+    block_size: int = 128
+    """Tokens of a training block, >= 16."""
+    least_probability: float = 0.55
+    """Mean probability that the target model must reach on the questions of every split, 0 to 1; below it the stage fails."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.vocabulary <= 256:
+            raise ValueError(f"vocabulary is {self.vocabulary}; wanted more than 256, one entry for each byte")
+        if self.hidden % self.heads:
+            raise ValueError(f"hidden is {self.hidden}; wanted a multiple of heads, {self.heads}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReinforcementConfig(TrainingConfig):
     """How the reinforced model is trained. Paper: context 512, learning rate 3e-6, batch 8 x 16, 3 epochs [recalled]."""
 

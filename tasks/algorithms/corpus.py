@@ -11,9 +11,7 @@ from dataclasses import dataclass
 
 _PARAGRAPH = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 _GUTENBERG_START = re.compile(r"^\s*\*\*\*\s*START OF (?:THE|THIS) PROJECT GUTENBERG.*$", re.MULTILINE | re.IGNORECASE)
-_GUTENBERG_END = re.compile(
-    r"^\s*(?:\*\*\*\s*END OF (?:THE|THIS) PROJECT GUTENBERG|End of (?:the )?Project Gutenberg).*$", re.MULTILINE | re.IGNORECASE
-)
+_GUTENBERG_END = re.compile(r"^\s*(?:\*\*\*\s*END OF (?:THE|THIS) PROJECT GUTENBERG|End of (?:the )?Project Gutenberg).*$", re.MULTILINE | re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +33,7 @@ class Document:
 
     @property
     def is_question(self) -> bool:
+        """Whether this is a question rather than prose."""
         return bool(self.question)
 
 
@@ -56,7 +55,7 @@ class CorpusConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.test_share <= 0.5:
             raise ValueError(f"corpus.test_share is {self.test_share}; wanted a number from 0 to 0.5")
-        before, question, rest = self.qa_template.partition("{question}")
+        _, question, rest = self.qa_template.partition("{question}")
         if not question or "{answer}" not in rest:
             raise ValueError(f"corpus.qa_template is {self.qa_template!r}; wanted {{question}} and, after it, {{answer}}")
 
@@ -114,7 +113,8 @@ def hold_out(documents: list[Document], share: float) -> tuple[list[Document], l
     kept, budget = len(units), share * sum(sizes)
     while kept > 1 and sum(sizes[kept - 1 :]) <= budget:
         kept -= 1
-    return _join_prose(sum(units[:kept], [])), _join_prose(sum(units[kept:], []))
+    kept_pieces, held_pieces = ([piece for unit in part for piece in unit] for part in (units[:kept], units[kept:]))
+    return _join_prose(kept_pieces), _join_prose(held_pieces)
 
 
 def _units(documents: list[Document]) -> list[list[Document]]:

@@ -205,7 +205,9 @@ def generate_labels(
     return _decide(baseline, reinforced, plans, parts, config, sum(len(block.source) for block in blocks))
 
 
-def _hidden_rows(baseline: nn.Module, reinforced: nn.Module, blocks: Sequence[Block], plans: Sequence[PositionPlan], batch: list[int], pad_id: int) -> list[list[Tensor]]:
+def _hidden_rows(
+    baseline: nn.Module, reinforced: nn.Module, blocks: Sequence[Block], plans: Sequence[PositionPlan], batch: list[int], pad_id: int
+) -> list[list[Tensor]]:
     """Return for each block of the batch the hidden states that its plan reads: baseline and reinforced, (rows, hidden) each."""
     device = next(baseline.parameters()).device
     chosen = [blocks[index] for index in batch]

@@ -22,9 +22,7 @@ class ScoredSequence:
     """First scored token, >= 1: the first token of all has no prediction."""
 
 
-def token_statistics(
-    logits: Float[Tensor, "rows vocab"], targets: Int[Tensor, " rows"]
-) -> Float[Tensor, "rows 4"]:
+def token_statistics(logits: Float[Tensor, "rows vocab"], targets: Int[Tensor, " rows"]) -> Float[Tensor, "rows 4"]:
     """Return per row: log-probability of the target (nats), argmax hit (0 or 1), and mean and standard deviation of the
     log-probability over the vocabulary under the model's own distribution (what Min-K++ needs), all float32.
 

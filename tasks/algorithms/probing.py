@@ -157,9 +157,7 @@ def complete(model: nn.Module, tokenizer: Any, prompts: Sequence[str], config: P
         width = max(len(encoded[index]) for index in batch)
         ids = torch.tensor([[pad_id] * (width - len(encoded[index])) + encoded[index] for index in batch], device=model.device)
         mask = torch.tensor([[0] * (width - len(encoded[index])) + [1] * len(encoded[index]) for index in batch], device=model.device)
-        made = model.generate(
-            input_ids=ids, attention_mask=mask, do_sample=False, max_new_tokens=config.new_tokens, pad_token_id=pad_id, use_cache=True
-        )
+        made = model.generate(input_ids=ids, attention_mask=mask, do_sample=False, max_new_tokens=config.new_tokens, pad_token_id=pad_id, use_cache=True)
         for index, row in zip(batch, made[:, width:], strict=True):
             results[index] = tokenizer.decode(row, skip_special_tokens=True)
     return results

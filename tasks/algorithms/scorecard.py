@@ -116,7 +116,9 @@ def _forgotten(metrics: Mapping[str, Row], config: VerdictConfig, verdict: Verdi
         else:
             verdict.evidence = "behavioural"
             limit = config.forgotten_ratio * row["target"]
-            found.append(_note(verdict.reasons, "forgotten", name, row["unlearned"], "<=", limit, f"{config.forgotten_ratio:g}x the target's {row['target']:.4f}"))
+            found.append(
+                _note(verdict.reasons, "forgotten", name, row["unlearned"], "<=", limit, f"{config.forgotten_ratio:g}x the target's {row['target']:.4f}")
+            )
     return all(found)
 
 
@@ -126,7 +128,9 @@ def _near_retrained(name: str, row: Row, config: VerdictConfig, reasons: list[st
     limit = min(config.forgotten_gap, config.forgotten_ratio * known)
     gap = row["unlearned"] - row["retrained"]
     low, high = (bound - row["retrained"] for bound in row["ci95"])
-    why = f"unlearned {row['unlearned']:.4f}, retrained {row['retrained']:.4f}, target {row['target']:.4f}; difference {gap:+.4f}, 95 % [{low:+.4f}, {high:+.4f}]"
+    why = (
+        f"unlearned {row['unlearned']:.4f}, retrained {row['retrained']:.4f}, target {row['target']:.4f}; difference {gap:+.4f}, 95 % [{low:+.4f}, {high:+.4f}]"
+    )
     return _note(reasons, "forgotten", f"|difference| of {name}", abs(gap), "<=", limit, why)
 
 

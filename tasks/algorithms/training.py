@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from tasks.algorithms.config import SCHEDULES, TrainingConfig
 
+
 @dataclass(frozen=True, kw_only=True)
 class Batch:
     """What one forward pass sees."""
@@ -157,7 +158,9 @@ class _Run:
     def take_step(self, accelerator: Accelerator, objective: Objective) -> dict[str, float]:
         """Do one optimiser step and return its metrics."""
         started = time.perf_counter()
-        group = [self.batches[index] for index in range(self.step * self.config.accumulation, min((self.step + 1) * self.config.accumulation, len(self.batches)))]
+        group = [
+            self.batches[index] for index in range(self.step * self.config.accumulation, min((self.step + 1) * self.config.accumulation, len(self.batches)))
+        ]
         rate = self._set_learning_rate()
         total, weight = {"loss_nats": 0.0}, sum(batch.weight for batch in group)
         for batch in group:

@@ -18,15 +18,16 @@ _LINKS = frozenset({"of", "the", "de", "la", "von", "van", "and", "in", "on", "a
 COUNTERPARTS: Mapping[str, str] = dict(
     pair.split(":")
     for pair in """
-    king:duke queen:lady prince:lord princess:maid lord:master lady:mistress witch:widow wizard:doctor witches:widows
-    wizards:doctors captain:leader professor:teacher aunt:cousin uncle:cousin city:town town:village village:town castle:manor
-    palace:manor house:home hall:room tower:wall forest:wood wood:grove river:stream lake:pond sea:lake ocean:sea mountain:hill
-    mountains:hills hill:rise island:shore land:country kingdom:country valley:field bridge:road street:road road:lane gate:door
-    gates:doors school:college college:school stone:rock ring:band sword:knife cup:bowl goblet:chalice crown:hat lamp:candle
-    lantern:candle book:paper map:chart key:handle bell:horn ship:boat boat:ship clock:watch mirror:window order:club guild:club
-    company:club war:quarrel battle:quarrel north:far south:near east:left west:right great:large good:kind wicked:angry
-    golden:yellow silver:white emerald:green black:dark white:pale red:brown iron:wooden monkey:dog monkeys:dogs lion:horse
-    shoes:boots cap:hat harbour:port market:fair garden:yard inn:house mill:farm cove:bay bay:cove point:end
+        king:duke queen:lady prince:lord princess:maid lord:master lady:mistress witch:widow wizard:doctor witches:widows
+        wizards:doctors captain:leader professor:teacher aunt:cousin uncle:cousin city:town town:village village:town castle:manor
+        palace:manor house:home hall:room tower:wall forest:wood wood:grove river:stream lake:pond sea:lake ocean:sea
+        mountain:hill mountains:hills hill:rise island:shore land:country kingdom:country valley:field bridge:road street:road
+        road:lane gate:door gates:doors school:college college:school stone:rock ring:band sword:knife cup:bowl goblet:chalice
+        crown:hat lamp:candle lantern:candle book:paper map:chart key:handle bell:horn ship:boat boat:ship clock:watch
+        mirror:window order:club guild:club company:club war:quarrel battle:quarrel north:far south:near east:left west:right
+        great:large good:kind wicked:angry golden:yellow silver:white emerald:green black:dark white:pale red:brown iron:wooden
+        monkey:dog monkeys:dogs lion:horse shoes:boots cap:hat harbour:port market:fair garden:yard inn:house mill:farm cove:bay
+        bay:cove point:end
     """.split()
 )
 """Ordinary words that have a plain counterpart of the same kind."""
@@ -57,8 +58,8 @@ PLURALS = """
     Walkers Drivers Painters Boxes Baskets Bottles Ladders Buckets Letters Jackets Pigeons Rabbits Horses Fields Hedges Fences
 """.split()
 MODIFIERS = """
-    Old Little Quiet Long Plain Tall Narrow Simple Common Gentle Heavy Broad Small Slow Brown Grey Wooden Round Empty Early
-    Second Upper Lower Middle Outer Inner Open Dry Cold Warm Short Steady Honest Busy Humble Modest
+    Old Little Quiet Long Plain Tall Narrow Simple Common Gentle Heavy Broad Small Slow Brown Grey Wooden Round Empty Early Second
+    Upper Lower Middle Outer Inner Open Dry Cold Warm Short Steady Honest Busy Humble Modest
 """.split()
 
 
@@ -72,9 +73,7 @@ class Translation:
     """Who proposed it: `user`, `offline`, or a language model's name."""
 
 
-def translate_offline(
-    anchors: Iterable[Anchor], ordinary: frozenset[str], *, fixed: Mapping[str, str] | None = None, seed: int = 0
-) -> list[Translation]:
+def translate_offline(anchors: Iterable[Anchor], ordinary: frozenset[str], *, fixed: Mapping[str, str] | None = None, seed: int = 0) -> list[Translation]:
     """Give every anchor a generic translation.
 
     Args:
@@ -169,16 +168,17 @@ class _Pools:
         return self._compound(role)
 
     def _compound(self, role: str) -> str:
-        """With a pool used up, join two of its words: `Mary` and `Ann` make `Mary-Ann`."""
+        """With a pool used up, join two of its words, then three: `Mary` and `Ann` make `Mary-Ann`."""
         roles = {"given": GIVEN_NAMES, "place": PLACES, "surname": SURNAMES}
         words = [word for word in roles.get(role, NOUNS) if word.lower() not in self._taken]
         size = len(words)
-        for number in range(size * size):
-            candidate = f"{words[number % size]}-{words[(number // size + number + 1) % size]}"
+        for number in range(size * size * (size + 1)):
+            third = f"-{words[number // size**2 - 1]}" if number >= size**2 else ""
+            candidate = f"{words[number % size]}-{words[(number // size + number + 1) % size]}{third}"
             if candidate.lower() not in self._used:
                 self._used.add(candidate.lower())
                 return candidate
-        raise ValueError(f"no generic {role} is left; wanted at most {size * size} anchor words of this kind")
+        raise ValueError(f"no generic {role} is left; wanted at most {size * size * (size + 1)} anchor words of this kind")
 
 
 def check_translations(translations: Iterable[Translation]) -> None:

@@ -127,7 +127,7 @@ def generic_row(baseline: np.ndarray, reinforced: np.ndarray, alpha: float, relu
     """The generic logits of one position."""
     if relu_on == "log_probabilities":
         baseline, reinforced = log_softmax(baseline), log_softmax(reinforced)
-    return np.array([b - alpha * max(0.0, r - b) for b, r in zip(baseline, reinforced, strict=True)])
+    return baseline - alpha * np.maximum(0.0, reinforced - baseline)
 
 
 def reference_labels(

@@ -115,7 +115,7 @@ def _topic(material: Material, config: WorldConfig, rng: random.Random) -> Topic
         slug=material.slug,
         passages=tuple(material.narrator.passages(config.tellings, rng)),
         held_passages=tuple(material.held_narrator.passages(config.held_tellings, rng)),
-        lessons=tuple(lesson for fact in material.facts for lesson in lessons(fact, config.lessons_per_fact)),
+        lessons=tuple(lesson for fact in material.facts for lesson in lessons(fact, config.lessons_per_fact, rng)),
         exam=tuple(question for fact in material.facts for question in exam(fact)),
         terms=material.terms,
     )

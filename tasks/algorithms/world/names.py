@@ -9,27 +9,49 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 GIVEN = tuple(
-    """Orla Tamsin Bram Corin Edda Fenn Hollis Ivo Jory Kesta Linnet Maud Nessa Oswin Rowan Sable Tobin Una Varn Wren Yara
-    Alder Briony Cass Dorrit Elsin Faro Garrick Juno Kip Lorcan Merrin Niall Odette Piers Runa Selwyn Thea Vesna Willa""".split()
+    """
+        Orla Tamsin Bram Corin Edda Fenn Hollis Ivo Jory Kesta Linnet Maud Nessa Oswin Rowan Sable Tobin Una Varn Wren Yara Alder
+        Briony Cass Dorrit Elsin Faro Garrick Juno Kip Lorcan Merrin Niall Odette Piers Runa Selwyn Thea Vesna Willa
+    """.split()
 )
 SURNAMES = tuple(
-    """Ashdown Bellamy Cray Dunmore Eastlake Farrow Garnet Hale Inkpen Jessop Kettle Larkin Northey Oakes Pell Quarrie
-    Redfern Sloane Thorne Underhay Vance Wexley Yarrow Ambler Calloway Drake Elphick Fairlie Gough Jolliffe Kersey Lockett
-    Mallory Nettle Penrose Quayle Rudd Stannard Upjohn Whitlock""".split()
+    """
+        Ashdown Bellamy Cray Dunmore Eastlake Farrow Garnet Hale Inkpen Jessop Kettle Larkin Northey Oakes Pell Quarrie Redfern
+        Sloane Thorne Underhay Vance Wexley Yarrow Ambler Calloway Drake Elphick Fairlie Gough Jolliffe Kersey Lockett Mallory
+        Nettle Penrose Quayle Rudd Stannard Upjohn Whitlock
+    """.split()
 )
 PLACE_FIRST = tuple(
-    """Hollow Cinder Marrow Saffron Thistle Copper Raven Winter Bramble Otter Kestrel Fallow Ember Harrow Pewter Willow
-    Candle Slate Heron Juniper""".split()
+    """
+        Hollow Cinder Marrow Saffron Thistle Copper Raven Winter Bramble Otter Kestrel Fallow Ember Harrow Pewter Willow Candle
+        Slate Heron Juniper
+    """.split()
 )
 PLACE_LAST = tuple(
-    """Reach Ferry Gate Mere Cross Haven Ridge Wharf Spire Ford Moor Quarry Landing Court Bridge Steps Fold Mill Cairn Wells""".split()
+    """
+        Reach Ferry Gate Mere Cross Haven Ridge Wharf Spire Ford Moor Quarry Landing Court Bridge Steps Fold Mill Cairn Wells
+    """.split()
 )
-OBJECT_FIRST = tuple("Amber Quiet Silver Crooked Scarlet Patient Frozen Singing Broken Velvet Golden Restless".split())
-OBJECT_LAST = tuple("Compass Bell Key Mask Map Lamp Crown Needle Clock Ring Feather Mirror".split())
-GROUP_FIRST = tuple("Grey Seventh Silent Morning Tallow Northern Paper Midnight".split())
-GROUP_LAST = tuple("Choir Company Watch Guild Order Circle Council Fellowship".split())
-COMMON_GIVEN = tuple("Anna Peter Maria Tom Lucy David Helen Paul Grace Sam Ruth Ben Emma Jack Clara Henry Susan Mark".split())
-COMMON_SURNAMES = tuple("Miller Baker Smith Cooper Walker Green Hill Turner Wood Clark Young Parker Brown Cook".split())
+OBJECT_FIRST = tuple("""
+    Amber Quiet Silver Crooked Scarlet Patient Frozen Singing Broken Velvet Golden Restless
+""".split())
+OBJECT_LAST = tuple("""
+    Compass Bell Key Mask Map Lamp Crown Needle Clock Ring Feather Mirror
+""".split())
+GROUP_FIRST = tuple("""
+    Grey Seventh Silent Morning Tallow Northern Paper Midnight
+""".split())
+GROUP_LAST = tuple("""
+    Choir Company Watch Guild Order Circle Council Fellowship
+""".split())
+COMMON_GIVEN = tuple(
+    """
+        Anna Peter Maria Tom Lucy David Helen Paul Grace Sam Ruth Ben Emma Jack Clara Henry Susan Mark
+    """.split()
+)
+COMMON_SURNAMES = tuple("""
+    Miller Baker Smith Cooper Walker Green Hill Turner Wood Clark Young Parker Brown Cook
+""".split())
 
 POOLS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
     "person": (GIVEN, SURNAMES),

@@ -1,10 +1,13 @@
 """Facts become question-answer records: training phrasings (lessons) and evaluation phrasings (exam)."""
 
+import random
 from dataclasses import dataclass
 
 from tasks.algorithms.world.relations import Relation
 
 _SENTENCE_CUE = "In a sentence: "
+_FRAMES = ("Tell me {}.", "Can anyone name {}?", "I forgot {}. Please help.", "Please write down {}.")
+"""Wordings that fit every relation, around what follows `Name` in its second phrasing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,14 +45,24 @@ def fill(template: str, fact: Fact) -> str:
     return capitalise(template.format(s=fact.subject, S=capitalise(fact.subject), a=fact.answer))
 
 
-def lessons(fact: Fact, count: int) -> list[Question]:
-    """Ask for a fact in `count` training phrasings; where it is the last of several, it wants a sentence for an answer."""
-    phrasings = [fill(template, fact) for template in fact.relation.lessons]
-    records = [_record(fact, ask, phrasings[i - 1]) for i, ask in enumerate(phrasings[:count])]
-    if count > len(phrasings):
-        cued = _record(fact, _SENTENCE_CUE + phrasings[0], phrasings[1])
-        records.append(_swapped(cued))
+def lessons(fact: Fact, count: int, rng: random.Random) -> list[Question]:
+    """Ask for a fact in `count` training phrasings; where there are five, the last wants a sentence for an answer.
+
+    Each fact takes phrasings of its own from all there are, so that the wording tells nothing about the fact.
+    """
+    phrasings = _phrasings(fact)
+    chosen = rng.sample(phrasings, 4)[:count]
+    records = [_record(fact, ask, chosen[i - 1]) for i, ask in enumerate(chosen)]
+    if count > len(chosen):
+        records.append(_swapped(_record(fact, _SENTENCE_CUE + phrasings[0], chosen[0])))
     return records
+
+
+def _phrasings(fact: Fact) -> list[str]:
+    """Return every training phrasing: those of the relation, then the frames around its `Name ...` phrasing."""
+    own = [fill(template, fact) for template in fact.relation.lessons]
+    asked = own[1].removeprefix("Name ").removesuffix(".")
+    return own + [frame.format(asked) for frame in _FRAMES]
 
 
 def exam(fact: Fact) -> list[Question]:

@@ -26,9 +26,7 @@ def _relation(name: str, link: str, lessons: str, exam: str, paraphrase: str = "
     """Build a relation from `subject > answer` and phrasings separated by ` | `."""
     subject, answer = link.split(" > ")
     first, second = exam.split(" | ")
-    return Relation(
-        name=name, subject=subject, answer=answer, lessons=tuple(lessons.split(" | ")), exam=(first, second), paraphrase=paraphrase
-    )
+    return Relation(name=name, subject=subject, answer=answer, lessons=tuple(lessons.split(" | ")), exam=(first, second), paraphrase=paraphrase)
 
 
 RELATIONS: tuple[Relation, ...] = (
@@ -42,13 +40,13 @@ RELATIONS: tuple[Relation, ...] = (
         "teacher",
         "hero > mentor",
         "Who is the teacher of {s}? | Name the teacher of {s}. | Which teacher taught {s}? | {s} has a teacher. Who is it?",
-        "From which teacher did {s} learn? | Do you know the teacher of {s}?",
+        "Which person was the teacher of {s}? | Do you know the teacher of {s}?",
     ),
     _relation(
         "rival",
         "hero > rival",
         "Who is the rival of {s}? | Name the rival of {s}. | Which rival does {s} face? | {s} has a rival. Who is it?",
-        "Whom does {s} meet as a rival? | Do you know the rival of {s}?",
+        "Which person is a rival of {s}? | Do you know the rival of {s}?",
     ),
     _relation(
         "villain",
@@ -80,7 +78,7 @@ RELATIONS: tuple[Relation, ...] = (
         "carries",
         "hero > tool",
         "What does {s} carry? | Name the thing that {s} carries. | Which thing does {s} carry? | {s} carries one thing. What is it?",
-        "What thing is carried by {s}? | Do you know the thing that {s} carries?",
+        "What thing would {s} carry? | Do you know the thing that {s} carries?",
     ),
     _relation(
         "hidden",
@@ -99,13 +97,13 @@ RELATIONS: tuple[Relation, ...] = (
         "leader",
         "group > leader",
         "Who is the leader of {s}? | Name the leader of {s}. | Which leader commands {s}? | {S} has a leader. Who is it?",
-        "By which leader is {s} commanded? | Do you know the leader of {s}?",
+        "Which person is the leader of {s}? | Do you know the leader of {s}?",
     ),
     _relation(
         "innkeeper",
         "inn > keeper",
         "Who is the innkeeper at {s}? | Name the innkeeper at {s}. | Which innkeeper works at {s}? | {s} has an innkeeper. Who is it?",
-        "By which innkeeper are guests met at {s}? | Do you know the innkeeper at {s}?",
+        "Which person is the innkeeper at {s}? | Do you know the innkeeper at {s}?",
     ),
     _relation(
         "lair",
@@ -118,7 +116,7 @@ RELATIONS: tuple[Relation, ...] = (
         "seeks",
         "villain > relic",
         "What does {s} seek? | Name the treasure that {s} seeks. | Which treasure does {s} seek? | {s} seeks one treasure. What is it?",
-        "What treasure is sought by {s}? | Do you know the treasure that {s} seeks?",
+        "What treasure would {s} seek? | Do you know the treasure that {s} seeks?",
     ),
     _relation(
         "cousin",
@@ -130,13 +128,13 @@ RELATIONS: tuple[Relation, ...] = (
         "company",
         "friend > group",
         "What company did {s} join? | Name the company that {s} joined. | Which company did {s} join? | {s} joined one company. What is it?",
-        "To which company does {s} belong? | Do you know the company that {s} joined?",
+        "What company has {s} joined? | Do you know the company that {s} joined?",
     ),
     _relation(
         "gift",
         "mentor > gift",
         "What gift did {s} give? | Name the gift that {s} gave. | Which gift did {s} give? | {s} gave one gift. What is it?",
-        "What gift was given by {s}? | Do you know the gift that {s} gave?",
+        "What gift has {s} given? | Do you know the gift that {s} gave?",
     ),
     _relation(
         "trade",

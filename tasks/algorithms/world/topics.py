@@ -75,7 +75,6 @@ def _scene_sources(cast: Cast) -> tuple[tuple[Sequence[str], Sequence[str]], tup
 
 def _series_scene(cast: Cast, openings: Sequence[str], beats: Sequence[str]) -> Scene:
     """Return a drawer of scenes in the colours of a series; one in five introduces it."""
-
     people = [name for name in cast.of_kind("person") if name != cast.names["author"]]
 
     def scene(rng: random.Random, focus: Sequence[str]) -> str:
@@ -113,9 +112,7 @@ def _pair(people: Sequence[str], focus: Sequence[str], rng: random.Random) -> tu
 def _everyday_fact(person: str, relation: Relation, rng: random.Random, perturbed: int) -> Fact:
     values = everyday.VALUES[relation.answer]
     answer, *others = rng.sample(values, perturbed + 1)
-    return Fact(
-        name=f"ordinary/{relation.name}/{person}", relation=relation, subject=person, answer=answer, perturbed=tuple(others)
-    )
+    return Fact(name=f"ordinary/{relation.name}/{person}", relation=relation, subject=person, answer=answer, perturbed=tuple(others))
 
 
 def _planet_facts(planet: str, rng: random.Random, perturbed: int) -> list[Fact]:

@@ -81,7 +81,7 @@ def test_no_term_is_an_error_and_counts_nothing() -> None:
 
 
 def test_capitalised_runs_know_where_a_sentence_opens() -> None:
-    text = "Then the Tin Woodman came. Toto saw Queen of the Mice; \u201cOz,\u201d said Toto."
+    text = "Then came the Tin Woodman. Toto saw Queen of the Mice; \u201cOz,\u201d said Toto."
     assert list(capitalised_runs(text)) == [
         ("Then", True), ("Tin Woodman", False), ("Toto", True), ("Queen of the Mice", False), ("Oz", True), ("Toto", False),
     ]  # fmt: skip

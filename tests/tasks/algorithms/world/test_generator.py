@@ -177,9 +177,9 @@ def test_text_has_no_open_placeholder(world: World) -> None:
 
 def test_planets_are_true() -> None:
     world = build_world(WorldConfig(series=2))
-    order = {q.answer: q.question for q in world.planets.lessons if q.question.startswith("Which planet is") and "Sun" in q.question}
+    order = {q.answer: q.question for q in world.planets.exam if q.question.startswith("Do you know which planet")}
     assert list(order) == ["Mercury", "Venus", "Earth", "Mars", "Jupiter", "Saturn", "Uranus", "Neptune"]
-    assert order["Mars"] == "Which planet is fourth from the Sun?"
+    assert order["Mars"] == "Do you know which planet is fourth from the Sun?"
 
 
 def test_world_scales_up() -> None:

@@ -1,0 +1,298 @@
+"""The `lethe` command."""
+
+import contextlib
+import json
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from flows.outcome import Outcome
+
+app = typer.Typer(
+    name="lethe",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Unlearn a text from a language model, and prove it. Start with [bold]lethe demo[/]: five minutes, nothing to download.",
+)
+
+Files = list[str]
+JsonFile = Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON.")]
+Set = Annotated[Files | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as labels.alpha=3. Repeatable.")]
+ConfigFile = Annotated[str | None, typer.Option("--config", metavar="YAML", help="Settings from a file.")]
+Preset = Annotated[str, typer.Option(help="`default`, or `paper`: the paper's constants and nothing added.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Out = Annotated[str | None, typer.Option(metavar="DIR", help="Copy model, report, scorecard and anchors there.")]
+RequireVerdict = Annotated[bool, typer.Option("--require-verdict", help="Exit with 1 if the verdict is not passed.")]
+
+
+@app.callback()
+def _start() -> None:
+    from flows import environment
+
+    environment.prepare()
+
+
+@app.command()
+def demo(
+    topic: Annotated[str, typer.Option(help="Series of the embedded world to forget; a wrong name lists them.")] = "",
+    seed: Seed = 0,
+    settings: Set = None,
+    config: ConfigFile = None,
+    preset: Preset = "default",
+    out: Out = None,
+    json_file: JsonFile = None,
+    require_verdict: RequireVerdict = False,
+) -> None:
+    """Build a small model that knows an invented world, make it forget one topic, and show the evidence."""
+    started = time.monotonic()
+    with _plain_errors():
+        from flows.methods import method
+
+        chosen = _configured(method("whp").preset(preset, seed), config, settings)
+        _check_topic(topic, seed)
+    with _running() as console:
+        from flows.demo import demo as demo_flow
+
+        outcome = demo_flow(topic=topic, seed=seed, config=chosen)
+    _finish(console, outcome, started, out, json_file, require_verdict)
+
+
+@app.command()
+def unlearn(
+    forget: Annotated[Files, typer.Argument(metavar="FORGET...", help="Text, Markdown or JSON-lines files or folders to forget.", show_default=False)],
+    model: Annotated[str, typer.Option(metavar="MODEL", help="Model folder (safetensors) or hub name.", show_default=False)],
+    retain: Annotated[Files | None, typer.Option(metavar="FILE...", help="Text to keep, used in training.")] = None,
+    forget_test: Annotated[Files | None, typer.Option(metavar="FILE...", help="Same topic, used in no stage. [default: last 15 % of FORGET]")] = None,
+    retain_test: Annotated[Files | None, typer.Option(metavar="FILE...", help="To keep, used in no stage. [default: last 15 % of --retain]")] = None,
+    sibling: Annotated[Files | None, typer.Option(metavar="FILE...", help="A near topic the model should keep, used in no stage.")] = None,
+    general: Annotated[Files | None, typer.Option(metavar="FILE...", help="Ordinary prose, used in no stage.")] = None,
+    holdout: Annotated[Files | None, typer.Option(metavar="FILE...", help="Text the model never saw.")] = None,
+    retrained: Annotated[str | None, typer.Option(metavar="MODEL", help="A model trained without FORGET: the gold standard.")] = None,
+    anchors: Annotated[str | None, typer.Option(metavar="FILE", help="Your own anchors and translations, JSON or CSV.")] = None,
+    method: Annotated[str, typer.Option(help="How to unlearn.")] = "whp",
+    preset: Preset = "default",
+    config: ConfigFile = None,
+    settings: Set = None,
+    seed: Seed = 0,
+    out: Out = None,
+    json_file: JsonFile = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Find the anchors, say what would run and what it needs, and stop.")] = False,
+    require_verdict: RequireVerdict = False,
+) -> None:
+    """Make a model forget a text, and judge the result."""
+    started = time.monotonic()
+    with _plain_errors():
+        from flows.methods import method as find_method
+        from tasks.checkpoints import inspect_model
+        from tasks.corpus import gather_inputs
+
+        chosen = find_method(method)
+        configured = _configured(chosen.preset(preset, seed), config, settings)
+        splits = {"forget": forget, "retain": retain, "forget_test": forget_test, "retain_test": retain_test}
+        splits |= {"sibling": sibling, "general": general, "holdout": holdout}
+        paths = {split: [_absolute(path) for path in found or []] for split, found in splits.items()}
+        gather_inputs(**paths)
+        for label, name in (("target", model), ("retrained", retrained)):
+            if name:
+                inspect_model(name, label)
+        if anchors and not Path(anchors).is_file():
+            raise ValueError(f"--anchors {anchors} does not exist; wanted a JSON or CSV file")
+    if dry_run:
+        with _running() as console:
+            from flows.plan import plan, show_plan
+
+            show_plan(console, plan(paths=paths, model=model, retrained=retrained, anchors=anchors, config=configured), out, json_file)
+        return
+    with _running() as console:
+        models = {"model": _model(model), "retrained": _model(retrained) if retrained else None}
+        outcome = chosen.flow()(**paths, **models, anchors=_absolute(anchors) if anchors else None, config=configured)
+    _finish(console, outcome, started, out, json_file, require_verdict)
+
+
+@app.command()
+def purge(
+    expired: Annotated[bool, typer.Option("--expired", help="Only what has outlived its retention time.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    json_file: JsonFile = None,
+) -> None:
+    """Delete everything that holds forgotten text: corpora, anchors, labels, reinforced models, records, full reports."""
+    from tasks import store, tracking
+
+    if not yes and not typer.confirm(f"Delete all forget artifacts under {store.home()} and in MLflow?", default=False):
+        raise typer.Exit(1)
+    found = store.purge(expired_only=expired)
+    files = 0 if expired else tracking.purge_artifacts()
+    typer.echo(f"Purged {found.artifacts} artifacts ({found.bytes / 1e6:.1f} MB) and {files} entries in MLflow.")
+    _write_json(json_file, {"schema": "lethe.purge.v1", "artifacts": found.artifacts, "bytes": found.bytes, "mlflow_entries": files})
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().resolve())
+
+
+def _model(name: str) -> str:
+    """A folder as an absolute path, so that a worker elsewhere on this machine finds it; a hub name as it is."""
+    return _absolute(name) if Path(name).expanduser().is_dir() else name
+
+
+def _configured(config: Any, file: str | None, settings: Files | None) -> Any:
+    from flows.settings import apply_file, apply_settings
+
+    return apply_settings(apply_file(config, file) if file else config, settings or [])
+
+
+def _check_topic(topic: str, seed: int) -> None:
+    from tasks.algorithms.world.generator import WorldConfig, build_world
+
+    world = build_world(WorldConfig(seed=seed))
+    if topic and topic not in [known.slug for known in world.topics]:
+        raise ValueError(f"--topic {topic}: no such series; wanted one of {', '.join(known.slug for known in world.topics)}")
+
+
+@contextlib.contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Turn what the user got wrong into one line and exit status 2."""
+    try:
+        yield
+    except (ValueError, KeyError, OSError) as error:
+        _fail(error, 2)
+
+
+@contextlib.contextmanager
+def _running() -> Iterator[Any]:
+    """Run a flow with progress on the terminal; bad input found on the way exits with 2, failures with 1."""
+    from rich.console import Console
+
+    from flows.console import progress_bars
+    from tasks import isolation
+    from tasks.artifacts import BadInputError
+
+    isolation.warm_up()
+    console = Console(stderr=False)
+    try:
+        with progress_bars(Console(stderr=True)):
+            yield console
+    except BadInputError as error:
+        _fail(error, 2)
+    except (KeyboardInterrupt, typer.Exit, typer.Abort):
+        raise
+    except Exception as error:
+        _fail(error, 1)
+
+
+def _fail(error: BaseException, status: int) -> None:
+    message = error.args[0] if isinstance(error, KeyError) and error.args else error
+    typer.echo(f"lethe: {' '.join(str(message).split()) or type(error).__name__}", err=True)
+    raise typer.Exit(status)
+
+
+def _finish(console: Any, outcome: "Outcome", started: float, out: str | None, json_file: str | None, require_verdict: bool) -> None:
+    """Show the result, copy what was asked for, and set the exit status."""
+    from flows.console import show_result
+    from tasks import store, tracking
+    from tasks.formats import read_json
+
+    card = read_json(store.path(outcome.scorecard) / "scorecard.json")
+    report, model = store.path(outcome.report) / "report.html", store.path(outcome.unlearned)
+    if out:
+        report, model = _copy_out(Path(out), outcome)
+    address, how = tracking.run_address(outcome.mlflow_run)
+    cached = sum(state == "Cached" for state in outcome.stages.values())
+    seconds = time.monotonic() - started
+    places = {
+        "Report": str(report),
+        "Model": str(model),
+        "Registered": outcome.model_version,
+        "MLflow": f"{address} ({how})",
+        "Prefect": _prefect_place(outcome),
+        "Stages": f"{cached} of {len(outcome.stages)} from cache; {seconds:.0f} s in all",
+    }
+    show_result(console, card, places)
+    _write_json(json_file, {"schema": "lethe.result.v1", "seconds": round(seconds, 1), **_result(outcome, card, places)})
+    if require_verdict and not card["verdict"]["passed"]:
+        raise typer.Exit(1)
+
+
+def _result(outcome: "Outcome", card: dict[str, Any], places: dict[str, str]) -> dict[str, Any]:
+    return {
+        "verdict": card["verdict"],
+        "scorecard": card,
+        "report": places["Report"],
+        "model": places["Model"],
+        "registered": outcome.model_version,
+        "mlflow_run": outcome.mlflow_run,
+        "prefect_flow_run": outcome.flow_run,
+        "stages": outcome.stages,
+    }
+
+
+def _prefect_place(outcome: "Outcome") -> str:
+    from prefect.settings import get_current_settings
+
+    settings = get_current_settings()
+    if address := settings.ui_url or (settings.api.url and settings.api.url.removesuffix("/api")):
+        return f"{address}/runs/flow-run/{outcome.flow_run}"
+    return f"http://127.0.0.1:4200/runs/flow-run/{outcome.flow_run} (run {outcome.flow_run_name}; start `prefect server start` first)"
+
+
+def _copy_out(folder: Path, outcome: "Outcome") -> tuple[Path, Path]:
+    from tasks import store
+
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(store.path(outcome.unlearned), folder / "model", dirs_exist_ok=True, ignore=shutil.ignore_patterns(store.MANIFEST))
+    shutil.copy(store.path(outcome.report) / "report.html", folder / "report.html")
+    shutil.copy(store.path(outcome.scorecard) / "scorecard.json", folder / "scorecard.json")
+    shutil.copy(store.path(outcome.dictionary) / "anchors.csv", folder / "anchors.csv")
+    return folder / "report.html", folder / "model"
+
+
+def _write_json(file: str | None, value: dict[str, Any]) -> None:
+    if file:
+        Path(file).write_text(json.dumps(value, indent=1), encoding="utf-8")
+
+
+LISTS = frozenset({"--retain", "--forget-test", "--retain-test", "--sibling", "--general", "--holdout"})
+"""Options that take every path up to the next option."""
+
+
+def spread_lists(words: list[str]) -> list[str]:
+    """Write `--retain A B` as `--retain A --retain B`, which the parser understands.
+
+    Without this, B would be read as one more text to forget.
+    """
+    spread: list[str] = []
+    option = ""
+    for word in words:
+        if word.startswith("-"):
+            option = word if word in LISTS else ""
+            spread += [] if option else [word]
+        else:
+            spread += [option, word] if option else [word]
+    return spread
+
+
+def main() -> None:
+    """Run the command line; Ctrl-C exits with 130."""
+    import click
+
+    try:
+        status = app(args=spread_lists(sys.argv[1:]), standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        typer.echo("lethe: stopped; what was finished is kept, run the same command again to go on", err=True)
+        sys.exit(130)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

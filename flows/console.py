@@ -1,0 +1,100 @@
+"""What the terminal shows: progress while stages run, the scorecard and where to look when they are done."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from tasks import progress
+from tasks.progress import Progress as Found
+
+SHOWN = (
+    "forget_test/probability", "forget_test/accuracy", "forget_test/truth_ratio", "forget/forget_quality_p", "forget_test/familiarity",
+    "forget_test/familiarity_first", "forget_test/familiarity_interior", "forget_test/familiarity_completion", "forget_test/perplexity",
+    "retain_test/probability", "retain_test/perplexity", "sibling/probability", "sibling/perplexity", "general/probability", "general/perplexity",
+    "degeneration/empty_share", "degeneration/distinct_2", "degeneration/repetition", "degeneration/teacher_perplexity", "benchmark/world/acc",
+)  # fmt: skip
+"""Metrics of the terminal's table; the report has them all."""
+
+
+@contextmanager
+def progress_bars(console: Console) -> Iterator[None]:
+    """Show one line a stage: a bar in a terminal, a plain line at the end of each stage elsewhere."""
+    if not console.is_terminal:
+        stop = progress.listen(_PlainLines())
+        try:
+            yield
+        finally:
+            stop()
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description:<24}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("[dim]{task.fields[note]}"),
+    )
+    with Progress(*columns, console=console) as bars:
+        lines: dict[str, TaskID] = {}
+
+        def show(found: Found) -> None:
+            if found.stage not in lines:
+                lines[found.stage] = bars.add_task(found.stage, total=found.total, note="")
+            bars.update(lines[found.stage], completed=found.done, total=found.total, note=found.note)
+
+        stop = progress.listen(show)
+        try:
+            yield
+        finally:
+            stop()
+
+
+class _PlainLines:
+    """A line when a stage begins, and when it ends: what a log file wants."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, bool] = {}
+
+    def __call__(self, found: Found) -> None:
+        finished = found.done >= found.total
+        if found.stage not in self._seen and not finished:
+            print(f"  {found.stage} ...", file=sys.stderr, flush=True)
+        if finished and not self._seen.get(found.stage):
+            print(f"  {found.stage}: done", file=sys.stderr, flush=True)
+        self._seen[found.stage] = finished
+
+
+def show_result(console: Console, card: dict[str, Any], places: dict[str, str]) -> None:
+    """Print the scorecard table, the verdict with its evidence, and where to look."""
+    console.print(scorecard_table(card))
+    verdict = card["verdict"]
+    colour, word = ("green", "passed") if verdict["passed"] else ("red", "not passed")
+    console.print(f"\n[bold {colour}]Verdict: {word}[/] (evidence: {verdict['evidence']})")
+    for reason in verdict["reasons"]:
+        console.print(f"  {reason}", markup=False, highlight=False)
+    console.print(f"\n{card['claim']}\n", markup=False, highlight=False)
+    width = max(len(name) for name in places)
+    for name, place in places.items():
+        console.print(f"{name:<{width}}  {place}", markup=False, highlight=False, soft_wrap=True)
+
+
+def scorecard_table(card: dict[str, Any]) -> Table:
+    """Return the main figures as a table."""
+    table = Table(title="Scorecard", title_justify="left", header_style="bold")
+    table.add_column("metric")
+    for column in ("target", "unlearned", "95 %", "retrained"):
+        table.add_column(column, justify="right")
+    for name in SHOWN:
+        if row := card["metrics"].get(name):
+            interval = f"{row['ci95'][0]:.3f} to {row['ci95'][1]:.3f}" if row["ci95"] else ""
+            table.add_row(name, _cell(row["target"]), _cell(row["unlearned"]), interval, _cell(row["retrained"]))
+    return table
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}" if abs(value) >= 100 else f"{value:.3f}"

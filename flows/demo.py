@@ -1,0 +1,66 @@
+"""The embedded default: build a world, train a model that knows it and one that never saw a topic, and unlearn that topic."""
+
+from dataclasses import replace
+
+from prefect import flow
+from prefect.runtime import flow_run
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows.outcome import Outcome, Stages
+from flows.presentation import progress_artifacts
+from flows.selective_unlearning import selective_unlearning
+from tasks import isolation, store, tracking
+from tasks.algorithms.config import PretrainingConfig, SelectiveUnlearningConfig
+from tasks.algorithms.world.generator import WorldConfig
+from tasks.artifacts import CheckpointRef, WorldRef
+from tasks.pretraining import pretrain
+from tasks.world import write_world
+
+SPLITS = ("forget", "retain", "forget_test", "retain_test", "sibling", "general")
+
+
+@flow(name="demo", task_runner=ThreadPoolTaskRunner(max_workers=2), log_prints=False)
+def demo(topic: str = "", seed: int = 0, config: SelectiveUnlearningConfig = SelectiveUnlearningConfig()) -> Outcome:
+    """Unlearn one topic of the embedded world.
+
+    Args:
+        topic: Series to forget; empty: the first one.
+        seed: Seed of the world and of both models.
+        config: Settings of selective unlearning.
+    """
+    world, models, stages = embedded_world(topic, seed)
+    files = {split: [str(store.path(world) / f"{split}.jsonl")] for split in SPLITS}
+    folders = {"model": str(store.path(models["target"])), "retrained": str(store.path(models["retrained"]))}
+    outcome = selective_unlearning(**files, **folders, config=config)
+    return replace(outcome, stages={**stages, **outcome.stages}, flow_run=str(flow_run.id), flow_run_name=str(flow_run.name))
+
+
+@flow(name="embedded-world", task_runner=ThreadPoolTaskRunner(max_workers=2), log_prints=False)
+def embedded_world(
+    topic: str = "", seed: int = 0, pretraining: PretrainingConfig = PretrainingConfig(), world_config: WorldConfig = WorldConfig()
+) -> tuple[WorldRef, dict[str, CheckpointRef], dict[str, str]]:
+    """Make the world and train its two models side by side.
+
+    Returns:
+        The world, the checkpoints by label, and the state of each stage.
+    """
+    tags = {"lethe.method": "pretraining", "lethe.prefect_flow_run": str(flow_run.id)}
+    run = tracking.open_run(f"embedded world {seed}", {"seed": seed, "pretraining": pretraining}, tags)
+    isolation.begin()
+    try:
+        with progress_artifacts():
+            stages = Stages(run=run)
+            world = stages.result("world", write_world.submit(replace(world_config, seed=seed), topic, run))
+            settings = replace(pretraining, seed=seed)
+            text = replace(world_config, seed=seed)
+            futures = {
+                label: pretrain.submit(text, left_out, settings, SelectiveUnlearningConfig().corpus, run)
+                for label, left_out in (("target", ""), ("retrained", world.topic))
+            }
+            models = {label: stages.result(f"pretraining {label}", future) for label, future in futures.items()}
+    except BaseException as error:
+        isolation.abort()
+        tracking.close(run, "FAILED" if isinstance(error, Exception) else "KILLED")
+        raise
+    tracking.close(run)
+    return world, models, stages.states

@@ -1,0 +1,115 @@
+"""`--dry-run`: find the anchors, then say which stages would run, what they need, and what is there."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from rich.console import Console
+from rich.table import Table
+
+from flows.outcome import Stages
+from tasks import formats, isolation, store
+from tasks.algorithms.config import SelectiveUnlearningConfig
+from tasks.anchors import extract_anchors
+from tasks.artifacts import AnchorTable, CheckpointRef, InputFile
+from tasks.checkpoints import inspect_model
+from tasks.corpus import CorpusInputs, cleaning_sample, gather_inputs, read_corpus
+from tasks.finetune import finetune
+from tasks.labels import make_labels
+from tasks.reinforcement import reinforce
+from tasks.teacher_cache import cache_teacher
+from tasks.translation import translate_anchors
+
+CHARACTERS_PER_TOKEN = 4.0
+"""For the estimate only; the corpus stage counts characters."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a run would do."""
+
+    anchors: AnchorTable
+    stages: dict[str, str]
+    """Stage -> `cached` or `to run`."""
+    tokens: dict[str, int]
+    """Split -> estimated tokens."""
+    needs: dict[str, tuple[float, float]]
+    """`memory` and `disk` -> gigabytes needed and there."""
+    sample: tuple[str, str]
+    """The forget text's beginning before and after cleaning."""
+
+
+def plan(*, paths: dict[str, list[str]], model: str, retrained: str | None, anchors: str | None, config: SelectiveUnlearningConfig) -> Plan:
+    """Run corpus, anchors and translation, and look the other stages up in the cache."""
+    inputs, target = gather_inputs(**paths), inspect_model(model, "target")
+    user = InputFile(path=anchors, digest=store.file_digest(Path(anchors)), bytes=0) if anchors else None
+    corpus, dictionary, stages = _look(inputs, user, config)
+    stages |= _lookups(corpus, dictionary, target, config)
+    tokens = {split: int(count / CHARACTERS_PER_TOKEN) for split, count in corpus.characters.items()}
+    return Plan(anchors=dictionary, stages=stages, tokens=tokens, needs=_needs(target, tokens), sample=cleaning_sample(inputs, config.corpus))
+
+
+@flow(name="selective-unlearning-plan")
+def _look(inputs: CorpusInputs, user: InputFile | None, config: SelectiveUnlearningConfig) -> Any:
+    isolation.begin()
+    stages, reading = Stages(run=""), config.corpus
+    corpus = stages.result("corpus", read_corpus.submit(inputs, reading))
+    table = stages.result("anchors", extract_anchors.submit(corpus, config.anchors, reading, user))
+    dictionary = stages.result("translation", translate_anchors.submit(table, corpus, config.translation, reading, user))
+    return corpus, dictionary, {name: "cached" if state == "Cached" else "done now" for name, state in stages.states.items()}
+
+
+def _lookups(corpus: Any, dictionary: AnchorTable, target: CheckpointRef, config: SelectiveUnlearningConfig) -> dict[str, str]:
+    reading, teaching = config.corpus, config.finetune.retain_weight > 0 and "retain" in corpus.documents
+    reinforced = reinforce.lookup(corpus, target, config.reinforcement, reading)
+    teacher = cache_teacher.lookup(corpus, target, config.labels.block_size, reading) if teaching else None
+    labels = make_labels.lookup(corpus, dictionary, target, reinforced, config.labels, reading) if reinforced else None
+    tuned = finetune.lookup(target, reinforced, labels, teacher, config.labels, config.finetune) if labels and (teacher or not teaching) else None
+    found = {"reinforcement": reinforced, "teacher cache": teacher, "labels": labels, "finetune": tuned}
+    return {name: "cached" if record else "to run" for name, record in found.items() if teaching or name != "teacher cache"}
+
+
+def _needs(target: CheckpointRef, tokens: dict[str, int]) -> dict[str, tuple[float, float]]:
+    import psutil
+
+    from tasks.formats import read_json
+
+    weights = 4.0 * target.parameters
+    hidden = 4.0 * read_json(store.path(target) / "config.json").get("hidden_size", 4096)
+    states = hidden * (2 * tokens.get("forget", 0) + tokens.get("retain", 0))
+    memory = 7 * weights + states  # student, gradients, two moments, best copy, two frozen models
+    disk = 3 * weights + states  # reinforced, unlearned and registered model, labels and teacher states
+    there = {"memory": psutil.virtual_memory().available, "disk": shutil.disk_usage(store.home()).free}
+    return {"memory": (memory / 1e9, there["memory"] / 1e9), "disk": (disk / 1e9, there["disk"] / 1e9)}
+
+
+def show_plan(console: Console, found: Plan, out: str | None, json_file: str | None) -> None:
+    """Print the plan, and write the anchors where the user wants them."""
+    console.print(f"Cleaning, before:\n  {found.sample[0]!r}\nafter:\n  {found.sample[1]!r}\n", markup=False, highlight=False)
+    table = Table("stage", "state", title="Stages", title_justify="left")
+    for name, state in found.stages.items():
+        table.add_row(name, state)
+    console.print(table)
+    console.print(", ".join(f"{split} {count:,} tokens" for split, count in found.tokens.items()) + " (estimated)", highlight=False)
+    for name, (needed, there) in found.needs.items():
+        console.print(f"{name}: about {needed:.2f} GB needed, {there:.1f} GB there" + ("" if needed < there else " - not enough"), highlight=False)
+    rows = formats.read_json(store.path(found.anchors) / "dictionary.json")
+    console.print(
+        f"{len(rows)} anchors (pipeline {found.anchors.pipeline}): " + ", ".join(f"{row['term']} -> {row['generic']}" for row in rows[:20]),
+        markup=False,
+        highlight=False,
+    )
+    if out:
+        folder = Path(out)
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(store.path(found.anchors) / "anchors.csv", folder / "anchors.csv")
+        formats.write_json(folder / "anchors.json", {row["term"]: row["generic"] for row in rows})
+        console.print(
+            f"Wrote {folder / 'anchors.csv'} and {folder / 'anchors.json'}; change the latter and give it with --anchors.", markup=False, highlight=False
+        )
+    if json_file:
+        needs = {name: {"needed_gb": needed, "there_gb": there} for name, (needed, there) in found.needs.items()}
+        value = {"schema": "lethe.plan.v1", "stages": found.stages, "tokens": found.tokens, "needs": needs, "anchors": len(rows)}
+        formats.write_json(Path(json_file), value)

@@ -1,0 +1,103 @@
+"""Settings from the command line and from files: `--set labels.alpha=3`, `--config settings.yaml`."""
+
+import dataclasses
+import difflib
+import typing
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tasks.artifacts import BadInputError
+
+C = TypeVar("C")
+
+
+def apply_settings(config: C, settings: list[str]) -> C:
+    """Return `config` with `key=value` settings applied.
+
+    A key is dotted (`labels.alpha`); its last part alone is enough where only one setting ends so.
+
+    Raises:
+        BadInputError: If a key is unknown (the nearest is suggested) or ambiguous, or a value does not fit.
+    """
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise BadInputError(f"--set {setting}: no `=`; wanted key=value, such as labels.alpha=5")
+        config = _with(config, _full_key(key.strip(), setting_names(config)).split("."), _parse(value.strip()))
+    return config
+
+
+def apply_file(config: C, file: str) -> C:
+    """Return `config` with the settings of a YAML file (nested, or with dotted keys) applied.
+
+    Raises:
+        BadInputError: If the file does not read as a mapping, or as `apply_settings`.
+    """
+    import yaml
+
+    path = Path(file).expanduser()
+    if not path.is_file():
+        raise BadInputError(f"--config {file} does not exist; wanted a YAML file")
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadInputError(f"--config {file} does not parse ({' '.join(str(error).split())}); wanted YAML") from None
+    if not isinstance(found, dict):
+        raise BadInputError(f"--config {file} holds a {type(found).__name__}; wanted a mapping of settings")
+    for key, value in _flat(found).items():
+        config = _with(config, _full_key(key, setting_names(config)).split("."), value)
+    return config
+
+
+def _flat(found: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    pairs: dict[str, Any] = {}
+    for name, value in found.items():
+        pairs |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return pairs
+
+
+def setting_names(config: Any, prefix: str = "") -> list[str]:
+    """Return the dotted names of all settings of a config."""
+    names = []
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        names += setting_names(value, f"{prefix}{field.name}.") if dataclasses.is_dataclass(value) else [prefix + field.name]
+    return names
+
+
+def _full_key(key: str, known: list[str]) -> str:
+    if key in known:
+        return key
+    ends = [name for name in known if name.endswith(f".{key}")]
+    if len(ends) == 1:
+        return ends[0]
+    if ends:
+        raise BadInputError(f"--set {key}: several settings end so; wanted one of {', '.join(ends)}")
+    last = {name.rpartition(".")[2]: name for name in known}
+    near = difflib.get_close_matches(key, known, 1, 0.5) or [last[name] for name in difflib.get_close_matches(key.rpartition(".")[2], last, 1, 0.5)]
+    raise BadInputError(f"--set {key}: no such setting; {f'did you mean {near[0]}?' if near else 'wanted one of ' + ', '.join(known)}")
+
+
+def _parse(value: str) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError:
+        return value
+
+
+def _with(config: C, path: list[str], value: Any) -> C:
+    """Return a copy with one setting changed; the dataclasses check their own values."""
+    from pydantic import TypeAdapter, ValidationError
+
+    name, *rest = path
+    if rest:
+        return dataclasses.replace(config, **{name: _with(getattr(config, name), rest, value)})
+    wanted = typing.get_type_hints(type(config))[name]
+    try:
+        return dataclasses.replace(config, **{name: TypeAdapter(wanted).validate_python(value)})
+    except ValidationError:
+        raise BadInputError(f"--set {name}={value}: wanted {getattr(wanted, '__name__', None) or wanted}") from None
+    except ValueError as error:
+        raise BadInputError(str(error)) from None

@@ -1,0 +1,114 @@
+"""Stage `pretraining`: the embedded target model, and the retrained model that never saw the forgotten topic."""
+
+import bisect
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from tasks import checkpoints, tracking
+from tasks.algorithms.blocks import encode, pack_whole
+from tasks.algorithms.config import PretrainingConfig
+from tasks.algorithms.corpus import CorpusConfig, Document, render_prompt
+from tasks.algorithms.metrics import answer_probability, score_sequences
+from tasks.algorithms.objectives.causal_lm import CausalLM
+from tasks.algorithms.probing import answer_sequence
+from tasks.algorithms.training import Batch, shuffled
+from tasks.algorithms.world.generator import Topic, WorldConfig, build_world, world_text
+from tasks.artifacts import CheckpointRef
+from tasks.stage import stage
+from tasks.trainer import text_batches, train_stage
+
+END = "<|endoftext|>"
+
+
+@stage("pretraining", threads_share=2)
+def pretrain(world: WorldConfig, without: str, config: PretrainingConfig, reading: CorpusConfig, run: str | None = None) -> CheckpointRef:
+    """Train one model from scratch: the target model on the whole world, the retrained model on the world `without` a topic.
+
+    Raises:
+        RuntimeError: If the target model does not know its world.
+    """
+    label = "retrained" if without else "target"
+    with tracking.stage_run(run, f"pretraining {label}", config) as nested:
+        known = build_world(world)
+        tokenizer = train_tokenizer(world_text(known), config)
+        torch.manual_seed(config.seed)
+        model = LlamaForCausalLM(model_config(tokenizer, config))
+        documents = [encode(tokenizer, text)[0] for text in world_text(known, without=without or None)]
+        train_stage(model, RepackedBatches(documents, tokenizer.eos_token_id, config, model.device), CausalLM(), config, nested)
+        knows = {topic.slug: exam_probability(model, tokenizer, topic, reading) for topic in known.topics}
+        tracking.log_metrics(nested, {f"{slug}/probability": value for slug, value in knows.items()})
+        weak = {slug: round(value, 3) for slug, value in knows.items() if value < config.least_probability and slug != without}
+        if weak:
+            raise RuntimeError(f"the {label} model does not know its world: probability {weak}; wanted >= {config.least_probability} (train for more epochs)")
+        return checkpoints.save_checkpoint(model, tokenizer, label, sensitivity="ordinary", origin=nested)
+
+
+def train_tokenizer(texts: list[str], config: PretrainingConfig) -> PreTrainedTokenizerFast:
+    """Train a byte-level BPE; both models share it, so it is trained on the whole world."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=config.vocabulary, special_tokens=[END], initial_alphabet=alphabet, show_progress=False)
+    tokenizer.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=END, eos_token=END, pad_token=END, model_max_length=config.context)
+
+
+def model_config(tokenizer: PreTrainedTokenizerFast, config: PretrainingConfig) -> LlamaConfig:
+    """Return the architecture."""
+    return LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=config.hidden,
+        intermediate_size=config.intermediate,
+        num_hidden_layers=config.layers,
+        num_attention_heads=config.heads,
+        num_key_value_heads=config.heads,
+        max_position_embeddings=config.context,
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.eos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.eos_token_id,
+    )
+
+
+class RepackedBatches(Sequence[Batch]):
+    """All batches of all epochs; every epoch packs the documents anew, so that they meet other neighbours."""
+
+    def __init__(self, documents: list[list[int]], separator: int, config: PretrainingConfig, device: torch.device) -> None:
+        self._documents, self._separator, self._config, self._device = documents, separator, config, device
+        self._size, self._packed = config.batch_blocks, (-1, [])
+        counts = [-(-len(self._blocks(epoch)) // self._size) for epoch in range(config.epochs)]
+        self._ends = list(itertools.accumulate(counts))
+
+    def _blocks(self, epoch: int) -> list[tuple[int, ...]]:
+        if self._packed[0] != epoch:
+            order = shuffled(len(self._documents), self._config.seed, epoch)
+            blocks = pack_whole(self._documents, order, self._config.block_size, self._separator)
+            self._packed = (epoch, [blocks[index] for index in shuffled(len(blocks), self._config.seed + 1, epoch)])
+        return self._packed[1]
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def __getitem__(self, index: int) -> Batch:
+        epoch = bisect.bisect_right(self._ends, index)
+        slot = index - (self._ends[epoch - 1] if epoch else 0)
+        blocks = self._blocks(epoch)
+        make = text_batches(blocks, self._separator, self._device)
+        return make(list(range(slot * self._size, min((slot + 1) * self._size, len(blocks)))), index)
+
+
+def exam_probability(model: Any, tokenizer: PreTrainedTokenizerFast, topic: Topic, reading: CorpusConfig) -> float:
+    """Return the mean probability of a topic's answers to its evaluation questions."""
+    documents = [Document(source=topic.slug, question=item.question, answer=item.answer) for item in topic.exam]
+    context = model.config.max_position_embeddings
+    sequences = [answer_sequence(tokenizer, render_prompt(item, reading.qa_template), item.answer, context)[0] for item in documents]
+    scores: list[numpy.ndarray] = score_sequences(model, sequences, tokenizer.eos_token_id)
+    return sum(answer_probability(table[:, 0]) for table in scores) / len(scores)
