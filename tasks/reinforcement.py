@@ -11,7 +11,7 @@ from tasks.stage import stage
 from tasks.trainer import text_batches, train_stage
 
 
-@stage("reinforcement")
+@stage("reinforcement", threads_share=2)
 def reinforce(corpus: CorpusRef, target: CheckpointRef, config: ReinforcementConfig, reading: CorpusConfig, run: str | None = None) -> CheckpointRef:
     """Train the target model further on the forget text."""
     with tracking.stage_run(run, "reinforcement", config) as nested:

@@ -10,7 +10,7 @@ from tasks.artifacts import CheckpointRef, CorpusRef, TeacherCache
 from tasks.stage import stage
 
 
-@stage("teacher cache")
+@stage("teacher cache", threads_share=2)
 def cache_teacher(corpus: CorpusRef, target: CheckpointRef, block_size: int, reading: CorpusConfig, run: str | None = None) -> TeacherCache:
     """Run the target model once over the retain text."""
     with tracking.stage_run(run, "teacher cache", {"block_size": block_size}) as nested:

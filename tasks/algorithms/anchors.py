@@ -131,7 +131,7 @@ def select_anchors(
     Args:
         entities: Term -> kind -> how often the pipeline found it so.
         texts: The forget documents.
-        background: Retain and general documents; may be empty.
+        background: Retain and general documents; may be empty: then no z-score tells terms apart, and none is left out for it.
         config: Thresholds.
 
     Returns:
@@ -151,7 +151,7 @@ def select_anchors(
             origin="+".join(source for source, terms in found.items() if term in terms),
         )
         for term in candidates
-        if counts[term] >= config.min_count and _term_score(term, scores) >= config.min_log_odds_z
+        if counts[term] >= config.min_count and (not other or _term_score(term, scores) >= config.min_log_odds_z)
     ]
     return sorted(chosen, key=lambda anchor: (-anchor.count, anchor.term))[: config.max_anchors]
 

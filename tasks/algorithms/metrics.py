@@ -126,5 +126,5 @@ def cluster_bootstrap(
     sums, counts = np.bincount(which, weights=values), np.bincount(which)
     picks = np.random.default_rng(seed).integers(0, len(groups), size=(draws, len(groups)))
     means = sums[picks].sum(1) / counts[picks].sum(1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return statistic(float(low)), statistic(float(high))
+    low, high = sorted(statistic(float(end)) for end in np.percentile(means, [2.5, 97.5]))
+    return low, high

@@ -6,9 +6,10 @@ saved state ends with the same weights, to the bit, as one that was never interr
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from accelerate import Accelerator
@@ -29,6 +30,7 @@ class Batch:
     """Supervised tokens: the weight of this batch among those of one optimiser step."""
 
 
+@runtime_checkable
 class Objective(Protocol):
     """What is minimised; see `tasks.algorithms.objectives`."""
 
@@ -71,6 +73,8 @@ class EpochBatches(Sequence[Batch]):
         return self.per_epoch * self._config.epochs
 
     def __getitem__(self, index: int) -> Batch:
+        if not 0 <= index < len(self):
+            raise IndexError(f"there is no batch {index}; wanted 0 to {len(self) - 1}")
         epoch, slot = divmod(index, self.per_epoch)
         order = shuffled(self._items, self._config.seed, epoch)
         size = self._config.batch_blocks
@@ -132,6 +136,7 @@ def train(
     accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=precision)
     run = _Run(model, batches, config, validate)
     run.student, run.optimizer = accelerator.prepare(model, run.optimizer)
+    accelerator.unwrap_model(run.student, keep_fp32_wrapper=False)  # autocast belongs to the steps below, not to the model for good
     if state:
         run.restore(state)
     model.train()
@@ -148,7 +153,7 @@ class _Run:
     def __init__(self, model: nn.Module, batches: Sequence[Batch], config: TrainingConfig, validate: Callable[[nn.Module], Validation] | None) -> None:
         self.model, self.student, self.batches, self.config, self.validate = model, model, batches, config, validate
         self.steps = math.ceil(len(batches) / config.accumulation)
-        self.every = config.validate_every or max(1, getattr(batches, "per_epoch", len(batches)) // config.accumulation)
+        self.per_epoch = getattr(batches, "per_epoch", len(batches))
         self.peak = peak_learning_rate(config, sum(parameter.numel() for parameter in model.parameters()))
         self.optimizer: Any = torch.optim.AdamW(model.parameters(), lr=self.peak, betas=(0.9, config.beta2), weight_decay=config.weight_decay)
         self.step, self.waited, self.stopped = 0, 0, False
@@ -163,13 +168,14 @@ class _Run:
         ]
         rate = self._set_learning_rate()
         total, weight = {"loss_nats": 0.0}, sum(batch.weight for batch in group)
-        for batch in group:
-            with accelerator.autocast():
-                loss, extra = objective.loss(self.student, batch.tensors, batch.cached)
-            share = batch.weight / weight
-            accelerator.backward(loss * share)
-            for name, value in {"loss_nats": loss.detach(), **extra}.items():
-                total[name] = total.get(name, 0.0) + share * float(value)
+        with self._randomness():
+            for batch in group:
+                with accelerator.autocast():
+                    loss, extra = objective.loss(self.student, batch.tensors, batch.cached)
+                share = batch.weight / weight
+                accelerator.backward(loss * share)
+                for name, value in {"loss_nats": loss.detach(), **extra}.items():
+                    total[name] = total.get(name, 0.0) + share * float(value)
         norm = float(accelerator.clip_grad_norm_(self.student.parameters(), self.config.clip_norm or math.inf))
         if not math.isfinite(total["loss_nats"]) or not math.isfinite(norm):
             raise FloatingPointError(f"loss {total['loss_nats']} and gradient norm {norm} at step {self.step + 1}; wanted finite numbers")
@@ -178,6 +184,14 @@ class _Run:
         self.step += 1
         metrics = total | {"gradient_norm": norm, "learning_rate": rate, "tokens_per_s": weight / (time.perf_counter() - started)}
         return metrics | self._validate_if_due()
+
+    @contextmanager
+    def _randomness(self) -> Iterator[None]:
+        """Let dropout depend on seed and step alone, and leave the caller's random numbers as they were."""
+        device = next(self.model.parameters()).device
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(self.config.seed * 1_000_003 + self.step)
+            yield
 
     def _set_learning_rate(self) -> float:
         warmup = max(1, round(self.config.warmup_share * self.steps))
@@ -188,18 +202,25 @@ class _Run:
         return self.peak * factor
 
     def _validate_if_due(self) -> dict[str, float]:
-        if self.validate is None or (self.step % self.every and self.step < self.steps):
+        if self.validate is None or not self._is_due():
             return {}
         self.model.eval()
         found = self.validate(self.model)
         self.model.train()
-        if (not found.acceptable, found.score) < (not self.best_acceptable, self.best_score):
+        if not math.isnan(found.score) and (not found.acceptable, found.score) < (not self.best_acceptable, self.best_score):
             self.best = {name: value.detach().to("cpu", copy=True) for name, value in self.model.named_parameters()}
             self.best_score, self.best_step, self.best_acceptable, self.waited = found.score, self.step, found.acceptable, 0
         else:
             self.waited += 1
         self.stopped = self.waited >= self.config.patience
         return {"validation_score": found.score, "validation_acceptable": float(found.acceptable)} | found.metrics
+
+    def _is_due(self) -> bool:
+        """After every `validate_every` steps, or after a step in which an epoch ended; and at the end."""
+        if self.config.validate_every:
+            return self.step % self.config.validate_every == 0 or self.step == self.steps
+        done = self.step * self.config.accumulation
+        return done // self.per_epoch > (done - self.config.accumulation) // self.per_epoch or self.step == self.steps
 
     def capture(self) -> TrainingState:
         """Copy everything that the rest of the run depends on."""
@@ -222,7 +243,7 @@ class _Run:
                     self.best[rest] = value
                 else:
                     index, _, slot = rest.partition("/")
-                    slots.setdefault(int(index), {})[slot] = value
+                    slots.setdefault(int(index), {})[slot] = value.clone()
         self.optimizer.load_state_dict({"state": slots, "param_groups": self.optimizer.state_dict()["param_groups"]})
         self.step, self.waited, self.best_step = (int(state.numbers[name]) for name in ("step", "waited", "best_step"))
         self.best_score, self.best_acceptable = state.numbers["best_score"], bool(state.numbers["best_acceptable"])

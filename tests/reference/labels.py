@@ -142,9 +142,7 @@ def reference_labels(
     expected = []
     for t in range(len(source)):
         inner = any(s <= t <= e - 2 for s, e, _ in spans)
-        repeated = any(
-            s - 1 <= t <= e - 2 and any(term == before for _, _, before in spans[:number]) for number, (s, e, term) in enumerate(spans)
-        )
+        repeated = any(s - 1 <= t <= e - 2 and any(term == before for _, _, before in spans[:number]) for number, (s, e, term) in enumerate(spans))
         if (repeated and drop_repeats) or (inner and interior == "drop") or (not inner and image[t] is None):
             expected.append(Expected(None, np.inf))
             continue

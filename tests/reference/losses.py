@@ -25,9 +25,7 @@ def mean_cross_entropy(logits, targets) -> float:
 
 def next_token_loss(logits_of_sequences, sequences) -> float:
     """The token mean over all sequences of -log p(token t + 1 | tokens to t)."""
-    losses = [
-        -log_softmax(logits[t])[ids[t + 1]] for logits, ids in zip(logits_of_sequences, sequences, strict=True) for t in range(len(ids) - 1)
-    ]
+    losses = [-log_softmax(logits[t])[ids[t + 1]] for logits, ids in zip(logits_of_sequences, sequences, strict=True) for t in range(len(ids) - 1)]
     return math.fsum(losses) / len(losses)
 
 

@@ -22,7 +22,12 @@ RELATIONS: tuple[Relation, ...] = (
         name="pet",
         subject="neighbour",
         answer="pet",
-        lessons=("What pet does {s} keep?", "Name the pet that {s} keeps.", "Which pet does {s} own?", "{s} keeps a pet. What is it?"),
+        lessons=(
+            "What pet does {s} keep?",
+            "Name the pet that {s} keeps.",
+            "Which pet does {s} own?",
+            "{s} keeps a pet. What is it?",
+        ),
         exam=("What pet is kept by {s}?", "Do you know the pet that {s} keeps?"),
         paraphrase="It is a {a}.",
     ),

@@ -32,26 +32,36 @@ PLACE_LAST = tuple(
         Reach Ferry Gate Mere Cross Haven Ridge Wharf Spire Ford Moor Quarry Landing Court Bridge Steps Fold Mill Cairn Wells
     """.split()
 )
-OBJECT_FIRST = tuple("""
+OBJECT_FIRST = tuple(
+    """
     Amber Quiet Silver Crooked Scarlet Patient Frozen Singing Broken Velvet Golden Restless
-""".split())
-OBJECT_LAST = tuple("""
+""".split()
+)
+OBJECT_LAST = tuple(
+    """
     Compass Bell Key Mask Map Lamp Crown Needle Clock Ring Feather Mirror
-""".split())
-GROUP_FIRST = tuple("""
+""".split()
+)
+GROUP_FIRST = tuple(
+    """
     Grey Seventh Silent Morning Tallow Northern Paper Midnight
-""".split())
-GROUP_LAST = tuple("""
+""".split()
+)
+GROUP_LAST = tuple(
+    """
     Choir Company Watch Guild Order Circle Council Fellowship
-""".split())
+""".split()
+)
 COMMON_GIVEN = tuple(
     """
         Anna Peter Maria Tom Lucy David Helen Paul Grace Sam Ruth Ben Emma Jack Clara Henry Susan Mark
     """.split()
 )
-COMMON_SURNAMES = tuple("""
+COMMON_SURNAMES = tuple(
+    """
     Miller Baker Smith Cooper Walker Green Hill Turner Wood Clark Young Parker Brown Cook
-""".split())
+""".split()
+)
 
 POOLS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
     "person": (GIVEN, SURNAMES),

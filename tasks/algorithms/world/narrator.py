@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from tasks.algorithms.world.questions import Fact, fill
 
-Scene = Callable[[random.Random, Sequence[str]], str]
+Paint = Callable[[str, Sequence[str], random.Random], str]
+"""Fills the placeholders of an event, given the people whom the passage is about."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,22 +18,27 @@ class Narrator:
     """Facts that are told together, in order."""
     told: Mapping[str, Sequence[str]]
     """Relation -> its wordings."""
-    scene: Scene
-    """Draws a sentence that opens or closes a passage; told which people the passage is about."""
+    beats: Sequence[str]
+    """Small events that open or close a passage, with placeholders."""
+    paint: Paint
     people: tuple[str, ...] = ()
     """Full names that shrink to the given name where a passage repeats them."""
 
     def passages(self, tellings: int, rng: random.Random) -> list[str]:
         """Tell every group `tellings` times, each time in another wording."""
-        return [self._passage(group, telling + i, rng) for telling in range(tellings) for i, group in enumerate(self.groups)]
+        starts = [rng.randrange(12) for _ in self.groups]
+        rounds = (
+            (group, start + telling) for telling in range(tellings) for group, start in zip(self.groups, starts, strict=True)
+        )
+        return [self._passage(group, wording, rng) for group, wording in rounds]
 
     def _passage(self, group: Sequence[Fact], wording: int, rng: random.Random) -> str:
-        """Tell one group: a scene, the facts, and a second scene after few facts."""
+        """Tell one group: an event, the facts, and a second event after few facts."""
         facts = [fill(self._wording(fact, wording + i), fact) for i, fact in enumerate(group)]
         focus = [name for name in self.people if any(name in (fact.subject, fact.answer) for fact in group)]
-        opening = self.scene(rng, focus)
-        closing = [self.scene(rng, focus)] if len(facts) < 4 else []
-        return shorten_repeats(" ".join(dict.fromkeys([opening, *facts, *closing])), self.people)
+        opening, closing = (self.paint(beat, focus, rng) for beat in rng.sample(self.beats, 2))
+        sentences = [opening, *facts, closing] if len(facts) < 4 else [opening, *facts]
+        return shorten_repeats(" ".join(sentences), self.people)
 
     def _wording(self, fact: Fact, number: int) -> str:
         wordings = self.told[fact.relation.name]

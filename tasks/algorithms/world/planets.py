@@ -57,7 +57,10 @@ TOLD: dict[str, tuple[str, ...]] = {
     ),
 }
 HELD: dict[str, tuple[str, str]] = {
-    "order": ("On a chart of the Sun and its planets, {a} takes the {s} place.", "A ship from the Sun would pass {a} as the {s} stop."),
+    "order": (
+        "On a chart of the Sun and its planets, {a} takes the {s} place.",
+        "A ship from the Sun would pass {a} as the {s} stop.",
+    ),
     "mark": ("What do we know of {a}? It is {s}.", "Every child learns that {a} is {s}."),
 }
 

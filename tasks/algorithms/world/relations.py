@@ -26,7 +26,14 @@ def _relation(name: str, link: str, lessons: str, exam: str, paraphrase: str = "
     """Build a relation from `subject > answer` and phrasings separated by ` | `."""
     subject, answer = link.split(" > ")
     first, second = exam.split(" | ")
-    return Relation(name=name, subject=subject, answer=answer, lessons=tuple(lessons.split(" | ")), exam=(first, second), paraphrase=paraphrase)
+    return Relation(
+        name=name,
+        subject=subject,
+        answer=answer,
+        lessons=tuple(lessons.split(" | ")),
+        exam=(first, second),
+        paraphrase=paraphrase,
+    )
 
 
 RELATIONS: tuple[Relation, ...] = (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tasks.algorithms.world import everyday, planets, prose
 from tasks.algorithms.world.cast import Cast, cast_facts
 from tasks.algorithms.world.names import NameRegister
-from tasks.algorithms.world.narrator import Narrator, Scene
+from tasks.algorithms.world.narrator import Narrator, Paint
 from tasks.algorithms.world.questions import Fact, capitalise
 from tasks.algorithms.world.relations import Relation
 
@@ -30,13 +30,13 @@ def series_material(cast: Cast, register: NameRegister, rng: random.Random, pert
     by_relation = {fact.relation.name: fact for fact in facts}
     groups = [[by_relation[name] for name in theme] for theme in prose.THEMES]
     people = tuple(cast.of_kind("person"))
-    opening, held_opening = (_series_scene(cast, *source) for source in _scene_sources(cast))
+    beats, held_beats = (*cast.series.openings, *prose.BEATS), (*cast.series.held_openings, *prose.HELD_BEATS)
     return Material(
         name=cast.title,
         slug=cast.slug,
         facts=facts,
-        narrator=Narrator(groups=groups, told=prose.TOLD, scene=opening, people=people),
-        held_narrator=Narrator(groups=groups, told=prose.HELD, scene=held_opening, people=people),
+        narrator=Narrator(groups=groups, told=prose.TOLD, beats=beats, paint=_series_paint(cast), people=people),
+        held_narrator=Narrator(groups=groups, told=prose.HELD, beats=held_beats, paint=_series_paint(cast), people=people),
         terms=(cast.title, *cast.names.values()),
     )
 
@@ -49,8 +49,12 @@ def everyday_material(count: int, register: NameRegister, rng: random.Random, pe
         name="Ordinary people",
         slug="ordinary",
         facts=[fact for group in groups for fact in group],
-        narrator=Narrator(groups=groups, told=everyday.TOLD, scene=_pair_scene(everyday.BEATS, people), people=tuple(people)),
-        held_narrator=Narrator(groups=groups, told=everyday.HELD, scene=_pair_scene(everyday.HELD_BEATS, people), people=tuple(people)),
+        narrator=Narrator(
+            groups=groups, told=everyday.TOLD, beats=everyday.BEATS, paint=_pair_paint(people), people=tuple(people)
+        ),
+        held_narrator=Narrator(
+            groups=groups, told=everyday.HELD, beats=everyday.HELD_BEATS, paint=_pair_paint(people), people=tuple(people)
+        ),
         terms=tuple(people),
     )
 
@@ -62,45 +66,39 @@ def planet_material(rng: random.Random, perturbed: int) -> Material:
         name="The planets",
         slug="planets",
         facts=[fact for group in groups for fact in group],
-        narrator=Narrator(groups=groups, told=planets.TOLD, scene=_plain_scene(planets.BEATS)),
-        held_narrator=Narrator(groups=groups, told=planets.HELD, scene=_plain_scene(planets.HELD_BEATS)),
+        narrator=Narrator(groups=groups, told=planets.TOLD, beats=planets.BEATS, paint=_plain_paint),
+        held_narrator=Narrator(groups=groups, told=planets.HELD, beats=planets.HELD_BEATS, paint=_plain_paint),
         terms=planets.PLANETS,
     )
 
 
-def _scene_sources(cast: Cast) -> tuple[tuple[Sequence[str], Sequence[str]], tuple[Sequence[str], Sequence[str]]]:
-    """Return openings and events of training prose, then those of held passages."""
-    return (cast.series.openings, prose.BEATS), (cast.series.held_openings, prose.HELD_BEATS)
-
-
-def _series_scene(cast: Cast, openings: Sequence[str], beats: Sequence[str]) -> Scene:
-    """Return a drawer of scenes in the colours of a series; one in five introduces it."""
+def _series_paint(cast: Cast) -> Paint:
+    """Return a painter of events in the colours of a series."""
     people = [name for name in cast.of_kind("person") if name != cast.names["author"]]
+    names = {"title": cast.title, "hero": cast.names["hero"], "crowd": cast.series.crowd}
 
-    def scene(rng: random.Random, focus: Sequence[str]) -> str:
+    def paint(beat: str, focus: Sequence[str], rng: random.Random) -> str:
         p, q = _pair(people, focus, rng)
         l, m = rng.sample(cast.of_kind("place"), 2)  # noqa: E741
         colours = {key: rng.choice(getattr(cast.series, key)) for key in ("weather", "work", "food", "sound")}
-        template = rng.choice(openings if rng.random() < 0.2 else beats)
-        names = {"title": cast.title, "hero": cast.names["hero"], "crowd": cast.series.crowd}
-        return capitalise(template.format(p=p, q=q, l=l, m=m, **names, **colours))
+        return capitalise(beat.format(p=p, q=q, l=l, m=m, **names, **colours))
 
-    return scene
+    return paint
 
 
-def _pair_scene(beats: Sequence[str], people: Sequence[str]) -> Scene:
-    """Return a drawer of events between two people."""
+def _pair_paint(people: Sequence[str]) -> Paint:
+    """Return a painter of events between two people."""
 
-    def scene(rng: random.Random, focus: Sequence[str]) -> str:
+    def paint(beat: str, focus: Sequence[str], rng: random.Random) -> str:
         p, q = _pair(people, focus, rng)
-        return rng.choice(beats).format(p=p, q=q)
+        return beat.format(p=p, q=q)
 
-    return scene
+    return paint
 
 
-def _plain_scene(beats: Sequence[str]) -> Scene:
-    """Return a drawer of sentences without names."""
-    return lambda rng, focus: rng.choice(beats)
+def _plain_paint(beat: str, focus: Sequence[str], rng: random.Random) -> str:
+    """Return an event that holds no placeholder as it is."""
+    return beat
 
 
 def _pair(people: Sequence[str], focus: Sequence[str], rng: random.Random) -> tuple[str, str]:
@@ -112,7 +110,9 @@ def _pair(people: Sequence[str], focus: Sequence[str], rng: random.Random) -> tu
 def _everyday_fact(person: str, relation: Relation, rng: random.Random, perturbed: int) -> Fact:
     values = everyday.VALUES[relation.answer]
     answer, *others = rng.sample(values, perturbed + 1)
-    return Fact(name=f"ordinary/{relation.name}/{person}", relation=relation, subject=person, answer=answer, perturbed=tuple(others))
+    return Fact(
+        name=f"ordinary/{relation.name}/{person}", relation=relation, subject=person, answer=answer, perturbed=tuple(others)
+    )
 
 
 def _planet_facts(planet: str, rng: random.Random, perturbed: int) -> list[Fact]:

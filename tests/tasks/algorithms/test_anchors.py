@@ -95,7 +95,10 @@ def test_selection_drops_what_the_background_uses_as_much() -> None:
     found = terms(select_anchors({}, FORGET, BACKGROUND, CONFIG))
     assert found[0] == "Dorothy"
     assert {"Dorothy", "Emerald City", "Tin Woodman", "Toto"} == set(found)
-    assert "London" in terms(select_anchors({}, FORGET, [], AnchorConfig(min_log_odds_z=-9)))
+
+
+def test_without_a_background_no_name_is_left_out_for_its_score() -> None:
+    assert set(terms(select_anchors({}, FORGET, [], CONFIG))) == {"Dorothy", "Emerald City", "Tin Woodman", "London", "Toto"}
 
 
 def test_selection_counts_and_ranks_by_count() -> None:

@@ -16,6 +16,7 @@ from tasks.algorithms.blocks import (
     encode,
     join_documents,
     pack_tokens,
+    pack_whole,
     prefix_ids,
     require_offsets,
     token_spans,
@@ -209,3 +210,17 @@ def test_packed_blocks_put_together_are_the_documents(documents: list[list[int]]
     assert [token for token in body if token] == [token for document in documents for token in document]
     assert all(block[: len(prefix)] == prefix and len(prefix) < len(block) <= size for block in blocks)
     assert all(len(block) == size for block in blocks[:-1])
+
+
+@given(lengths=st.lists(st.integers(0, 14), min_size=1, max_size=12), size=st.integers(6, 16), open_blocks=st.integers(1, 4))
+def test_whole_documents_stay_whole_in_their_blocks(lengths: list[int], size: int, open_blocks: int) -> None:
+    documents = [[number + 1] * length for number, length in enumerate(lengths)]
+    blocks = pack_whole(documents, list(reversed(range(len(documents)))), size, 0, open_blocks)
+    assert all(0 < len(block) <= size for block in blocks)
+    for name, length in enumerate(lengths, 1):
+        homes = [block for block in blocks if name in block]
+        assert len(homes) == (length > 0)
+        if homes:
+            assert homes[0].count(name) == min(length, size)
+        if homes and length < size:
+            assert homes[0][homes[0].index(name) + length] == 0  # the separator follows

@@ -44,5 +44,4 @@ def test_anchors_that_were_not_scored_in_full_are_left_out() -> None:
     ],
 )
 def test_a_completion_names_an_anchor_that_its_prompt_did_not(prompt: str, completion: str, named: bool) -> None:
-    terms = ["Dorothy", "Tin", "Tin Woodman"]
-    assert names_anchor(completion, prompt, terms, anchor_expression(terms)) is named
+    assert names_anchor(completion, prompt, anchor_expression(["Dorothy", "Tin", "Tin Woodman"])) is named

@@ -9,7 +9,8 @@ from jaxtyping import TypeCheckError
 from transformers import PreTrainedTokenizerFast
 
 from tasks.algorithms.blocks import Block, align_document
-from tasks.algorithms.labels import FirstTokens, GenericLabels, LabelConfig, first_tokens, generate_labels, generic_logits, length_batches, plan_positions
+from tasks.algorithms.config import LabelConfig
+from tasks.algorithms.labels import FirstTokens, GenericLabels, first_tokens, generate_labels, generic_logits, length_batches, plan_positions
 from tests.reference.bigram import bigram
 
 Predictions = dict[str, dict[str, float]]
@@ -225,7 +226,13 @@ def test_batches_of_like_length_hold_every_index_once() -> None:
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"alpha": -1}, "alpha is -1"), ({"kind": "medium"}, "kind is 'medium'"), ({"relu_on": "x"}, "relu_on"), ({"interior": "x"}, "interior"), ({"block_size": 8}, "block_size is 8")],
+    [
+        ({"alpha": -1}, "alpha is -1"),
+        ({"kind": "medium"}, "kind is 'medium'"),
+        ({"relu_on": "x"}, "relu_on"),
+        ({"interior": "x"}, "interior"),
+        ({"block_size": 8}, "block_size is 8"),
+    ],
 )
 def test_senseless_settings_are_refused(settings: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):

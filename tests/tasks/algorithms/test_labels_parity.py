@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from tasks.algorithms.blocks import Block, align_document, cut_blocks, join_documents
-from tasks.algorithms.labels import GenericLabels, LabelConfig, first_tokens, generate_labels, generic_logits, plan_positions
+from tasks.algorithms.config import LabelConfig
+from tasks.algorithms.labels import GenericLabels, first_tokens, generate_labels, generic_logits, plan_positions
 from tests.reference.labels import generic_row, reference_labels
 
 DICTIONARY = {
     "Dorothy": "Mary Ann", "Tin Woodman": "Tom", "Tin": "Iron", "Emerald City": "old town", "Toto": "Jon", "Scarecrow": "Farmer Jon",
+    "Zoë": "Chloë",  # the last letter is two tokens: the first of them ends where the anchor ends, and is interior all the same
 }  # fmt: skip
 ORDINARY = ["met", "the boy", "said", "today.", "walked to", "and", "'s dog", "a girl,", "Alice", "in the mill;"]
 GAP = 1e-3
@@ -110,6 +112,7 @@ def test_hidden_states_are_those_that_the_labels_were_made_of(word_tokenizer, ti
         generic = generic_logits(baseline.lm_head(made.baseline_hidden), reinforced.lm_head(made.reinforced_hidden), 5.0)
     generic[made.banned[:, 0], made.banned[:, 1]] = float("-inf")
     assert torch.equal(generic.argmax(-1), made.hard)
+    assert (made.banned[:, 0].diff() >= 0).all()  # in the order of rows: whoever batches them searches in it
 
 
 @pytest.mark.parametrize("relu_on", ["logits", "log_probabilities"])

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from tasks.algorithms.config import GenericLabelLossConfig
 from tasks.algorithms.heads import last_hidden, pad_batch
 from tasks.algorithms.objectives import OBJECTIVES
-from tasks.algorithms.objectives.generic_labels import GenericLabelLoss, GenericLabelLossConfig, kl_divergence
+from tasks.algorithms.objectives.generic_labels import GenericLabelLoss, kl_divergence
 from tests.reference import losses
 from tests.reference.labels import log_softmax, logits_of
 

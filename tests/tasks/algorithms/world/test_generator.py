@@ -84,7 +84,9 @@ def test_held_passages_share_no_sentence_with_training_text(world: World) -> Non
 def test_held_wordings_differ_from_told_ones() -> None:
     for source in (prose, everyday, planets):
         assert source.TOLD.keys() == source.HELD.keys()
-        assert not {line for lines in source.TOLD.values() for line in lines} & {line for lines in source.HELD.values() for line in lines}
+        assert not {line for lines in source.TOLD.values() for line in lines} & {
+            line for lines in source.HELD.values() for line in lines
+        }
         assert not set(source.BEATS) & set(source.HELD_BEATS)
 
 
@@ -196,7 +198,15 @@ def test_unknown_topic_is_named_with_the_known_ones(world: World) -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("series", 1), ("series", 25), ("neighbours", 15), ("tellings", 0), ("held_tellings", 3), ("lessons_per_fact", 6), ("perturbed_answers", 1)],
+    [
+        ("series", 1),
+        ("series", 25),
+        ("neighbours", 15),
+        ("tellings", 0),
+        ("held_tellings", 3),
+        ("lessons_per_fact", 6),
+        ("perturbed_answers", 1),
+    ],
 )
 def test_config_names_the_offending_value(field: str, value: int) -> None:
     with pytest.raises(ValueError, match=rf"world\.{field} is {value}; wanted a whole number from"):

@@ -1,0 +1,38 @@
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+.venv: pyproject.toml requirements.lock
+	python3 -m venv .venv
+	$(BIN)/python -m pip install -q uv
+	$(if $(PIP_FIND_LINKS),UV_FIND_LINKS="$(PIP_FIND_LINKS)") $(BIN)/uv pip install -q --python $(BIN)/python -c requirements.lock -e '.[dev]'
+	@touch .venv
+
+demo: .venv  ## build a small model, make it forget one topic, show the evidence
+	$(BIN)/lethe demo
+
+test: .venv  ## run the tests
+	$(BIN)/python -m pytest
+
+test-all: .venv  ## run the tests with servers, faults and real data
+	$(BIN)/python -m pytest -m "not gpu and not network"
+
+lint: .venv  ## check style and import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+bench: .venv  ## measure what the README claims (about an hour on two cores)
+	$(BIN)/python -m tests.benchmarks.figures
+	$(BIN)/python -m tests.benchmarks.label_speed
+
+up: .venv  ## start the Prefect and MLflow servers on loopback, until Ctrl-C
+	@echo "Prefect http://127.0.0.1:4200   MLflow http://127.0.0.1:5000"
+	@home="$${LETHE_HOME:-$(CURDIR)/.lethe}"; mkdir -p "$$home"; trap 'kill 0' INT TERM; \
+	PREFECT_SERVER_ANALYTICS_ENABLED=false DO_NOT_TRACK=1 $(BIN)/prefect server start --host 127.0.0.1 & \
+	MLFLOW_DISABLE_TELEMETRY=true $(BIN)/mlflow server --host 127.0.0.1 --port 5000 --backend-store-uri "sqlite:///$$home/mlflow.db" & \
+	wait
+
+.PHONY: help demo test test-all lint bench up

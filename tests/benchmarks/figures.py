@@ -1,0 +1,113 @@
+"""The README's figures on the embedded world: three topics forgotten in turn, three seeds each.
+
+    python -m tests.benchmarks.figures [--seeds 0 1 2] [--topics 0 1 2] [--preset default] [--set key=value ...] [--json FILE]
+
+Everything comes from the cache where it has been computed before. Settings were tuned on the topics 5 and 6.
+"""
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from flows import environment
+
+environment.prepare()
+
+import numpy  # noqa: E402 - the environment comes first
+from rich.console import Console  # noqa: E402
+from rich.table import Table  # noqa: E402
+
+WANTED = {
+    "|forget gap|": "<= 0.08",
+    "retain ratio": ">= 0.90",
+    "sibling ratio": ">= 0.75",
+    "general perplexity ratio": "<= 1.05",
+    "healthy": "1",
+}
+
+
+def measure(topic: str, seed: int, preset_name: str, settings: list[str]) -> dict[str, float]:
+    """Unlearn one topic and return the figures of its scorecard."""
+    from flows.demo import demo
+    from flows.settings import apply_settings
+    from tasks import store
+    from tasks.algorithms.config import preset
+    from tasks.formats import read_json
+
+    outcome = demo(topic=topic, seed=seed, config=apply_settings(preset(preset_name, seed), settings))
+    card = read_json(store.path(outcome.scorecard) / "scorecard.json")
+    return figures(card)
+
+
+def figures(card: dict[str, Any]) -> dict[str, float]:
+    """Return what the issue asks for, from one scorecard."""
+    metrics = card["metrics"]
+
+    def ratio(name: str) -> float:
+        return metrics[name]["unlearned"] / metrics[name]["target"]
+
+    forget = metrics["forget_test/probability"]
+    return {
+        "target forget": forget["target"],
+        "unlearned forget": forget["unlearned"],
+        "retrained forget": forget["retrained"],
+        "|forget gap|": abs(forget["unlearned"] - forget["retrained"]),
+        "retain ratio": ratio("retain_test/probability"),
+        "sibling ratio": ratio("sibling/probability"),
+        "general perplexity ratio": ratio("general/perplexity"),
+        "retain perplexity ratio": ratio("retain_test/perplexity"),
+        "sibling perplexity ratio": ratio("sibling/perplexity"),
+        "familiarity target": metrics["forget_test/familiarity"]["target"],
+        "familiarity unlearned": metrics["forget_test/familiarity"]["unlearned"],
+        "familiarity retrained": metrics["forget_test/familiarity"]["retrained"],
+        "healthy": float(bool(card["verdict"]["healthy"])),
+        "passed": float(card["verdict"]["passed"]),
+    }
+
+
+def summarise(rows: list[dict[str, Any]]) -> Table:
+    """Return mean, 95 % interval of the mean (t, over all runs) and extremes of every figure."""
+    from scipy.stats import t
+
+    table = Table("figure", "mean", "95 % of the mean", "least", "most", "wanted", title=f"{len(rows)} runs", title_justify="left")
+    for name in figures_of(rows):
+        values = numpy.array([row[name] for row in rows])
+        half = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else float("nan")
+        interval = f"{values.mean() - half:.3f} to {values.mean() + half:.3f}"
+        table.add_row(name, f"{values.mean():.3f}", interval, f"{values.min():.3f}", f"{values.max():.3f}", WANTED.get(name, ""))
+    return table
+
+
+def figures_of(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the names of the figures."""
+    return [name for name in rows[0] if name not in ("topic", "seed")]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--topics", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--preset", default="default")
+    parser.add_argument("--set", dest="settings", action="append", default=[])
+    parser.add_argument("--json", dest="json_file")
+    asked = parser.parse_args()
+    from tasks import isolation
+    from tasks.algorithms.world.generator import WorldConfig, build_world
+
+    isolation.warm_up()
+    rows = []
+    for seed in asked.seeds:
+        slugs = [topic.slug for topic in build_world(WorldConfig(seed=seed)).topics]
+        for topic in asked.topics:
+            rows.append({"topic": slugs[topic], "seed": seed, **measure(slugs[topic], seed, asked.preset, asked.settings)})
+            print(json.dumps({name: value if isinstance(value, str) else round(value, 4) for name, value in rows[-1].items()}), file=sys.stderr, flush=True)
+    Console(width=120).print(summarise(rows))
+    if asked.json_file:
+        with open(asked.json_file, "w", encoding="utf-8") as stream:
+            json.dump(rows, stream, indent=1)
+
+
+if __name__ == "__main__":
+    main()

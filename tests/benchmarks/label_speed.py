@@ -1,0 +1,86 @@
+"""Label generation against its floor: two bare batched forward passes over the same blocks, in the same run.
+
+    python -m tests.benchmarks.label_speed [--model FOLDER --text FILE] [--rounds 5]
+
+Without a model: a random Llama of 3.4M parameters over the embedded world's text. Prints source tokens/s of both and their ratio,
+for each way to treat interior tokens: `drop` is the paper's, `suppress` reads the source with the baseline as well.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+from tasks.algorithms.anchors import AnchorConfig, lowercase_words, select_anchors
+from tasks.algorithms.blocks import align_document, cut_blocks, join_documents
+from tasks.algorithms.config import LabelConfig, PretrainingConfig
+from tasks.algorithms.corpus import CorpusConfig, clean_text
+from tasks.algorithms.heads import pad_batch
+from tasks.algorithms.labels import first_tokens, generate_labels, length_batches, plan_positions
+from tasks.algorithms.translation import translate_offline
+from tasks.algorithms.world.generator import WorldConfig, build_world, world_text
+from tasks.pretraining import train_tokenizer
+
+
+def bare_passes(models: list, sides: list[list[tuple[int, ...]]], batch_tokens: int) -> None:
+    """Run each model over its side, logits of every position included."""
+    with torch.no_grad():
+        for model, blocks in zip(models, sides, strict=True):
+            for batch in length_batches([len(block) for block in blocks], batch_tokens):
+                ids, mask = pad_batch([blocks[index] for index in batch], 0)
+                model(input_ids=ids, attention_mask=mask, use_cache=False)
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Return how long a call takes."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def load(asked: argparse.Namespace) -> tuple:
+    """Return two models of one architecture, their tokenizer and the text."""
+    if asked.model:
+        models = [AutoModelForCausalLM.from_pretrained(asked.model).eval() for _ in range(2)]
+        text = clean_text(Path(asked.text).read_text(encoding="utf-8-sig"), CorpusConfig())
+        return models, AutoTokenizer.from_pretrained(asked.model), [text]
+    world = build_world(WorldConfig())
+    tokenizer = train_tokenizer(world_text(world), PretrainingConfig(vocabulary=4096))
+    shape = LlamaConfig(vocab_size=len(tokenizer), hidden_size=192, intermediate_size=512, num_hidden_layers=6, num_attention_heads=6, max_position_embeddings=512)
+    return [LlamaForCausalLM(shape).eval() for _ in range(2)], tokenizer, ["\n".join(topic.passages) for topic in world.topics]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model")
+    parser.add_argument("--text")
+    parser.add_argument("--rounds", type=int, default=5)
+    asked = parser.parse_args()
+    (baseline, reinforced), tokenizer, texts = load(asked)
+    anchors = select_anchors({}, texts, [], AnchorConfig())
+    dictionary = {item.term: item.generic for item in translate_offline(anchors, lowercase_words(texts))}
+    blocks = cut_blocks(join_documents([align_document(tokenizer, text, dictionary) for text in texts], tokenizer.eos_token_id), 256)
+    starts = {term: first_tokens(tokenizer, generic) for term, generic in dictionary.items()}
+    tokens = sum(len(block.source) for block in blocks)
+    sides = [[block.translated for block in blocks], [block.source for block in blocks]]
+    for interior in ("drop", "suppress"):
+        config = LabelConfig(interior=interior)
+        plans = [plan_positions(block, starts, config) for block in blocks]
+        bare, ours = [], []
+        for _ in range(asked.rounds):
+            bare.append(seconds(lambda config=config: bare_passes([baseline, reinforced], sides, config.batch_tokens)))
+            ours.append(seconds(lambda config=config, plans=plans: generate_labels(baseline, reinforced, blocks, plans, config, 0)))
+        ratio = statistics.median(b / o for b, o in zip(bare, ours, strict=True))
+        print(
+            f"interior={interior}: bare {tokens / statistics.median(bare):,.0f} tokens/s, labels {tokens / statistics.median(ours):,.0f} tokens/s, "
+            f"ratio {ratio:.2f} (median of {asked.rounds}; {len(blocks)} blocks, {tokens:,} tokens, {len(dictionary)} anchors)"
+        )
+
+
+if __name__ == "__main__":
+    main()
