@@ -6,6 +6,7 @@ count. A fork server that has imported torch once makes a new process cheap. The
 
 import multiprocessing
 import os
+import pickle
 import threading
 import time
 import traceback
@@ -77,7 +78,7 @@ def run_isolated(function: Callable[..., Any], arguments: dict[str, Any], *, sta
         raise StageAbortedError(f"stage {stage} was not begun: its flow run is ending")
     ours, theirs = multiprocessing.Pipe()
     target = (function.__module__, function.__qualname__)
-    child = _context().Process(target=_serve, args=(theirs, target, arguments, stage, key, threads, os.getpid()))
+    child = _context().Process(target=_serve, args=(theirs, target, arguments, stage, key, threads, os.getpid(), dict(os.environ)))
     child.start()
     _children.add(child)
     theirs.close()
@@ -127,9 +128,20 @@ def _await(connection: Any, child: Any, deadline: float, stage: str) -> Any:
             raise error
 
 
-def _serve(connection: Any, target: tuple[str, str], arguments: dict[str, Any], stage: str, key: str | None, threads: int, parent: int) -> None:
+def _serve(
+    connection: Any,
+    target: tuple[str, str],
+    arguments: dict[str, Any],
+    stage: str,
+    key: str | None,
+    threads: int,
+    parent: int,
+    environment: dict[str, str],
+) -> None:
     """Body of the child: run, send progress, send the result or the error."""
     _die_with(parent)
+    os.environ.clear()  # a fork server's children have its environment, which is that of the moment when it started
+    os.environ.update(environment)
     sending = threading.Lock()
 
     def send(kind: str, value: Any) -> None:
@@ -160,9 +172,10 @@ def call(function: Callable[..., Any], arguments: dict[str, Any], stage: str, ke
 def _send_error(send: Callable[[str, Any], None], error: BaseException) -> None:
     text = "".join(traceback.format_exception(error))
     try:
-        send("error", (error, text))
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes; some errors can be written and not be read
     except Exception:
-        send("error", (RuntimeError(f"{type(error).__name__}: {error}"), text))
+        error = RuntimeError(f"{type(error).__name__}: {error}")
+    send("error", (error, text))
 
 
 def _die_with(parent: int) -> None:

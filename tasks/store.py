@@ -115,10 +115,9 @@ def _sums(folder: Path) -> dict[str, str]:
 
 def _write_manifest(folder: Path, kind: str, sums: dict[str, str], sensitivity: Sensitivity) -> None:
     made = time.time()
-    days = float(os.environ.get("LETHE_RETENTION_DAYS", RETENTION_DAYS))
     manifest: dict[str, Any] = {"kind": kind, "sensitivity": sensitivity, "created": made, "files": sums}
     if sensitivity == "forget":
-        manifest["keep_until"] = made + days * 86_400
+        manifest["keep_until"] = made + _retention_s()
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1))
 
 
@@ -214,4 +213,8 @@ def _keep_until(folder: Path) -> float:
     try:
         return float(json.loads((folder / MANIFEST).read_text())["keep_until"])
     except (OSError, ValueError, KeyError):
-        return folder.stat().st_mtime + RETENTION_DAYS * 86_400
+        return folder.stat().st_mtime + _retention_s()
+
+
+def _retention_s() -> float:
+    return float(os.environ.get("LETHE_RETENTION_DAYS", RETENTION_DAYS)) * 86_400

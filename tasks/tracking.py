@@ -277,7 +277,9 @@ def set_tags(run: str, tags: Mapping[str, str]) -> None:
 def register_model(run: str, folder: Path, name: str, label: str) -> str:
     """Log a checkpoint folder as a model of the run, register it and return its version, with alias `candidate`."""
     import mlflow
+    from transformers.pipelines import SUPPORTED_TASKS, TextGenerationPipeline
 
+    SUPPORTED_TASKS["text-generation"]["impl"] = TextGenerationPipeline  # transformers 5.23 keeps a name here, mlflow 3.17 wants the class
     mlflow.set_tracking_uri(tracking_uri())
     with mlflow.start_run(run_id=run):
         info = mlflow.transformers.log_model(

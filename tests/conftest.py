@@ -100,3 +100,57 @@ def tiny_gpt2() -> Callable[..., GPT2LMHeadModel]:
             return GPT2LMHeadModel(GPT2Config(**(sizes | changes))).eval()
 
     return make
+
+
+# The orchestration layer: nothing touches the checkout's `.lethe` or the user's home, and no library reports on its users.
+import os  # noqa: E402
+import shutil  # noqa: E402
+import tempfile  # noqa: E402
+from collections.abc import Iterator  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+_SANDBOX = Path(tempfile.mkdtemp(prefix="lethe-tests-"))
+for _name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "PREFECT_API_URL", "PREFECT_LOCAL_STORAGE_PATH", "LETHE_RETENTION_DAYS"):
+    os.environ.pop(_name, None)
+os.environ |= {"LETHE_HOME": str(_SANDBOX / "lethe"), "PREFECT_HOME": str(_SANDBOX / "prefect"), "LETHE_THREADS": "1", "OMP_NUM_THREADS": "1"}
+
+from flows import environment  # noqa: E402
+from tasks import store  # noqa: E402
+
+environment.prepare()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Prefect's HTTP clients leave sockets to the garbage collector; nothing here that our own code could close."""
+    config.addinivalue_line("filterwarnings", "ignore:unclosed.*<(socket|ssl):ResourceWarning")
+
+
+def pytest_unconfigure() -> None:
+    """Remove what the tests wrote."""
+    shutil.rmtree(_SANDBOX, ignore_errors=True)
+
+
+@pytest.fixture
+def lethe_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty LETHE_HOME of the test's own."""
+    monkeypatch.setenv("LETHE_HOME", str(tmp_path / "lethe"))
+    monkeypatch.setattr(store, "_checked", set())
+    return tmp_path / "lethe"
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[None]:
+    """A Prefect server of the test session's own."""
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=180):
+        yield
+
+
+@pytest.fixture
+def flow_home(lethe_home: Path, prefect_server: None) -> Iterator[Path]:
+    """An empty LETHE_HOME where flows run in this process keep their results too."""
+    from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
+
+    with temporary_settings({PREFECT_LOCAL_STORAGE_PATH: str(lethe_home / "results")}):
+        yield lethe_home

@@ -30,6 +30,8 @@ class Block:
     image: tuple[int, ...]
     """For every source position the position in `translated` that has read the same text; -1 where there is none."""
     anchors: tuple[AnchorSpan, ...]
+    documents: tuple[int, ...] = ()
+    """Positions at which another document begins: what came before has nothing to do with it."""
 
 
 def require_offsets(tokenizer: Any) -> None:
@@ -142,18 +144,19 @@ def token_spans(offsets: Sequence[tuple[int, int]], spans: Sequence[tuple[int, i
 
 def join_documents(documents: Sequence[Block], separator: int | None) -> Block:
     """Join documents into one stream, `separator` (a token, or nothing) between them."""
-    source, translated, image, anchors = [], [], [], []
+    source, translated, image, anchors, starts = [], [], [], [], []
     for document in documents:
         if source and separator is not None:
             image.append(len(translated))
             source.append(separator)
             translated.append(separator)
         at, shift = len(source), len(translated)
+        starts += [at] if at else []
         image += [position + shift if position >= 0 else -1 for position in document.image]
         anchors += [AnchorSpan(start=span.start + at, end=span.end + at, term=span.term) for span in document.anchors]
         source += document.source
         translated += document.translated
-    return Block(source=tuple(source), translated=tuple(translated), image=tuple(image), anchors=tuple(anchors))
+    return Block(source=tuple(source), translated=tuple(translated), image=tuple(image), anchors=tuple(anchors), documents=tuple(starts))
 
 
 def cut_blocks(stream: Block, size: int, prefix: tuple[int, ...] = ()) -> list[Block]:
@@ -196,6 +199,7 @@ def _slice(stream: Block, start: int, end: int, shift: int, prefix: tuple[int, .
             for span in stream.anchors
             if start <= span.start and span.end <= end
         ),
+        documents=tuple(at - start + lead for at in stream.documents if start < at < end),
     )
 
 

@@ -11,6 +11,7 @@ A label at position t is the target of `logits[t]` (it stands for token t + 1); 
 Source: Eldan & Russinovich 2023, "Who's Harry Potter?", arXiv:2310.02238.
 """
 
+import bisect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -108,6 +109,8 @@ def first_tokens(tokenizer: Any, generic: str) -> FirstTokens:
 def plan_positions(block: Block, starts: Mapping[str, FirstTokens], config: LabelConfig) -> PositionPlan:
     """Decide which positions of a block carry a label (the alignment and consistency rules of the method).
 
+    An anchor counts as repeated within one document: a block of many short ones would otherwise unteach its first mention only.
+
     Args:
         block: Source, translation and map.
         starts: Anchor term -> first tokens of its translation.
@@ -120,6 +123,9 @@ def plan_positions(block: Block, starts: Mapping[str, FirstTokens], config: Labe
     interior, dropped, after = _anchor_positions(block, config)
     plan, whole, fragments = PositionPlan(), set(), set()
     for position, image in enumerate(block.image):
+        if position in block.documents:
+            whole.clear()
+            fragments.clear()
         for term in after.get(position, ()):
             whole |= starts[term].whole
             fragments |= starts[term].fragments
@@ -142,10 +148,11 @@ def _anchor_positions(block: Block, config: LabelConfig) -> tuple[set[int], set[
     interior: set[int] = set()
     dropped: set[int] = set()
     after: dict[int, list[str]] = {}
-    seen: set[str] = set()
+    seen: set[tuple[int, str]] = set()
     for span in block.anchors:
+        known = (bisect.bisect_right(block.documents, span.start), span.term)
         inner = set(range(span.start, span.end - 1))
-        if span.term in seen and config.drop_repeats:
+        if known in seen and config.drop_repeats:
             dropped |= inner | {span.start - 1}
         elif config.interior == "suppress":
             interior |= inner
@@ -153,7 +160,7 @@ def _anchor_positions(block: Block, config: LabelConfig) -> tuple[set[int], set[
             dropped |= inner
         if config.suppress_translations:
             after.setdefault(span.end - 1, []).append(span.term)
-        seen.add(span.term)
+        seen.add(known)
     return interior - dropped, dropped, after
 
 

@@ -169,6 +169,15 @@ def test_longer_translations_make_source_blocks_shorter(word_tokenizer: PreTrain
     assert [len(block.translated) for block in blocks[:3]] == [15, 15, 15]
 
 
+def test_a_cut_falls_neither_where_nothing_is_mapped_nor_inside_an_anchor() -> None:
+    tokens = tuple(range(8))
+    # at size 4, position 3 would be the last of the first block
+    unmapped = Block(source=tokens, translated=tokens, image=(0, 1, 2, -1, 4, 5, 6, 7), anchors=())
+    assert [block.source for block in cut_blocks(unmapped, 4)] == [(0, 1, 2), (3, 4, 5, 6), (7,)]
+    inside = Block(source=tokens, translated=tokens, image=tokens, anchors=(AnchorSpan(start=2, end=5, term="x"),))
+    assert [block.source for block in cut_blocks(inside, 4)] == [(0, 1), (2, 3, 4, 5), (6, 7)]
+
+
 def test_a_separator_stands_between_documents_on_both_sides(word_tokenizer: PreTrainedTokenizerFast) -> None:
     first = align_document(word_tokenizer, "Dorothy met", {"Dorothy": "Mary Ann"})
     stream = join_documents([first, first], separator=0)

@@ -150,10 +150,11 @@ def test_clusters_widen_the_interval_where_their_items_agree() -> None:
 
 
 def test_clusters_of_unequal_size_are_weighted_by_their_items() -> None:
-    low, high = cluster_bootstrap(np.array([0.0, 1.0, 1.0, 1.0]), ["a", "b", "b", "b"])
-    assert (low, high) == (0.0, 1.0)  # two clusters: all a, all b, or both (mean 3/4)
-    one = cluster_bootstrap(np.array([2.0, 4.0]), ["a", "a"])
-    assert one == (3.0, 3.0)
+    """20 facts asked once, all 0, and 20 asked 9 times, all 1: the mean over items is 180 / 200, over facts 1 / 2."""
+    values = np.array([0.0] * 20 + [1.0] * 180)
+    low, high = cluster_bootstrap(values, [f"a{number}" for number in range(20)] + [f"b{number // 9}" for number in range(180)])
+    assert 0.75 < low < 0.9 < high < 1.0
+    assert cluster_bootstrap(np.array([2.0, 4.0]), ["a", "a"]) == (3.0, 3.0)
 
 
 def test_the_interval_of_a_statistic_is_ordered_even_where_it_falls() -> None:

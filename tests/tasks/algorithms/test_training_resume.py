@@ -105,6 +105,16 @@ def test_the_best_checkpoint_survives_a_resume(tiny_llama) -> None:
     assert_equal(run(tiny_llama(99), settings, state=states[3], validate=lambda _: Validation(score=next(later), acceptable=True))[0], weights)
 
 
+def test_patience_is_counted_across_a_resume(tiny_llama) -> None:
+    """Better, worse, and after the resume worse again: that is twice."""
+    settings, scores = config(validate_every=1, patience=2), iter([1.0, 2.0, 3.0])
+    weights, numbers, states = states_of(tiny_llama(1), settings, validate=lambda _: Validation(score=next(scores), acceptable=True))
+    later = iter([3.0])
+    resumed, found = run(tiny_llama(99), settings, state=states[2], validate=lambda _: Validation(score=next(later), acceptable=True))
+    assert (found["step"], found["stopped"]) == (numbers["step"], numbers["stopped"]) == (3, 1.0)
+    assert_equal(resumed, weights)
+
+
 def test_a_finished_or_stopped_run_takes_no_further_step(tiny_llama) -> None:
     settings = config(validate_every=1, patience=1)
     scores = iter([1.0, 2.0])

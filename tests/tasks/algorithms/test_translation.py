@@ -70,13 +70,15 @@ def test_1600_anchors_find_each_a_stand_in_of_its_own(kind: str, ordinary: bool)
 
 
 def test_no_generic_word_stands_for_two_anchor_words() -> None:
-    """A plural made from its singular (`Farmer` + s) takes that word out of the pool of plurals too."""
-    singulars = [f"Gnom{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"]
-    terms = [*singulars, *(f"{word}s" for word in singulars), *(f"Blub{letter}s" for letter in "abcdefghijklm")]
+    """With every plural of the pool given away, `Farmer` + s is no longer free for the plural of Farmer's anchor."""
+    letters = ["".join(pair) for pair in product("abcdefghijklmnopqr", repeat=2)]
+    plurals = [f"Blub{pair}s" for pair in letters[: len(PLURALS)]]
+    singulars = [f"Gnom{pair}" for pair in letters[: len(NOUNS)]]
+    terms = [*plurals, *singulars, *(f"{word}s" for word in singulars)]
     found = translated(*terms, kind="THING", ordinary=tuple(term.lower() for term in terms))
-    generics = [generic.lower() for generic in found.values()]
-    assert len(set(generics)) == len(generics)
-    assert {generic.capitalize() for generic in generics} & set(PLURALS)
+    assert {found[term] for term in plurals} == set(PLURALS)
+    assert {found[term] for term in singulars} & {plural.removesuffix("s") for plural in PLURALS}
+    assert len({generic.lower() for generic in found.values()}) == len(terms)
 
 
 def test_a_stand_in_differs_from_its_anchor_and_from_every_other() -> None:

@@ -1,0 +1,177 @@
+"""The store: content-addressed, atomic, checked on read; forget artifacts in a subtree of their own that `purge` wipes."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from tasks import store
+from tasks.artifacts import Artifact, Sensitivity
+
+HOLD = """
+import sys, time
+from tasks import store
+with store.lock("one"):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+TAKE = """
+from tasks import store
+with store.lock("one"):
+    print("taken")
+"""
+PUT = """
+import sys
+from tasks import store
+print(store.put("notes", lambda folder: [(folder / f"{number}.bin").write_bytes(bytes([number]) * 500_000) for number in range(8)]))
+"""
+
+
+def put(text: str = "hello", *, kind: str = "notes", sensitivity: Sensitivity = "ordinary") -> Artifact:
+    digest = store.put(kind, lambda folder: (folder / "note.txt").write_text(text) and None, sensitivity=sensitivity)
+    return Artifact(kind=kind, digest=digest, sensitivity=sensitivity)
+
+
+def files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def python(code: str, home: Path) -> subprocess.Popen[str]:
+    environment = {**os.environ, "LETHE_HOME": str(home)}
+    return subprocess.Popen([sys.executable, "-c", code], env=environment, cwd=store.__file__.rsplit("/", 2)[0], stdout=subprocess.PIPE, text=True)
+
+
+def test_what_was_put_is_read_back(lethe_home: Path) -> None:
+    assert (store.path(put()) / "note.txt").read_text() == "hello"
+
+
+def test_the_home_is_readable_by_its_owner_alone(lethe_home: Path) -> None:
+    assert store.home() == lethe_home
+    assert lethe_home.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_same_content_is_stored_once_and_other_content_beside_it(lethe_home: Path) -> None:
+    assert put("one").digest == put("one").digest != put("two").digest
+    assert len(list((lethe_home / "notes").iterdir())) == 2
+
+
+def test_a_kind_is_part_of_the_identity(lethe_home: Path) -> None:
+    assert put(kind="notes").digest != put(kind="labels").digest
+
+
+def test_a_writer_that_raises_leaves_nothing(lethe_home: Path) -> None:
+    def writer(folder: Path) -> None:
+        (folder / "half.txt").write_text("half")
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="the disk is full"):
+        store.put("notes", writer)
+    assert list((lethe_home / "notes").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        (lambda folder: (folder / "note.txt").write_text("hellp"), "note.txt"),
+        (lambda folder: (folder / "note.txt").unlink(), "note.txt"),
+        (lambda folder: (folder / "extra.txt").write_text("x"), "extra.txt"),
+        (lambda folder: (folder / store.MANIFEST).unlink(), "manifest"),
+        (lambda folder: (folder / store.MANIFEST).write_text("{"), "manifest"),
+    ],
+    ids=["byte changed", "file deleted", "file added", "manifest deleted", "manifest cut short"],
+)
+def test_a_damaged_artifact_is_named_set_aside_and_can_be_put_again(lethe_home: Path, damage: object, named: str) -> None:
+    artifact = put()
+    damage(lethe_home / "notes" / artifact.digest)
+    with pytest.raises(store.DamagedArtifactError, match=named):
+        store.path(artifact)
+    assert not (lethe_home / "notes" / artifact.digest).exists()
+    assert len(list((lethe_home / "notes" / ".damaged").iterdir())) == 1
+    assert put().digest == artifact.digest
+    assert (store.path(artifact) / "note.txt").read_text() == "hello"
+
+
+def test_put_replaces_a_damaged_artifact_of_the_same_content(lethe_home: Path) -> None:
+    artifact = put()
+    (lethe_home / "notes" / artifact.digest / "note.txt").write_text("hellp")
+    put()
+    assert (store.path(artifact) / "note.txt").read_text() == "hello"
+
+
+def test_intact_tells_whether_an_artifact_can_be_read(lethe_home: Path) -> None:
+    artifact = put()
+    assert not store.intact(Artifact(kind="notes", digest="0" * 64, sensitivity="ordinary"))
+    (lethe_home / "notes" / artifact.digest / "note.txt").write_text("hellp")
+    assert not store.intact(artifact)
+    put()
+    assert store.intact(artifact)
+
+
+def test_forget_artifacts_lie_in_a_subtree_that_only_the_owner_reads(lethe_home: Path) -> None:
+    artifact = put(sensitivity="forget")
+    folder = store.path(artifact)
+    assert folder.is_relative_to(lethe_home / "forget")
+    assert {folder.stat().st_mode & 0o777, folder.parent.stat().st_mode & 0o777, lethe_home.stat().st_mode & 0o777} == {0o700}
+
+
+def test_purge_wipes_the_forget_subtree_and_leaves_the_rest(lethe_home: Path) -> None:
+    kept = [put(sensitivity="ordinary"), put("card", kind="cards", sensitivity="public")]
+    put("secret", kind="corpora", sensitivity="forget")
+    damaged = put("secret, damaged", kind="labels", sensitivity="forget")
+    (lethe_home / "forget" / "labels" / damaged.digest / "note.txt").write_text("secret, changed")
+    assert not store.intact(damaged)
+    (store.workspace("finetune-1") / "state.safetensors").write_text("secret state")
+    found = store.purge()
+    assert found.artifacts == 3
+    assert found.bytes > 0
+    assert files(lethe_home / "forget") == []
+    assert all(store.intact(artifact) for artifact in kept)
+    assert not [path for path in files(lethe_home) if "secret" in path.read_text(errors="replace")]
+
+
+def test_purge_of_what_has_expired_respects_the_retention_time(lethe_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fresh = put("fresh", sensitivity="forget")
+    assert store.purge(expired_only=True).artifacts == 0
+    monkeypatch.setenv("LETHE_RETENTION_DAYS", "0")
+    expired = put("expired", sensitivity="forget")
+    (store.workspace("finetune-1") / "state.safetensors").write_text("state")
+    assert store.purge(expired_only=True).artifacts == 2
+    assert store.intact(fresh)
+    assert not store.intact(expired)
+
+
+def test_a_lock_is_freed_when_its_holder_is_killed(lethe_home: Path) -> None:
+    with python(HOLD, lethe_home) as holder:
+        try:
+            assert holder.stdout.readline() == "held\n"
+            with python(TAKE, lethe_home) as waiting:
+                with pytest.raises(subprocess.TimeoutExpired):
+                    waiting.wait(1)
+                os.kill(holder.pid, signal.SIGKILL)
+                assert waiting.communicate(timeout=30)[0] == "taken\n"
+        finally:
+            holder.kill()
+
+
+def test_two_processes_that_put_the_same_content_at_once_both_succeed(lethe_home: Path) -> None:
+    writers = [python(PUT, lethe_home) for _ in range(2)]
+    digests = [writer.communicate(timeout=60)[0].strip() for writer in writers]
+    assert [writer.returncode for writer in writers] == [0, 0]
+    assert digests[0] == digests[1]
+    assert store.intact(Artifact(kind="notes", digest=digests[0], sensitivity="ordinary"))
+    assert [path.name for path in (lethe_home / "notes").iterdir()] == [digests[0]]
+
+
+def test_many_threads_that_put_the_same_content_at_once_all_succeed(lethe_home: Path) -> None:
+    digests: list[str] = []
+    threads = [threading.Thread(target=lambda: digests.append(put("same").digest)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(digests) == 8
+    assert len(set(digests)) == 1

@@ -1,0 +1,207 @@
+"""Tracking against a real MLflow store: parent and nested runs, batches, retries, cache links, sensitivity, nothing left running."""
+
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas
+import pytest
+from mlflow.entities import Run
+from mlflow.utils.validation import _validate_metric_name
+
+from tasks import tracking
+from tasks.algorithms.config import LabelConfig
+from tasks.artifacts import Artifact, InputFile
+
+
+@pytest.fixture(scope="module", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One database for all tests here: making one takes seconds."""
+    folder = tmp_path_factory.mktemp("lethe")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LETHE_HOME", str(folder))
+        yield folder
+
+
+@pytest.fixture
+def parent() -> Iterator[str]:
+    run = tracking.open_run("whp 12345678", {"config": LabelConfig()}, {"lethe.method": "whp"})
+    yield run
+    tracking.close(run)
+
+
+def get(run: str) -> Run:
+    return tracking.client().get_run(run)
+
+
+def nested_in(parent: str) -> list[Run]:
+    api = tracking.client()
+    return list(api.search_runs([get(parent).info.experiment_id], f"tags.`mlflow.parentRunId` = '{parent}'"))
+
+
+def running() -> list[str]:
+    api = tracking.client()
+    found = api.get_experiment_by_name(tracking.EXPERIMENT)
+    return [run.info.run_name for run in api.search_runs([found.experiment_id], "attributes.status = 'RUNNING'")]
+
+
+def names_of_artifacts(run: str, folder: str = "") -> set[str]:
+    return {file.path for file in tracking.client().list_artifacts(run, folder or None)}
+
+
+def test_the_store_is_a_database_under_the_home_unless_a_server_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert tracking.tracking_uri() == f"sqlite:///{home}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    assert tracking.tracking_uri() == "http://127.0.0.1:5000"
+
+
+def test_a_parent_run_has_flat_params_and_tags(parent: str) -> None:
+    found = get(parent)
+    assert found.info.run_name == "whp 12345678"
+    assert found.data.params["config.alpha"] == "5.0"
+    assert found.data.tags["lethe.method"] == "whp"
+    assert len(found.data.tags["mlflow.source.git.commit"]) == 40
+    assert found.data.tags["lethe.git_dirty"] in ("true", "false")
+
+
+def test_a_stage_is_a_finished_nested_run_with_its_settings(parent: str) -> None:
+    with tracking.stage_run(parent, "labels", LabelConfig(alpha=2)) as nested:
+        assert get(nested).info.status == "RUNNING"
+    found = get(nested)
+    assert [run.info.run_id for run in nested_in(parent)] == [nested]
+    assert (found.info.status, found.info.run_name, found.data.params["alpha"]) == ("FINISHED", "labels", "2")
+    assert tracking.parent_of(nested) == parent
+    assert tracking.parent_of("0" * 32) == ""
+
+
+def test_without_a_parent_a_stage_tracks_nothing() -> None:
+    with tracking.stage_run(None, "labels", LabelConfig()) as nested:
+        assert nested is None
+        tracking.log_metrics(nested, {"loss": 1.0})
+        tracking.log_table(nested, pandas.DataFrame(), "none", "forget")
+        tracking.log_artifact(nested, Path("/nowhere"), "forget")
+
+
+def test_a_failed_stage_is_failed_and_its_retry_goes_on_with_the_same_run(parent: str) -> None:
+    with pytest.raises(OSError, match="once"), tracking.stage_run(parent, "labels", LabelConfig()) as first:
+        raise OSError("once")
+    assert get(first).info.status == "FAILED"
+    with tracking.stage_run(parent, "labels", LabelConfig()) as again:
+        tracking.log_metrics(again, {"labels/positions": 3.0})
+    assert again == first
+    assert get(first).info.status == "FINISHED"
+    assert len(nested_in(parent)) == 1
+
+
+@pytest.mark.parametrize("steps", [1, tracking.FLUSH_ROWS, 2 * tracking.FLUSH_ROWS + 7])
+def test_all_step_metrics_arrive(parent: str, steps: int) -> None:
+    with tracking.stage_run(parent, "finetune") as nested, tracking.StepLog(nested) as log:
+        for step in range(1, steps + 1):
+            log(step, {"loss_nats": 1 / step, "learning_rate": step})
+    assert tracking.curve(nested, "loss_nats") == [(step, pytest.approx(1 / step)) for step in range(1, steps + 1)]
+    assert len(tracking.curve(nested, "learning_rate")) == steps
+
+
+def test_step_metrics_arrive_even_if_training_fails(parent: str) -> None:
+    with pytest.raises(FloatingPointError), tracking.stage_run(parent, "finetune") as nested, tracking.StepLog(nested) as log:
+        log(1, {"loss_nats": 2.0})
+        raise FloatingPointError("loss nan at step 2")
+    assert tracking.curve(nested, "loss_nats") == [(1, 2.0)]
+
+
+def test_a_curve_of_an_unknown_run_is_empty() -> None:
+    assert tracking.curve("0" * 32, "loss_nats") == []
+
+
+def test_a_cache_hit_is_a_finished_nested_run_that_names_its_origin(parent: str) -> None:
+    tracking.link_cached(parent, "labels", Artifact(kind="labels", digest="a" * 64, sensitivity="forget", origin="b" * 32))
+    (found,) = nested_in(parent)
+    assert (found.info.status, found.info.run_name) == ("FINISHED", "labels")
+    assert found.data.tags["lethe.cached"] == "true"
+    assert found.data.tags["lethe.origin_run"] == "b" * 32
+
+
+def test_close_leaves_nothing_running() -> None:
+    run = tracking.open_run("whp", {}, {})
+    stage = tracking.stage_run(run, "finetune")
+    nested = stage.__enter__()
+    assert len(running()) == 2
+    tracking.close(run, "FAILED")
+    assert running() == []
+    assert [get(found).info.status for found in (run, nested)] == ["FAILED", "FAILED"]
+
+
+def test_the_runs_of_a_dead_process_are_killed_when_the_next_run_opens() -> None:
+    with subprocess.Popen(["true"]) as process:
+        process.wait(30)
+    elsewhere = tracking.open_run("elsewhere", {}, {"lethe.process": f"another-host:{process.pid}"})
+    dead = tracking.open_run("dead", {}, {"lethe.process": f"{socket.gethostname()}:{process.pid}"})
+    nested = tracking.stage_run(dead, "finetune")
+    nested_run = nested.__enter__()
+    alive = tracking.open_run("alive", {}, {})
+    assert [get(run).info.status for run in (dead, nested_run, elsewhere, alive)] == ["KILLED", "KILLED", "RUNNING", "RUNNING"]
+    for run in (elsewhere, alive):
+        tracking.close(run)
+    assert running() == []
+
+
+def test_forget_artifacts_lie_under_forget_and_purge_removes_them_from_all_runs(parent: str, tmp_path: Path, home: Path) -> None:
+    secret, card = tmp_path / "anchors.csv", tmp_path / "scorecard.json"
+    secret.write_text("term,generic\nVelmora,the town\n")
+    card.write_text("{}")
+    with tracking.stage_run(parent, "translation") as nested:
+        for run in (parent, nested):
+            tracking.log_artifact(run, secret, "forget", "tables")
+            tracking.log_artifact(run, card, "public")
+        tracking.log_table(nested, pandas.DataFrame({"term": ["Velmora"], "generic": [None]}), "dictionary", "forget")
+    assert names_of_artifacts(nested) == {"forget", "scorecard.json"}
+    assert names_of_artifacts(nested, "forget/tables") == {f"forget/tables/{name}" for name in ("anchors.csv", "dictionary.csv", "dictionary.json")}
+    assert tracking.purge_artifacts() > 0
+    assert [names_of_artifacts(run) for run in (parent, nested)] == [{"scorecard.json"}, {"scorecard.json"}]
+    assert not [path for path in (home / "mlflow-artifacts").rglob("*") if path.is_file() and "Velmora" in path.read_text()]
+    assert tracking.purge_artifacts() == 0
+
+
+def test_data_sets_are_inputs_with_digest_and_split(parent: str) -> None:
+    tracking.log_inputs(parent, {"forget": [InputFile(path="/texts/book.txt", digest="c" * 64, bytes=10)]})
+    (found,) = get(parent).inputs.dataset_inputs
+    assert (found.dataset.name, found.dataset.digest) == ("book.txt", "c" * 32)
+    assert found.tags[0].value == "forget"
+
+
+def test_a_scorecard_becomes_metrics_of_valid_names_and_tags(parent: str) -> None:
+    row = {"target": 0.9, "unlearned": 0.1, "retrained": None, "ci95": [0.0, 0.2], "n": 10}
+    verdict: dict[str, Any] = {"forgotten": True, "passed": False, "evidence": "behavioural", "reasons": ["forgotten: Velmora"]}
+    tracking.log_scorecard(parent, {"metrics": {"forget_test/probability": row, "toxicity/ratio>0.5": row}, "verdict": verdict})
+    found = get(parent).data
+    assert found.metrics["forget_test/probability"] == 0.1
+    assert found.metrics["forget_test/probability.target"] == 0.9
+    assert "forget_test/probability.retrained" not in found.metrics
+    assert found.metrics["toxicity/ratio-0.5"] == 0.1
+    assert found.tags["lethe.verdict.forgotten"] == "True"
+    assert not [value for value in found.tags.values() if "Velmora" in value]
+
+
+@pytest.mark.parametrize("name", ["forget/familiarity", "a b", "p>0.5", "Größe", "x:y=z(1)"])
+def test_metric_names_are_valid(name: str) -> None:
+    _validate_metric_name(tracking.metric_name(name))
+
+
+def test_long_params_are_cut(parent: str) -> None:
+    run = tracking.open_run("long", {"facts": {"text": "x" * 9000}}, {})
+    assert len(get(run).data.params["facts.text"]) == 500
+    tracking.close(run)
+
+
+def test_the_address_of_a_run_says_what_to_start_first(parent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    address, how = tracking.run_address(parent)
+    assert address.endswith(f"/runs/{parent}")
+    assert how.startswith("Start `mlflow server --backend-store-uri sqlite:///")
+
+
+def test_system_metrics_go_to_the_run_and_stop(parent: str) -> None:
+    with tracking.system_metrics(parent):
+        pass
+    assert get(parent).info.status == "RUNNING"
