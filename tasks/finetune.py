@@ -36,12 +36,12 @@ def finetune(
             )
         )
         batches = EpochBatches(data.forget_blocks, data.batch, config)
-        train_stage(student, batches, objective, config, nested, validate=data.validation(objective) if data.held_out else None)
+        train_stage(student, batches, objective, config, nested, validate=data.validation(objective) if config.validation_share else None)
         return checkpoints.save_checkpoint(student, tokenizer, "unlearned", sensitivity="ordinary", origin=nested)
 
 
 class _LabelledBlocks:
-    """Forget blocks with their labels beside retain blocks with the teacher's states; the last of each are held out."""
+    """Forget blocks with their labels beside retain blocks with the teacher's states; the last retain blocks are only validated on."""
 
     def __init__(
         self, labels: LabelSet, teacher: TeacherCache | None, heads: dict[str, torch.nn.Module], pad: int, device: torch.device, config: FinetuneConfig
@@ -49,9 +49,8 @@ class _LabelledBlocks:
         self._blocks, self._labels = formats.read_labels(labels)
         self._retain, self._hidden = formats.read_teacher(teacher) if teacher and config.retain_weight else ([], [])
         self._heads, self._pad, self._device, self._config = heads, pad, device, config
-        self.held_out = int(len(self._blocks) * config.validation_share)
-        self.forget_blocks = len(self._blocks) - self.held_out
-        self._retain_held = int(len(self._retain) * config.validation_share) if self.held_out else 0
+        self.forget_blocks = len(self._blocks)
+        self._retain_held = int(len(self._retain) * config.validation_share)
         bounds = torch.arange(len(self._blocks) + 1)
         self._rows = torch.searchsorted(self._labels.block.contiguous(), bounds).tolist()
         self._pairs = torch.searchsorted(self._labels.banned[:, 0].contiguous(), torch.tensor(self._rows)).tolist()
@@ -90,8 +89,12 @@ class _LabelledBlocks:
         return torch.cat(parts).to(self._device)
 
     def validation(self, objective: GenericLabelLoss) -> Callable[[torch.nn.Module], Validation]:
-        """Return a function that scores the label loss on held-out forget blocks, acceptable while the retain KL is below the floor."""
-        forget = list(range(self.forget_blocks, len(self._blocks)))
+        """Return a function that scores a slice: the label loss on forget blocks, acceptable while the retain KL is below the floor.
+
+        The forget blocks are trained on too: what is removed need not generalise to other facts, and to hold any back would keep them.
+        """
+        number = max(1, round(self.forget_blocks * self._config.validation_share))
+        forget = [index * self.forget_blocks // number for index in range(number)]
         retain = list(range(len(self._retain) - self._retain_held, len(self._retain)))
         size = self._config.batch_blocks
         rounds = [(forget[start : start + size], retain[start : start + size]) for start in range(0, len(forget), size)]

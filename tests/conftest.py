@@ -154,3 +154,11 @@ def flow_home(lethe_home: Path, prefect_server: None) -> Iterator[Path]:
 
     with temporary_settings({PREFECT_LOCAL_STORAGE_PATH: str(lethe_home / "results")}):
         yield lethe_home
+
+
+@pytest.fixture(scope="session")
+def tiny_task(tmp_path_factory: pytest.TempPathFactory, tiny_llama: Callable[..., LlamaForCausalLM]) -> object:
+    """A made-up text to forget, one to keep, and a random model of two layers, as files."""
+    from tests.tiny import write_tiny_task
+
+    return write_tiny_task(tmp_path_factory.mktemp("tiny"), tiny_llama, train_tokenizer)

@@ -33,6 +33,8 @@ class TrainingConfig:
     """The rule is rate_at_7b * (7e9 / N) ** rate_exponent."""
     epochs: int = 3
     """Passes over the data, >= 1."""
+    least_steps: int = 0
+    """Optimiser steps that are taken at least, in further passes where the data are few; >= 0."""
     batch_blocks: int = 8
     """Blocks in one forward pass, >= 1."""
     accumulation: int = 1
@@ -193,12 +195,17 @@ class FinetuneConfig(TrainingConfig):
     """The rule's learning rate for seven billion parameters: the paper's value."""
     rate_exponent: float = 0.75
     """The rule is rate_at_7b * (7e9 / N) ** rate_exponent; it meets 3e-4 at 3.4M parameters."""
-    retain_weight: float = 1.0
+    least_steps: int = 120
+    """Optimiser steps that are taken at least; the paper reports 120 for seven novels."""
+    validate_every: int = 20
+    """Optimiser steps between validations."""
+    retain_weight: float = 4.0
     """Weight of KL(target || student) on the retain text, dimensionless, >= 0."""
     validation_share: float = 0.05
-    """Share of the blocks kept for validation during training, 0 to 0.5; 0 trains to the end on all."""
-    utility_floor: float = 0.05
-    """KL(target || student) on the retain validation slice, in nats, above which a checkpoint is not acceptable."""
+    """Share of the blocks that are scored during training, 0 to 0.5: forget blocks spaced evenly, retain blocks that are not trained on.
+    0 trains to the end without a look."""
+    utility_floor: float = 0.15
+    """KL(target || student) on the retain slice, in nats a token, above which a checkpoint is not acceptable."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -277,7 +284,9 @@ PRESETS = {
     "paper": SelectiveUnlearningConfig(
         reinforcement=ReinforcementConfig(block_size=512, accumulation=16, learning_rate=3e-6, schedule="constant", warmup_share=0.0),
         labels=LabelConfig(kind="hard", interior="drop", block_size=512),
-        finetune=FinetuneConfig(learning_rate=1e-6, epochs=2, accumulation=16, retain_weight=0.0, validation_share=0.0, schedule="constant", warmup_share=0.0),
+        finetune=FinetuneConfig(
+            learning_rate=1e-6, least_steps=0, epochs=2, accumulation=16, retain_weight=0.0, validation_share=0.0, schedule="constant", warmup_share=0.0
+        ),
     ),
 }
 """Name -> settings."""

@@ -68,9 +68,10 @@ class EpochBatches(Sequence[Batch]):
             raise ValueError("there is nothing to train on; wanted at least one block")
         self._items, self._make, self._config = items, make, config
         self.per_epoch = math.ceil(items / config.batch_blocks)
+        self.epochs = max(config.epochs, math.ceil(config.least_steps * config.accumulation / self.per_epoch))
 
     def __len__(self) -> int:
-        return self.per_epoch * self._config.epochs
+        return self.per_epoch * self.epochs
 
     def __getitem__(self, index: int) -> Batch:
         if not 0 <= index < len(self):

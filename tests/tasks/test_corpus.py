@@ -10,7 +10,7 @@ from tasks.algorithms.corpus import CorpusConfig, Document
 from tasks.artifacts import BadInputError
 from tasks.corpus import CorpusInputs, cleaning_sample, gather_inputs, parse_file, read_corpus, split_documents
 
-PARAGRAPHS = "\n\n".join(f"Paragraph {number} tells of Velmora\nand of the river there." for number in range(20))
+PARAGRAPHS = "\n\n".join(f"Paragraph {number:02} tells of Velmora\nand of the river there." for number in range(20))
 
 
 def write(folder: Path, name: str, content: str | bytes) -> str:

@@ -21,6 +21,7 @@ class Cast:
 
     @property
     def slug(self) -> str:
+        """Return the title as an identifier."""
         return slugify(self.title)
 
     def of_kind(self, kind: str) -> list[str]:

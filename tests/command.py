@@ -1,0 +1,32 @@
+"""The `lethe` command in a process of its own, with a home of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def environment(home: Path, **changes: str) -> dict[str, str]:
+    """Return the environment of a command whose LETHE_HOME is `home`; Prefect's is beside it."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_"))}
+    own = {"LETHE_HOME": str(home), "PREFECT_HOME": str(home.parent / "prefect"), "LETHE_THREADS": "1", "PYTHONPATH": str(ROOT), "COLUMNS": "160"}
+    return inherited | own | changes
+
+
+def start(*words: str | Path, home: Path, **changes: str) -> subprocess.Popen[str]:
+    """Start `lethe` with these words."""
+    command = [sys.executable, "-m", "flows.cli", *(str(word) for word in words)]
+    return subprocess.Popen(command, cwd=ROOT, env=environment(home, **changes), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def lethe(*words: str | Path, home: Path, timeout_s: float = 300.0, **changes: str) -> subprocess.CompletedProcess[str]:
+    """Run `lethe` with these words to its end."""
+    with start(*words, home=home, **changes) as process:
+        try:
+            out, error = process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+        return subprocess.CompletedProcess(process.args, process.returncode, out, error)

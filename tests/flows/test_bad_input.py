@@ -1,0 +1,153 @@
+"""Bad input through the real command: one clear line that names what was found, exit status 2, nothing left behind."""
+
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.command import ROOT, lethe
+from tests.tiny import TinyTask
+
+FILES = {
+    "empty.txt": b"",
+    "binary.bin": b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR",
+    "latin.txt": b"Velmora lies\nby the caf\xe9.\n",
+    "records.jsonl": b'{"text": "Velmora lies by the river."}\n{"question": "Who rules Velmora?", "answer": \n',
+    "other.jsonl": b'{"text": "Velmora lies by the river."}\n{"title": "Velmora"}\n',
+    "wrong.yaml": b"labels: [1, 2\n",
+}
+CASES: dict[str, tuple[list[str], list[str]]] = {
+    "empty file": (["{folder}/empty.txt", "--model", "{model}"], ["{folder}/empty.txt is empty"]),
+    "binary file": (["{folder}/binary.bin", "--model", "{model}"], ["{folder}/binary.bin is a binary file"]),
+    "bad UTF-8": (["{folder}/latin.txt", "--model", "{model}"], ["{folder}/latin.txt, line 2: byte 0xe9 is not UTF-8"]),
+    "missing path": (["/nowhere/book.txt", "--model", "{model}"], ["/nowhere/book.txt does not exist"]),
+    "record that does not parse": (["{folder}/records.jsonl", "--model", "{model}"], ["{folder}/records.jsonl, line 2", "JSON record"]),
+    "record without text": (["{folder}/other.jsonl", "--model", "{model}"], ["{folder}/other.jsonl, line 2", "title", "`question` and `answer`"]),
+    "model folder without config": (["{forget}", "--model", "{folder}/no-config"], ["{folder}/no-config", "no config.json"]),
+    "pickle-only weights": (["{forget}", "--model", "{folder}/pickled"], ["{folder}/pickled", "pytorch_model.bin", "safetensors"]),
+    "tokenizer without offsets": (["{forget}", "--model", "{folder}/slow"], ["{folder}/slow", "no tokenizer.json", "offsets"]),
+    "no such model": (["{forget}", "--model", "./nowhere"], ["--model ./nowhere: there is no such folder"]),
+    "retrained model without config": (["{forget}", "--model", "{model}", "--retrained", "{folder}/no-config"], ["{folder}/no-config", "no config.json"]),
+    "forget text equal to retain text": (["{forget}", "--model", "{model}", "--retain", "{folder}/copy.txt"], ["--retain {folder}/copy.txt", "{forget}"]),
+    "unknown setting": (["{forget}", "--model", "{model}", "--set", "labels.alfa=3"], ["--set labels.alfa: no such setting; did you mean labels.alpha?"]),
+    "negative alpha": (["{forget}", "--model", "{model}", "--set", "labels.alpha=-1"], ["labels.alpha is -1", "wanted a number >= 0"]),
+    "setting of a wrong type": (["{forget}", "--model", "{model}", "--set", "labels.alpha=much"], ["alpha=much: wanted float"]),
+    "unknown method": (["{forget}", "--model", "{model}", "--method", "magic"], ["--method magic: unknown; wanted one of whp"]),
+    "unknown preset": (["{forget}", "--model", "{model}", "--preset", "mine"], ["'mine'", "default, paper"]),
+    "config file that does not parse": (["{forget}", "--model", "{model}", "--config", "{folder}/wrong.yaml"], ["{folder}/wrong.yaml does not parse"]),
+    "missing anchors file": (["{forget}", "--model", "{model}", "--anchors", "/nowhere.json"], ["--anchors /nowhere.json does not exist"]),
+}
+"""Name -> words after `unlearn`, and what the one line must hold."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """How a command ended, and where it might have left something."""
+
+    home: Path
+    out: Path
+    process: subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("bad")
+    for name, content in FILES.items():
+        (folder / name).write_bytes(content)
+    shutil.copy(tiny_task.forget, folder / "copy.txt")
+    for name, left_out in {"no-config": ["config.json"], "pickled": ["model.safetensors"], "slow": ["tokenizer.json"]}.items():
+        shutil.copytree(tiny_task.model, folder / name, ignore=shutil.ignore_patterns(*left_out))
+    (folder / "pickled" / "pytorch_model.bin").write_bytes(b"\x80\x02.")
+    return {"folder": str(folder), "model": str(tiny_task.model), "forget": str(tiny_task.forget)}
+
+
+@pytest.fixture(scope="module")
+def commands(tmp_path_factory: pytest.TempPathFactory, places: dict[str, str]) -> Iterator[dict[str, Future[Ended]]]:
+    """All commands, two at a time."""
+
+    def run(words: list[str]) -> Ended:
+        folder = tmp_path_factory.mktemp("ended")
+        process = lethe("unlearn", *(word.format(**places) for word in words), "--out", folder / "out", home=folder / "lethe")
+        return Ended(home=folder / "lethe", out=folder / "out", process=process)
+
+    with ThreadPoolExecutor(2) as pool:
+        yield {name: pool.submit(run, words) for name, (words, _) in CASES.items()}
+
+
+def files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_input_ends_with_one_line_and_leaves_nothing(case: str, commands: dict[str, Future[Ended]], places: dict[str, str]) -> None:
+    ended = commands[case].result()
+    lines = ended.process.stderr.splitlines()
+    assert (ended.process.returncode, len(lines)) == (2, 1), ended.process.stderr
+    assert lines[0].startswith("lethe: ")
+    assert [wanted for wanted in CASES[case][1] if wanted.format(**places) not in lines[0]] == [], lines[0]
+    assert ended.process.stdout == ""
+    assert not ended.out.exists()
+    assert files(ended.home) == []
+
+
+def test_a_text_without_anchors_ends_with_one_line_and_no_run_is_left_running(tiny_task: TinyTask, tmp_path: Path) -> None:
+    ended = lethe(*tiny_task.words("anchors.min_count=1000"), "--out", tmp_path / "out", home=tmp_path / "lethe")
+    lines = [line for line in ended.stderr.splitlines() if not line.startswith("  ")]  # progress is indented
+    assert ended.returncode == 2, ended.stderr
+    assert len(lines) == 1, ended.stderr
+    assert "no anchors were found in the forget text" in lines[0]
+    assert "--anchors FILE" in lines[0]
+    assert not (tmp_path / "out").exists()
+    assert not list((tmp_path / "lethe" / "checkpoints").glob("*"))
+    with sqlite3.connect(tmp_path / "lethe" / "mlflow.db") as database:
+        states = database.execute("select status from runs").fetchall()
+    assert states
+    assert ("RUNNING",) not in states
+
+
+def test_retain_takes_several_files_and_none_of_them_is_forgotten(tiny_task: TinyTask, tmp_path: Path) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text("The smith told the weaver of the harvest. " * 40)
+    words = ["unlearn", tiny_task.forget, "--retain", tiny_task.retain, other, "--model", tiny_task.model, "--set", "anchors.min_log_odds_z=0"]
+    ended = lethe(*words, "--dry-run", "--json", tmp_path / "plan.json", "--out", tmp_path / "out", home=tmp_path / "lethe")
+    assert ended.returncode == 0, ended.stderr
+    (corpus,) = [path for path in (tmp_path / "lethe" / "forget" / "corpora").iterdir() if path.is_dir()]
+    split = {name: (corpus / f"{name}.jsonl").read_text() for name in ("forget", "forget_test", "retain", "retain_test")}
+    assert "the smith" not in (split["forget"] + split["forget_test"]).lower()
+    assert "the smith" in (split["retain"] + split["retain_test"]).lower()
+    assert "the farmer" in split["retain"]
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    assert plan["schema"] == "lethe.plan.v1"
+    assert plan["stages"]["finetune"] == "to run"
+    assert {"Velmora", "Ostrin", "Kessandra", "Brindlewick"} <= set(json.loads((tmp_path / "out" / "anchors.json").read_text()))
+
+
+def test_help_comes_without_heavy_libraries() -> None:
+    code = "import sys; from flows.cli import main; sys.argv = ['lethe', *sys.argv[1:]]\ntry:\n    main()\nfinally:\n    print('loaded', *sorted(sys.modules))"
+    for words in (["--help"], ["unlearn", "--help"]):
+        ended = subprocess.run([sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+        text, _, loaded = ended.stdout.rpartition("loaded ")
+        assert ended.returncode == 0, ended.stderr
+        assert "Usage" in text
+        assert not {"torch", "transformers", "prefect", "mlflow", "pandas"} & set(loaded.split())
+
+
+def test_an_unknown_option_exits_with_2(tmp_path: Path) -> None:
+    ended = lethe("unlearn", "a.txt", "--modell", "b", home=tmp_path / "lethe")
+    assert ended.returncode == 2
+    assert "--modell" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_an_unknown_topic_of_the_demo_lists_those_there_are(tmp_path: Path) -> None:
+    ended = lethe("demo", "--topic", "nowhere", home=tmp_path / "lethe")
+    assert ended.returncode == 2
+    assert len(ended.stderr.splitlines()) == 1
+    assert "--topic nowhere: no such series; wanted one of " in ended.stderr
