@@ -27,6 +27,7 @@ lint: .venv  ## check style and import contracts
 bench: .venv  ## measure what the README claims (about an hour on two cores)
 	$(BIN)/python -m tests.benchmarks.figures
 	$(BIN)/python -m tests.benchmarks.label_speed
+	test ! -d ../shared/data || $(BIN)/python -m tests.benchmarks.books --data ../shared/data
 
 up: .venv  ## start the Prefect and MLflow servers on loopback, until Ctrl-C
 	@echo "Prefect http://127.0.0.1:4200   MLflow http://127.0.0.1:5000"

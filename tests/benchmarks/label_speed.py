@@ -50,7 +50,8 @@ def load(asked: argparse.Namespace) -> tuple:
         return models, AutoTokenizer.from_pretrained(asked.model), [text]
     world = build_world(WorldConfig())
     tokenizer = train_tokenizer(world_text(world), PretrainingConfig(vocabulary=4096))
-    shape = LlamaConfig(vocab_size=len(tokenizer), hidden_size=192, intermediate_size=512, num_hidden_layers=6, num_attention_heads=6, max_position_embeddings=512)
+    sizes = {"hidden_size": 192, "intermediate_size": 512, "num_hidden_layers": 6, "num_attention_heads": 6, "max_position_embeddings": 512}
+    shape = LlamaConfig(vocab_size=len(tokenizer), **sizes)
     return [LlamaForCausalLM(shape).eval() for _ in range(2)], tokenizer, ["\n".join(topic.passages) for topic in world.topics]
 
 
