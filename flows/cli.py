@@ -91,11 +91,12 @@ def unlearn(
     started = time.monotonic()
     with _plain_errors():
         from flows.methods import method as find_method
-        from tasks.checkpoints import inspect_model
-        from tasks.corpus import gather_inputs
 
         chosen = find_method(method)
         configured = _configured(chosen.preset(preset, seed), config, settings)
+        from tasks.checkpoints import inspect_model  # only now: these take seconds, and a misspelt setting should not wait for them
+        from tasks.corpus import gather_inputs
+
         splits = {"forget": forget, "retain": retain, "forget_test": forget_test, "retain_test": retain_test}
         splits |= {"sibling": sibling, "general": general, "holdout": holdout}
         paths = {split: [_absolute(path) for path in found or []] for split, found in splits.items()}
@@ -281,14 +282,13 @@ def spread_lists(words: list[str]) -> list[str]:
 
 def main() -> None:
     """Run the command line; Ctrl-C exits with 130."""
-    import click
-
     try:
         status = app(args=spread_lists(sys.argv[1:]), standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
+    except typer.TyperException as error:  # an option or argument that does not parse; empty where help was shown instead
+        if message := " ".join(error.format_message().split()):
+            typer.echo(f"lethe: {message}", err=True)
         sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.exceptions.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         typer.echo("lethe: stopped; what was finished is kept, run the same command again to go on", err=True)
         sys.exit(130)
     sys.exit(status if isinstance(status, int) else 0)

@@ -120,12 +120,13 @@ def _await(connection: Any, child: Any, deadline: float, stage: str) -> Any:
             raise StageProcessDiedError(f"the process of stage {stage} ended with status {child.exitcode} and no result") from None
         if kind == "progress":
             progress.publish(value)
-        elif kind == "result":
+            continue
+        child.join(5)  # let it clean up after itself before it is killed
+        if kind == "result":
             return value
-        else:
-            error, text = value
-            error.add_note(text)
-            raise error
+        error, text = value
+        error.add_note(text)
+        raise error
 
 
 def _serve(

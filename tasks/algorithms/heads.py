@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from tasks.algorithms.shapes import Float, Int
 
-CHUNK_ROWS = 2048
-"""Rows whose logits exist at one time."""
+CHUNK_ELEMENTS = 2**19
+"""Logits that exist at one time on a CPU: 2 MB in float32."""
 
 
 def pad_batch(blocks: Sequence[Sequence[int]], pad_id: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
@@ -50,6 +50,11 @@ def apply_head(head: nn.Module, hidden: Float[Tensor, "*rows hidden"]) -> Float[
     return head(hidden).float()
 
 
+def output_size(head: nn.Module, hidden: Float[Tensor, "rows hidden"]) -> int:
+    """Return how many logits the head makes of one row."""
+    return getattr(head, "out_features", None) or head(hidden[:1]).shape[-1]
+
+
 @torch.no_grad()
 def check_head(model: nn.Module, ids: Int[Tensor, "batch seq"], mask: Int[Tensor, "batch seq"]) -> None:
     """Refuse a model whose logits are more than its head applied to its last hidden states (soft caps, scales).
@@ -67,6 +72,7 @@ def check_head(model: nn.Module, ids: Int[Tensor, "batch seq"], mask: Int[Tensor
         )
 
 
-def row_chunks(rows: int, size: int = CHUNK_ROWS) -> list[slice]:
-    """Return slices that cover `rows` rows in runs of at most `size`."""
+def row_chunks(rows: int, vocab: int, device: torch.device | str = "cpu") -> list[slice]:
+    """Return slices that cover `rows` rows of logits, few enough at a time to stay in the processor's cache (or to fill an accelerator)."""
+    size = max(1, (CHUNK_ELEMENTS if torch.device(device).type == "cpu" else 32 * CHUNK_ELEMENTS) // vocab)
     return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from tasks.algorithms.blocks import Block, encode
 from tasks.algorithms.config import LabelConfig
-from tasks.algorithms.heads import apply_head, last_hidden, output_head, pad_batch, row_chunks
+from tasks.algorithms.heads import apply_head, last_hidden, output_head, output_size, pad_batch, row_chunks
 from tasks.algorithms.shapes import Float, Int
 
 
@@ -91,7 +91,7 @@ def generic_logits(
         raise ValueError(f"alpha is {alpha}; wanted a number >= 0")
     if relu_on == "log_probabilities":
         baseline, reinforced = baseline.log_softmax(-1), reinforced.log_softmax(-1)
-    return baseline - alpha * torch.relu(reinforced - baseline)
+    return torch.sub(baseline, (reinforced - baseline).relu_(), alpha=alpha)
 
 
 def first_tokens(tokenizer: Any, generic: str) -> FirstTokens:
@@ -282,19 +282,23 @@ def hard_labels(
     banned: Int[Tensor, "pairs 2"],
     config: LabelConfig,
 ) -> Int[Tensor, " rows"]:
-    """Return the argmax of the generic logits of every row.
+    """Return the argmax of the generic logits of every row; `banned` is in order of its rows.
 
     Raises:
         ValueError: If a prediction is not finite.
     """
-    labels = []
-    for chunk in row_chunks(len(baseline_hidden)):
+    labels, first = [], banned[:, 0].contiguous()
+    vocab = output_size(baseline_head, baseline_hidden)
+    for chunk in row_chunks(len(baseline_hidden), vocab, baseline_hidden.device):
         logits = generic_logits(
             apply_head(baseline_head, baseline_hidden[chunk]), apply_head(reinforced_head, reinforced_hidden[chunk]), config.alpha, config.relu_on
         )
-        if not torch.isfinite(logits).all():
+        low, high = torch.searchsorted(first, torch.tensor([chunk.start, chunk.stop], device=first.device)).tolist()
+        logits[banned[low:high, 0] - chunk.start, banned[low:high, 1]] = float("-inf")
+        best, label = logits.max(-1)  # the largest of numbers with a NaN is NaN, so this sees every prediction that is not finite
+        if not torch.isfinite(best).all():
             raise ValueError(f"generic logits of rows {chunk.start} to {chunk.stop} are not finite; wanted finite predictions of both models")
-        labels.append(ban(logits, banned, chunk).argmax(-1))
+        labels.append(label)
     return torch.cat(labels) if labels else torch.empty(0, dtype=torch.long)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tasks.algorithms.heads import apply_head, last_hidden, output_head, pad_batch, row_chunks
+from tasks.algorithms.heads import apply_head, last_hidden, output_head, output_size, pad_batch, row_chunks
 from tasks.algorithms.labels import length_batches
 from tasks.algorithms.shapes import Float, Int
 
@@ -67,7 +67,9 @@ def score_sequences(
         where = torch.tensor(rows, dtype=torch.long, device=device).reshape(-1, 2)
         hidden = last_hidden(model, ids, mask)[where[:, 0], where[:, 1]]
         targets = ids[where[:, 0], where[:, 1] + 1]
-        found = [token_statistics(apply_head(output_head(model), hidden[chunk]), targets[chunk]) for chunk in row_chunks(len(hidden))]
+        head = output_head(model)
+        chunks = row_chunks(len(hidden), output_size(head, hidden), device)
+        found = [token_statistics(apply_head(head, hidden[chunk]), targets[chunk]) for chunk in chunks]
         table = torch.cat(found).cpu().numpy() if found else np.empty((0, 4), np.float32)
         if np.isnan(table).any():
             raise ValueError("the model's log-probabilities are not numbers (NaN); wanted finite logits")

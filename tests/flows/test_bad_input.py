@@ -139,15 +139,18 @@ def test_help_comes_without_heavy_libraries() -> None:
         assert not {"torch", "transformers", "prefect", "mlflow", "pandas"} & set(loaded.split())
 
 
-def test_an_unknown_option_exits_with_2(tmp_path: Path) -> None:
-    ended = lethe("unlearn", "a.txt", "--modell", "b", home=tmp_path / "lethe")
-    assert ended.returncode == 2
-    assert "--modell" in ended.stderr
-    assert "Traceback" not in ended.stderr
-
-
-def test_an_unknown_topic_of_the_demo_lists_those_there_are(tmp_path: Path) -> None:
-    ended = lethe("demo", "--topic", "nowhere", home=tmp_path / "lethe")
-    assert ended.returncode == 2
-    assert len(ended.stderr.splitlines()) == 1
-    assert "--topic nowhere: no such series; wanted one of " in ended.stderr
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["unlearn", "a.txt", "--modell", "b"], "lethe: No such option: --modell"),
+        (["unlearn", "a.txt"], "lethe: Missing option '--model'"),
+        (["unlearn", "a.txt", "--model", "b", "--seed", "many"], "lethe: Invalid value for '--seed'"),
+        (["forget"], "lethe: No such command 'forget'"),
+        (["demo", "--topic", "nowhere"], "lethe: --topic nowhere: no such series; wanted one of "),
+    ],
+    ids=["unknown option", "missing option", "value of a wrong type", "unknown command", "unknown topic of the demo"],
+)
+def test_words_that_do_not_parse_end_with_one_line(words: list[str], line: str, tmp_path: Path) -> None:
+    ended = lethe(*words, home=tmp_path / "lethe")
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1), ended.stderr
+    assert ended.stderr.startswith(line)

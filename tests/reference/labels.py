@@ -131,22 +131,38 @@ def generic_row(baseline: np.ndarray, reinforced: np.ndarray, alpha: float, relu
 
 
 def reference_labels(
-    tokenizer, source, translated, dictionary, baseline, reinforced, *, alpha=5.0, relu_on="logits", interior="suppress", drop_repeats=True, suppress=True
+    tokenizer,
+    source,
+    translated,
+    dictionary,
+    baseline,
+    reinforced,
+    *,
+    separator=0,
+    alpha=5.0,
+    relu_on="logits",
+    interior="suppress",
+    drop_repeats=True,
+    suppress=True,
 ) -> list[Expected]:
-    """Label one block, rules (ii) to (v)."""
+    """Label one block, rules (ii) to (v); repetition and suppression end with the document, after a `separator`."""
     image = reference_image(tokenizer, source, translated, dictionary)
     spans = anchor_tokens(tokenizer, source, dictionary)
     starts = {term: [first_token(tokenizer, lead, generic) for lead in LEADS] for term, generic in dictionary.items()}
     on_translated, on_source = logits_of(baseline, translated), logits_of(baseline, source)
     on_reinforced = logits_of(reinforced, source)
+    document = [list(source[:t]).count(separator) for t in range(len(source))]
     expected = []
     for t in range(len(source)):
         inner = any(s <= t <= e - 2 for s, e, _ in spans)
-        repeated = any(s - 1 <= t <= e - 2 and any(term == before for _, _, before in spans[:number]) for number, (s, e, term) in enumerate(spans))
+        repeated = False
+        for number, (s, e, term) in enumerate(spans):
+            before = [(document[other], name) for other, _, name in spans[:number]]
+            repeated |= s - 1 <= t <= e - 2 and (document[s], term) in before
         if (repeated and drop_repeats) or (inner and interior == "drop") or (not inner and image[t] is None):
             expected.append(Expected(None, np.inf))
             continue
-        seen = [pair for s, e, term in spans if e - 1 <= t for pair in starts[term]] if suppress else []
+        seen = [pair for s, e, term in spans if e - 1 <= t and document[s] == document[t] for pair in starts[term]] if suppress else []
         whole = {token for token, complete in seen if complete}
         fragments = {token for token, complete in seen if not complete}
         row = generic_row(on_source[t] if inner else on_translated[image[t]], on_reinforced[t], alpha, relu_on)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tasks.algorithms.heads import apply_head, check_head, last_hidden, output_head, pad_batch, row_chunks
+from tasks.algorithms.heads import CHUNK_ELEMENTS, apply_head, check_head, last_hidden, output_head, pad_batch, row_chunks
 
 BLOCKS = [(5, 6, 7), (8,), (9, 5)]
 
@@ -40,6 +40,6 @@ def test_a_model_that_scales_its_logits_after_the_head_is_refused(tiny_llama) ->
 
 @pytest.mark.parametrize(("rows", "sizes"), [(0, []), (3, [3]), (4, [4]), (9, [4, 4, 1])])
 def test_chunks_cover_every_row_once(rows: int, sizes: list[int]) -> None:
-    chunks = row_chunks(rows, 4)
+    chunks = row_chunks(rows, CHUNK_ELEMENTS // 4)
     assert [chunk.stop - chunk.start for chunk in chunks] == sizes
     assert [row for chunk in chunks for row in range(rows)[chunk]] == list(range(rows))

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import TypeCheckError
 from transformers import PreTrainedTokenizerFast
 
-from tasks.algorithms.blocks import Block, align_document
+from tasks.algorithms.blocks import Block, align_document, join_documents
 from tasks.algorithms.config import LabelConfig
 from tasks.algorithms.labels import FirstTokens, GenericLabels, first_tokens, generate_labels, generic_logits, length_batches, plan_positions
 from tests.reference.bigram import bigram
@@ -112,6 +112,16 @@ def test_a_repeated_anchor_drops_what_leads_to_it(words: Bench) -> None:
     block = words.block("Tin Woodman met Tin Woodman today", {"Tin Woodman": "Tom"})
     assert reads(block) == {0: 0, 1: 0, 4: 2, 5: 3}  # 2 = s - 1 and 3 = interior of the second are gone, 4 = e - 1 stays
     assert reads(block, drop_repeats=False) == {0: 0, 1: 0, 2: 1, 3: 3, 4: 2, 5: 3}
+
+
+def test_an_anchor_is_repeated_and_suppressed_within_its_own_document_only(words: Bench) -> None:
+    # 0 Dorothy 1 Ġmet 2 ĠDorothy 3 | 4 Oz 5 Ġmet 6 ĠDorothy 7 Ġmet 8 ĠDorothy, with Dorothy -> Jon
+    first, second = (words.block(text, {"Dorothy": "Jon"}) for text in ("Dorothy met Dorothy", "Oz met Dorothy met Dorothy"))
+    block = join_documents([first, second], separator=0)
+    assert set(range(9)) - set(reads(block)) == {1, 7}  # s - 1 of the second one in each document, not 5
+    plan = plan_positions(block, {"Dorothy": FirstTokens(whole=frozenset({99}), fragments=frozenset({98}))}, LabelConfig())
+    for pairs in (plan.banned, plan.fragments):
+        assert [plan.positions[row] for row, token in pairs if token in (98, 99)] == [0, 2, 3, 6, 8]  # not 4 and 5: Dorothy is yet to come
 
 
 def test_two_different_anchors_are_no_repetition(words: Bench) -> None:

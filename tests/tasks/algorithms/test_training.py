@@ -125,6 +125,13 @@ def test_batches_end_after_the_last_epoch() -> None:
     assert sum(1 for _ in source) == 9
 
 
+def test_few_data_are_passed_over_until_the_least_steps_are_done() -> None:
+    """3 batches an epoch: 10 steps of one batch are 4 epochs, of two batches 7."""
+    assert len(batches(config(least_steps=10))) == 12
+    assert len(batches(config(least_steps=10, accumulation=2))) == 21
+    assert len(batches(config(least_steps=2))) == 9
+
+
 def test_nothing_to_train_on_is_refused() -> None:
     with pytest.raises(ValueError, match="nothing to train on"):
         batches(config(), points=0)

@@ -1,0 +1,228 @@
+"""The main flow once from end to end on a random GPT-2 of two layers, and once more from the cache."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import jsonschema
+import pytest
+import torch
+from prefect import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, LogFilter, LogFilterFlowRunId
+from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
+from pydantic import TypeAdapter
+from transformers import AutoModelForCausalLM, GPT2LMHeadModel
+
+from flows.methods import METHODS
+from flows.outcome import Outcome
+from flows.selective_unlearning import selective_unlearning
+from flows.settings import apply_settings, setting_names
+from tasks import formats, isolation, store, tracking
+from tasks.algorithms.config import PRESETS
+from tests.command import ROOT
+from tests.tiny import NAMES, SETTINGS, TinyTask
+
+TRAINING = ("reinforcement", "finetune")
+STAGES = {
+    *("corpus", "anchors", "translation", "reinforcement", "teacher cache", "labels", "finetune", "scorecard", "report", "registration"),
+    *("probing target", "probing unlearned", "benchmarking target", "benchmarking unlearned"),
+}
+SCHEMA = json.loads((ROOT / "tests" / "schemas" / "scorecard.v1.json").read_text())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Twice:
+    """The same flow run twice in one home."""
+
+    task: TinyTask
+    digests_before: dict[str, str]
+    home: Path
+    first: Outcome
+    second: Outcome
+
+
+@pytest.fixture(scope="module")
+def twice(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask, tiny_gpt2: Callable[..., GPT2LMHeadModel], prefect_server: None) -> Iterator[Twice]:
+    folder = tmp_path_factory.mktemp("flow")
+    task, home = replace(tiny_task, model=folder / "gpt2"), folder / "lethe"
+    tiny_gpt2(3).save_pretrained(task.model)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (task.model / name).write_bytes((tiny_task.model / name).read_bytes())
+    before = digests(task.model)
+    config = apply_settings(METHODS["whp"].preset("default", 0), list(SETTINGS))
+    given = {"forget": [str(task.forget)], "retain": [str(task.retain)], "model": str(task.model), "config": config}
+    with pytest.MonkeyPatch.context() as patch, temporary_settings({PREFECT_LOCAL_STORAGE_PATH: str(home / "results")}):
+        patch.setenv("LETHE_HOME", str(home))
+        patch.setattr(store, "_checked", set())
+        isolation.warm_up()
+        first = selective_unlearning(**given)
+        yield Twice(task=task, digests_before=before, home=home, first=first, second=selective_unlearning(**given))
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+
+
+def of_run(outcome: Outcome) -> FlowRunFilter:
+    return FlowRunFilter(id=FlowRunFilterId(any_=[UUID(outcome.flow_run)]))
+
+
+def task_states(outcome: Outcome) -> dict[str, list[str]]:
+    """Return name of a stage -> names of the states of its task runs."""
+    states: dict[str, list[str]] = {}
+    with get_client(sync_client=True) as api:
+        for task in api.read_task_runs(flow_run_filter=of_run(outcome), limit=200):
+            states.setdefault(task.name.rpartition("-")[0], []).append(task.state_name)
+    return states
+
+
+def nested_runs(outcome: Outcome) -> dict[str, Any]:
+    api = tracking.client()
+    experiment = api.get_run(outcome.mlflow_run).info.experiment_id
+    return {run.info.run_name: run for run in api.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{outcome.mlflow_run}'")}
+
+
+def load(folder: Path) -> torch.nn.Module:
+    return AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, use_safetensors=True).eval()
+
+
+def test_every_stage_is_computed_once_and_is_a_completed_task_run(twice: Twice) -> None:
+    assert twice.first.stages == dict.fromkeys(STAGES, "Completed")
+    states = task_states(twice.first)
+    assert set(states) == {name.partition(" ")[0] if name.startswith(("probing", "benchmarking")) else name for name in STAGES}
+    assert {state for found in states.values() for state in found} == {"Completed"}
+    assert len(states["probing"]) == len(states["benchmarking"]) == 2
+
+
+def test_the_scorecard_fits_its_schema(twice: Twice) -> None:
+    card = formats.read_json(store.path(twice.first.scorecard) / "scorecard.json")
+    jsonschema.validate(card, SCHEMA)
+    assert card["verdict"]["evidence"] == "behavioural"
+    assert {"forget_test/perplexity", "retain_test/perplexity", "forget_test/familiarity", "benchmark/world/acc"} <= set(card["metrics"])
+    assert card["provenance"]["unlearned model"] == twice.first.unlearned.digest
+
+
+def test_the_target_checkpoint_is_untouched_and_some_weight_has_moved(twice: Twice) -> None:
+    assert digests(twice.task.model) == twice.digests_before
+    before, after = load(twice.task.model).state_dict(), load(store.path(twice.first.unlearned)).state_dict()
+    assert before.keys() == after.keys()
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+    assert all(value.isfinite().all() for value in after.values())
+
+
+def test_the_registered_model_is_the_stored_one_to_the_bit(twice: Twice) -> None:
+    name, _, version = twice.first.model_version.partition(" version ")
+    found = tracking.client().get_model_version_by_alias(name, "candidate")
+    assert found.version == version
+    api = tracking.client()
+    uri = api.get_logged_model(found.model_id).artifact_location if getattr(found, "model_id", None) else found.source
+    folder = Path(uri.removeprefix("file://")) / "model"
+    ids = torch.arange(1, 60).view(2, -1)
+    stored, registered = load(store.path(twice.first.unlearned)), load(folder)
+    with torch.no_grad():
+        assert torch.equal(stored(ids).logits, registered(ids).logits)
+        assert torch.equal(stored(ids).logits, load(store.path(twice.first.unlearned))(ids).logits)
+
+
+def test_mlflow_has_a_finished_parent_with_a_finished_run_for_every_stage(twice: Twice) -> None:
+    parent = tracking.client().get_run(twice.first.mlflow_run)
+    assert parent.info.status == "FINISHED"
+    assert parent.data.tags["lethe.prefect_flow_run"] == twice.first.flow_run
+    assert {found.dataset.name for found in parent.inputs.dataset_inputs} == {"forget.txt", "retain.txt"}
+    assert parent.data.params["config.labels.block_size"] == "32"
+    assert "forget_test/perplexity" in parent.data.metrics
+    nested = nested_runs(twice.first)
+    assert set(nested) == STAGES
+    assert {run.info.status for run in nested.values()} == {"FINISHED"}
+    for stage in TRAINING:
+        assert len(tracking.curve(nested[stage].info.run_id, "loss_nats")) > 1
+
+
+def test_the_second_run_trains_nothing_and_links_to_the_runs_that_did(twice: Twice) -> None:
+    assert twice.second.stages == dict.fromkeys(STAGES, "Cached")
+    states = task_states(twice.second)
+    assert {state for found in states.values() for state in found} == {"Cached"}
+    assert [states[stage] for stage in TRAINING] == [["Cached"], ["Cached"]]
+    made, linked = nested_runs(twice.first), nested_runs(twice.second)
+    for stage in STAGES - {"registration"}:  # whose record is no artifact
+        assert linked[stage].data.tags["lethe.cached"] == "true"
+        assert linked[stage].data.tags["lethe.origin_run"] == made[stage].info.run_id, stage
+        assert linked[stage].info.status == "FINISHED"
+    assert (twice.second.unlearned, twice.second.scorecard, twice.second.model_version) == (
+        twice.first.unlearned,
+        twice.first.scorecard,
+        twice.first.model_version,
+    )
+
+
+def test_the_prefect_ui_links_to_mlflow_and_shows_scorecard_and_progress(twice: Twice) -> None:
+    with get_client(sync_client=True) as api:
+        found = [artifact for artifact in api.read_artifacts(flow_run_filter=of_run(twice.first), limit=200)]
+    by_key = {artifact.key: artifact for artifact in found}
+    assert twice.first.mlflow_run in str(by_key["mlflow-run"].data)
+    assert by_key["scorecard"].type == "table"
+    assert "forget_test/perplexity" in str(by_key["scorecard"].data)
+    progress = [artifact for key, artifact in by_key.items() if key.startswith("progress-")]
+    assert {"progress-reinforcement", "progress-finetune"} <= set(by_key)
+    assert {float(artifact.data) for artifact in progress} == {100.0}
+
+
+def test_no_forgotten_term_is_in_anything_public(twice: Twice) -> None:
+    said: list[str] = []
+    api = tracking.client()
+    experiment = api.get_run(twice.first.mlflow_run).info.experiment_id
+    for run in api.search_runs([experiment]):
+        said.append(str([run.info.run_name, run.data.params, run.data.tags, run.data.metrics, run.inputs.to_dictionary() if run.inputs else {}]))
+    with get_client(sync_client=True) as client:
+        for outcome in (twice.first, twice.second):
+            said.append(str(client.read_artifacts(flow_run_filter=of_run(outcome), limit=200)))
+            said.append(str(client.read_task_runs(flow_run_filter=of_run(outcome), limit=200)))
+            said.append(str(client.read_flow_run(UUID(outcome.flow_run))))
+            logs = client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[UUID(outcome.flow_run)])))
+            said += [log.message for log in logs]
+    public = [path for path in twice.home.rglob("*") if path.is_file() and "forget" not in path.parts and not _holds_a_tokenizer(path)]
+    said += [path.read_text(errors="replace") for path in public if path.suffix != ".db"]
+    assert len(said) > 40
+    assert [(name, text[:200]) for text in said for name in NAMES if name in text] == []
+
+
+def _holds_a_tokenizer(path: Path) -> bool:
+    return path.name == "tokenizer.json"  # the target's own
+
+
+def test_purge_leaves_no_file_with_a_forgotten_term(twice: Twice) -> None:
+    def holding() -> list[Path]:
+        files = [path for path in twice.home.rglob("*") if path.is_file() and not _holds_a_tokenizer(path)]
+        return [path for path in files if any(name.encode() in path.read_bytes() for name in NAMES)]
+
+    assert holding()
+    assert store.purge().artifacts > 5
+    assert tracking.purge_artifacts() > 0
+    assert holding() == []
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("name", METHODS)
+def test_the_config_of_every_method_goes_through_the_flows_schema_and_back(name: str, preset: str) -> None:
+    method = METHODS[name]
+    config = method.preset(preset, 3)
+    written = json.loads(json.dumps(TypeAdapter(method.config).dump_python(config, mode="json")))
+    flow = method.flow()
+    assert flow.validate_parameters({"forget": ["a.txt"], "model": "m", "config": written})["config"] == config
+    assert "config" in flow.parameters.properties
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_misspelt_setting_is_refused_by_the_flows_schema(name: str) -> None:
+    method = METHODS[name]
+    section = setting_names(method.config())[0].partition(".")[0]
+    with pytest.raises(Exception, match="Unexpected keyword argument"):
+        method.flow().validate_parameters({"forget": ["a.txt"], "model": "m", "config": {section: {"misspelt": 1}}})
+
+
+def test_methods_that_change_weights_say_so() -> None:
+    assert METHODS["whp"].changes_weights
