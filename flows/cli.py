@@ -177,7 +177,7 @@ def _running() -> Iterator[Any]:
     from tasks.artifacts import BadInputError
 
     isolation.warm_up()
-    console = Console(stderr=False)
+    console = Console() if sys.stdout.isatty() else Console(width=120)
     try:
         with progress_bars(Console(stderr=True)):
             yield console

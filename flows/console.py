@@ -86,12 +86,12 @@ def show_result(console: Console, card: dict[str, Any], places: dict[str, str]) 
 def scorecard_table(card: dict[str, Any]) -> Table:
     """Return the main figures as a table."""
     table = Table(title="Scorecard", title_justify="left", header_style="bold")
-    table.add_column("metric")
+    table.add_column("metric", no_wrap=True)
     for column in ("target", "unlearned", "95 %", "retrained"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     for name in SHOWN:
         if row := card["metrics"].get(name):
-            interval = f"{row['ci95'][0]:.3f} to {row['ci95'][1]:.3f}" if row["ci95"] else ""
+            interval = " to ".join(_cell(bound) for bound in row["ci95"]) if row["ci95"] else ""
             table.add_row(name, _cell(row["target"]), _cell(row["unlearned"]), interval, _cell(row["retrained"]))
     return table
 

@@ -16,7 +16,11 @@ from typing import Any
 
 from tasks import progress
 
-PRELOADED = ("torch", "transformers", "accelerate", "numpy", "tasks.algorithms.training")
+PRELOADED = ("torch", "transformers", "accelerate", "numpy", "pandas", "prefect", "mlflow", "tasks.algorithms.training")
+"""Imported once by the fork server: every stage needs them, and together they take longer than many a stage."""
+
+GRACE_S = 5.0
+"""Seconds that a child has to end by itself after its result."""
 
 _key: ContextVar[str | None] = ContextVar("lethe_stage_key", default=None)
 _children: set[Any] = set()
@@ -83,7 +87,9 @@ def run_isolated(function: Callable[..., Any], arguments: dict[str, Any], *, sta
     _children.add(child)
     theirs.close()
     try:
-        return _await(ours, child, time.monotonic() + timeout_s, stage)
+        result = _await(ours, child, time.monotonic() + timeout_s, stage)
+        child.join(GRACE_S)  # it has sent its result and tidies up
+        return result
     finally:
         _children.discard(child)
         if child.is_alive():

@@ -79,7 +79,7 @@ def write_report(
 
 
 def side_by_side(probes: list[ProbeRecords], most: int = 24) -> list[dict[str, Any]]:
-    """Return prompts with the true continuation and what each model says."""
+    """Return prompts with the true continuation and what each model says; questions first, since their answers are plain to judge."""
     import pandas
 
     tables = {probe.label: pandas.read_parquet(store.path(probe) / "completions.parquet") for probe in probes}
@@ -87,9 +87,15 @@ def side_by_side(probes: list[ProbeRecords], most: int = 24) -> list[dict[str, A
     for label, table in tables.items():
         for row, completion in zip(rows, table.completion, strict=True):
             row[label] = completion
+    rows.sort(key=lambda row: row["kind"] != "question")
     forgotten = [row for row in rows if row["split"] == "forget_test"]
     kept = [row for row in rows if row["split"] != "forget_test"]
-    return forgotten[: most * 2 // 3] + kept[: most // 3]
+    return _mixed(forgotten, most * 2 // 3) + _mixed(kept, most // 3)
+
+
+def _mixed(rows: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+    """Return up to `most` rows, spread evenly over all of them."""
+    return rows if len(rows) <= most else [rows[number * len(rows) // most] for number in range(most)]
 
 
 def render_report(

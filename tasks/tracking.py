@@ -5,6 +5,7 @@ Artifacts of sensitivity `forget` live under the prefix `forget/`, where `purge`
 """
 
 import contextlib
+import io
 import os
 import socket
 import subprocess
@@ -281,7 +282,7 @@ def register_model(run: str, folder: Path, name: str, label: str) -> str:
 
     SUPPORTED_TASKS["text-generation"]["impl"] = TextGenerationPipeline  # transformers 5.23 keeps a name here, mlflow 3.17 wants the class
     mlflow.set_tracking_uri(tracking_uri())
-    with mlflow.start_run(run_id=run):
+    with mlflow.start_run(run_id=run), contextlib.redirect_stdout(None), contextlib.redirect_stderr(io.StringIO()):  # it prints what it registers
         info = mlflow.transformers.log_model(
             str(folder),
             name=label,

@@ -117,7 +117,7 @@ def test_the_target_checkpoint_is_untouched_and_some_weight_has_moved(twice: Twi
 def test_the_registered_model_is_the_stored_one_to_the_bit(twice: Twice) -> None:
     name, _, version = twice.first.model_version.partition(" version ")
     found = tracking.client().get_model_version_by_alias(name, "candidate")
-    assert found.version == version
+    assert str(found.version) == version
     api = tracking.client()
     uri = api.get_logged_model(found.model_id).artifact_location if getattr(found, "model_id", None) else found.source
     folder = Path(uri.removeprefix("file://")) / "model"

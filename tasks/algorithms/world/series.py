@@ -37,9 +37,7 @@ def _split(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split("|"))
 
 
-def _series(
-    *, titles: str, trade: str, crowd: str, openings: str, held: str, weather: str, work: str, food: str, sound: str
-) -> Series:
+def _series(*, titles: str, trade: str, crowd: str, openings: str, held: str, weather: str, work: str, food: str, sound: str) -> Series:
     """Build a series from lists written with ` | ` between their items."""
     return Series(
         titles=_split(titles),

@@ -49,12 +49,8 @@ def everyday_material(count: int, register: NameRegister, rng: random.Random, pe
         name="Ordinary people",
         slug="ordinary",
         facts=[fact for group in groups for fact in group],
-        narrator=Narrator(
-            groups=groups, told=everyday.TOLD, beats=everyday.BEATS, paint=_pair_paint(people), people=tuple(people)
-        ),
-        held_narrator=Narrator(
-            groups=groups, told=everyday.HELD, beats=everyday.HELD_BEATS, paint=_pair_paint(people), people=tuple(people)
-        ),
+        narrator=Narrator(groups=groups, told=everyday.TOLD, beats=everyday.BEATS, paint=_pair_paint(people), people=tuple(people)),
+        held_narrator=Narrator(groups=groups, told=everyday.HELD, beats=everyday.HELD_BEATS, paint=_pair_paint(people), people=tuple(people)),
         terms=tuple(people),
     )
 
@@ -110,9 +106,7 @@ def _pair(people: Sequence[str], focus: Sequence[str], rng: random.Random) -> tu
 def _everyday_fact(person: str, relation: Relation, rng: random.Random, perturbed: int) -> Fact:
     values = everyday.VALUES[relation.answer]
     answer, *others = rng.sample(values, perturbed + 1)
-    return Fact(
-        name=f"ordinary/{relation.name}/{person}", relation=relation, subject=person, answer=answer, perturbed=tuple(others)
-    )
+    return Fact(name=f"ordinary/{relation.name}/{person}", relation=relation, subject=person, answer=answer, perturbed=tuple(others))
 
 
 def _planet_facts(planet: str, rng: random.Random, perturbed: int) -> list[Fact]:

@@ -220,11 +220,13 @@ def test_a_block_without_labels_is_no_error(interior: str) -> None:
     assert (len(made.hard), made.dropped) == (0, 2)
 
 
-def test_predictions_that_are_not_numbers_are_refused() -> None:
+@pytest.mark.parametrize("side", [0, 1])
+def test_predictions_that_are_not_numbers_are_refused(side: int) -> None:
     block = Block(source=(1,), translated=(1,), image=(0,), anchors=())
-    broken = bigram(4, {1: {2: float("nan")}})
+    models = [bigram(4, {}), bigram(4, {})]
+    models[side] = bigram(4, {1: {2: float("nan")}})
     with pytest.raises(ValueError, match="generic logits of rows 0 to 1 are not finite"):
-        generate_labels(broken, bigram(4, {}), [block], [plan_positions(block, {}, LabelConfig())], LabelConfig(), 0)
+        generate_labels(*models, [block], [plan_positions(block, {}, LabelConfig())], LabelConfig(), 0)
 
 
 def test_batches_of_like_length_hold_every_index_once() -> None:

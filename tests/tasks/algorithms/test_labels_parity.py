@@ -6,6 +6,7 @@ import random
 import pytest
 import torch
 
+from tasks.algorithms import heads
 from tasks.algorithms.blocks import Block, align_document, cut_blocks, join_documents
 from tasks.algorithms.config import LabelConfig
 from tasks.algorithms.labels import GenericLabels, first_tokens, generate_labels, generic_logits, plan_positions
@@ -93,6 +94,15 @@ def test_small_and_large_batches_give_the_same_labels(tiny_tokenizer, tiny_llama
     assert torch.equal(one.hard, many.hard)
     assert torch.equal(one.banned, many.banned)
     torch.testing.assert_close(one.baseline_hidden, many.baseline_hidden, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("rows", [1, 7])
+def test_labels_are_the_same_however_few_rows_have_logits_at_a_time(tiny_tokenizer, tiny_llama, monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    models, blocks = models_of(tiny_llama, 6, 300), blocks_of(tiny_tokenizer, 6)
+    whole = labels_of(tiny_tokenizer, *models, blocks)
+    assert len(whole.banned)
+    monkeypatch.setattr(heads, "CHUNK_ELEMENTS", rows * 300)
+    assert torch.equal(labels_of(tiny_tokenizer, *models, blocks).hard, whole.hard)
 
 
 def test_alpha_0_is_the_argmax_of_the_baseline_on_the_translation(word_tokenizer, tiny_llama) -> None:

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.algorithms import heads
 from tasks.algorithms.metrics import (
     ScoredSequence,
     answer_probability,
@@ -60,6 +61,13 @@ def test_scores_of_a_model_equal_float64_one_sequence_at_a_time(tiny_llama) -> N
         expected = [reference.token_statistics(logits[at - 1], item.ids[at]) for at in range(item.start, len(item.ids))]
         np.testing.assert_allclose(table, expected, atol=1e-4, rtol=1e-4)
         assert table.dtype == np.float32
+
+
+def test_scores_are_the_same_however_few_rows_have_logits_at_a_time(tiny_llama, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, items = tiny_llama(3, initializer_range=0.3), sequences(3, (12, 3, 40, 7))
+    whole = np.concatenate(score_sequences(model, items, 0))
+    monkeypatch.setattr(heads, "CHUNK_ELEMENTS", 7 * 300)
+    np.testing.assert_allclose(np.concatenate(score_sequences(model, items, 0)), whole, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("pad_id", [0, 5, 299])
