@@ -76,7 +76,7 @@ class _LabelledBlocks:
             retain_ids, retain_mask = pad_batch([self._retain[index] for index in retain], self._pad, self._device)
             tensors |= {"retain_ids": retain_ids, "retain_mask": retain_mask}
             cached["retain_hidden"] = torch.cat([self._hidden[index] for index in retain]).to(self._device)
-        return Batch(tensors=tensors, cached=cached, weight=float(len(rows)))
+        return Batch(tensors=tensors, cached=cached, weight=float(max(1, len(rows))))
 
     def _banned(self, indices: list[int]) -> torch.Tensor:
         """Return the banned (row, token) pairs of the blocks, with rows counted from the batch's first."""

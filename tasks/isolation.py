@@ -4,6 +4,7 @@ Torch's thread count is process-wide, so stages that run side by side need proce
 count. A fork server that has imported torch once makes a new process cheap. The child dies with its parent, and with its time limit.
 """
 
+import contextlib
 import multiprocessing
 import os
 import pickle
@@ -16,7 +17,7 @@ from typing import Any
 
 from tasks import progress
 
-PRELOADED = ("torch", "transformers", "accelerate", "numpy", "pandas", "prefect", "mlflow", "tasks.algorithms.training")
+PRELOADED = ("torch", "transformers", "transformers.modeling_utils", "accelerate", "numpy", "pandas", "prefect", "mlflow", "tasks.algorithms.training")
 """Imported once by the fork server: every stage needs them, and together they take longer than many a stage."""
 
 GRACE_S = 5.0
@@ -85,11 +86,11 @@ def run_isolated(function: Callable[..., Any], arguments: dict[str, Any], *, sta
     child = _context().Process(target=_serve, args=(theirs, target, arguments, stage, key, threads, os.getpid(), dict(os.environ)))
     child.start()
     _children.add(child)
+    if _ending.is_set():  # in between
+        child.kill()
     theirs.close()
     try:
-        result = _await(ours, child, time.monotonic() + timeout_s, stage)
-        child.join(GRACE_S)  # it has sent its result and tidies up
-        return result
+        return _await(ours, child, time.monotonic() + timeout_s, stage)
     finally:
         _children.discard(child)
         if child.is_alive():
@@ -108,7 +109,8 @@ def abort() -> None:
     """End all stages of this process that run in children; they are not tried again."""
     _ending.set()
     for child in list(_children):
-        child.kill()
+        with contextlib.suppress(ValueError):  # it has just ended and was closed
+            child.kill()
 
 
 def _await(connection: Any, child: Any, deadline: float, stage: str) -> Any:
@@ -120,14 +122,14 @@ def _await(connection: Any, child: Any, deadline: float, stage: str) -> Any:
         try:
             kind, value = connection.recv()
         except EOFError:
-            child.join(5)
+            child.join(GRACE_S)
             if _ending.is_set():
                 raise StageAbortedError(f"stage {stage} was ended with its flow run") from None
             raise StageProcessDiedError(f"the process of stage {stage} ended with status {child.exitcode} and no result") from None
         if kind == "progress":
             progress.publish(value)
             continue
-        child.join(5)  # let it clean up after itself before it is killed
+        child.join(GRACE_S)  # it has sent its last word and tidies up
         if kind == "result":
             return value
         error, text = value

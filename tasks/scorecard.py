@@ -124,8 +124,8 @@ def _question_metrics(split: str, part: "pandas.DataFrame") -> dict[str, _Values
     found = {
         f"{split}/probability": _Values(numpy.exp(answers.log_p), answers.cluster),
         f"{split}/accuracy": _Values(answers.hit == 1.0, answers.cluster),
-        f"{split}/extraction_strength": _Values(answers.strength, answers.cluster),
-        f"{split}/exact_memorization": _Values(answers.hit, answers.cluster),
+        f"{split}/answer_extraction_strength": _Values(answers.strength, answers.cluster),
+        f"{split}/answer_exact_memorization": _Values(answers.hit, answers.cluster),
     }
     ratios = _truth_ratios(frame)
     if len(ratios):
@@ -153,8 +153,8 @@ def _prose_metrics(split: str, part: "pandas.DataFrame") -> dict[str, _Values]:
     return {
         f"{split}/text_probability": _Values(part.log_p, part.cluster, math.exp),
         f"{split}/perplexity": _Values(part.log_p, part.cluster, lambda mean: math.exp(-mean)),
-        f"{split}/text_extraction_strength": _Values(frame.strength, frame.cluster),
-        f"{split}/text_exact_memorization": _Values(part.hit, part.cluster),
+        f"{split}/extraction_strength": _Values(frame.strength, frame.cluster),
+        f"{split}/exact_memorization": _Values(part.hit, part.cluster),
     }
 
 

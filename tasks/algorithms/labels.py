@@ -295,8 +295,8 @@ def hard_labels(
         )
         low, high = torch.searchsorted(first, torch.tensor([chunk.start, chunk.stop], device=first.device)).tolist()
         logits[banned[low:high, 0] - chunk.start, banned[low:high, 1]] = float("-inf")
-        best, label = logits.max(-1)  # the largest of numbers with a NaN is NaN, so this sees every prediction that is not finite
-        if not torch.isfinite(best).all():
+        best, label = logits.max(-1)  # the largest of numbers with a NaN is NaN, so with finite inputs this sees every one that is not
+        if not (torch.isfinite(best).all() and torch.isfinite(reinforced_hidden[chunk]).all()):
             raise ValueError(f"generic logits of rows {chunk.start} to {chunk.stop} are not finite; wanted finite predictions of both models")
         labels.append(label)
     return torch.cat(labels) if labels else torch.empty(0, dtype=torch.long)

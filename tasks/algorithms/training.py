@@ -98,7 +98,7 @@ def peak_learning_rate(config: TrainingConfig, parameters: int) -> float:
 def native_precision(device: torch.device) -> str:
     """Return `bf16` where the hardware multiplies bfloat16 natively, else `no`."""
     if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported() else "no"
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "no"
     return "bf16" if device.type == "cpu" and torch.cpu._is_amx_tile_supported() else "no"
 
 
@@ -137,6 +137,7 @@ def train(
     accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=precision)
     run = _Run(model, batches, config, validate)
     run.student, run.optimizer = accelerator.prepare(model, run.optimizer)
+    run.scaler = accelerator.scaler
     accelerator.unwrap_model(run.student, keep_fp32_wrapper=False)  # autocast belongs to the steps below, not to the model for good
     if state:
         run.restore(state)
@@ -159,6 +160,7 @@ class _Run:
         self.optimizer: Any = torch.optim.AdamW(model.parameters(), lr=self.peak, betas=(0.9, config.beta2), weight_decay=config.weight_decay)
         self.step, self.waited, self.stopped = 0, 0, False
         self.best: dict[str, Tensor] = {}
+        self.scaler: Any = None
         self.best_score, self.best_step, self.best_acceptable = math.inf, 0, False
 
     def take_step(self, accelerator: Accelerator, objective: Objective) -> dict[str, float]:
@@ -178,7 +180,8 @@ class _Run:
                 for name, value in {"loss_nats": loss.detach(), **extra}.items():
                     total[name] = total.get(name, 0.0) + share * float(value)
         norm = float(accelerator.clip_grad_norm_(self.student.parameters(), self.config.clip_norm or math.inf))
-        if not math.isfinite(total["loss_nats"]) or not math.isfinite(norm):
+        scaled = accelerator.scaler is not None  # its first guesses overflow by design; it then skips the step and halves the scale
+        if not math.isfinite(total["loss_nats"]) or not (math.isfinite(norm) or scaled):
             raise FloatingPointError(f"loss {total['loss_nats']} and gradient norm {norm} at step {self.step + 1}; wanted finite numbers")
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -249,10 +252,13 @@ class _Run:
         self.step, self.waited, self.best_step = (int(state.numbers[name]) for name in ("step", "waited", "best_step"))
         self.best_score, self.best_acceptable = state.numbers["best_score"], bool(state.numbers["best_acceptable"])
         self.stopped = bool(state.numbers["stopped"])
+        if self.scaler is not None:
+            self.scaler.load_state_dict({name: state.numbers[f"scaler/{name}"] for name in self.scaler.state_dict()})
 
     def numbers(self) -> dict[str, float]:
         """Return the counters of the run."""
-        return {
+        scaler = self.scaler.state_dict() if self.scaler is not None else {}
+        return {f"scaler/{name}": value for name, value in scaler.items()} | {
             "step": self.step,
             "steps": self.steps,
             "waited": self.waited,

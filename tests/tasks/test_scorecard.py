@@ -39,17 +39,17 @@ COMPLETIONS = [
 EXPECTED = {
     "forget_test/probability": 0.375,  # (sqrt(0.5 * 0.5) + sqrt(0.25 * 0.25)) / 2
     "forget_test/accuracy": 0.5,  # one of two answers is right throughout
-    "forget_test/exact_memorization": 0.75,  # (2/2 + 1/2) / 2
-    "forget_test/extraction_strength": 0.75,  # (1 - 0/2 + 1 - 1/2) / 2
+    "forget_test/answer_exact_memorization": 0.75,  # (2/2 + 1/2) / 2
+    "forget_test/answer_extraction_strength": 0.75,  # (1 - 0/2 + 1 - 1/2) / 2
     "forget_test/truth_ratio": 0.375,  # (sqrt(0.2 * 0.05) / 0.4 = 0.25; 0.5 / 0.25 = 2, so 1/2) / 2: the answer stands in for the paraphrase
     "forget_test/perplexity": 4.0,  # 1 / sqrt(0.5 * 0.125)
     "forget_test/text_probability": 0.25,
-    "forget_test/text_exact_memorization": 0.5,
-    "forget_test/text_extraction_strength": 0.5,
+    "forget_test/exact_memorization": 0.5,
+    "forget_test/extraction_strength": 0.5,
     "retain_test/probability": 0.8,
     "retain_test/truth_ratio": 0.75,  # 1 - 0.2 / 0.8
     "general/perplexity": 4.0,
-    "general/text_extraction_strength": 0.5,  # right from the third of four tokens on
+    "general/extraction_strength": 0.5,  # right from the third of four tokens on
     "forget_test/familiarity": 0.2,  # (0.1 + 0.3) / 2
     "forget_test/familiarity_first": 0.6,  # (0.5 + 0.7) / 2
     "forget_test/familiarity_interior": 0.2,  # the second anchor is one token and has none

@@ -50,6 +50,8 @@ class GenericLabelLoss:
         return forget + self.config.retain_weight * retain, {"label_loss_nats": forget.detach(), "retain_kl_nats": retain.detach()}
 
     def _forget_term(self, logits: Float[Tensor, "rows vocab"], cached: Mapping[str, Any]) -> Tensor:
+        if not len(logits):  # blocks without a single label ask for nothing
+            return logits.sum()
         if self.config.kind == "hard":
             return functional.cross_entropy(logits, cached["hard"])
         with torch.no_grad():
