@@ -4,6 +4,8 @@ The questions are those of the corpus that are to be kept and have false answers
 questions about planets and ordinary people, which say whether a model's general ability has moved.
 """
 
+import contextlib
+import io
 import json
 import os
 import random
@@ -62,25 +64,20 @@ def _evaluate(checkpoint: CheckpointRef, rows: list[dict[str, Any]]) -> dict[str
         data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         task_file.parent.mkdir()
         task_file.write_text(f"include: {TASK_FILE}\ntask: {TASK}\ndataset_kwargs:\n  cache_dir: {folder}/cache\n  data_files:\n    test: {data}\n")
-        return _simple_evaluate(checkpoint, task_file.parent)
+        return _run_task(checkpoint, task_file.parent)
 
 
-def _simple_evaluate(checkpoint: CheckpointRef, task_folder: Path) -> dict[str, float]:
+def _run_task(checkpoint: CheckpointRef, task_folder: Path) -> dict[str, float]:
+    """Let lm-eval run the task; its `simple_evaluate` would also list every installed package, which takes longer than the task."""
     import datasets
-    import lm_eval
+    from lm_eval.evaluator import evaluate
     from lm_eval.models.huggingface import HFLM
-    from lm_eval.tasks import TaskManager
+    from lm_eval.tasks import TaskManager, get_task_dict
 
     datasets.disable_progress_bars()
     model = HFLM(pretrained=checkpoints.load_model(checkpoint), tokenizer=checkpoints.load_tokenizer(checkpoint), batch_size=64)
-    results = lm_eval.simple_evaluate(
-        model=model,
-        tasks=[TASK],
-        task_manager=TaskManager(include_path=str(task_folder), include_defaults=False),
-        verbosity="ERROR",
-        random_seed=0,
-        numpy_random_seed=0,
-        torch_random_seed=0,
-    )
+    manager = TaskManager(include_path=str(task_folder), include_defaults=False)
+    with contextlib.redirect_stderr(io.StringIO()):  # its bars would break ours
+        results = evaluate(model, get_task_dict([TASK], manager))
     found = {name.split(",")[0]: value for name, value in results["results"][TASK].items() if isinstance(value, float)}
     return {f"world/{name}": float(value) for name, value in found.items()}
