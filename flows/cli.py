@@ -172,10 +172,12 @@ def _running() -> Iterator[Any]:
     """Run a flow with progress on the terminal; bad input found on the way exits with 2, failures with 1."""
     from rich.console import Console
 
+    from flows import environment
     from flows.console import progress_bars
     from tasks import isolation
     from tasks.artifacts import BadInputError
 
+    environment.guard_temporary_server()
     isolation.warm_up()
     console = Console() if sys.stdout.isatty() else Console(width=120)
     try:

@@ -139,13 +139,16 @@ def write_state(path: Path, state: "TrainingState") -> None:
 
 
 def read_state(path: Path) -> "TrainingState | None":
-    """Read a training state, or nothing where there is none."""
-    from safetensors import safe_open
+    """Read a training state, or nothing where there is none that can be read."""
+    from safetensors import SafetensorError, safe_open
 
     from tasks.algorithms.training import TrainingState
 
     if not path.is_file():
         return None
-    with safe_open(path, framework="pt") as stream:
-        tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - the file is no mapping
-        return TrainingState(tensors=tensors, numbers=json.loads(stream.metadata()["numbers"]))
+    try:
+        with safe_open(path, framework="pt") as stream:
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - the file is no mapping
+            return TrainingState(tensors=tensors, numbers=json.loads(stream.metadata()["numbers"]))
+    except SafetensorError:  # cut short when the machine went down: begin anew
+        return None

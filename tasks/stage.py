@@ -66,7 +66,10 @@ def stage(name: str, *, isolated: bool = True, threads_share: int = 1, retries: 
             if not isolated:
                 return isolation.call(function, dict(arguments), name, key)
             threads = max(1, isolation.cores() // threads_share)
-            return isolation.run_isolated(function, dict(arguments), stage=name, key=key, threads=threads, timeout_s=timeout_s)
+            record = isolation.run_isolated(function, dict(arguments), stage=name, key=key, threads=threads, timeout_s=timeout_s)
+            if key:
+                store.drop_workspace(key)
+            return record
 
         made = task(
             body,

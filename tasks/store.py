@@ -192,6 +192,11 @@ def workspace(key: str) -> Path:
     return folder
 
 
+def drop_workspace(key: str) -> None:
+    """Delete the state of a stage that has finished."""
+    shutil.rmtree(home() / "forget" / "work" / key, ignore_errors=True)
+
+
 def purge(*, expired_only: bool = False) -> Purged:
     """Wipe forget artifacts, unfinished work and damaged copies of them, and the records that point to them.
 

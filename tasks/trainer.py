@@ -1,5 +1,6 @@
 """What every stage that trains shares: resume from the workspace, step metrics to MLflow, progress, and state saved by the clock."""
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,7 +14,7 @@ from tasks.algorithms.heads import pad_batch
 from tasks.algorithms.training import Batch, Objective, TrainingState, Validation, train
 
 SAVE_EVERY_S = 10.0
-"""Seconds between saved states. When a state is saved changes no number."""
+"""Seconds between saved states, unless LETHE_SAVE_EVERY_S says otherwise. When a state is saved changes no number."""
 
 
 def train_stage(
@@ -40,11 +41,11 @@ def train_stage(
     key = isolation.current_key()
     path = store.workspace(key) / "state.safetensors" if key else None
     state, saved = formats.read_state(path) if path else None, time.monotonic()
-    total = -(-len(batches) // config.accumulation)
+    total, pause = -(-len(batches) // config.accumulation), float(os.environ.get("LETHE_SAVE_EVERY_S", SAVE_EVERY_S))
 
     def checkpoint(step: int, capture: Callable[[], TrainingState]) -> None:
         nonlocal saved
-        if path and time.monotonic() - saved >= SAVE_EVERY_S:
+        if path and time.monotonic() - saved >= pause:
             formats.write_state(path, capture())
             saved = time.monotonic()
 

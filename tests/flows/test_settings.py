@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import inspect
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -156,7 +157,7 @@ def _value(config: Any, key: str) -> Any:
 @pytest.mark.parametrize("method_name", METHODS)
 def test_every_setting_is_documented(method_name: str) -> None:
     for config in _configs(METHODS[method_name].preset("default", 0)):
-        undocumented = set(field.name for field in dataclasses.fields(config)) - _documented(type(config))
+        undocumented = {field.name for field in dataclasses.fields(config)} - _documented(type(config))
         assert not undocumented, f"{type(config).__name__}: {', '.join(undocumented)}"
 
 
@@ -170,7 +171,7 @@ def _documented(config: type) -> set[str]:
     found: set[str] = set()
     for base in config.__mro__[:-1]:
         body = ast.parse(inspect.getsource(base)).body[0].body
-        for field, text in zip(body, body[1:], strict=False):
+        for field, text in itertools.pairwise(body):
             if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
                 found.add(field.target.id)
     return found

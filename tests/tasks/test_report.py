@@ -97,7 +97,15 @@ def test_pictures_are_inside_it(page: str) -> None:
 
 def test_verdict_evidence_checks_and_reasons_are_said(page: str) -> None:
     words = " ".join(re.sub(r"<[^>]+>", " ", page).split())
-    for wanted in ("Verdict: not passed", "Evidence: gold", "forgotten: yes", "utility kept: no", "robust: not measured", "utility_kept: it fails", CLAIMS["gold"]):
+    for wanted in (
+        "Verdict: not passed",
+        "Evidence: gold",
+        "forgotten: yes",
+        "utility kept: no",
+        "robust: not measured",
+        "utility_kept: it fails",
+        CLAIMS["gold"],
+    ):
         assert wanted in words
 
 

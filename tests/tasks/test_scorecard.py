@@ -93,7 +93,10 @@ def dictionary() -> AnchorTable:
 
 def better(sequences: list[Sequence]) -> list[Sequence]:
     """The target model: surer of the true answers."""
-    return [(split, variant, item, [value if variant.startswith("perturbed") else value**0.5 for value in values], hits) for split, variant, item, values, hits in sequences]
+    return [
+        (split, variant, item, [value if variant.startswith("perturbed") else value**0.5 for value in values], hits)
+        for split, variant, item, values, hits in sequences
+    ]
 
 
 def scored(models: dict[str, list[Sequence]]) -> tuple[Scorecard, dict[str, Any]]:

@@ -1,0 +1,73 @@
+"""What the files inside artifacts look like: they are read as they were written, and what a crash cut short is no state."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tasks import formats, store
+from tasks.algorithms.corpus import Document
+from tasks.algorithms.training import TrainingState
+from tasks.artifacts import BadInputError, CorpusRef, InputFile, TeacherCache
+
+
+def user_file(folder: Path, content: str) -> InputFile:
+    (folder / "anchors").write_text(content, encoding="utf-8")
+    return InputFile(path=str(folder / "anchors"), digest="a" * 64, bytes=len(content))
+
+
+def test_documents_are_read_as_they_were_written(lethe_home: Path) -> None:
+    documents = [
+        Document(source="a.txt", text="Velmora, où l'on dort."),
+        Document(source="b:1", question="Who?", answer="Ostrin.", perturbed_answer=("Kessa.", "Brin."), fact="ruler"),
+    ]
+    digest = store.put("corpora", lambda folder: formats.write_documents(folder / "forget.jsonl", documents), sensitivity="forget")
+    corpus = CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents={}, characters={})
+    assert formats.read_documents(corpus, "forget") == documents
+    assert formats.read_documents(corpus, "retain") == []
+
+
+def test_teacher_states_are_read_block_by_block(lethe_home: Path) -> None:
+    blocks, hidden = [(1, 2, 3), (4, 5)], torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
+    digest = store.put("teachers", lambda folder: formats.write_teacher(folder, blocks, hidden), sensitivity="forget")
+    found, states = formats.read_teacher(TeacherCache(kind="teachers", digest=digest, sensitivity="forget", blocks=2, tokens=5))
+    assert found == blocks
+    assert [state.tolist() for state in states] == [hidden[:3].tolist(), hidden[3:].tolist()]
+
+
+def test_a_training_state_is_read_as_it_was_written(tmp_path: Path) -> None:
+    state = TrainingState(tensors={"model/weight": torch.arange(6.0).view(2, 3).T, "optimizer/0/step": torch.tensor(3.0)}, numbers={"step": 3, "best_score": 0.5})
+    formats.write_state(tmp_path / "state.safetensors", state)
+    found = formats.read_state(tmp_path / "state.safetensors")
+    assert found.numbers == state.numbers
+    assert {name: value.tolist() for name, value in found.tensors.items()} == {name: value.tolist() for name, value in state.tensors.items()}
+    assert [path.name for path in tmp_path.iterdir()] == ["state.safetensors"]
+
+
+def test_a_state_that_is_missing_or_was_cut_short_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "state.safetensors"
+    assert formats.read_state(path) is None
+    formats.write_state(path, TrainingState(tensors={"model/weight": torch.ones(100)}, numbers={"step": 3}))
+    for size in (0, 4, 60, path.stat().st_size - 1):
+        path.write_bytes(path.read_bytes()[:size])
+        assert formats.read_state(path) is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"Velmora": "the town", "Ostrin": ""}',
+        '[{"term": "Velmora", "generic": "the town"}, {"term": "Ostrin"}]',
+        "term,generic\nVelmora,the town\nOstrin,\n",
+        "\ufeffterm,generic,kind\nVelmora,the town,PLACE\nOstrin,,PERSON\n",
+    ],
+    ids=["JSON mapping", "JSON list", "CSV", "CSV with more columns"],
+)
+def test_a_users_dictionary_is_json_or_csv(tmp_path: Path, content: str) -> None:
+    assert formats.read_user_anchors(user_file(tmp_path, content)) == {"Velmora": "the town", "Ostrin": ""}
+
+
+@pytest.mark.parametrize("content", ["{", '["Velmora"]', "name,other\nVelmora,the town\n"])
+def test_what_is_no_dictionary_is_refused(tmp_path: Path, content: str) -> None:
+    with pytest.raises(BadInputError, match=r"--anchors .*anchors does not read as a dictionary; wanted JSON"):
+        formats.read_user_anchors(user_file(tmp_path, content))
