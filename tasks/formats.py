@@ -66,7 +66,7 @@ def read_user_anchors(file: InputFile) -> dict[str, str]:
     try:
         if not text.lstrip().startswith(("{", "[")):
             return {row["term"].strip(): (row.get("generic") or "").strip() for row in csv.DictReader(text.splitlines())}
-        found = read_json(Path(file.path))
+        found = json.loads(text)
         pairs = found.items() if isinstance(found, dict) else ((row["term"], row.get("generic", "")) for row in found)
         return {str(term).strip(): str(generic or "").strip() for term, generic in pairs}
     except (ValueError, KeyError, TypeError, AttributeError):

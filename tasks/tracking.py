@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pandas
     from mlflow import MlflowClient
 
+_ready: set[str] = set()
 EXPERIMENT = "lethe"
 FLUSH_ROWS = 50
 """Steps that are logged together: a single call costs 27 ms on sqlite."""
@@ -37,7 +38,12 @@ def client() -> "MlflowClient":
     """Return a client for the tracking server."""
     from mlflow import MlflowClient
 
-    return MlflowClient(tracking_uri=tracking_uri(), registry_uri=os.environ.get("MLFLOW_REGISTRY_URI") or tracking_uri())
+    registry = os.environ.get("MLFLOW_REGISTRY_URI") or tracking_uri()
+    if tracking_uri() not in _ready:
+        with store.lock("mlflow"):  # a new database makes its tables on first use, and two processes at once would trip over each other
+            MlflowClient(tracking_uri=tracking_uri(), registry_uri=registry).search_experiments(max_results=1)
+        _ready.add(tracking_uri())
+    return MlflowClient(tracking_uri=tracking_uri(), registry_uri=registry)
 
 
 def open_run(name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> str:

@@ -1,5 +1,6 @@
 """The `lethe` command in a process of its own, with a home of its own."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -15,10 +16,12 @@ def environment(home: Path, **changes: str) -> dict[str, str]:
     return inherited | own | changes
 
 
-def start(*words: str | Path, home: Path, **changes: str) -> subprocess.Popen[str]:
-    """Start `lethe` with these words."""
+def start(*words: str | Path, home: Path, error: Path | None = None, **changes: str) -> subprocess.Popen[str]:
+    """Start `lethe` with these words; its standard error goes to a file where one is given."""
     command = [sys.executable, "-m", "flows.cli", *(str(word) for word in words)]
-    return subprocess.Popen(command, cwd=ROOT, env=environment(home, **changes), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with contextlib.ExitStack() as stack:
+        target = stack.enter_context(error.open("w")) if error else subprocess.PIPE
+        return subprocess.Popen(command, cwd=ROOT, env=environment(home, **changes), stdout=subprocess.PIPE, stderr=target, text=True)
 
 
 def lethe(*words: str | Path, home: Path, timeout_s: float = 300.0, **changes: str) -> subprocess.CompletedProcess[str]:

@@ -7,11 +7,11 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_for(found: Callable[[], T], what: str, seconds: float = 60.0) -> T:
-    """Return the first true value of `found`, asked ten times a second."""
+def wait_for(found: Callable[[], T], what: str, seconds: float = 60.0, every_s: float = 0.1) -> T:
+    """Return the first true value of `found`."""
     deadline = time.monotonic() + seconds
     while not (value := found()):
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what} did not happen within {seconds:.0f} s")
-        time.sleep(0.1)
+        time.sleep(every_s)
     return value

@@ -36,7 +36,9 @@ def test_teacher_states_are_read_block_by_block(lethe_home: Path) -> None:
 
 
 def test_a_training_state_is_read_as_it_was_written(tmp_path: Path) -> None:
-    state = TrainingState(tensors={"model/weight": torch.arange(6.0).view(2, 3).T, "optimizer/0/step": torch.tensor(3.0)}, numbers={"step": 3, "best_score": 0.5})
+    state = TrainingState(
+        tensors={"model/weight": torch.arange(6.0).view(2, 3).T, "optimizer/0/step": torch.tensor(3.0)}, numbers={"step": 3, "best_score": 0.5}
+    )
     formats.write_state(tmp_path / "state.safetensors", state)
     found = formats.read_state(tmp_path / "state.safetensors")
     assert found.numbers == state.numbers
@@ -57,11 +59,11 @@ def test_a_state_that_is_missing_or_was_cut_short_is_none(tmp_path: Path) -> Non
     "content",
     [
         '{"Velmora": "the town", "Ostrin": ""}',
-        '[{"term": "Velmora", "generic": "the town"}, {"term": "Ostrin"}]',
+        '\ufeff[{"term": "Velmora", "generic": "the town"}, {"term": "Ostrin"}]',
         "term,generic\nVelmora,the town\nOstrin,\n",
         "\ufeffterm,generic,kind\nVelmora,the town,PLACE\nOstrin,,PERSON\n",
     ],
-    ids=["JSON mapping", "JSON list", "CSV", "CSV with more columns"],
+    ids=["JSON mapping", "JSON list after a byte order mark", "CSV", "CSV with more columns"],
 )
 def test_a_users_dictionary_is_json_or_csv(tmp_path: Path, content: str) -> None:
     assert formats.read_user_anchors(user_file(tmp_path, content)) == {"Velmora": "the town", "Ostrin": ""}
