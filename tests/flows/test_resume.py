@@ -1,9 +1,8 @@
 """A run that was killed at any stage and started again ends with the weights, to the bit, of one that never was."""
 
+import contextlib
 import json
-import os
-import signal
-import subprocess
+import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +36,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask) -> Iter
     alone, killed = tmp_path_factory.mktemp("alone"), tmp_path_factory.mktemp("killed")
     words = tiny_task.words(*EPOCHS)
     survivors: list[psutil.Process] = []
-    points = (inside_training("reinforce"), inside("probing"), inside_training("finetune"))
+    points = (inside_training("reinforce"), inside("labels"), inside_training("finetune"))
     with start(*words, "--out", alone / "out", home=alone / "lethe", **SAVE_OFTEN) as undisturbed:
         try:
             for point in points:
@@ -52,34 +51,40 @@ def ended(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask) -> Iter
     yield Ended(alone=alone, killed=killed, survivors=survivors)
 
 
-def kill_at(point: Callable[[Path, Path], bool], words: list[str], folder: Path) -> list[psutil.Process]:
+def kill_at(point: Callable[[Path], bool], words: list[str], folder: Path) -> list[psutil.Process]:
     """Start the command, kill it (and not its children) when `point` is reached, and return the children that outlive it."""
     log = folder / "stderr"
     log.write_text("")
     with start(*words, home=folder / "lethe", error=log, **SAVE_OFTEN) as process:
         try:
-            wait_for(lambda: process.poll() is not None or point(folder / "lethe", log), "the point to kill at", 240, every_s=0.02)
+            wait_for(lambda: process.poll() is not None or point(folder / "lethe"), "the point to kill at", 240, every_s=0.02)
             assert process.poll() is None, f"it ended before it was killed: {log.read_text()}"
             children = psutil.Process(process.pid).children(recursive=True)
         finally:
-            os.kill(process.pid, signal.SIGKILL)
+            process.kill()  # SIGKILL, and to this process alone
     assert len(children) >= 2, "a stage and the server at least"
     return psutil.wait_procs(children, timeout=30)[1]
 
 
-def inside_training(stage: str) -> Callable[[Path, Path], bool]:
+def inside_training(stage: str) -> Callable[[Path], bool]:
     """Return whether a stage is past its fortieth step and before its last but fortieth."""
 
-    def reached(home: Path, log: Path) -> bool:
+    def reached(home: Path) -> bool:
         states = list((home / "forget" / "work").glob(f"{stage}-*/state.safetensors"))
         return bool(states) and 40 <= step_of(states[0])[0] <= step_of(states[0])[1] - 40
 
     return reached
 
 
-def inside(stage: str) -> Callable[[Path, Path], bool]:
-    """Return whether a stage has begun and not ended."""
-    return lambda home, log: f"  {stage} ..." in log.read_text() and f"  {stage}: done" not in log.read_text()
+def inside(stage: str) -> Callable[[Path], bool]:
+    """Return whether a stage has opened its run in MLflow and not ended it."""
+
+    def reached(home: Path) -> bool:
+        with contextlib.suppress(sqlite3.OperationalError), contextlib.closing(sqlite3.connect(f"file:{home}/mlflow.db?mode=ro", uri=True)) as database:
+            return bool(database.execute("select 1 from runs where name = ? and status = 'RUNNING'", (stage,)).fetchall())
+        return False
+
+    return reached
 
 
 def step_of(state: Path) -> tuple[int, int]:

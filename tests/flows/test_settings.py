@@ -126,7 +126,7 @@ def test_a_file_that_does_not_fit_is_refused(tmp_path: Path, text: str, message:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match="--config /nowhere.yaml does not exist; wanted a YAML file"):
+    with pytest.raises(BadInputError, match=r"--config /nowhere\.yaml does not exist; wanted a YAML file"):
         apply_file(DEFAULT, "/nowhere.yaml")
 
 

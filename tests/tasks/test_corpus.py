@@ -66,7 +66,7 @@ def test_what_does_not_read_is_refused_with_file_line_and_value(tmp_path: Path, 
 
 
 def test_a_missing_path_and_an_empty_folder_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match="forget: /nowhere/book.txt does not exist; wanted a file or a folder"):
+    with pytest.raises(BadInputError, match=r"forget: /nowhere/book\.txt does not exist; wanted a file or a folder"):
         gather_inputs(forget=["/nowhere/book.txt"])
     with pytest.raises(BadInputError, match="holds no files"):
         gather_inputs(forget=[str(tmp_path)])

@@ -133,5 +133,5 @@ def test_every_tier_says_what_it_can_and_cannot_claim() -> None:
 
 
 def test_an_unknown_check_is_refused() -> None:
-    with pytest.raises(ValueError, match="verdict.required names pretty; wanted some of forgotten"):
+    with pytest.raises(ValueError, match=r"verdict\.required names pretty; wanted some of forgotten"):
         VerdictConfig(required=("pretty",))
