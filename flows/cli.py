@@ -282,6 +282,10 @@ def spread_lists(words: list[str]) -> list[str]:
     return spread
 
 
+STOPPED = 130
+"""Exit status after Ctrl-C."""
+
+
 def main() -> None:
     """Run the command line; Ctrl-C exits with 130."""
     try:
@@ -291,8 +295,9 @@ def main() -> None:
             typer.echo(f"lethe: {message}", err=True)
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
+        status = STOPPED
+    if status == STOPPED:  # which is also what the parser makes of Ctrl-C
         typer.echo("lethe: stopped; what was finished is kept, run the same command again to go on", err=True)
-        sys.exit(130)
     sys.exit(status if isinstance(status, int) else 0)
 
 

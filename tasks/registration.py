@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tasks import progress, store, tracking
+from tasks import checkpoints, progress, tracking
 from tasks.artifacts import CheckpointRef
 from tasks.stage import stage
 
@@ -20,6 +20,10 @@ def register(unlearned: CheckpointRef, name: str, tracking_uri: str, run: str | 
     """Log and register the unlearned model; `tracking_uri` says where, so that another server gets its own version."""
     with tracking.stage_run(run, "registration") as nested:
         progress.report(0, 1)
-        version = tracking.register_model(nested, store.path(unlearned), name, "unlearned") if nested else None
+        version = _register(nested, unlearned, name) if nested else None
         progress.report(1, 1)
         return ModelVersion(name=name, version=version) if version else None
+
+
+def _register(run: str, unlearned: CheckpointRef, name: str) -> str:
+    return tracking.register_model(run, checkpoints.load_model(unlearned), checkpoints.load_tokenizer(unlearned), name, unlearned.label)

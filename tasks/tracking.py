@@ -34,6 +34,19 @@ def tracking_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{store.home() / 'mlflow.db'}"
 
 
+@contextlib.contextmanager
+def as_global_uri() -> Iterator[None]:
+    """Let MLflow's own functions see the tracking server while the block runs; it keeps the address in the environment."""
+    import mlflow
+
+    before = os.environ.get("MLFLOW_TRACKING_URI", "")
+    mlflow.set_tracking_uri(tracking_uri())
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before)
+
+
 def client() -> "MlflowClient":
     """Return a client for the tracking server."""
     from mlflow import MlflowClient
@@ -89,7 +102,7 @@ def _experiment(api: "MlflowClient") -> str:
     found = api.get_experiment_by_name(EXPERIMENT)
     if found:
         return found.experiment_id
-    local = not os.environ.get("MLFLOW_TRACKING_URI")
+    local = tracking_uri().startswith(f"sqlite:///{store.home()}")
     try:
         return api.create_experiment(EXPERIMENT, artifact_location=(store.home() / "mlflow-artifacts").as_uri() if local else None)
     except Exception:
@@ -281,16 +294,15 @@ def set_tags(run: str, tags: Mapping[str, str]) -> None:
         api.set_tag(run, name, value)
 
 
-def register_model(run: str, folder: Path, name: str, label: str) -> str:
-    """Log a checkpoint folder as a model of the run, register it and return its version, with alias `candidate`."""
+def register_model(run: str, model: Any, tokenizer: Any, name: str, label: str) -> str:
+    """Log a model with its tokenizer to the run, register it and return its version, with alias `candidate`."""
     import mlflow
     from transformers.pipelines import SUPPORTED_TASKS, TextGenerationPipeline
 
     SUPPORTED_TASKS["text-generation"]["impl"] = TextGenerationPipeline  # transformers 5.23 keeps a name here, mlflow 3.17 wants the class
-    mlflow.set_tracking_uri(tracking_uri())
-    with mlflow.start_run(run_id=run), contextlib.redirect_stdout(None), contextlib.redirect_stderr(io.StringIO()):  # it prints what it registers
+    with as_global_uri(), mlflow.start_run(run_id=run), contextlib.redirect_stdout(None), contextlib.redirect_stderr(io.StringIO()):
         info = mlflow.transformers.log_model(
-            str(folder),
+            {"model": model, "tokenizer": tokenizer},
             name=label,
             task="text-generation",
             registered_model_name=name,
@@ -323,16 +335,15 @@ def close(run: str, status: str = "FINISHED") -> None:
 @contextlib.contextmanager
 def system_metrics(run: str) -> Iterator[None]:
     """Log processor, memory and disk use of this machine to the run while the block runs."""
-    import mlflow
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-    mlflow.set_tracking_uri(tracking_uri())
-    monitor = SystemMetricsMonitor(run)
-    monitor.start()
-    try:
-        yield
-    finally:
-        monitor.finish()
+    with as_global_uri():
+        monitor = SystemMetricsMonitor(run)
+        monitor.start()
+        try:
+            yield
+        finally:
+            monitor.finish()
 
 
 def run_address(run: str) -> tuple[str, str]:

@@ -5,7 +5,7 @@ import signal
 import time
 from pathlib import Path
 
-from tasks import progress, store
+from tasks import isolation, progress, store
 from tasks.artifacts import Artifact, BadInputError
 from tasks.stage import stage
 
@@ -81,10 +81,12 @@ def take_note_slowly(text: str, counter: str) -> Artifact:
 
 @stage("noting in the end", retries=2)
 def take_note_in_the_end(text: str, counter: str) -> Artifact:
-    """Die once, as on a machine that is short of memory, then store a text."""
+    """Die once, as on a machine that is short of memory, then go on from what was kept, and store a text."""
+    kept = store.workspace(isolation.current_key() or "") / "state"
     if _tries(counter) < 2:
+        kept.write_text(text)
         die()
-    return _note(text)
+    return _note(kept.read_text())
 
 
 @stage("refusing", retries=2)

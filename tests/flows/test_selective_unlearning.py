@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import jsonschema
+import mlflow
 import pytest
 import torch
 from prefect import get_client
@@ -41,6 +42,8 @@ class Twice:
     task: TinyTask
     digests_before: dict[str, str]
     home: Path
+    given: dict[str, Any]
+    """Parameters of both runs."""
     first: Outcome
     second: Outcome
 
@@ -60,7 +63,7 @@ def twice(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask, tiny_gp
         patch.setattr(store, "_checked", set())
         isolation.warm_up()
         first = selective_unlearning(**given)
-        yield Twice(task=task, digests_before=before, home=home, first=first, second=selective_unlearning(**given))
+        yield Twice(task=task, digests_before=before, home=home, given=given, first=first, second=selective_unlearning(**given))
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -118,11 +121,10 @@ def test_the_registered_model_is_the_stored_one_to_the_bit(twice: Twice) -> None
     name, _, version = twice.first.model_version.partition(" version ")
     found = tracking.client().get_model_version_by_alias(name, "candidate")
     assert str(found.version) == version
-    api = tracking.client()
-    uri = api.get_logged_model(found.model_id).artifact_location if getattr(found, "model_id", None) else found.source
-    folder = Path(uri.removeprefix("file://")) / "model"
+    with tracking.as_global_uri():
+        registered = mlflow.transformers.load_model(f"models:/{name}@candidate").model
     ids = torch.arange(1, 61).view(2, 30)
-    stored, registered = load(store.path(twice.first.unlearned)), load(folder)
+    stored = load(store.path(twice.first.unlearned))
     with torch.no_grad():
         assert torch.equal(stored(ids).logits, registered(ids).logits)
         assert torch.equal(stored(ids).logits, load(store.path(twice.first.unlearned))(ids).logits)
@@ -157,6 +159,12 @@ def test_the_second_run_trains_nothing_and_links_to_the_runs_that_did(twice: Twi
         twice.first.scorecard,
         twice.first.model_version,
     )
+
+
+def test_a_setting_that_leaves_the_anchors_as_they_are_costs_no_training(twice: Twice) -> None:
+    config = apply_settings(twice.given["config"], ["anchors.max_anchors=1000"])
+    states = selective_unlearning(**{**twice.given, "config": config}).stages
+    assert {stage for stage, state in states.items() if state != "Cached"} == {"anchors", "report"}  # the report lists all settings
 
 
 def test_the_prefect_ui_links_to_mlflow_and_shows_scorecard_and_progress(twice: Twice) -> None:

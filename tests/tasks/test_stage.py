@@ -95,10 +95,11 @@ def test_a_lookup_finds_what_a_run_has_cached_and_computes_nothing(flow_home: Pa
     assert computed(counter) == 1
 
 
-def test_an_error_that_may_pass_is_tried_again(flow_home: Path, counter: Path) -> None:
-    stage = stages.take_note_in_the_end.with_options(retry_delay_seconds=0)
-    assert run(stage, "hello", str(counter))[1] == "Completed"
+def test_after_an_error_that_may_pass_a_stage_goes_on_from_its_workspace_which_is_then_dropped(flow_home: Path, counter: Path) -> None:
+    note, state = run(stages.take_note_in_the_end.with_options(retry_delay_seconds=0), "hello", str(counter))
+    assert (state, (store.path(note) / "note.txt").read_text()) == ("Completed", "hello")
     assert computed(counter) == 2
+    assert list((flow_home / "forget" / "work").iterdir()) == []
 
 
 def test_bad_input_is_not_tried_again(flow_home: Path, counter: Path) -> None:

@@ -1,0 +1,118 @@
+"""The command line: lists of files, results as JSON, copies, exit statuses, purge."""
+
+import contextlib
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from flows.cli import spread_lists
+from tests.command import ROOT, environment, lethe, start
+from tests.tiny import NAMES, TinyTask
+from tests.waiting import wait_for
+
+
+@pytest.mark.parametrize(
+    ("words", "spread"),
+    [
+        ("unlearn a.txt --retain b.txt c.txt --model m", "unlearn a.txt --retain b.txt --retain c.txt --model m"),
+        ("unlearn a.txt b.txt --model m --sibling s t", "unlearn a.txt b.txt --model m --sibling s --sibling t"),
+        ("unlearn --retain b --general c d --seed 1 x", "unlearn --retain b --general c --general d --seed 1 x"),
+        ("unlearn a --set k=v --retain b --dry-run", "unlearn a --set k=v --retain b --dry-run"),
+        ("demo --topic x", "demo --topic x"),
+    ],
+)
+def test_options_that_take_lists_take_every_path_up_to_the_next_option(words: str, spread: str) -> None:
+    assert spread_lists(words.split()) == spread.split()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A finished command and what it wrote."""
+
+    home: Path
+    out: Path
+    result: dict[str, Any]
+    process: subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask) -> Iterator[Run]:
+    folder = tmp_path_factory.mktemp("cli")
+    words = [*tiny_task.words("finetune.least_steps=0"), "--out", folder / "out", "--json", folder / "result.json", "--require-verdict"]
+    process = lethe(*words, home=folder / "lethe")
+    assert (folder / "result.json").exists(), process.stderr
+    yield Run(home=folder / "lethe", out=folder / "out", result=json.loads((folder / "result.json").read_text()), process=process)
+
+
+def test_a_verdict_that_is_required_and_not_passed_exits_with_1(finished: Run) -> None:
+    assert finished.result["verdict"]["passed"] is False
+    assert finished.process.returncode == 1
+    assert "Traceback" not in finished.process.stderr
+
+
+def test_the_result_is_json_with_scorecard_places_and_states(finished: Run) -> None:
+    result = finished.result
+    assert result["schema"] == "lethe.result.v1"
+    assert set(result) >= {"seconds", "verdict", "scorecard", "report", "model", "registered", "mlflow_run", "prefect_flow_run", "stages"}
+    assert set(result["stages"].values()) == {"Completed"}
+    jsonschema.validate(result["scorecard"], json.loads((ROOT / "tests" / "schemas" / "scorecard.v1.json").read_text()))
+    assert (result["report"], result["model"]) == (str(finished.out / "report.html"), str(finished.out / "model"))
+
+
+def test_model_report_scorecard_and_anchors_are_copied(finished: Run) -> None:
+    assert {path.name for path in finished.out.iterdir()} == {"model", "report.html", "scorecard.json", "anchors.csv"}
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= {path.name for path in (finished.out / "model").iterdir()}
+    assert all(name in (finished.out / "anchors.csv").read_text() for name in NAMES)
+
+
+def test_the_terminal_shows_the_verdict_and_where_to_look(finished: Run) -> None:
+    shown = finished.process.stdout
+    for wanted in ("Scorecard", "forget_test/perplexity", "Verdict: not passed (evidence: behavioural)", "Report", "MLflow", "Prefect", "0 of 14 from cache"):
+        assert wanted in shown
+
+
+def test_purge_asks_first(finished: Run) -> None:
+    command = [sys.executable, "-m", "flows.cli", "purge"]
+    ended = subprocess.run(command, cwd=ROOT, env=environment(finished.home), input="n\n", capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 1
+    assert list((finished.home / "forget" / "corpora").iterdir())
+
+
+def test_purge_wipes_what_is_forgotten_everywhere_and_says_how_much(finished: Run, tmp_path: Path) -> None:
+    ended = lethe("purge", "--yes", "--json", tmp_path / "purge.json", home=finished.home)
+    assert ended.returncode == 0, ended.stderr
+    said = json.loads((tmp_path / "purge.json").read_text())
+    assert said["schema"] == "lethe.purge.v1"
+    assert said["artifacts"] > 5
+    assert said["mlflow_entries"] > 0
+    assert ended.stdout.startswith(f"Purged {said['artifacts']} artifacts (")
+    kept = [path for path in finished.home.rglob("*") if path.is_file() and path.name != "tokenizer.json"]  # the target's own
+    assert [path for path in kept if any(name.encode() in path.read_bytes() for name in NAMES)] == []
+    assert list((finished.home / "checkpoints").iterdir())  # the unlearned model is kept
+
+
+def test_ctrl_c_says_how_to_go_on(tiny_task: TinyTask, tmp_path: Path) -> None:
+    log = tmp_path / "stderr"
+    with start(*tiny_task.words("reinforcement.epochs=400"), home=tmp_path / "lethe", error=log) as process:
+        try:
+            wait_for(lambda: process.poll() is not None or "  reinforcement ..." in log.read_text(), "the start of training", 240)
+            os.kill(process.pid, signal.SIGINT)
+            process.wait(60)
+        finally:
+            process.kill()
+    last = log.read_text().splitlines()[-1]
+    assert (process.returncode, last) == (130, "lethe: stopped; what was finished is kept, run the same command again to go on")
+    with contextlib.closing(sqlite3.connect(tmp_path / "lethe" / "mlflow.db")) as database:
+        states = {status for (status,) in database.execute("select status from runs").fetchall()}
+    assert "KILLED" in states
+    assert "RUNNING" not in states

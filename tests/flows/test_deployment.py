@@ -1,0 +1,153 @@
+"""The deployment on a real server: it is created from its file, its schedule creates a run, and a process worker completes it."""
+
+import contextlib
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from prefect import get_client
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
+from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from pydantic import TypeAdapter
+
+from flows.methods import METHODS
+from flows.settings import apply_settings
+from tasks import tracking
+from tests.command import ROOT, environment
+from tests.tiny import NAMES, SETTINGS, TinyTask
+from tests.waiting import wait_for
+
+pytestmark = pytest.mark.slow
+FILE = ROOT / "deployments" / "prefect.yaml"
+NAME = "selective-unlearning/selective-unlearning"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("deployment")
+
+
+@pytest.fixture(scope="module")
+def surroundings(folder: Path, tiny_task: TinyTask) -> dict[str, str]:
+    """What `prefect` and the deployment's file read from the environment."""
+    with contextlib.closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    prefect = {
+        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+        "PREFECT_SERVER_API_PORT": str(port),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_WORKER_QUERY_SECONDS": "2",
+        "PREFECT_CLI_PROMPT": "false",
+        "DO_NOT_TRACK": "1",
+    }
+    files = {"LETHE_CHECKOUT": str(ROOT), "LETHE_FORGET": str(tiny_task.forget), "LETHE_MODEL": str(tiny_task.model)}
+    return environment(folder / "lethe", **prefect, **files)
+
+
+@contextlib.contextmanager
+def running(words: list[str], surroundings: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a `prefect` command in the background and end it by its own process id."""
+    with log.open("wb") as stream, subprocess.Popen(prefect(words), env=surroundings, cwd=ROOT, stdout=stream, stderr=subprocess.STDOUT) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def prefect(words: list[str]) -> list[str]:
+    return [sys.executable, "-m", "prefect", *words]
+
+
+@pytest.fixture(scope="module")
+def server(surroundings: dict[str, str], folder: Path) -> Iterator[SyncPrefectClient]:
+    with running(["server", "start", "--host", "127.0.0.1"], surroundings, folder / "server.log") as process:
+        wait_for(lambda: process.poll() is not None or is_healthy(surroundings["PREFECT_API_URL"]), "the server's start", 180)
+        assert process.poll() is None, (folder / "server.log").read_text()
+        with temporary_settings({PREFECT_API_URL: surroundings["PREFECT_API_URL"]}), get_client(sync_client=True) as client:
+            yield client
+
+
+def is_healthy(address: str) -> bool:
+    try:
+        return httpx.get(f"{address}/health", timeout=5).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def deployment(server: SyncPrefectClient, surroundings: dict[str, str]) -> DeploymentResponse:
+    """The commands that the file's own comment gives."""
+    for words in (["work-pool", "create", "--type", "process", "lethe"], ["deploy", "--prefect-file", "deployments/prefect.yaml", "--all"]):
+        assert f"prefect {' '.join(words)}" in FILE.read_text()
+        ended = subprocess.run(prefect(words), env=surroundings, cwd=ROOT, capture_output=True, text=True, timeout=180, check=False)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+    return server.read_deployment_by_name(NAME)
+
+
+def runs_of(server: SyncPrefectClient, deployment: DeploymentResponse) -> list[FlowRun]:
+    return server.read_flow_runs(deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id])), limit=200)
+
+
+def short_config() -> dict[str, Any]:
+    config = apply_settings(METHODS["whp"].preset("default", 0), [*SETTINGS, "finetune.least_steps=0"])
+    return TypeAdapter(METHODS["whp"].config).dump_python(config, mode="json")
+
+
+def test_every_deployment_names_a_flow_by_module_and_has_a_cron_schedule() -> None:
+    deployments = yaml.safe_load(FILE.read_text())["deployments"]
+    assert deployments
+    for deployment in deployments:
+        assert "/" not in deployment["entrypoint"]
+        assert [schedule for schedule in deployment["schedules"] if "cron" in schedule]
+
+
+def test_it_is_created_with_its_cron_schedule_and_the_flows_parameters(deployment: DeploymentResponse, tiny_task: TinyTask) -> None:
+    assert deployment.entrypoint == "flows.selective_unlearning:selective_unlearning"
+    assert [(type(found.schedule), found.active) for found in deployment.schedules] == [(CronSchedule, True)]
+    assert deployment.parameters == {"forget": [str(tiny_task.forget)], "model": str(tiny_task.model)}
+    assert "config" in deployment.parameter_openapi_schema["properties"]
+
+
+def test_its_schedule_makes_runs(server: SyncPrefectClient, deployment: DeploymentResponse) -> None:
+    found = wait_for(lambda: [run for run in runs_of(server, deployment) if run.auto_scheduled], "a scheduled run", 120)
+    assert all(run.expected_start_time.astimezone(UTC).strftime("%H:%M") == "03:00" for run in found)
+
+
+def test_a_worker_completes_a_scheduled_run(
+    server: SyncPrefectClient, deployment: DeploymentResponse, surroundings: dict[str, str], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soon = datetime.now(UTC) + timedelta(seconds=20)
+    schedule = IntervalSchedule(interval=timedelta(days=1), anchor_date=soon)
+    server.create_deployment_schedules(deployment.id, [(schedule, True)], parameters={"config": short_config()})
+
+    def ended() -> FlowRun | None:
+        due = [run for run in runs_of(server, deployment) if run.auto_scheduled and abs(run.expected_start_time - soon) < timedelta(seconds=5)]
+        return next((run for run in due if run.state and run.state.is_final()), None)
+
+    with running(["worker", "start", "--pool", "lethe"], surroundings, folder / "worker.log"):
+        found = wait_for(ended, "the end of the scheduled run", 420)
+    assert found.state_name == "Completed", (folder / "worker.log").read_text()[-4000:]
+    assert found.created_by is None or found.created_by.type == "SCHEDULE"
+    monkeypatch.setenv("LETHE_HOME", str(folder / "lethe"))
+    api = tracking.client()
+    runs = api.search_runs([api.get_experiment_by_name(tracking.EXPERIMENT).experiment_id])
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert str(found.id) in [run.data.tags.get("lethe.prefect_flow_run") for run in runs]
+    assert list((folder / "lethe" / "results").glob("finetune-*"))
+    assert [name for name in NAMES for log in ("server.log", "worker.log") if name in (folder / log).read_text()] == []

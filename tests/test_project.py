@@ -1,0 +1,86 @@
+"""The project as a whole: everything imports, layers hold, names resolve, nothing shadows a library."""
+
+import ast
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from flows.methods import METHODS
+from tasks.algorithms.objectives import OBJECTIVES
+from tests.command import ROOT
+
+SOURCES = sorted(path.relative_to(ROOT) for layer in ("flows", "tasks") for path in (ROOT / layer).rglob("*.py"))
+MODULES = [".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in SOURCES]
+MOST_LINES = 400
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_module_imports(module: str) -> None:
+    importlib.import_module(module)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=str)
+def test_no_file_is_too_long(path: Path) -> None:
+    assert len((ROOT / path).read_text().splitlines()) <= MOST_LINES
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if path.name != "__init__.py"], ids=str)
+def test_every_module_says_what_it_is(path: Path) -> None:
+    assert ast.get_docstring(ast.parse((ROOT / path).read_text()))
+
+
+def test_no_package_imports_anything_by_itself() -> None:
+    for path in SOURCES:
+        if path.name == "__init__.py" and path.parent.name != "objectives":
+            assert not [node for node in ast.walk(ast.parse((ROOT / path).read_text())) if isinstance(node, (ast.Import, ast.ImportFrom))], path
+
+
+def test_no_file_bears_the_name_of_a_library_that_it_could_shadow() -> None:
+    taken = {"datasets", "evaluate", "mlflow", "prefect", "torch", "transformers", "accelerate", "tokenizers", "safetensors"}
+    assert not [path for path in SOURCES if path.stem in taken or path.parent.name in taken]
+
+
+def test_the_mlflow_folder_holds_no_python_and_the_library_is_what_is_imported() -> None:
+    assert list((ROOT / "mlflow").rglob("*.py")) == []
+    import mlflow
+
+    assert mlflow.__version__
+    assert not Path(mlflow.__file__).is_relative_to(ROOT / "mlflow")
+
+
+def test_import_contracts_hold() -> None:
+    command = [Path(sys.executable).parent / "lint-imports", "--no-cache"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert ended.returncode == 0, ended.stdout
+    assert " 0 broken" in ended.stdout
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_entrypoint_of_every_method_resolves_to_a_flow(name: str) -> None:
+    from prefect import Flow
+
+    assert isinstance(METHODS[name].flow(), Flow)
+    assert METHODS[name].preset("default", 0) == METHODS[name].config()
+
+
+def test_entrypoints_of_deployments_are_flows_of_methods_in_module_form() -> None:
+    from prefect.flows import Flow, load_flow_from_entrypoint
+
+    for deployment in yaml.safe_load((ROOT / "deployments" / "prefect.yaml").read_text())["deployments"]:
+        assert deployment["entrypoint"] in [method.entrypoint for method in METHODS.values()]
+        assert isinstance(load_flow_from_entrypoint(deployment["entrypoint"]), Flow)
+
+
+def test_every_objective_says_what_it_needs() -> None:
+    for name, objective in OBJECTIVES.items():
+        assert objective.needs <= {"reference_logprobs", "reference_hidden", "labels", "preferred", "retain"}, name
+
+
+def test_the_command_is_installed() -> None:
+    ended = subprocess.run([Path(sys.executable).parent / "lethe", "--help"], capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert {"demo", "unlearn", "purge"} <= set(ended.stdout.split())
