@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import DeploymentResponse
-from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
+from prefect.client.schemas.schedules import CronSchedule
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from pydantic import TypeAdapter
 
@@ -132,22 +132,26 @@ def test_its_schedule_makes_runs(server: SyncPrefectClient, deployment: Deployme
 def test_a_worker_completes_a_scheduled_run(
     server: SyncPrefectClient, deployment: DeploymentResponse, surroundings: dict[str, str], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    soon = datetime.now(UTC) + timedelta(seconds=20)
-    schedule = IntervalSchedule(interval=timedelta(days=1), anchor_date=soon)
-    server.create_deployment_schedules(deployment.id, [(schedule, True)], parameters={"config": short_config()})
+    every_minute = CronSchedule(cron="* * * * *", timezone="UTC")
+    (schedule,) = server.create_deployment_schedules(deployment.id, [(every_minute, True)], parameters={"config": short_config()})
+
+    def begun() -> FlowRun | None:
+        return next((run for run in runs_of(server, deployment) if run.auto_scheduled and run.state and not run.state.is_scheduled()), None)
 
     def ended() -> FlowRun | None:
-        due = [run for run in runs_of(server, deployment) if run.auto_scheduled and abs(run.expected_start_time - soon) < timedelta(seconds=5)]
-        return next((run for run in due if run.state and run.state.is_final()), None)
+        run = server.read_flow_run(first.id)
+        return run if run.state and run.state.is_final() else None
 
     with running(["worker", "start", "--pool", "lethe"], surroundings, folder / "worker.log"):
-        found = wait_for(ended, "the end of the scheduled run", 420)
+        first = wait_for(begun, "the start of a scheduled run", 240, every_s=1)
+        server.delete_deployment_schedule(deployment.id, schedule.id)
+        found = wait_for(ended, "the end of the scheduled run", 300, every_s=1)
     assert found.state_name == "Completed", (folder / "worker.log").read_text()[-4000:]
     assert found.created_by is None or found.created_by.type == "SCHEDULE"
     monkeypatch.setenv("LETHE_HOME", str(folder / "lethe"))
     api = tracking.client()
-    runs = api.search_runs([api.get_experiment_by_name(tracking.EXPERIMENT).experiment_id])
-    assert {run.info.status for run in runs} == {"FINISHED"}
-    assert str(found.id) in [run.data.tags.get("lethe.prefect_flow_run") for run in runs]
+    experiment = api.get_experiment_by_name(tracking.EXPERIMENT).experiment_id
+    (run,) = api.search_runs([experiment], f"tags.`lethe.prefect_flow_run` = '{found.id}'")
+    assert run.info.status == "FINISHED"
     assert list((folder / "lethe" / "results").glob("finetune-*"))
     assert [name for name in NAMES for log in ("server.log", "worker.log") if name in (folder / log).read_text()] == []

@@ -120,7 +120,8 @@ def test_training_went_on_where_it_was_and_no_run_is_left_running(ended: Ended, 
     monkeypatch.setenv("LETHE_HOME", str(ended.killed / "lethe"))
     api = tracking.client()
     runs = api.search_runs([api.get_experiment_by_name(tracking.EXPERIMENT).experiment_id])
-    assert {run.info.status for run in runs} == {"FINISHED", "KILLED"}
+    # A stage whose report found nobody to take it has failed before its process noticed that the orchestrator is gone.
+    assert {"FINISHED", "KILLED"} <= {run.info.status for run in runs} <= {"FINISHED", "KILLED", "FAILED"}
     parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     assert sorted(run.info.status for run in parents) == ["FINISHED", "KILLED", "KILLED", "KILLED"]
     for stage in ("reinforcement", "finetune"):
