@@ -17,6 +17,7 @@ SETTINGS = (
     "reinforcement.block_size=32",
     "labels.block_size=32",
     "finetune.epochs=1",
+    "finetune.least_steps=0",
     "probing.window=64",
     "probing.prompts=4",
     "probing.new_tokens=4",

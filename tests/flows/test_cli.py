@@ -48,7 +48,7 @@ class Run:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask) -> Iterator[Run]:
     folder = tmp_path_factory.mktemp("cli")
-    words = [*tiny_task.words("finetune.least_steps=0"), "--out", folder / "out", "--json", folder / "result.json", "--require-verdict"]
+    words = [*tiny_task.words(), "--out", folder / "out", "--json", folder / "result.json", "--require-verdict"]
     process = lethe(*words, home=folder / "lethe")
     assert (folder / "result.json").exists(), process.stderr
     yield Run(home=folder / "lethe", out=folder / "out", result=json.loads((folder / "result.json").read_text()), process=process)

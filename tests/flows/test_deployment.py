@@ -105,7 +105,7 @@ def runs_of(server: SyncPrefectClient, deployment: DeploymentResponse) -> list[F
 
 
 def short_config() -> dict[str, Any]:
-    config = apply_settings(METHODS["whp"].preset("default", 0), [*SETTINGS, "finetune.least_steps=0"])
+    config = apply_settings(METHODS["whp"].preset("default", 0), list(SETTINGS))
     return TypeAdapter(METHODS["whp"].config).dump_python(config, mode="json")
 
 
