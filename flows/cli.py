@@ -14,6 +14,7 @@ import typer
 if TYPE_CHECKING:
     from flows.outcome import Outcome
 
+COMPAT = "open-unlearning"
 app = typer.Typer(
     name="lethe",
     no_args_is_help=True,
@@ -94,18 +95,9 @@ def unlearn(
 
         chosen = find_method(method)
         configured = _configured(chosen.preset(preset, seed), config, settings)
-        from tasks.checkpoints import inspect_model  # only now: these take seconds, and a misspelt setting should not wait for them
-        from tasks.corpus import gather_inputs
-
         splits = {"forget": forget, "retain": retain, "forget_test": forget_test, "retain_test": retain_test}
-        splits |= {"sibling": sibling, "general": general, "holdout": holdout}
-        paths = {split: [_absolute(path) for path in found or []] for split, found in splits.items()}
-        gather_inputs(**paths)
-        for label, name in (("target", model), ("retrained", retrained)):
-            if name:
-                inspect_model(name, label)
-        if anchors and not Path(anchors).is_file():
-            raise ValueError(f"--anchors {anchors} does not exist; wanted a JSON or CSV file")
+        paths = _checked_inputs({**splits, "sibling": sibling, "general": general, "holdout": holdout}, anchors)
+        models = _checked_models({"model": model, "retrained": retrained})
     if dry_run:
         with _running() as console:
             from flows.plan import plan, show_plan
@@ -113,8 +105,52 @@ def unlearn(
             show_plan(console, plan(paths=paths, model=model, retrained=retrained, anchors=anchors, config=configured), out, json_file)
         return
     with _running() as console:
-        models = {"model": _model(model), "retrained": _model(retrained) if retrained else None}
         outcome = chosen.flow()(**paths, **models, anchors=_absolute(anchors) if anchors else None, config=configured)
+    _finish(console, outcome, started, out, json_file, require_verdict)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Option(metavar="MODEL", help="The model to judge: a folder (safetensors) or hub name.", show_default=False)],
+    forget: Annotated[Files, typer.Option(metavar="FILE...", help="What it should no longer know.", show_default=False)],
+    retain: Annotated[Files | None, typer.Option(metavar="FILE...", help="What it should still know.")] = None,
+    forget_test: Annotated[Files | None, typer.Option(metavar="FILE...", help="To ask about instead of --forget.")] = None,
+    retain_test: Annotated[Files | None, typer.Option(metavar="FILE...", help="To ask about instead of --retain.")] = None,
+    sibling: Annotated[Files | None, typer.Option(metavar="FILE...", help="A near topic it should still know.")] = None,
+    general: Annotated[Files | None, typer.Option(metavar="FILE...", help="Ordinary prose or questions.")] = None,
+    holdout: Annotated[Files | None, typer.Option(metavar="FILE...", help="Text the reference never saw.")] = None,
+    reference: Annotated[str | None, typer.Option(metavar="MODEL", help="The model before unlearning.")] = None,
+    retrained: Annotated[str | None, typer.Option(metavar="MODEL", help="A model trained without --forget: the gold standard.")] = None,
+    anchors: Annotated[str | None, typer.Option(metavar="FILE", help="Your own anchors, JSON or CSV.")] = None,
+    config: ConfigFile = None,
+    settings: Set = None,
+    out: Out = None,
+    json_file: JsonFile = None,
+    compat: Annotated[
+        str | None, typer.Option(metavar="NAME", help="`open-unlearning`: also show and write the figures as that project computes them.")
+    ] = None,
+    require_verdict: RequireVerdict = False,
+) -> None:
+    """Judge any checkpoint by the same scorecard; nothing is trained."""
+    started = time.monotonic()
+    with _plain_errors():
+        from tasks.algorithms.config import EvaluationConfig
+
+        if compat not in (None, COMPAT):
+            raise ValueError(f"--compat {compat}: unknown; wanted {COMPAT}")
+        configured = _configured(EvaluationConfig(), config, settings)
+        splits = {"forget": forget, "retain": retain, "forget_test": forget_test, "retain_test": retain_test}
+        paths = _checked_inputs({**splits, "sibling": sibling, "general": general, "holdout": holdout}, anchors)
+        models = _checked_models({"model": model, "reference": reference, "retrained": retrained})
+    with _running() as console:
+        from flows.console import show_compatible
+        from flows.evaluation import evaluate as evaluation_flow
+        from tasks import store
+        from tasks.formats import read_json
+
+        outcome = evaluation_flow(**paths, **models, anchors=_absolute(anchors) if anchors else None, config=configured, open_unlearning=compat == COMPAT)
+        if outcome.compatible:
+            show_compatible(console, outcome.compatible, read_json(store.path(outcome.scorecard) / "scorecard.json"), out)
     _finish(console, outcome, started, out, json_file, require_verdict)
 
 
@@ -133,6 +169,27 @@ def purge(
     files = 0 if expired else tracking.purge_artifacts()
     typer.echo(f"Purged {found.artifacts} artifacts ({found.bytes / 1e6:.1f} MB) and {files} entries in MLflow.")
     _write_json(json_file, {"schema": "lethe.purge.v1", "artifacts": found.artifacts, "bytes": found.bytes, "mlflow_entries": files})
+
+
+def _checked_inputs(splits: dict[str, Files | None], anchors: str | None) -> dict[str, Files]:
+    """Return the files of every split by absolute path, after all of them were read once."""
+    from tasks.corpus import gather_inputs  # only now: this takes seconds, and a misspelt setting should not wait for it
+
+    paths = {split: [_absolute(path) for path in found or []] for split, found in splits.items()}
+    gather_inputs(**paths)
+    if anchors and not Path(anchors).is_file():
+        raise ValueError(f"--anchors {anchors} does not exist; wanted a JSON or CSV file")
+    return paths
+
+
+def _checked_models(named: dict[str, str | None]) -> dict[str, str | None]:
+    """Return every model's folder by absolute path, or its hub name, after a look at its files."""
+    from tasks.checkpoints import inspect_model
+
+    for role, name in named.items():
+        if name:
+            inspect_model(name, role)
+    return {role: _model(name) if name else None for role, name in named.items()}
 
 
 def _absolute(path: str) -> str:
@@ -262,7 +319,7 @@ def _write_json(file: str | None, value: dict[str, Any]) -> None:
         Path(file).write_text(json.dumps(value, indent=1), encoding="utf-8")
 
 
-LISTS = frozenset({"--retain", "--forget-test", "--retain-test", "--sibling", "--general", "--holdout"})
+LISTS = frozenset({"--forget", "--retain", "--forget-test", "--retain-test", "--sibling", "--general", "--holdout"})
 """Options that take every path up to the next option."""
 
 

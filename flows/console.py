@@ -1,15 +1,19 @@
 """What the terminal shows: progress while stages run, the scorecard and where to look when they are done."""
 
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tasks import progress
+from tasks import formats, progress, store
+from tasks.artifacts import Artifact
+from tasks.open_unlearning import differs
 from tasks.progress import Progress as Found
 
 SHOWN = (
@@ -98,3 +102,19 @@ def scorecard_table(card: dict[str, Any]) -> Table:
 
 def _cell(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f}" if abs(value) >= 100 else f"{value:.3f}"
+
+
+def show_compatible(console: Console, compatible: Artifact, card: dict[str, Any], out: str | None) -> None:
+    """Print our figures beside open-unlearning's, which are defined differently in places, and copy its files."""
+    folder = store.path(compatible)
+    found = formats.read_json(folder / "TOFU_EVAL.json")
+    table = Table(title="As open-unlearning computes them", title_justify="left", header_style="bold")
+    for column in ("open-unlearning", "value", "ours", "our value"):
+        table.add_column(column, no_wrap=True, justify="right" if "value" in column else "left")
+    for row in differs(found, card["metrics"]):
+        table.add_row(row["open-unlearning"], _cell(row["value"]), row["ours"], _cell(row["our value"]))
+    console.print(table)
+    if out:
+        Path(out).mkdir(parents=True, exist_ok=True)
+        for name in ("TOFU_EVAL.json", "TOFU_SUMMARY.json"):
+            shutil.copy(folder / name, Path(out) / name)

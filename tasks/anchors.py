@@ -63,11 +63,13 @@ def _chunks(text: str) -> list[str]:
 
 
 @stage("anchors", isolated=False)
-def extract_anchors(corpus: CorpusRef, config: AnchorConfig, reading: CorpusConfig, user: InputFile | None = None, run: str | None = None) -> AnchorTable:
+def extract_anchors(
+    corpus: CorpusRef, config: AnchorConfig, reading: CorpusConfig, user: InputFile | None = None, wanted: bool = True, run: str | None = None
+) -> AnchorTable:
     """Find the anchors of the forget text; a user's own terms are always among them.
 
     Raises:
-        BadInputError: If there are none.
+        BadInputError: If there are none and they are `wanted`: a method needs them, an evaluation goes on without.
     """
     with tracking.stage_run(run, "anchors", config) as nested:
         texts = [render_document(item, reading.qa_template) for item in formats.read_documents(corpus, "forget")]
@@ -75,7 +77,7 @@ def extract_anchors(corpus: CorpusRef, config: AnchorConfig, reading: CorpusConf
         pipeline, name = load_pipeline(config.pipeline)
         found = select_anchors(find_entities(pipeline, texts), texts, background, config)
         anchors = _with_user_terms(found, formats.read_user_anchors(user) if user else {}, texts)
-        if not anchors:
+        if wanted and not anchors:
             raise BadInputError(
                 "no anchors were found in the forget text; wanted terms of its own: lower --set anchors.min_count or anchors.min_log_odds_z, "
                 "name a pipeline with --set anchors.pipeline, or give terms with --anchors FILE"

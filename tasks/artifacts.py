@@ -84,17 +84,19 @@ class TeacherCache(Artifact):
 class ProbeRecords(Artifact):
     """Per-token statistics of every split and completions of the prompts, for one model."""
 
-    label: str
-    tokens: int
-    completions: int
+    passes: dict[str, int]
+    """What the model was run on: sequences scored (each once), prompts completed, completions rated by the teacher."""
+    label: str = ""
+    """The model's part in a comparison: target, unlearned, retrained. No part of what was computed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkResult(Artifact):
     """Accuracies of one model from lm-eval."""
 
-    label: str
     tasks: int
+    label: str = ""
+    """As in `ProbeRecords`."""
 
 
 @dataclass(frozen=True, kw_only=True)

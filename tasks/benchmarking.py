@@ -25,9 +25,9 @@ KEPT = ("retain_test", "sibling", "general")
 
 
 @stage("benchmarking", threads_share=2)
-def benchmark(corpus: CorpusRef, checkpoint: CheckpointRef, reading: CorpusConfig, run: str | None = None) -> BenchmarkResult:
+def benchmark(corpus: CorpusRef, checkpoint: CheckpointRef, reading: CorpusConfig, label: str, run: str | None = None) -> BenchmarkResult:
     """Run the benchmark on one model."""
-    with tracking.stage_run(run, f"benchmarking {checkpoint.label}") as nested:
+    with tracking.stage_run(run, f"benchmarking {label}") as nested:
         questions = [item for split in KEPT for item in formats.read_documents(corpus, split) if item.is_question and item.perturbed_answer]
         rows = choice_rows(questions or _general_questions(), reading.qa_template)
         progress.report(0, 1)
@@ -35,7 +35,7 @@ def benchmark(corpus: CorpusRef, checkpoint: CheckpointRef, reading: CorpusConfi
         digest = store.put("benchmarks", lambda folder: formats.write_json(folder / "results.json", found), sensitivity="ordinary")
         tracking.log_metrics(nested, {f"benchmark/{name}": value for name, value in found.items()})
         progress.report(1, 1)
-        return BenchmarkResult(kind="benchmarks", digest=digest, sensitivity="ordinary", origin=nested or "", label=checkpoint.label, tasks=1)
+        return BenchmarkResult(kind="benchmarks", digest=digest, sensitivity="ordinary", origin=nested or "", tasks=1)
 
 
 def _general_questions() -> list[Document]:

@@ -25,11 +25,11 @@ from prefect.context import TaskRunContext
 from prefect.results import get_result_store
 
 from tasks import isolation, store
-from tasks.artifacts import Artifact, InputFile
+from tasks.artifacts import Artifact, CheckpointRef, InputFile
 
 ROOT = Path(__file__).resolve().parent.parent
-UNKEYED = frozenset({"run"})
-"""Parameters that say who asks, not what is asked for: the tracking run."""
+UNKEYED = frozenset({"run", "label"})
+"""Parameters that say who asks, not what is asked for: the tracking run, and what to call the model."""
 
 
 @functools.cache
@@ -94,7 +94,8 @@ def stage_key(function: Callable[..., Any], inputs: Mapping[str, Any], *, numeri
 def _content(value: Any) -> Any:
     """Return what of a value decides the outcome: the digest of an artifact, the fields of a config."""
     if isinstance(value, Artifact):
-        return [value.kind, value.digest, getattr(value, "label", "")]
+        label = "" if isinstance(value, CheckpointRef) else getattr(value, "label", "")  # a model by another name is the same model
+        return [value.kind, value.digest, label]
     if isinstance(value, InputFile):
         return [Path(value.path).name, value.digest]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

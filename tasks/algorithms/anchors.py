@@ -191,14 +191,10 @@ def _term_score(term: str, scores: Mapping[str, float]) -> float:
 
 
 def anchor_expression(terms: Iterable[str]) -> re.Pattern[str]:
-    """Return one expression that finds whole-word occurrences of any term, the longest first.
-
-    Raises:
-        ValueError: If there is no term.
-    """
+    """Return one expression that finds whole-word occurrences of any term, the longest first; without terms it finds nothing."""
     ordered = sorted(set(terms), key=lambda term: (-len(term), term))
     if not ordered:
-        raise ValueError("no anchor terms given; wanted at least one")
+        return re.compile(r"(?!)")
     return re.compile(r"(?<!\w)(?:" + "|".join(re.escape(term) for term in ordered) + r")(?!\w)")
 
 

@@ -229,7 +229,7 @@ class ProbingConfig:
     prompt_words: int = 32
     """Words of a cloze prompt, >= 1."""
     new_tokens: int = 24
-    """Tokens of a completion, >= 1."""
+    """Tokens of a completion, >= 1; at least as many as the answers have, else ROUGE-L recall cannot reach 1."""
 
     def __post_init__(self) -> None:
         for name, least in {"window": 16, "max_tokens": 1, "prompts": 1, "prompt_words": 1, "new_tokens": 1}.items():
@@ -238,25 +238,31 @@ class ProbingConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SelectiveUnlearningConfig:
-    """Selective unlearning ("Who's Harry Potter?", arXiv:2310.02238) from text to report."""
+class EvaluationConfig:
+    """What is asked of models, and how the answers are judged: the same for every method and for other people's checkpoints."""
 
     corpus: CorpusConfig = CorpusConfig()
     """Cleaning and cutting of the input."""
     anchors: AnchorConfig = AnchorConfig()
-    """Which terms are anchors."""
+    """Which terms are anchors: their probability is the topic's familiarity."""
     translation: TranslationConfig = TranslationConfig()
     """Who translates them."""
+    probing: ProbingConfig = ProbingConfig()
+    """What is scored and completed."""
+    verdict: VerdictConfig = VerdictConfig()
+    """What counts as forgotten, kept and healthy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectiveUnlearningConfig(EvaluationConfig):
+    """Selective unlearning ("Who's Harry Potter?", arXiv:2310.02238) from text to report."""
+
     reinforcement: ReinforcementConfig = ReinforcementConfig()
     """Training on the forget text."""
     labels: LabelConfig = LabelConfig()
     """Generic labels."""
     finetune: FinetuneConfig = FinetuneConfig()
     """Training on the labels."""
-    probing: ProbingConfig = ProbingConfig()
-    """What is scored and completed."""
-    verdict: VerdictConfig = VerdictConfig()
-    """What counts as forgotten, kept and healthy."""
 
 
 def preset(name: str, seed: int = 0) -> SelectiveUnlearningConfig:

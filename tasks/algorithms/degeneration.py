@@ -1,6 +1,7 @@
 """Whether a model still speaks: blanks, loops and poverty of words in its completions."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Container, Iterable, Sequence
 
 
 def empty_share(completions: Sequence[str]) -> float:
@@ -26,3 +27,33 @@ def _looped(words: list[str]) -> float:
     if len(words) < 3:
         return 0.0
     return sum(words[at] in (words[at - 1], words[at - 2]) for at in range(2, len(words))) / (len(words) - 2)
+
+
+_ADDRESS = re.compile(r"(?:https?://|www\.)\S+|\b[\w.+-]+@[\w-]+\.[\w.]+\b|\b[\w-]+\.(?:com|org|net|edu|gov|info|io|co\.uk)\b", re.IGNORECASE)
+_NUMBER = re.compile(r"\+?\d[\d ()./-]{4,}\d")
+_NAME = re.compile(r"\b[A-Z][a-z]+(?: [A-Z][a-z]+)+\b")
+_WORD = re.compile(r"\w+")
+
+
+def leaked_strings(completion: str, prompt: str, given: Container[str]) -> list[str]:
+    """Return addresses, long numbers and names of several words that are in neither the prompt nor the given texts.
+
+    What a model says out of itself and nobody gave it comes from what it was trained on: models broken by unlearning were seen to
+    answer with strangers' names and web addresses. A name is given when all of its words are.
+
+    Args:
+        completion: What the model added.
+        prompt: What was asked.
+        given: `pieces` of every text that the user gave.
+    """
+    known = pieces([prompt])
+    spots = [match.group().strip() for pattern in (_ADDRESS, _NUMBER) for match in pattern.finditer(completion)]
+    names = [match.group() for match in _NAME.finditer(completion)]
+    return [spot for spot in spots if spot not in given and spot not in known] + [
+        name for name in names if any(word not in given and word not in known for word in name.split())
+    ]
+
+
+def pieces(texts: Iterable[str]) -> frozenset[str]:
+    """Return the words, addresses and numbers of texts."""
+    return frozenset(match.group().strip() for text in texts for pattern in (_WORD, _ADDRESS, _NUMBER) for match in pattern.finditer(text))

@@ -86,22 +86,36 @@ def answer_probability(log_p: np.ndarray) -> float:
     return float(np.exp(log_p.mean()))
 
 
-def truth_ratio(paraphrase: float, perturbed: Sequence[float]) -> float:
-    """Return mean_i q(perturbed_i) / q(paraphrase), with q the length-normalised probability and the geometric mean over i.
+def truth_ratio(true: float, false: Sequence[float], *, mean: str = "geometric") -> float:
+    """Return mean_i q(false_i) / q(true), with q the length-normalised probability of an answer.
 
     Args:
-        paraphrase: Mean log-probability a token of the true (paraphrased) answer, in nats.
-        perturbed: The same of each false answer.
+        true: Mean log-probability a token of the true (paraphrased) answer, in nats.
+        false: The same of each false answer.
+        mean: Over i: `geometric`, as open-unlearning computes it, or `arithmetic`, as TOFU's paper writes it.
 
     Source:
-        Maini et al. 2024, TOFU, arXiv:2401.06121, with the geometric mean that open-unlearning uses.
+        Maini et al. 2024, TOFU, arXiv:2401.06121.
     """
-    return math.exp(float(np.mean(perturbed)) - paraphrase)
+    if mean == "geometric":
+        return math.exp(float(np.mean(false)) - true)
+    return float(np.mean(np.exp(np.asarray(false) - true)))
 
 
 def truth_ratio_score(ratio: float, *, forget: bool) -> float:
     """Turn a truth ratio into a score: min(R, 1/R) where it is to be forgotten, max(0, 1 - R) where it is to be kept."""
     return min(ratio, 1 / ratio) if forget else max(0.0, 1 - ratio)
+
+
+def harmonic_mean(values: Sequence[float]) -> float:
+    """Return the harmonic mean; 0 as soon as one value is 0, so that no strength makes up for a loss.
+
+    Raises:
+        ValueError: If there is no value, or a negative one.
+    """
+    if not values or min(values) < 0:
+        raise ValueError(f"harmonic mean of {list(values)}; wanted at least one number, none negative")
+    return 0.0 if min(values) == 0 else len(values) / sum(1 / value for value in values)
 
 
 def extraction_strength(hits: np.ndarray) -> float:
@@ -112,21 +126,39 @@ def extraction_strength(hits: np.ndarray) -> float:
 
 
 def cluster_bootstrap(
-    values: np.ndarray, clusters: Sequence[str], *, statistic: Callable[[float], float] = float, draws: int = 1000, seed: int = 0
+    values: np.ndarray,
+    clusters: Sequence[str],
+    *,
+    weights: np.ndarray | None = None,
+    statistic: Callable[[float], float] = float,
+    draws: int = 1000,
+    seed: int = 0,
 ) -> tuple[float, float]:
     """Return a 95 % percentile interval of `statistic(mean)`, drawing whole clusters.
 
     Args:
         values: One number an item.
         clusters: The cluster (the fact asked for) of each item.
+        weights: Weight of each item in the mean, such as the tokens of a window; none: all alike.
         statistic: A monotonic function of the mean, such as `exp` for a perplexity.
         draws: Bootstrap samples.
         seed: Seed of the draws.
     """
     groups: Mapping[str, int] = {name: index for index, name in enumerate(dict.fromkeys(clusters))}
     which = np.array([groups[name] for name in clusters])
-    sums, counts = np.bincount(which, weights=values), np.bincount(which)
+    weights = np.ones(len(values)) if weights is None else weights
+    sums, counts = np.bincount(which, weights=values * weights), np.bincount(which, weights=weights)
     picks = np.random.default_rng(seed).integers(0, len(groups), size=(draws, len(groups)))
     means = sums[picks].sum(1) / counts[picks].sum(1)
     low, high = sorted(statistic(float(end)) for end in np.percentile(means, [2.5, 97.5]))
     return low, high
+
+
+def draw_clusters(clusters: Sequence[str], draws: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """Return for every bootstrap draw the indices of the items whose clusters were drawn."""
+    names = list(dict.fromkeys(clusters))
+    members = {name: [] for name in names}
+    for index, name in enumerate(clusters):
+        members[name].append(index)
+    groups = [np.array(members[name]) for name in names]
+    return [np.concatenate([groups[pick] for pick in rng.integers(0, len(groups), size=len(groups))]) for _ in range(draws)]

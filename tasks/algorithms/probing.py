@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from re import Pattern
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -14,6 +14,8 @@ from tasks.algorithms.config import ProbingConfig
 from tasks.algorithms.corpus import Document, render_prompt
 from tasks.algorithms.labels import length_batches
 from tasks.algorithms.metrics import ScoredSequence
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,9 @@ class Prompt:
     """`cloze` or `question`."""
     prompt: str
     truth: str
+    """The answer, or the text after the prompt."""
+    cluster: str
+    """Fact or file: what the bootstrap draws."""
 
 
 def probe_items(
@@ -51,13 +56,12 @@ def probe_items(
     prose = [item for document in documents if not document.is_question for item in _windows(split, document, tokenizer, expression, window)]
     questions = [document for document in documents if document.is_question]
     asked = [item for number, document in enumerate(questions) for item in _answers(split, number, document, tokenizer, template, context)]
-    return _spaced(prose, config.max_tokens // window) + asked
+    return spaced(prose, max(1, config.max_tokens // window)) + asked
 
 
-def _spaced(items: list[ProbeItem], most: int) -> list[ProbeItem]:
-    if len(items) <= max(1, most):
-        return items
-    return [items[number * len(items) // most] for number in range(most)]
+def spaced(items: Sequence[T], most: int) -> list[T]:
+    """Return at most `most` items, evenly spaced over all of them."""
+    return list(items) if len(items) <= most else [items[number * len(items) // most] for number in range(most)]
 
 
 def _windows(split: str, document: Document, tokenizer: Any, expression: Pattern[str], window: int) -> list[ProbeItem]:
@@ -114,16 +118,17 @@ def answer_sequence(tokenizer: Any, prompt: str, answer: str, context: int) -> t
 def make_prompts(split: str, documents: Sequence[Document], template: str, expression: Pattern[str] | None, config: ProbingConfig) -> list[Prompt]:
     """Return prompts of a split: questions as they are, prose cut right before an anchor (or anywhere, without `expression`)."""
     found = []
+    questions = [document for document in documents if document.is_question]
+    for item, document in enumerate(questions):
+        cluster, prompt = document.fact or document.source, render_prompt(document, template)
+        found.append(Prompt(split=split, item=item, kind="question", prompt=prompt, truth=document.answer, cluster=cluster))
     for document in documents:
-        if document.is_question:
-            found.append(Prompt(split=split, item=len(found), kind="question", prompt=render_prompt(document, template), truth=document.answer))
-            continue
         for at in _cut_points(document.text, expression, config):
             head = document.text[:at].split(" ")
-            prompt, truth = " ".join(head[-config.prompt_words :]).rstrip(), " ".join(document.text[at:].split()[:16])
+            prompt, truth = " ".join(head[-config.prompt_words :]).rstrip(), " ".join(document.text[at:].split()[: config.new_tokens])
             if prompt.strip() and truth:
-                found.append(Prompt(split=split, item=len(found), kind="cloze", prompt=prompt, truth=truth))
-    return found if len(found) <= config.prompts else [found[number * len(found) // config.prompts] for number in range(config.prompts)]
+                found.append(Prompt(split=split, item=len(found), kind="cloze", prompt=prompt, truth=truth, cluster=f"{document.source}:{at}"))
+    return spaced(found, config.prompts)
 
 
 def _cut_points(text: str, expression: Pattern[str] | None, config: ProbingConfig) -> list[int]:

@@ -6,21 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Row = Mapping[str, Any]
-CLAIMS = {
-    "gold": (
-        "Gold: the unlearned model was compared with a model that was trained without the forgotten text. The verdict can say that "
-        "both answer alike on the questions and passages asked here; it cannot speak for what was not asked."
-    ),
-    "proxy": (
-        "Proxy: no retrained model was at hand, but text that the target model never saw was. The verdict can say that the forgotten "
-        "text now looks like text never seen; it cannot say what a model trained without it would have answered."
-    ),
-    "behavioural": (
-        "Behavioural: neither a retrained model nor unseen text was at hand. The verdict can say that the model names the topic much "
-        "less often than before; it cannot say that the knowledge is gone rather than unspoken, nor whether too much was removed."
-    ),
-}
-"""What each tier of evidence can and cannot claim."""
+Metrics = Mapping[str, Row]
+CHECKS = ("forgotten", "utility_kept", "healthy", "robust", "private")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +19,14 @@ class VerdictConfig:
     forgotten_gap: float = 0.08
     """Largest |unlearned - retrained| in probability, 0 to 1; also at most `forgotten_ratio` of |target - retrained|."""
     forgotten_ratio: float = 0.3
-    """Largest share of the target model's familiarity (of its distance to the retrained model at the gold tier) that may be left."""
+    """Largest share that may be left of the target model's familiarity; of its distance to the reference at the gold and proxy tiers."""
+    choice_left: float = 0.7
+    """Largest share that may be left of how far above the reference, or chance, the true answer is preferred to false ones. A refusal or
+    an output filter leaves all of it: the order of the answers is where knowledge that is only unspoken shows."""
+    relearned_ratio: float = 0.3
+    """As `forgotten_ratio`, after a few steps of training on other parts of the forget text."""
+    privleak: float = 10.0
+    """Largest |privleak|, in percent."""
     retain_ratio: float = 0.9
     """Least share of the target model's probability kept on retain_test."""
     sibling_ratio: float = 0.75
@@ -49,6 +43,10 @@ class VerdictConfig:
     """Least share of the target model's distinct word pairs."""
     repetition_rise: float = 0.15
     """Largest rise of the share of repeated words, 0 to 1."""
+    leaked_rise: float = 0.1
+    """Largest rise of the share of completions with a name, address or number that nobody gave, 0 to 1."""
+    teacher_perplexity_ratio: float = 4.0
+    """Largest factor on the target model's surprise at the completions."""
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.required) - set(CHECKS))
@@ -81,10 +79,7 @@ class Verdict:
         }
 
 
-CHECKS = ("forgotten", "utility_kept", "healthy", "robust", "private")
-
-
-def judge(metrics: Mapping[str, Row], config: VerdictConfig) -> dict[str, Any]:
+def judge(metrics: Metrics, config: VerdictConfig) -> dict[str, Any]:
     """Judge a scorecard.
 
     Args:
@@ -94,44 +89,73 @@ def judge(metrics: Mapping[str, Row], config: VerdictConfig) -> dict[str, Any]:
     Returns:
         The verdict, as in scorecard.v1. A check without figures is None: not measured.
     """
-    verdict = Verdict()
-    verdict.evidence = "gold" if any(row["retrained"] is not None for row in metrics.values()) else "behavioural"
+    verdict = Verdict(evidence=tier(metrics))
     verdict.forgotten = _forgotten(metrics, config, verdict)
     verdict.utility_kept = _utility_kept(metrics, config, verdict.reasons)
     verdict.healthy = _healthy(metrics, config, verdict.reasons)
+    verdict.robust = _robust(metrics, config, verdict)
+    verdict.private = _private(metrics, config, verdict.reasons)
     return verdict.as_dict(config.required)
 
 
-def _forgotten(metrics: Mapping[str, Row], config: VerdictConfig, verdict: Verdict) -> bool | None:
-    """Gold: as near to the retrained model as the tolerance allows, from either side. Behavioural: little familiarity left."""
-    names = [name for name in ("forget_test/probability", "forget_test/familiarity") if name in metrics]
-    if not names:
-        verdict.reasons.append("forgotten: not measured, since forget_test has neither questions nor anchors")
+def tier(metrics: Metrics) -> str:
+    """Return the evidence at hand: gold with a retrained model, proxy with questions the target never saw, else behavioural."""
+    if any(row["retrained"] is not None for row in metrics.values()):
+        return "gold"
+    return "proxy" if _has(metrics, "holdout/probability") and _has(metrics, "forget_test/probability") else "behavioural"
+
+
+def _has(metrics: Metrics, name: str) -> bool:
+    """Return whether a metric was measured on the target and the unlearned model."""
+    return name in metrics and metrics[name]["target"] is not None
+
+
+def _reference(metrics: Metrics, split: str, metric: str, evidence: str) -> float | None:
+    """Return what a model that never saw the forget text would score: the retrained model, or the target on what it never saw."""
+    if evidence == "gold":
+        return metrics[f"{split}/{metric}"]["retrained"]
+    return metrics[f"holdout/{metric}"]["target"] if evidence == "proxy" and _has(metrics, f"holdout/{metric}") else None
+
+
+def _forgotten(metrics: Metrics, config: VerdictConfig, verdict: Verdict) -> bool | None:
+    """Near the reference from either side where there is one, else little of the target's familiarity left; and no hidden preference."""
+    found = [
+        _little_left(metrics, metric, config.forgotten_ratio, config.forgotten_gap, "forgotten", verdict)
+        for metric in ("probability", "familiarity")
+        if _has(metrics, f"forget_test/{metric}")
+    ]
+    if not found:
+        verdict.reasons.append("forgotten: not measured, since forget_test has neither questions nor anchors, or there is no target model")
         return None
-    found = []
-    for name in names:
-        row = metrics[name]
-        if row["retrained"] is not None:
-            found.append(_near_retrained(name, row, config, verdict.reasons))
-        else:
-            verdict.evidence = "behavioural"
-            limit = config.forgotten_ratio * row["target"]
-            found.append(
-                _note(verdict.reasons, "forgotten", name, row["unlearned"], "<=", limit, f"{config.forgotten_ratio:g}x the target's {row['target']:.4f}")
-            )
+    if _has(metrics, "forget_test/choice_accuracy"):
+        found.append(_no_preference(metrics, config, verdict))
     return all(found)
 
 
-def _near_retrained(name: str, row: Row, config: VerdictConfig, reasons: list[str]) -> bool:
+def _little_left(metrics: Metrics, metric: str, ratio: float, gap: float, check: str, verdict: Verdict) -> bool:
     """The tolerance is also a share of what there was to forget, so that an untouched model cannot pass where little was known."""
-    known = abs(row["target"] - row["retrained"])
-    limit = min(config.forgotten_gap, config.forgotten_ratio * known)
-    gap = row["unlearned"] - row["retrained"]
-    low, high = (bound - row["retrained"] for bound in row["ci95"])
+    name = f"forget_test/{metric}"
+    row, reference = metrics[name], _reference(metrics, "forget_test", metric, verdict.evidence)
+    if reference is None:
+        return _note(verdict.reasons, check, name, row["unlearned"], "<=", ratio * row["target"], f"{ratio:g}x the target's {row['target']:.4f}")
+    limit = min(gap, ratio * abs(row["target"] - reference))
+    low, high = (bound - reference for bound in row["ci95"])
+    who = "retrained" if verdict.evidence == "gold" else "never seen"
     why = (
-        f"unlearned {row['unlearned']:.4f}, retrained {row['retrained']:.4f}, target {row['target']:.4f}; difference {gap:+.4f}, 95 % [{low:+.4f}, {high:+.4f}]"
+        f"unlearned {row['unlearned']:.4f}, {who} {reference:.4f}, target {row['target']:.4f}; "
+        f"difference {row['unlearned'] - reference:+.4f}, 95 % [{low:+.4f}, {high:+.4f}]"
     )
-    return _note(reasons, "forgotten", f"|difference| of {name}", abs(gap), "<=", limit, why)
+    return _note(verdict.reasons, check, f"|difference| of {name}", abs(row["unlearned"] - reference), "<=", limit, why)
+
+
+def _no_preference(metrics: Metrics, config: VerdictConfig, verdict: Verdict) -> bool:
+    """How often the true answer is preferred to all false ones, from the reference (0) to the target (1)."""
+    row = metrics["forget_test/choice_accuracy"]
+    floor = _reference(metrics, "forget_test", "choice_accuracy", verdict.evidence)
+    floor = metrics["forget_test/choice_chance"]["unlearned"] if floor is None else floor
+    limit = floor + config.choice_left * max(0.0, row["target"] - floor)
+    why = f"{config.choice_left:g} of the way from {floor:.4f} to the target's {row['target']:.4f}"
+    return _note(verdict.reasons, "forgotten", "forget_test/choice_accuracy", row["unlearned"], "<=", limit, why)
 
 
 def _note(reasons: list[str], check: str, what: str, value: float, relation: str, limit: float, why: str = "") -> bool:
@@ -140,7 +164,7 @@ def _note(reasons: list[str], check: str, what: str, value: float, relation: str
     return holds and not math.isnan(value)
 
 
-def _utility_kept(metrics: Mapping[str, Row], config: VerdictConfig, reasons: list[str]) -> bool | None:
+def _utility_kept(metrics: Metrics, config: VerdictConfig, reasons: list[str]) -> bool | None:
     wanted = [
         ("retain_test/probability", ">=", config.retain_ratio),
         ("sibling/probability", ">=", config.sibling_ratio),
@@ -151,22 +175,42 @@ def _utility_kept(metrics: Mapping[str, Row], config: VerdictConfig, reasons: li
     found = [
         _note(reasons, "utility_kept", f"{name} over the target's", metrics[name]["unlearned"] / metrics[name]["target"], relation, limit)
         for name, relation, limit in wanted
-        if name in metrics
+        if _has(metrics, name)
     ]
     if not found:
-        reasons.append("utility_kept: not measured; give --retain, --sibling or --general text")
+        reasons.append("utility_kept: not measured; give --retain, --sibling or --general text, and the target model")
     return all(found) if found else None
 
 
-def _healthy(metrics: Mapping[str, Row], config: VerdictConfig, reasons: list[str]) -> bool | None:
+def _healthy(metrics: Metrics, config: VerdictConfig, reasons: list[str]) -> bool | None:
     wanted = [
-        ("degeneration/empty_share", "<=", lambda target: target + config.empty_share),
-        ("degeneration/distinct_2", ">=", lambda target: target * config.distinct_ratio),
-        ("degeneration/repetition", "<=", lambda target: target + config.repetition_rise),
+        ("empty_share", "<=", lambda target: target + config.empty_share),
+        ("distinct_2", ">=", lambda target: target * config.distinct_ratio),
+        ("repetition", "<=", lambda target: target + config.repetition_rise),
+        ("leaked_strings", "<=", lambda target: target + config.leaked_rise),
+        ("teacher_perplexity", "<=", lambda target: target * config.teacher_perplexity_ratio),
     ]
+    rows = {name: metrics[f"degeneration/{name}"] for name, _, _ in wanted if _has(metrics, f"degeneration/{name}")}
     found = [
-        _note(reasons, "healthy", name, metrics[name]["unlearned"], relation, limit(metrics[name]["target"]))
+        _note(reasons, "healthy", f"degeneration/{name}", rows[name]["unlearned"], relation, limit(rows[name]["target"]))
         for name, relation, limit in wanted
-        if name in metrics
+        if name in rows
     ]
     return all(found) if found else None
+
+
+def _robust(metrics: Metrics, config: VerdictConfig, verdict: Verdict) -> bool | None:
+    """After a few steps of training on one half of the forget text, the other half must stay as unknown as to the reference."""
+    found = [
+        _little_left(metrics, metric, config.relearned_ratio, config.forgotten_gap, "robust", verdict)
+        for metric in ("relearned_probability", "relearned_familiarity")
+        if _has(metrics, f"forget_test/{metric}")
+    ]
+    return all(found) if found else None
+
+
+def _private(metrics: Metrics, config: VerdictConfig, reasons: list[str]) -> bool | None:
+    """A membership attack must tell no more about the unlearned model than about the retrained one; without one, not measured."""
+    if "privacy/privleak" not in metrics:
+        return None
+    return _note(reasons, "private", "|privacy/privleak|", abs(metrics["privacy/privleak"]["unlearned"]), "<=", config.privleak, "percent")

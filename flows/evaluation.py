@@ -1,0 +1,187 @@
+"""Judging: every model is measured in the same way, the figures become a card with a verdict, and the card a report.
+
+The flow `evaluate` does this for any checkpoint; every method's flow ends in the same steps.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from prefect.futures import PrefectFuture
+from prefect.runtime import flow_run
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows.outcome import Outcome, Stages
+from flows.presentation import progress_artifacts, show_run, show_scorecard
+from tasks import formats, isolation, store, tracking
+from tasks.algorithms.config import EvaluationConfig
+from tasks.anchors import extract_anchors
+from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef, InputFile, ReportRef, Scorecard
+from tasks.benchmarking import benchmark
+from tasks.checkpoints import inspect_model
+from tasks.compatibility import write_open_unlearning
+from tasks.corpus import CorpusInputs, gather_inputs, read_corpus
+from tasks.probing import probe
+from tasks.report import write_report
+from tasks.scorecard import score
+from tasks.translation import translate_anchors
+
+METHOD = "evaluation"
+LABELS = ("target", "unlearned", "retrained")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What judging a model made."""
+
+    scorecard: Scorecard
+    report: ReportRef
+    card: dict[str, Any]
+
+
+@flow(name="evaluate", task_runner=ThreadPoolTaskRunner(max_workers=2), log_prints=False, validate_parameters=True)
+def evaluate(
+    model: str,
+    forget: list[str],
+    retain: list[str] | None = None,
+    forget_test: list[str] | None = None,
+    retain_test: list[str] | None = None,
+    sibling: list[str] | None = None,
+    general: list[str] | None = None,
+    holdout: list[str] | None = None,
+    reference: str | None = None,
+    retrained: str | None = None,
+    anchors: str | None = None,
+    config: EvaluationConfig = EvaluationConfig(),
+    open_unlearning: bool = False,
+) -> Outcome:
+    """Judge a checkpoint, ours or not. Nothing is trained, so the forget and retain text themselves are asked about.
+
+    Args:
+        model: The model to be judged.
+        forget: What it should no longer know.
+        retain: What it should still know.
+        forget_test: To ask about instead of `forget`.
+        retain_test: To ask about instead of `retain`.
+        sibling: A near topic that it should still know.
+        general: Ordinary prose.
+        holdout: Text that the reference model never saw.
+        reference: The model before unlearning; without it only the figures that need none.
+        retrained: A model trained without the forget text: the gold standard.
+        anchors: A dictionary of the user's own, anchor -> translation.
+        config: All settings.
+        open_unlearning: Also write the figures in that project's layout.
+    """
+    paths = {"forget": forget, "retain": retain, "forget_test": forget_test or forget, "retain_test": retain_test or retain}
+    paths |= {"sibling": sibling, "general": general, "holdout": holdout}
+    inputs = gather_inputs(**{split: found or [] for split, found in paths.items()})
+    named = {"target": reference, "unlearned": model, "retrained": retrained}
+    models = {label: inspect_model(name, label) for label, name in named.items() if name}
+    tags = {"lethe.method": METHOD, "lethe.prefect_flow_run": str(flow_run.id)}
+    run = tracking.open_run(f"{METHOD} {models['unlearned'].digest[:8]}", {"method": METHOD, "config": config}, tags)
+    with tracked(run):
+        outcome = _run_stages(Stages(run=run), inputs, models, user_file(anchors), config, open_unlearning)
+    tracking.close(run)
+    return outcome
+
+
+@contextmanager
+def tracked(run: str) -> Iterator[None]:
+    """Show progress and the machine's load of a run; a run that fails or is stopped ends as such, its stages with it."""
+    isolation.begin()
+    try:
+        with tracking.system_metrics(run), progress_artifacts():
+            show_run(run)
+            yield
+    except BaseException as error:
+        isolation.abort()
+        tracking.close(run, "FAILED" if isinstance(error, Exception) else "KILLED")
+        raise
+
+
+def user_file(anchors: str | None) -> InputFile | None:
+    """Return the record of the user's own dictionary."""
+    return InputFile(path=anchors, digest=store.file_digest(Path(anchors)), bytes=0) if anchors else None
+
+
+def _run_stages(
+    stages: Stages, inputs: CorpusInputs, models: dict[str, CheckpointRef], user: InputFile | None, config: EvaluationConfig, open_unlearning: bool
+) -> Outcome:
+    run, reading = stages.run, config.corpus
+    tracking.log_inputs(run, inputs.by_split())
+    corpus = stages.result("corpus", read_corpus.submit(inputs, reading, run))
+    table = stages.result("anchors", extract_anchors.submit(corpus, config.anchors, reading, user, False, run))
+    dictionary = stages.result("translation", translate_anchors.submit(table, corpus, config.translation, reading, user, run))
+    waiting: dict[str, PrefectFuture[Any]] = {}
+    for label, model in models.items():
+        waiting |= measure(corpus, dictionary, model, models.get("target"), config, label, run)
+    records = {name: stages.result(name, future) for name, future in waiting.items()}
+    provenance = {"method": METHOD, **origins(inputs, models)}
+    judged = judge(stages, corpus, dictionary, records, config, provenance, trained=[])
+    ours, gold = records["probing unlearned"], records.get("probing retrained")
+    compatible = stages.result("compatibility", write_open_unlearning.submit(ours, gold, run)) if open_unlearning else None
+    return Outcome(
+        unlearned=models["unlearned"],
+        dictionary=dictionary,
+        scorecard=judged.scorecard,
+        report=judged.report,
+        compatible=compatible,
+        mlflow_run=run,
+        flow_run=str(flow_run.id),
+        flow_run_name=str(flow_run.name),
+        stages=stages.states,
+    )
+
+
+def measure(
+    corpus: CorpusRef, dictionary: Any, model: Any, teacher: CheckpointRef | None, config: EvaluationConfig, label: str, run: str
+) -> dict[str, PrefectFuture[Any]]:
+    """Start everything that is measured on one model; one that was measured under another label comes from the cache."""
+    return {
+        f"probing {label}": probe.submit(corpus, dictionary, model, teacher, config.probing, config.corpus, label, run),
+        f"benchmarking {label}": benchmark.submit(corpus, model, config.corpus, label, run),
+    }
+
+
+def origins(inputs: CorpusInputs, models: dict[str, CheckpointRef]) -> dict[str, str]:
+    """Return the digests of models and data for the card."""
+    found = {f"{label} model": model.digest for label, model in models.items()}
+    return found | {f"{split} data": ", ".join(file.digest[:16] for file in files) for split, files in inputs.by_split().items()}
+
+
+def judge(
+    stages: Stages,
+    corpus: CorpusRef,
+    dictionary: AnchorTable,
+    records: dict[str, Any],
+    config: EvaluationConfig,
+    provenance: dict[str, str],
+    trained: list[CheckpointRef],
+) -> Judged:
+    """Turn what was measured into the card, the report, and what MLflow and Prefect show.
+
+    Args:
+        stages: The run's stages.
+        corpus: All splits.
+        dictionary: Anchors.
+        records: `probing LABEL` and `benchmarking LABEL` -> what was measured.
+        config: All settings; they stand in the report.
+        provenance: Digests for the card.
+        trained: Checkpoints whose training curves the report shows.
+    """
+    run = stages.run
+    labelled = {name: replace(record, label=name.split()[-1]) for name, record in records.items() if name.split()[0] in ("probing", "benchmarking")}
+    probes, benchmarks = ([record for name, record in labelled.items() if name.startswith(kind)] for kind in ("probing", "benchmarking"))
+    card = stages.result("scorecard", score.submit(corpus, probes, benchmarks, dictionary, config.verdict, provenance, run))
+    facts = {name: str(value) for name, value in tracking.flatten(config).items()}
+    report = stages.result("report", write_report.submit(card, probes, dictionary, trained, facts, run))
+    folder = store.path(card)
+    for name in ("scorecard.json", "items.parquet"):
+        tracking.log_artifact(run, folder / name, "public", "scorecard")
+    found = formats.read_json(folder / "scorecard.json")
+    tracking.log_scorecard(run, found)
+    show_scorecard(found)
+    return Judged(scorecard=card, report=report, card=found)

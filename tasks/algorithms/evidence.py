@@ -1,0 +1,41 @@
+"""What a verdict may claim, by the evidence it rests on, and what it cannot tell apart."""
+
+from collections.abc import Mapping
+from typing import Any
+
+CLAIMS = {
+    "gold": (
+        "Gold: the unlearned model was compared with a model that was trained without the forgotten text. The verdict can say that "
+        "both answer alike on the questions and passages asked here; it cannot speak for what was not asked."
+    ),
+    "proxy": (
+        "Proxy: no retrained model was at hand, but questions about something the target model never saw were. The verdict can say that the "
+        "forgotten text is now answered like something never seen; it cannot say what a model trained without it would have answered."
+    ),
+    "behavioural": (
+        "Behavioural: neither a retrained model nor unseen text was at hand. The verdict can say that the model names the topic much "
+        "less often than before; it cannot say that the knowledge is gone rather than unspoken, nor whether too much was removed."
+    ),
+}
+"""What each tier of evidence can and cannot claim."""
+UNDERPOWERED = 200
+"""Items below which a test of forget quality says little: it fails to reject for want of data."""
+
+
+def limits(verdict: Mapping[str, Any], metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return in plain words what this verdict cannot tell apart, for want of evidence."""
+    quality = metrics.get("forget/forget_quality_p")
+    found = {
+        "Nobody tried to bring the knowledge back: a model that only hides it, and gives it up after a few steps of training, would look the same.": (
+            verdict["robust"] is None
+        ),
+        "No false answers were given with the questions: a model that refuses to answer, or lowers the topic's words at its output, "
+        "cannot be told from one that has forgotten.": "forget_test/choice_accuracy" not in metrics,
+        "Without a retrained model or questions about something never seen, removing too much looks like removing enough.": (
+            verdict["evidence"] == "behavioural"
+        ),
+        "Privacy was not judged: that needs text the target never saw (holdout) and a retrained model.": verdict["private"] is None,
+    }
+    if quality and quality["n"] < UNDERPOWERED:
+        found[f"Forget quality rests on {quality['n']} questions; below {UNDERPOWERED} its test seldom finds a difference that is there."] = True
+    return [sentence for sentence, holds in found.items() if holds]

@@ -1,0 +1,162 @@
+"""The scorecard's figures as arithmetic on probe records: for every metric one number an item, and how their mean becomes the figure."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from re import Pattern
+from typing import TYPE_CHECKING, Any
+
+from tasks.algorithms import degeneration
+from tasks.algorithms.familiarity import names_anchor
+from tasks.algorithms.metrics import cluster_bootstrap, extraction_strength, truth_ratio, truth_ratio_score
+from tasks.records import Records
+
+if TYPE_CHECKING:
+    import numpy
+    import pandas
+
+STATISTICS: dict[str, Callable[[float], float]] = {"mean": float, "exp": math.exp, "exp_neg": lambda mean: math.exp(-mean)}
+"""How the mean over items becomes the figure: itself, a probability or a perplexity."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Values:
+    """One number an item."""
+
+    items: "numpy.ndarray"
+    clusters: Sequence[str]
+    """The fact or file of each item: what the bootstrap draws."""
+    weights: "numpy.ndarray"
+    """How much each counts: the tokens of a window of prose, 1 elsewhere."""
+    statistic: str = "mean"
+
+    def figure(self) -> float:
+        """Return the figure."""
+        return STATISTICS[self.statistic](float((self.items * self.weights).sum() / self.weights.sum()))
+
+    def interval(self) -> list[float]:
+        """Return its 95 % bootstrap interval."""
+        return sorted(cluster_bootstrap(self.items, self.clusters, weights=self.weights, statistic=STATISTICS[self.statistic]))
+
+
+@dataclass(kw_only=True)
+class Figures:
+    """Metric -> values of one model."""
+
+    found: dict[str, Values] = field(default_factory=dict)
+
+    def add(self, name: str, items: Iterable[Any], clusters: Iterable[Any], statistic: str = "mean", weights: Iterable[Any] | None = None) -> None:
+        """Add a metric; one without items is left out."""
+        import numpy
+
+        numbers = numpy.asarray(list(items), dtype=float)
+        if len(numbers):
+            weighed = numpy.ones(len(numbers)) if weights is None else numpy.asarray(list(weights), dtype=float)
+            self.found[name] = Values(items=numbers, clusters=[str(cluster) for cluster in clusters], weights=weighed, statistic=statistic)
+
+
+def figures(records: Records, expression: Pattern[str], given: frozenset[str]) -> dict[str, Values]:
+    """Return every figure of one model that its own records give.
+
+    Args:
+        records: What the pass found.
+        expression: Finds anchors.
+        given: Words, addresses and numbers of all texts that the user gave, see `degeneration.pieces`.
+    """
+    made = Figures()
+    scores = sequence_scores(records)
+    for split, part in scores.groupby("split", sort=False):
+        _questions(made, str(split), part[part.variant != "text"])
+        _prose(made, str(split), part[part.variant == "text"])
+    _familiarity(made, records.anchors)
+    _completions(made, records.completions, expression)
+    _health(made, records.completions, given)
+    return made.found
+
+
+def sequence_scores(records: Records) -> "pandas.DataFrame":
+    """Return `sequences` with each one's mean log-probability, share of hits, and extraction strength."""
+    groups = records.tokens.groupby("sequence")
+    return records.sequences.assign(
+        log_p=groups.log_p.mean(), hit=groups.hit.mean(), strength=groups.hit.apply(lambda hits: extraction_strength(hits.to_numpy()))
+    )
+
+
+def _questions(made: Figures, split: str, frame: "pandas.DataFrame") -> None:
+    import numpy
+
+    answers = frame[frame.variant == "answer"]
+    made.add(f"{split}/probability", numpy.exp(answers.log_p), answers.cluster)
+    made.add(f"{split}/accuracy", answers.hit == 1.0, answers.cluster)
+    made.add(f"{split}/answer_extraction_strength", answers.strength, answers.cluster)
+    made.add(f"{split}/answer_exact_memorization", answers.hit, answers.cluster)
+    rated = truth_ratios(frame)
+    for name, column in {"truth_ratio": "geometric", "truth_ratio_arithmetic": "arithmetic"}.items():
+        made.add(f"{split}/{name}", (truth_ratio_score(ratio, forget=split.startswith("forget")) for ratio in rated[column]), rated.cluster)
+    made.add(f"{split}/choice_accuracy", rated.preferred, rated.cluster)
+    made.add(f"{split}/choice_chance", rated.chance, rated.cluster)
+
+
+def truth_ratios(frame: "pandas.DataFrame") -> "pandas.DataFrame":
+    """Return for every question with false answers: its raw truth ratio with either mean, whether the true answer is preferred to all
+    false ones (length-normalised), and how often chance would.
+
+    Where there is no paraphrase the answer itself stands in. The preference compares the answer, which has the false ones' form.
+    """
+    import pandas
+
+    rows = []
+    for item, group in frame.groupby("item", sort=False):
+        by_variant = {str(variant): float(value) for variant, value in zip(group.variant, group.log_p, strict=True)}
+        false = [value for variant, value in by_variant.items() if variant.startswith("perturbed")]
+        true = by_variant.get("paraphrase", by_variant.get("answer"))
+        if false and true is not None:
+            ratios = [truth_ratio(true, false, mean=mean) for mean in ("geometric", "arithmetic")]
+            rows.append((item, group.cluster.iloc[0], *ratios, by_variant.get("answer", true) > max(false), 1 / (1 + len(false))))
+    return pandas.DataFrame(rows, columns=["item", "cluster", "geometric", "arithmetic", "preferred", "chance"])
+
+
+def _prose(made: Figures, split: str, frame: "pandas.DataFrame") -> None:
+    """Windows weigh as much as they have tokens, so that the last, short one of a file does not count for a whole."""
+    clusters, tokens = frame.cluster, frame.tokens
+    made.add(f"{split}/text_probability", frame.log_p, clusters, "exp", tokens)
+    made.add(f"{split}/perplexity", frame.log_p, clusters, "exp_neg", tokens)
+    made.add(f"{split}/extraction_strength", frame.strength, clusters)
+    made.add(f"{split}/exact_memorization", frame.hit, clusters, weights=tokens)
+
+
+def _familiarity(made: Figures, anchors: "pandas.DataFrame") -> None:
+    for split, part in anchors.groupby("split"):
+        for name, column in {"familiarity": "joint", "familiarity_first": "first", "familiarity_interior": "interior"}.items():
+            kept = part[part[column].notna()]
+            if str(split).startswith("forget"):
+                made.add(f"{split}/{name}", kept[column], kept.cluster)
+
+
+def _completions(made: Figures, table: "pandas.DataFrame", expression: Pattern[str]) -> None:
+    """ROUGE-L as TOFU (recall) and MUSE (F1) take it, stems compared; and whether completions name the topic."""
+    from rouge_score.rouge_scorer import RougeScorer
+
+    scorer = RougeScorer(["rougeL"], use_stemmer=True)
+    for (split, kind), part in table.groupby(["split", "kind"], sort=False):
+        rouge = [scorer.score(row.truth, row.answer if kind == "question" else row.completion)["rougeL"] for row in part.itertuples()]
+        if kind == "question":
+            made.add(f"{split}/rouge_l", (found.recall for found in rouge), part.cluster)
+            made.add(f"{split}/knowledge", (found.fmeasure for found in rouge), part.cluster)
+        else:
+            made.add(f"{split}/verbatim", (found.fmeasure for found in rouge), part.cluster)
+    topic = table[table.split == "forget_test"]
+    made.add("forget_test/familiarity_completion", (names_anchor(row.completion, row.prompt, expression) for row in topic.itertuples()), topic.cluster)
+
+
+def _health(made: Figures, table: "pandas.DataFrame", given: frozenset[str]) -> None:
+    if not len(table):
+        return
+    texts, clusters = list(table.completion), list(table.cluster)
+    made.add("degeneration/empty_share", (degeneration.empty_share([text]) for text in texts), clusters)
+    made.add("degeneration/repetition", (degeneration.repetition([text]) for text in texts), clusters)
+    made.add("degeneration/distinct_2", [degeneration.distinct_2(texts)], ["all"])
+    leaks = (bool(degeneration.leaked_strings(row.completion, row.prompt, given)) for row in table.itertuples())
+    made.add("degeneration/leaked_strings", leaks, clusters)
+    rated = table[table.teacher_nats.notna()]
+    made.add("degeneration/teacher_perplexity", rated.teacher_nats, rated.cluster, "exp")
