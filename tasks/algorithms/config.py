@@ -152,7 +152,8 @@ class LabelConfig:
     suppress_translations: bool = True
     """Once an anchor has appeared in a block, its translation is no label there any more."""
     interior: str = "suppress"
-    """Interior tokens of an anchor: `suppress` unteaches them on the source, `drop` gives them no label, as in the paper."""
+    """Tokens of an anchor: `suppress` never labels a position with the true one and unteaches the inner ones on the source;
+    `drop` trusts the translation for the first and gives the inner ones no label, as in the paper."""
     block_size: int = 256
     """Tokens a block may have on either side; >= 16. The paper's context is 512."""
     batch_tokens: int = 8192

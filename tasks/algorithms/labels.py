@@ -118,9 +118,11 @@ def plan_positions(block: Block, starts: Mapping[str, FirstTokens], config: Labe
 
     Returns:
         The plan. Position s - 1 reads before the translation, s ... e - 2 read nothing (or the source, where interior tokens are
-        suppressed), e - 1 reads the translation's last token; targets of repeated anchors s - 1 ... e - 2 are dropped.
+        suppressed: then no position s - 1 ... e - 2 can have the true next token for a label), e - 1 reads the translation's last token;
+        targets of repeated anchors s - 1 ... e - 2 are dropped.
     """
     interior, dropped, after = _anchor_positions(block, config)
+    excluded = interior | {span.start - 1 for span in block.anchors} if config.interior == "suppress" else set()
     plan, whole, fragments = PositionPlan(), set(), set()
     for position, image in enumerate(block.image):
         if position in block.documents:
@@ -136,7 +138,7 @@ def plan_positions(block: Block, starts: Mapping[str, FirstTokens], config: Labe
         plan.positions.append(position)
         plan.gather.append(position if inside else image)
         plan.interior.append(inside)
-        if inside:
+        if position in excluded:  # also before an anchor: a context that only ever led to it leads to it still, whatever is translated
             plan.banned.append((row, block.source[position + 1]))
         plan.banned += [(row, token) for token in sorted(whole)]
         plan.fragments += [(row, token) for token in sorted(fragments)]

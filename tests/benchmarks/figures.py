@@ -61,6 +61,9 @@ def figures(card: dict[str, Any]) -> dict[str, float]:
         "familiarity target": metrics["forget_test/familiarity"]["target"],
         "familiarity unlearned": metrics["forget_test/familiarity"]["unlearned"],
         "familiarity retrained": metrics["forget_test/familiarity"]["retrained"],
+        "true answer preferred, target": metrics["forget_test/choice_accuracy"]["target"],
+        "true answer preferred, unlearned": metrics["forget_test/choice_accuracy"]["unlearned"],
+        "true answer preferred, retrained": metrics["forget_test/choice_accuracy"]["retrained"],
         "healthy": float(bool(card["verdict"]["healthy"])),
         "passed": float(card["verdict"]["passed"]),
     }

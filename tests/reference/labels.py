@@ -155,6 +155,7 @@ def reference_labels(
     expected = []
     for t in range(len(source)):
         inner = any(s <= t <= e - 2 for s, e, _ in spans)
+        opening = interior == "suppress" and any(t == s - 1 for s, _, _ in spans)
         repeated = False
         for number, (s, e, term) in enumerate(spans):
             before = [(document[other], name) for other, _, name in spans[:number]]
@@ -166,7 +167,7 @@ def reference_labels(
         whole = {token for token, complete in seen if complete}
         fragments = {token for token, complete in seen if not complete}
         row = generic_row(on_source[t] if inner else on_translated[image[t]], on_reinforced[t], alpha, relu_on)
-        row[sorted(whole | ({source[t + 1]} if inner else set()))] = -np.inf
+        row[sorted(whole | ({source[t + 1]} if inner or opening else set()))] = -np.inf
         best, second = np.sort(row)[::-1][:2]
         label = int(row.argmax())
         expected.append(Expected(None if label in fragments else label, float(best - second)))

@@ -70,7 +70,8 @@ def test_interior_tokens_are_read_on_the_source_where_they_are_suppressed(words:
     plan = plan_positions(block, {"Tin Woodman": NOTHING}, LabelConfig(interior="suppress"))
     assert (plan.positions, plan.gather) == ([0, 1, 2, 3, 4, 5], [0, 1, 2, 2, 3, 4])
     assert plan.interior == [False, False, True, False, False, False]
-    assert plan.banned == [(2, words.token("Tin Woodman"))]  # the true next token
+    opening, inside = words.block("Toto met Tin Woodman today.", {"Tin Woodman": "Tom"}).source[2:4]
+    assert plan.banned == [(1, opening), (2, inside)]  # the true next token, before the anchor and in it
 
 
 def test_an_anchor_at_the_start_of_a_block(words: Bench) -> None:
