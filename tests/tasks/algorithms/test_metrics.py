@@ -13,7 +13,9 @@ from tasks.algorithms.metrics import (
     ScoredSequence,
     answer_probability,
     cluster_bootstrap,
+    draw_clusters,
     extraction_strength,
+    harmonic_mean,
     score_sequences,
     token_statistics,
     truth_ratio,
@@ -113,6 +115,23 @@ def test_truth_ratio_by_hand() -> None:
     assert found == pytest.approx(reference.truth_ratio([0.8, 0.2], [[0.1], [0.9, 0.1]]), abs=1e-12)
 
 
+def test_the_truth_ratio_of_the_tofu_paper_takes_the_arithmetic_mean() -> None:
+    assert truth_ratio(math.log(0.4), [math.log(0.1), math.log(0.3)], mean="arithmetic") == pytest.approx(0.2 / 0.4, abs=1e-12)
+
+
+@given(st.lists(st.floats(-6, 0), min_size=1, max_size=6), st.floats(-6, 0))
+def test_the_geometric_truth_ratio_is_never_above_the_arithmetic_one(false: list[float], true: float) -> None:
+    assert truth_ratio(true, false) <= truth_ratio(true, false, mean="arithmetic") * (1 + 1e-12)
+
+
+def test_a_harmonic_mean_by_hand() -> None:
+    assert harmonic_mean([1.0, 0.5, 0.25]) == pytest.approx(3 / 7, abs=1e-12)
+    assert harmonic_mean([0.9, 0.0, 0.9]) == 0.0
+    for wrong in ([], [0.5, -0.1]):
+        with pytest.raises(ValueError, match="wanted at least one number, none negative"):
+            harmonic_mean(wrong)
+
+
 def test_a_truth_ratio_is_scored_by_side() -> None:
     assert truth_ratio_score(0.25, forget=True) == truth_ratio_score(4.0, forget=True) == 0.25  # indifference scores 1
     assert truth_ratio_score(1.0, forget=True) == 1.0
@@ -175,3 +194,18 @@ def test_the_interval_of_a_statistic_is_ordered_even_where_it_falls() -> None:
 def test_one_seed_one_interval() -> None:
     assert cluster_bootstrap(VALUES, FACTS, seed=3) == cluster_bootstrap(VALUES, FACTS, seed=3)
     assert cluster_bootstrap(VALUES, FACTS, seed=3) != cluster_bootstrap(VALUES, FACTS, seed=4)
+
+
+def test_weights_decide_how_much_an_item_counts() -> None:
+    """A window of 9 tokens beside one of 1: their mean is the tokens' mean, and the interval's ends are each alone."""
+    low, high = cluster_bootstrap(np.array([1.0, 2.0]), ["a", "b"], weights=np.array([9.0, 1.0]))
+    assert (low, high) == (1.0, 2.0)
+    repeated = cluster_bootstrap(np.array([1.0] * 9 + [2.0]), ["a"] * 9 + ["b"])
+    assert cluster_bootstrap(np.array([1.0, 2.0]), ["a", "b"], weights=np.array([9.0, 1.0])) == pytest.approx(repeated, abs=1e-12)
+
+
+def test_clusters_are_drawn_whole() -> None:
+    for drawn in draw_clusters(["a", "b", "a", "c"], 50, np.random.default_rng(0)):
+        counts = np.bincount(drawn, minlength=4)
+        assert counts[0] == counts[2]
+        assert counts[0] + counts[1] + counts[3] == 3

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tasks.algorithms.scorecard import CLAIMS, VerdictConfig, judge
+from tasks.algorithms.scorecard import VerdictConfig, judge
 
 Metrics = dict[str, dict[str, Any]]
 
@@ -127,11 +127,80 @@ def test_figures_that_are_no_numbers_hold_nothing() -> None:
     assert verdict(retain_test__probability=row(0.8, float("nan"), 0.8))["utility_kept"] is False
 
 
-def test_every_tier_says_what_it_can_and_cannot_claim() -> None:
-    assert set(CLAIMS) == {"gold", "proxy", "behavioural"}
-    assert all("can" in claim and "cannot" in claim for claim in CLAIMS.values())
-
-
 def test_an_unknown_check_is_refused() -> None:
     with pytest.raises(ValueError, match=r"verdict\.required names pretty; wanted some of forgotten"):
         VerdictConfig(required=("pretty",))
+
+
+def proxy(unlearned: float, **changes: dict[str, Any]) -> dict[str, Any]:
+    """Judge a run without a retrained model, but with questions the target never saw, which it answers with 0.1."""
+    rows = {name: {**value, "retrained": None} for name, value in GOLD.items()}
+    rows |= {"forget_test/probability": row(0.8, unlearned), "holdout/probability": row(0.1, 0.1)}
+    return judge(rows | {name.replace("__", "/"): value for name, value in changes.items()}, VerdictConfig())
+
+
+@pytest.mark.parametrize(("unlearned", "forgotten"), [(0.1799, True), (0.1801, False), (0.0201, True), (0.0199, False), (0.8, False)])
+def test_at_the_proxy_tier_the_forgotten_is_answered_like_what_was_never_seen(unlearned: float, forgotten: bool) -> None:
+    found = proxy(unlearned)
+    assert found["evidence"] == "proxy"
+    assert found["forgotten"] is forgotten
+    assert "never seen 0.1000" in found["reasons"][0]
+
+
+def test_the_reference_is_the_target_on_the_holdout_not_the_unlearned_model_whose_ruin_would_lower_it() -> None:
+    assert proxy(0.0, holdout__probability=row(0.1, 0.0))["forgotten"] is False  # 0.1 below what was never seen
+
+
+def test_a_holdout_without_questions_is_no_proxy() -> None:
+    rows = {name: {**value, "retrained": None} for name, value in GOLD.items()} | {"holdout/perplexity": row(30.0, 31.0)}
+    assert judge(rows, VerdictConfig())["evidence"] == "behavioural"
+
+
+def preference(unlearned: float, retrained: float | None) -> Metrics:
+    return {"forget_test/choice_accuracy": row(1.0, unlearned, retrained), "forget_test/choice_chance": row(0.2, 0.2, retrained and 0.2)}
+
+
+@pytest.mark.parametrize(("unlearned", "forgotten"), [(0.2, True), (0.7749, True), (0.7751, False), (1.0, False)])
+def test_a_true_answer_still_preferred_to_false_ones_is_not_forgotten(unlearned: float, forgotten: bool) -> None:
+    """0.25 of the retrained model's answers are right by luck: 0.25 + 0.7 * (1 - 0.25) = 0.775."""
+    found = judge({**GOLD, **preference(unlearned, 0.25)}, VerdictConfig())
+    assert found["forgotten"] is forgotten
+
+
+@pytest.mark.parametrize(("unlearned", "forgotten"), [(0.7599, True), (0.7601, False)])
+def test_without_a_reference_the_preference_is_measured_from_chance(unlearned: float, forgotten: bool) -> None:
+    rows = {name: {**value, "retrained": None} for name, value in GOLD.items()}
+    found = judge(rows | {"forget_test/probability": row(0.8, 0.1)} | preference(unlearned, None), VerdictConfig())
+    assert found["evidence"] == "behavioural"
+    assert found["forgotten"] is forgotten  # 0.2 + 0.7 * 0.8
+
+
+@pytest.mark.parametrize(("name", "limit"), [("degeneration/leaked_strings", 0.2), ("degeneration/teacher_perplexity", 4.0 * 0.1)])
+def test_leaks_and_surprising_completions_are_ill_health(name: str, limit: float) -> None:
+    assert judge({**GOLD, name: row(0.1, limit - 1e-6, 0.1)}, VerdictConfig())["healthy"] is True
+    assert judge({**GOLD, name: row(0.1, limit + 1e-6, 0.1)}, VerdictConfig())["healthy"] is False
+
+
+def test_what_comes_back_after_a_few_steps_was_hidden() -> None:
+    back, gone = ({**GOLD, "forget_test/relearned_probability": row(0.85, after, 0.3)} for after in (0.5, 0.33))
+    assert (judge(back, VerdictConfig())["robust"], judge(gone, VerdictConfig())["robust"]) == (False, True)
+    assert judge(back, VerdictConfig())["passed"] is True  # not required by default
+    assert judge(back, VerdictConfig(required=("forgotten", "robust")))["passed"] is False
+
+
+def test_robustness_without_a_retrained_model_is_a_share_of_the_targets() -> None:
+    rows = {name: {**value, "retrained": None} for name, value in GOLD.items()}
+    found = judge(rows | {"forget_test/relearned_probability": row(0.8, 0.25)}, VerdictConfig())
+    assert found["robust"] is False  # 0.25 > 0.3 * 0.8
+
+
+@pytest.mark.parametrize(("leak", "private"), [(9.9, True), (-9.9, True), (10.1, False), (-10.1, False)])
+def test_privacy_is_two_sided_and_null_without_its_evidence(leak: float, private: bool) -> None:
+    assert judge({**GOLD, "privacy/privleak": row(40.0, leak)}, VerdictConfig())["private"] is private
+    assert verdict()["private"] is None
+
+
+def test_a_model_judged_without_its_target_is_not_measured() -> None:
+    rows = {name: {**value, "target": None, "retrained": None} for name, value in GOLD.items()}
+    found = judge(rows, VerdictConfig())
+    assert (found["forgotten"], found["utility_kept"], found["healthy"], found["passed"]) == (None, None, None, False)
