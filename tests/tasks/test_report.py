@@ -10,7 +10,7 @@ import pandas
 import pytest
 
 from tasks import formats, store
-from tasks.algorithms.scorecard import CLAIMS
+from tasks.algorithms.evidence import CLAIMS
 from tasks.artifacts import AnchorTable, ProbeRecords, Scorecard
 from tasks.report import figure, metric_groups, render_report, side_by_side, write_report
 
@@ -136,7 +136,7 @@ def test_metrics_are_grouped_by_split_with_their_meaning() -> None:
 def probes(label: str, completion: str) -> ProbeRecords:
     rows = [{"split": split, "item": 0, "kind": "cloze", "prompt": "In", "truth": "the", "completion": completion} for split in ("retain_test", "forget_test")]
     digest = store.put("probes", lambda folder: pandas.DataFrame(rows).to_parquet(folder / "completions.parquet"), sensitivity="forget")
-    return ProbeRecords(kind="probes", digest=digest, sensitivity="forget", label=label, tokens=0, completions=2)
+    return ProbeRecords(kind="probes", digest=digest, sensitivity="forget", label=label, passes={})
 
 
 def test_completions_of_all_models_come_together_forgotten_first(lethe_home: Path) -> None:

@@ -10,8 +10,10 @@ import pandas
 import pytest
 
 from tasks import formats, store
+from tasks.algorithms.corpus import Document
 from tasks.algorithms.scorecard import VerdictConfig
-from tasks.artifacts import AnchorTable, BenchmarkResult, ProbeRecords, Scorecard
+from tasks.artifacts import AnchorTable, BenchmarkResult, CorpusRef, ProbeRecords, Scorecard
+from tasks.records import Records, write_records
 from tasks.scorecard import score
 
 SCHEMA = json.loads((Path(__file__).parent.parent / "schemas" / "scorecard.v1.json").read_text())
@@ -30,11 +32,11 @@ UNLEARNED: list[Sequence] = [
     ("general", "text", 0, [0.25, 0.25, 0.25, 0.25], [1, 0, 1, 1]),
 ]
 COMPLETIONS = [
-    # split, prompt, completion, the teacher's loss
-    ("forget_test", "In the town", "Velmora was seen", math.log(4.0)),
-    ("forget_test", "Then Velmora", "Velmora said so", math.log(16.0)),
-    ("forget_test", "At night", "the man slept", math.log(8.0)),
-    ("retain_test", "The baker", "...", float("nan")),
+    # split, kind, prompt, truth, completion, the teacher's loss
+    ("forget_test", "cloze", "In the town", "Velmora was well", "Velmora was seen", math.log(4.0)),
+    ("forget_test", "cloze", "Then Velmora", "went home", "Velmora said so", math.log(16.0)),
+    ("forget_test", "question", "At night", "the old man", "the man slept", math.log(8.0)),
+    ("retain_test", "question", "The baker", "baked bread", "...", float("nan")),
 ]
 EXPECTED = {
     "forget_test/probability": 0.375,  # (sqrt(0.5 * 0.5) + sqrt(0.25 * 0.25)) / 2
@@ -54,6 +56,15 @@ EXPECTED = {
     "forget_test/familiarity_first": 0.6,  # (0.5 + 0.7) / 2
     "forget_test/familiarity_interior": 0.2,  # the second anchor is one token and has none
     "forget_test/familiarity_completion": 1 / 3,  # the second completion repeats the prompt's anchor, the third has none
+    "forget_test/choice_accuracy": 0.5,  # 0.5 against 0.2 and 0.05; 0.25 against 0.5
+    "forget_test/choice_chance": 5 / 12,  # (1/3 + 1/2) / 2
+    "forget_test/truth_ratio_arithmetic": (0.3125 + 0.5) / 2,  # (0.2 + 0.05) / 2 / 0.4
+    "forget_test/verbatim": 1 / 3,  # ROUGE-L F1: two of three words on either side, then none; (2/3 + 0) / 2
+    "forget_test/rouge_l": 2 / 3,  # recall: "the man" of "the old man"
+    "forget_test/knowledge": 2 / 3,  # precision 2/3 as well
+    "retain_test/rouge_l": 0.0,
+    "degeneration/leaked_strings": 0.0,
+    "utility/model_utility": 0.0,  # an answer without a word has recall 0, and no strength makes up for it
     "degeneration/empty_share": 0.25,  # one of four has no letter
     "degeneration/repetition": 0.0,
     "degeneration/distinct_2": 1.0,  # Velmora was, was seen, Velmora said, said so, the man, man slept
@@ -62,27 +73,41 @@ EXPECTED = {
 }
 
 
-def probes(label: str, sequences: list[Sequence]) -> ProbeRecords:
+def tables(sequences: list[Sequence]) -> Records:
     rows = [
-        {"split": split, "variant": variant, "cluster": f"fact {item}", "item": item, "sequence": number, "truncated": split == "general"}
-        | {"log_p": math.log(value), "hit": float(hit), "mean_log_p": 0.0, "std_log_p": 1.0}
-        for number, (split, variant, item, values, hits) in enumerate(sequences)
+        {"split": split, "variant": variant, "item": item, "cluster": f"fact {item}", "truncated": split == "general", "tokens": len(values), "zlib_bytes": 10}
+        for split, variant, item, values, _ in sequences
+    ]
+    tokens = [
+        {"sequence": number, "log_p": math.log(value), "hit": float(hit), "mean_log_p": 0.0, "std_log_p": 1.0}
+        for number, (_, _, _, values, hits) in enumerate(sequences)
         for value, hit in zip(values, hits, strict=True)
     ]
     anchors = [("forget_test", "fact 0", "Velmora", 0.1, 0.5, 0.2), ("forget_test", "fact 1", "Oz", 0.3, 0.7, float("nan"))]
-    tables = {
-        "tokens": pandas.DataFrame(rows).astype(dict.fromkeys(("split", "variant", "cluster"), "category")),
-        "anchors": pandas.DataFrame(anchors, columns=["split", "cluster", "term", "joint", "first", "interior"]),
-        "completions": pandas.DataFrame(COMPLETIONS, columns=["split", "prompt", "completion", "teacher_nats"]).assign(item=range(4), kind="cloze", truth="so"),
-    }
-    digest = store.put("probes", lambda folder: [table.to_parquet(folder / f"{name}.parquet") for name, table in tables.items()], sensitivity="forget")
-    return ProbeRecords(kind="probes", digest=digest, sensitivity="forget", label=label, tokens=len(rows), completions=4)
+    said = pandas.DataFrame(COMPLETIONS, columns=["split", "kind", "prompt", "truth", "completion", "teacher_nats"])
+    return Records(
+        sequences=pandas.DataFrame(rows).rename_axis("sequence").reset_index(),
+        tokens=pandas.DataFrame(tokens),
+        anchors=pandas.DataFrame(anchors, columns=["split", "cluster", "term", "joint", "first", "interior"]),
+        completions=said.assign(item=range(len(said)), cluster=[f"fact {number}" for number in range(len(said))], answer=said.completion),
+    )
+
+
+def probes(label: str, sequences: list[Sequence]) -> ProbeRecords:
+    digest = store.put("probes", lambda folder: write_records(folder, tables(sequences)), sensitivity="forget")
+    return ProbeRecords(kind="probes", digest=digest, sensitivity="forget", label=label, passes={"scored_sequences": len(sequences)})
+
+
+def corpus() -> CorpusRef:
+    documents = [Document(source="a", text="Velmora was seen in the town, so they said."), Document(source="b", question="Who?", answer="the baker")]
+    digest = store.put("corpora", lambda folder: formats.write_documents(folder / "forget.jsonl", documents), sensitivity="forget")
+    return CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents={"forget": 2}, characters={"forget": 50})
 
 
 def benchmarks(label: str, accuracy: float) -> BenchmarkResult:
-    found = {"world/acc": accuracy, "world/acc_stderr": 0.1}
+    found = {"world/acc": accuracy, "world/acc_stderr": 0.1, "world/truncated_share": 0.0}
     digest = store.put("benchmarks", lambda folder: formats.write_json(folder / "results.json", found))
-    return BenchmarkResult(kind="benchmarks", digest=digest, sensitivity="ordinary", label=label, tasks=1)
+    return BenchmarkResult(kind="benchmarks", digest=digest, sensitivity="ordinary", tasks=1, label=label)
 
 
 def dictionary() -> AnchorTable:
@@ -102,6 +127,7 @@ def better(sequences: list[Sequence]) -> list[Sequence]:
 def scored(models: dict[str, list[Sequence]]) -> tuple[Scorecard, dict[str, Any]]:
     accuracies = {"target": 0.65, "unlearned": 0.6, "retrained": 0.62}
     found = score.body(
+        corpus(),
         [probes(label, sequences) for label, sequences in models.items()],
         [benchmarks(label, accuracies[label]) for label in models],
         dictionary(),
@@ -149,7 +175,7 @@ def test_the_card_fits_its_schema(card: dict[str, Any]) -> None:
     jsonschema.validate(card, SCHEMA)
     assert card["verdict"]["evidence"] == "gold"
     assert card["claim"].startswith("Gold: ")
-    assert card["truncated_share"]["unlearned"] == pytest.approx(4 / 16)  # the four tokens of general text, of 16
+    assert card["truncated_share"]["unlearned"] == pytest.approx(1 / 10)  # the one window of general text, of ten sequences
     assert card["provenance"]["versions"]["torch"]
 
 
@@ -165,6 +191,57 @@ def test_the_card_is_public_and_names_no_forgotten_term(lethe_home: Path) -> Non
     found, card = scored({"target": better(UNLEARNED), "unlearned": UNLEARNED})
     assert found.sensitivity == "public"
     assert "Velmora" not in json.dumps(card)
+
+
+def test_every_figure_can_be_had_again_from_its_items(lethe_home: Path) -> None:
+    found, card = scored({"target": better(UNLEARNED), "retrained": UNLEARNED, "unlearned": UNLEARNED})
+    items = pandas.read_parquet(store.path(found) / "items.parquet")
+    again = {"mean": float, "exp": math.exp, "exp_neg": lambda mean: math.exp(-mean)}
+    for (metric, model), part in items.groupby(["metric", "model"]):
+        value = again[part.statistic.iloc[0]]((part.value * part.weight).sum() / part.weight.sum())
+        assert card["metrics"][metric][model] == pytest.approx(value, abs=1e-6), (metric, model)
+    assert set(items.model) == {"target", "unlearned", "retrained"}
+    assert not items.cluster.str.contains("fact").any()  # a fact's name may speak of what was forgotten
+
+
+def test_the_card_says_what_it_cannot_tell_apart_and_what_the_models_were_run_on(card: dict[str, Any]) -> None:
+    assert [sentence for sentence in card["limits"] if "few steps of training" in sentence]
+    assert [sentence for sentence in card["limits"] if "rests on 2 questions" in sentence]
+    assert card["passes"]["unlearned"] == {"scored_sequences": 10}
+
+
+MEMBERS = [("forget", "answer", 0, [0.9, 0.8], [1, 1]), ("forget", "answer", 1, [0.7], [1])]
+STRANGERS = [("holdout", "answer", 0, [0.1], [0]), ("holdout", "answer", 1, [0.75], [1])]
+
+
+def test_privacy_compares_the_forget_text_with_what_was_never_seen(lethe_home: Path) -> None:
+    sequences = [*UNLEARNED, *MEMBERS, *STRANGERS]
+    card = scored({"target": better(sequences), "retrained": sequences, "unlearned": sequences})[1]
+    jsonschema.validate(card, SCHEMA)
+    # mean log p: members log sqrt(0.72) = log 0.849 and log 0.7; strangers log 0.1 and log 0.75: three of four pairs
+    assert card["metrics"]["privacy/loss_auc"]["unlearned"] == 0.75
+    assert card["metrics"]["privacy/loss_auc"]["n"] == 4
+    assert card["metrics"]["privacy/privleak"]["unlearned"] == 0.0
+    assert card["metrics"]["privacy/privleak"]["retrained"] is None
+    assert card["verdict"]["private"] is True
+
+
+def test_privacy_is_absent_without_its_evidence(lethe_home: Path) -> None:
+    without_holdout = scored({"target": UNLEARNED, "retrained": UNLEARNED, "unlearned": [*UNLEARNED, *MEMBERS]})[1]
+    assert not [name for name in without_holdout["metrics"] if name.startswith("privacy/")]
+    sequences = [*UNLEARNED, *MEMBERS, *STRANGERS]
+    without_retrained = scored({"target": sequences, "unlearned": sequences})[1]
+    assert "privacy/loss_auc" in without_retrained["metrics"]
+    assert "privacy/privleak" not in without_retrained["metrics"]
+    assert without_retrained["verdict"]["private"] is None
+
+
+def test_a_model_without_its_target_has_figures_and_no_verdict(lethe_home: Path) -> None:
+    found, card = scored({"unlearned": UNLEARNED})
+    jsonschema.validate(card, SCHEMA)
+    assert card["metrics"]["forget_test/probability"]["target"] is None
+    assert card["verdict"]["forgotten"] is None
+    assert not found.passed
 
 
 def test_prose_alone_has_no_question_figures(lethe_home: Path) -> None:
