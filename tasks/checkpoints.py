@@ -11,6 +11,8 @@ from tasks.artifacts import BadInputError, CheckpointRef, Sensitivity
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+BEHAVIOUR = ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "generation_config.json")
+"""Files that decide, beside the weights, what a model reads and says; those that are there are part of its digest."""
 SMALL_PARAMETERS = 20_000_000
 """Below this size a model on the CPU computes in float32 whatever its file says: half precision would gain nothing."""
 
@@ -33,7 +35,8 @@ def inspect_model(model: str, label: str) -> CheckpointRef:
         raise BadInputError(f"--model {model}: {found}; wanted *.safetensors (save with safe_serialization)")
     if not (folder / "tokenizer.json").is_file():
         raise BadInputError(f"--model {model}: no tokenizer.json; wanted a fast tokenizer, which gives the character offsets of its tokens")
-    sums = {path.name: store.file_digest(path) for path in [*weights, folder / "config.json", folder / "tokenizer.json"]}
+    files = [*weights, *(folder / name for name in BEHAVIOUR if (folder / name).is_file())]
+    sums = {path.name: store.file_digest(path) for path in files}
     digest = hashlib.sha256(json.dumps(["checkpoints", sums], sort_keys=True).encode()).hexdigest()
     location = str(folder.resolve())
     return CheckpointRef(kind="checkpoints", digest=digest, sensitivity="ordinary", location=location, parameters=_count(weights), label=label)
