@@ -13,6 +13,7 @@ import typer
 
 if TYPE_CHECKING:
     from flows.outcome import Outcome
+    from tasks.algorithms.corpus import CorpusConfig
 
 COMPAT = "open-unlearning"
 app = typer.Typer(
@@ -97,7 +98,7 @@ def unlearn(
         configured = _configured(chosen.preset(preset, seed), config, settings)
         splits = {"forget": forget, "retain": retain, "forget_test": forget_test, "retain_test": retain_test}
         paths = _checked_inputs({**splits, "sibling": sibling, "general": general, "holdout": holdout}, anchors)
-        models = _checked_models({"model": model, "retrained": retrained})
+        models = _checked_models({"model": model, "retrained": retrained}, configured.corpus)
     if dry_run:
         with _running() as console:
             from flows.plan import plan, show_plan
@@ -141,7 +142,7 @@ def evaluate(
         configured = _configured(EvaluationConfig(), config, settings)
         splits = {"forget": forget, "retain": retain, "forget_test": forget_test, "retain_test": retain_test}
         paths = _checked_inputs({**splits, "sibling": sibling, "general": general, "holdout": holdout}, anchors)
-        models = _checked_models({"model": model, "reference": reference, "retrained": retrained})
+        models = _checked_models({"model": model, "reference": reference, "retrained": retrained}, configured.corpus)
     with _running() as console:
         from flows.console import show_compatible
         from flows.evaluation import evaluate as evaluation_flow
@@ -182,13 +183,12 @@ def _checked_inputs(splits: dict[str, Files | None], anchors: str | None) -> dic
     return paths
 
 
-def _checked_models(named: dict[str, str | None]) -> dict[str, str | None]:
-    """Return every model's folder by absolute path, or its hub name, after a look at its files."""
+def _checked_models(named: dict[str, str | None], reading: "CorpusConfig") -> dict[str, str | None]:
+    """Return every model's folder by absolute path, or its hub name, after a look at its files: they must share a tokenizer."""
     from tasks.checkpoints import inspect_model
+    from tasks.vocabularies import require_same_tokenizer
 
-    for role, name in named.items():
-        if name:
-            inspect_model(name, role)
+    require_same_tokenizer([inspect_model(name, role) for role, name in named.items() if name], reading)
     return {role: _model(name) if name else None for role, name in named.items()}
 
 
@@ -309,7 +309,8 @@ def _copy_out(folder: Path, outcome: "Outcome") -> tuple[Path, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copytree(store.path(outcome.unlearned), folder / "model", dirs_exist_ok=True, ignore=shutil.ignore_patterns(store.MANIFEST))
     shutil.copy(store.path(outcome.report) / "report.html", folder / "report.html")
-    shutil.copy(store.path(outcome.scorecard) / "scorecard.json", folder / "scorecard.json")
+    for name in ("scorecard.json", "items.parquet"):
+        shutil.copy(store.path(outcome.scorecard) / name, folder / name)
     shutil.copy(store.path(outcome.dictionary) / "anchors.csv", folder / "anchors.csv")
     return folder / "report.html", folder / "model"
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from prefect import flow
+from prefect import flow, get_run_logger
 from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
@@ -28,6 +28,7 @@ from tasks.probing import probe
 from tasks.report import write_report
 from tasks.scorecard import score
 from tasks.translation import translate_anchors
+from tasks.vocabularies import asked_through, require_same_tokenizer
 
 METHOD = "evaluation"
 LABELS = ("target", "unlearned", "retrained")
@@ -81,7 +82,8 @@ def evaluate(
     named = {"target": reference, "unlearned": model, "retrained": retrained}
     models = {label: inspect_model(name, label) for label, name in named.items() if name}
     tags = {"lethe.method": METHOD, "lethe.prefect_flow_run": str(flow_run.id)}
-    run = tracking.open_run(f"{METHOD} {models['unlearned'].digest[:8]}", {"method": METHOD, "config": config}, tags)
+    params = {"method": METHOD, "questions": questions_asked(models, config), "config": config}
+    run = tracking.open_run(f"{METHOD} {models['unlearned'].digest[:8]}", params, tags)
     with tracked(run):
         outcome = _run_stages(Stages(run=run), inputs, models, user_file(anchors), config, open_unlearning)
     tracking.close(run)
@@ -100,6 +102,18 @@ def tracked(run: str) -> Iterator[None]:
         isolation.abort()
         tracking.close(run, "FAILED" if isinstance(error, Exception) else "KILLED")
         raise
+
+
+def questions_asked(models: dict[str, CheckpointRef], config: EvaluationConfig) -> str:
+    """Return how the models of a run are asked, which must be the same way, and log it.
+
+    Raises:
+        BadInputError: If their tokenizers differ.
+    """
+    require_same_tokenizer(list(models.values()), config.corpus)
+    questions = asked_through(next(iter(models.values())), config.corpus)
+    get_run_logger().info("Questions are asked through the %s", questions)
+    return questions
 
 
 def user_file(anchors: str | None) -> InputFile | None:

@@ -14,13 +14,14 @@ from tasks import formats, isolation, store
 from tasks.algorithms.config import SelectiveUnlearningConfig
 from tasks.anchors import extract_anchors
 from tasks.artifacts import AnchorTable, CheckpointRef, InputFile
-from tasks.checkpoints import inspect_model
+from tasks.checkpoints import inspect_model, load_tokenizer
 from tasks.corpus import CorpusInputs, cleaning_sample, gather_inputs, read_corpus
 from tasks.finetune import finetune
 from tasks.labels import make_labels
 from tasks.reinforcement import reinforce
 from tasks.teacher_cache import cache_teacher
 from tasks.translation import translate_anchors
+from tasks.vocabularies import asked_through, question_template
 
 CHARACTERS_PER_TOKEN = 4.0
 """For the estimate only; the corpus stage counts characters."""
@@ -39,6 +40,10 @@ class Plan:
     """`memory` and `disk` -> gigabytes needed and there."""
     sample: tuple[str, str]
     """The forget text's beginning before and after cleaning."""
+    questions: str
+    """`chat template` or `qa_template`: how questions are asked."""
+    shape: str
+    """The text of a question, {question} and {answer} in their places."""
 
 
 def plan(*, paths: dict[str, list[str]], model: str, retrained: str | None, anchors: str | None, config: SelectiveUnlearningConfig) -> Plan:
@@ -48,7 +53,17 @@ def plan(*, paths: dict[str, list[str]], model: str, retrained: str | None, anch
     corpus, dictionary, stages = _look(inputs, user, config)
     stages |= _lookups(corpus, dictionary, target, config)
     tokens = {split: int(count / CHARACTERS_PER_TOKEN) for split, count in corpus.characters.items()}
-    return Plan(anchors=dictionary, stages=stages, tokens=tokens, needs=_needs(target, tokens), sample=cleaning_sample(inputs, config.corpus))
+    questions = asked_through(target, config.corpus)
+    chat = questions == "chat template"
+    return Plan(
+        anchors=dictionary,
+        stages=stages,
+        tokens=tokens,
+        needs=_needs(target, tokens),
+        sample=cleaning_sample(inputs, config.corpus),
+        questions=questions,
+        shape=question_template(load_tokenizer(target), config.corpus).shape if chat else config.corpus.qa_template,
+    )
 
 
 @flow(name="selective-unlearning-plan")
@@ -88,6 +103,7 @@ def _needs(target: CheckpointRef, tokens: dict[str, int]) -> dict[str, tuple[flo
 def show_plan(console: Console, found: Plan, out: str | None, json_file: str | None) -> None:
     """Print the plan, and write the anchors where the user wants them."""
     console.print(f"Cleaning, before:\n  {found.sample[0]!r}\nafter:\n  {found.sample[1]!r}\n", markup=False, highlight=False)
+    console.print(f"Questions are asked through the {found.questions}:\n  {found.shape!r}\n", markup=False, highlight=False)
     table = Table("stage", "state", title="Stages", title_justify="left")
     for name, state in found.stages.items():
         table.add_row(name, state)
@@ -111,5 +127,5 @@ def show_plan(console: Console, found: Plan, out: str | None, json_file: str | N
         )
     if json_file:
         needs = {name: {"needed_gb": needed, "there_gb": there} for name, (needed, there) in found.needs.items()}
-        value = {"schema": "lethe.plan.v1", "stages": found.stages, "tokens": found.tokens, "needs": needs, "anchors": len(rows)}
+        value = {"schema": "lethe.plan.v1", "stages": found.stages, "tokens": found.tokens, "needs": needs, "anchors": len(rows), "questions": found.questions}
         formats.write_json(Path(json_file), value)

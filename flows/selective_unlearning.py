@@ -6,7 +6,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.evaluation import judge, measure, origins, tracked, user_file
+from flows.evaluation import judge, measure, origins, questions_asked, tracked, user_file
 from flows.outcome import Outcome, Stages
 from tasks import tracking
 from tasks.algorithms.config import SelectiveUnlearningConfig
@@ -60,7 +60,8 @@ def selective_unlearning(
     inputs = gather_inputs(**{split: found or [] for split, found in paths.items()})
     models = {label: inspect_model(name, label) for label, name in (("target", model), ("retrained", retrained)) if name}
     tags = {"lethe.method": METHOD, "lethe.paper": PAPER, "lethe.prefect_flow_run": str(flow_run.id)}
-    run = tracking.open_run(f"{METHOD} {inputs.forget[0].digest[:8]}", {"method": METHOD, "config": config}, tags)
+    params = {"method": METHOD, "questions": questions_asked(models, config), "config": config}
+    run = tracking.open_run(f"{METHOD} {inputs.forget[0].digest[:8]}", params, tags)
     with tracked(run):
         outcome = _run_stages(Stages(run=run), inputs, models, user_file(anchors), config)
     tracking.close(run)

@@ -13,8 +13,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tasks import checkpoints, formats, progress, store, tracking
-from tasks.algorithms.corpus import CorpusConfig, Document, render_prompt
+from tasks import checkpoints, formats, progress, store, tracking, vocabularies
+from tasks.algorithms.chat import Template
+from tasks.algorithms.corpus import CorpusConfig, Document
 from tasks.algorithms.world.generator import WorldConfig, build_world
 from tasks.artifacts import BenchmarkResult, CheckpointRef, CorpusRef
 from tasks.stage import stage
@@ -29,9 +30,10 @@ def benchmark(corpus: CorpusRef, checkpoint: CheckpointRef, reading: CorpusConfi
     """Run the benchmark on one model."""
     with tracking.stage_run(run, f"benchmarking {label}") as nested:
         questions = [item for split in KEPT for item in formats.read_documents(corpus, split) if item.is_question and item.perturbed_answer]
-        rows = choice_rows(questions or _general_questions(), reading.qa_template)
+        template = vocabularies.question_template(checkpoints.load_tokenizer(checkpoint), reading)
+        rows = choice_rows(questions or _general_questions(), template)
         progress.report(0, 1)
-        found = _evaluate(checkpoint, rows)
+        found = _evaluate(checkpoint, rows, template)
         digest = store.put("benchmarks", lambda folder: formats.write_json(folder / "results.json", found), sensitivity="ordinary")
         tracking.log_metrics(nested, {f"benchmark/{name}": value for name, value in found.items()})
         progress.report(1, 1)
@@ -46,28 +48,29 @@ def _general_questions() -> list[Document]:
     ]
 
 
-def choice_rows(questions: list[Document], template: str) -> list[dict[str, Any]]:
+def choice_rows(questions: list[Document], template: Template) -> list[dict[str, Any]]:
     """Return lm-eval records: the true answer among the false ones, in an order that depends on the question alone."""
     rows = []
     for item in questions:
         choices = [item.answer, *item.perturbed_answer]
         random.Random(item.question).shuffle(choices)
-        rows.append({"prompt": render_prompt(item, template), "choices": choices, "gold": choices.index(item.answer)})
+        rows.append({"prompt": template.prompt(item), "choices": choices, "gold": choices.index(item.answer)})
     return rows
 
 
-def _evaluate(checkpoint: CheckpointRef, rows: list[dict[str, Any]]) -> dict[str, float]:
+def _evaluate(checkpoint: CheckpointRef, rows: list[dict[str, Any]], template: Template) -> dict[str, float]:
     """Return task/metric -> value, and task/metric_stderr -> its standard error."""
+    delimiter = "" if template.gap is None else f"target_delimiter: {json.dumps(template.gap)}\n"
     with tempfile.TemporaryDirectory() as folder:
         os.environ["HF_DATASETS_CACHE"] = folder  # the questions must not outlive the stage
         data, task_file = Path(folder) / "test.jsonl", Path(folder) / "tasks" / f"{TASK}.yaml"
         data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         task_file.parent.mkdir()
-        task_file.write_text(f"include: {TASK_FILE}\ntask: {TASK}\ndataset_kwargs:\n  cache_dir: {folder}/cache\n  data_files:\n    test: {data}\n")
-        return _run_task(checkpoint, task_file.parent)
+        task_file.write_text(f"include: {TASK_FILE}\ntask: {TASK}\n{delimiter}dataset_kwargs:\n  cache_dir: {folder}/cache\n  data_files:\n    test: {data}\n")
+        return _run_task(checkpoint, task_file.parent, template)
 
 
-def _run_task(checkpoint: CheckpointRef, task_folder: Path) -> dict[str, float]:
+def _run_task(checkpoint: CheckpointRef, task_folder: Path, template: Template) -> dict[str, float]:
     """Let lm-eval run the task; its `simple_evaluate` would also list every installed package, which takes longer than the task."""
     import datasets
     from lm_eval.evaluator import evaluate
@@ -75,7 +78,8 @@ def _run_task(checkpoint: CheckpointRef, task_folder: Path) -> dict[str, float]:
     from lm_eval.tasks import TaskManager, get_task_dict
 
     datasets.disable_progress_bars()
-    model = HFLM(pretrained=checkpoints.load_model(checkpoint), tokenizer=checkpoints.load_tokenizer(checkpoint), batch_size=64)
+    loaded, tokenizer = checkpoints.load_model(checkpoint), checkpoints.load_tokenizer(checkpoint)
+    model = HFLM(pretrained=loaded, tokenizer=tokenizer, batch_size=64, add_bos_token=False if template.chat else None)  # a chat template writes its own
     manager = TaskManager(include_path=str(task_folder), include_defaults=False)
     with contextlib.redirect_stderr(io.StringIO()):  # its bars would break ours
         results = evaluate(model, get_task_dict([TASK], manager))

@@ -11,6 +11,10 @@ from tasks.artifacts import BadInputError, CheckpointRef, Sensitivity
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+BEHAVIOUR = ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "generation_config.json")
+"""Files that decide, beside the weights, what a model reads and says; those that are there are part of its digest."""
+OPTIONS = {"retrained": "--retrained", "reference": "--reference"}
+"""Label of a model -> the option that gave it, for messages; all others come by --model."""
 SMALL_PARAMETERS = 20_000_000
 """Below this size a model on the CPU computes in float32 whatever its file says: half precision would gain nothing."""
 
@@ -21,27 +25,28 @@ def inspect_model(model: str, label: str) -> CheckpointRef:
     Raises:
         BadInputError: If it is not there, has no config, no safetensors weights or no fast tokenizer.
     """
-    folder = Path(model).expanduser()
+    folder, option = Path(model).expanduser(), OPTIONS.get(label, "--model")
     if not folder.is_dir():
-        folder = _from_hub(model)
+        folder = _from_hub(model, option)
     if not (folder / "config.json").is_file():
-        raise BadInputError(f"--model {model}: no config.json there; wanted a Hugging Face model folder")
+        raise BadInputError(f"{option} {model}: no config.json there; wanted a Hugging Face model folder")
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         pickled = sorted(path.name for path in [*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth")])
         found = f"only {', '.join(pickled)}, which can run code when loaded" if pickled else "no weights"
-        raise BadInputError(f"--model {model}: {found}; wanted *.safetensors (save with safe_serialization)")
+        raise BadInputError(f"{option} {model}: {found}; wanted *.safetensors (save with safe_serialization)")
     if not (folder / "tokenizer.json").is_file():
-        raise BadInputError(f"--model {model}: no tokenizer.json; wanted a fast tokenizer, which gives the character offsets of its tokens")
-    sums = {path.name: store.file_digest(path) for path in [*weights, folder / "config.json", folder / "tokenizer.json"]}
+        raise BadInputError(f"{option} {model}: no tokenizer.json; wanted a fast tokenizer, which gives the character offsets of its tokens")
+    files = [*weights, *(folder / name for name in BEHAVIOUR if (folder / name).is_file())]
+    sums = {path.name: store.file_digest(path) for path in files}
     digest = hashlib.sha256(json.dumps(["checkpoints", sums], sort_keys=True).encode()).hexdigest()
     location = str(folder.resolve())
     return CheckpointRef(kind="checkpoints", digest=digest, sensitivity="ordinary", location=location, parameters=_count(weights), label=label)
 
 
-def _from_hub(model: str) -> Path:
+def _from_hub(model: str, option: str) -> Path:
     if model.count("/") != 1 or model.startswith((".", "/", "~")) or model.endswith("/"):
-        raise BadInputError(f"--model {model}: there is no such folder; wanted a Hugging Face model folder or a hub name like owner/name")
+        raise BadInputError(f"{option} {model}: there is no such folder; wanted a Hugging Face model folder or a hub name like owner/name")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -49,7 +54,7 @@ def _from_hub(model: str) -> Path:
         return Path(snapshot_download(model, allow_patterns=["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise BadInputError(
-            f"--model {model}: no such folder, and the hub did not give it ({type(error).__name__}); wanted a model folder, or a network and a hub name"
+            f"{option} {model}: no such folder, and the hub did not give it ({type(error).__name__}); wanted a model folder, or a network and a hub name"
         ) from None
 
 

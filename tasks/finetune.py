@@ -48,6 +48,7 @@ class _LabelledBlocks:
     ) -> None:
         self._blocks, self._labels = formats.read_labels(labels)
         self._retain, self._hidden = formats.read_teacher(teacher) if teacher and config.retain_weight else ([], [])
+        self._counted = formats.read_supervised(teacher) if self._retain else []
         self._heads, self._pad, self._device, self._config = heads, pad, device, config
         self.forget_blocks = len(self._blocks)
         self._retain_held = int(len(self._retain) * config.validation_share)
@@ -74,7 +75,8 @@ class _LabelledBlocks:
         cached |= {"banned": self._banned(indices), **self._heads}
         if retain:
             retain_ids, retain_mask = pad_batch([self._retain[index] for index in retain], self._pad, self._device)
-            tensors |= {"retain_ids": retain_ids, "retain_mask": retain_mask}
+            counted, _ = pad_batch([self._counted[index] for index in retain], 0, self._device)
+            tensors |= {"retain_ids": retain_ids, "retain_mask": retain_mask, "retain_supervised": counted}
             cached["retain_hidden"] = torch.cat([self._hidden[index] for index in retain]).to(self._device)
         return Batch(tensors=tensors, cached=cached, weight=float(max(1, len(rows))))
 

@@ -100,20 +100,30 @@ def read_labels(labels: LabelSet) -> tuple[list[tuple[int, ...]], "GenericLabels
     return blocks, GenericLabels(**tensors, dropped=0)
 
 
-def write_teacher(folder: Path, blocks: Sequence[Sequence[int]], hidden: "torch.Tensor") -> None:
-    """Write blocks and the teacher's last hidden states, (tokens, hidden)."""
+def write_teacher(folder: Path, blocks: Sequence[Sequence[int]], hidden: "torch.Tensor", supervised: Sequence[Sequence[bool]] | None = None) -> None:
+    """Write blocks and the teacher's last hidden states at their supervised positions, (positions, hidden); without `supervised` at all."""
+    import torch
     from safetensors.torch import save_file
 
-    save_file({**_flat(blocks), "hidden": hidden.contiguous()}, folder / "teacher.safetensors")
+    counted = torch.tensor([flag for row in supervised or [[True] * len(block) for block in blocks] for flag in row], dtype=torch.bool)
+    save_file({**_flat(blocks), "supervised": counted, "hidden": hidden.contiguous()}, folder / "teacher.safetensors")
 
 
 def read_teacher(cache: TeacherCache) -> tuple[list[tuple[int, ...]], list["torch.Tensor"]]:
-    """Read blocks and, for each, the teacher's last hidden states (seq, hidden)."""
+    """Read blocks and, for each, the teacher's last hidden states at its supervised positions (positions, hidden)."""
     from safetensors.torch import load_file
 
     tensors = load_file(store.path(cache) / "teacher.safetensors")
-    lengths = tensors["lengths"].tolist()
-    return _split(tensors["ids"], tensors["lengths"]), list(tensors["hidden"].split(lengths))
+    supervised = tensors["supervised"].split(tensors["lengths"].tolist())
+    return _split(tensors["ids"], tensors["lengths"]), list(tensors["hidden"].split([int(part.sum()) for part in supervised]))
+
+
+def read_supervised(cache: TeacherCache) -> list[tuple[bool, ...]]:
+    """Read which positions of a teacher cache's blocks are supervised."""
+    from safetensors import safe_open
+
+    with safe_open(store.path(cache) / "teacher.safetensors", framework="pt") as stream:
+        return _split(stream.get_tensor("supervised"), stream.get_tensor("lengths"))
 
 
 def _flat(blocks: Sequence[Sequence[int]]) -> dict[str, "torch.Tensor"]:
@@ -125,7 +135,7 @@ def _flat(blocks: Sequence[Sequence[int]]) -> dict[str, "torch.Tensor"]:
     }
 
 
-def _split(ids: "torch.Tensor", lengths: "torch.Tensor") -> list[tuple[int, ...]]:
+def _split(ids: "torch.Tensor", lengths: "torch.Tensor") -> list[tuple[Any, ...]]:
     return [tuple(part.tolist()) for part in ids.split(lengths.tolist())]
 
 

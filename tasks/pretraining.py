@@ -11,8 +11,9 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tasks import checkpoints, tracking
 from tasks.algorithms.blocks import encode, pack_whole
+from tasks.algorithms.chat import read_template
 from tasks.algorithms.config import PretrainingConfig
-from tasks.algorithms.corpus import CorpusConfig, Document, render_prompt
+from tasks.algorithms.corpus import CorpusConfig, Document
 from tasks.algorithms.metrics import answer_probability, score_sequences
 from tasks.algorithms.objectives.causal_lm import CausalLM
 from tasks.algorithms.probing import answer_sequence
@@ -109,6 +110,7 @@ def exam_probability(model: Any, tokenizer: PreTrainedTokenizerFast, topic: Topi
     """Return the mean probability of a topic's answers to its evaluation questions."""
     documents = [Document(source=topic.slug, question=item.question, answer=item.answer) for item in topic.exam]
     context = model.config.max_position_embeddings
-    sequences = [answer_sequence(tokenizer, render_prompt(item, reading.qa_template), item.answer, context)[0] for item in documents]
+    template = read_template(tokenizer, reading)
+    sequences = [answer_sequence(tokenizer, template.prompt(item), item.answer, context, template.gap)[0] for item in documents]
     scores: list[numpy.ndarray] = score_sequences(model, sequences, tokenizer.eos_token_id)
     return sum(answer_probability(table[:, 0]) for table in scores) / len(scores)

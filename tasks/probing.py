@@ -4,9 +4,10 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from tasks import checkpoints, formats, progress, store, tracking
+from tasks import checkpoints, formats, progress, store, tracking, vocabularies
 from tasks.algorithms.anchors import anchor_expression
 from tasks.algorithms.blocks import encode
+from tasks.algorithms.chat import Template
 from tasks.algorithms.config import ProbingConfig
 from tasks.algorithms.corpus import CorpusConfig
 from tasks.algorithms.metrics import score_sequences
@@ -34,16 +35,16 @@ def probe(
     with tracking.stage_run(run, f"probing {label}", config) as nested:
         model, tokenizer = checkpoints.load_model(checkpoint), checkpoints.load_tokenizer(checkpoint)
         context, pad = model.config.max_position_embeddings, checkpoints.pad_id(tokenizer)
-        expression = anchor_expression(formats.read_dictionary(dictionary))
+        expression, template = anchor_expression(formats.read_dictionary(dictionary)), vocabularies.question_template(tokenizer, reading)
         splits = {split: formats.read_documents(corpus, split) for split in SCORED}
-        items = [item for split, found in splits.items() for item in probe_items(split, found, tokenizer, reading.qa_template, expression, config, context)]
+        items = [item for split, found in splits.items() for item in probe_items(split, found, tokenizer, template, expression, config, context)]
         distinct = list(dict.fromkeys(item.sequence for item in items))  # a text that stands in two splits is scored once
         scored = dict(zip(distinct, score_sequences(model, distinct, pad, on_step=progress.report), strict=True))
         scores = [scored[item.sequence] for item in items]
-        prompts = [_cut_truth(prompt, tokenizer, config.new_tokens) for prompt in _prompts(splits, reading.qa_template, expression, config)]
-        completions = complete(model, tokenizer, [prompt.prompt for prompt in prompts], config, pad, context)
+        prompts = [_cut_truth(prompt, tokenizer, config.new_tokens) for prompt in _prompts(splits, template, expression, config)]
+        completions = complete(model, tokenizer, prompts, template, config, pad, context)
         rated = _rate(teacher, tokenizer, prompts, completions, pad, context)
-        said = completion_table(prompts, completions, [_answer(text, reading.qa_template) for text in completions], rated)
+        said = completion_table(prompts, completions, [template.answer(text) for text in completions], rated)
         records = Records(**token_tables(items, scores, tokenizer), completions=said)
         digest = store.put("probes", lambda folder: write_records(folder, records), sensitivity="forget")
         tracking.log_table(nested, said, f"completions-{label}", "forget")
@@ -52,7 +53,7 @@ def probe(
         return ProbeRecords(kind="probes", digest=digest, sensitivity="forget", origin=nested or "", passes=passes)
 
 
-def _prompts(splits: dict[str, list[Any]], template: str, expression: re.Pattern[str], config: ProbingConfig) -> list[Prompt]:
+def _prompts(splits: dict[str, list[Any]], template: Template, expression: re.Pattern[str], config: ProbingConfig) -> list[Prompt]:
     """Cloze prompts cut before anchors where the topic is to be forgotten, anywhere in text that is to be kept."""
     return [prompt for split in PROMPTED for prompt in make_prompts(split, splits[split], template, expression if split == "forget_test" else None, config)]
 
@@ -63,19 +64,13 @@ def _cut_truth(prompt: Prompt, tokenizer: Any, most: int) -> Prompt:
     return prompt if prompt.kind == "question" or len(offsets) <= most else replace(prompt, truth=prompt.truth[: offsets[most - 1][1]])
 
 
-def _answer(completion: str, template: str) -> str:
-    """Return what comes before the text that closes an answer in the template."""
-    tail = template.split("{answer}")[1]
-    return (completion.split(tail)[0] if tail else completion).strip()
-
-
 def _rate(teacher: CheckpointRef | None, tokenizer: Any, prompts: list[Prompt], completions: list[str], pad: int, context: int) -> list[float]:
     """Return the teacher's loss in nats a token on every completion; NaN for empty ones, and without a teacher."""
     rated = [float("nan")] * len(completions)
     if teacher is None:
         return rated
     spoken = [index for index, text in enumerate(completions) if text.strip()]
-    sequences = [answer_sequence(tokenizer, prompts[index].prompt, completions[index].strip(), context)[0] for index in spoken]
+    sequences = [answer_sequence(tokenizer, prompts[index].prompt, completions[index].strip(), context, prompts[index].gap)[0] for index in spoken]
     for index, table in zip(spoken, score_sequences(checkpoints.load_model(teacher), sequences, pad), strict=True):
         rated[index] = float(-table[:, 0].mean())
     return rated

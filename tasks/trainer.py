@@ -60,11 +60,14 @@ def train_stage(
     return numbers
 
 
-def text_batches(blocks: Sequence[Sequence[int]], pad_id: int, device: torch.device) -> Callable[[list[int], int], Batch]:
-    """Return a function that builds a plain language-modelling batch from block indices."""
+def text_batches(
+    blocks: Sequence[Sequence[int]], pad_id: int, device: torch.device, supervised: Sequence[Sequence[bool]] | None = None
+) -> Callable[[list[int], int], Batch]:
+    """Return a function that builds a language-modelling batch from block indices; without `supervised` every prediction counts."""
 
     def make(indices: list[int], step: int) -> Batch:
         ids, mask = pad_batch([blocks[index] for index in indices], pad_id, device)
-        return Batch(tensors={"ids": ids, "mask": mask}, cached={}, weight=float(mask[:, 1:].sum()))
+        counted = mask if supervised is None else pad_batch([supervised[index] for index in indices], 0, device)[0]
+        return Batch(tensors={"ids": ids, "mask": mask, "supervised": counted}, cached={}, weight=float((counted[:, :-1] * mask[:, 1:]).sum()))
 
     return make

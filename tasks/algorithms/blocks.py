@@ -32,6 +32,8 @@ class Block:
     anchors: tuple[AnchorSpan, ...]
     documents: tuple[int, ...] = ()
     """Positions at which another document begins: what came before has nothing to do with it."""
+    supervised: tuple[bool, ...] = ()
+    """Whether the prediction at a position counts; empty: every one does. In a conversation those of the answer and its end do."""
 
 
 def require_offsets(tokenizer: Any) -> None:
@@ -55,6 +57,19 @@ def encode(tokenizer: Any, text: str) -> tuple[list[int], list[tuple[int, int]]]
     """Return token ids and the character span of each, without special tokens."""
     encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
     return list(encoded["input_ids"]), [tuple(span) for span in encoded["offset_mapping"]]
+
+
+def encode_prefixed(tokenizer: Any, text: str, *, conversation: bool) -> tuple[tuple[int, ...], list[int], list[tuple[int, int]]]:
+    """Return special tokens that come first, the tokens after them, and the character span of each of the latter.
+
+    Plain text gets the tokenizer's own prefix. A `conversation` is complete as its template wrote it: what it begins with of that
+    prefix is split off, and nothing is added.
+    """
+    prefix, (ids, offsets) = prefix_ids(tokenizer), encode(tokenizer, text)
+    if not conversation:
+        return prefix, ids, offsets
+    lead = len(prefix) if tuple(ids[: len(prefix)]) == prefix else 0
+    return prefix[:lead], ids[lead:], offsets[lead:]
 
 
 def translate_text(text: str, spans: Sequence[tuple[int, int]], dictionary: Mapping[str, str]) -> tuple[str, list[int]]:
@@ -84,13 +99,18 @@ def translate_text(text: str, spans: Sequence[tuple[int, int]], dictionary: Mapp
     return "".join(pieces), image
 
 
-def align_document(tokenizer: Any, text: str, dictionary: Mapping[str, str]) -> Block:
+def align_document(
+    tokenizer: Any, text: str, dictionary: Mapping[str, str], *, content: Sequence[tuple[int, int]] | None = None, answer: int | None = None
+) -> Block:
     """Tokenize a text and its translation and map every source position to the translated one that has read the same text.
 
     Args:
         tokenizer: A fast tokenizer.
         text: The source document.
-        dictionary: Anchor term -> generic translation; not empty.
+        dictionary: Anchor term -> generic translation; empty: the translation is the text.
+        content: Character spans of the document's own words, in order: anchors are looked for in each of them, never in a
+            template's markup. None: the whole text.
+        answer: Character from which on tokens are supervised; None: all are.
 
     Returns:
         The whole document as one block. A position whose end is no token boundary of the translation has image -1.
@@ -99,7 +119,7 @@ def align_document(tokenizer: Any, text: str, dictionary: Mapping[str, str]) -> 
         Eldan & Russinovich 2023, arXiv:2310.02238, section 2.3. Deviation: they walk tokens; aligning by characters gives the
         same map, and the translation is tokenized as the model would read it.
     """
-    spans = find_anchors(text, anchor_expression(dictionary))
+    spans = _find_inside(text, dictionary, [(0, len(text))] if content is None else content)
     translated_text, boundary = translate_text(text, spans, dictionary)
     source, offsets = encode(tokenizer, text)
     translated, translated_offsets = encode(tokenizer, translated_text)
@@ -109,7 +129,15 @@ def align_document(tokenizer: Any, text: str, dictionary: Mapping[str, str]) -> 
         translated=tuple(translated),
         image=tuple(image),
         anchors=tuple(token_spans(offsets, spans, text)),
+        supervised=() if answer is None else (*(end > answer for _, end in offsets[1:]), False),
     )
+
+
+def _find_inside(text: str, dictionary: Mapping[str, str], content: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    if not dictionary:
+        return []
+    expression = anchor_expression(dictionary)
+    return [(first + start, first + stop) for first, end in content for start, stop in find_anchors(text[first:end], expression)]
 
 
 def _match_ends(wanted: Sequence[int], ends: Sequence[int]) -> list[int]:
@@ -174,17 +202,60 @@ def cut_blocks(stream: Block, size: int, prefix: tuple[int, ...] = ()) -> list[B
         ValueError: If an anchor or its translation alone is longer than a block.
     """
     room = size - len(prefix)
-    inside = {position for span in stream.anchors for position in range(span.start, span.end - 1)}
+    inside = _anchor_insides(stream)
     blocks, start, shift = [], 0, 0
     while start < len(stream.source):
         end = min(start + room, len(stream.source))
-        while end > start and (stream.image[end - 1] < 0 or end - 1 in inside or stream.image[end - 1] + 1 - shift > room):
+        while end > start and (not _is_boundary(stream, end, inside) or stream.image[end - 1] + 1 - shift > room):
             end -= 1
         if end == start:
             raise ValueError(f"no place to cut within {room} tokens; wanted a larger block size or shorter translations")
         blocks.append(_slice(stream, start, end, shift, prefix))
         start, shift = end, stream.image[end - 1] + 1
     return blocks
+
+
+def cut_conversation(conversation: Block, size: int, lead: int) -> list[Block]:
+    """Cut a conversation that is longer than a block; what comes before its answer gives way first.
+
+    Args:
+        conversation: One question with its answer, `supervised` set.
+        size: Tokens that a block may have, on the source and on the translated side alike.
+        lead: Special tokens at the beginning that every block keeps.
+
+    Returns:
+        The conversation as it is, where it fits; cut on the left, where its answer fits; else consecutive blocks, those without a
+        supervised position left out.
+
+    Raises:
+        ValueError: If an anchor or its translation alone is longer than a block.
+    """
+    room, inside, whole = size - lead, _anchor_insides(conversation), len(conversation.source)
+    starts = range(lead, conversation.supervised.index(True) + 1)
+    start = next(
+        (
+            at
+            for at in starts
+            if _is_boundary(conversation, at, inside) and whole - at <= room and len(conversation.translated) - _image_end(conversation, at) <= room
+        ),
+        lead,
+    )
+    rest = _slice(conversation, start, whole, _image_end(conversation, start), ())
+    return [piece for piece in cut_blocks(rest, size, conversation.source[:lead]) if any(piece.supervised)]
+
+
+def _anchor_insides(stream: Block) -> set[int]:
+    return {position for span in stream.anchors for position in range(span.start, span.end - 1)}
+
+
+def _is_boundary(stream: Block, at: int, inside: set[int]) -> bool:
+    """Whether the stream can be cut before position `at`: both sides have read the same text, and no anchor is cut."""
+    return at == 0 or (stream.image[at - 1] >= 0 and at - 1 not in inside)
+
+
+def _image_end(stream: Block, at: int) -> int:
+    """Return how many translated tokens stand for the positions before `at`."""
+    return stream.image[at - 1] + 1 if at else 0
 
 
 def _slice(stream: Block, start: int, end: int, shift: int, prefix: tuple[int, ...]) -> Block:
@@ -200,6 +271,7 @@ def _slice(stream: Block, start: int, end: int, shift: int, prefix: tuple[int, .
             if start <= span.start and span.end <= end
         ),
         documents=tuple(at - start + lead for at in stream.documents if start < at < end),
+        supervised=(False,) * lead + stream.supervised[start:end] if stream.supervised else (),
     )
 
 

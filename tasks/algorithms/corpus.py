@@ -10,6 +10,9 @@ import unicodedata
 from dataclasses import dataclass
 
 _PARAGRAPH = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
+CHAT = ("auto", "off")
+"""Whether a model's chat template is used."""
+
 _GUTENBERG_START = re.compile(r"^\s*\*\*\*\s*START OF (?:THE|THIS) PROJECT GUTENBERG.*$", re.MULTILINE | re.IGNORECASE)
 _GUTENBERG_END = re.compile(r"^\s*(?:\*\*\*\s*END OF (?:THE|THIS) PROJECT GUTENBERG|End of (?:the )?Project Gutenberg).*$", re.MULTILINE | re.IGNORECASE)
 
@@ -44,7 +47,9 @@ class CorpusConfig:
     test_share: float = 0.15
     """Share of the characters of each forget and retain file that is kept for testing where no test files are given; 0 to 0.5."""
     qa_template: str = "Question: {question}\nAnswer: {answer}\n"
-    """How a question becomes text; holds {question} and, after it, {answer}."""
+    """How a question becomes text for a model without a chat template; holds {question} and, after it, {answer}."""
+    chat: str = "auto"
+    """`auto`: a model with a chat template is asked through it, training on the answer alone; `off`: always `qa_template`."""
     strip_gutenberg: bool = True
     """Cut the Project Gutenberg header and licence."""
     join_lines: bool = True
@@ -55,6 +60,8 @@ class CorpusConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.test_share <= 0.5:
             raise ValueError(f"corpus.test_share is {self.test_share}; wanted a number from 0 to 0.5")
+        if self.chat not in CHAT:
+            raise ValueError(f"corpus.chat is {self.chat!r}; wanted one of {', '.join(CHAT)}")
         _, question, rest = self.qa_template.partition("{question}")
         if not question or "{answer}" not in rest:
             raise ValueError(f"corpus.qa_template is {self.qa_template!r}; wanted {{question}} and, after it, {{answer}}")

@@ -62,7 +62,7 @@ class GenericLabels:
     banned: Int[Tensor, "pairs 2"]
     """(row, token) pairs that cannot be a label."""
     dropped: int = 0
-    """Positions without a label."""
+    """Supervised positions without a label."""
 
 
 def generic_logits(
@@ -119,7 +119,7 @@ def plan_positions(block: Block, starts: Mapping[str, FirstTokens], config: Labe
     Returns:
         The plan. Position s - 1 reads before the translation, s ... e - 2 read nothing (or the source, where interior tokens are
         suppressed: then no position s - 1 ... e - 2 can have the true next token for a label), e - 1 reads the translation's last token;
-        targets of repeated anchors s - 1 ... e - 2 are dropped.
+        targets of repeated anchors s - 1 ... e - 2 are dropped. Positions that are not supervised are read and carry no label.
     """
     interior, dropped, after = _anchor_positions(block, config)
     excluded = interior | {span.start - 1 for span in block.anchors} if config.interior == "suppress" else set()
@@ -132,7 +132,7 @@ def plan_positions(block: Block, starts: Mapping[str, FirstTokens], config: Labe
             whole |= starts[term].whole
             fragments |= starts[term].fragments
         inside = position in interior
-        if position in dropped or (image < 0 and not inside):
+        if position in dropped or (image < 0 and not inside) or (block.supervised and not block.supervised[position]):
             continue
         row = len(plan.positions)
         plan.positions.append(position)
@@ -211,7 +211,7 @@ def generate_labels(
             parts[index] = rows
         done += len(batch)
         on_step(done, len(blocks))
-    return _decide(baseline, reinforced, plans, parts, config, sum(len(block.source) for block in blocks))
+    return _decide(baseline, reinforced, plans, parts, config, sum(sum(block.supervised) if block.supervised else len(block.source) for block in blocks))
 
 
 def _hidden_rows(

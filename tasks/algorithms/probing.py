@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from tasks.algorithms.anchors import find_anchors
-from tasks.algorithms.blocks import AnchorSpan, encode, prefix_ids, token_spans
+from tasks.algorithms.blocks import AnchorSpan, encode, encode_prefixed, prefix_ids, token_spans
+from tasks.algorithms.chat import Template
 from tasks.algorithms.config import ProbingConfig
-from tasks.algorithms.corpus import Document, render_prompt
+from tasks.algorithms.corpus import Document
 from tasks.algorithms.labels import length_batches
 from tasks.algorithms.metrics import ScoredSequence
 
@@ -46,10 +47,12 @@ class Prompt:
     """The answer, or the text after the prompt."""
     cluster: str
     """Fact or file: what the bootstrap draws."""
+    gap: str | None = None
+    """What stands between a conversation and its answer; None: the prompt is plain text."""
 
 
 def probe_items(
-    split: str, documents: Sequence[Document], tokenizer: Any, template: str, expression: Pattern[str], config: ProbingConfig, context: int
+    split: str, documents: Sequence[Document], tokenizer: Any, template: Template, expression: Pattern[str], config: ProbingConfig, context: int
 ) -> list[ProbeItem]:
     """Return everything of a split that is scored, at most `config.max_tokens` tokens of each kind."""
     window = min(config.window, context)
@@ -87,41 +90,53 @@ def _windows(split: str, document: Document, tokenizer: Any, expression: Pattern
     return items
 
 
-def _answers(split: str, number: int, document: Document, tokenizer: Any, template: str, context: int) -> list[ProbeItem]:
+def _answers(split: str, number: int, document: Document, tokenizer: Any, template: Template, context: int) -> list[ProbeItem]:
     variants = {"answer": document.answer, "paraphrase": document.paraphrased_answer}
     variants |= {f"perturbed-{index}": answer for index, answer in enumerate(document.perturbed_answer)}
-    prompt = render_prompt(document, template)
+    prompt = template.prompt(document)
     found = []
     for variant, answer in variants.items():
         if answer:
-            sequence, truncated = answer_sequence(tokenizer, prompt, answer, context)
+            sequence, truncated = answer_sequence(tokenizer, prompt, answer, context, template.gap)
             cluster = document.fact or document.source
             found.append(ProbeItem(split=split, item=number, variant=variant, cluster=cluster, sequence=sequence, truncated=truncated))
     return found
 
 
-def answer_sequence(tokenizer: Any, prompt: str, answer: str, context: int) -> tuple[ScoredSequence, bool]:
-    """Return a question with its answer, only the answer's tokens scored, cut on the left where the context is too small.
+def answer_sequence(tokenizer: Any, prompt: str, answer: str, context: int, gap: str | None = None) -> tuple[ScoredSequence, bool]:
+    """Return a question with its answer, only the answer's own tokens scored, cut on the left where the context is too small.
+
+    The end-of-turn token of a conversation is not scored, though it is trained: a plain answer has none, and the probability of an
+    answer shall mean the same for both.
+
+    Args:
+        tokenizer: A fast tokenizer.
+        prompt: Text up to the answer.
+        answer: What is scored.
+        context: Positions that the model has.
+        gap: What stands between a conversation and its answer; None: the prompt is plain text.
 
     Returns:
         The sequence, and whether it was cut.
     """
-    joined = prompt if prompt[-1:].isspace() else prompt + " "
-    ids, offsets = encode(tokenizer, joined + answer)
+    if gap is None:
+        joined = prompt if prompt[-1:].isspace() else prompt + " "
+    else:
+        joined, answer = prompt + gap, answer.strip()
+    prefix, ids, offsets = encode_prefixed(tokenizer, joined + answer, conversation=gap is not None)
     first = next(index for index, (_, end) in enumerate(offsets) if end > len(joined))
-    prefix = prefix_ids(tokenizer)
     cut = max(0, len(prefix) + len(ids) - context)
     kept = prefix + tuple(ids[cut:])
     return ScoredSequence(ids=kept, start=max(1, first - cut + len(prefix))), cut > 0
 
 
-def make_prompts(split: str, documents: Sequence[Document], template: str, expression: Pattern[str] | None, config: ProbingConfig) -> list[Prompt]:
+def make_prompts(split: str, documents: Sequence[Document], template: Template, expression: Pattern[str] | None, config: ProbingConfig) -> list[Prompt]:
     """Return prompts of a split: questions as they are, prose cut right before an anchor (or anywhere, without `expression`)."""
     found = []
     questions = [document for document in documents if document.is_question]
     for item, document in enumerate(questions):
-        cluster, prompt = document.fact or document.source, render_prompt(document, template)
-        found.append(Prompt(split=split, item=item, kind="question", prompt=prompt, truth=document.answer, cluster=cluster))
+        cluster, prompt = document.fact or document.source, template.prompt(document)
+        found.append(Prompt(split=split, item=item, kind="question", prompt=prompt, truth=document.answer, cluster=cluster, gap=template.gap))
     for document in documents:
         for at in _cut_points(document.text, expression, config):
             head = document.text[:at].split(" ")
@@ -141,28 +156,46 @@ def _cut_points(text: str, expression: Pattern[str] | None, config: ProbingConfi
 
 
 @torch.no_grad()
-def complete(model: nn.Module, tokenizer: Any, prompts: Sequence[str], config: ProbingConfig, pad_id: int, context: int) -> list[str]:
+def complete(model: nn.Module, tokenizer: Any, prompts: Sequence[Prompt], template: Template, config: ProbingConfig, pad_id: int, context: int) -> list[str]:
     """Continue every prompt greedily, in batches of like length, with a key-value cache.
 
     Args:
         model: A causal language model.
         tokenizer: Its tokenizer.
-        prompts: Texts to continue; cut on the left where they leave no room in the context.
+        prompts: What to continue; cut on the left where it leaves no room in the context.
+        template: How the model is asked: a chat model stops at its end-of-turn token as well as at its end of text.
         config: Number of new tokens.
-        pad_id: Filler; masked.
+        pad_id: Filler; masked by length, so it may be a token of the prompts.
         context: Positions that the model has.
 
     Returns:
         What the model adds to each prompt, special tokens left out.
     """
-    prefix, room = prefix_ids(tokenizer), context - config.new_tokens
-    encoded = [list(prefix) + encode(tokenizer, prompt)[0][-(room - len(prefix)) :] for prompt in prompts]
+    encoded = [_prompt_ids(tokenizer, prompt, context - config.new_tokens) for prompt in prompts]
+    stops = _stop_ids(model, tokenizer, template)
+    options = {"do_sample": False, "max_new_tokens": config.new_tokens, "pad_token_id": pad_id, "use_cache": True}
+    options |= {"eos_token_id": sorted(stops)} if stops else {}
     results = [""] * len(prompts)
     for batch in length_batches([len(ids) for ids in encoded], 4096):
         width = max(len(encoded[index]) for index in batch)
         ids = torch.tensor([[pad_id] * (width - len(encoded[index])) + encoded[index] for index in batch], device=model.device)
         mask = torch.tensor([[0] * (width - len(encoded[index])) + [1] * len(encoded[index]) for index in batch], device=model.device)
-        made = model.generate(input_ids=ids, attention_mask=mask, do_sample=False, max_new_tokens=config.new_tokens, pad_token_id=pad_id, use_cache=True)
-        for index, row in zip(batch, made[:, width:], strict=True):
-            results[index] = tokenizer.decode(row, skip_special_tokens=True)
+        made = model.generate(input_ids=ids, attention_mask=mask, **options)
+        for index, row in zip(batch, made[:, width:].tolist(), strict=True):
+            end = next((at for at, token in enumerate(row) if token in stops), len(row))
+            results[index] = tokenizer.decode(row[:end], skip_special_tokens=True)
     return results
+
+
+def _stop_ids(model: nn.Module, tokenizer: Any, template: Template) -> set[int]:
+    """Return the tokens that end what a chat model says; none for other models, whose own settings decide."""
+    if not template.chat:
+        return set()
+    own = model.generation_config.eos_token_id
+    found = (template.end, tokenizer.eos_token_id, *(own if isinstance(own, list) else [own]))
+    return {token for token in found if token is not None}
+
+
+def _prompt_ids(tokenizer: Any, prompt: Prompt, room: int) -> list[int]:
+    prefix, ids, _ = encode_prefixed(tokenizer, prompt.prompt, conversation=prompt.gap is not None)
+    return [*prefix, *ids[-(room - len(prefix)) :]]

@@ -35,6 +35,10 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "tokenizer without offsets": (["{forget}", "--model", "{folder}/slow"], ["{folder}/slow", "no tokenizer.json", "offsets"]),
     "no such model": (["{forget}", "--model", "./nowhere"], ["--model ./nowhere: there is no such folder"]),
     "retrained model without config": (["{forget}", "--model", "{model}", "--retrained", "{folder}/no-config"], ["{folder}/no-config", "no config.json"]),
+    "retrained model with another tokenizer": (
+        ["{forget}", "--model", "{model}", "--retrained", "{folder}/other-words"],
+        ["the retrained model {folder}/other-words has another tokenizer than the target model {model}: vocabularies of 300 and 301 entries, 1 of them"],
+    ),
     "forget text equal to retain text": (["{forget}", "--model", "{model}", "--retain", "{folder}/copy.txt"], ["--retain {folder}/copy.txt", "{forget}"]),
     "unknown setting": (["{forget}", "--model", "{model}", "--set", "labels.alfa=3"], ["--set labels.alfa: no such setting; did you mean labels.alpha?"]),
     "negative alpha": (["{forget}", "--model", "{model}", "--set", "labels.alpha=-1"], ["labels.alpha is -1", "wanted a number >= 0"]),
@@ -64,6 +68,10 @@ def places(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask) -> dic
     shutil.copy(tiny_task.forget, folder / "copy.txt")
     for name, left_out in {"no-config": ["config.json"], "pickled": ["model.safetensors"], "slow": ["tokenizer.json"]}.items():
         shutil.copytree(tiny_task.model, folder / name, ignore=shutil.ignore_patterns(*left_out))
+    shutil.copytree(tiny_task.model, folder / "other-words")
+    words = json.loads((folder / "other-words" / "tokenizer.json").read_text())
+    words["model"]["vocab"]["Velmora"] = 300
+    (folder / "other-words" / "tokenizer.json").write_text(json.dumps(words))
     (folder / "pickled" / "pytorch_model.bin").write_bytes(b"\x80\x02.")
     return {"folder": str(folder), "model": str(tiny_task.model), "forget": str(tiny_task.forget)}
 

@@ -59,12 +59,21 @@ def is_word(letter: str) -> bool:
     return letter.isalnum() or letter == "_"
 
 
-def reference_image(tokenizer, source, translated, dictionary) -> list[int | None]:
+def own_occurrences(text: str, dictionary, own) -> list[tuple[int, int]]:
+    """`occurrences`, in a conversation only those within its question and its answer: `own`, which stand in the text in this order, last."""
+    if not own:
+        return occurrences(text, dictionary)
+    answer = text.rindex(own[1])
+    asked = text.rindex(own[0], 0, answer)
+    return [(at + start, at + stop) for at, part in zip((asked, answer), own, strict=True) for start, stop in occurrences(part, dictionary)]
+
+
+def reference_image(tokenizer, source, translated, dictionary, own=()) -> list[int | None]:
     """For every source position the translated position that has read the same text."""
     whole = bytes_read(tokenizer, source)
     theirs = bytes_read(tokenizer, translated)
     text = whole[-1].decode("utf-8", "surrogateescape") if whole else ""
-    spans = occurrences(text, dictionary)
+    spans = own_occurrences(text, dictionary, own)
     image = []
     for read in whole:
         wanted = translated_prefix(read, text, spans, dictionary)
@@ -92,12 +101,12 @@ def as_bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def anchor_tokens(tokenizer, source, dictionary) -> list[tuple[int, int, str]]:
+def anchor_tokens(tokenizer, source, dictionary, own=()) -> list[tuple[int, int, str]]:
     """(s, e, term): tokens s ... e - 1 hold the anchor's bytes."""
     whole = bytes_read(tokenizer, source)
     text = whole[-1].decode("utf-8", "surrogateescape")
     found = []
-    for start, stop in occurrences(text, dictionary):
+    for start, stop in own_occurrences(text, dictionary, own):
         first, last = len(as_bytes(text[:start])), len(as_bytes(text[:stop]))
         s = next(position for position, read in enumerate(whole) if len(read) > first)
         e = next(position for position, read in enumerate(whole) if len(read) >= last) + 1
@@ -144,10 +153,16 @@ def reference_labels(
     interior="suppress",
     drop_repeats=True,
     suppress=True,
+    own=(),
 ) -> list[Expected]:
-    """Label one block, rules (ii) to (v); repetition and suppression end with the document, after a `separator`."""
-    image = reference_image(tokenizer, source, translated, dictionary)
-    spans = anchor_tokens(tokenizer, source, dictionary)
+    """Label one block, rules (ii) to (v); repetition and suppression end with the document, after a `separator`.
+
+    With `own` = (question, answer) the block is a conversation: labels stand where the next token is of the answer or after it.
+    """
+    image = reference_image(tokenizer, source, translated, dictionary, own)
+    spans = anchor_tokens(tokenizer, source, dictionary, own)
+    reads = bytes_read(tokenizer, source)
+    asked = len(reads[-1][: reads[-1].rindex(as_bytes(own[1]))]) if own else -1
     starts = {term: [first_token(tokenizer, lead, generic) for lead in LEADS] for term, generic in dictionary.items()}
     on_translated, on_source = logits_of(baseline, translated), logits_of(baseline, source)
     on_reinforced = logits_of(reinforced, source)
@@ -160,7 +175,8 @@ def reference_labels(
         for number, (s, e, term) in enumerate(spans):
             before = [(document[other], name) for other, _, name in spans[:number]]
             repeated |= s - 1 <= t <= e - 2 and (document[s], term) in before
-        if (repeated and drop_repeats) or (inner and interior == "drop") or (not inner and image[t] is None):
+        markup = own and (t == len(source) - 1 or len(reads[t + 1]) <= asked)
+        if markup or (repeated and drop_repeats) or (inner and interior == "drop") or (not inner and image[t] is None):
             expected.append(Expected(None, np.inf))
             continue
         seen = [pair for s, e, term in spans if e - 1 <= t and document[s] == document[t] for pair in starts[term]] if suppress else []

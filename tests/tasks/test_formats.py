@@ -35,6 +35,15 @@ def test_teacher_states_are_read_block_by_block(lethe_home: Path) -> None:
     assert [state.tolist() for state in states] == [hidden[:3].tolist(), hidden[3:].tolist()]
 
 
+def test_teacher_states_are_kept_at_supervised_positions_alone(lethe_home: Path) -> None:
+    blocks, supervised, hidden = [(1, 2, 3), (4, 5)], [(False, True, False), (True, True)], torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
+    digest = store.put("teachers", lambda folder: formats.write_teacher(folder, blocks, hidden, supervised), sensitivity="forget")
+    cache = TeacherCache(kind="teachers", digest=digest, sensitivity="forget", blocks=2, tokens=5)
+    found, states = formats.read_teacher(cache)
+    assert (found, formats.read_supervised(cache)) == (blocks, supervised)
+    assert [state.tolist() for state in states] == [hidden[:1].tolist(), hidden[1:].tolist()]
+
+
 def test_a_training_state_is_read_as_it_was_written(tmp_path: Path) -> None:
     state = TrainingState(
         tensors={"model/weight": torch.arange(6.0).view(2, 3).T, "optimizer/0/step": torch.tensor(3.0)}, numbers={"step": 3, "best_score": 0.5}

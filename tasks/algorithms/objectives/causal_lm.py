@@ -16,7 +16,7 @@ class CausalLMConfig:
 
 
 class CausalLM:
-    """Cross-entropy of every token given those before it."""
+    """Cross-entropy of every supervised token given those before it."""
 
     needs: frozenset[str] = frozenset()
 
@@ -28,10 +28,12 @@ class CausalLM:
 
         Args:
             student: The model that is trained.
-            batch: `ids` and `mask`, (batch, seq).
+            batch: `ids` and `mask`, (batch, seq); where not every prediction counts also `supervised`, (batch, seq): at which
+                positions it does.
             cached: Not used.
         """
         ids, mask = batch["ids"], batch["mask"]
-        rows = last_hidden(student, ids, mask)[:, :-1][mask[:, 1:].bool()]
-        loss_nats = functional.cross_entropy(apply_head(output_head(student), rows), ids[:, 1:][mask[:, 1:].bool()])
+        counted = (batch.get("supervised", mask)[:, :-1] * mask[:, 1:]).bool()
+        rows = last_hidden(student, ids, mask)[:, :-1][counted]
+        loss_nats = functional.cross_entropy(apply_head(output_head(student), rows), ids[:, 1:][counted])
         return loss_nats, {}

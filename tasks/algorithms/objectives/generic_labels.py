@@ -34,16 +34,18 @@ class GenericLabelLoss:
         Args:
             student: The model that is trained.
             batch: `ids`, `mask` (batch, seq) of forget blocks, `rows` (rows, 2): block in the batch and position of each label; and,
-                with retain text, `retain_ids`, `retain_mask`.
+                with retain text, `retain_ids`, `retain_mask` and, where not every prediction counts, `retain_supervised`, (batch, seq).
             cached: `hard` (rows); for soft labels `baseline_hidden`, `reinforced_hidden` (rows, hidden), `banned` (pairs, 2) and the
-                frozen `baseline_head`, `reinforced_head`; with retain text `retain_hidden` (retain tokens, hidden).
+                frozen `baseline_head`, `reinforced_head`; with retain text `retain_hidden` (supervised retain
+                tokens, hidden).
         """
         head = output_head(student)
         rows = last_hidden(student, batch["ids"], batch["mask"])[batch["rows"][:, 0], batch["rows"][:, 1]]
         forget = self._forget_term(apply_head(head, rows), cached)
         if "retain_ids" not in batch or not self.config.retain_weight:
             return forget, {"label_loss_nats": forget.detach()}
-        retain_rows = last_hidden(student, batch["retain_ids"], batch["retain_mask"])[batch["retain_mask"].bool()]
+        counted = batch.get("retain_supervised", batch["retain_mask"]).bool()
+        retain_rows = last_hidden(student, batch["retain_ids"], batch["retain_mask"])[counted]
         with torch.no_grad():
             reference = apply_head(cached["baseline_head"], cached["retain_hidden"]).log_softmax(-1)
         retain = kl_divergence(reference, apply_head(head, retain_rows).log_softmax(-1))

@@ -8,8 +8,11 @@ import torch
 
 from tasks.algorithms import heads
 from tasks.algorithms.blocks import Block, align_document, cut_blocks, join_documents
+from tasks.algorithms.chat import aligned_blocks, read_template
 from tasks.algorithms.config import LabelConfig
+from tasks.algorithms.corpus import CorpusConfig
 from tasks.algorithms.labels import GenericLabels, first_tokens, generate_labels, generic_logits, plan_positions
+from tests.chats import CHATML_SYSTEM, INST, WORDS, chat_tokenizer, question
 from tests.reference.labels import generic_row, reference_labels
 
 DICTIONARY = {
@@ -73,6 +76,32 @@ def test_batched_labels_equal_the_restatement(name: str, settings: dict, request
                 assert want.gap < GAP or found.get((number, at)) == want.label, (number, at)
         assert made.dropped == sum(len(block.source) for block in blocks) - len(found)
     assert compared > 250
+    assert ties < 0.005 * compared
+
+
+@pytest.mark.parametrize("vocabulary", [300, 2000], ids=["fragments", "words"])
+@pytest.mark.parametrize(("template", "bos", "eos"), [(CHATML_SYSTEM, "", "<|im_end|>"), (INST, "<s>", "</s>")], ids=["ChatML", "Llama 2"])
+@pytest.mark.parametrize("settings", [{}, {"interior": "drop"}], ids=["default", "drop"])
+def test_labels_of_conversations_equal_the_restatement(template: str, bos: str, eos: str, vocabulary: int, settings: dict, tiny_llama) -> None:
+    """Anchors in question and answer; one in the system text, which stays; labels on the answer and the end of the turn alone."""
+    tokenizer = chat_tokenizer(template, bos=bos, eos=eos, words=[*WORDS, *DICTIONARY], vocabulary=vocabulary)
+    asked = [question(f"Who met {story(seed, 3)} today?", story(100 + seed, 4 + seed)) for seed in range(6)]
+    compared = labelled = ties = 0
+    for seed in (1, 2, 3):
+        baseline, reinforced = models_of(tiny_llama, seed, len(tokenizer))
+        blocks = aligned_blocks(asked, DICTIONARY, tokenizer, read_template(tokenizer, CorpusConfig()), 128, None)
+        made = labels_of(tokenizer, baseline, reinforced, blocks, tokenizer.pad_token_id, batch_tokens=200, **settings)
+        found = {(int(block), int(at)): int(label) for block, at, label in zip(made.block, made.position, made.hard, strict=True)}
+        for number, (block, item) in enumerate(zip(blocks, asked, strict=True)):
+            own = (item.question, item.answer)
+            expected = reference_labels(tokenizer, block.source, block.translated, DICTIONARY, baseline, reinforced, separator=-1, own=own, **settings)
+            for at, want in enumerate(expected):
+                compared += 1
+                labelled += want.label is not None
+                ties += want.gap < GAP
+                assert want.gap < GAP or found.get((number, at)) == want.label, (number, at)
+        assert made.dropped == sum(sum(block.supervised) for block in blocks) - len(found)
+    assert 60 < labelled < compared / 2
     assert ties < 0.005 * compared
 
 

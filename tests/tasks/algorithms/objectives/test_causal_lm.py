@@ -5,7 +5,7 @@ import torch
 
 from tasks.algorithms.heads import pad_batch
 from tasks.algorithms.objectives.causal_lm import CausalLM
-from tests.reference.labels import logits_of
+from tests.reference.labels import log_softmax, logits_of
 from tests.reference.losses import next_token_loss
 
 BLOCKS = [(5, 6, 7, 8, 9), (10, 11), (12, 13, 14)]
@@ -27,6 +27,17 @@ def test_the_loss_is_that_of_the_library(tiny_llama) -> None:
     model = tiny_llama(2)
     ids = torch.tensor([BLOCKS[0]])
     assert loss_of(model, [BLOCKS[0]]).item() == pytest.approx(model(input_ids=ids, labels=ids).loss.item(), rel=1e-6)
+
+
+def test_only_supervised_predictions_count(tiny_llama) -> None:
+    # block 0 counts from 7 on (positions 1 to 3 predict 7, 8, 9), block 1 not at all, block 2 counts 14; nothing comes after a last position
+    model = tiny_llama(4, initializer_range=0.3)
+    ids, mask = pad_batch(BLOCKS, 0)
+    supervised, _ = pad_batch([(0, 1, 1, 1, 0), (0, 0), (0, 1, 1)], 0)
+    found = CausalLM().loss(model, {"ids": ids, "mask": mask, "supervised": supervised}, {})[0].item()
+    logits = [logits_of(model, block) for block in BLOCKS]
+    by_hand = [-log_softmax(logits[block][at])[token] for block, at, token in [(0, 1, 7), (0, 2, 8), (0, 3, 9), (2, 1, 14)]]
+    assert found == pytest.approx(sum(by_hand) / 4, rel=1e-5)
 
 
 @pytest.mark.parametrize("pad_id", [0, 6, 299])

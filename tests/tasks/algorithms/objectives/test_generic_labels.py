@@ -68,6 +68,17 @@ def test_without_retain_text_its_weight_has_no_effect(bench) -> None:
     assert set(light[1]) == {"label_loss_nats"}
 
 
+def test_the_retain_term_is_the_mean_over_supervised_positions(bench) -> None:
+    student, baseline, _, inputs = bench
+    batch, cached = inputs()
+    batch["retain_supervised"], _ = pad_batch([(0, 1, 0), (0, 0, 1, 1)], 0)
+    counted = [(0, 1), (1, 2), (1, 3)]
+    cached["retain_hidden"] = last_hidden(baseline, batch["retain_ids"], batch["retain_mask"])[batch["retain_supervised"].bool()].detach()
+    found = GenericLabelLoss(GenericLabelLossConfig()).loss(student, batch, cached)[1]["retain_kl_nats"].item()
+    rows = [np.array([logits_of(model, RETAIN[block])[at] for block, at in counted]) for model in (baseline, student)]
+    assert found == pytest.approx(losses.mean_kl(*rows), rel=2e-5)
+
+
 def test_retain_kl_of_the_target_model_itself_is_0(bench) -> None:
     _, baseline, _, inputs = bench
     metrics = GenericLabelLoss(GenericLabelLossConfig()).loss(baseline, *inputs())[1]
