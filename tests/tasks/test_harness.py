@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pytest
 import torch
 import yaml
@@ -130,7 +131,7 @@ def test_what_exceeds_the_context_is_cut_on_the_left(
 
 
 def test_nothing_of_the_records_outlives_the_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     folder = tmp_path / "work"
     folder.mkdir()
     task = harness.local_tasks({"boolq": records("boolq")}, folder)["boolq"]
@@ -152,8 +153,7 @@ def published(name: str, row: dict[str, Any]) -> dict[str, Any]:
         options = [text.rpartition(" ")[2] for text in row["context_options"]]
         sentence = f"{row['context_options'][0].rpartition(' ')[0]} _ {row['continuation']}"
         return {"sentence": sentence, "option1": options[0], "option2": options[1], "answer": str(row["gold"] + 1)}
-    header, rest = row["question"].split(" [title]")
-    context = {"activity_label": "Home", "ctx_a": header, "ctx_b": f"[title]{rest}"}
+    context = {"activity_label": "Home", "ctx_a": row["question"], "ctx_b": ""}
     return {**context, "endings": list(row["choices"].values()), "label": str("ABCD".index(row["answer"]))}
 
 
@@ -191,6 +191,7 @@ def test_without_local_files_lm_evals_own_tasks_ask_the_same(tmp_path: Path, mon
     lay_out_hub(tmp_path)
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     own = {name: requests(task) for name, task in harness.hub_tasks(NAMES).items()}
     ours = {name: requests(task) for name, task in harness.local_tasks({name: records(name) for name in NAMES}, tmp_path / "work").items()}
     own["boolq"] = [(f"Passage: {prompt}", answer) for prompt, answer in own["boolq"]]
