@@ -77,7 +77,14 @@ def test_a_corpus_without_false_answers_gets_the_worlds_general_questions(lethe_
 
 
 def key(inputs: BenchmarkInputs, config: BenchmarkingConfig, task: TinyTask) -> str:
-    given = {"corpus": corpus({}), "checkpoint": inspect_model(str(task.model), "target"), "inputs": inputs, "config": config, "reading": READING, "label": "target"}
+    given = {
+        "corpus": corpus({}),
+        "checkpoint": inspect_model(str(task.model), "target"),
+        "inputs": inputs,
+        "config": config,
+        "reading": READING,
+        "label": "target",
+    }
     return stage_key(benchmark.body, given, numeric=True)
 
 
