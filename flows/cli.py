@@ -32,6 +32,7 @@ ConfigFile = Annotated[str | None, typer.Option("--config", metavar="YAML", help
 Preset = Annotated[str, typer.Option(help="`default`, or `paper`: the paper's constants and nothing added.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Out = Annotated[str | None, typer.Option(metavar="DIR", help="Copy model, report, scorecard and anchors there.")]
+BenchmarkData = Annotated[str | None, typer.Option(metavar="DIR", help="Folder with local benchmark files, such as arc_easy.jsonl; all found are run.")]
 RequireVerdict = Annotated[bool, typer.Option("--require-verdict", help="Exit with 1 if the verdict is not passed.")]
 
 
@@ -49,6 +50,7 @@ def demo(
     settings: Set = None,
     config: ConfigFile = None,
     preset: Preset = "default",
+    benchmark_data: BenchmarkData = None,
     out: Out = None,
     json_file: JsonFile = None,
     require_verdict: RequireVerdict = False,
@@ -60,10 +62,11 @@ def demo(
 
         chosen = _configured(method("whp").preset(preset, seed), config, settings)
         _check_topic(topic, seed)
+        _check_benchmarks(chosen, benchmark_data)
     with _running() as console:
         from flows.demo import demo as demo_flow
 
-        outcome = demo_flow(topic=topic, seed=seed, config=chosen)
+        outcome = demo_flow(topic=topic, seed=seed, benchmark_data=_given(benchmark_data), config=chosen)
     _finish(console, outcome, started, out, json_file, require_verdict)
 
 
@@ -79,6 +82,7 @@ def unlearn(
     holdout: Annotated[Files | None, typer.Option(metavar="FILE...", help="Text the model never saw.")] = None,
     retrained: Annotated[str | None, typer.Option(metavar="MODEL", help="A model trained without FORGET: the gold standard.")] = None,
     anchors: Annotated[str | None, typer.Option(metavar="FILE", help="Your own anchors and translations, JSON or CSV.")] = None,
+    benchmark_data: BenchmarkData = None,
     method: Annotated[str, typer.Option(help="How to unlearn.")] = "whp",
     preset: Preset = "default",
     config: ConfigFile = None,
@@ -96,6 +100,7 @@ def unlearn(
 
         chosen = find_method(method)
         configured = _configured(chosen.preset(preset, seed), config, settings)
+        _check_benchmarks(configured, benchmark_data)
         splits = {"forget": forget, "retain": retain, "forget_test": forget_test, "retain_test": retain_test}
         paths = _checked_inputs({**splits, "sibling": sibling, "general": general, "holdout": holdout}, anchors)
         models = _checked_models({"model": model, "retrained": retrained}, configured.corpus)
@@ -106,7 +111,7 @@ def unlearn(
             show_plan(console, plan(paths=paths, model=model, retrained=retrained, anchors=anchors, config=configured), out, json_file)
         return
     with _running() as console:
-        outcome = chosen.flow()(**paths, **models, anchors=_absolute(anchors) if anchors else None, config=configured)
+        outcome = chosen.flow()(**paths, **models, anchors=_given(anchors), benchmark_data=_given(benchmark_data), config=configured)
     _finish(console, outcome, started, out, json_file, require_verdict)
 
 
@@ -123,6 +128,7 @@ def evaluate(
     reference: Annotated[str | None, typer.Option(metavar="MODEL", help="The model before unlearning.")] = None,
     retrained: Annotated[str | None, typer.Option(metavar="MODEL", help="A model trained without --forget: the gold standard.")] = None,
     anchors: Annotated[str | None, typer.Option(metavar="FILE", help="Your own anchors, JSON or CSV.")] = None,
+    benchmark_data: BenchmarkData = None,
     config: ConfigFile = None,
     settings: Set = None,
     out: Out = None,
@@ -140,6 +146,7 @@ def evaluate(
         if compat not in (None, COMPAT):
             raise ValueError(f"--compat {compat}: unknown; wanted {COMPAT}")
         configured = _configured(EvaluationConfig(), config, settings)
+        _check_benchmarks(configured, benchmark_data)
         splits = {"forget": forget, "retain": retain, "forget_test": forget_test, "retain_test": retain_test}
         paths = _checked_inputs({**splits, "sibling": sibling, "general": general, "holdout": holdout}, anchors)
         models = _checked_models({"model": model, "reference": reference, "retrained": retrained}, configured.corpus)
@@ -149,7 +156,8 @@ def evaluate(
         from tasks import store
         from tasks.formats import read_json
 
-        outcome = evaluation_flow(**paths, **models, anchors=_absolute(anchors) if anchors else None, config=configured, open_unlearning=compat == COMPAT)
+        files = {"anchors": _given(anchors), "benchmark_data": _given(benchmark_data)}
+        outcome = evaluation_flow(**paths, **models, **files, config=configured, open_unlearning=compat == COMPAT)
         if outcome.compatible:
             show_compatible(console, outcome.compatible, read_json(store.path(outcome.scorecard) / "scorecard.json"), out)
     _finish(console, outcome, started, out, json_file, require_verdict)
@@ -196,6 +204,10 @@ def _absolute(path: str) -> str:
     return str(Path(path).expanduser().resolve())
 
 
+def _given(path: str | None) -> str | None:
+    return _absolute(path) if path else None
+
+
 def _model(name: str) -> str:
     """A folder as an absolute path, so that a worker elsewhere on this machine finds it; a hub name as it is."""
     return _absolute(name) if Path(name).expanduser().is_dir() else name
@@ -205,6 +217,12 @@ def _configured(config: Any, file: str | None, settings: Files | None) -> Any:
     from flows.settings import apply_file, apply_settings
 
     return apply_settings(apply_file(config, file) if file else config, settings or [])
+
+
+def _check_benchmarks(config: Any, folder: str | None) -> None:
+    from tasks.benchmark_data import gather_benchmarks
+
+    gather_benchmarks(config.benchmarking, folder)
 
 
 def _check_topic(topic: str, seed: int) -> None:
@@ -258,6 +276,7 @@ def _finish(console: Any, outcome: "Outcome", started: float, out: str | None, j
     """Show the result, copy what was asked for, and set the exit status."""
     from flows.console import show_result
     from tasks import store, tracking
+    from tasks.benchmark_tables import benchmark_table
     from tasks.formats import read_json
 
     card = read_json(store.path(outcome.scorecard) / "scorecard.json")
@@ -275,7 +294,7 @@ def _finish(console: Any, outcome: "Outcome", started: float, out: str | None, j
         "Prefect": _prefect_place(outcome),
         "Stages": f"{cached} of {len(outcome.stages)} from cache; {seconds:.0f} s in all",
     }
-    show_result(console, card, places)
+    show_result(console, card, places, benchmark_table(outcome.benchmarks))
     _write_json(json_file, {"schema": "lethe.result.v1", "seconds": round(seconds, 1), **_result(outcome, card, places)})
     if require_verdict and not card["verdict"]["passed"]:
         raise typer.Exit(1)

@@ -1,11 +1,12 @@
 """What the terminal shows: progress while stages run, the scorecard and where to look when they are done."""
 
+import math
 import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -15,6 +16,9 @@ from tasks import formats, progress, store
 from tasks.artifacts import Artifact
 from tasks.open_unlearning import differs
 from tasks.progress import Progress as Found
+
+if TYPE_CHECKING:
+    import pandas
 
 SHOWN = (
     "forget_test/probability", "forget_test/accuracy", "forget_test/truth_ratio", "forget/forget_quality_p", "forget_test/familiarity",
@@ -73,9 +77,11 @@ class _PlainLines:
         self._seen[found.stage] = finished
 
 
-def show_result(console: Console, card: dict[str, Any], places: dict[str, str]) -> None:
-    """Print the scorecard table, the verdict with its evidence, and where to look."""
+def show_result(console: Console, card: dict[str, Any], places: dict[str, str], benchmarks: "pandas.DataFrame") -> None:
+    """Print the scorecard table, that of benchmarks where there is more than the world's, the verdict with its evidence, and where to look."""
     console.print(scorecard_table(card))
+    if set(_tasks(benchmarks)) - {"world"}:
+        console.print(benchmarks_table(benchmarks))
     verdict = card["verdict"]
     colour, word = ("green", "passed") if verdict["passed"] else ("red", "not passed")
     console.print(f"\n[bold {colour}]Verdict: {word}[/] (evidence: {verdict['evidence']})")
@@ -98,6 +104,27 @@ def scorecard_table(card: dict[str, Any]) -> Table:
             interval = " to ".join(_cell(bound) for bound in row["ci95"]) if row["ci95"] else ""
             table.add_row(name, _cell(row["target"]), _cell(row["unlearned"]), interval, _cell(row["retrained"]))
     return table
+
+
+def _tasks(benchmarks: "pandas.DataFrame") -> list[str]:
+    return [name.removesuffix("/acc") for name in benchmarks if name.endswith("/acc")]
+
+
+def benchmarks_table(benchmarks: "pandas.DataFrame") -> Table:
+    """Return the accuracies as a table: a row a model, below each accuracy its paired difference to the target's and the p-value."""
+    table = Table(title="Benchmarks: accuracy±standard error, paired difference to the target, p", title_justify="left", header_style="bold")
+    table.add_column("model", no_wrap=True)
+    for task in _tasks(benchmarks):
+        table.add_column(task, justify="right", no_wrap=True)
+    for row in benchmarks.to_dict("records"):
+        table.add_row(row["model"], *(_accuracy(row, task) for task in _tasks(benchmarks)), end_section=True)
+    return table
+
+
+def _accuracy(row: dict[str, Any], task: str) -> str:
+    measured = f"{row[f'{task}/acc']:.3f}±{row[f'{task}/acc_stderr']:.3f}"
+    difference, p = row[f"{task}/difference"], row[f"{task}/p"]
+    return measured if math.isnan(difference) else f"{measured}\n{difference:+.3f}\np {p:.2g}"
 
 
 def _cell(value: float | None) -> str:

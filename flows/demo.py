@@ -20,18 +20,19 @@ SPLITS = ("forget", "retain", "forget_test", "retain_test", "sibling", "general"
 
 
 @flow(name="demo", task_runner=ThreadPoolTaskRunner(max_workers=2), log_prints=False)
-def demo(topic: str = "", seed: int = 0, config: SelectiveUnlearningConfig = SelectiveUnlearningConfig()) -> Outcome:
+def demo(topic: str = "", seed: int = 0, benchmark_data: str | None = None, config: SelectiveUnlearningConfig = SelectiveUnlearningConfig()) -> Outcome:
     """Unlearn one topic of the embedded world.
 
     Args:
         topic: Series to forget; empty: the first one.
         seed: Seed of the world and of both models.
+        benchmark_data: Folder with local files of benchmarks.
         config: Settings of selective unlearning.
     """
     world, models, stages = embedded_world(topic, seed)
     files = {split: [str(store.path(world) / f"{split}.jsonl")] for split in SPLITS}
     folders = {"model": str(store.path(models["target"])), "retrained": str(store.path(models["retrained"]))}
-    outcome = selective_unlearning(**files, **folders, config=config)
+    outcome = selective_unlearning(**files, **folders, benchmark_data=benchmark_data, config=config)
     return replace(outcome, stages={**stages, **outcome.stages}, flow_run=str(flow_run.id), flow_run_name=str(flow_run.name))
 
 

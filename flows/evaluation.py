@@ -19,8 +19,10 @@ from flows.presentation import progress_artifacts, show_run, show_scorecard
 from tasks import formats, isolation, store, tracking
 from tasks.algorithms.config import EvaluationConfig
 from tasks.anchors import extract_anchors
-from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef, InputFile, ReportRef, Scorecard
-from tasks.benchmarking import benchmark
+from tasks.artifacts import AnchorTable, BenchmarkResult, CheckpointRef, CorpusRef, InputFile, ReportRef, Scorecard
+from tasks.benchmark_data import BenchmarkInputs, gather_benchmarks
+from tasks.benchmark_tables import benchmark_table
+from tasks.benchmarking import benchmark, require_hub
 from tasks.checkpoints import inspect_model
 from tasks.compatibility import write_open_unlearning
 from tasks.corpus import CorpusInputs, gather_inputs, read_corpus
@@ -40,6 +42,7 @@ class Judged:
 
     scorecard: Scorecard
     report: ReportRef
+    benchmarks: tuple[BenchmarkResult, ...]
     card: dict[str, Any]
 
 
@@ -56,6 +59,7 @@ def evaluate(
     reference: str | None = None,
     retrained: str | None = None,
     anchors: str | None = None,
+    benchmark_data: str | None = None,
     config: EvaluationConfig = EvaluationConfig(),
     open_unlearning: bool = False,
 ) -> Outcome:
@@ -73,6 +77,7 @@ def evaluate(
         reference: The model before unlearning; without it only the figures that need none.
         retrained: A model trained without the forget text: the gold standard.
         anchors: A dictionary of the user's own, anchor -> translation.
+        benchmark_data: Folder with local files of benchmarks.
         config: All settings.
         open_unlearning: Also write the figures in that project's layout.
     """
@@ -81,11 +86,12 @@ def evaluate(
     inputs = gather_inputs(**{split: found or [] for split, found in paths.items()})
     named = {"target": reference, "unlearned": model, "retrained": retrained}
     models = {label: inspect_model(name, label) for label, name in named.items() if name}
+    asked = asked_benchmarks(config, benchmark_data)
     tags = {"lethe.method": METHOD, "lethe.prefect_flow_run": str(flow_run.id)}
     params = {"method": METHOD, "questions": questions_asked(models, config), "config": config}
     run = tracking.open_run(f"{METHOD} {models['unlearned'].digest[:8]}", params, tags)
     with tracked(run):
-        outcome = _run_stages(Stages(run=run), inputs, models, user_file(anchors), config, open_unlearning)
+        outcome = _run_stages(Stages(run=run), inputs, models, asked, user_file(anchors), config, open_unlearning)
     tracking.close(run)
     return outcome
 
@@ -121,8 +127,22 @@ def user_file(anchors: str | None) -> InputFile | None:
     return InputFile(path=anchors, digest=store.file_digest(Path(anchors)), bytes=0) if anchors else None
 
 
+def asked_benchmarks(config: EvaluationConfig, folder: str | None) -> BenchmarkInputs:
+    """Return which benchmarks are run, with their local files; what comes from the hub is fetched, so that a missing hub shows at once."""
+    asked = gather_benchmarks(config.benchmarking, folder)
+    isolation.begin()
+    require_hub(asked)
+    return asked
+
+
 def _run_stages(
-    stages: Stages, inputs: CorpusInputs, models: dict[str, CheckpointRef], user: InputFile | None, config: EvaluationConfig, open_unlearning: bool
+    stages: Stages,
+    inputs: CorpusInputs,
+    models: dict[str, CheckpointRef],
+    asked: BenchmarkInputs,
+    user: InputFile | None,
+    config: EvaluationConfig,
+    open_unlearning: bool,
 ) -> Outcome:
     run, reading = stages.run, config.corpus
     tracking.log_inputs(run, inputs.by_split())
@@ -131,7 +151,7 @@ def _run_stages(
     dictionary = stages.result("translation", translate_anchors.submit(table, corpus, config.translation, reading, user, run))
     waiting: dict[str, PrefectFuture[Any]] = {}
     for label, model in models.items():
-        waiting |= measure(corpus, dictionary, model, models.get("target"), config, label, run)
+        waiting |= measure(corpus, dictionary, model, models.get("target"), asked, config, label, run)
     records = {name: stages.result(name, future) for name, future in waiting.items()}
     provenance = {"method": METHOD, **origins(inputs, models)}
     judged = judge(stages, corpus, dictionary, records, config, provenance, trained=[])
@@ -142,6 +162,7 @@ def _run_stages(
         dictionary=dictionary,
         scorecard=judged.scorecard,
         report=judged.report,
+        benchmarks=judged.benchmarks,
         compatible=compatible,
         mlflow_run=run,
         flow_run=str(flow_run.id),
@@ -151,12 +172,12 @@ def _run_stages(
 
 
 def measure(
-    corpus: CorpusRef, dictionary: Any, model: Any, teacher: CheckpointRef | None, config: EvaluationConfig, label: str, run: str
+    corpus: CorpusRef, dictionary: Any, model: Any, teacher: CheckpointRef | None, asked: BenchmarkInputs, config: EvaluationConfig, label: str, run: str
 ) -> dict[str, PrefectFuture[Any]]:
     """Start everything that is measured on one model; one that was measured under another label comes from the cache."""
     return {
         f"probing {label}": probe.submit(corpus, dictionary, model, teacher, config.probing, config.corpus, label, run),
-        f"benchmarking {label}": benchmark.submit(corpus, model, config.corpus, label, run),
+        f"benchmarking {label}": benchmark.submit(corpus, model, asked, config.benchmarking, config.corpus, label, run),
     }
 
 
@@ -197,5 +218,6 @@ def judge(
         tracking.log_artifact(run, folder / name, "public", "scorecard")
     found = formats.read_json(folder / "scorecard.json")
     tracking.log_scorecard(run, found)
+    tracking.log_table(run, benchmark_table(benchmarks), "benchmarks", "public")
     show_scorecard(found)
-    return Judged(scorecard=card, report=report, card=found)
+    return Judged(scorecard=card, report=report, benchmarks=tuple(benchmarks), card=found)

@@ -6,7 +6,7 @@ from typing import Any
 from prefect.futures import PrefectFuture
 
 from tasks import tracking
-from tasks.artifacts import AnchorTable, Artifact, CheckpointRef, ReportRef, Scorecard
+from tasks.artifacts import AnchorTable, Artifact, BenchmarkResult, CheckpointRef, ReportRef, Scorecard
 from tasks.caching import artifacts_in
 
 
@@ -25,6 +25,8 @@ class Outcome:
     """Stage -> `Completed` where it was computed, `Cached` where it was not."""
     model_version: str = ""
     """Registered model and version."""
+    benchmarks: tuple[BenchmarkResult, ...] = ()
+    """Of each model."""
     compatible: Artifact | None = None
     """The figures in another project's layout, where they were asked for."""
 

@@ -6,12 +6,13 @@ from prefect import flow
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.evaluation import judge, measure, origins, questions_asked, tracked, user_file
+from flows.evaluation import asked_benchmarks, judge, measure, origins, questions_asked, tracked, user_file
 from flows.outcome import Outcome, Stages
 from tasks import tracking
 from tasks.algorithms.config import SelectiveUnlearningConfig
 from tasks.anchors import extract_anchors
 from tasks.artifacts import CheckpointRef, CorpusRef, InputFile
+from tasks.benchmark_data import BenchmarkInputs
 from tasks.checkpoints import inspect_model
 from tasks.corpus import CorpusInputs, gather_inputs, read_corpus
 from tasks.finetune import finetune
@@ -38,6 +39,7 @@ def selective_unlearning(
     holdout: list[str] | None = None,
     retrained: str | None = None,
     anchors: str | None = None,
+    benchmark_data: str | None = None,
     config: SelectiveUnlearningConfig = SelectiveUnlearningConfig(),
 ) -> Outcome:
     """Unlearn the forget text from the model and judge the result.
@@ -53,22 +55,31 @@ def selective_unlearning(
         holdout: Text that the target model never saw.
         retrained: A model trained without the forget text: the gold standard.
         anchors: A dictionary of the user's own, anchor -> translation, as JSON or CSV.
+        benchmark_data: Folder with local files of benchmarks.
         config: All settings.
     """
     paths = {"forget": forget, "retain": retain, "forget_test": forget_test, "retain_test": retain_test}
     paths |= {"sibling": sibling, "general": general, "holdout": holdout}
     inputs = gather_inputs(**{split: found or [] for split, found in paths.items()})
     models = {label: inspect_model(name, label) for label, name in (("target", model), ("retrained", retrained)) if name}
+    asked = asked_benchmarks(config, benchmark_data)
     tags = {"lethe.method": METHOD, "lethe.paper": PAPER, "lethe.prefect_flow_run": str(flow_run.id)}
     params = {"method": METHOD, "questions": questions_asked(models, config), "config": config}
     run = tracking.open_run(f"{METHOD} {inputs.forget[0].digest[:8]}", params, tags)
     with tracked(run):
-        outcome = _run_stages(Stages(run=run), inputs, models, user_file(anchors), config)
+        outcome = _run_stages(Stages(run=run), inputs, models, asked, user_file(anchors), config)
     tracking.close(run)
     return outcome
 
 
-def _run_stages(stages: Stages, inputs: CorpusInputs, models: dict[str, CheckpointRef], user: InputFile | None, config: SelectiveUnlearningConfig) -> Outcome:
+def _run_stages(
+    stages: Stages,
+    inputs: CorpusInputs,
+    models: dict[str, CheckpointRef],
+    asked: BenchmarkInputs,
+    user: InputFile | None,
+    config: SelectiveUnlearningConfig,
+) -> Outcome:
     """Wire the stages: what does not depend on each other runs side by side, in the order in which it is submitted here."""
     run, reading, target = stages.run, config.corpus, models["target"]
     tracking.log_inputs(run, inputs.by_split())
@@ -78,12 +89,14 @@ def _run_stages(stages: Stages, inputs: CorpusInputs, models: dict[str, Checkpoi
     dictionary = translate_anchors.submit(table, corpus, config.translation, reading, user, run)
     teaching = config.finetune.retain_weight > 0 and "retain" in corpus.documents
     teacher = cache_teacher.submit(corpus, target, config.labels.block_size, reading, run) if teaching else None
-    measured = {name: future for label, model in models.items() for name, future in measure(corpus, dictionary, model, target, config, label, run).items()}
+    measured: dict[str, Any] = {}
+    for label, model in models.items():
+        measured |= measure(corpus, dictionary, model, target, asked, config, label, run)
     labels = make_labels.submit(corpus, dictionary, target, reinforced, config.labels, reading, run)
     unlearned = finetune.submit(target, reinforced, labels, teacher, config.labels, config.finetune, run)
     waiting = {"anchors": table, "translation": dictionary, "reinforcement": reinforced, "labels": labels, "finetune": unlearned}
     waiting |= {"teacher cache": teacher} if teacher else {}
-    waiting |= measured | measure(corpus, dictionary, unlearned, target, config, "unlearned", run)
+    waiting |= measured | measure(corpus, dictionary, unlearned, target, asked, config, "unlearned", run)
     records = {name: stages.result(name, future) for name, future in waiting.items()}
     return _conclude(stages, corpus, inputs, models, config, records)
 
@@ -104,6 +117,7 @@ def _conclude(
         dictionary=dictionary,
         scorecard=judged.scorecard,
         report=judged.report,
+        benchmarks=judged.benchmarks,
         mlflow_run=run,
         flow_run=str(flow_run.id),
         flow_run_name=str(flow_run.name),

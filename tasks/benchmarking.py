@@ -1,43 +1,54 @@
-"""Stage `benchmarking`: multiple-choice accuracy of one model through lm-eval, from a local task file.
+"""Stage `benchmarking`: multiple-choice accuracy of one model through lm-eval, in all and item by item.
 
-The questions are those of the corpus that are to be kept and have false answers; a corpus without any gets the embedded world's
-questions about planets and ordinary people, which say whether a model's general ability has moved.
+The embedded world's benchmark asks the questions of the corpus that are to be kept and have false answers; a corpus without any gets the
+world's questions about planets and ordinary people, which say whether a model's general ability has moved. The other benchmarks are
+read from local files, or by lm-eval from the hub.
 """
 
-import contextlib
-import io
-import json
-import os
 import random
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from tasks import checkpoints, formats, progress, store, tracking, vocabularies
+from tasks import checkpoints, formats, isolation, progress, store, tracking, vocabularies
 from tasks.algorithms.chat import Template
+from tasks.algorithms.config import BenchmarkingConfig
 from tasks.algorithms.corpus import CorpusConfig, Document
 from tasks.algorithms.world.generator import WorldConfig, build_world
 from tasks.artifacts import BenchmarkResult, CheckpointRef, CorpusRef
+from tasks.benchmark_data import WORLD, BenchmarkInputs, read_rows
 from tasks.stage import stage
 
-TASK = "lethe_world"
-TASK_FILE = Path(__file__).parent / "benchmarks" / f"{TASK}.yaml"
 KEPT = ("retain_test", "sibling", "general")
+HUB_TIMEOUT_S = 3600.0
+Item = dict[str, Any]
 
 
 @stage("benchmarking", threads_share=2)
-def benchmark(corpus: CorpusRef, checkpoint: CheckpointRef, reading: CorpusConfig, label: str, run: str | None = None) -> BenchmarkResult:
-    """Run the benchmark on one model."""
-    with tracking.stage_run(run, f"benchmarking {label}") as nested:
-        questions = [item for split in KEPT for item in formats.read_documents(corpus, split) if item.is_question and item.perturbed_answer]
+def benchmark(
+    corpus: CorpusRef,
+    checkpoint: CheckpointRef,
+    inputs: BenchmarkInputs,
+    config: BenchmarkingConfig,
+    reading: CorpusConfig,
+    label: str,
+    run: str | None = None,
+) -> BenchmarkResult:
+    """Run the benchmarks on one model."""
+    with tracking.stage_run(run, f"benchmarking {label}", config) as nested:
+        rows = {name: read_rows(name, Path(file.path)) for name, file in inputs.files.items()}
         template = vocabularies.question_template(checkpoints.load_tokenizer(checkpoint), reading)
-        rows = choice_rows(questions or _general_questions(), template)
-        progress.report(0, 1)
-        found = _evaluate(checkpoint, rows, template)
-        digest = store.put("benchmarks", lambda folder: formats.write_json(folder / "results.json", found), sensitivity="ordinary")
+        rows |= {WORLD: world_rows(corpus, template)} if WORLD in inputs.tasks else {}
+        found, items = _evaluate(checkpoint, inputs, rows, template, config)
+        digest = store.put("benchmarks", lambda folder: _write(folder, found, items), sensitivity="ordinary")
         tracking.log_metrics(nested, {f"benchmark/{name}": value for name, value in found.items()})
-        progress.report(1, 1)
-        return BenchmarkResult(kind="benchmarks", digest=digest, sensitivity="ordinary", origin=nested or "", tasks=1)
+        return BenchmarkResult(kind="benchmarks", digest=digest, sensitivity="ordinary", origin=nested or "", tasks=len(inputs.tasks))
+
+
+def world_rows(corpus: CorpusRef, template: Template) -> list[dict[str, Any]]:
+    """Return the records of the embedded world's benchmark."""
+    questions = [item for split in KEPT for item in formats.read_documents(corpus, split) if item.is_question and item.perturbed_answer]
+    return choice_rows(questions or _general_questions(), template)
 
 
 def _general_questions() -> list[Document]:
@@ -49,39 +60,59 @@ def _general_questions() -> list[Document]:
 
 
 def choice_rows(questions: list[Document], template: Template) -> list[dict[str, Any]]:
-    """Return lm-eval records: the true answer among the false ones, in an order that depends on the question alone."""
-    rows = []
+    """Return lm-eval records: the true answer among the false ones, in an order that depends on the question alone; questions that
+    ask for one fact are a cluster.
+    """
+    rows, clusters = [], {}
     for item in questions:
         choices = [item.answer, *item.perturbed_answer]
         random.Random(item.question).shuffle(choices)
-        rows.append({"prompt": template.prompt(item), "choices": choices, "gold": choices.index(item.answer)})
+        cluster = clusters.setdefault(item.fact or item.question, len(clusters))
+        rows.append({"prompt": template.prompt(item), "choices": choices, "gold": choices.index(item.answer), "cluster": cluster})
     return rows
 
 
-def _evaluate(checkpoint: CheckpointRef, rows: list[dict[str, Any]], template: Template) -> dict[str, float]:
-    """Return task/metric -> value, and task/metric_stderr -> its standard error."""
-    delimiter = "" if template.gap is None else f"target_delimiter: {json.dumps(template.gap)}\n"
+def _evaluate(
+    checkpoint: CheckpointRef, inputs: BenchmarkInputs, rows: dict[str, Any], template: Template, config: BenchmarkingConfig
+) -> tuple[dict[str, float], list[Item]]:
+    """Return the figures of all benchmarks, and all items; only the world's are asked through the model's own template."""
+    from tasks import harness
+
+    found, items = {}, []
+    progress.report(0, len(inputs.tasks))
     with tempfile.TemporaryDirectory() as folder:
-        os.environ["HF_DATASETS_CACHE"] = folder  # the questions must not outlive the stage
-        data, task_file = Path(folder) / "test.jsonl", Path(folder) / "tasks" / f"{TASK}.yaml"
-        data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-        task_file.parent.mkdir()
-        task_file.write_text(f"include: {TASK_FILE}\ntask: {TASK}\n{delimiter}dataset_kwargs:\n  cache_dir: {folder}/cache\n  data_files:\n    test: {data}\n")
-        return _run_task(checkpoint, task_file.parent, template)
+        tasks = harness.local_tasks(rows, Path(folder), {WORLD: template.gap}) | harness.hub_tasks(inputs.from_hub)
+        loaded, tokenizer = checkpoints.load_model(checkpoint), checkpoints.load_tokenizer(checkpoint)
+        for done, name in enumerate(inputs.tasks, 1):
+            model = harness.language_model(loaded, tokenizer, config, begins=name == WORLD and template.chat)
+            figures, answered = harness.run_task(model, name, tasks[name], config)
+            found, items = found | figures, items + answered
+            progress.report(done, len(inputs.tasks))
+    return found, items
 
 
-def _run_task(checkpoint: CheckpointRef, task_folder: Path, template: Template) -> dict[str, float]:
-    """Let lm-eval run the task; its `simple_evaluate` would also list every installed package, which takes longer than the task."""
-    import datasets
-    from lm_eval.evaluator import evaluate
-    from lm_eval.models.huggingface import HFLM
-    from lm_eval.tasks import TaskManager, get_task_dict
+def _write(folder: Path, found: dict[str, float], items: list[Item]) -> None:
+    import pandas
 
-    datasets.disable_progress_bars()
-    loaded, tokenizer = checkpoints.load_model(checkpoint), checkpoints.load_tokenizer(checkpoint)
-    model = HFLM(pretrained=loaded, tokenizer=tokenizer, batch_size=64, add_bos_token=False if template.chat else None)  # a chat template writes its own
-    manager = TaskManager(include_path=str(task_folder), include_defaults=False)
-    with contextlib.redirect_stderr(io.StringIO()):  # its bars would break ours
-        results = evaluate(model, get_task_dict([TASK], manager))
-    found = {name.split(",")[0]: value for name, value in results["results"][TASK].items() if isinstance(value, float)}
-    return {f"world/{name}": float(value) for name, value in found.items()}
+    formats.write_json(folder / "results.json", found)
+    pandas.DataFrame(items).to_parquet(folder / "items.parquet", index=False)
+
+
+def require_hub(inputs: BenchmarkInputs) -> None:
+    """Fetch what comes from the hub, in a process of its own, so that a run without a hub fails before it trains anything.
+
+    Raises:
+        BadInputError: If the hub does not give the data of a benchmark.
+    """
+    if inputs.from_hub:
+        arguments = {"names": inputs.from_hub}
+        isolation.run_isolated(fetch_from_hub, arguments, stage="benchmark data", key=None, threads=1, timeout_s=HUB_TIMEOUT_S)
+
+
+def fetch_from_hub(names: tuple[str, ...]) -> None:
+    """Load lm-eval's own tasks, which keeps their data in the hub's local cache."""
+    from tasks import harness
+
+    progress.report(0, 1)
+    harness.hub_tasks(names)
+    progress.report(1, 1)

@@ -19,6 +19,8 @@ SCHEDULES = {
 """Share of the steps after warm-up that is done -> factor on the learning rate."""
 TRANSLATOR_NAMES = ("offline",)
 """Who can translate anchors."""
+BENCHMARK_NAMES = ("world", "arc_easy", "arc_challenge", "boolq", "hellaswag", "piqa", "winogrande")
+"""Benchmarks: the embedded world's, and tasks of lm-eval."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,6 +241,30 @@ class ProbingConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BenchmarkingConfig:
+    """Which multiple-choice benchmarks are run, and on how much of them."""
+
+    tasks: tuple[str, ...] = ("world",)
+    """Benchmarks: `world` needs no data; the others are read from local files, else from the hub."""
+    limit: int = 0
+    """Examples of a benchmark, its first ones, as lm-eval counts them, >= 0; 0 takes all."""
+    num_fewshot: int = 0
+    """Solved examples before each question, >= 0; local files hold one split, so they are drawn from the other examples."""
+    batch_size: int = 16
+    """Questions with one answer each in a forward pass, >= 1."""
+
+    def __post_init__(self) -> None:
+        for name in self.tasks:
+            if name not in BENCHMARK_NAMES:
+                raise ValueError(f"benchmarking.tasks holds {name!r}; wanted names from {', '.join(BENCHMARK_NAMES)}")
+        if not self.tasks or len(set(self.tasks)) < len(self.tasks):
+            raise ValueError(f"benchmarking.tasks is {list(self.tasks)}; wanted one or more of {', '.join(BENCHMARK_NAMES)}, each once")
+        for name, least in {"limit": 0, "num_fewshot": 0, "batch_size": 1}.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"benchmarking.{name} is {getattr(self, name)}; wanted a whole number >= {least}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluationConfig:
     """What is asked of models, and how the answers are judged: the same for every method and for other people's checkpoints."""
 
@@ -250,6 +276,8 @@ class EvaluationConfig:
     """Who translates them."""
     probing: ProbingConfig = ProbingConfig()
     """What is scored and completed."""
+    benchmarking: BenchmarkingConfig = BenchmarkingConfig()
+    """Which benchmarks are run."""
     verdict: VerdictConfig = VerdictConfig()
     """What counts as forgotten, kept and healthy."""
 

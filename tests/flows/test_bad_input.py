@@ -22,6 +22,7 @@ FILES = {
     "records.jsonl": b'{"text": "Velmora lies by the river."}\n{"question": "Who rules Velmora?", "answer": \n',
     "other.jsonl": b'{"text": "Velmora lies by the river."}\n{"title": "Velmora"}\n',
     "wrong.yaml": b"labels: [1, 2\n",
+    "benchmarks/piqa.jsonl": b'{"query": "Question: why?", "choices": ["a", "b"], "gold": 0}\n{"query": "Question: who?", "choices": ["a", "b"], "gold": 7}\n',
 }
 CASES: dict[str, tuple[list[str], list[str]]] = {
     "empty file": (["{folder}/empty.txt", "--model", "{model}"], ["{folder}/empty.txt is empty"]),
@@ -47,6 +48,12 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "unknown preset": (["{forget}", "--model", "{model}", "--preset", "mine"], ["'mine'", "default, paper"]),
     "config file that does not parse": (["{forget}", "--model", "{model}", "--config", "{folder}/wrong.yaml"], ["{folder}/wrong.yaml does not parse"]),
     "missing anchors file": (["{forget}", "--model", "{model}", "--anchors", "/nowhere.json"], ["--anchors /nowhere.json does not exist"]),
+    "benchmark record with a wrong field": (
+        ["{forget}", "--model", "{model}", "--benchmark-data", "{folder}/benchmarks"],
+        ["{folder}/benchmarks/piqa.jsonl, line 2: field `gold` is 7; wanted 0 to 1"],
+    ),
+    "missing benchmark folder": (["{forget}", "--model", "{model}", "--benchmark-data", "/nowhere"], ["--benchmark-data /nowhere is no folder"]),
+    "unknown benchmark": (["{forget}", "--model", "{model}", "--set", "benchmarking.tasks=[mmlu]"], ["holds 'mmlu'", "arc_easy, arc_challenge"]),
 }
 """Name -> words after `unlearn`, and what the one line must hold."""
 
@@ -63,6 +70,7 @@ class Ended:
 @pytest.fixture(scope="module")
 def places(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("bad")
+    (folder / "benchmarks").mkdir()
     for name, content in FILES.items():
         (folder / name).write_bytes(content)
     shutil.copy(tiny_task.forget, folder / "copy.txt")
@@ -118,6 +126,19 @@ def test_a_text_without_anchors_ends_with_one_line_and_no_run_is_left_running(ti
         states = database.execute("select status from runs").fetchall()
     assert states
     assert ("RUNNING",) not in states
+
+
+@pytest.mark.slow
+def test_a_hub_that_cannot_be_reached_ends_with_one_line_before_anything_is_trained(tiny_task: TinyTask, tmp_path: Path) -> None:
+    hub = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "hub")}  # where nothing listens
+    ended = lethe(*tiny_task.words("benchmarking.tasks=[world, piqa]"), "--out", tmp_path / "out", home=tmp_path / "lethe", **hub)
+    lines = [line for line in ended.stderr.splitlines() if not line.startswith("  ")]  # progress is indented
+    assert (ended.returncode, len(lines)) == (2, 1), ended.stderr
+    assert lines[0].startswith("lethe: benchmark piqa: the hub did not give its data (")
+    assert lines[0].endswith("; wanted a network, or --benchmark-data DIR with piqa.jsonl")
+    assert not (tmp_path / "out").exists()
+    assert not list((tmp_path / "lethe").glob("*/checkpoints/*"))
+    assert not (tmp_path / "lethe" / "mlflow.db").exists()
 
 
 def test_retain_takes_several_files_and_none_of_them_is_forgotten(tiny_task: TinyTask, tmp_path: Path) -> None:

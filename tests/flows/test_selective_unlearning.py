@@ -10,6 +10,7 @@ from uuid import UUID
 
 import jsonschema
 import mlflow
+import pandas
 import pytest
 import torch
 from prefect import get_client
@@ -24,6 +25,8 @@ from flows.selective_unlearning import selective_unlearning
 from flows.settings import apply_settings, setting_names
 from tasks import formats, isolation, store, tracking
 from tasks.algorithms.config import PRESETS
+from tests.benchmark_files import NAMES as NAMES_OF_BENCHMARKS
+from tests.benchmark_files import write_benchmarks
 from tests.command import ROOT
 from tests.tiny import NAMES, SETTINGS, TinyTask
 
@@ -144,6 +147,16 @@ def test_mlflow_has_a_finished_parent_with_a_finished_run_for_every_stage(twice:
         assert len(tracking.curve(nested[stage].info.run_id, "loss_nats")) > 1
 
 
+def test_mlflow_has_the_table_of_benchmarks(twice: Twice) -> None:
+    assert [found.label for found in twice.first.benchmarks] == ["target", "unlearned"]
+    folder = tracking.client().download_artifacts(twice.first.mlflow_run, "tables")
+    table = pandas.read_csv(Path(folder) / "benchmarks.csv")
+    card = formats.read_json(store.path(twice.first.scorecard) / "scorecard.json")
+    assert table.model.tolist() == ["target", "unlearned"]
+    assert table["world/acc"].tolist() == pytest.approx([card["metrics"]["benchmark/world/acc"][label] for label in ("target", "unlearned")], abs=1e-6)
+    assert table["world/p"].notna().tolist() == [False, True]
+
+
 def test_the_second_run_trains_nothing_and_links_to_the_runs_that_did(twice: Twice) -> None:
     assert twice.second.stages == dict.fromkeys(STAGES, "Cached")
     states = task_states(twice.second)
@@ -165,6 +178,21 @@ def test_a_setting_that_leaves_the_anchors_as_they_are_costs_no_training(twice: 
     config = apply_settings(twice.given["config"], ["anchors.max_anchors=1000"])
     states = selective_unlearning(**{**twice.given, "config": config}).stages
     assert {stage for stage, state in states.items() if state != "Cached"} == {"anchors", "report"}  # the report lists all settings
+
+
+@pytest.mark.slow
+def test_local_benchmarks_cost_no_training_and_are_keyed_by_content(twice: Twice, tmp_path: Path) -> None:
+    data = write_benchmarks(tmp_path / "data")
+    config = apply_settings(twice.given["config"], ["benchmarking.limit=6"])
+    first = selective_unlearning(**{**twice.given, "config": config, "benchmark_data": str(data)})
+    assert {stage for stage, state in first.stages.items() if state != "Cached"} == {"benchmarking target", "benchmarking unlearned", "scorecard", "report"}
+    assert {found.tasks for found in first.benchmarks} == {7}
+    card = formats.read_json(store.path(first.scorecard) / "scorecard.json")
+    jsonschema.validate(card, SCHEMA)
+    assert {f"benchmark/{name}/acc" for name in (*NAMES_OF_BENCHMARKS, "world")} <= set(card["metrics"])
+    moved = data.rename(tmp_path / "moved")
+    again = selective_unlearning(**{**twice.given, "config": config, "benchmark_data": str(moved)})
+    assert set(again.stages.values()) == {"Cached"}
 
 
 def test_the_prefect_ui_links_to_mlflow_and_shows_scorecard_and_progress(twice: Twice) -> None:
