@@ -14,9 +14,9 @@ from flows import environment
 
 environment.prepare()
 
-import numpy  # noqa: E402 - the environment comes first
-from rich.console import Console  # noqa: E402
-from rich.table import Table  # noqa: E402
+from rich.console import Console  # noqa: E402 - the environment comes first
+
+from tests.benchmarks.tables import over_seeds  # noqa: E402
 
 SHOWN = {
     "forget_test/familiarity_first": "anchor probability, first token",
@@ -55,19 +55,6 @@ def measure(data: Path, seed: int, settings: list[str]) -> dict[str, Any]:
     return read_json(store.path(outcome.scorecard) / "scorecard.json")
 
 
-def summarise(cards: list[dict[str, Any]]) -> Table:
-    """Return the mean over seeds of every figure, and its least and largest ratio to the target's."""
-    columns = ("figure", "target", "unlearned", "x target", "least, most", "retrained", "retrained x target")
-    table = Table(*columns, title=f"{len(cards)} seeds", title_justify="left")
-    for name, label in SHOWN.items():
-        rows = [card["metrics"][name] for card in cards]
-        target, unlearned, retrained = (float(numpy.mean([row[key] for row in rows])) for key in ("target", "unlearned", "retrained"))
-        ratios = [row["unlearned"] / row["target"] for row in rows]
-        spread = f"{min(ratios):.3f}, {max(ratios):.3f}"
-        table.add_row(label, f"{target:.4g}", f"{unlearned:.4g}", f"{numpy.mean(ratios):.3f}", spread, f"{retrained:.4g}", f"{retrained / target:.3f}")
-    return table
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -80,10 +67,10 @@ def main() -> None:
 
     isolation.warm_up()
     cards = [measure(asked.data.resolve(), seed, asked.settings) for seed in asked.seeds]
-    Console(width=140).print(summarise(cards))
+    Console(width=160).print(over_seeds(cards, SHOWN))
     print("passed:", [card["verdict"]["passed"] for card in cards])
     if asked.json_file:
-        asked.json_file.write_text(json.dumps([{name: card["metrics"][name] for name in SHOWN} for card in cards], indent=1), encoding="utf-8")
+        asked.json_file.write_text(json.dumps(cards, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":
