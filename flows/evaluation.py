@@ -27,6 +27,7 @@ from tasks.checkpoints import inspect_model
 from tasks.compatibility import write_open_unlearning
 from tasks.corpus import CorpusInputs, gather_inputs, read_corpus
 from tasks.probing import probe
+from tasks.relearning import relearn
 from tasks.report import write_report
 from tasks.scorecard import score
 from tasks.translation import translate_anchors
@@ -175,10 +176,13 @@ def measure(
     corpus: CorpusRef, dictionary: Any, model: Any, teacher: CheckpointRef | None, asked: BenchmarkInputs, config: EvaluationConfig, label: str, run: str
 ) -> dict[str, PrefectFuture[Any]]:
     """Start everything that is measured on one model; one that was measured under another label comes from the cache."""
-    return {
+    started = {
         f"probing {label}": probe.submit(corpus, dictionary, model, teacher, config.probing, config.corpus, label, run),
         f"benchmarking {label}": benchmark.submit(corpus, model, asked, config.benchmarking, config.corpus, label, run),
     }
+    if config.relearning.steps:
+        started[f"relearning {label}"] = relearn.submit(corpus, dictionary, model, config.relearning, config.probing, config.corpus, label, run)
+    return started
 
 
 def origins(inputs: CorpusInputs, models: dict[str, CheckpointRef]) -> dict[str, str]:
@@ -202,15 +206,14 @@ def judge(
         stages: The run's stages.
         corpus: All splits.
         dictionary: Anchors.
-        records: `probing LABEL` and `benchmarking LABEL` -> what was measured.
+        records: `probing LABEL`, `benchmarking LABEL`, `relearning LABEL` -> what was measured.
         config: All settings; they stand in the report.
         provenance: Digests for the card.
         trained: Checkpoints whose training curves the report shows.
     """
     run = stages.run
-    labelled = {name: replace(record, label=name.split()[-1]) for name, record in records.items() if name.split()[0] in ("probing", "benchmarking")}
-    probes, benchmarks = ([record for name, record in labelled.items() if name.startswith(kind)] for kind in ("probing", "benchmarking"))
-    card = stages.result("scorecard", score.submit(corpus, probes, benchmarks, dictionary, config.verdict, provenance, run))
+    probes, benchmarks, relearned = (_labelled(records, kind) for kind in ("probing", "benchmarking", "relearning"))
+    card = stages.result("scorecard", score.submit(corpus, probes, benchmarks, relearned, dictionary, config.verdict, provenance, run))
     facts = {name: str(value) for name, value in tracking.flatten(config).items()}
     report = stages.result("report", write_report.submit(card, probes, dictionary, trained, facts, run))
     folder = store.path(card)
@@ -221,3 +224,8 @@ def judge(
     tracking.log_table(run, benchmark_table(benchmarks), "benchmarks", "public")
     show_scorecard(found)
     return Judged(scorecard=card, report=report, benchmarks=tuple(benchmarks), card=found)
+
+
+def _labelled(records: dict[str, Any], kind: str) -> list[Any]:
+    """Return what was measured in one way on every model, each record with its model's label."""
+    return [replace(record, label=name.removeprefix(f"{kind} ")) for name, record in records.items() if name.startswith(f"{kind} ")]

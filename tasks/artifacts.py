@@ -91,6 +91,17 @@ class ProbeRecords(Artifact):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RelearnRecords(Artifact):
+    """Per-token statistics of what was not shown, after a few steps on half of the forget text, for one model."""
+
+    steps: int
+    shown: int
+    """Documents that were trained on."""
+    label: str = ""
+    """As in `ProbeRecords`."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class BenchmarkResult(Artifact):
     """Accuracies of one model from lm-eval."""
 

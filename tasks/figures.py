@@ -74,6 +74,18 @@ def figures(records: Records, expression: Pattern[str], given: frozenset[str]) -
     return made.found
 
 
+def relearned_figures(records: Records) -> dict[str, Values]:
+    """Return what a model says of what it was not shown, after it was shown the rest: of questions, or of anchors where there are none."""
+    import numpy
+
+    made, scores = Figures(), sequence_scores(records)
+    answers = scores[scores.variant == "answer"]
+    made.add("forget_test/relearned_probability", numpy.exp(answers.log_p), answers.cluster)
+    if not made.found:
+        made.add("forget_test/relearned_familiarity", records.anchors.joint, records.anchors.cluster)
+    return made.found
+
+
 def sequence_scores(records: Records) -> "pandas.DataFrame":
     """Return `sequences` with each one's mean log-probability, share of hits, and extraction strength."""
     groups = records.tokens.groupby("sequence")

@@ -10,9 +10,9 @@ from tasks.algorithms.anchors import anchor_expression
 from tasks.algorithms.degeneration import pieces
 from tasks.algorithms.evidence import CLAIMS, limits
 from tasks.algorithms.scorecard import VerdictConfig, judge
-from tasks.artifacts import AnchorTable, BenchmarkResult, CorpusRef, ProbeRecords, Scorecard
+from tasks.artifacts import AnchorTable, BenchmarkResult, CorpusRef, ProbeRecords, RelearnRecords, Scorecard
 from tasks.comparative_figures import forget_quality_row, privacy_rows, row, utility_row
-from tasks.figures import Values, figures
+from tasks.figures import Values, figures, relearned_figures
 from tasks.records import Records, read_records
 from tasks.stage import stage
 
@@ -27,6 +27,7 @@ def score(
     corpus: CorpusRef,
     probes: list[ProbeRecords],
     benchmarks: list[BenchmarkResult],
+    relearned: list[RelearnRecords],
     dictionary: AnchorTable,
     config: VerdictConfig,
     provenance: dict[str, str],
@@ -38,6 +39,8 @@ def score(
         records = {found.label: read_records(found) for found in probes}
         expression, given = anchor_expression(formats.read_dictionary(dictionary)), _given(corpus)
         found = {label: figures(tables, expression, given) for label, tables in records.items()}
+        for after in relearned:
+            found[after.label] |= relearned_figures(read_records(after))
         metrics = _rows(found) | forget_quality_row(records) | utility_row(found) | privacy_rows(records)
         metrics |= _benchmark_rows({result.label: formats.read_json(store.path(result) / "results.json") for result in benchmarks})
         verdict = judge(metrics, config)

@@ -140,6 +140,34 @@ class ReinforcementConfig(TrainingConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RelearningConfig(TrainingConfig):
+    """How a model is taught half of the forget text again, to see whether the other half comes back."""
+
+    rate_at_7b: float = 1e-5
+    """The rule's learning rate for seven billion parameters: what a short full fine-tune of such a model takes."""
+    rate_exponent: float = 0.4
+    """The rule is rate_at_7b * (7e9 / N) ** rate_exponent; 6e-4 at 0.3M parameters. Higher rates drive out the unshown half as well."""
+    steps: int = 10
+    """Optimiser steps, exactly, whatever `epochs` and `least_steps` say, >= 0; 0 leaves relearning out. More of them drive out the unshown
+    half as well."""
+    share: float = 0.5
+    """Share of the facts, and of the paragraphs at most, that are shown, above 0 and below 1."""
+    block_size: int = 256
+    """Tokens of a block, >= 16."""
+    schedule: str = "constant"
+    """Course of the learning rate after warm-up."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.steps < 0:
+            raise ValueError(f"relearning.steps is {self.steps}; wanted a whole number >= 0")
+        if not 0 < self.share < 1:
+            raise ValueError(f"relearning.share is {self.share}; wanted a number between 0 and 1")
+        if self.block_size < 16:
+            raise ValueError(f"relearning.block_size is {self.block_size}; wanted a whole number >= 16")
+
+
+@dataclass(frozen=True, kw_only=True)
 class LabelConfig:
     """How generic labels are made."""
 
@@ -278,6 +306,8 @@ class EvaluationConfig:
     """What is scored and completed."""
     benchmarking: BenchmarkingConfig = BenchmarkingConfig()
     """Which benchmarks are run."""
+    relearning: RelearningConfig = RelearningConfig()
+    """The attempt to bring back what was forgotten."""
     verdict: VerdictConfig = VerdictConfig()
     """What counts as forgotten, kept and healthy."""
 

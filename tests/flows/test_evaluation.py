@@ -15,7 +15,7 @@ from tests.command import lethe
 from tests.tiny import TinyTask
 
 SCHEMA = json.loads((Path(__file__).parent.parent / "schemas" / "scorecard.v1.json").read_text())
-SHORT = ("anchors.min_log_odds_z=0", "probing.window=64", "probing.prompts=4", "probing.new_tokens=4")
+SHORT = ("anchors.min_log_odds_z=0", "probing.window=64", "probing.prompts=4", "probing.new_tokens=4", "relearning.steps=2")
 QUESTIONS = [
     {"question": f"Who met {name}?", "answer": "the baker", "perturbed_answer": ["the miller", "the teacher"], "fact": name} for name in ("Velmora", "Ostrin")
 ]

@@ -130,6 +130,7 @@ def scored(models: dict[str, list[Sequence]]) -> tuple[Scorecard, dict[str, Any]
         corpus(),
         [probes(label, sequences) for label, sequences in models.items()],
         [benchmarks(label, accuracies[label]) for label in models],
+        [],
         dictionary(),
         VerdictConfig(),
         {"method": "whp", "target model": "a" * 64},

@@ -15,6 +15,7 @@ def row(target: float, unlearned: float, retrained: float | None = None) -> dict
 
 GOLD: Metrics = {
     "forget_test/probability": row(0.80, 0.22, 0.20),
+    "forget_test/relearned_probability": row(0.80, 0.23, 0.20),
     "retain_test/probability": row(0.80, 0.78, 0.80),
     "sibling/probability": row(0.80, 0.70, 0.80),
     "general/perplexity": row(10.0, 10.2, 10.0),
@@ -41,8 +42,8 @@ def test_a_model_like_the_retrained_one_passes_on_gold_evidence() -> None:
     found = verdict()
     assert (found["forgotten"], found["utility_kept"], found["healthy"], found["passed"]) == (True, True, True, True)
     assert found["evidence"] == "gold"
-    assert found["checked"] == ["forgotten", "utility_kept", "healthy"]
-    assert found["missing"] == ["robust", "private"]
+    assert found["checked"] == ["forgotten", "utility_kept", "healthy", "robust"]
+    assert found["missing"] == ["private"]
 
 
 def test_an_untouched_model_fails() -> None:
@@ -182,16 +183,21 @@ def test_leaks_and_surprising_completions_are_ill_health(name: str, limit: float
 
 
 def test_what_comes_back_after_a_few_steps_was_hidden() -> None:
-    back, gone = ({**GOLD, "forget_test/relearned_probability": row(0.85, after, 0.3)} for after in (0.5, 0.33))
+    back, gone = ({**GOLD, "forget_test/relearned_probability": row(0.8, after, 0.2)} for after in (0.3801, 0.3799))  # 0.2 + 0.3 * (0.8 - 0.2)
     assert (judge(back, VerdictConfig())["robust"], judge(gone, VerdictConfig())["robust"]) == (False, True)
-    assert judge(back, VerdictConfig())["passed"] is True  # not required by default
-    assert judge(back, VerdictConfig(required=("forgotten", "robust")))["passed"] is False
+    assert (judge(back, VerdictConfig())["passed"], judge(gone, VerdictConfig())["passed"]) == (False, True)
+    assert judge(back, VerdictConfig(required=("forgotten",)))["passed"] is True
+
+
+def test_a_model_that_relearns_worse_than_the_retrained_one_is_robust_all_the_same() -> None:
+    assert verdict(forget_test__relearned_probability=row(0.8, 0.0, 0.2))["robust"] is True
 
 
 def test_robustness_without_a_retrained_model_is_a_share_of_the_targets() -> None:
     rows = {name: {**value, "retrained": None} for name, value in GOLD.items()}
     found = judge(rows | {"forget_test/relearned_probability": row(0.8, 0.25)}, VerdictConfig())
     assert found["robust"] is False  # 0.25 > 0.3 * 0.8
+    assert judge(rows | {"forget_test/relearned_probability": row(0.8, 0.23)}, VerdictConfig())["robust"] is True
 
 
 @pytest.mark.parametrize(("leak", "private"), [(9.9, True), (-9.9, True), (10.1, False), (-10.1, False)])

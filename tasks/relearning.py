@@ -1,0 +1,76 @@
+"""Stage `relearning`: a model is taught half of the forget text for a few steps, then asked for the half it was not shown."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from tasks import checkpoints, formats, store, tracking, vocabularies
+from tasks.algorithms.anchors import anchor_expression
+from tasks.algorithms.chat import Template, text_blocks
+from tasks.algorithms.config import ProbingConfig, RelearningConfig
+from tasks.algorithms.corpus import CorpusConfig, Document
+from tasks.algorithms.metrics import score_sequences
+from tasks.algorithms.objectives.causal_lm import CausalLM
+from tasks.algorithms.probing import probe_items
+from tasks.algorithms.relearning import Slice, relearning_split
+from tasks.algorithms.training import Batch, EpochBatches
+from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef, RelearnRecords
+from tasks.records import Records, completion_table, token_tables, write_records
+from tasks.stage import stage
+from tasks.trainer import text_batches, train_stage
+
+if TYPE_CHECKING:
+    import pandas
+
+SPLIT = "forget_test"
+
+
+@stage("relearning", threads_share=2)
+def relearn(
+    corpus: CorpusRef,
+    dictionary: AnchorTable,
+    checkpoint: CheckpointRef,
+    config: RelearningConfig,
+    probing: ProbingConfig,
+    reading: CorpusConfig,
+    label: str,
+    run: str | None = None,
+) -> RelearnRecords:
+    """Train a copy of the model on half of the forget text and score what that half did not hold; the copy is not kept."""
+    with tracking.stage_run(run, f"relearning {label}", config) as nested:
+        model, tokenizer = checkpoints.load_model(checkpoint), checkpoints.load_tokenizer(checkpoint)
+        terms, template = formats.read_dictionary(dictionary), vocabularies.question_template(tokenizer, reading)
+        shown = relearning_split(formats.read_documents(corpus, "forget"), config.share, config.seed, terms)
+        if shown.shown:
+            train_stage(model, _batches(shown.shown, model, tokenizer, template, config), CausalLM(), config, nested)
+        asked = formats.read_documents(corpus, SPLIT) if shown.shown else []
+        items = probe_items(SPLIT, asked, tokenizer, template, anchor_expression(terms), probing, model.config.max_position_embeddings)
+        scores = score_sequences(model, [item.sequence for item in items], checkpoints.pad_id(tokenizer))
+        tables = _unseen(token_tables(items, scores, tokenizer), asked, shown, terms)
+        records = Records(**tables, completions=completion_table([], [], [], []))
+        digest = store.put("relearned", lambda folder: write_records(folder, records), sensitivity="forget")
+        return RelearnRecords(kind="relearned", digest=digest, sensitivity="forget", origin=nested or "", steps=config.steps, shown=len(shown.shown))
+
+
+def _batches(documents: Sequence[Document], model: Any, tokenizer: Any, template: Template, config: RelearningConfig) -> list[Batch]:
+    """Return as many batches as `config.steps` want, in as many passes as they need."""
+    blocks = text_blocks(documents, tokenizer, template, config.block_size, checkpoints.separator_id(tokenizer))
+    blocks = [block for block in blocks if any(block.supervised[:-1])]
+    make = text_batches([block.ids for block in blocks], checkpoints.pad_id(tokenizer), model.device, [block.supervised for block in blocks])
+    passes = EpochBatches(len(blocks), make, replace(config, least_steps=config.steps))
+    return [passes[index] for index in range(config.steps * config.accumulation)]
+
+
+def _unseen(tables: "dict[str, pandas.DataFrame]", asked: Sequence[Document], shown: Slice, terms: Sequence[str]) -> "dict[str, pandas.DataFrame]":
+    """Keep questions on facts that were not shown, and anchors that the shown half does not name."""
+    questions = [document for document in asked if document.is_question]
+    open_questions = {number for number, document in enumerate(questions) if not shown.holds(document)}
+    sequences, tokens, named = tables["sequences"], tables["tokens"], shown.terms_seen(terms)
+    kept = sequences[(sequences.variant != "text") & sequences["item"].isin(open_questions)]
+    renumbered = dict(zip(kept.sequence, range(len(kept)), strict=True))
+    tokens = tokens[tokens.sequence.isin(kept.sequence)]
+    return {
+        "sequences": kept.assign(sequence=range(len(kept))),
+        "tokens": tokens.assign(sequence=tokens.sequence.map(renumbered)),
+        "anchors": tables["anchors"][~tables["anchors"].term.isin(named)],
+    }
