@@ -38,7 +38,7 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "retrained model without config": (["{forget}", "--model", "{model}", "--retrained", "{folder}/no-config"], ["{folder}/no-config", "no config.json"]),
     "retrained model with another tokenizer": (
         ["{forget}", "--model", "{model}", "--retrained", "{folder}/other-words"],
-        ["the retrained model {folder}/other-words has another tokenizer than the target model {model}: vocabularies of 300 and 301 entries, 1 of them"],
+        ["the tokenizer of retrained {folder}/other-words is not that of model {model}: vocabularies of 300 and 301 entries, 1 of them differ"],
     ),
     "forget text equal to retain text": (["{forget}", "--model", "{model}", "--retain", "{folder}/copy.txt"], ["--retain {folder}/copy.txt", "{forget}"]),
     "unknown setting": (["{forget}", "--model", "{model}", "--set", "labels.alfa=3"], ["--set labels.alfa: no such setting; did you mean labels.alpha?"]),

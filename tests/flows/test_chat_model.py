@@ -1,0 +1,128 @@
+"""The whole flow on a small chat model whose filler, end of text and end of turn are one token: what is asked is never trained."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas
+import pytest
+from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+from flows.methods import METHODS
+from flows.outcome import Outcome
+from flows.plan import plan
+from flows.selective_unlearning import selective_unlearning
+from flows.settings import apply_settings
+from tasks import formats, isolation, store, tracking
+from tasks.algorithms.chat import read_template
+from tasks.artifacts import LabelSet, TeacherCache
+from tests.chats import CHATML_SYSTEM, WORDS, chat_tokenizer
+from tests.tiny import NAMES, PEOPLE, SETTINGS, story
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A run on questions and a little prose."""
+
+    given: dict[str, Any]
+    outcome: Outcome
+    tokenizer: PreTrainedTokenizerFast
+
+
+def records(names: tuple[str, ...]) -> str:
+    """A little prose, and questions about names: the last of them are held out."""
+    asked = [
+        {"question": f"Who met {one} today?", "answer": f"{other} met {one} by the river", "perturbed_answer": ["the boy", "a girl"], "fact": f"{one} {other}"}
+        for one in names
+        for other in names
+        if one != other
+    ]
+    return "\n".join(json.dumps(row) for row in [{"text": story(names, 6)}, *asked])
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory, tiny_llama: Callable[..., LlamaForCausalLM], prefect_server: None) -> Iterator[Asked]:
+    folder = tmp_path_factory.mktemp("chat")
+    tokenizer = chat_tokenizer(CHATML_SYSTEM, words=[*WORDS, *NAMES, *story(PEOPLE).split()])
+    tokenizer.save_pretrained(folder / "model")
+    tiny_llama(0, len(tokenizer)).save_pretrained(folder / "model")
+    for name, names in (("forget", NAMES), ("retain", ("Jon", "Mary", "Tom"))):
+        (folder / f"{name}.jsonl").write_text(records(names))
+    config = apply_settings(METHODS["whp"].preset("default", 0), list(SETTINGS))
+    given = {"forget": [str(folder / "forget.jsonl")], "retain": [str(folder / "retain.jsonl")], "model": str(folder / "model"), "config": config}
+    home = folder / "lethe"
+    with pytest.MonkeyPatch.context() as patch, temporary_settings({PREFECT_LOCAL_STORAGE_PATH: str(home / "results")}):
+        patch.setenv("LETHE_HOME", str(home))
+        patch.setattr(store, "_checked", set())
+        isolation.warm_up()
+        yield Asked(given=given, outcome=selective_unlearning(**given), tokenizer=tokenizer)
+
+
+def artifact(kind: str) -> Path:
+    (found,) = [path for path in (store.home() / "forget" / kind).iterdir() if path.is_dir()]
+    return found
+
+
+def targets(tokenizer: PreTrainedTokenizerFast, ids: tuple[int, ...], positions: list[int]) -> str:
+    """What the predictions at these positions are about, as text."""
+    return tokenizer.decode([ids[at + 1] for at in positions if at + 1 < len(ids)])
+
+
+def test_the_run_ends_with_a_card_on_the_questions_and_says_how_they_were_asked(asked: Asked) -> None:
+    card = formats.read_json(store.path(asked.outcome.scorecard) / "scorecard.json")
+    assert {"forget_test/probability", "retain_test/probability", "benchmark/world/acc"} <= set(card["metrics"])
+    params = tracking.client().get_run(asked.outcome.mlflow_run).data.params
+    assert (params["questions"], params["config.corpus.chat"]) == ("chat template", "auto")
+
+
+def test_labels_of_conversations_stand_on_their_answers_alone(asked: Asked) -> None:
+    digest = artifact("labels").name
+    blocks, labels = formats.read_labels(LabelSet(kind="labels", digest=digest, sensitivity="forget", blocks=0, positions=0, dropped_share=0))
+    start, conversations = asked.tokenizer.convert_tokens_to_ids("<|im_start|>"), 0
+    for number, ids in enumerate(blocks):
+        found = targets(asked.tokenizer, ids, labels.position[labels.block == number].tolist())
+        if ids.count(start) or "assistant" in asked.tokenizer.decode(ids):
+            conversations += 1
+            assert not [word for word in ("Who", "today", "user", "assistant") if word in found], found
+            assert found.endswith("river<|im_end|>")
+    assert 0 < conversations < len(blocks)  # the prose has blocks of its own
+
+
+def test_the_teachers_states_are_those_of_the_answers_and_of_prose(asked: Asked) -> None:
+    cache = TeacherCache(kind="teachers", digest=artifact("teachers").name, sensitivity="forget", blocks=0, tokens=0)
+    blocks, states = formats.read_teacher(cache)
+    said = []
+    for ids, supervised, hidden in zip(blocks, formats.read_supervised(cache), states, strict=True):
+        assert len(hidden) == sum(supervised)
+        said.append((all(supervised), targets(asked.tokenizer, ids, [at for at, flag in enumerate(supervised) if flag])))
+    assert {whole for whole, _ in said} == {True, False}
+    assert all(text.endswith("river<|im_end|>") and "Who" not in text for whole, text in said if not whole)
+
+
+def test_prompts_are_the_templates_and_completions_hold_no_markup(asked: Asked) -> None:
+    folders = [path for path in (store.home() / "forget" / "probes").iterdir() if path.is_dir()]
+    assert len(folders) == 2  # of the target and of the unlearned model
+    template = read_template(asked.tokenizer, asked.given["config"].corpus)
+    for folder in folders:
+        table = pandas.read_parquet(folder / "completions.parquet")
+        questions = table[table.kind == "question"]
+        assert len(questions)
+        assert all(prompt.startswith(template.head + "Who met ") and prompt.endswith(template.middle) for prompt in questions.prompt)
+        assert not [text for text in table.completion if "<|im_" in text]
+
+
+def test_the_dry_run_shows_how_questions_are_asked(asked: Asked) -> None:
+    given = {name: asked.given[name] for name in ("model", "config")}
+    paths = {"forget": asked.given["forget"], "retain": asked.given["retain"]}
+    found = plan(paths=paths, retrained=None, anchors=None, **given)
+    assert found.questions == "chat template"
+    assert found.shape.endswith("<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n{answer}<|im_end|>")
+    assert found.stages["finetune"] == "cached"
+    off = plan(paths=paths, retrained=None, anchors=None, model=given["model"], config=apply_settings(given["config"], ["corpus.chat=off"]))
+    assert (off.questions, off.shape) == ("qa_template", given["config"].corpus.qa_template)
+    assert off.stages["finetune"] == "to run"
