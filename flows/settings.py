@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import re
 import typing
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,7 +40,7 @@ def apply_file(config: C, file: str) -> C:
     if not path.is_file():
         raise BadInputError(f"--config {file} does not exist; wanted a YAML file")
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = _load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadInputError(f"--config {file} does not parse ({' '.join(str(error).split())}); wanted YAML") from None
     if not isinstance(found, dict):
@@ -78,11 +79,26 @@ def _full_key(key: str, known: list[str]) -> str:
     raise BadInputError(f"--set {key}: no such setting; {f'did you mean {near[0]}?' if near else 'wanted one of ' + ', '.join(known)}")
 
 
+def _load(text: str) -> Any:
+    """Read YAML in which only true and false are truth values: `off` and `no` are words that settings use."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """With rules of its own."""
+
+    truth = "tag:yaml.org,2002:bool"
+    Loader.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in rules if tag != truth] for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    Loader.add_implicit_resolver(truth, re.compile("true|false|True|False|TRUE|FALSE"), list("tTfF"))
+    return yaml.load(text, Loader)  # noqa: S506 - a safe loader
+
+
 def _parse(value: str) -> Any:
     import yaml
 
     try:
-        return yaml.safe_load(value)
+        return _load(value)
     except yaml.YAMLError:
         return value
 

@@ -91,6 +91,14 @@ def test_values_are_read_as_yaml() -> None:
     assert changed.corpus.qa_template == "Q {question} A={answer}"
 
 
+def test_off_and_no_are_words_and_true_and_false_are_not(tmp_path: Path) -> None:
+    given = ["corpus.chat=off", "finetune.mixed_precision=no", "drop_repeats=False", "join_lines=off"]
+    (tmp_path / "settings.yaml").write_text("corpus: {chat: off, join_lines: off}\nfinetune.mixed_precision: no\nlabels.drop_repeats: False\n")
+    for changed in (apply_settings(DEFAULT, given), apply_file(DEFAULT, str(tmp_path / "settings.yaml"))):
+        assert (changed.corpus.chat, changed.finetune.mixed_precision) == ("off", "no")
+        assert (changed.labels.drop_repeats, changed.corpus.join_lines) == (False, False)  # a field of truth values takes both
+
+
 def test_an_optional_setting_can_be_taken_back() -> None:
     changed = apply_settings(DEFAULT, ["finetune.learning_rate=1e-3"])
     assert apply_settings(changed, ["finetune.learning_rate=null"]) == DEFAULT
