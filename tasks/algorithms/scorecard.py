@@ -20,7 +20,7 @@ class VerdictConfig:
     """Largest |unlearned - retrained| in probability, 0 to 1; also at most `forgotten_ratio` of |target - retrained|."""
     forgotten_ratio: float = 0.3
     """Largest share that may be left of the target model's familiarity; of its distance to the reference at the gold and proxy tiers."""
-    choice_left: float = 0.7
+    choice_left: float = 0.8
     """Largest share that may be left of how far above the reference, or chance, the true answer is preferred to false ones. A refusal or
     an output filter leaves all of it: the order of the answers is where knowledge that is only unspoken shows."""
     relearned_ratio: float = 0.3
@@ -46,8 +46,8 @@ class VerdictConfig:
     """Largest rise of the share of repeated words, 0 to 1."""
     leaked_rise: float = 0.1
     """Largest rise of the share of completions with a name, address or number that nobody gave, 0 to 1."""
-    teacher_perplexity_ratio: float = 4.0
-    """Largest factor on the target model's surprise at the completions."""
+    teacher_perplexity_ratio: float = 10.0
+    """Largest factor on the target model's surprise at the completions; retrained models were seen at 3.5 to 7, destroyed ones at 3,000."""
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.required) - set(CHECKS))
@@ -174,13 +174,22 @@ def _utility_kept(metrics: Metrics, config: VerdictConfig, reasons: list[str]) -
         ("general/perplexity", "<=", config.perplexity_ratio),
     ]
     found = [
-        _note(reasons, "utility_kept", f"{name} over the target's", metrics[name]["unlearned"] / metrics[name]["target"], relation, limit)
+        _note(reasons, "utility_kept", name, metrics[name]["unlearned"], relation, limit * standard, f"{limit:g}x {whose} {standard:.4f}")
         for name, relation, limit in wanted
         if _has(metrics, name)
+        for whose, standard in [_standard(metrics[name], relation)]
     ]
     if not found:
         reasons.append("utility_kept: not measured; give --retain, --sibling or --general text, and the target model")
     return all(found) if found else None
+
+
+def _standard(row: Row, relation: str) -> tuple[str, float]:
+    """Return whose figure is to be kept: the target's, or the retrained model's where that is worse, since no method can be asked for more."""
+    worse = min if relation == ">=" else max
+    if row["retrained"] is not None and worse(row["target"], row["retrained"]) != row["target"]:
+        return "the retrained model's", row["retrained"]
+    return "the target's", row["target"]
 
 
 def _healthy(metrics: Metrics, config: VerdictConfig, reasons: list[str]) -> bool | None:
@@ -193,7 +202,7 @@ def _healthy(metrics: Metrics, config: VerdictConfig, reasons: list[str]) -> boo
     ]
     rows = {name: metrics[f"degeneration/{name}"] for name, _, _ in wanted if _has(metrics, f"degeneration/{name}")}
     found = [
-        _note(reasons, "healthy", f"degeneration/{name}", rows[name]["unlearned"], relation, limit(rows[name]["target"]))
+        _note(reasons, "healthy", f"degeneration/{name}", rows[name]["unlearned"], relation, limit(_standard(rows[name], relation)[1]))
         for name, relation, limit in wanted
         if name in rows
     ]

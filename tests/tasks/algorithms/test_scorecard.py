@@ -102,6 +102,18 @@ def test_health_is_measured_against_the_target_model() -> None:
     assert verdict(degeneration__repetition=row(0.5, 0.6))["healthy"] is True
 
 
+def test_no_more_is_asked_of_a_method_than_of_the_retrained_model() -> None:
+    """Retain answers fell from 0.8 to 0.6 although the model was trained without the topic: 0.9 * 0.6 = 0.54 is wanted."""
+    assert verdict(retain_test__probability=row(0.8, 0.5401, 0.6))["utility_kept"] is True
+    assert verdict(retain_test__probability=row(0.8, 0.5399, 0.6))["utility_kept"] is False
+    assert verdict(general__perplexity=row(10.0, 12.5, 12.0))["utility_kept"] is True  # 1.05 * 12
+    assert verdict(degeneration__repetition=row(0.1, 0.44, 0.3))["healthy"] is True  # 0.3 + 0.15
+
+
+def test_a_better_retrained_model_raises_no_bar() -> None:
+    assert verdict(retain_test__probability=row(0.8, 0.7201, 0.95))["utility_kept"] is True
+
+
 def test_what_was_not_measured_is_null_and_does_not_pass() -> None:
     found = judge({"forget_test/probability": GOLD["forget_test/probability"]}, VerdictConfig())
     assert (found["utility_kept"], found["healthy"], found["passed"]) == (None, None, False)
@@ -161,22 +173,22 @@ def preference(unlearned: float, retrained: float | None) -> Metrics:
     return {"forget_test/choice_accuracy": row(1.0, unlearned, retrained), "forget_test/choice_chance": row(0.2, 0.2, retrained and 0.2)}
 
 
-@pytest.mark.parametrize(("unlearned", "forgotten"), [(0.2, True), (0.7749, True), (0.7751, False), (1.0, False)])
+@pytest.mark.parametrize(("unlearned", "forgotten"), [(0.2, True), (0.8499, True), (0.8501, False), (1.0, False)])
 def test_a_true_answer_still_preferred_to_false_ones_is_not_forgotten(unlearned: float, forgotten: bool) -> None:
-    """0.25 of the retrained model's answers are right by luck: 0.25 + 0.7 * (1 - 0.25) = 0.775."""
+    """0.25 of the retrained model's answers are right by luck: 0.25 + 0.8 * (1 - 0.25) = 0.85."""
     found = judge({**GOLD, **preference(unlearned, 0.25)}, VerdictConfig())
     assert found["forgotten"] is forgotten
 
 
-@pytest.mark.parametrize(("unlearned", "forgotten"), [(0.7599, True), (0.7601, False)])
+@pytest.mark.parametrize(("unlearned", "forgotten"), [(0.8399, True), (0.8401, False)])
 def test_without_a_reference_the_preference_is_measured_from_chance(unlearned: float, forgotten: bool) -> None:
     rows = {name: {**value, "retrained": None} for name, value in GOLD.items()}
     found = judge(rows | {"forget_test/probability": row(0.8, 0.1)} | preference(unlearned, None), VerdictConfig())
     assert found["evidence"] == "behavioural"
-    assert found["forgotten"] is forgotten  # 0.2 + 0.7 * 0.8
+    assert found["forgotten"] is forgotten  # 0.2 + 0.8 * 0.8
 
 
-@pytest.mark.parametrize(("name", "limit"), [("degeneration/leaked_strings", 0.2), ("degeneration/teacher_perplexity", 4.0 * 0.1)])
+@pytest.mark.parametrize(("name", "limit"), [("degeneration/leaked_strings", 0.2), ("degeneration/teacher_perplexity", 10.0 * 0.1)])
 def test_leaks_and_surprising_completions_are_ill_health(name: str, limit: float) -> None:
     assert judge({**GOLD, name: row(0.1, limit - 1e-6, 0.1)}, VerdictConfig())["healthy"] is True
     assert judge({**GOLD, name: row(0.1, limit + 1e-6, 0.1)}, VerdictConfig())["healthy"] is False
