@@ -164,6 +164,30 @@ def evaluate(
 
 
 @app.command()
+def compare(
+    runs: Annotated[
+        Files, typer.Argument(metavar="RUN...", help="Folders of --out, scorecards, files of --json, or MLflow run ids (8 letters do).", show_default=False)
+    ],
+    out: Annotated[str | None, typer.Option(metavar="DIR", help="Copy page, plot and tables there.")] = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Lay finished runs side by side: what each forgot against what it kept, with paired tests against the first."""
+    with _plain_errors():
+        from tasks.cards import gather_cards
+
+        gather_cards(runs)
+    with _running(trains=False) as console:
+        from flows.comparison import as_result
+        from flows.comparison import compare as compare_flow
+        from flows.console import show_comparison
+
+        compared = compare_flow(runs=[_absolute(run) if Path(run).expanduser().exists() else run for run in runs])
+        found, places = as_result(compared, out)
+        show_comparison(console, found, places)
+        _write_json(json_file, found)
+
+
+@app.command()
 def purge(
     expired: Annotated[bool, typer.Option("--expired", help="Only what has outlived its retention time.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
@@ -243,7 +267,7 @@ def _plain_errors() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _running() -> Iterator[Any]:
+def _running(trains: bool = True) -> Iterator[Any]:
     """Run a flow with progress on the terminal; bad input found on the way exits with 2, failures with 1."""
     from rich.console import Console
 
@@ -253,7 +277,8 @@ def _running() -> Iterator[Any]:
     from tasks.artifacts import BadInputError
 
     environment.guard_temporary_server()
-    isolation.warm_up()
+    if trains:
+        isolation.warm_up()
     console = Console() if sys.stdout.isatty() else Console(width=120)
     try:
         with progress_bars(Console(stderr=True)):
@@ -275,6 +300,7 @@ def _fail(error: BaseException, status: int) -> None:
 def _finish(console: Any, outcome: "Outcome", started: float, out: str | None, json_file: str | None, require_verdict: bool) -> None:
     """Show the result, copy what was asked for, and set the exit status."""
     from flows.console import show_result
+    from flows.presentation import prefect_place
     from tasks import store, tracking
     from tasks.benchmark_tables import benchmark_table
     from tasks.formats import read_json
@@ -291,7 +317,7 @@ def _finish(console: Any, outcome: "Outcome", started: float, out: str | None, j
         "Model": str(model),
         "Registered": outcome.model_version,
         "MLflow": f"{address} ({how})",
-        "Prefect": _prefect_place(outcome),
+        "Prefect": prefect_place(outcome.flow_run, outcome.flow_run_name),
         "Stages": f"{cached} of {len(outcome.stages)} from cache; {seconds:.0f} s in all",
     }
     show_result(console, card, places, benchmark_table(outcome.benchmarks))
@@ -311,15 +337,6 @@ def _result(outcome: "Outcome", card: dict[str, Any], places: dict[str, str]) ->
         "prefect_flow_run": outcome.flow_run,
         "stages": outcome.stages,
     }
-
-
-def _prefect_place(outcome: "Outcome") -> str:
-    from prefect.settings import get_current_settings
-
-    settings = get_current_settings()
-    if address := settings.ui_url or (settings.api.url and settings.api.url.removesuffix("/api")):
-        return f"{address}/runs/flow-run/{outcome.flow_run}"
-    return f"http://127.0.0.1:4200/runs/flow-run/{outcome.flow_run} (run {outcome.flow_run_name}; start `prefect server start` first)"
 
 
 def _copy_out(folder: Path, outcome: "Outcome") -> tuple[Path, Path]:

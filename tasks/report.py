@@ -1,16 +1,16 @@
 """Stage `report`: one self-contained HTML file that a person reads instead of the tables."""
 
-import base64
-import io
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tasks import formats, progress, store, tracking
+from tasks import formats, pages, progress, store, tracking
 from tasks.artifacts import AnchorTable, CheckpointRef, ProbeRecords, ReportRef, Scorecard
+from tasks.pages import Picture, figure
 from tasks.stage import stage
 
-TEMPLATES = Path(__file__).parent / "templates"
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 COLOURS = {"target": "#8a8f98", "unlearned": "#1f6feb", "retrained": "#2da44e"}
 HEADLINE = (
     ("forget_test/probability", "Forgotten: answers"),
@@ -27,6 +27,8 @@ PERPLEXITIES = (
     ("sibling/perplexity", "Sibling"),
     ("general/perplexity", "General"),
 )
+BARS = "What was forgotten, what was kept (probabilities and shares, 0 to 1)"
+PERPLEXITY_BARS = "Perplexity of prose (higher: less familiar)"
 MEANINGS = {
     "probability": "geometric mean probability of an answer's tokens",
     "accuracy": "share of answers whose every token is the model's first choice",
@@ -102,27 +104,18 @@ def render_report(
     card: dict[str, Any], *, completions: list[dict[str, Any]], anchors: list[dict[str, Any]], curves: dict[str, list[tuple[int, float]]], facts: dict[str, str]
 ) -> str:
     """Return the page; pictures are inside it."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["figure"] = figure
-    return environment.get_template("report.html.j2").render(
+    metrics = card["metrics"]
+    pictures = (_bars_picture(metrics, HEADLINE, BARS), _bars_picture(metrics, PERPLEXITIES, PERPLEXITY_BARS), _curves_picture(curves))
+    return pages.render(
+        "report.html.j2",
         card=card,
-        groups=metric_groups(card["metrics"]),
+        groups=metric_groups(metrics),
         completions=completions,
         anchors=anchors[:200],
         anchor_count=len(anchors),
-        pictures=[picture for picture in (_headline_picture(card["metrics"]), _perplexity_picture(card["metrics"]), _curves_picture(curves)) if picture],
+        pictures=[picture for picture in pictures if picture],
         facts=facts,
-        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
-
-
-def figure(value: float | None) -> str:
-    """Return a number as people read it: three significant digits, a dash where it is missing."""
-    if value is None:
-        return "\u2013"
-    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def metric_groups(metrics: dict[str, dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
@@ -134,20 +127,7 @@ def metric_groups(metrics: dict[str, dict[str, Any]]) -> list[tuple[str, list[di
     return list(groups.items())
 
 
-def _picture(draw: Any, title: str, size: tuple[float, float]) -> dict[str, str]:
-    from matplotlib.figure import Figure
-
-    canvas = Figure(figsize=size, layout="constrained")
-    axes = canvas.subplots()
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    draw(axes)
-    stream = io.BytesIO()
-    canvas.savefig(stream, format="png", dpi=144)
-    return {"title": title, "data": base64.b64encode(stream.getvalue()).decode()}
-
-
-def _bars(axes: Any, rows: list[tuple[str, dict[str, Any]]]) -> None:
+def _bars(axes: "Axes", rows: list[tuple[str, dict[str, Any]]]) -> None:
     models = [label for label in COLOURS if any(row[label] is not None for _, row in rows)]
     height = 0.8 / len(models)
     for index, label in enumerate(models):
@@ -160,28 +140,26 @@ def _bars(axes: Any, rows: list[tuple[str, dict[str, Any]]]) -> None:
     axes.legend(frameon=False, fontsize=8)
 
 
-def _headline_picture(metrics: dict[str, dict[str, Any]]) -> dict[str, str] | None:
-    rows = [(label, metrics[name]) for name, label in HEADLINE if name in metrics]
-    return (
-        _picture(lambda axes: _bars(axes, rows), "What was forgotten, what was kept (probabilities and shares, 0 to 1)", (8, 0.9 + 0.62 * len(rows)))
-        if rows
-        else None
-    )
+def _bars_picture(metrics: dict[str, dict[str, Any]], wanted: tuple[tuple[str, str], ...], title: str) -> Picture | None:
+    """Draw one group of bars a metric, a bar a model."""
+    rows = [(label, metrics[name]) for name, label in wanted if name in metrics]
+    if not rows:
+        return None
+    words = "; ".join(f"{label}: " + ", ".join(f"{model} {figure(row[model])}" for model in COLOURS if row[model] is not None) for label, row in rows)
+    return pages.draw(lambda canvas: _bars(canvas.subplots(), rows), title=title, alt=f"{title}. {words}.", size=(8, 0.9 + 0.62 * len(rows)))
 
 
-def _perplexity_picture(metrics: dict[str, dict[str, Any]]) -> dict[str, str] | None:
-    rows = [(label, metrics[name]) for name, label in PERPLEXITIES if name in metrics]
-    return _picture(lambda axes: _bars(axes, rows), "Perplexity of prose (higher: less familiar)", (8, 0.9 + 0.62 * len(rows))) if rows else None
-
-
-def _curves_picture(curves: dict[str, list[tuple[int, float]]]) -> dict[str, str] | None:
+def _curves_picture(curves: dict[str, list[tuple[int, float]]]) -> Picture | None:
     drawn = {label: points for label, points in curves.items() if len(points) > 1}
 
-    def draw(axes: Any) -> None:
+    def plot(canvas: "Figure") -> None:
+        axes = canvas.subplots()
         for label, points in drawn.items():
             axes.plot([step for step, _ in points], [value for _, value in points], label=label)
-        axes.set_xlabel("optimiser step")
-        axes.set_ylabel("loss, nats a token")
+        axes.set(xlabel="optimiser step", ylabel="loss, nats a token")
         axes.legend(frameon=False)
 
-    return _picture(draw, "Training", (8, 3)) if drawn else None
+    if not drawn:
+        return None
+    words = "; ".join(f"{label} from {figure(points[0][1])} to {figure(points[-1][1])} nats in {len(points)} steps" for label, points in drawn.items())
+    return pages.draw(plot, title="Training", alt=f"Loss of training: {words}.", size=(8, 3))
