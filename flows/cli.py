@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -31,7 +30,7 @@ Set = Annotated[Files | None, typer.Option("--set", metavar="KEY=VALUE", help="C
 ConfigFile = Annotated[str | None, typer.Option("--config", metavar="YAML", help="Settings from a file.")]
 Preset = Annotated[str, typer.Option(help="`default`, or `paper`: the paper's constants and nothing added.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
-Out = Annotated[str | None, typer.Option(metavar="DIR", help="Copy model, report, scorecard and anchors there.")]
+Out = Annotated[str | None, typer.Option(metavar="DIR", help="Copy model, reports, scorecard and anchors there.")]
 BenchmarkData = Annotated[str | None, typer.Option(metavar="DIR", help="Folder with local benchmark files, such as arc_easy.jsonl; all found are run.")]
 RequireVerdict = Annotated[bool, typer.Option("--require-verdict", help="Exit with 1 if the verdict is not passed.")]
 
@@ -300,21 +299,21 @@ def _fail(error: BaseException, status: int) -> None:
 def _finish(console: Any, outcome: "Outcome", started: float, out: str | None, json_file: str | None, require_verdict: bool) -> None:
     """Show the result, copy what was asked for, and set the exit status."""
     from flows.console import show_result
+    from flows.outcome import result_files
     from flows.presentation import prefect_place
     from tasks import store, tracking
     from tasks.benchmark_tables import benchmark_table
     from tasks.formats import read_json
 
     card = read_json(store.path(outcome.scorecard) / "scorecard.json")
-    report, model = store.path(outcome.report) / "report.html", store.path(outcome.unlearned)
-    if out:
-        report, model = _copy_out(Path(out), outcome)
+    made = result_files(outcome, out)
     address, how = tracking.run_address(outcome.mlflow_run)
     cached = sum(state == "Cached" for state in outcome.stages.values())
     seconds = time.monotonic() - started
     places = {
-        "Report": str(report),
-        "Model": str(model),
+        "Report": str(made["report.html"]),
+        "Redacted": str(made["report-redacted.html"]),
+        "Model": str(made["model"]),
         "Registered": outcome.model_version,
         "MLflow": f"{address} ({how})",
         "Prefect": prefect_place(outcome.flow_run, outcome.flow_run_name),
@@ -331,24 +330,13 @@ def _result(outcome: "Outcome", card: dict[str, Any], places: dict[str, str]) ->
         "verdict": card["verdict"],
         "scorecard": card,
         "report": places["Report"],
+        "redacted_report": places["Redacted"],
         "model": places["Model"],
         "registered": outcome.model_version,
         "mlflow_run": outcome.mlflow_run,
         "prefect_flow_run": outcome.flow_run,
         "stages": outcome.stages,
     }
-
-
-def _copy_out(folder: Path, outcome: "Outcome") -> tuple[Path, Path]:
-    from tasks import store
-
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(store.path(outcome.unlearned), folder / "model", dirs_exist_ok=True, ignore=shutil.ignore_patterns(store.MANIFEST))
-    shutil.copy(store.path(outcome.report) / "report.html", folder / "report.html")
-    for name in ("scorecard.json", "items.parquet"):
-        shutil.copy(store.path(outcome.scorecard) / name, folder / name)
-    shutil.copy(store.path(outcome.dictionary) / "anchors.csv", folder / "anchors.csv")
-    return folder / "report.html", folder / "model"
 
 
 def _write_json(file: str | None, value: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import pandas
 import pytest
 
 from flows.cli import spread_lists
@@ -65,16 +66,23 @@ def test_a_verdict_that_is_required_and_not_passed_exits_with_1(finished: Run) -
 def test_the_result_is_json_with_scorecard_places_and_states(finished: Run) -> None:
     result = finished.result
     assert result["schema"] == "lethe.result.v1"
-    assert set(result) >= {"seconds", "verdict", "scorecard", "report", "model", "registered", "mlflow_run", "prefect_flow_run", "stages"}
+    assert set(result) >= {"seconds", "verdict", "scorecard", "report", "redacted_report", "model", "registered", "mlflow_run", "prefect_flow_run", "stages"}
     assert set(result["stages"].values()) == {"Completed"}
     jsonschema.validate(result["scorecard"], json.loads((ROOT / "tests" / "schemas" / "scorecard.v1.json").read_text()))
     assert (result["report"], result["model"]) == (str(finished.out / "report.html"), str(finished.out / "model"))
 
 
 def test_model_report_scorecard_and_anchors_are_copied(finished: Run) -> None:
-    assert {path.name for path in finished.out.iterdir()} == {"model", "report.html", "scorecard.json", "items.parquet", "anchors.csv"}
+    assert {path.name for path in finished.out.iterdir()} == {"model", "report.html", "report-redacted.html", "scorecard.json", "items.parquet", "anchors.csv"}
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= {path.name for path in (finished.out / "model").iterdir()}
     assert all(name in (finished.out / "anchors.csv").read_text() for name in NAMES)
+
+
+def test_of_the_copies_only_the_full_report_and_the_anchors_hold_forgotten_text(finished: Run) -> None:
+    texts = {path.name: path.read_text() for path in finished.out.iterdir() if path.suffix in (".html", ".json", ".csv")}
+    texts["items.parquet"] = pandas.read_parquet(finished.out / "items.parquet").to_csv()
+    assert {file for file, text in texts.items() for name in NAMES if name in text} == {"report.html", "anchors.csv"}
+    assert finished.result["redacted_report"] == str(finished.out / "report-redacted.html")
 
 
 def test_the_terminal_shows_the_verdict_and_where_to_look(finished: Run) -> None:
