@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -31,7 +30,7 @@ Set = Annotated[Files | None, typer.Option("--set", metavar="KEY=VALUE", help="C
 ConfigFile = Annotated[str | None, typer.Option("--config", metavar="YAML", help="Settings from a file.")]
 Preset = Annotated[str, typer.Option(help="`default`, or `paper`: the paper's constants and nothing added.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
-Out = Annotated[str | None, typer.Option(metavar="DIR", help="Copy model, report, scorecard and anchors there.")]
+Out = Annotated[str | None, typer.Option(metavar="DIR", help="Copy model, reports, scorecard and anchors there.")]
 BenchmarkData = Annotated[str | None, typer.Option(metavar="DIR", help="Folder with local benchmark files, such as arc_easy.jsonl; all found are run.")]
 RequireVerdict = Annotated[bool, typer.Option("--require-verdict", help="Exit with 1 if the verdict is not passed.")]
 
@@ -164,6 +163,30 @@ def evaluate(
 
 
 @app.command()
+def compare(
+    runs: Annotated[
+        Files, typer.Argument(metavar="RUN...", help="Folders of --out, scorecards, files of --json, or MLflow run ids (8 letters do).", show_default=False)
+    ],
+    out: Annotated[str | None, typer.Option(metavar="DIR", help="Copy page, plot and tables there.")] = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Lay finished runs side by side: what each forgot against what it kept, with paired tests against the first."""
+    with _plain_errors():
+        from tasks.cards import gather_cards
+
+        gather_cards(runs)
+    with _running(trains=False) as console:
+        from flows.comparison import as_result
+        from flows.comparison import compare as compare_flow
+        from flows.console import show_comparison
+
+        compared = compare_flow(runs=[_absolute(run) if Path(run).expanduser().exists() else run for run in runs])
+        found, places = as_result(compared, out)
+        show_comparison(console, found, places)
+        _write_json(json_file, found)
+
+
+@app.command()
 def purge(
     expired: Annotated[bool, typer.Option("--expired", help="Only what has outlived its retention time.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
@@ -243,7 +266,7 @@ def _plain_errors() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _running() -> Iterator[Any]:
+def _running(trains: bool = True) -> Iterator[Any]:
     """Run a flow with progress on the terminal; bad input found on the way exits with 2, failures with 1."""
     from rich.console import Console
 
@@ -253,7 +276,8 @@ def _running() -> Iterator[Any]:
     from tasks.artifacts import BadInputError
 
     environment.guard_temporary_server()
-    isolation.warm_up()
+    if trains:
+        isolation.warm_up()
     console = Console() if sys.stdout.isatty() else Console(width=120)
     try:
         with progress_bars(Console(stderr=True)):
@@ -275,23 +299,24 @@ def _fail(error: BaseException, status: int) -> None:
 def _finish(console: Any, outcome: "Outcome", started: float, out: str | None, json_file: str | None, require_verdict: bool) -> None:
     """Show the result, copy what was asked for, and set the exit status."""
     from flows.console import show_result
+    from flows.outcome import result_files
+    from flows.presentation import prefect_place
     from tasks import store, tracking
     from tasks.benchmark_tables import benchmark_table
     from tasks.formats import read_json
 
     card = read_json(store.path(outcome.scorecard) / "scorecard.json")
-    report, model = store.path(outcome.report) / "report.html", store.path(outcome.unlearned)
-    if out:
-        report, model = _copy_out(Path(out), outcome)
+    made = result_files(outcome, out)
     address, how = tracking.run_address(outcome.mlflow_run)
     cached = sum(state == "Cached" for state in outcome.stages.values())
     seconds = time.monotonic() - started
     places = {
-        "Report": str(report),
-        "Model": str(model),
+        "Report": str(made["report.html"]),
+        "Redacted": str(made["report-redacted.html"]),
+        "Model": str(made["model"]),
         "Registered": outcome.model_version,
         "MLflow": f"{address} ({how})",
-        "Prefect": _prefect_place(outcome),
+        "Prefect": prefect_place(outcome.flow_run, outcome.flow_run_name),
         "Stages": f"{cached} of {len(outcome.stages)} from cache; {seconds:.0f} s in all",
     }
     show_result(console, card, places, benchmark_table(outcome.benchmarks))
@@ -305,33 +330,13 @@ def _result(outcome: "Outcome", card: dict[str, Any], places: dict[str, str]) ->
         "verdict": card["verdict"],
         "scorecard": card,
         "report": places["Report"],
+        "redacted_report": places["Redacted"],
         "model": places["Model"],
         "registered": outcome.model_version,
         "mlflow_run": outcome.mlflow_run,
         "prefect_flow_run": outcome.flow_run,
         "stages": outcome.stages,
     }
-
-
-def _prefect_place(outcome: "Outcome") -> str:
-    from prefect.settings import get_current_settings
-
-    settings = get_current_settings()
-    if address := settings.ui_url or (settings.api.url and settings.api.url.removesuffix("/api")):
-        return f"{address}/runs/flow-run/{outcome.flow_run}"
-    return f"http://127.0.0.1:4200/runs/flow-run/{outcome.flow_run} (run {outcome.flow_run_name}; start `prefect server start` first)"
-
-
-def _copy_out(folder: Path, outcome: "Outcome") -> tuple[Path, Path]:
-    from tasks import store
-
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(store.path(outcome.unlearned), folder / "model", dirs_exist_ok=True, ignore=shutil.ignore_patterns(store.MANIFEST))
-    shutil.copy(store.path(outcome.report) / "report.html", folder / "report.html")
-    for name in ("scorecard.json", "items.parquet"):
-        shutil.copy(store.path(outcome.scorecard) / name, folder / name)
-    shutil.copy(store.path(outcome.dictionary) / "anchors.csv", folder / "anchors.csv")
-    return folder / "report.html", folder / "model"
 
 
 def _write_json(file: str | None, value: dict[str, Any]) -> None:

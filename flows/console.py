@@ -88,9 +88,7 @@ def show_result(console: Console, card: dict[str, Any], places: dict[str, str], 
     for reason in verdict["reasons"]:
         console.print(f"  {reason}", markup=False, highlight=False)
     console.print(f"\n{card['claim']}\n", markup=False, highlight=False)
-    width = max(len(name) for name in places)
-    for name, place in places.items():
-        console.print(f"{name:<{width}}  {place}", markup=False, highlight=False, soft_wrap=True)
+    _show_places(console, places)
 
 
 def scorecard_table(card: dict[str, Any]) -> Table:
@@ -125,6 +123,43 @@ def _accuracy(row: dict[str, Any], task: str) -> str:
     measured = f"{row[f'{task}/acc']:.3f}±{row[f'{task}/acc_stderr']:.3f}"
     difference, p = row[f"{task}/difference"], row[f"{task}/p"]
     return measured if math.isnan(difference) else f"{measured}\n{difference:+.3f}\np {p:.2g}"
+
+
+def show_comparison(console: Console, found: dict[str, Any], places: dict[str, str]) -> None:
+    """Print what each run has left and kept, what to keep in mind, and where to look."""
+    console.print(comparison_table(found))
+    for panel in found["panels"]:
+        console.print(f"No run beats {', '.join(panel['front'])} in {panel['left']} (less) and {panel['kept']} (more).", markup=False, highlight=False)
+    for remark in found["remarks"]:
+        console.print(remark, markup=False, highlight=False)
+    console.print()
+    _show_places(console, places)
+
+
+def comparison_table(found: dict[str, Any]) -> Table:
+    """Return a row a run: what is left of the forgotten and what is kept, over the target model's."""
+    table, panels = Table(title="Unlearned over target model, with 95 % intervals", title_justify="left", header_style="bold"), found["panels"]
+    for column in ("no.", "run", "method", "seed", "verdict"):
+        table.add_column(column, justify="right" if column == "no." else "left")
+    for stem, metric in [("left", panel["left"]) for panel in panels[:1]] + [("kept", panel["kept"]) for panel in panels]:
+        table.add_column(f"{stem}\n" + metric.replace("/", "/\n"), justify="right", no_wrap=True)
+    for number, run in enumerate(found["runs"], 1):
+        points = [next((point for point in panel["points"] if point["run"] == run["name"]), {}) for panel in panels]
+        shares = [_share(point, "left") for point in points[:1]] + [_share(point, "kept") for point in points]
+        verdict = f"{'passed' if run['verdict']['passed'] else 'not passed'}\n({run['verdict']['evidence']})"
+        table.add_row(str(number), run["name"], run["method"], run["seed"] or "-", verdict, *shares)
+    return table
+
+
+def _share(point: dict[str, Any], stem: str) -> str:
+    low, high = point.get(f"{stem}_low"), point.get(f"{stem}_high")
+    return _cell(point.get(stem)) + (f"\n{_cell(low)} to {_cell(high)}" if low is not None else "")
+
+
+def _show_places(console: Console, places: dict[str, str]) -> None:
+    width = max(len(name) for name in places)
+    for name, place in places.items():
+        console.print(f"{name:<{width}}  {place}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _cell(value: float | None) -> str:

@@ -44,6 +44,7 @@ class Judged:
     scorecard: Scorecard
     report: ReportRef
     benchmarks: tuple[BenchmarkResult, ...]
+    redacted_report: ReportRef
     card: dict[str, Any]
 
 
@@ -164,6 +165,7 @@ def _run_stages(
         scorecard=judged.scorecard,
         report=judged.report,
         benchmarks=judged.benchmarks,
+        redacted_report=judged.redacted_report,
         compatible=compatible,
         mlflow_run=run,
         flow_run=str(flow_run.id),
@@ -215,7 +217,7 @@ def judge(
     probes, benchmarks, relearned = (_labelled(records, kind) for kind in ("probing", "benchmarking", "relearning"))
     card = stages.result("scorecard", score.submit(corpus, probes, benchmarks, relearned, dictionary, config.verdict, provenance, run))
     facts = {name: str(value) for name, value in tracking.flatten(config).items()}
-    report = stages.result("report", write_report.submit(card, probes, dictionary, trained, facts, run))
+    report, redacted = stages.result("report", write_report.submit(card, probes, dictionary, trained, facts, run))
     folder = store.path(card)
     for name in ("scorecard.json", "items.parquet"):
         tracking.log_artifact(run, folder / name, "public", "scorecard")
@@ -223,7 +225,7 @@ def judge(
     tracking.log_scorecard(run, found)
     tracking.log_table(run, benchmark_table(benchmarks), "benchmarks", "public")
     show_scorecard(found)
-    return Judged(scorecard=card, report=report, benchmarks=tuple(benchmarks), card=found)
+    return Judged(scorecard=card, report=report, redacted_report=redacted, benchmarks=tuple(benchmarks), card=found)
 
 
 def _labelled(records: dict[str, Any], kind: str) -> list[Any]:

@@ -1,11 +1,13 @@
 """What a flow run hands back, and how it waits for its stages."""
 
+import shutil
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from prefect.futures import PrefectFuture
 
-from tasks import tracking
+from tasks import store, tracking
 from tasks.artifacts import AnchorTable, Artifact, BenchmarkResult, CheckpointRef, ReportRef, Scorecard
 from tasks.caching import artifacts_in
 
@@ -18,6 +20,9 @@ class Outcome:
     dictionary: AnchorTable
     scorecard: Scorecard
     report: ReportRef
+    """In full: it holds what was to be forgotten."""
+    redacted_report: ReportRef
+    """For anyone to read."""
     mlflow_run: str
     flow_run: str
     flow_run_name: str
@@ -46,3 +51,24 @@ class Stages:
         if future.state.name == "Cached" and made and made[0].origin:
             tracking.link_cached(self.run, name, made[0])
         return record
+
+
+def result_files(outcome: Outcome, out: str | None) -> dict[str, Path]:
+    """Return where the files of a result are, by name, after copying them where it was asked for.
+
+    Args:
+        outcome: What the run made.
+        out: Folder, made if need be; None: they stay in the store.
+
+    Returns:
+        `model` (a folder), `report.html`, `report-redacted.html`, `scorecard.json`, `items.parquet`, `anchors.csv`.
+    """
+    kept = {"report.html": outcome.report, "report-redacted.html": outcome.redacted_report, "anchors.csv": outcome.dictionary}
+    kept |= dict.fromkeys(("scorecard.json", "items.parquet"), outcome.scorecard)
+    files = {name: store.path(artifact) / name for name, artifact in kept.items()}
+    if not out:
+        return {"model": store.path(outcome.unlearned), **files}
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(store.path(outcome.unlearned), folder / "model", dirs_exist_ok=True, ignore=shutil.ignore_patterns(store.MANIFEST))
+    return {"model": folder / "model", **{name: Path(shutil.copy(file, folder / name)) for name, file in files.items()}}

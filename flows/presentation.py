@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from prefect.artifacts import create_link_artifact, create_progress_artifact, create_table_artifact, update_progress_artifact
+from prefect.settings import get_current_settings
 
 from tasks import progress, tracking
 from tasks.progress import Progress
@@ -53,6 +54,14 @@ def show_run(run: str) -> None:
     create_link_artifact(key="mlflow-run", link=address, link_text="MLflow run", description=how)
 
 
+def prefect_place(run: str, name: str) -> str:
+    """Return where a person sees a flow run, and what to start first where no server is configured."""
+    settings = get_current_settings()
+    if address := settings.ui_url or (settings.api.url and settings.api.url.removesuffix("/api")):
+        return f"{address}/runs/flow-run/{run}"
+    return f"http://127.0.0.1:4200/runs/flow-run/{run} (run {name}; start `prefect server start` first)"
+
+
 def show_scorecard(card: dict[str, Any]) -> None:
     """Show the scorecard as a table, verdict first."""
     verdict = card["verdict"]
@@ -63,3 +72,16 @@ def show_scorecard(card: dict[str, Any]) -> None:
     create_table_artifact(
         key="scorecard", table=rows, description=f"Verdict: {'passed' if verdict['passed'] else 'not passed'}, evidence {verdict['evidence']}"
     )
+
+
+def show_comparison(found: dict[str, Any]) -> None:
+    """Show what each run has left and kept as a table."""
+    points = {(panel["kept"], point["run"]): point for panel in found["panels"] for point in panel["points"]}
+    rows = []
+    for run in found["runs"]:
+        row = {"run": run["name"], "method": run["method"], "seed": run["seed"], "passed": run["verdict"]["passed"]}
+        for panel in found["panels"]:
+            point = points.get((panel["kept"], run["name"]), {})
+            row |= {f"{panel['left']} left": point.get("left"), f"{panel['kept']} kept": point.get("kept")}
+        rows.append(row)
+    create_table_artifact(key="comparison", table=rows, description="Figures of the unlearned models over their targets'")

@@ -118,6 +118,7 @@ def _conclude(
         scorecard=judged.scorecard,
         report=judged.report,
         benchmarks=judged.benchmarks,
+        redacted_report=judged.redacted_report,
         mlflow_run=run,
         flow_run=str(flow_run.id),
         flow_run_name=str(flow_run.name),

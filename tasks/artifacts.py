@@ -119,6 +119,29 @@ class Scorecard(Artifact):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ComparedRun:
+    """A finished run as a comparison sees it."""
+
+    name: str
+    """What tables call it."""
+    method: str
+    seed: str
+    """Empty where nothing tells it."""
+    card: Scorecard
+    """A folder with scorecard.json, and items.parquet where there is one."""
+    mlflow_run: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison(Artifact):
+    """Tables, plot and page of several runs."""
+
+    runs: int
+    pairs: int
+    """Paired tests that could be made."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReportRef(Artifact):
     """The HTML report."""
 

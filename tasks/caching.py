@@ -30,6 +30,8 @@ from tasks.artifacts import Artifact, CheckpointRef, InputFile
 ROOT = Path(__file__).resolve().parent.parent
 UNKEYED = frozenset({"run", "label"})
 """Parameters that say who asks, not what is asked for: the tracking run, and what to call the model."""
+DATA = {"pages.py": "templates/*.j2", "benchmark_data.py": "benchmarks/*.yaml"}
+"""Modules whose outcome depends on files beside them, which are no imports."""
 
 
 @functools.cache
@@ -44,6 +46,8 @@ def import_closure(module: str) -> tuple[frozenset[str], frozenset[str]]:
         if file is None or str(file) in files:
             continue
         files.add(str(file))
+        if file.name in DATA:
+            files.update(str(data) for data in file.parent.glob(DATA[file.name]))
         for name in _imports(file):
             if name.split(".")[0] == "tasks":
                 queue.append(name)

@@ -1,16 +1,17 @@
-"""Stage `report`: one self-contained HTML file that a person reads instead of the tables."""
+"""Stage `report`: one self-contained HTML file that a person reads instead of the tables, in full and redacted."""
 
-import base64
-import io
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from tasks import formats, progress, store, tracking
-from tasks.artifacts import AnchorTable, CheckpointRef, ProbeRecords, ReportRef, Scorecard
+from tasks import formats, pages, progress, store, tracking, wording
+from tasks.artifacts import AnchorTable, CheckpointRef, ProbeRecords, ReportRef, Scorecard, Sensitivity
+from tasks.pages import Picture, figure
 from tasks.stage import stage
 
-TEMPLATES = Path(__file__).parent / "templates"
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 COLOURS = {"target": "#8a8f98", "unlearned": "#1f6feb", "retrained": "#2da44e"}
 HEADLINE = (
     ("forget_test/probability", "Forgotten: answers"),
@@ -27,28 +28,28 @@ PERPLEXITIES = (
     ("sibling/perplexity", "Sibling"),
     ("general/perplexity", "General"),
 )
-MEANINGS = {
-    "probability": "geometric mean probability of an answer's tokens",
-    "accuracy": "share of answers whose every token is the model's first choice",
-    "truth_ratio": "false answers against the true one",
-    "familiarity": "probability of whole anchors where the true text has one",
-    "familiarity_first": "probability of an anchor's first token there",
-    "familiarity_interior": "probability of the rest of an anchor given its first token",
-    "familiarity_completion": "share of completions that name an anchor the prompt did not hold",
-    "perplexity": "exp of the loss a token; lower is more familiar",
-    "text_probability": "geometric mean probability of a token of the text",
-    "answer_extraction_strength": "share of an answer that is right from some point on",
-    "extraction_strength": "the same for a window of text",
-    "answer_exact_memorization": "share of an answer's tokens that are the first choice",
-    "exact_memorization": "the same for text",
-    "forget_quality_p": "p-value that truth ratios equal the retrained model's",
-    "empty_share": "share of completions without a word",
-    "distinct_2": "distinct word pairs over all",
-    "repetition": "share of words that repeat one of the two before",
-    "teacher_perplexity": "how surprised the target model is by the completions",
-    "acc": "accuracy",
-    "acc_norm": "accuracy with length-normalised choices",
-}
+BARS = "What was forgotten, what was kept (probabilities and shares, 0 to 1)"
+PERPLEXITY_BARS = "Perplexity of prose (higher: less familiar)"
+MOST_ANCHORS = 200
+"""Anchors that the page shows, the most frequent ones."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """What both forms of the report hold: figures, and settings."""
+
+    card: dict[str, Any]
+    curves: dict[str, list[tuple[int, float]]]
+    """Label of a trained model -> (step, loss in nats a token)."""
+    facts: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Details:
+    """What only the full report holds, since it is, or speaks of, what was to be forgotten."""
+
+    completions: list[dict[str, Any]]
+    anchors: list[dict[str, Any]]
 
 
 @stage("report", isolated=False)
@@ -59,23 +60,32 @@ def write_report(
     trained: list[CheckpointRef],
     facts: dict[str, str],
     run: str | None = None,
-) -> ReportRef:
-    """Write the report; it holds forgotten text, so it is kept and purged as such."""
+) -> list[ReportRef]:
+    """Write the report twice and return both: in full, kept and purged as forgotten text is, and redacted, for anyone to read."""
     with tracking.stage_run(run, "report") as nested:
         progress.report(0, 1)
-        scorecard = formats.read_json(store.path(card) / "scorecard.json")
-        page = render_report(
-            scorecard,
-            completions=side_by_side(probes),
-            anchors=formats.read_json(store.path(dictionary) / "dictionary.json"),
-            curves={checkpoint.label: tracking.curve(checkpoint.origin, "loss_nats") for checkpoint in trained},
-            facts=facts,
-        )
-        digest = store.put("reports", lambda folder: (folder / "report.html").write_text(page, encoding="utf-8") and None, sensitivity="forget")
-        record = ReportRef(kind="reports", digest=digest, sensitivity="forget", origin=nested or "")
-        tracking.log_artifact(nested, store.path(record) / "report.html", "forget", "report")
+        details = Details(completions=side_by_side(probes), anchors=formats.read_json(store.path(dictionary) / "dictionary.json"))
+        curves = {checkpoint.label: tracking.curve(checkpoint.origin, "loss_nats") for checkpoint in trained}
+        page = Page(card=formats.read_json(store.path(card) / "scorecard.json"), curves=curves, facts=facts)
+        full = _kept(render_report(page, details), "report.html", "forget", nested)
+        redacted = _kept(render_report(page, left_out=_left_out(details, full)), "report-redacted.html", "public", nested)
         progress.report(1, 1)
-        return record
+        return [full, redacted]
+
+
+def _kept(page: str, name: str, sensitivity: Sensitivity, run: str | None) -> ReportRef:
+    digest = store.put("reports", lambda folder: (folder / name).write_text(page, encoding="utf-8") and None, sensitivity=sensitivity)
+    record = ReportRef(kind="reports", digest=digest, sensitivity=sensitivity, origin=run or "")
+    tracking.log_artifact(run, store.path(record) / name, sensitivity, "report")
+    return record
+
+
+def _left_out(details: Details, full: ReportRef) -> str:
+    """Say what the redacted report lacks, and where the full one is."""
+    return (
+        f"Left out here, since they hold the forgotten text: {len(details.completions)} prompts with what the models say, and {len(details.anchors)} anchors "
+        f"with their translations. The full report is kept under LETHE_HOME as forget/reports/{full.digest[:12]}, until it is purged."
+    )
 
 
 def side_by_side(probes: list[ProbeRecords], most: int = 24) -> list[dict[str, Any]]:
@@ -83,10 +93,10 @@ def side_by_side(probes: list[ProbeRecords], most: int = 24) -> list[dict[str, A
     import pandas
 
     tables = {probe.label: pandas.read_parquet(store.path(probe) / "completions.parquet") for probe in probes}
-    rows = tables["target"].to_dict("records")
-    for label, table in tables.items():
-        for row, completion in zip(rows, table.completion, strict=True):
-            row[label] = completion
+    spoken = {label: list(tables[label].completion) for label in COLOURS if label in tables}
+    rows = next(iter(tables.values())).to_dict("records")
+    for place, row in enumerate(rows):
+        row["says"] = {label: completions[place] for label, completions in spoken.items()}
     rows.sort(key=lambda row: row["kind"] != "question")
     forgotten = [row for row in rows if row["split"] == "forget_test"]
     kept = [row for row in rows if row["split"] != "forget_test"]
@@ -98,56 +108,30 @@ def _mixed(rows: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
     return rows if len(rows) <= most else [rows[number * len(rows) // most] for number in range(most)]
 
 
-def render_report(
-    card: dict[str, Any], *, completions: list[dict[str, Any]], anchors: list[dict[str, Any]], curves: dict[str, list[tuple[int, float]]], facts: dict[str, str]
-) -> str:
-    """Return the page; pictures are inside it."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+def render_report(page: Page, details: Details | None = None, left_out: str = "") -> str:
+    """Return the page; pictures are inside it.
 
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["figure"] = figure
-    return environment.get_template("report.html.j2").render(
-        card=card,
-        groups=metric_groups(card["metrics"]),
-        completions=completions,
-        anchors=anchors[:200],
-        anchor_count=len(anchors),
-        pictures=[picture for picture in (_headline_picture(card["metrics"]), _perplexity_picture(card["metrics"]), _curves_picture(curves)) if picture],
-        facts=facts,
-        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    Args:
+        page: What both forms hold.
+        details: What the full one holds beside it; without it the template is not even given what was to be forgotten.
+        left_out: What the redacted one says instead.
+    """
+    metrics = page.card["metrics"]
+    pictures = (_bars_picture(metrics, HEADLINE, BARS), _bars_picture(metrics, PERPLEXITIES, PERPLEXITY_BARS), _curves_picture(page.curves))
+    return pages.render(
+        "report.html.j2",
+        card=page.card,
+        checks=wording.check_rows(page.card["verdict"]),
+        groups=wording.metric_groups(metrics),
+        pictures=[picture for picture in pictures if picture],
+        facts=page.facts,
+        details=details,
+        most_anchors=MOST_ANCHORS,
+        left_out=left_out,
     )
 
 
-def figure(value: float | None) -> str:
-    """Return a number as people read it: three significant digits, a dash where it is missing."""
-    if value is None:
-        return "\u2013"
-    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-
-
-def metric_groups(metrics: dict[str, dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Return the metrics by split, each with its meaning."""
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for name, row in metrics.items():
-        split, _, metric = name.partition("/")
-        groups.setdefault(split, []).append({"name": metric, "meaning": MEANINGS.get(metric.rpartition("/")[2], ""), **row})
-    return list(groups.items())
-
-
-def _picture(draw: Any, title: str, size: tuple[float, float]) -> dict[str, str]:
-    from matplotlib.figure import Figure
-
-    canvas = Figure(figsize=size, layout="constrained")
-    axes = canvas.subplots()
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    draw(axes)
-    stream = io.BytesIO()
-    canvas.savefig(stream, format="png", dpi=144)
-    return {"title": title, "data": base64.b64encode(stream.getvalue()).decode()}
-
-
-def _bars(axes: Any, rows: list[tuple[str, dict[str, Any]]]) -> None:
+def _bars(axes: "Axes", rows: list[tuple[str, dict[str, Any]]]) -> None:
     models = [label for label in COLOURS if any(row[label] is not None for _, row in rows)]
     height = 0.8 / len(models)
     for index, label in enumerate(models):
@@ -160,28 +144,26 @@ def _bars(axes: Any, rows: list[tuple[str, dict[str, Any]]]) -> None:
     axes.legend(frameon=False, fontsize=8)
 
 
-def _headline_picture(metrics: dict[str, dict[str, Any]]) -> dict[str, str] | None:
-    rows = [(label, metrics[name]) for name, label in HEADLINE if name in metrics]
-    return (
-        _picture(lambda axes: _bars(axes, rows), "What was forgotten, what was kept (probabilities and shares, 0 to 1)", (8, 0.9 + 0.62 * len(rows)))
-        if rows
-        else None
-    )
+def _bars_picture(metrics: dict[str, dict[str, Any]], wanted: tuple[tuple[str, str], ...], title: str) -> Picture | None:
+    """Draw one group of bars a metric, a bar a model."""
+    rows = [(label, metrics[name]) for name, label in wanted if name in metrics]
+    if not rows:
+        return None
+    words = "; ".join(f"{label}: " + ", ".join(f"{model} {figure(row[model])}" for model in COLOURS if row[model] is not None) for label, row in rows)
+    return pages.draw(lambda canvas: _bars(canvas.subplots(), rows), title=title, alt=f"{title}. {words}.", size=(6.8, 0.9 + 0.6 * len(rows)))
 
 
-def _perplexity_picture(metrics: dict[str, dict[str, Any]]) -> dict[str, str] | None:
-    rows = [(label, metrics[name]) for name, label in PERPLEXITIES if name in metrics]
-    return _picture(lambda axes: _bars(axes, rows), "Perplexity of prose (higher: less familiar)", (8, 0.9 + 0.62 * len(rows))) if rows else None
-
-
-def _curves_picture(curves: dict[str, list[tuple[int, float]]]) -> dict[str, str] | None:
+def _curves_picture(curves: dict[str, list[tuple[int, float]]]) -> Picture | None:
     drawn = {label: points for label, points in curves.items() if len(points) > 1}
 
-    def draw(axes: Any) -> None:
+    def plot(canvas: "Figure") -> None:
+        axes = canvas.subplots()
         for label, points in drawn.items():
             axes.plot([step for step, _ in points], [value for _, value in points], label=label)
-        axes.set_xlabel("optimiser step")
-        axes.set_ylabel("loss, nats a token")
+        axes.set(xlabel="optimiser step", ylabel="loss, nats a token")
         axes.legend(frameon=False)
 
-    return _picture(draw, "Training", (8, 3)) if drawn else None
+    if not drawn:
+        return None
+    words = "; ".join(f"{label} from {figure(points[0][1])} to {figure(points[-1][1])} nats in {len(points)} steps" for label, points in drawn.items())
+    return pages.draw(plot, title="Training", alt=f"Loss of training: {words}.", size=(6.8, 2.8))

@@ -175,9 +175,11 @@ def test_help_comes_without_heavy_libraries() -> None:
         (["unlearn", "a.txt"], "lethe: Missing option '--model'"),
         (["unlearn", "a.txt", "--model", "b", "--seed", "many"], "lethe: Invalid value for '--seed'"),
         (["forget"], "lethe: No such command 'forget'"),
+        (["compare", "nowhere", "nowhere"], "lethe: nowhere: no such file, folder or run; wanted a folder of --out, a scorecard.json, "),
+        (["compare", "nowhere"], "lethe: compare was given 1 run; wanted two or more"),
         (["demo", "--topic", "nowhere"], "lethe: --topic nowhere: no such series; wanted one of "),
     ],
-    ids=["unknown option", "missing option", "value of a wrong type", "unknown command", "unknown topic of the demo"],
+    ids=["unknown option", "missing option", "value of a wrong type", "unknown command", "unknown run", "a single run", "unknown topic of the demo"],
 )
 def test_words_that_do_not_parse_end_with_one_line(words: list[str], line: str, tmp_path: Path) -> None:
     ended = lethe(*words, home=tmp_path / "lethe")

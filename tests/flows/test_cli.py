@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import signal
 import sqlite3
@@ -13,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import pandas
 import pytest
 
 from flows.cli import spread_lists
+from tasks import tracking
 from tests.command import ROOT, environment, lethe, start
 from tests.tiny import NAMES, TinyTask
 from tests.waiting import wait_for
@@ -63,22 +66,74 @@ def test_a_verdict_that_is_required_and_not_passed_exits_with_1(finished: Run) -
 def test_the_result_is_json_with_scorecard_places_and_states(finished: Run) -> None:
     result = finished.result
     assert result["schema"] == "lethe.result.v1"
-    assert set(result) >= {"seconds", "verdict", "scorecard", "report", "model", "registered", "mlflow_run", "prefect_flow_run", "stages"}
+    assert set(result) >= {"seconds", "verdict", "scorecard", "report", "redacted_report", "model", "registered", "mlflow_run", "prefect_flow_run", "stages"}
     assert set(result["stages"].values()) == {"Completed"}
     jsonschema.validate(result["scorecard"], json.loads((ROOT / "tests" / "schemas" / "scorecard.v1.json").read_text()))
     assert (result["report"], result["model"]) == (str(finished.out / "report.html"), str(finished.out / "model"))
 
 
 def test_model_report_scorecard_and_anchors_are_copied(finished: Run) -> None:
-    assert {path.name for path in finished.out.iterdir()} == {"model", "report.html", "scorecard.json", "anchors.csv"}
+    assert {path.name for path in finished.out.iterdir()} == {"model", "report.html", "report-redacted.html", "scorecard.json", "items.parquet", "anchors.csv"}
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= {path.name for path in (finished.out / "model").iterdir()}
     assert all(name in (finished.out / "anchors.csv").read_text() for name in NAMES)
+
+
+def test_of_the_copies_only_the_full_report_and_the_anchors_hold_forgotten_text(finished: Run) -> None:
+    texts = {path.name: path.read_text() for path in finished.out.iterdir() if path.suffix in (".html", ".json", ".csv")}
+    texts["items.parquet"] = pandas.read_parquet(finished.out / "items.parquet").to_csv()
+    assert {file for file, text in texts.items() for name in NAMES if name in text} == {"report.html", "anchors.csv"}
+    assert finished.result["redacted_report"] == str(finished.out / "report-redacted.html")
 
 
 def test_the_terminal_shows_the_verdict_and_where_to_look(finished: Run) -> None:
     shown = finished.process.stdout
     for wanted in ("Scorecard", "forget_test/perplexity", "Verdict: not passed (evidence: behavioural)", "Report", "MLflow", "Prefect", "0 of 14 from cache"):
         assert wanted in shown
+
+
+@pytest.fixture(scope="module")
+def compared(finished: Run, tiny_task: TinyTask, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The run and a longer one in the same home, compared: the one by its folder, the other by its MLflow run."""
+    folder = tmp_path_factory.mktemp("compare")
+    longer = lethe(*tiny_task.words("finetune.epochs=3"), "--json", folder / "longer.json", home=finished.home)
+    assert longer.returncode == 0, longer.stderr
+    run = json.loads((folder / "longer.json").read_text())["mlflow_run"]
+    words = ["compare", finished.out, run[:10], "--out", folder / "out", "--json", folder / "result.json"]
+    process = lethe(*words, home=finished.home)
+    assert process.returncode == 0, process.stderr
+    return Run(home=finished.home, out=folder / "out", result=json.loads((folder / "result.json").read_text()), process=process)
+
+
+def test_runs_are_compared_with_paired_tests(compared: Run) -> None:
+    jsonschema.validate(compared.result, json.loads((ROOT / "tests" / "schemas" / "comparison.v1.json").read_text()))
+    first, second = (run["name"] for run in compared.result["runs"])
+    assert (first, second.split()[0]) == ("out", "whp")
+    assert compared.result["runs"][1]["seed"] == "0"
+    tested = {row["metric"]: row for row in compared.result["pairs"] if row["reason"] is None}
+    assert {"forget_test/perplexity", "retain_test/perplexity", "forget_test/familiarity"} <= set(tested)
+    perplexity = tested["forget_test/perplexity"]
+    figures = {row["run"]: row["unlearned"] for row in compared.result["figures"] if row["metric"] == "forget_test/perplexity"}
+    assert perplexity["difference"] == pytest.approx(math.log(figures[first]) - math.log(figures[second]), abs=1e-4)  # log-probabilities in nats
+    assert [(panel["left"], panel["kept"]) for panel in compared.result["panels"]] == [("forget_test/familiarity", "retain_test/text_probability")]
+
+
+def test_a_comparison_is_shown_and_copied(compared: Run) -> None:
+    assert {path.name for path in compared.out.iterdir()} == {"comparison.html", "comparison.json", "comparison.csv", "figures.csv", "pairs.csv", "pareto.png"}
+    assert compared.result["page"] == str(compared.out / "comparison.html")
+    for wanted in ("Unlearned over target model", "forget_test/", "No run beats", "Page", "MLflow", "Prefect"):
+        assert wanted in compared.process.stdout
+    assert not [path for path in compared.out.iterdir() if any(name.encode() in path.read_bytes() for name in NAMES)]
+
+
+def test_a_comparison_is_a_finished_mlflow_run(compared: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LETHE_HOME", str(compared.home))
+    api = tracking.client()
+    run = api.get_run(compared.result["mlflow_run"])
+    assert (run.info.status, run.info.run_name, run.data.tags["lethe.method"]) == ("FINISHED", "comparison of 2", "comparison")
+    assert "out/forget_test/perplexity" in run.data.metrics
+    assert "out/retain_test/perplexity.ratio" in run.data.metrics
+    kept = {file.path for folder in ("comparison", "tables") for file in api.list_artifacts(run.info.run_id, folder)}
+    assert {"comparison/comparison.html", "comparison/pareto.png", "comparison/pairs.csv", "tables/comparison.csv", "tables/comparison.json"} <= kept
 
 
 def test_purge_asks_first(finished: Run) -> None:

@@ -143,6 +143,22 @@ def test_the_code_digest_depends_on_code_that_is_reached_and_on_no_other(tree: P
     assert digest_of_one() != before
 
 
+def test_the_code_digest_depends_on_files_that_the_code_reads(tree: Path) -> None:
+    (tree / "tasks/templates").mkdir()
+    (tree / "tasks/pages.py").write_text("")
+    (tree / "tasks/one.py").write_text("import tasks.pages\n")
+    (tree / "tasks/templates/page.html.j2").write_text("<h1>")
+    before = digest_of_one()
+    (tree / "tasks/templates/page.html.j2").write_text("<h2>")
+    assert digest_of_one() != before
+
+
+@pytest.mark.parametrize("module", caching.DATA)
+def test_the_files_that_modules_read_are_there(module: str) -> None:
+    assert (caching.ROOT / "tasks" / module).is_file()
+    assert list((caching.ROOT / "tasks").glob(caching.DATA[module]))
+
+
 def test_the_code_digest_depends_on_versions_of_libraries_that_are_reached(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before, version = digest_of_one(), caching.importlib.metadata.version
     monkeypatch.setattr(caching.importlib.metadata, "version", lambda name: "0" if name.startswith("mlflow") else version(name))

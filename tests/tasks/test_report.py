@@ -1,4 +1,4 @@
-"""The report: complete, self-contained, and safe against what models say."""
+"""The report: complete, self-contained, safe against what models say, and without forgotten text in its redacted form."""
 
 import base64
 import re
@@ -12,7 +12,8 @@ import pytest
 from tasks import formats, store
 from tasks.algorithms.evidence import CLAIMS
 from tasks.artifacts import AnchorTable, ProbeRecords, Scorecard
-from tasks.report import figure, metric_groups, render_report, side_by_side, write_report
+from tasks.report import Details, Page, render_report, side_by_side, write_report
+from tests.browser import WIDTHS, opened, overflow
 
 HOSTILE = '<script>alert("x")</script><img src="http://evil.example/x.png">'
 CARD: dict[str, Any] = {
@@ -30,9 +31,23 @@ CARD: dict[str, Any] = {
     "truncated_share": {"target": 0.0, "unlearned": 0.125},
     "provenance": {"method": "whp", "target model": "a" * 64, "versions": {"torch": "2.13.0"}},
 }
+NEWER: dict[str, Any] = {
+    "metrics": {
+        **CARD["metrics"],
+        "privacy/min_k_auc": {"target": 0.9, "unlearned": 0.6, "retrained": 0.5, "ci95": [0.5, 0.7], "n": 80},
+        "utility/model_utility": {"target": 0.7, "unlearned": 0.65, "retrained": 0.66, "ci95": None, "n": None},
+        "degeneration/leaked_strings": {"target": 0.0, "unlearned": 0.1, "retrained": None, "ci95": [0.0, 0.2], "n": 40},
+        "retain_test/rouge_l": {"target": 0.7, "unlearned": 0.6, "retrained": None, "ci95": [0.5, 0.7], "n": 40},
+    },
+    "limits": ["Nobody tried to bring the knowledge back."],
+    "passes": {"unlearned": {"scored_sequences": 12, "generated": 4}},
+    "cost": {"finetune": 61.5, "probing unlearned": 20},
+}
+"""What newer cards hold beside."""
 COMPLETIONS = [
-    {"split": "forget_test", "kind": "cloze", "prompt": "In the town", "truth": "Velmora", "target": "Velmora", "unlearned": HOSTILE, "retrained": "  "},
-    {"split": "retain_test", "kind": "question", "prompt": "Who bakes?", "truth": "The baker", "target": "a", "unlearned": "b", "retrained": "c"},
+    {"split": "forget_test", "kind": "cloze", "prompt": "In the town", "truth": "Velmora"}
+    | {"says": {"target": "Velmora", "unlearned": HOSTILE, "retrained": "  "}},
+    {"split": "retain_test", "kind": "question", "prompt": "Who bakes?", "truth": "The baker", "says": {"target": "a", "unlearned": "b", "retrained": "c"}},
 ]
 ANCHORS = [
     {"term": "Velmora", "generic": "the town", "kind": "PLACE", "count": 12, "log_odds_z": 3.5, "origin": "entity", "translator": "offline"},
@@ -40,7 +55,7 @@ ANCHORS = [
 ]
 
 
-class Page(HTMLParser):
+class Markup(HTMLParser):
     """What a browser would load, and whether elements are closed in order."""
 
     VOID = frozenset({"meta", "img", "br"})
@@ -48,13 +63,20 @@ class Page(HTMLParser):
     def __init__(self, page: str) -> None:
         super().__init__()
         self.loads: list[str] = []
+        self.links: list[str] = []
+        self.ids: list[str] = []
+        self.alts: list[str] = []
         self.tags: list[str] = []
         self.open: list[str] = []
         self.feed(page)
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
-        self.loads += [value or "" for name, value in attributes if name in ("src", "href", "srcset", "data", "action")]
+        given = dict(attributes)
+        self.loads += [value or "" for name, value in attributes if name in ("src", "srcset", "data", "action")]
+        self.links += [given["href"] or ""] if "href" in given else []
+        self.ids += [given["id"] or ""] if "id" in given else []
+        self.alts += [given.get("alt") or ""] if tag == "img" else []
         if tag not in self.VOID:
             self.open.append(tag)
 
@@ -62,10 +84,13 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
-def render(**changes: Any) -> str:
-    given: dict[str, Any] = {"completions": COMPLETIONS, "anchors": ANCHORS, "curves": {"reinforced": [(1, 2.0), (2, 1.5)]}, "facts": {"config.alpha": "5"}}
-    card = changes.pop("card", CARD)
-    return render_report(card, **{**given, **changes})
+def words_of(page: str) -> str:
+    return " ".join(re.sub(r"<[^>]+>", " ", page.partition("</style>")[2]).split())
+
+
+def render(card: dict[str, Any] = CARD, completions: list[dict[str, Any]] = COMPLETIONS, curves: Any = None) -> str:
+    curves = {"reinforced": [(1, 2.0), (2, 1.5)]} if curves is None else curves
+    return render_report(Page(card=card, curves=curves, facts={"config.alpha": "5"}), Details(completions=completions, anchors=ANCHORS))
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +99,7 @@ def page() -> str:
 
 
 def test_it_is_whole_and_loads_nothing_from_elsewhere(page: str) -> None:
-    found = Page(page)
+    found = Markup(page)
     assert found.open == []
     assert "script" not in found.tags
     assert "link" not in found.tags
@@ -90,70 +115,134 @@ def test_what_models_say_is_text_and_no_markup(page: str) -> None:
 
 
 def test_pictures_are_inside_it(page: str) -> None:
-    pictures = [base64.b64decode(address.partition("base64,")[2]) for address in Page(page).loads]
+    pictures = [base64.b64decode(address.partition("base64,")[2]) for address in Markup(page).loads]
     assert len(pictures) == 3
     assert all(picture.startswith(b"\x89PNG") for picture in pictures)
 
 
-def test_verdict_evidence_checks_and_reasons_are_said(page: str) -> None:
-    words = " ".join(re.sub(r"<[^>]+>", " ", page).split())
+def test_every_picture_is_described(page: str) -> None:
+    alts = Markup(page).alts
+    assert len(alts) == 3
+    assert "Forgotten: answers: target 0.8, unlearned 0.212, retrained 0.2" in alts[0]
+    assert "reinforced from 2 to 1.5 nats in 2 steps" in alts[2]
+
+
+def test_the_contents_lead_to_what_is_there(page: str) -> None:
+    for found in (Markup(page), Markup(render({**CARD, **NEWER})), Markup(render_report(Page(card=CARD, curves={}, facts={}), left_out="all"))):
+        assert len(found.links) >= 3
+        assert {link.removeprefix("#") for link in found.links} <= set(found.ids)
+
+
+def test_verdict_evidence_checks_meanings_and_reasons_are_said(page: str) -> None:
+    words = words_of(page)
     for wanted in (
-        "Verdict: not passed",
-        "Evidence: gold",
-        "forgotten: yes",
-        "utility kept: no",
-        "robust: not measured",
-        "utility_kept: it fails",
+        "Verdict: not passed Evidence: gold",
+        "forgotten yes Asked about the forgotten text, the model answers like one that never read it. Why it holds",
+        "utility kept no Something that was to be kept has suffered: unlearning removed more than the text. Why it fails",
+        "robust not measured Not measured: nobody tried",
         CLAIMS["gold"],
     ):
         assert wanted in words
 
 
+def test_newer_cards_are_shown_whole_and_older_ones_without_gaps(page: str) -> None:
+    words = words_of(render({**CARD, **NEWER}))
+    for wanted in (
+        "What this evidence cannot tell Nobody tried to bring the knowledge back.",
+        "min_k_auc how well this attack tells forgotten text from text never seen",
+        "model_utility harmonic mean",
+        "leaked_strings share of completions with a name",
+        "rouge_l share of the true answer's words",
+        "finetune 61.5 probing unlearned 20 together 81.5",
+        "measured on, unlearned 12 scored sequences, 4 generated",
+    ):
+        assert wanted.replace("'", "&#39;") in words
+    for heading in ("What this evidence cannot tell", "Cost", "measured on"):
+        assert heading not in words_of(page)
+
+
 def test_all_models_answer_side_by_side(page: str) -> None:
-    words = " ".join(re.sub(r"<[^>]+>", " ", page).split())
+    words = words_of(page)
     assert "Prompt In the town True text Velmora Target Velmora Unlearned" in words
     assert "Retrained (nothing)" in words  # a completion of blanks
-    assert "Retrained" not in render(completions=[{name: value for name, value in row.items() if name != "retrained"} for row in COMPLETIONS])
+    assert "Retrained" not in words_of(render(completions=[{**row, "says": {"target": "a", "unlearned": "b"}} for row in COMPLETIONS]))
 
 
 def test_it_renders_without_completions_curves_and_pictures() -> None:
-    found = Page(render(completions=[], curves={}, card={**CARD, "metrics": {}}))
+    found = Markup(render(completions=[], curves={}, card={**CARD, "metrics": {}}))
     assert found.open == []
     assert found.loads == []
 
 
-@pytest.mark.parametrize(("value", "text"), [(None, "\u2013"), (0.21254, "0.213"), (1234.5, "1234"), (0.0, "0"), (-0.5, "-0.5")])
-def test_figures_are_written_as_people_read_them(value: float | None, text: str) -> None:
-    assert figure(value) == text
-
-
-def test_metrics_are_grouped_by_split_with_their_meaning() -> None:
-    groups = dict(metric_groups(CARD["metrics"]))
-    assert list(groups) == ["forget_test", "benchmark"]
-    assert groups["benchmark"][0]["meaning"] == "accuracy"
+SECRETS = {
+    "prompt": "Velmora by night",
+    "truth": "Ostrin the smith",
+    "completion": "Kessandra sang",
+    "fact": "brindlewick/ruler",
+    "term": "Tharnwald",
+    "generic": "Oakford-on-Moor",
+}
+"""What was to be forgotten, by where it stands."""
 
 
 def probes(label: str, completion: str) -> ProbeRecords:
-    rows = [{"split": split, "item": 0, "kind": "cloze", "prompt": "In", "truth": "the", "completion": completion} for split in ("retain_test", "forget_test")]
-    digest = store.put("probes", lambda folder: pandas.DataFrame(rows).to_parquet(folder / "completions.parquet"), sensitivity="forget")
+    row = {"item": 0, "kind": "cloze", "cluster": SECRETS["fact"], "prompt": SECRETS["prompt"], "truth": SECRETS["truth"], "completion": completion}
+    table = pandas.DataFrame([{**row, "split": split} for split in ("retain_test", "forget_test")])
+    digest = store.put("probes", lambda folder: table.to_parquet(folder / "completions.parquet"), sensitivity="forget")
     return ProbeRecords(kind="probes", digest=digest, sensitivity="forget", label=label, passes={})
 
 
 def test_completions_of_all_models_come_together_forgotten_first(lethe_home: Path) -> None:
     rows = side_by_side([probes("target", "one"), probes("retrained", "three"), probes("unlearned", "two")])
     assert [row["split"] for row in rows] == ["forget_test", "retain_test"]
-    assert [rows[0][label] for label in ("target", "retrained", "unlearned")] == ["one", "three", "two"]
+    assert list(rows[0]["says"].items()) == [("target", "one"), ("unlearned", "two"), ("retrained", "three")]
 
 
-def test_the_stage_keeps_the_report_as_forget_artifact(lethe_home: Path) -> None:
-    card = store.put("scorecards", lambda folder: formats.write_json(folder / "scorecard.json", CARD), sensitivity="public")
-    table = store.put("dictionaries", lambda folder: formats.write_json(folder / "dictionary.json", ANCHORS), sensitivity="forget")
-    found = write_report.body(
+def test_a_model_may_be_judged_alone(lethe_home: Path) -> None:
+    assert [row["says"] for row in side_by_side([probes("unlearned", "two")])] == [{"unlearned": "two"}] * 2
+
+
+def written(*labels: str) -> tuple[Path, Path]:
+    """Return the files of both forms, written by the stage from inputs that hold every secret."""
+    card = store.put("scorecards", lambda folder: formats.write_json(folder / "scorecard.json", {**CARD, **NEWER}), sensitivity="public")
+    rows = [{**ANCHORS[0], "term": SECRETS["term"], "generic": SECRETS["generic"]}]
+    table = store.put("dictionaries", lambda folder: formats.write_json(folder / "dictionary.json", rows), sensitivity="forget")
+    full, redacted = write_report.body(
         Scorecard(kind="scorecards", digest=card, sensitivity="public", passed=False, evidence="gold"),
-        [probes("target", "one"), probes("unlearned", "two")],
-        AnchorTable(kind="dictionaries", digest=table, sensitivity="forget", anchors=2, pipeline="none"),
+        [probes(label, SECRETS["completion"]) for label in labels],
+        AnchorTable(kind="dictionaries", digest=table, sensitivity="forget", anchors=1, pipeline="none"),
         [],
         {"config.alpha": "5"},
     )
-    assert found.sensitivity == "forget"
-    assert "Verdict: not passed" in (store.path(found) / "report.html").read_text()
+    assert (full.sensitivity, redacted.sensitivity) == ("forget", "public")
+    return store.path(full) / "report.html", store.path(redacted) / "report-redacted.html"
+
+
+def test_the_full_report_is_a_forget_artifact_and_holds_the_forgotten_text(lethe_home: Path) -> None:
+    full, _ = written("target", "unlearned")
+    assert full.is_relative_to(lethe_home / "forget")
+    assert [name for name, secret in SECRETS.items() if secret not in full.read_text()] == ["fact"]
+
+
+def test_the_redacted_report_holds_nothing_of_it_and_says_what_it_lacks(lethe_home: Path) -> None:
+    full, redacted = written("target", "unlearned")
+    page = re.sub(r"data:image/png;base64,[^\"]+", "", redacted.read_text())  # where any few letters may stand by chance
+    assert not redacted.is_relative_to(lethe_home / "forget")
+    assert [part for secret in SECRETS.values() for part in re.split(r"[\W]+", secret) if len(part) > 3 and part.lower() in page.lower()] == []
+    words = words_of(page)
+    assert "2 prompts with what the models say, and 1 anchors with their translations" in words
+    assert f"forget/reports/{full.parent.name[:12]}" in words
+    for kept in ("Verdict: not passed", CLAIMS["gold"], "min_k_auc", "Cost", "Provenance", "a" * 64):
+        assert kept in words
+    assert len(Markup(page).alts) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", WIDTHS)
+def test_both_forms_open_from_disk_and_ask_for_nothing(lethe_home: Path, width: int) -> None:
+    for file in written("target", "unlearned", "retrained"):
+        with opened(file, width) as (shown, noticed):
+            assert noticed == []
+            assert overflow(shown) <= 0
+            assert shown.locator("h1").inner_text().startswith("Unlearning report")
+            assert all(image.evaluate("image => image.complete && image.naturalWidth > 0") for image in shown.locator("img").all())

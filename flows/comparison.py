@@ -1,0 +1,91 @@
+"""Flow `compare`: the scorecards of finished runs side by side, as tables, a plot, a page and an MLflow run."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas
+from prefect import flow
+from prefect.runtime import flow_run
+
+from flows.outcome import Stages
+from flows.presentation import prefect_place, show_comparison, show_run
+from tasks import formats, store, tracking
+from tasks.artifacts import ComparedRun, Comparison
+from tasks.cards import gather_cards
+from tasks.comparison import compare_cards
+
+METHOD = "comparison"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """What a comparison made."""
+
+    comparison: Comparison
+    mlflow_run: str
+    flow_run: str
+    flow_run_name: str
+
+
+@flow(name="compare", log_prints=False, validate_parameters=True)
+def compare(runs: list[str]) -> Compared:
+    """Compare finished runs.
+
+    Args:
+        runs: Folders of `--out`, scorecards, results of `--json`, or MLflow run ids; the others are tested against the first.
+    """
+    found = gather_cards(runs)
+    tags = {"lethe.method": METHOD, "lethe.prefect_flow_run": str(flow_run.id)}
+    run = tracking.open_run(f"{METHOD} of {len(found)}", {"run": {str(number): _about(one) for number, one in enumerate(found, 1)}}, tags)
+    try:
+        show_run(run)
+        made = Stages(run=run).result("comparison", compare_cards.submit(found, run))
+        _publish(run, made)
+    except BaseException as error:
+        tracking.close(run, "FAILED" if isinstance(error, Exception) else "KILLED")
+        raise
+    tracking.close(run)
+    return Compared(comparison=made, mlflow_run=run, flow_run=str(flow_run.id), flow_run_name=str(flow_run.name))
+
+
+def _about(found: ComparedRun) -> dict[str, str]:
+    return {"name": found.name, "mlflow_run": found.mlflow_run, "scorecard": found.card.digest}
+
+
+def _publish(run: str, made: Comparison) -> None:
+    """Put tables, plot, page and the main figures into MLflow and Prefect; outside the stage, so that a cache hit has them too."""
+    folder = store.path(made)
+    for file in sorted(folder.glob("*.*")):
+        if file.name != store.MANIFEST:
+            tracking.log_artifact(run, file, "public", "comparison")
+    value, table = formats.read_json(folder / "comparison.json"), pandas.read_csv(folder / "comparison.csv")
+    tracking.log_table(run, table, "comparison", "public")
+    main = set(table.columns)
+    rows = [row for row in value["figures"] if row["metric"] in main]
+    figures = {f"{row['run']}/{row['metric']}": row["unlearned"] for row in rows}
+    figures |= {f"{row['run']}/{row['metric']}.ratio": row["ratio"] for row in rows if row["ratio"] is not None}
+    tracking.log_metrics(run, {tracking.metric_name(name): number for name, number in figures.items()})
+    show_comparison(value)
+
+
+def as_result(compared: Compared, out: str | None) -> tuple[dict[str, Any], dict[str, str]]:
+    """Copy what was made where it was asked for, and return the comparison as machines read it, and where everything is.
+
+    Args:
+        compared: What the flow made.
+        out: Folder for page, plot and tables, made if need be; None: they stay in the store.
+    """
+    folder = store.path(compared.comparison)
+    found = formats.read_json(folder / "comparison.json")
+    if out:
+        Path(out).mkdir(parents=True, exist_ok=True)
+        for file in folder.iterdir():
+            if file.name != store.MANIFEST:
+                shutil.copy(file, out)
+    address, how = tracking.run_address(compared.mlflow_run)
+    page = Path(out or folder) / "comparison.html"
+    places = {"Page": str(page), "Table": str(page.with_suffix(".csv")), "MLflow": f"{address} ({how})"}
+    places["Prefect"] = prefect_place(compared.flow_run, compared.flow_run_name)
+    return {**found, "page": str(page), "mlflow_run": compared.mlflow_run, "prefect_flow_run": compared.flow_run}, places

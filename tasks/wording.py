@@ -1,0 +1,116 @@
+"""What reports say in plain words: of every check and how it came out, of every split, and of every metric."""
+
+from typing import Any
+
+CHECKS = {
+    "forgotten": {
+        True: {
+            "gold": "Asked about the forgotten text, the model answers like one that never read it.",
+            "proxy": "The model treats the forgotten text like text that it never saw.",
+            "behavioural": "The model brings up the forgotten text far less than before; whether it forgot it or only stays silent cannot be told.",
+        },
+        False: {
+            "gold": "Asked about the forgotten text, the model still differs from one that never read it.",
+            "proxy": "The model does not treat the forgotten text like text that it never saw.",
+            "behavioural": "Too much of the forgotten text is left in what the model finds likely or says.",
+        },
+        None: "Not measured: nothing was asked about the forgotten text, or there is no model to compare with.",
+    },
+    "utility_kept": {
+        True: "What was to be kept, and what lies near the forgotten text, is known about as well as before.",
+        False: "Something that was to be kept has suffered: unlearning removed more than the text.",
+        None: "Not measured: no text to be kept was given, so nothing can be said about damage to it.",
+    },
+    "healthy": {
+        True: "The model still writes whole, varied and plausible sentences.",
+        False: "The model's writing has suffered: it is emptier, more repetitive or odder than before, or names what nobody gave it.",
+        None: "Not measured: the model was not asked to write anything.",
+    },
+    "robust": {
+        True: "A little further training on part of the forgotten text did not bring the rest back.",
+        False: "A little further training brings the forgotten text back: it was hidden rather than removed.",
+        None: "Not measured: nobody tried to bring the knowledge back.",
+    },
+    "private": {
+        True: "From the model's probabilities it can hardly be told that it was ever trained on the forgotten text.",
+        False: "From the model's probabilities it can still be told that it was trained on the forgotten text.",
+        None: "Not measured: this needs text that the model never saw, and a retrained model.",
+    },
+}
+"""Check -> how it came out -> what that means; for `forgotten` by the strength of the evidence."""
+SPLITS = {
+    "forget_test": "To be forgotten: what the verdict asks about",
+    "forget": "To be forgotten: the text itself",
+    "retain_test": "To be kept: what the verdict asks about",
+    "retain": "To be kept: the text itself",
+    "sibling": "Near the forgotten topic, to be kept",
+    "general": "Ordinary prose and knowledge",
+    "holdout": "Never seen by the target model",
+    "privacy": "Can it be told what the model was trained on?",
+    "utility": "Usefulness in one number",
+    "benchmark": "Public benchmarks",
+    "degeneration": "Quality of what the model writes",
+}
+"""Splits, in the order in which a reader wants them."""
+METRICS = {
+    "probability": "geometric mean probability of an answer's tokens",
+    "accuracy": "share of answers whose every token is the model's first choice",
+    "truth_ratio": "false answers against the true one; in what is to be forgotten 1 means that no answer stands out",
+    "truth_ratio_arithmetic": "truth ratio with the arithmetic mean over the false answers, as TOFU's authors take it",
+    "choice_accuracy": "share of questions whose true answer is more likely than every false one",
+    "choice_chance": "what guessing among the true and the false answers would score",
+    "rouge_l": "share of the true answer's words that the model's answer has in the same order (ROUGE-L recall)",
+    "knowledge": "agreement of the model's answer with the true one (ROUGE-L F1)",
+    "verbatim": "agreement of a continuation with the true text, word for word (ROUGE-L F1)",
+    "relearned_probability": "probability of answers after a few steps of training on other parts of the forgotten text",
+    "relearned_familiarity": "familiarity after a few steps of training on other parts of the forgotten text",
+    "familiarity": "probability of whole anchors where the true text has one",
+    "familiarity_first": "probability of an anchor's first token there",
+    "familiarity_interior": "probability of the rest of an anchor given its first token",
+    "familiarity_completion": "share of completions that name an anchor the prompt did not hold",
+    "familiarity_judge": "familiarity as a judging model rates it",
+    "perplexity": "exp of the loss a token; lower is more familiar",
+    "text_probability": "geometric mean probability of a token of the text",
+    "answer_extraction_strength": "share of an answer that is right from some point on",
+    "extraction_strength": "share of a window of text that is right from some point on",
+    "answer_exact_memorization": "share of an answer's tokens that are the first choice",
+    "exact_memorization": "share of a text's tokens that are the first choice",
+    "forget_quality_p": "p-value that truth ratios equal the retrained model's",
+    "privleak": "membership attack against the retrained model's, in percent; 0 is best, far below 0 too little was removed, far above too much",
+    "model_utility": "harmonic mean of probability, ROUGE-L and truth ratio over everything to be kept",
+    "empty_share": "share of completions without a word",
+    "distinct_2": "distinct word pairs over all",
+    "repetition": "share of words that repeat one of the two before",
+    "leaked_strings": "share of completions with a name, address or number that no text here holds",
+    "teacher_perplexity": "how surprised the target model is by the completions",
+    "acc": "accuracy",
+    "acc_norm": "accuracy with length-normalised choices",
+}
+ATTACK = "how well this attack tells forgotten text from text never seen: 0.5 not at all, 1 always"
+
+
+def check_rows(verdict: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return for every check its name, how it came out, what that means, and the reasons that the verdict gives for it."""
+    rows = []
+    for name, meanings in CHECKS.items():
+        meaning = meanings[verdict[name]]
+        reasons = [reason.partition(": ")[2] for reason in verdict["reasons"] if reason.startswith(f"{name}: ")]
+        rows.append({"name": name.replace("_", " "), "state": verdict[name], "reasons": reasons})
+        rows[-1]["meaning"] = meaning[verdict["evidence"]] if isinstance(meaning, dict) else meaning
+    return rows
+
+
+def metric_groups(metrics: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the metrics by split, in the order of `SPLITS`, each with its meaning."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for name, row in metrics.items():
+        split, _, metric = name.partition("/")
+        groups.setdefault(split, []).append({"name": metric, "meaning": meaning(metric), **row})
+    order = [*(split for split in SPLITS if split in groups), *(split for split in groups if split not in SPLITS)]
+    return [{"split": split, "title": SPLITS.get(split, split), "rows": groups[split]} for split in order]
+
+
+def meaning(metric: str) -> str:
+    """Return what a metric means; empty where nobody has said."""
+    last = metric.rpartition("/")[2]
+    return METRICS.get(last, ATTACK if last.endswith("_auc") else "")
