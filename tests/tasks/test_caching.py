@@ -12,7 +12,7 @@ import pytest
 
 from tasks import caching, store
 from tasks.algorithms.config import LabelConfig, SelectiveUnlearningConfig
-from tasks.artifacts import Artifact, CheckpointRef, InputFile
+from tasks.artifacts import Artifact, CheckpointRef, InputFile, ProbeRecords
 from tasks.caching import KernelLocks, StagePolicy, artifacts_in, code_digest, import_closure, stage_key
 from tasks.finetune import finetune
 from tests import stages
@@ -42,9 +42,15 @@ def test_the_key_ignores_who_asks() -> None:
     assert key(corpus=UPSTREAM, run="1") == key(corpus=UPSTREAM, run="2") == key(corpus=UPSTREAM)
 
 
-def test_the_key_depends_on_the_label_of_a_checkpoint() -> None:
+def test_a_model_by_another_name_is_the_same_model() -> None:
     target = CheckpointRef(kind="checkpoints", digest="a" * 64, sensitivity="ordinary", parameters=1, label="target")
-    assert key(model=target) != key(model=dataclasses.replace(target, label="retrained"))
+    assert key(model=target) == key(model=dataclasses.replace(target, label="retrained"))
+    assert key(model=target) != key(model=dataclasses.replace(target, digest="b" * 64))
+
+
+def test_the_key_knows_whose_records_are_whose() -> None:
+    records = ProbeRecords(kind="probes", digest="a" * 64, sensitivity="forget", passes={}, label="target")
+    assert key(probes=[records]) != key(probes=[dataclasses.replace(records, label="retrained")])
 
 
 def test_the_key_depends_on_the_content_of_an_input_file_and_not_on_its_folder() -> None:
