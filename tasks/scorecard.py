@@ -9,7 +9,8 @@ from tasks import formats, progress, store, tracking
 from tasks.algorithms.anchors import anchor_expression
 from tasks.algorithms.degeneration import pieces
 from tasks.algorithms.evidence import CLAIMS, limits
-from tasks.algorithms.scorecard import VerdictConfig, judge
+from tasks.algorithms.scorecard import judge
+from tasks.algorithms.verdict import VerdictConfig
 from tasks.artifacts import AnchorTable, BenchmarkResult, CorpusRef, ProbeRecords, RelearnRecords, Scorecard
 from tasks.comparative_figures import forget_quality_row, privacy_rows, row, utility_row
 from tasks.figures import Values, figures, relearned_figures

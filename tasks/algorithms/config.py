@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from tasks.algorithms.anchors import AnchorConfig
 from tasks.algorithms.corpus import CorpusConfig
-from tasks.algorithms.scorecard import VerdictConfig
+from tasks.algorithms.verdict import VerdictConfig
 
 SCHEDULES = {
     "constant": lambda share: 1.0,

@@ -11,7 +11,7 @@ import pytest
 
 from tasks import formats, store
 from tasks.algorithms.corpus import Document
-from tasks.algorithms.scorecard import VerdictConfig
+from tasks.algorithms.verdict import VerdictConfig
 from tasks.artifacts import AnchorTable, BenchmarkResult, CorpusRef, ProbeRecords, Scorecard
 from tasks.records import Records, write_records
 from tasks.scorecard import score

@@ -10,7 +10,7 @@ import pytest
 
 from tasks import wording
 from tasks.algorithms.membership import ATTACKS
-from tasks.algorithms.scorecard import CHECKS
+from tasks.algorithms.verdict import CHECKS
 
 ROOT = Path(__file__).parent.parent.parent
 

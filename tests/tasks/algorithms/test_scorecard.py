@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tasks.algorithms.scorecard import VerdictConfig, judge
+from tasks.algorithms.scorecard import judge
+from tasks.algorithms.verdict import VerdictConfig
 
 Metrics = dict[str, dict[str, Any]]
 
