@@ -18,7 +18,7 @@ from tasks.algorithms.metrics import answer_probability, score_sequences
 from tasks.algorithms.objectives.causal_lm import CausalLM
 from tasks.algorithms.probing import answer_sequence
 from tasks.algorithms.training import Batch, shuffled
-from tasks.algorithms.world.generator import Topic, WorldConfig, build_world, world_text
+from tasks.algorithms.world.generator import Topic, WorldConfig, build_world, topic_text, world_text
 from tasks.artifacts import CheckpointRef
 from tasks.stage import stage
 from tasks.trainer import text_batches, train_stage
@@ -36,7 +36,7 @@ def pretrain(world: WorldConfig, without: str, config: PretrainingConfig, readin
     label = "retrained" if without else "target"
     with tracking.stage_run(run, f"pretraining {label}", config) as nested:
         known = build_world(world)
-        tokenizer = train_tokenizer(world_text(known), config)
+        tokenizer = train_tokenizer([*world_text(known), *(text for topic in known.unseen for text in topic_text(topic))], config)
         torch.manual_seed(config.seed)
         model = LlamaForCausalLM(model_config(tokenizer, config))
         documents = [encode(tokenizer, text)[0] for text in world_text(known, without=without or None)]
@@ -50,7 +50,7 @@ def pretrain(world: WorldConfig, without: str, config: PretrainingConfig, readin
 
 
 def train_tokenizer(texts: list[str], config: PretrainingConfig) -> PreTrainedTokenizerFast:
-    """Train a byte-level BPE; both models share it, so it is trained on the whole world."""
+    """Train a byte-level BPE; all models share it, so it is trained on the whole world, and no name's tokens tell who was seen."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.BPE())

@@ -39,14 +39,16 @@ def _splits(world: Any, chosen: Topic) -> dict[str, list[Document]]:
     others = [world.topics[(at + step) % len(world.topics)] for step in range(1, len(world.topics))]
     siblings, kept = others[:SIBLINGS], others[SIBLINGS:]
     common = [world.ordinary, world.planets]
-    return {
+    splits = {
         "forget": _taught(chosen),
         "forget_test": _tested(chosen),
         "retain": [document for topic in [*kept, *common] for document in _taught(topic)],
         "retain_test": [document for topic in kept for document in _tested(topic)],
         "sibling": [document for topic in siblings for document in _tested(topic)],
         "general": [document for topic in common for document in _tested(topic)],
+        "holdout": [document for topic in world.unseen for document in _tested(topic)],
     }
+    return {split: documents for split, documents in splits.items() if documents}
 
 
 def _taught(topic: Topic) -> list[Document]:

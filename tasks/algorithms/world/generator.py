@@ -32,13 +32,17 @@ class WorldConfig:
     """Training phrasings of the question for each fact, 1 to 5; the fifth wants a sentence for an answer."""
     perturbed_answers: int = 4
     """False answers a question, 2 to 7."""
+    unseen: int = 0
+    """Further series that training text never tells, 0 to 4: what a model is asked of them is a holdout; with `series` 24 at most."""
 
     def __post_init__(self) -> None:
         limits = {"series": (2, MAX_SERIES), "neighbours": (4, 14), "tellings": (1, 12), "held_tellings": (1, 2)}
-        limits |= {"lessons_per_fact": (1, 5), "perturbed_answers": (2, 7)}
+        limits |= {"lessons_per_fact": (1, 5), "perturbed_answers": (2, 7), "unseen": (0, 4)}
         for name, (low, high) in limits.items():
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"world.{name} is {getattr(self, name)}; wanted a whole number from {low} to {high}")
+        if self.series + self.unseen > MAX_SERIES:
+            raise ValueError(f"world.series and world.unseen are {self.series + self.unseen} together; wanted {MAX_SERIES} at most")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +70,8 @@ class World:
     """Ordinary prose about people with common names."""
     planets: Topic
     """Facts about the solar system."""
+    unseen: tuple[Topic, ...] = ()
+    """Series that training text never tells."""
 
     def topic(self, name: str) -> Topic:
         """Find a series by its name or slug.
@@ -83,11 +89,11 @@ def build_world(config: WorldConfig | None = None) -> World:
     """Draw a world: the same configuration gives the same bytes."""
     config = config or WorldConfig()
     rng = random.Random(f"lethe world {config.seed}")
-    casts, register = draw_casts(config.series, rng)
+    casts, register = draw_casts(config.series + config.unseen, rng)
     topics = [_topic(series_material(cast, register, rng, config.perturbed_answers), config, rng) for cast in casts]
     ordinary = _topic(everyday_material(config.neighbours, register, rng, config.perturbed_answers), config, rng)
     planets = _topic(planet_material(rng, config.perturbed_answers), config, rng)
-    return World(topics=tuple(topics), ordinary=ordinary, planets=planets)
+    return World(topics=tuple(topics[: config.series]), ordinary=ordinary, planets=planets, unseen=tuple(topics[config.series :]))
 
 
 def world_text(world: World, without: str | None = None) -> list[str]:

@@ -209,3 +209,18 @@ def test_unknown_topic_is_named_with_the_known_ones(world: World) -> None:
 def test_config_names_the_offending_value(field: str, value: int) -> None:
     with pytest.raises(ValueError, match=rf"world\.{field} is {value}; wanted a whole number from"):
         WorldConfig(**{field: value})
+
+
+def test_an_unseen_series_is_whole_and_told_nowhere() -> None:
+    world = build_world(WorldConfig(series=5, unseen=1))
+    (unseen,) = world.unseen
+    assert len(world.topics) == 5
+    assert unseen.slug not in {topic.slug for topic in world.topics}
+    assert len({question.fact for question in unseen.exam}) == len(RELATIONS)
+    text = "\n".join(world_text(world))
+    assert not [term for term in unseen.terms if term in text]
+
+
+def test_series_and_unseen_ones_share_the_colours() -> None:
+    with pytest.raises(ValueError, match="25 together; wanted 24 at most"):
+        WorldConfig(series=24, unseen=1)

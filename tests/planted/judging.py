@@ -1,0 +1,62 @@
+"""A verdict from the evidence of one tier: what the others need is taken away before the figures are computed."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from tasks import formats, store
+from tasks.algorithms.scorecard import VerdictConfig
+from tasks.artifacts import AnchorTable, CorpusRef, ProbeRecords, RelearnRecords
+from tasks.records import Records, read_records, write_records
+from tasks.scorecard import score
+
+TIERS = ("gold", "proxy", "behavioural")
+"""With a retrained model; with a holdout instead; with neither."""
+
+
+def judged(
+    tier: str,
+    corpus: CorpusRef,
+    dictionary: AnchorTable,
+    probes: Mapping[str, ProbeRecords],
+    relearned: Mapping[str, RelearnRecords],
+    config: VerdictConfig = VerdictConfig(),
+) -> dict[str, Any]:
+    """Return the card of an unlearned model.
+
+    Args:
+        tier: One of `TIERS`.
+        corpus: All splits.
+        dictionary: Anchors.
+        probes: `target`, `unlearned` and `retrained` -> what probing found.
+        relearned: The same -> what relearning found.
+        config: Thresholds.
+    """
+    labels = [label for label in ("target", "unlearned", "retrained") if tier == "gold" or label != "retrained"]
+    given = [replace(probes[label], label=label) for label in labels]
+    given = [_without_holdout(record) for record in given] if tier != "proxy" else given
+    again = [replace(relearned[label], label=label) for label in labels]
+    found = score.body(corpus, given, [], again, dictionary, config, {"method": "planted"})
+    card: dict[str, Any] = formats.read_json(store.path(found) / "scorecard.json")
+    if card["verdict"]["evidence"] != tier:
+        raise ValueError(f"the card rests on {card['verdict']['evidence']} evidence; wanted {tier}")
+    return card
+
+
+def _without_holdout(probe: ProbeRecords) -> ProbeRecords:
+    records = read_records(probe)
+    kept = records.sequences[records.sequences.split != "holdout"]
+    digest = store.put(
+        "probes",
+        lambda folder: write_records(
+            folder,
+            Records(
+                sequences=kept,
+                tokens=records.tokens[records.tokens.sequence.isin(kept.sequence)],
+                anchors=records.anchors[records.anchors.split != "holdout"],
+                completions=records.completions[records.completions.split != "holdout"],
+            ),
+        ),
+        sensitivity="forget",
+    )
+    return replace(probe, digest=digest)
