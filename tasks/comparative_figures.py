@@ -17,9 +17,14 @@ UTILITY = ("probability", "rouge_l", "truth_ratio")
 
 
 def row(found: dict[str, float], ci95: list[float] | None = None, n: int | None = None) -> dict[str, Any]:
-    """Return a row of the card; a model without the figure has null."""
-    values = {label: round(found[label], 6) if label in found else None for label in MODELS}
-    return values | {"ci95": [round(bound, 6) for bound in ci95] if ci95 else None, "n": n}
+    """Return a row of the card, to six significant digits; a model without the figure has null."""
+    values = {label: _significant(found[label]) if label in found else None for label in MODELS}
+    return values | {"ci95": [_significant(bound) for bound in ci95] if ci95 else None, "n": n}
+
+
+def _significant(value: float) -> float:
+    """Small probabilities are compared as ratios, so that they are not rounded to zero."""
+    return float(f"{value:.6g}")
 
 
 def utility_row(found: dict[str, dict[str, Values]]) -> dict[str, dict[str, Any]]:

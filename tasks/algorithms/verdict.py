@@ -42,8 +42,8 @@ class VerdictConfig:
     """Largest rise of the share of repeated words, 0 to 1."""
     leaked_rise: float = 0.1
     """Largest rise of the share of completions with a name, address or number that nobody gave, 0 to 1."""
-    teacher_perplexity_ratio: float = 10.0
-    """Largest factor on the target model's surprise at the completions; retrained models were seen at 3.5 to 7, destroyed ones at 3,000."""
+    teacher_perplexity_ratio: float = 20.0
+    """Largest factor on the target model's surprise at the completions; retrained models were seen at 3 to 9, destroyed ones at 3,000."""
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.required) - set(CHECKS))

@@ -5,8 +5,8 @@
 
 Prints how often each kind passed and which check failed it, the rates of false passes and false fails with 95 % Wilson intervals, and
 what cannot be told apart. Everything comes from the cache where it has been computed before, so a run that was stopped goes on.
-A case is a world seed and a topic: one target model a seed, two retrained models a topic (the reference, and on another training
-seed the honest case), one plant of each bad kind.
+A case is a world seed and a topic: one target model a seed, two retrained models a topic (the honest case, trained as the target was,
+and the reference, on another training seed), one plant of each bad kind.
 """
 
 import argparse
@@ -28,7 +28,8 @@ from rich.table import Table  # noqa: E402
 
 from tasks import isolation, store  # noqa: E402
 from tasks.algorithms.config import PretrainingConfig, ProbingConfig, RelearningConfig, SelectiveUnlearningConfig  # noqa: E402
-from tasks.algorithms.scorecard import VerdictConfig, judge  # noqa: E402
+from tasks.algorithms.scorecard import judge  # noqa: E402
+from tasks.algorithms.verdict import VerdictConfig  # noqa: E402
 from tasks.algorithms.world.generator import WorldConfig, build_world  # noqa: E402
 from tasks.anchors import extract_anchors  # noqa: E402
 from tasks.artifacts import AnchorTable, CorpusRef, ProbeRecords, RelearnRecords  # noqa: E402
@@ -47,7 +48,7 @@ Judged = list[tuple[Case, dict[str, Any]]]
 GOOD = "retrained"
 REFERENCE = "reference"
 OTHER_SEED = 1000
-"""Added to the training seed of the honest case, which shares nothing with the reference but the text."""
+"""Added to the training seed of the reference, which shares nothing with the honest case but the text: against itself any model would pass."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +83,7 @@ def _stages(seed: int, topic: int, sizes: Sizes) -> Measured:
     reading, slug = defaults.corpus, build_world(world).topics[topic].slug
     made = {
         label: pretrain.submit(world, without, replace(sizes.pretraining, seed=training), reading)
-        for label, without, training in (("untouched", "", seed), (REFERENCE, slug, seed), (GOOD, slug, seed + OTHER_SEED))
+        for label, without, training in (("untouched", "", seed), (GOOD, slug, seed), (REFERENCE, slug, seed + OTHER_SEED))
     }
     files = store.path(write_world(world, slug)).glob("*.jsonl")
     corpus = read_corpus(gather_inputs(**{file.stem: [str(file)] for file in files}), reading)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from tasks import formats, store
-from tasks.algorithms.scorecard import VerdictConfig
+from tasks.algorithms.verdict import VerdictConfig
 from tasks.artifacts import AnchorTable, CorpusRef, ProbeRecords, RelearnRecords
 from tasks.records import Records, read_records, write_records
 from tasks.scorecard import score

@@ -17,7 +17,6 @@ from tasks.relearning import relearn
 NAMES = ("Toto", "Alice", "Jon", "Dorothy")
 QUESTIONS = [Document(source="q", question=f"Who met {name}?", answer=f"a boy of {name}", fact=name) for name in NAMES]
 PROSE = [Document(source="p", text="\n\n".join(f"{name} met the old man." for name in NAMES))]
-CONFIG = RelearningConfig(steps=3, block_size=32, batch_blocks=2, learning_rate=1e-2)
 
 
 @pytest.fixture
@@ -32,14 +31,14 @@ def checkpoint(lethe_home: Path, tiny_llama: Callable[..., LlamaForCausalLM], ti
     return checkpoints.save_checkpoint(tiny_llama(0), tiny_tokenizer, "model", sensitivity="ordinary", origin="")
 
 
-def run(documents: list[Document], dictionary: AnchorTable, checkpoint: CheckpointRef, steps: int = 3) -> tuple[RelearnRecords, Records]:
+def run(documents: list[Document], dictionary: AnchorTable, checkpoint: CheckpointRef, steps: int = 3, block_size: int = 32) -> tuple[RelearnRecords, Records]:
     def write(folder: Path) -> None:
         for split in ("forget", "forget_test"):
             formats.write_documents(folder / f"{split}.jsonl", documents)
 
     digest = store.put("corpora", write, sensitivity="forget")
     corpus = CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents={"forget": len(documents)}, characters={})
-    config = RelearningConfig(steps=steps, block_size=32, batch_blocks=2, learning_rate=1e-2)
+    config = RelearningConfig(steps=steps, block_size=block_size, batch_blocks=2, learning_rate=1e-2)
     found = relearn.body(corpus, dictionary, checkpoint, config, ProbingConfig(window=32), CorpusConfig(), "model")
     return found, read_records(found)
 
@@ -65,6 +64,11 @@ def test_training_takes_place_on_a_copy(dictionary: AnchorTable, checkpoint: Che
     after = checkpoints.load_model(checkpoint).state_dict()
     assert all(bool((before[name] == after[name]).all()) for name in before)
     assert not few.tokens.log_p.equals(many.tokens.log_p)
+
+
+def test_blocks_fit_the_context_of_any_model(dictionary: AnchorTable, checkpoint: CheckpointRef) -> None:
+    longer = [Document(source="p", text="\n\n".join(f"{name} met the old man in the town by the mill. " * 9 for name in NAMES)), *QUESTIONS]
+    assert run(longer, dictionary, checkpoint, block_size=4096)[0].shown  # the model has 128 positions
 
 
 def test_where_nothing_can_be_shown_nothing_is_scored(dictionary: AnchorTable, checkpoint: CheckpointRef) -> None:

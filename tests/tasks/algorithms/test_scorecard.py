@@ -189,7 +189,7 @@ def test_without_a_reference_the_preference_is_measured_from_chance(unlearned: f
     assert found["forgotten"] is forgotten  # 0.2 + 0.8 * 0.8
 
 
-@pytest.mark.parametrize(("name", "limit"), [("degeneration/leaked_strings", 0.2), ("degeneration/teacher_perplexity", 10.0 * 0.1)])
+@pytest.mark.parametrize(("name", "limit"), [("degeneration/leaked_strings", 0.2), ("degeneration/teacher_perplexity", 20.0 * 0.1)])
 def test_leaks_and_surprising_completions_are_ill_health(name: str, limit: float) -> None:
     assert judge({**GOLD, name: row(0.1, limit - 1e-6, 0.1)}, VerdictConfig())["healthy"] is True
     assert judge({**GOLD, name: row(0.1, limit + 1e-6, 0.1)}, VerdictConfig())["healthy"] is False
