@@ -5,8 +5,6 @@
 DATA holds `tofu/` and `tiny_lms/`. As TOFU has it, the questions that are forgotten are those that are asked.
 """
 
-import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +12,7 @@ from flows import environment
 
 environment.prepare()
 
-from rich.console import Console  # noqa: E402 - the environment comes first
-
-from tests.benchmarks.tables import over_seeds  # noqa: E402
+from tests.benchmarks.over_seeds import main  # noqa: E402 - the environment comes first
 
 SETTINGS = ["probing.prompts=100", "probing.new_tokens=64"]
 """TOFU's answers are sentences: longer, and more of them, than the default asks for."""
@@ -52,35 +48,5 @@ def arguments(data: Path) -> dict[str, Any]:
     }
 
 
-def measure(data: Path, seed: int, settings: list[str]) -> dict[str, Any]:
-    """Unlearn forget10 once and return the scorecard."""
-    from flows.selective_unlearning import selective_unlearning
-    from flows.settings import apply_settings
-    from tasks import store
-    from tasks.algorithms.config import preset
-    from tasks.formats import read_json
-
-    outcome = selective_unlearning(**arguments(data), config=apply_settings(preset("default", seed), [*SETTINGS, *settings]))
-    return read_json(store.path(outcome.scorecard) / "scorecard.json")
-
-
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--set", dest="settings", action="append", default=[])
-    parser.add_argument("--json", dest="json_file", type=Path)
-    asked = parser.parse_args()
-    from tasks import isolation
-
-    isolation.warm_up()
-    cards = [measure(asked.data.resolve(), seed, asked.settings) for seed in asked.seeds]
-    Console(width=160).print(over_seeds(cards, SHOWN))
-    print("passed:", [card["verdict"]["passed"] for card in cards])
-    if asked.json_file:
-        asked.json_file.write_text(json.dumps(cards, indent=1), encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    main(__doc__ or "", arguments, SHOWN, SETTINGS)
