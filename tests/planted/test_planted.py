@@ -19,9 +19,10 @@ def test_no_bad_kind_passes_with_a_retrained_model_at_hand(flow_home: Path, tmp_
     cards = {(case.kind, case.tier): card for case, card in found}
     assert set(cards) == {(kind, tier) for kind in ("untouched", *PLANTS, GOOD) for tier in TIERS}
     assert [case for case, _ in found if case.tier == "gold" and case.kind != GOOD and case.passed] == []
-    back = cards["recoverable", "gold"]["metrics"]["forget_test/relearned_probability"]
-    assert back["unlearned"] >= 0.5 * back["target"]  # it is what its name says
-    assert back["retrained"] <= 0.1 * back["target"]
+    for kind in ("refusing", "suppressed", "recoverable"):
+        back = cards[kind, "gold"]["metrics"]["forget_test/relearned_probability"]
+        assert back["unlearned"] >= 0.5 * back["target"], kind  # the knowledge was inside
+        assert back["retrained"] <= 0.1 * back["target"]
     write(tmp_path / "found.json", kept[-1])
     again = judged_anew(tmp_path / "found.json", VerdictConfig())
     assert confusion([case for case, _ in again], GOOD) == json.loads((tmp_path / "found.json").read_text())["confusion"]
