@@ -1,5 +1,6 @@
 """The whole flow on a small chat model whose filler, end of text and end of turn are one token: what is asked is never trained."""
 
+import gc
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -61,6 +62,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory, tiny_llama: Callable[..., Ll
         patch.setattr(store, "_checked", set())
         isolation.warm_up()
         yield Asked(given=given, outcome=selective_unlearning(**given), tokenizer=tokenizer)
+    gc.collect()  # Prefect's clients leave their sockets to it: better here, where their warnings are ignored, than after the last test
 
 
 def artifact(kind: str) -> Path:
