@@ -270,11 +270,12 @@ def _running(trains: bool = True) -> Iterator[Any]:
     """Run a flow with progress on the terminal; bad input found on the way exits with 2, failures with 1."""
     from rich.console import Console
 
-    from flows import environment
+    from flows import environment, interruption
     from flows.console import progress_bars
     from tasks import isolation
     from tasks.artifacts import BadInputError
 
+    interruption.listen()
     environment.guard_temporary_server()
     if trains:
         isolation.warm_up()

@@ -7,6 +7,7 @@ from typing import Any
 
 from prefect.futures import PrefectFuture
 
+from flows import interruption
 from tasks import store, tracking
 from tasks.artifacts import AnchorTable, Artifact, BenchmarkResult, CheckpointRef, ReportRef, Scorecard
 from tasks.caching import artifacts_in
@@ -45,7 +46,9 @@ class Stages:
 
     def result(self, name: str, future: PrefectFuture[Any]) -> Any:
         """Wait for a stage; a cache hit is linked to the run that made the artifact."""
+        interruption.check()
         record = future.result()
+        interruption.check()
         self.states[name] = future.state.name
         made = artifacts_in(record)
         if future.state.name == "Cached" and made and made[0].origin:
