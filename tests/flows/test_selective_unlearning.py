@@ -34,6 +34,7 @@ TRAINING = ("reinforcement", "finetune")
 STAGES = {
     *("corpus", "anchors", "translation", "reinforcement", "teacher cache", "labels", "finetune", "scorecard", "report", "registration"),
     *("probing target", "probing unlearned", "benchmarking target", "benchmarking unlearned"),
+    *("relearning target", "relearning unlearned"),
 }
 SCHEMA = json.loads((ROOT / "tests" / "schemas" / "scorecard.v1.json").read_text())
 
@@ -99,7 +100,7 @@ def load(folder: Path) -> torch.nn.Module:
 def test_every_stage_is_computed_once_and_is_a_completed_task_run(twice: Twice) -> None:
     assert twice.first.stages == dict.fromkeys(STAGES, "Completed")
     states = task_states(twice.first)
-    assert set(states) == {name.partition(" ")[0] if name.startswith(("probing", "benchmarking")) else name for name in STAGES}
+    assert set(states) == {name.partition(" ")[0] if name.startswith(("probing", "benchmarking", "relearning")) else name for name in STAGES}
     assert {state for found in states.values() for state in found} == {"Completed"}
     assert len(states["probing"]) == len(states["benchmarking"]) == 2
 
