@@ -215,7 +215,8 @@ def judge(
     """
     run = stages.run
     probes, benchmarks, relearned = (_labelled(records, kind) for kind in ("probing", "benchmarking", "relearning"))
-    card = stages.result("scorecard", score.submit(corpus, probes, benchmarks, relearned, dictionary, config.verdict, provenance, run))
+    cost = tracking.durations(stages.made_by)
+    card = stages.result("scorecard", score.submit(corpus, probes, benchmarks, relearned, dictionary, config.verdict, provenance, cost, run))
     facts = {name: str(value) for name, value in tracking.flatten(config).items()}
     report, redacted = stages.result("report", write_report.submit(card, probes, dictionary, trained, facts, run))
     folder = store.path(card)

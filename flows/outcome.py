@@ -43,6 +43,8 @@ class Stages:
 
     run: str
     states: dict[str, str] = field(default_factory=dict)
+    made_by: dict[str, str] = field(default_factory=dict)
+    """Stage -> the tracked run that computed its artifact, in this flow run or in an earlier one."""
 
     def result(self, name: str, future: PrefectFuture[Any]) -> Any:
         """Wait for a stage; a cache hit is linked to the run that made the artifact."""
@@ -51,8 +53,10 @@ class Stages:
         interruption.check()
         self.states[name] = future.state.name
         made = artifacts_in(record)
-        if future.state.name == "Cached" and made and made[0].origin:
-            tracking.link_cached(self.run, name, made[0])
+        if made and made[0].origin:
+            self.made_by[name] = made[0].origin
+            if future.state.name == "Cached":
+                tracking.link_cached(self.run, name, made[0])
         return record
 
 

@@ -28,8 +28,8 @@ from tasks import isolation, store
 from tasks.artifacts import Artifact, CheckpointRef, InputFile
 
 ROOT = Path(__file__).resolve().parent.parent
-UNKEYED = frozenset({"run", "label"})
-"""Parameters that say who asks, not what is asked for: the tracking run, and what to call the model."""
+UNKEYED = frozenset({"run", "label", "cost"})
+"""Parameters that say who asks, not what is asked for: the tracking run, what to call the model, how long its making took."""
 DATA = {"pages.py": "templates/*.j2", "benchmark_data.py": "benchmarks/*.yaml"}
 """Modules whose outcome depends on files beside them, which are no imports."""
 

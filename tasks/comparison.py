@@ -67,7 +67,7 @@ def _tables(runs: Sequence[ComparedRun], cards: Sequence[dict[str, Any]]) -> Tab
     kept = {split: run_tables.shared_metric(figures, names) for split, names in run_tables.KEPT.items()}
     panels = tuple(Panel(split=split, left=left, kept=name, points=run_tables.trade_off(figures, left, name)) for split, name in kept.items() if left and name)
     pairs = run_tables.paired_tests(runs, cards, [_items(found) for found in runs])
-    return Tables(runs=run_tables.summary(runs, figures), figures=figures, pairs=pairs, panels=tuple(panel for panel in panels if len(panel.points)))
+    return Tables(runs=run_tables.summary(runs, cards, figures), figures=figures, pairs=pairs, panels=tuple(panel for panel in panels if len(panel.points)))
 
 
 def _items(found: ComparedRun) -> "pandas.DataFrame | None":
@@ -94,7 +94,7 @@ def _as_json(runs: Sequence[ComparedRun], cards: Sequence[dict[str, Any]], table
     """Return the comparison as machines read it (lethe.comparison.v1)."""
     about = [
         {"name": found.name, "method": found.method, "seed": found.seed or None, "mlflow_run": found.mlflow_run or None}
-        | {"verdict": card["verdict"], "provenance": card["provenance"]}
+        | {"verdict": card["verdict"], "seconds": run_tables.seconds_of_making(card), "provenance": card["provenance"]}
         for found, card in zip(runs, cards, strict=True)
     ]
     panels = [

@@ -20,6 +20,8 @@ COMPARED = (
 )  # fmt: skip
 """Metrics of the table with a row a run; the long table has them all."""
 
+MEASURING = ("corpus", "probing", "benchmarking", "relearning")
+"""Stages that judge a model, whatever method made it."""
 LEAST_CLUSTERS = 2
 """Independent items without which nothing can be said about how a difference varies."""
 
@@ -43,11 +45,20 @@ def all_figures(runs: Sequence[ComparedRun], cards: Sequence[Mapping[str, Any]])
     return frame.assign(ratio=frame.unlearned / known, ratio_low=frame.low / known, ratio_high=frame.high / known, ratio_retrained=frame.retrained / known)
 
 
-def summary(runs: Sequence[ComparedRun], figures: "pandas.DataFrame") -> "pandas.DataFrame":
-    """Return one row a run: what it is, its verdict, and for each metric of `COMPARED` figure, interval and ratio to the target."""
+def seconds_of_making(card: Mapping[str, Any]) -> float | None:
+    """Return how long the stages took that made the unlearned model, added up; None where nobody knows."""
+    spent = [seconds for stage, seconds in card.get("cost", {}).items() if stage.partition(" ")[0] not in MEASURING]
+    return round(sum(spent), 1) if spent and card["provenance"].get("method") != "evaluation" else None
+
+
+def summary(runs: Sequence[ComparedRun], cards: Sequence[Mapping[str, Any]], figures: "pandas.DataFrame") -> "pandas.DataFrame":
+    """Return one row a run: what it is, its verdict, what it cost, and for each metric of `COMPARED` figure, interval and ratio to the target."""
     import pandas
 
-    rows = [{"run": run.name, "method": run.method, "seed": run.seed, "passed": run.card.passed, "evidence": run.card.evidence} for run in runs]
+    rows = [
+        {"run": run.name, "method": run.method, "seed": run.seed, "passed": run.card.passed, "evidence": run.card.evidence, "seconds": seconds_of_making(card)}
+        for run, card in zip(runs, cards, strict=True)
+    ]
     frame = pandas.DataFrame(rows).set_index("run")
     wanted = {"unlearned": "", "low": ".low", "high": ".high", "ratio": ".ratio"}
     for metric in COMPARED:

@@ -32,9 +32,22 @@ def score(
     dictionary: AnchorTable,
     config: VerdictConfig,
     provenance: dict[str, str],
+    cost: dict[str, float],
     run: str | None = None,
 ) -> Scorecard:
-    """Compute all metrics of all models, judge them, and keep the card with one number an item behind every figure."""
+    """Compute all metrics of all models, judge them, and keep the card with one number an item behind every figure.
+
+    Args:
+        corpus: All splits.
+        probes: Of each model.
+        benchmarks: Of each model.
+        relearned: Of each model.
+        dictionary: Anchors.
+        config: Thresholds.
+        provenance: Method and digests.
+        cost: Stage -> seconds that it took where it was computed.
+        run: Tracking run.
+    """
     with tracking.stage_run(run, "scorecard", config) as nested:
         progress.report(0, 1)
         records = {found.label: read_records(found) for found in probes}
@@ -53,6 +66,7 @@ def score(
             "limits": limits(verdict, metrics),
             "truncated_share": {label: _truncated(tables) for label, tables in records.items()},
             "passes": {probe.label: probe.passes for probe in probes},
+            "cost": cost,
             "provenance": {**provenance, "versions": _versions()},
         }
         digest = store.put("scorecards", lambda folder: _write(folder, card, _items(found)), sensitivity="public")

@@ -24,6 +24,7 @@ def card(figures: dict[str, Figure], *, passed: bool = True, evidence: str = "go
         | {"evidence": evidence, "checked": ["forgotten", "utility_kept", "healthy"], "missing": ["robust", "private"], "reasons": ["forgotten: so"]},
         "claim": "So it is.",
         "truncated_share": {},
+        "cost": {"corpus": 1.0, "finetune": 60.5, "labels": 20.0, "probing unlearned": 9.0},
         "provenance": {"method": "whp", **provenance, "versions": {"torch": "2.13.0"}},
     }
 

@@ -90,6 +90,8 @@ def _stages(seed: int, topic: int, sizes: Sizes) -> Measured:
     dictionary = translate_anchors(extract_anchors(corpus, defaults.anchors, reading), corpus, defaults.translation, reading)
     target = made["untouched"]
     models = made | {kind: plant.submit(kind, corpus, target, seed) for kind in PLANTS}
+    for model in models.values():
+        model.result()  # one that cannot be made says so here
     probes = {kind: probe.submit(corpus, dictionary, model, target, sizes.probing, reading, kind) for kind, model in models.items()}
     relearned = {kind: relearn.submit(corpus, dictionary, model, sizes.relearning, sizes.probing, reading, kind) for kind, model in models.items()}
     return Measured(

@@ -17,6 +17,7 @@ from tests.tiny import TinyTask
 
 FILES = {
     "empty.txt": b"",
+    "blank.txt": b" \n\n \n",
     "binary.bin": b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR",
     "latin.txt": b"Velmora lies\nby the caf\xe9.\n",
     "records.jsonl": b'{"text": "Velmora lies by the river."}\n{"question": "Who rules Velmora?", "answer": \n',
@@ -28,6 +29,9 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "empty file": (["{folder}/empty.txt", "--model", "{model}"], ["{folder}/empty.txt is empty"]),
     "binary file": (["{folder}/binary.bin", "--model", "{model}"], ["{folder}/binary.bin is a binary file"]),
     "bad UTF-8": (["{folder}/latin.txt", "--model", "{model}"], ["{folder}/latin.txt, line 2: byte 0xe9 is not UTF-8"]),
+    "empty split": (["{forget}", "--model", "{model}", "--sibling", "{folder}/empty.txt"], ["--sibling {folder}/empty.txt is empty"]),
+    "split of white space": (["{forget}", "--model", "{model}", "--retain-test", "{folder}/blank.txt"], ["--retain-test {folder}/blank.txt", "no text"]),
+    "folder without files": (["{forget}", "--model", "{model}", "--general", "{folder}/hollow"], ["--general {folder}/hollow"]),
     "missing path": (["/nowhere/book.txt", "--model", "{model}"], ["/nowhere/book.txt does not exist"]),
     "record that does not parse": (["{folder}/records.jsonl", "--model", "{model}"], ["{folder}/records.jsonl, line 2", "JSON record"]),
     "record without text": (["{folder}/other.jsonl", "--model", "{model}"], ["{folder}/other.jsonl, line 2", "title", "`question` and `answer`"]),
@@ -71,6 +75,7 @@ class Ended:
 def places(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("bad")
     (folder / "benchmarks").mkdir()
+    (folder / "hollow").mkdir()
     for name, content in FILES.items():
         (folder / name).write_bytes(content)
     shutil.copy(tiny_task.forget, folder / "copy.txt")

@@ -1,6 +1,8 @@
 """`lethe evaluate`: any checkpoint under the same scorecard, from the command line."""
 
 import json
+import math
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,8 @@ from typing import Any
 import jsonschema
 import pandas
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from tests.command import lethe
 from tests.tiny import TinyTask
@@ -90,6 +94,18 @@ def test_without_a_reference_there_are_figures_and_no_verdict(tiny_task: TinyTas
     found = json.loads((tmp_path / "result.json").read_text())
     assert found["verdict"]["forgotten"] is None
     assert found["scorecard"]["metrics"]["forget_test/familiarity"]["target"] is None
+
+
+def test_a_model_that_computes_no_numbers_is_refused_by_name(tiny_task: TinyTask, tmp_path: Path) -> None:
+    damaged = shutil.copytree(tiny_task.model, tmp_path / "damaged")
+    weights = load_file(damaged / "model.safetensors")
+    save_file({name: torch.full_like(weight, math.nan) for name, weight in weights.items()}, damaged / "model.safetensors", {"format": "pt"})
+    given = ["evaluate", "--model", damaged, *words(tiny_task)[3:], "--reference", tiny_task.model]
+    process = lethe(*given, "--out", tmp_path / "out", home=tmp_path / "lethe")
+    lines = [line for line in process.stderr.splitlines() if not line.startswith("  ")]  # progress is indented
+    assert (process.returncode, len(lines)) == (2, 1), process.stderr
+    assert f"model {damaged}: its log-probabilities are not numbers (NaN)" in lines[0]
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

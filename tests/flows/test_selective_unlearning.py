@@ -113,6 +113,15 @@ def test_the_scorecard_fits_its_schema(twice: Twice) -> None:
     assert card["provenance"]["unlearned model"] == twice.first.unlearned.digest
 
 
+def test_the_scorecard_says_what_each_stage_took_and_keeps_it_when_nothing_is_computed_anew(twice: Twice) -> None:
+    made = nested_runs(twice.first)
+    cost = formats.read_json(store.path(twice.first.scorecard) / "scorecard.json")["cost"]
+    assert set(cost) == STAGES - {"scorecard", "report", "registration"}
+    info = made["finetune"].info
+    assert cost["finetune"] == pytest.approx((info.end_time - info.start_time) / 1000, abs=0.06)
+    assert twice.second.scorecard.digest == twice.first.scorecard.digest
+
+
 def test_the_target_checkpoint_is_untouched_and_some_weight_has_moved(twice: Twice) -> None:
     assert digests(twice.task.model) == twice.digests_before
     before, after = load(twice.task.model).state_dict(), load(store.path(twice.first.unlearned)).state_dict()

@@ -121,11 +121,12 @@ def _answer_states(model: nn.Module, ground: Ground, documents: Sequence[Documen
 
 
 def _own_tokens(model: nn.Module, ground: Ground) -> torch.Tensor:
-    """Return the tokens of the topic's answers that are its own rather than everybody's."""
+    """Return the tokens of the topic's answers that are its own rather than everybody's, and of every answer the one that is so most."""
     sequences = [ground.sequence(item, model) for item in ground.forget if item.is_question]
-    answers = {token for sequence in sequences for token in sequence.ids[sequence.start :]}
+    answers = {sequence.ids[sequence.start :] for sequence in sequences}
     topic, kept = (Counter(token for text in _rendered(part) for token in encode(ground.tokenizer, text)[0]) for part in (ground.forget, ground.kept))
-    return torch.tensor(sorted(token for token in answers if topic[token] * kept.total() > OWN_SHARE * kept[token] * topic.total()))
+    share = {token: topic[token] * kept.total() / (max(kept[token], 0.5) * topic.total()) for answer in answers for token in answer}
+    return torch.tensor(sorted({token for token in share if share[token] > OWN_SHARE} | {max(answer, key=share.__getitem__) for answer in answers}))
 
 
 def disturb(model: nn.Module, ground: Ground) -> None:

@@ -36,7 +36,7 @@ def judged(
     given = [replace(probes[label], label=label) for label in labels]
     given = [_without_holdout(record) for record in given] if tier != "proxy" else given
     again = [replace(relearned[label], label=label) for label in labels]
-    found = score.body(corpus, given, [], again, dictionary, config, {"method": "planted"})
+    found = score.body(corpus, given, [], again, dictionary, config, {"method": "planted"}, {})
     card: dict[str, Any] = formats.read_json(store.path(found) / "scorecard.json")
     if card["verdict"]["evidence"] != tier:
         raise ValueError(f"the card rests on {card['verdict']['evidence']} evidence; wanted {tier}")

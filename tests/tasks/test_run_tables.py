@@ -7,7 +7,7 @@ import pandas
 import pytest
 
 from tasks.artifacts import ComparedRun
-from tasks.run_tables import COMPARED, all_figures, paired_tests, remarks, shared_metric, summary, trade_off
+from tasks.run_tables import COMPARED, all_figures, paired_tests, remarks, seconds_of_making, shared_metric, summary, trade_off
 from tests.cards import card, compared, items
 
 PROBABILITY, KEPT = "forget_test/probability", "retain_test/probability"
@@ -38,12 +38,20 @@ def test_without_a_figure_of_the_target_there_is_no_ratio(lethe_home: Path, targ
 
 
 def test_the_summary_has_a_row_a_run(runs: list[ComparedRun]) -> None:
-    frame = summary(runs, all_figures(runs, [STRONG, MILD, LOST])).set_index("run")
+    cards = [STRONG, MILD, LOST]
+    frame = summary(runs, cards, all_figures(runs, cards)).set_index("run")
     assert list(frame.index) == ["strong", "mild", "lost"]
     assert list(frame.passed) == [True, False, True]
     assert frame.loc["mild", [KEPT, f"{KEPT}.low", f"{KEPT}.high", f"{KEPT}.ratio"]].tolist() == pytest.approx([0.5, 0.48, 0.52, 1.0])
     assert not [column for column in frame.columns if column.startswith("sibling")]
     assert PROBABILITY in COMPARED
+
+
+def test_the_seconds_of_making_leave_out_what_judging_took() -> None:
+    assert seconds_of_making(STRONG) == 80.5  # finetune and labels
+    assert seconds_of_making({**STRONG, "cost": {"corpus": 1.0, "probing unlearned": 9.0}}) is None
+    assert seconds_of_making({**STRONG, "provenance": {"method": "evaluation"}}) is None
+    assert seconds_of_making({name: value for name, value in STRONG.items() if name != "cost"}) is None
 
 
 def test_the_axis_is_the_first_metric_that_all_runs_have(lethe_home: Path) -> None:

@@ -134,6 +134,7 @@ def scored(models: dict[str, list[Sequence]]) -> tuple[Scorecard, dict[str, Any]
         dictionary(),
         VerdictConfig(),
         {"method": "whp", "target model": "a" * 64},
+        {"finetune": 61.5},
     )
     return found, formats.read_json(store.path(found) / "scorecard.json")
 

@@ -2,6 +2,7 @@
 
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,15 @@ def test_a_stage_is_a_finished_nested_run_with_its_settings(parent: str) -> None
     assert (found.info.status, found.info.run_name, found.data.params["alpha"]) == ("FINISHED", "labels", "2")
     assert tracking.parent_of(nested) == parent
     assert tracking.parent_of("0" * 32) == ""
+
+
+def test_durations_are_those_of_ended_runs_that_the_server_knows(parent: str) -> None:
+    with tracking.stage_run(parent, "labels") as nested:
+        assert tracking.durations({"labels": nested}) == {}
+        time.sleep(0.2)
+    found = tracking.durations({"labels": nested, "unknown": "0" * 32})
+    assert list(found) == ["labels"]
+    assert 0.2 <= found["labels"] < 5
 
 
 def test_without_a_parent_a_stage_tracks_nothing() -> None:
