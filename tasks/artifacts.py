@@ -53,6 +53,11 @@ class CheckpointRef(Artifact):
     label: str
     """What to call it in tables: target, retrained, reinforced, unlearned."""
 
+    @property
+    def name(self) -> str:
+        """What to call it to its user: where it lies, or the beginning of its digest."""
+        return self.location or self.digest[:16]
+
 
 @dataclass(frozen=True, kw_only=True)
 class AnchorTable(Artifact):

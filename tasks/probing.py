@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tasks import checkpoints, formats, progress, store, tracking, vocabularies
 from tasks.algorithms.anchors import anchor_expression
@@ -10,11 +10,14 @@ from tasks.algorithms.blocks import encode
 from tasks.algorithms.chat import Template
 from tasks.algorithms.config import ProbingConfig
 from tasks.algorithms.corpus import CorpusConfig
-from tasks.algorithms.metrics import score_sequences
+from tasks.algorithms.metrics import ScoredSequence, score_sequences
 from tasks.algorithms.probing import Prompt, answer_sequence, complete, make_prompts, probe_items
-from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef, ProbeRecords
+from tasks.artifacts import AnchorTable, BadInputError, CheckpointRef, CorpusRef, ProbeRecords
 from tasks.records import Records, completion_table, token_tables, write_records
 from tasks.stage import stage
+
+if TYPE_CHECKING:
+    import numpy
 
 SCORED = ("forget", "forget_test", "retain_test", "sibling", "general", "holdout")
 PROMPTED = ("forget_test", "retain_test", "sibling", "general")
@@ -39,7 +42,7 @@ def probe(
         splits = {split: formats.read_documents(corpus, split) for split in SCORED}
         items = [item for split, found in splits.items() for item in probe_items(split, found, tokenizer, template, expression, config, context)]
         distinct = list(dict.fromkeys(item.sequence for item in items))  # a text that stands in two splits is scored once
-        scored = dict(zip(distinct, score_sequences(model, distinct, pad, on_step=progress.report), strict=True))
+        scored = dict(zip(distinct, _score(model, distinct, pad, checkpoint), strict=True))
         scores = [scored[item.sequence] for item in items]
         prompts = [_cut_truth(prompt, tokenizer, config.new_tokens) for prompt in _prompts(splits, template, expression, config)]
         completions = complete(model, tokenizer, prompts, template, config, pad, context)
@@ -51,6 +54,13 @@ def probe(
         passes = {"scored_sequences": len(distinct), "generated": len(prompts), "rated_by_teacher": int(said.teacher_nats.notna().sum())}
         tracking.log_metrics(nested, {f"passes/{name}": count for name, count in passes.items()})
         return ProbeRecords(kind="probes", digest=digest, sensitivity="forget", origin=nested or "", passes=passes)
+
+
+def _score(model: Any, sequences: list[ScoredSequence], pad: int, checkpoint: CheckpointRef) -> "list[numpy.ndarray]":
+    try:
+        return score_sequences(model, sequences, pad, on_step=progress.report)
+    except ValueError as error:
+        raise BadInputError(f"{checkpoint.label} model {checkpoint.name}: {error}") from None
 
 
 def _prompts(splits: dict[str, list[Any]], template: Template, expression: re.Pattern[str], config: ProbingConfig) -> list[Prompt]:

@@ -46,13 +46,9 @@ def require_same_tokenizer(models: Sequence[CheckpointRef], reading: CorpusConfi
         difference = _difference(store.path(first), store.path(other), chat=reading.chat != "off")
         if difference:
             raise BadInputError(
-                f"the tokenizer of {other.label} {_name(other)} is not that of {first.label} {_name(first)}: {difference}; "
+                f"the tokenizer of {other.label} {other.name} is not that of {first.label} {first.name}: {difference}; "
                 "wanted the same vocabulary, special tokens and chat template"
             )
-
-
-def _name(model: CheckpointRef) -> str:
-    return model.location or model.digest[:16]
 
 
 def _difference(one: Path, other: Path, *, chat: bool) -> str:

@@ -104,7 +104,7 @@ def test_a_model_that_computes_no_numbers_is_refused_by_name(tiny_task: TinyTask
     process = lethe(*given, "--out", tmp_path / "out", home=tmp_path / "lethe")
     lines = [line for line in process.stderr.splitlines() if not line.startswith("  ")]  # progress is indented
     assert (process.returncode, len(lines)) == (2, 1), process.stderr
-    assert f"model {damaged}: its log-probabilities are not numbers (NaN)" in lines[0]
+    assert f"unlearned model {damaged}: the model's log-probabilities are not numbers (NaN); wanted finite logits" in lines[0]
     assert not (tmp_path / "out").exists()
 
 
