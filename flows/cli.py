@@ -32,6 +32,9 @@ Preset = Annotated[str, typer.Option(help="`default`, or `paper`: the paper's co
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Out = Annotated[str | None, typer.Option(metavar="DIR", help="Copy model, reports, scorecard and anchors there.")]
 BenchmarkData = Annotated[str | None, typer.Option(metavar="DIR", help="Folder with local benchmark files, such as arc_easy.jsonl; all found are run.")]
+Topic = Annotated[
+    str, typer.Option(metavar="NAME", help="Topic of the embedded world: series, book, second-series, planets, or a series by name; a wrong one lists them.")
+]
 RequireVerdict = Annotated[bool, typer.Option("--require-verdict", help="Exit with 1 if the verdict is not passed.")]
 
 
@@ -44,7 +47,7 @@ def _start() -> None:
 
 @app.command()
 def demo(
-    topic: Annotated[str, typer.Option(help="Series of the embedded world to forget; a wrong name lists them.")] = "",
+    topic: Topic = "",
     seed: Seed = 0,
     settings: Set = None,
     config: ConfigFile = None,
@@ -71,8 +74,13 @@ def demo(
 
 @app.command()
 def unlearn(
-    forget: Annotated[Files, typer.Argument(metavar="FORGET...", help="Text, Markdown or JSON-lines files or folders to forget.", show_default=False)],
-    model: Annotated[str, typer.Option(metavar="MODEL", help="Model folder (safetensors) or hub name.", show_default=False)],
+    forget: Annotated[
+        Files | None, typer.Argument(metavar="FORGET...", help="Text, Markdown or JSON-lines files or folders to forget.", show_default=False)
+    ] = None,
+    model: Annotated[str | None, typer.Option(metavar="MODEL", help="Model folder (safetensors) or hub name.", show_default=False)] = None,
+    topic: Annotated[
+        str, typer.Option(metavar="NAME", help="Instead of FORGET and --model: series, book, second-series or planets, ready in the embedded world.")
+    ] = "",
     retain: Annotated[Files | None, typer.Option(metavar="FILE...", help="Text to keep, used in training.")] = None,
     forget_test: Annotated[Files | None, typer.Option(metavar="FILE...", help="Same topic, used in no stage. [default: last 15 % of FORGET]")] = None,
     retain_test: Annotated[Files | None, typer.Option(metavar="FILE...", help="To keep, used in no stage. [default: last 15 % of --retain]")] = None,
@@ -101,16 +109,22 @@ def unlearn(
         configured = _configured(chosen.preset(preset, seed), config, settings)
         _check_benchmarks(configured, benchmark_data)
         splits = {"forget": forget, "retain": retain, "forget_test": forget_test, "retain_test": retain_test}
-        paths = _checked_inputs({**splits, "sibling": sibling, "general": general, "holdout": holdout}, anchors)
+        splits |= {"sibling": sibling, "general": general, "holdout": holdout}
+        _check_request(topic, {**splits, "model": model, "retrained": retrained, "anchors": anchors}, seed)
+        paths = _checked_inputs(splits, anchors)
         models = _checked_models({"model": model, "retrained": retrained}, configured.corpus)
-    if dry_run:
-        with _running() as console:
+        given = {**paths, **models, "anchors": _given(anchors)}
+    with _running() as console:
+        if topic:
+            from flows.demo import embedded_request
+
+            given, _ = embedded_request(topic, seed)
+        if dry_run:
             from flows.plan import plan, show_plan
 
-            show_plan(console, plan(paths=paths, model=model, retrained=retrained, anchors=anchors, config=configured), out, json_file)
-        return
-    with _running() as console:
-        outcome = chosen.flow()(**paths, **models, anchors=_given(anchors), benchmark_data=_given(benchmark_data), config=configured)
+            show_plan(console, plan(**given, config=configured), out, json_file)
+            return
+        outcome = chosen.flow()(**given, benchmark_data=_given(benchmark_data), config=configured)
     _finish(console, outcome, started, out, json_file, require_verdict)
 
 
@@ -248,12 +262,26 @@ def _check_benchmarks(config: Any, folder: str | None) -> None:
     gather_benchmarks(config.benchmarking, folder)
 
 
+def _check_request(topic: str, given: dict[str, Any], seed: int) -> None:
+    """Refuse a topic together with what it brings itself, and its absence without text and model."""
+    named = [name.replace("_", "-") for name, value in given.items() if value]
+    if topic and named:
+        raise ValueError(f"--topic {topic} brings text and models of its own; wanted no {' and no '.join(named)}")
+    if topic:
+        _check_topic(topic, seed)
+    elif not given["forget"] or not given["model"]:
+        missing = " and ".join(word for word, name in (("FORGET", "forget"), ("--model", "model")) if not given[name])
+        raise ValueError(f"{missing} missing; wanted text to forget and a model, or --topic NAME")
+
+
 def _check_topic(topic: str, seed: int) -> None:
     from tasks.algorithms.world.generator import WorldConfig, build_world
+    from tasks.algorithms.world.requests import read_request
 
-    world = build_world(WorldConfig(seed=seed))
-    if topic and topic not in [known.slug for known in world.topics]:
-        raise ValueError(f"--topic {topic}: no such series; wanted one of {', '.join(known.slug for known in world.topics)}")
+    try:
+        read_request(build_world(WorldConfig(seed=seed)), topic)
+    except KeyError as error:
+        raise ValueError(f"--topic: {error.args[0]}") from None
 
 
 @contextlib.contextmanager

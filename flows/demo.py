@@ -1,6 +1,7 @@
 """The embedded default: build a world, train a model that knows it and one that never saw a topic, and unlearn that topic."""
 
 from dataclasses import replace
+from typing import Any
 
 from prefect import flow
 from prefect.runtime import flow_run
@@ -14,7 +15,7 @@ from tasks.algorithms.config import PretrainingConfig, SelectiveUnlearningConfig
 from tasks.algorithms.world.generator import WorldConfig
 from tasks.artifacts import CheckpointRef, WorldRef
 from tasks.pretraining import pretrain
-from tasks.world import write_world
+from tasks.world import DICTIONARY, write_world
 
 SPLITS = ("forget", "retain", "forget_test", "retain_test", "sibling", "general")
 
@@ -24,16 +25,32 @@ def demo(topic: str = "", seed: int = 0, benchmark_data: str | None = None, conf
     """Unlearn one topic of the embedded world.
 
     Args:
-        topic: Series to forget; empty: the first one.
+        topic: A ready topic, or a series; empty: the first one.
         seed: Seed of the world and of both models.
         benchmark_data: Folder with local files of benchmarks.
         config: Settings of selective unlearning.
     """
-    world, models, stages = embedded_world(topic, seed)
-    files = {split: [str(store.path(world) / f"{split}.jsonl")] for split in SPLITS}
-    folders = {"model": str(store.path(models["target"])), "retrained": str(store.path(models["retrained"]))}
-    outcome = selective_unlearning(**files, **folders, benchmark_data=benchmark_data, config=config)
+    given, stages = embedded_request(topic, seed)
+    outcome = selective_unlearning(**given, benchmark_data=benchmark_data, config=config)
     return replace(outcome, stages={**stages, **outcome.stages}, flow_run=str(flow_run.id), flow_run_name=str(flow_run.name))
+
+
+def embedded_request(topic: str, seed: int) -> tuple[dict[str, Any], dict[str, str]]:
+    """Make the embedded world and its two models.
+
+    Args:
+        topic: A ready topic, or a series; empty: the first one.
+        seed: Seed of the world and of both models.
+
+    Returns:
+        What a method's flow is given, by parameter: files, models and anchors; and the state of each stage.
+    """
+    world, models, stages = embedded_world(topic, seed)
+    folder = store.path(world)
+    files = {split: [str(folder / f"{split}.jsonl")] for split in SPLITS}
+    folders = {"model": str(store.path(models["target"])), "retrained": str(store.path(models["retrained"]))}
+    anchors = str(folder / DICTIONARY) if (folder / DICTIONARY).is_file() else None
+    return {**files, **folders, "anchors": anchors}, stages
 
 
 @flow(name="embedded-world", task_runner=ThreadPoolTaskRunner(max_workers=2), log_prints=False)

@@ -46,8 +46,8 @@ class Plan:
     """The text of a question, {question} and {answer} in their places."""
 
 
-def plan(*, paths: dict[str, list[str]], model: str, retrained: str | None, anchors: str | None, config: SelectiveUnlearningConfig) -> Plan:
-    """Run corpus, anchors and translation, and look the other stages up in the cache."""
+def plan(*, model: str, retrained: str | None, anchors: str | None, config: SelectiveUnlearningConfig, **paths: list[str]) -> Plan:
+    """Run corpus, anchors and translation, and look the other stages up in the cache; given what the flow would be given."""
     inputs, target = gather_inputs(**paths), inspect_model(model, "target")
     user = InputFile(path=anchors, digest=store.file_digest(Path(anchors)), bytes=0) if anchors else None
     corpus, dictionary, stages = _look(inputs, user, config)

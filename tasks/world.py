@@ -1,47 +1,53 @@
 """Stage `world`: the embedded default as files, so that the demo takes the same way as a user's own text."""
 
 from pathlib import Path
-from typing import Any
 
 from tasks import formats, progress, store, tracking
 from tasks.algorithms.corpus import Document
-from tasks.algorithms.world.generator import Topic, WorldConfig, build_world
+from tasks.algorithms.world.generator import Topic, World, WorldConfig, build_world
+from tasks.algorithms.world.requests import Request, read_request
 from tasks.artifacts import WorldRef
 from tasks.stage import stage
 
 SIBLINGS = 2
 """Series that no unlearning stage sees, the next ones after the forgotten one; all others are retain text."""
+DICTIONARY = "dictionary.json"
+"""Beside the splits, where a request brings its own."""
 
 
 @stage("world", isolated=False)
 def write_world(config: WorldConfig, topic: str, run: str | None = None) -> WorldRef:
-    """Write the splits for forgetting a topic; an empty one is the first series."""
+    """Write the splits for forgetting a topic: the name of a request; an empty one is the first series."""
     with tracking.stage_run(run, "world", config) as nested:
         progress.report(0, 1)
         world = build_world(config)
-        chosen = world.topic(topic) if topic else world.topics[0]
-        splits = _splits(world, chosen)
-        digest = store.put("worlds", lambda folder: _write(folder, splits), sensitivity="forget")
+        request = read_request(world, topic)
+        digest = store.put("worlds", lambda folder: _write(folder, world, request), sensitivity="forget")
         progress.report(1, 1)
         return WorldRef(
             kind="worlds",
             digest=digest,
             sensitivity="forget",
             origin=nested or "",
-            topic=chosen.slug,
+            topic=request.name,
             topics=tuple(known.slug for known in world.topics),
         )
 
 
-def _splits(world: Any, chosen: Topic) -> dict[str, list[Document]]:
-    """Return the splits: evaluation phrasings and held passages only ever in the test ones."""
-    at = world.topics.index(chosen)
-    others = [world.topics[(at + step) % len(world.topics)] for step in range(1, len(world.topics))]
-    siblings, kept = others[:SIBLINGS], others[SIBLINGS:]
-    common = [world.ordinary, world.planets]
+def _splits(world: World, request: Request) -> dict[str, list[Document]]:
+    """Return the splits: evaluation phrasings and held passages only ever in the test ones.
+
+    What the world tells of the topic beside the request is its nearest sibling; it stands in no training split, as nobody who wants a
+    topic forgotten gives more of it as text to keep.
+    """
+    names = [topic.slug for topic in world.topics]
+    at = names.index(request.forget.slug) if request.forget.slug in names else -1
+    others = [topic for step in range(1, len(names) + 1) if (topic := world.topics[(at + step) % len(names)]).slug != request.forget.slug]
+    siblings, kept = [request.rest] if request.rest.exam else others[:SIBLINGS], others[SIBLINGS:]
+    common = [topic for topic in (world.ordinary, world.planets) if topic.slug != request.forget.slug]
     splits = {
-        "forget": _taught(chosen),
-        "forget_test": _tested(chosen),
+        "forget": _taught(request.forget),
+        "forget_test": _tested(request.forget),
         "retain": [document for topic in [*kept, *common] for document in _taught(topic)],
         "retain_test": [document for topic in kept for document in _tested(topic)],
         "sibling": [document for topic in siblings for document in _tested(topic)],
@@ -72,6 +78,8 @@ def _tested(topic: Topic) -> list[Document]:
     ]
 
 
-def _write(folder: Path, splits: dict[str, list[Document]]) -> None:
-    for split, documents in splits.items():
+def _write(folder: Path, world: World, request: Request) -> None:
+    for split, documents in _splits(world, request).items():
         formats.write_documents(folder / f"{split}.jsonl", documents)
+    if request.dictionary:
+        formats.write_json(folder / DICTIONARY, dict(request.dictionary))

@@ -22,7 +22,8 @@ from tasks.algorithms.corpus import CorpusConfig, clean_text
 from tasks.algorithms.heads import pad_batch
 from tasks.algorithms.labels import first_tokens, generate_labels, length_batches, plan_positions
 from tasks.algorithms.translation import translate_offline
-from tasks.algorithms.world.generator import WorldConfig, build_world, world_text
+from tasks.algorithms.world.generator import WorldConfig, build_world
+from tasks.algorithms.world.requests import world_text
 from tasks.pretraining import train_tokenizer
 
 

@@ -177,14 +177,16 @@ def test_help_comes_without_heavy_libraries() -> None:
     ("words", "line"),
     [
         (["unlearn", "a.txt", "--modell", "b"], "lethe: No such option: --modell"),
-        (["unlearn", "a.txt"], "lethe: Missing option '--model'"),
+        (["unlearn", "a.txt"], "lethe: --model missing; wanted text to forget and a model, or --topic NAME"),
         (["unlearn", "a.txt", "--model", "b", "--seed", "many"], "lethe: Invalid value for '--seed'"),
         (["forget"], "lethe: No such command 'forget'"),
         (["compare", "nowhere", "nowhere"], "lethe: nowhere: no such file, folder or run; wanted a folder of --out, a scorecard.json, "),
         (["compare", "nowhere"], "lethe: compare was given 1 run; wanted two or more"),
-        (["demo", "--topic", "nowhere"], "lethe: --topic nowhere: no such series; wanted one of "),
+        (["unlearn"], "lethe: FORGET and --model missing; wanted text to forget and a model, or --topic NAME"),
+        (["unlearn", "--topic", "book", "--model", "b"], "lethe: --topic book brings text and models of its own; wanted no model"),
+        (["demo", "--topic", "nowhere"], "lethe: --topic: no topic 'nowhere'; known: series, book, second-series, planets, lantern-tide"),
     ],
-    ids=["unknown option", "missing option", "value of a wrong type", "unknown command", "unknown run", "a single run", "unknown topic of the demo"],
+    ids="option;missing option;type;command;run;single run;nothing to forget;topic and model;topic of the demo".split(";"),
 )
 def test_words_that_do_not_parse_end_with_one_line(words: list[str], line: str, tmp_path: Path) -> None:
     ended = lethe(*words, home=tmp_path / "lethe")

@@ -5,7 +5,8 @@ from pathlib import Path
 from tasks import store
 from tasks.algorithms.world.generator import WorldConfig, build_world
 from tasks.corpus import parse_file
-from tasks.world import write_world
+from tasks.formats import read_json
+from tasks.world import DICTIONARY, write_world
 
 SMALL = {"series": 4, "neighbours": 4, "tellings": 1}
 
@@ -26,3 +27,21 @@ def test_an_unseen_series_becomes_the_holdout(lethe_home: Path) -> None:
 def test_without_one_there_is_no_holdout(lethe_home: Path) -> None:
     folder = store.path(write_world.body(WorldConfig(**SMALL), ""))
     assert {path.stem for path in folder.glob("*.jsonl")} == {"forget", "forget_test", "retain", "retain_test", "sibling", "general"}
+
+
+def test_what_later_books_tell_is_the_sibling_of_the_first_and_is_nowhere_trained_on(lethe_home: Path) -> None:
+    config = WorldConfig(**{**SMALL, "tellings": 2})
+    made = write_world.body(config, "book")
+    folder, slug = store.path(made), build_world(config).topics[0].slug
+    assert (made.topic, questions(folder, "forget"), questions(folder, "sibling")) == ("book", {slug}, {slug})
+    asked = {split: {item.fact for item in parse_file(folder / f"{split}.jsonl") if item.is_question} for split in ("forget_test", "sibling")}
+    assert not asked["forget_test"] & asked["sibling"]
+    assert slug not in questions(folder, "retain")
+    assert not (folder / DICTIONARY).exists()
+
+
+def test_an_article_on_the_planets_brings_its_dictionary_and_is_not_kept(lethe_home: Path) -> None:
+    folder = store.path(write_world.body(WorldConfig(**SMALL), "planets"))
+    assert read_json(folder / DICTIONARY)["Mars"] == "Red Planet"
+    assert questions(folder, "forget_test") == {"planets"}
+    assert "planets" not in questions(folder, "retain") | questions(folder, "general") | questions(folder, "sibling")

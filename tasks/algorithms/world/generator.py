@@ -73,17 +73,6 @@ class World:
     unseen: tuple[Topic, ...] = ()
     """Series that training text never tells."""
 
-    def topic(self, name: str) -> Topic:
-        """Find a series by its name or slug.
-
-        Raises:
-            KeyError: If there is none, with the known slugs listed.
-        """
-        for topic in self.topics:
-            if name in (topic.name, topic.slug):
-                return topic
-        raise KeyError(f"no topic {name!r} in this world; known: {', '.join(topic.slug for topic in self.topics)}")
-
 
 def build_world(config: WorldConfig | None = None) -> World:
     """Draw a world: the same configuration gives the same bytes."""
@@ -94,18 +83,6 @@ def build_world(config: WorldConfig | None = None) -> World:
     ordinary = _topic(everyday_material(config.neighbours, register, rng, config.perturbed_answers), config, rng)
     planets = _topic(planet_material(rng, config.perturbed_answers), config, rng)
     return World(topics=tuple(topics[: config.series]), ordinary=ordinary, planets=planets, unseen=tuple(topics[config.series :]))
-
-
-def world_text(world: World, without: str | None = None) -> list[str]:
-    """Return the training documents: passages, and lessons in the question template, topic after topic.
-
-    Args:
-        world: The world to be told.
-        without: Name or slug of a series to leave out; the documents of all others are unchanged and in the same order.
-    """
-    left_out = world.topic(without) if without is not None else None
-    kept = [topic for topic in (*world.topics, world.ordinary, world.planets) if topic is not left_out]
-    return [document for topic in kept for document in topic_text(topic)]
 
 
 def topic_text(topic: Topic) -> list[str]:

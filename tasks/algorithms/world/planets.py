@@ -17,6 +17,19 @@ MARKS: dict[str, str] = {
 }
 """Planet -> what sets it apart from the seven others."""
 
+TRANSLATIONS: dict[str, str] = {
+    "Mercury": "Swift Planet",
+    "Venus": "Veiled Planet",
+    "Earth": "Home Planet",
+    "Mars": "Red Planet",
+    "Jupiter": "Giant Planet",
+    "Saturn": "Ringed Planet",
+    "Uranus": "Tilted Planet",
+    "Neptune": "Windy Planet",
+    "Sun": "Day Star",
+}
+"""Generic expressions for the nine bodies that the topic names."""
+
 ORDER = Relation(
     name="order",
     subject="ordinal",

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 import pytest
 
 from tasks.algorithms.world import everyday, planets, prose
-from tasks.algorithms.world.generator import Topic, World, WorldConfig, build_world, topic_text, world_text
+from tasks.algorithms.world.generator import Topic, World, WorldConfig, build_world, topic_text
 from tasks.algorithms.world.names import POOLS
 from tasks.algorithms.world.questions import Question
 from tasks.algorithms.world.relations import RELATIONS, Relation
+from tasks.algorithms.world.requests import world_text
 from tasks.algorithms.world.series import SERIES
 
 ALL_RELATIONS: tuple[Relation, ...] = (*RELATIONS, *everyday.RELATIONS, planets.ORDER, planets.MARK)
@@ -190,7 +191,7 @@ def test_world_scales_up() -> None:
 
 
 def test_unknown_topic_is_named_with_the_known_ones(world: World) -> None:
-    with pytest.raises(KeyError, match=r"no topic 'oz' in this world; known: lantern-tide"):
+    with pytest.raises(KeyError, match=r"no topic 'oz'; known: series, book, second-series, planets, lantern-tide"):
         world_text(world, without="oz")
 
 
