@@ -90,6 +90,7 @@ def unlearn(
     retrained: Annotated[str | None, typer.Option(metavar="MODEL", help="A model trained without FORGET: the gold standard.")] = None,
     anchors: Annotated[str | None, typer.Option(metavar="FILE", help="Your own anchors and translations, JSON or CSV.")] = None,
     benchmark_data: BenchmarkData = None,
+    review: Annotated[bool, typer.Option("--review", help="Wait until you have looked over anchors and translations in the Prefect UI.")] = False,
     method: Annotated[str, typer.Option(help="How to unlearn.")] = "whp",
     preset: Preset = "default",
     config: ConfigFile = None,
@@ -105,6 +106,10 @@ def unlearn(
     with _plain_errors():
         from flows.methods import method as find_method
 
+        if review:
+            from flows.review import require_server
+
+            require_server()
         chosen = find_method(method)
         configured = _configured(chosen.preset(preset, seed), config, settings)
         _check_benchmarks(configured, benchmark_data)
@@ -124,7 +129,7 @@ def unlearn(
 
             show_plan(console, plan(**given, config=configured), out, json_file)
             return
-        outcome = chosen.flow()(**given, benchmark_data=_given(benchmark_data), config=configured)
+        outcome = chosen.flow()(**given, benchmark_data=_given(benchmark_data), config=configured, review=review)
     _finish(console, outcome, started, out, json_file, require_verdict)
 
 

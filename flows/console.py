@@ -71,7 +71,7 @@ class _PlainLines:
     def __call__(self, found: Found) -> None:
         finished = found.done >= found.total
         if found.stage not in self._seen and not finished:
-            print(f"  {found.stage} ...", file=sys.stderr, flush=True)
+            print(f"  {found.stage} ... {found.note}".rstrip(), file=sys.stderr, flush=True)
         if finished and not self._seen.get(found.stage):
             print(f"  {found.stage}: done", file=sys.stderr, flush=True)
         self._seen[found.stage] = finished

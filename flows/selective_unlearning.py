@@ -1,17 +1,19 @@
-"""WHP: corpus > anchors > translation > reinforcement > labels > finetune > probing > benchmarking > scorecard > report."""
+"""WHP: corpus > anchors > translation > (review) > reinforcement > labels > finetune > probing > benchmarking > scorecard > report."""
 
 from typing import Any
 
 from prefect import flow
+from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.evaluation import asked_benchmarks, judge, measure, origins, questions_asked, tracked, user_file
 from flows.outcome import Outcome, Stages
+from flows.review import require_server, review_dictionary
 from tasks import tracking
 from tasks.algorithms.config import SelectiveUnlearningConfig
 from tasks.anchors import extract_anchors
-from tasks.artifacts import CheckpointRef, CorpusRef, InputFile
+from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef, InputFile
 from tasks.benchmark_data import BenchmarkInputs
 from tasks.checkpoints import inspect_model
 from tasks.corpus import CorpusInputs, gather_inputs, read_corpus
@@ -19,6 +21,7 @@ from tasks.finetune import finetune
 from tasks.labels import make_labels
 from tasks.registration import register
 from tasks.reinforcement import reinforce
+from tasks.review import amend_dictionary
 from tasks.teacher_cache import cache_teacher
 from tasks.translation import translate_anchors
 
@@ -41,6 +44,7 @@ def selective_unlearning(
     anchors: str | None = None,
     benchmark_data: str | None = None,
     config: SelectiveUnlearningConfig = SelectiveUnlearningConfig(),
+    review: bool = False,
 ) -> Outcome:
     """Unlearn the forget text from the model and judge the result.
 
@@ -57,7 +61,10 @@ def selective_unlearning(
         anchors: A dictionary of the user's own, anchor -> translation, as JSON or CSV.
         benchmark_data: Folder with local files of benchmarks.
         config: All settings.
+        review: Wait until a person has looked over the anchors and their translations in the Prefect UI.
     """
+    if review:
+        require_server()
     paths = {"forget": forget, "retain": retain, "forget_test": forget_test, "retain_test": retain_test}
     paths |= {"sibling": sibling, "general": general, "holdout": holdout}
     inputs = gather_inputs(**{split: found or [] for split, found in paths.items()})
@@ -67,7 +74,7 @@ def selective_unlearning(
     params = {"method": METHOD, "questions": questions_asked(models, config), "config": config}
     run = tracking.open_run(f"{METHOD} {inputs.forget[0].digest[:8]}", params, tags)
     with tracked(run):
-        outcome = _run_stages(Stages(run=run), inputs, models, asked, user_file(anchors), config)
+        outcome = _run_stages(Stages(run=run), inputs, models, asked, user_file(anchors), config, review)
     tracking.close(run)
     return outcome
 
@@ -79,6 +86,7 @@ def _run_stages(
     asked: BenchmarkInputs,
     user: InputFile | None,
     config: SelectiveUnlearningConfig,
+    review: bool,
 ) -> Outcome:
     """Wire the stages: what does not depend on each other runs side by side, in the order in which it is submitted here."""
     run, reading, target = stages.run, config.corpus, models["target"]
@@ -86,7 +94,8 @@ def _run_stages(
     corpus = stages.result("corpus", read_corpus.submit(inputs, reading, run))
     reinforced = reinforce.submit(corpus, target, config.reinforcement, reading, run)
     table = extract_anchors.submit(corpus, config.anchors, reading, user, True, run)
-    dictionary = translate_anchors.submit(table, corpus, config.translation, reading, user, run)
+    translated = translate_anchors.submit(table, corpus, config.translation, reading, user, run)
+    dictionary = _reviewed(stages, translated, corpus, config) if review else translated
     teaching = config.finetune.retain_weight > 0 and "retain" in corpus.documents
     teacher = cache_teacher.submit(corpus, target, config.labels.block_size, reading, run) if teaching else None
     measured: dict[str, Any] = {}
@@ -94,18 +103,30 @@ def _run_stages(
         measured |= measure(corpus, dictionary, model, target, asked, config, label, run)
     labels = make_labels.submit(corpus, dictionary, target, reinforced, config.labels, reading, run)
     unlearned = finetune.submit(target, reinforced, labels, teacher, config.labels, config.finetune, run)
-    waiting = {"anchors": table, "translation": dictionary, "reinforcement": reinforced, "labels": labels, "finetune": unlearned}
+    waiting = {"anchors": table, "translation": translated, "reinforcement": reinforced, "labels": labels, "finetune": unlearned}
     waiting |= {"teacher cache": teacher} if teacher else {}
     waiting |= measured | measure(corpus, dictionary, unlearned, target, asked, config, "unlearned", run)
     records = {name: stages.result(name, future) for name, future in waiting.items()}
-    return _conclude(stages, corpus, inputs, models, config, records)
+    return _conclude(stages, corpus, inputs, models, config, records, dictionary if review else records["translation"])
+
+
+def _reviewed(stages: Stages, translated: PrefectFuture[Any], corpus: CorpusRef, config: SelectiveUnlearningConfig) -> AnchorTable:
+    """Let a person amend the dictionary, while reinforcement goes on."""
+    found = stages.result("translation", translated)
+    return stages.result("review", amend_dictionary.submit(found, corpus, review_dictionary(found), config.corpus, stages.run))
 
 
 def _conclude(
-    stages: Stages, corpus: CorpusRef, inputs: CorpusInputs, models: dict[str, CheckpointRef], config: SelectiveUnlearningConfig, records: dict[str, Any]
+    stages: Stages,
+    corpus: CorpusRef,
+    inputs: CorpusInputs,
+    models: dict[str, CheckpointRef],
+    config: SelectiveUnlearningConfig,
+    records: dict[str, Any],
+    dictionary: AnchorTable,
 ) -> Outcome:
     """Judge, report, register and publish."""
-    run, unlearned, dictionary = stages.run, records["finetune"], records["translation"]
+    run, unlearned = stages.run, records["finetune"]
     provenance = {"method": METHOD, "paper": PAPER, **origins(inputs, models | {"unlearned": unlearned})}
     judged = judge(stages, corpus, dictionary, records, config, provenance, trained=[records["reinforcement"], unlearned])
     name = f"lethe-{METHOD}-{models['target'].digest[:8]}"

@@ -73,6 +73,12 @@ def read_user_anchors(file: InputFile) -> dict[str, str]:
         raise BadInputError(f'--anchors {file.path} does not read as a dictionary; wanted JSON {{"term": "translation"}} or CSV with term,generic') from None
 
 
+def write_dictionary(folder: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write anchors with their translations, for programs and for people."""
+    write_json(folder / "dictionary.json", rows)
+    write_rows(folder / "anchors.csv", rows)
+
+
 def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Write rows of equal fields as CSV."""
     with path.open("w", encoding="utf-8", newline="") as stream:

@@ -1,15 +1,11 @@
 """The deployment on a real server: it is created from its file, its schedule creates a run, and a process worker completes it."""
 
-import contextlib
-import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 from prefect import get_client
@@ -25,6 +21,7 @@ from flows.methods import METHODS
 from flows.settings import apply_settings
 from tasks import tracking
 from tests.command import ROOT, environment
+from tests.servers import prefect, prefect_server, prefect_settings, running
 from tests.tiny import NAMES, SETTINGS, TinyTask
 from tests.waiting import wait_for
 
@@ -41,53 +38,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def surroundings(folder: Path, tiny_task: TinyTask) -> dict[str, str]:
     """What `prefect` and the deployment's file read from the environment."""
-    with contextlib.closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    prefect = {
-        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
-        "PREFECT_SERVER_API_PORT": str(port),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_WORKER_QUERY_SECONDS": "2",
-        "PREFECT_CLI_PROMPT": "false",
-        "DO_NOT_TRACK": "1",
-    }
     files = {"LETHE_CHECKOUT": str(ROOT), "LETHE_FORGET": str(tiny_task.forget), "LETHE_MODEL": str(tiny_task.model)}
-    return environment(folder / "lethe", **prefect, **files)
-
-
-@contextlib.contextmanager
-def running(words: list[str], surroundings: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a `prefect` command in the background and end it by its own process id."""
-    with log.open("wb") as stream, subprocess.Popen(prefect(words), env=surroundings, cwd=ROOT, stdout=stream, stderr=subprocess.STDOUT) as process:
-        try:
-            yield process
-        finally:
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
-def prefect(words: list[str]) -> list[str]:
-    return [sys.executable, "-m", "prefect", *words]
+    return environment(folder / "lethe", **prefect_settings(), **files)
 
 
 @pytest.fixture(scope="module")
 def server(surroundings: dict[str, str], folder: Path) -> Iterator[SyncPrefectClient]:
-    with running(["server", "start", "--host", "127.0.0.1"], surroundings, folder / "server.log") as process:
-        wait_for(lambda: process.poll() is not None or is_healthy(surroundings["PREFECT_API_URL"]), "the server's start", 180)
-        assert process.poll() is None, (folder / "server.log").read_text()
-        with temporary_settings({PREFECT_API_URL: surroundings["PREFECT_API_URL"]}), get_client(sync_client=True) as client:
-            yield client
-
-
-def is_healthy(address: str) -> bool:
-    try:
-        return httpx.get(f"{address}/health", timeout=5).status_code == 200
-    except httpx.HTTPError:
-        return False
+    address = temporary_settings({PREFECT_API_URL: surroundings["PREFECT_API_URL"]})
+    with prefect_server(surroundings, folder / "server.log"), address, get_client(sync_client=True) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")

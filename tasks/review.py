@@ -1,0 +1,32 @@
+"""Stage `review`: the dictionary as a person has amended it."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from tasks import formats, store, tracking
+from tasks.algorithms.anchors import Anchor, count_terms
+from tasks.algorithms.corpus import CorpusConfig, render_document
+from tasks.artifacts import AnchorTable, CorpusRef
+from tasks.stage import stage
+
+
+@stage("review", isolated=False)
+def amend_dictionary(dictionary: AnchorTable, corpus: CorpusRef, wanted: dict[str, str], reading: CorpusConfig, run: str | None = None) -> AnchorTable:
+    """Keep the anchors that are wanted, with the translations that are wanted; what is new or changed is marked as the user's."""
+    with tracking.stage_run(run, "review") as nested:
+        known = {row["term"]: row for row in formats.read_json(store.path(dictionary) / "dictionary.json")}
+        texts = [render_document(item, reading.qa_template) for item in formats.read_documents(corpus, "forget")]
+        counts = count_terms(texts, wanted)
+        rows = [_row(term, generic, known.get(term), counts) for term, generic in wanted.items()]
+        digest = store.put("dictionaries", lambda folder: formats.write_dictionary(folder, rows), sensitivity="forget")
+        changes = {"kept": sum(row in known.values() for row in rows), "of the user": sum(row["translator"] == "user" for row in rows)}
+        tracking.log_metrics(nested, {**{name: float(count) for name, count in changes.items()}, "dropped": float(len(known.keys() - wanted.keys()))})
+        return AnchorTable(kind="dictionaries", digest=digest, sensitivity="forget", origin=nested or "", anchors=len(rows), pipeline=dictionary.pipeline)
+
+
+def _row(term: str, generic: str, known: Mapping[str, Any] | None, counts: Counter[str]) -> dict[str, Any]:
+    if known:
+        return dict(known) if known["generic"] == generic else {**known, "generic": generic, "translator": "user"}
+    return {**asdict(Anchor(term=term, kind="THING", count=counts[term], log_odds_z=0.0, origin="user")), "generic": generic, "translator": "user"}
