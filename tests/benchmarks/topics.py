@@ -1,0 +1,143 @@
+"""How far what was not given lives on: the ready topics of the embedded world, and one book of two on real text.
+
+    python -m tests.benchmarks.topics [--seeds 0 1 2] [--set key=value ...] [--json FILE]
+    python -m tests.benchmarks.topics --data DATA [--seeds 0 1 2] [--set ...]    (Alice alone, and with Looking-Glass)
+
+A series and an article on the planets are asked about whole; the questions on the first book of a series are shown in two parts, its own
+facts and those that later books tell too, and beside them what only the later books tell.
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from flows import environment
+
+environment.prepare()
+
+import numpy  # noqa: E402 - the environment comes first
+from rich.console import Console  # noqa: E402
+from rich.table import Table  # noqa: E402
+
+PROBABILITY = "forget_test/probability"
+MODELS = ("target", "unlearned", "retrained")
+ALICE, GLASS = "carroll_alice_in_wonderland.txt", "carroll_through_the_looking_glass.txt"
+BOOK_FIGURES = ("forget_test/familiarity_first", "forget_test/familiarity", "forget_test/familiarity_completion", "retain_test/perplexity")
+TEST_SHARE = 0.15
+
+
+def world_rows(seed: int, settings: list[str]) -> list[dict[str, Any]]:
+    """Forget every ready topic once; return a row for each part of what is asked."""
+    from flows.demo import demo
+    from flows.settings import apply_settings
+    from tasks.algorithms.config import preset
+    from tasks.algorithms.world.generator import WorldConfig, build_world
+    from tasks.algorithms.world.requests import READY, read_request
+
+    world, rows = build_world(WorldConfig(seed=seed)), []
+    for name in READY:
+        request = read_request(world, name)
+        outcome = demo(topic=name, seed=seed, config=apply_settings(preset("default", seed), settings))
+        later = {lesson.fact for lesson in request.rest.lessons}
+        parts = {name: None}
+        if name == "book":
+            facts = {lesson.fact for lesson in request.forget.lessons}
+            parts = {"book: its own facts": facts - later, "book: facts told again later": facts & later}
+        found = [_part(outcome, "forget_test/probability", label, facts) for label, facts in parts.items()]
+        rows += found + ([_part(outcome, "sibling/probability", "book: facts of later books", None)] if name == "book" else [])
+    return [{"seed": seed, **row} for row in rows]
+
+
+def _part(outcome: Any, metric: str, label: str, facts: set[str] | None) -> dict[str, Any]:
+    """Return the mean of a metric over the items of some facts, for each model."""
+    import pandas
+
+    from tasks import store
+
+    items = pandas.read_parquet(store.path(outcome.scorecard) / "items.parquet")
+    items = items[items.metric == metric]
+    if facts is not None:
+        items = items[items.cluster.isin({hashlib.sha256(fact.encode()).hexdigest()[:12] for fact in facts})]
+    means = items.groupby("model").value.mean()
+    return {"part": label, **{model: float(means[model]) for model in MODELS}, "passed": outcome.scorecard.passed}
+
+
+def book_rows(data: Path, seed: int, settings: list[str], folder: Path) -> list[dict[str, Any]]:
+    """Forget Alice alone, then both books; both are asked about the same last part of Alice."""
+    from flows.selective_unlearning import selective_unlearning
+    from flows.settings import apply_settings
+    from tasks import store
+    from tasks.algorithms.config import preset
+    from tasks.formats import read_json
+
+    books, rows = data / "books", []
+    begin, end = _halves(books / ALICE, folder)
+    given = {
+        "retain": [str(books / "doyle_hound_of_the_baskervilles.txt"), str(books / "kipling_the_jungle_book.txt")],
+        "general": [str(books / "doyle_the_lost_world.txt")],
+        "model": str(data / "tiny_lms" / "books"),
+    }
+    for label, forget in (("Alice alone", [begin]), ("with Looking-Glass", [begin, str(books / GLASS)])):
+        outcome = selective_unlearning(**given, forget=forget, forget_test=[end], config=apply_settings(preset("default", seed), settings))
+        metrics = read_json(store.path(outcome.scorecard) / "scorecard.json")["metrics"]
+        rows += [
+            {"seed": seed, "part": f"{label}: {name}", "target": metrics[name]["target"], "unlearned": metrics[name]["unlearned"]}
+            for name in BOOK_FIGURES
+            if name in metrics
+        ]
+    return rows
+
+
+def _halves(book: Path, folder: Path) -> tuple[str, str]:
+    """Cut a book into what is given and what is asked about."""
+    from tasks.algorithms.corpus import CorpusConfig, clean_text
+
+    text = clean_text(book.read_text(encoding="utf-8"), CorpusConfig())
+    at = text.index("\n\n", int(len(text) * (1 - TEST_SHARE)))
+    for name, part in (("given.txt", text[:at]), ("asked.txt", text[at:])):
+        (folder / name).write_text(part, encoding="utf-8")
+    return str(folder / "given.txt"), str(folder / "asked.txt")
+
+
+def show(rows: list[dict[str, Any]]) -> Table:
+    """Return means over seeds, with the extremes of what is left."""
+    table = Table("asked about", *MODELS, "left of the target's", "least, most", title=f"{len({row['seed'] for row in rows})} seeds", title_justify="left")
+    parts: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        parts[row["part"]].append(row)
+    for part, found in parts.items():
+        left = [row["unlearned"] / row["target"] for row in found]
+        means = [f"{numpy.mean([row[model] for row in found]):.4g}" if model in found[0] else "-" for model in MODELS]
+        table.add_row(part, *means, f"{numpy.mean(left):.3f}x", f"{min(left):.3f}, {max(left):.3f}")
+    return table
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--set", dest="settings", action="append", default=[])
+    parser.add_argument("--json", dest="json_file", type=Path)
+    asked = parser.parse_args()
+    from tasks import isolation
+
+    isolation.warm_up()
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in asked.seeds:
+            found = book_rows(asked.data.resolve(), seed, asked.settings, Path(folder)) if asked.data else world_rows(seed, asked.settings)
+            rows += found
+            print(json.dumps(found), file=sys.stderr, flush=True)
+    Console(width=140).print(show(rows))
+    if asked.json_file:
+        asked.json_file.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
