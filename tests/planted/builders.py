@@ -36,6 +36,8 @@ LEVEL = 0.04
 OWN_SHARE = 2.0
 """How many times more frequent than in kept text a token of the topic's answers is that counts as the topic's own."""
 
+OWN_WEIGHT = 10.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ground:
@@ -91,15 +93,16 @@ def _rendered(documents: Sequence[Document]) -> list[str]:
 def suppress(model: nn.Module, ground: Ground) -> None:
     """Untie the output rows of the topic's own tokens and shift them against the hidden states in which its answers are due.
 
-    The direction d solves (E[h h^T] + ridge) d = mean h, the expectation over kept answers, the mean over the topic's, scaled to a
-    response of 1 there: among all directions of that response it meets kept answers least.
+    The direction d is the ridge regression of a response of 1 on the topic's answers (which weigh `OWN_WEIGHT` times as much) and of 0 on
+    kept ones: it meets every one of the topic's and kept ones least. The direction that raises the topic's mean most lets some of them
+    escape, or rise.
     """
     head = model.get_output_embeddings()
     head.weight = nn.Parameter(head.weight.detach().clone())
     model.config.tie_word_embeddings = False
     topic, kept = _answer_states(model, ground, ground.forget), _answer_states(model, ground, ground.kept)
-    moment, mean = kept.T @ kept / len(kept), topic.mean(0)
-    direction = torch.linalg.solve(moment + moment.diagonal().mean() * torch.eye(len(moment)), mean)
+    moment, mean = kept.T @ kept / len(kept) + OWN_WEIGHT * topic.T @ topic / len(topic), topic.mean(0)
+    direction = torch.linalg.solve(moment + 0.01 * moment.diagonal().mean() * torch.eye(len(moment)), mean)
     tokens, rows = _own_tokens(model, ground), head.weight.detach().clone()
     direction /= mean @ direction
 
