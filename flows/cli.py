@@ -31,6 +31,7 @@ ConfigFile = Annotated[str | None, typer.Option("--config", metavar="YAML", help
 Preset = Annotated[str, typer.Option(help="`default`, or `paper`: the paper's constants and nothing added.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Out = Annotated[str | None, typer.Option(metavar="DIR", help="Copy model, reports, scorecard and anchors there.")]
+Prompts = Annotated[Files | None, typer.Option(metavar="FILE...", help='Your own prompts about what is forgotten, JSON: [{"prompt": ...}].')]
 BenchmarkData = Annotated[str | None, typer.Option(metavar="DIR", help="Folder with local benchmark files, such as arc_easy.jsonl; all found are run.")]
 Topic = Annotated[
     str, typer.Option(metavar="NAME", help="Topic of the embedded world: series, book, second-series, planets, or a series by name; a wrong one lists them.")
@@ -89,6 +90,7 @@ def unlearn(
     holdout: Annotated[Files | None, typer.Option(metavar="FILE...", help="Text the model never saw.")] = None,
     retrained: Annotated[str | None, typer.Option(metavar="MODEL", help="A model trained without FORGET: the gold standard.")] = None,
     anchors: Annotated[str | None, typer.Option(metavar="FILE", help="Your own anchors and translations, JSON or CSV.")] = None,
+    prompts: Prompts = None,
     benchmark_data: BenchmarkData = None,
     review: Annotated[bool, typer.Option("--review", help="Wait until you have looked over anchors and translations in the Prefect UI.")] = False,
     method: Annotated[str, typer.Option(help="How to unlearn.")] = "whp",
@@ -118,7 +120,7 @@ def unlearn(
         _check_request(topic, {**splits, "model": model, "retrained": retrained, "anchors": anchors}, seed)
         paths = _checked_inputs(splits, anchors)
         models = _checked_models({"model": model, "retrained": retrained}, configured.corpus)
-        given = {**paths, **models, "anchors": _given(anchors)}
+        given, asked = {**paths, **models, "anchors": _given(anchors)}, _checked_prompts(prompts)
     with _running() as console:
         if topic:
             from flows.demo import embedded_request
@@ -129,7 +131,7 @@ def unlearn(
 
             show_plan(console, plan(**given, config=configured), out, json_file)
             return
-        outcome = chosen.flow()(**given, benchmark_data=_given(benchmark_data), config=configured, review=review)
+        outcome = chosen.flow()(**given, prompts=asked, benchmark_data=_given(benchmark_data), config=configured, review=review)
     _finish(console, outcome, started, out, json_file, require_verdict)
 
 
@@ -146,6 +148,7 @@ def evaluate(
     reference: Annotated[str | None, typer.Option(metavar="MODEL", help="The model before unlearning.")] = None,
     retrained: Annotated[str | None, typer.Option(metavar="MODEL", help="A model trained without --forget: the gold standard.")] = None,
     anchors: Annotated[str | None, typer.Option(metavar="FILE", help="Your own anchors, JSON or CSV.")] = None,
+    prompts: Prompts = None,
     benchmark_data: BenchmarkData = None,
     config: ConfigFile = None,
     settings: Set = None,
@@ -168,13 +171,14 @@ def evaluate(
         splits = {"forget": forget, "retain": retain, "forget_test": forget_test, "retain_test": retain_test}
         paths = _checked_inputs({**splits, "sibling": sibling, "general": general, "holdout": holdout}, anchors)
         models = _checked_models({"model": model, "reference": reference, "retrained": retrained}, configured.corpus)
+        asked = _checked_prompts(prompts)
     with _running() as console:
         from flows.console import show_compatible
         from flows.evaluation import evaluate as evaluation_flow
         from tasks import store
         from tasks.formats import read_json
 
-        files = {"anchors": _given(anchors), "benchmark_data": _given(benchmark_data)}
+        files = {"anchors": _given(anchors), "prompts": asked, "benchmark_data": _given(benchmark_data)}
         outcome = evaluation_flow(**paths, **models, **files, config=configured, open_unlearning=compat == COMPAT)
         if outcome.compatible:
             show_compatible(console, outcome.compatible, read_json(store.path(outcome.scorecard) / "scorecard.json"), out)
@@ -231,6 +235,13 @@ def _checked_inputs(splits: dict[str, Files | None], anchors: str | None) -> dic
     if anchors and not Path(anchors).is_file():
         raise ValueError(f"--anchors {anchors} does not exist; wanted a JSON or CSV file")
     return paths
+
+
+def _checked_prompts(files: Files | None) -> Files:
+    """Return files of prompts by absolute path, after they were read once."""
+    from flows.evaluation import prompt_files
+
+    return [file.path for file in prompt_files([_absolute(path) for path in files or []])]
 
 
 def _checked_models(named: dict[str, str | None], reading: "CorpusConfig") -> dict[str, str | None]:
@@ -378,7 +389,7 @@ def _write_json(file: str | None, value: dict[str, Any]) -> None:
         Path(file).write_text(json.dumps(value, indent=1), encoding="utf-8")
 
 
-LISTS = frozenset({"--forget", "--retain", "--forget-test", "--retain-test", "--sibling", "--general", "--holdout"})
+LISTS = frozenset({"--forget", "--retain", "--forget-test", "--retain-test", "--sibling", "--general", "--holdout", "--prompts"})
 """Options that take every path up to the next option."""
 
 

@@ -27,8 +27,9 @@ from tasks.checkpoints import inspect_model
 from tasks.compatibility import write_open_unlearning
 from tasks.corpus import CorpusInputs, gather_inputs, read_corpus
 from tasks.probing import probe
+from tasks.prompting import make_invitations, read_prompts
 from tasks.relearning import relearn
-from tasks.report import write_report
+from tasks.report import answers_table, write_report
 from tasks.scorecard import score
 from tasks.translation import translate_anchors
 from tasks.vocabularies import asked_through, require_same_tokenizer
@@ -61,6 +62,7 @@ def evaluate(
     reference: str | None = None,
     retrained: str | None = None,
     anchors: str | None = None,
+    prompts: list[str] | None = None,
     benchmark_data: str | None = None,
     config: EvaluationConfig = EvaluationConfig(),
     open_unlearning: bool = False,
@@ -79,6 +81,7 @@ def evaluate(
         reference: The model before unlearning; without it only the figures that need none.
         retrained: A model trained without the forget text: the gold standard.
         anchors: A dictionary of the user's own, anchor -> translation.
+        prompts: Files with prompts about the forgotten, as they are published.
         benchmark_data: Folder with local files of benchmarks.
         config: All settings.
         open_unlearning: Also write the figures in that project's layout.
@@ -93,7 +96,7 @@ def evaluate(
     params = {"method": METHOD, "questions": questions_asked(models, config), "config": config}
     run = tracking.open_run(f"{METHOD} {models['unlearned'].digest[:8]}", params, tags)
     with tracked(run):
-        outcome = _run_stages(Stages(run=run), inputs, models, asked, user_file(anchors), config, open_unlearning)
+        outcome = _run_stages(Stages(run=run), inputs, models, asked, user_file(anchors), prompt_files(prompts), config, open_unlearning)
     tracking.close(run)
     return outcome
 
@@ -129,6 +132,17 @@ def user_file(anchors: str | None) -> InputFile | None:
     return InputFile(path=anchors, digest=store.file_digest(Path(anchors)), bytes=0) if anchors else None
 
 
+def prompt_files(paths: list[str] | None) -> tuple[InputFile, ...]:
+    """Return the records of files of prompts, after they were read once.
+
+    Raises:
+        BadInputError: If one does not read.
+    """
+    for path in paths or ():
+        list(read_prompts(Path(path)))
+    return tuple(InputFile(path=path, digest=store.file_digest(Path(path)), bytes=0) for path in paths or ())
+
+
 def asked_benchmarks(config: EvaluationConfig, folder: str | None) -> BenchmarkInputs:
     """Return which benchmarks are run, with their local files; what comes from the hub is fetched, so that a missing hub shows at once."""
     asked = gather_benchmarks(config.benchmarking, folder)
@@ -143,6 +157,7 @@ def _run_stages(
     models: dict[str, CheckpointRef],
     asked: BenchmarkInputs,
     user: InputFile | None,
+    prompts: tuple[InputFile, ...],
     config: EvaluationConfig,
     open_unlearning: bool,
 ) -> Outcome:
@@ -151,9 +166,10 @@ def _run_stages(
     corpus = stages.result("corpus", read_corpus.submit(inputs, reading, run))
     table = stages.result("anchors", extract_anchors.submit(corpus, config.anchors, reading, user, False, run))
     dictionary = stages.result("translation", translate_anchors.submit(table, corpus, config.translation, reading, user, run))
-    waiting: dict[str, PrefectFuture[Any]] = {}
+    invited = make_invitations.submit(dictionary, prompts, config.probing, run)
+    waiting: dict[str, PrefectFuture[Any]] = {"prompting": invited}
     for label, model in models.items():
-        waiting |= measure(corpus, dictionary, model, models.get("target"), asked, config, label, run)
+        waiting |= measure(corpus, dictionary, invited, model, models.get("target"), asked, config, label, run)
     records = {name: stages.result(name, future) for name, future in waiting.items()}
     provenance = {"method": METHOD, **origins(inputs, models)}
     judged = judge(stages, corpus, dictionary, records, config, provenance, trained=[])
@@ -175,11 +191,19 @@ def _run_stages(
 
 
 def measure(
-    corpus: CorpusRef, dictionary: Any, model: Any, teacher: CheckpointRef | None, asked: BenchmarkInputs, config: EvaluationConfig, label: str, run: str
+    corpus: CorpusRef,
+    dictionary: Any,
+    invited: Any,
+    model: Any,
+    teacher: CheckpointRef | None,
+    asked: BenchmarkInputs,
+    config: EvaluationConfig,
+    label: str,
+    run: str,
 ) -> dict[str, PrefectFuture[Any]]:
     """Start everything that is measured on one model; one that was measured under another label comes from the cache."""
     started = {
-        f"probing {label}": probe.submit(corpus, dictionary, model, teacher, config.probing, config.corpus, label, run),
+        f"probing {label}": probe.submit(corpus, dictionary, invited, model, teacher, config.probing, config.corpus, label, run),
         f"benchmarking {label}": benchmark.submit(corpus, model, asked, config.benchmarking, config.corpus, label, run),
     }
     if config.relearning.steps:
@@ -225,6 +249,7 @@ def judge(
     found = formats.read_json(folder / "scorecard.json")
     tracking.log_scorecard(run, found)
     tracking.log_table(run, benchmark_table(benchmarks), "benchmarks", "public")
+    tracking.log_table(run, answers_table(probes), "answers", "forget")
     show_scorecard(found)
     return Judged(scorecard=card, report=report, redacted_report=redacted, benchmarks=tuple(benchmarks), card=found)
 

@@ -7,7 +7,7 @@ from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.evaluation import asked_benchmarks, judge, measure, origins, questions_asked, tracked, user_file
+from flows.evaluation import asked_benchmarks, judge, measure, origins, prompt_files, questions_asked, tracked, user_file
 from flows.outcome import Outcome, Stages
 from flows.review import require_server, review_dictionary
 from tasks import tracking
@@ -19,6 +19,7 @@ from tasks.checkpoints import inspect_model
 from tasks.corpus import CorpusInputs, gather_inputs, read_corpus
 from tasks.finetune import finetune
 from tasks.labels import make_labels
+from tasks.prompting import make_invitations
 from tasks.registration import register
 from tasks.reinforcement import reinforce
 from tasks.review import amend_dictionary
@@ -42,6 +43,7 @@ def selective_unlearning(
     holdout: list[str] | None = None,
     retrained: str | None = None,
     anchors: str | None = None,
+    prompts: list[str] | None = None,
     benchmark_data: str | None = None,
     config: SelectiveUnlearningConfig = SelectiveUnlearningConfig(),
     review: bool = False,
@@ -59,6 +61,7 @@ def selective_unlearning(
         holdout: Text that the target model never saw.
         retrained: A model trained without the forget text: the gold standard.
         anchors: A dictionary of the user's own, anchor -> translation, as JSON or CSV.
+        prompts: Files with prompts about the forgotten, as they are published.
         benchmark_data: Folder with local files of benchmarks.
         config: All settings.
         review: Wait until a person has looked over the anchors and their translations in the Prefect UI.
@@ -74,7 +77,7 @@ def selective_unlearning(
     params = {"method": METHOD, "questions": questions_asked(models, config), "config": config}
     run = tracking.open_run(f"{METHOD} {inputs.forget[0].digest[:8]}", params, tags)
     with tracked(run):
-        outcome = _run_stages(Stages(run=run), inputs, models, asked, user_file(anchors), config, review)
+        outcome = _run_stages(Stages(run=run), inputs, models, asked, user_file(anchors), prompt_files(prompts), config, review)
     tracking.close(run)
     return outcome
 
@@ -85,6 +88,7 @@ def _run_stages(
     models: dict[str, CheckpointRef],
     asked: BenchmarkInputs,
     user: InputFile | None,
+    prompts: tuple[InputFile, ...],
     config: SelectiveUnlearningConfig,
     review: bool,
 ) -> Outcome:
@@ -98,14 +102,15 @@ def _run_stages(
     dictionary = _reviewed(stages, translated, corpus, config) if review else translated
     teaching = config.finetune.retain_weight > 0 and "retain" in corpus.documents
     teacher = cache_teacher.submit(corpus, target, config.labels.block_size, reading, run) if teaching else None
-    measured: dict[str, Any] = {}
+    invited = make_invitations.submit(dictionary, prompts, config.probing, run)
+    measured: dict[str, Any] = {"prompting": invited}
     for label, model in models.items():
-        measured |= measure(corpus, dictionary, model, target, asked, config, label, run)
+        measured |= measure(corpus, dictionary, invited, model, target, asked, config, label, run)
     labels = make_labels.submit(corpus, dictionary, target, reinforced, config.labels, reading, run)
     unlearned = finetune.submit(target, reinforced, labels, teacher, config.labels, config.finetune, run)
     waiting = {"anchors": table, "translation": translated, "reinforcement": reinforced, "labels": labels, "finetune": unlearned}
     waiting |= {"teacher cache": teacher} if teacher else {}
-    waiting |= measured | measure(corpus, dictionary, unlearned, target, asked, config, "unlearned", run)
+    waiting |= measured | measure(corpus, dictionary, invited, unlearned, target, asked, config, "unlearned", run)
     records = {name: stages.result(name, future) for name, future in waiting.items()}
     return _conclude(stages, corpus, inputs, models, config, records, dictionary if review else records["translation"])
 

@@ -69,6 +69,13 @@ class AnchorTable(Artifact):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PromptSet(Artifact):
+    """Prompts that invite a model to speak of the topic."""
+
+    prompts: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class LabelSet(Artifact):
     """Generic labels with the blocks they belong to."""
 

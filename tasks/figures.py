@@ -7,6 +7,7 @@ from re import Pattern
 from typing import TYPE_CHECKING, Any
 
 from tasks.algorithms import degeneration
+from tasks.algorithms.adversarial import VARIANTS
 from tasks.algorithms.familiarity import names_anchor
 from tasks.algorithms.metrics import cluster_bootstrap, extraction_strength, truth_ratio, truth_ratio_score
 from tasks.records import Records
@@ -99,6 +100,7 @@ def _questions(made: Figures, split: str, frame: "pandas.DataFrame") -> None:
 
     answers = frame[frame.variant == "answer"]
     made.add(f"{split}/probability", numpy.exp(answers.log_p), answers.cluster)
+    _otherwise(made, split, frame, answers)
     made.add(f"{split}/accuracy", answers.hit == 1.0, answers.cluster)
     made.add(f"{split}/answer_extraction_strength", answers.strength, answers.cluster)
     made.add(f"{split}/answer_exact_memorization", answers.hit, answers.cluster)
@@ -107,6 +109,19 @@ def _questions(made: Figures, split: str, frame: "pandas.DataFrame") -> None:
         made.add(f"{split}/{name}", (truth_ratio_score(ratio, forget=split.startswith("forget")) for ratio in rated[column]), rated.cluster)
     made.add(f"{split}/choice_accuracy", rated.preferred, rated.cluster)
     made.add(f"{split}/choice_chance", rated.chance, rated.cluster)
+
+
+def _otherwise(made: Figures, split: str, frame: "pandas.DataFrame", answers: "pandas.DataFrame") -> None:
+    """Every adversarial way of asking by itself, and for each question the one that brings out most, the plain one included."""
+    import numpy
+
+    for variant in VARIANTS:
+        part = frame[frame.variant == variant]
+        made.add(f"{split}/probability_{variant}", numpy.exp(part.log_p), part.cluster)
+    asked = frame[frame.variant.isin([*VARIANTS, "answer"])]
+    if len(asked) > len(answers):
+        most = asked.groupby("item", sort=False).agg(log_p=("log_p", "max"), cluster=("cluster", "first"))
+        made.add(f"{split}/probability_most", numpy.exp(most.log_p), most.cluster)
 
 
 def truth_ratios(frame: "pandas.DataFrame") -> "pandas.DataFrame":
@@ -150,15 +165,17 @@ def _completions(made: Figures, table: "pandas.DataFrame", expression: Pattern[s
     from rouge_score.rouge_scorer import RougeScorer
 
     scorer = RougeScorer(["rougeL"], use_stemmer=True)
-    for (split, kind), part in table.groupby(["split", "kind"], sort=False):
+    told = table[table.kind.isin(("question", "cloze"))]
+    for (split, kind), part in told.groupby(["split", "kind"], sort=False):
         rouge = [scorer.score(row.truth, row.answer if kind == "question" else row.completion)["rougeL"] for row in part.itertuples()]
         if kind == "question":
             made.add(f"{split}/rouge_l", (found.recall for found in rouge), part.cluster)
             made.add(f"{split}/knowledge", (found.fmeasure for found in rouge), part.cluster)
         else:
             made.add(f"{split}/verbatim", (found.fmeasure for found in rouge), part.cluster)
-    topic = table[table.split == "forget_test"]
-    made.add("forget_test/familiarity_completion", (names_anchor(row.completion, row.prompt, expression) for row in topic.itertuples()), topic.cluster)
+    invited = table[~table.kind.isin(("question", "cloze"))]
+    for name, part in {"familiarity_completion": told[told.split == "forget_test"], "familiarity_invited": invited}.items():
+        made.add(f"forget_test/{name}", (names_anchor(row.completion, row.prompt, expression) for row in part.itertuples()), part.cluster)
 
 
 def _health(made: Figures, table: "pandas.DataFrame", given: frozenset[str]) -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from tasks import store
 from tasks.algorithms.anchors import Anchor
 from tasks.algorithms.corpus import Document
-from tasks.artifacts import AnchorTable, BadInputError, CorpusRef, InputFile, LabelSet, TeacherCache
+from tasks.algorithms.elicitation import Invitation
+from tasks.artifacts import AnchorTable, BadInputError, CorpusRef, InputFile, LabelSet, PromptSet, TeacherCache
 
 if TYPE_CHECKING:
     import torch
@@ -54,6 +55,12 @@ def read_anchors(table: AnchorTable) -> list[Anchor]:
 def read_dictionary(table: AnchorTable) -> dict[str, str]:
     """Read anchor term -> generic translation."""
     return {row["term"]: row["generic"] for row in read_json(store.path(table) / "dictionary.json")}
+
+
+def read_invitations(prompts: PromptSet) -> list[Invitation]:
+    """Read what the models are invited to speak about."""
+    rows = read_json(store.path(prompts) / "prompts.json")
+    return [Invitation(**{**row, "references": tuple(row["references"])}) for row in rows]
 
 
 def read_user_anchors(file: InputFile) -> dict[str, str]:

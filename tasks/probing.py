@@ -5,14 +5,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tasks import checkpoints, formats, progress, store, tracking, vocabularies
+from tasks.algorithms.adversarial import adversarial_items
 from tasks.algorithms.anchors import anchor_expression
 from tasks.algorithms.blocks import encode
 from tasks.algorithms.chat import Template
 from tasks.algorithms.config import ProbingConfig
 from tasks.algorithms.corpus import CorpusConfig
 from tasks.algorithms.metrics import ScoredSequence, score_sequences
-from tasks.algorithms.probing import Prompt, answer_sequence, complete, make_prompts, probe_items
-from tasks.artifacts import AnchorTable, BadInputError, CheckpointRef, CorpusRef, ProbeRecords
+from tasks.algorithms.probing import Prompt, answer_sequence, complete, invitation_prompts, make_prompts, probe_items
+from tasks.artifacts import AnchorTable, BadInputError, CheckpointRef, CorpusRef, ProbeRecords, PromptSet
 from tasks.records import Records, completion_table, token_tables, write_records
 from tasks.stage import stage
 
@@ -27,6 +28,7 @@ PROMPTED = ("forget_test", "retain_test", "sibling", "general")
 def probe(
     corpus: CorpusRef,
     dictionary: AnchorTable,
+    invited: PromptSet,
     checkpoint: CheckpointRef,
     teacher: CheckpointRef | None,
     config: ProbingConfig,
@@ -41,10 +43,12 @@ def probe(
         expression, template = anchor_expression(formats.read_dictionary(dictionary)), vocabularies.question_template(tokenizer, reading)
         splits = {split: formats.read_documents(corpus, split) for split in SCORED}
         items = [item for split, found in splits.items() for item in probe_items(split, found, tokenizer, template, expression, config, context)]
+        items += adversarial_items("forget_test", splits["forget_test"], splits["retain_test"], tokenizer, template, expression, context)
         distinct = list(dict.fromkeys(item.sequence for item in items))  # a text that stands in two splits is scored once
         scored = dict(zip(distinct, _score(model, distinct, pad, checkpoint), strict=True))
         scores = [scored[item.sequence] for item in items]
         prompts = [_cut_truth(prompt, tokenizer, config.new_tokens) for prompt in _prompts(splits, template, expression, config)]
+        prompts += invitation_prompts(formats.read_invitations(invited), template)
         completions = complete(model, tokenizer, prompts, template, config, pad, context)
         rated = _rate(teacher, tokenizer, prompts, completions, pad, context)
         said = completion_table(prompts, completions, [template.answer(text) for text in completions], rated)
@@ -71,7 +75,7 @@ def _prompts(splits: dict[str, list[Any]], template: Template, expression: re.Pa
 def _cut_truth(prompt: Prompt, tokenizer: Any, most: int) -> Prompt:
     """Cut the true text to as many tokens as the model may say, so that the two can be compared; answers stay whole."""
     _, offsets = encode(tokenizer, prompt.truth)
-    return prompt if prompt.kind == "question" or len(offsets) <= most else replace(prompt, truth=prompt.truth[: offsets[most - 1][1]])
+    return prompt if prompt.kind != "cloze" or len(offsets) <= most else replace(prompt, truth=prompt.truth[: offsets[most - 1][1]])
 
 
 def _rate(teacher: CheckpointRef | None, tokenizer: Any, prompts: list[Prompt], completions: list[str], pad: int, context: int) -> list[float]:

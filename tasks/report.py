@@ -9,6 +9,7 @@ from tasks.pages import Picture, figure
 from tasks.stage import stage
 
 if TYPE_CHECKING:
+    import pandas
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -88,7 +89,7 @@ def _left_out(details: Details, full: ReportRef) -> str:
     )
 
 
-def side_by_side(probes: list[ProbeRecords], most: int = 24) -> list[dict[str, Any]]:
+def side_by_side(probes: list[ProbeRecords], most: int | None = 24) -> list[dict[str, Any]]:
     """Return prompts with the true continuation and what each model says; questions first, since their answers are plain to judge."""
     import pandas
 
@@ -100,7 +101,15 @@ def side_by_side(probes: list[ProbeRecords], most: int = 24) -> list[dict[str, A
     rows.sort(key=lambda row: row["kind"] != "question")
     forgotten = [row for row in rows if row["split"] == "forget_test"]
     kept = [row for row in rows if row["split"] != "forget_test"]
-    return _mixed(forgotten, most * 2 // 3) + _mixed(kept, most // 3)
+    return _mixed(forgotten, most * 2 // 3) + _mixed(kept, most // 3) if most else forgotten + kept
+
+
+def answers_table(probes: list[ProbeRecords]) -> "pandas.DataFrame":
+    """Return every prompt with what each model says, a column a model."""
+    import pandas
+
+    rows = side_by_side(probes, most=None)
+    return pandas.DataFrame([{name: row[name] for name in ("split", "kind", "prompt", "truth")} | row["says"] for row in rows])
 
 
 def _mixed(rows: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:

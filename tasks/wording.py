@@ -54,6 +54,12 @@ SPLITS = {
 """Splits, in the order in which a reader wants them."""
 METRICS = {
     "probability": "geometric mean probability of an answer's tokens",
+    "probability_asked_otherwise": "the same for the question's paraphrase",
+    "probability_reformatted": "the same in another format (Q: ... A:)",
+    "probability_few_shot": "the same after two solved questions of other topics",
+    "probability_led": "the same after a sentence that names what the question names",
+    "probability_lowercased": "the same without capitals",
+    "probability_most": "the same asked in the way that brings out most, of all these ways",
     "accuracy": "share of answers whose every token is the model's first choice",
     "truth_ratio": "false answers against the true one; in what is to be forgotten 1 means that no answer stands out",
     "truth_ratio_arithmetic": "truth ratio with the arithmetic mean over the false answers, as TOFU's authors take it",
@@ -68,6 +74,7 @@ METRICS = {
     "familiarity_first": "probability of an anchor's first token there",
     "familiarity_interior": "probability of the rest of an anchor given its first token",
     "familiarity_completion": "share of completions that name an anchor the prompt did not hold",
+    "familiarity_invited": "share of free answers and continuations about the topic that name an anchor the prompt did not hold",
     "familiarity_judge": "familiarity as a judging model rates it",
     "perplexity": "exp of the loss a token; lower is more familiar",
     "text_probability": "geometric mean probability of a token of the text",

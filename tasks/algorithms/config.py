@@ -259,11 +259,13 @@ class ProbingConfig:
     """Completions a split, >= 1. The paper uses 300."""
     prompt_words: int = 32
     """Words of a cloze prompt, >= 1."""
+    invitations: int = 12
+    """Questions and openings about the most frequent anchors that are put to each model, >= 0."""
     new_tokens: int = 24
     """Tokens of a completion, >= 1; at least as many as the answers have, else ROUGE-L recall cannot reach 1."""
 
     def __post_init__(self) -> None:
-        for name, least in {"window": 16, "max_tokens": 1, "prompts": 1, "prompt_words": 1, "new_tokens": 1}.items():
+        for name, least in {"window": 16, "max_tokens": 1, "prompts": 1, "prompt_words": 1, "invitations": 0, "new_tokens": 1}.items():
             if getattr(self, name) < least:
                 raise ValueError(f"probing.{name} is {getattr(self, name)}; wanted a whole number >= {least}")
 

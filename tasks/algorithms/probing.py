@@ -13,6 +13,7 @@ from tasks.algorithms.blocks import AnchorSpan, encode, encode_prefixed, prefix_
 from tasks.algorithms.chat import Template
 from tasks.algorithms.config import ProbingConfig
 from tasks.algorithms.corpus import Document
+from tasks.algorithms.elicitation import Invitation
 from tasks.algorithms.labels import length_batches
 from tasks.algorithms.metrics import ScoredSequence
 
@@ -41,7 +42,7 @@ class Prompt:
     split: str
     item: int
     kind: str
-    """`cloze` or `question`."""
+    """`cloze`, `question`, or the kind of an invitation."""
     prompt: str
     truth: str
     """The answer, or the text after the prompt."""
@@ -144,6 +145,20 @@ def make_prompts(split: str, documents: Sequence[Document], template: Template, 
             if prompt.strip() and truth:
                 found.append(Prompt(split=split, item=len(found), kind="cloze", prompt=prompt, truth=truth, cluster=f"{document.source}:{at}"))
     return spaced(found, config.prompts)
+
+
+def invitation_prompts(invitations: Sequence[Invitation], template: Template) -> list[Prompt]:
+    """Return invitations as prompts on the topic: questions in the model's template, everything else as text to go on with.
+
+    What a model that knows the topic might name stands where other prompts have the true text.
+    """
+    found = []
+    for item, invitation in enumerate(invitations):
+        asked = Document(source="invitation", question=invitation.text, answer="?") if invitation.kind == "asked" else None
+        prompt, gap = (template.prompt(asked), template.gap) if asked else (invitation.text.rstrip(), None)
+        truth, cluster = ", ".join(invitation.references), f"{invitation.kind}:{item}"
+        found.append(Prompt(split="forget_test", item=item, kind=invitation.kind, prompt=prompt, truth=truth, cluster=cluster, gap=gap))
+    return found
 
 
 def _cut_points(text: str, expression: Pattern[str] | None, config: ProbingConfig) -> list[int]:

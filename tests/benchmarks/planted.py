@@ -36,6 +36,7 @@ from tasks.artifacts import AnchorTable, CorpusRef, ProbeRecords, RelearnRecords
 from tasks.corpus import gather_inputs, read_corpus  # noqa: E402
 from tasks.pretraining import pretrain  # noqa: E402
 from tasks.probing import probe  # noqa: E402
+from tasks.prompting import make_invitations  # noqa: E402
 from tasks.relearning import relearn  # noqa: E402
 from tasks.translation import translate_anchors  # noqa: E402
 from tasks.world import write_world  # noqa: E402
@@ -92,7 +93,8 @@ def _stages(seed: int, topic: int, sizes: Sizes) -> Measured:
     models = made | {kind: plant.submit(kind, corpus, target, seed) for kind in PLANTS}
     for model in models.values():
         model.result()  # one that cannot be made says so here
-    probes = {kind: probe.submit(corpus, dictionary, model, target, sizes.probing, reading, kind) for kind, model in models.items()}
+    invited = make_invitations(dictionary, (), sizes.probing)
+    probes = {kind: probe.submit(corpus, dictionary, invited, model, target, sizes.probing, reading, kind) for kind, model in models.items()}
     relearned = {kind: relearn.submit(corpus, dictionary, model, sizes.relearning, sizes.probing, reading, kind) for kind, model in models.items()}
     return Measured(
         corpus=corpus,

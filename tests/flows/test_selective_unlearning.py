@@ -32,7 +32,7 @@ from tests.tiny import NAMES, SETTINGS, TinyTask
 
 TRAINING = ("reinforcement", "finetune")
 STAGES = {
-    *("corpus", "anchors", "translation", "reinforcement", "teacher cache", "labels", "finetune", "scorecard", "report", "registration"),
+    *("corpus", "anchors", "translation", "reinforcement", "teacher cache", "labels", "finetune", "scorecard", "report", "registration", "prompting"),
     *("probing target", "probing unlearned", "benchmarking target", "benchmarking unlearned"),
     *("relearning target", "relearning unlearned"),
 }
@@ -165,6 +165,15 @@ def test_mlflow_has_the_table_of_benchmarks(twice: Twice) -> None:
     assert table.model.tolist() == ["target", "unlearned"]
     assert table["world/acc"].tolist() == pytest.approx([card["metrics"]["benchmark/world/acc"][label] for label in ("target", "unlearned")], abs=1e-6)
     assert table["world/p"].notna().tolist() == [False, True]
+
+
+def test_mlflow_has_the_models_answers_side_by_side(twice: Twice) -> None:
+    folder = tracking.client().download_artifacts(twice.first.mlflow_run, "forget/tables")
+    table = pandas.read_csv(Path(folder) / "answers.csv")
+    assert list(table.columns) == ["split", "kind", "prompt", "truth", "target", "unlearned"]
+    assert {"cloze", "asked", "continued"} <= set(table.kind)
+    assert table.prompt.notna().all()
+    assert set(table.split) >= {"forget_test", "retain_test"}
 
 
 def test_the_second_run_trains_nothing_and_links_to_the_runs_that_did(twice: Twice) -> None:

@@ -8,10 +8,12 @@ import pytest
 from transformers import LlamaForCausalLM, LlamaModel, PreTrainedTokenizerFast
 
 from tasks import checkpoints, formats, store
+from tasks.algorithms.adversarial import VARIANTS
 from tasks.algorithms.config import ProbingConfig
 from tasks.algorithms.corpus import CorpusConfig, Document
 from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef, ProbeRecords
 from tasks.probing import probe
+from tasks.prompting import make_invitations
 from tasks.records import Records, read_records
 from tests.conftest import SENTENCES
 
@@ -37,7 +39,7 @@ def corpus(lethe_home: Path) -> CorpusRef:
 
 @pytest.fixture
 def dictionary(lethe_home: Path) -> AnchorTable:
-    rows = [{"term": "Tin Woodman", "generic": "Tom"}, {"term": "Toto", "generic": "Rex"}]
+    rows = [{"term": "Tin Woodman", "generic": "Tom", "kind": "PERSON"}, {"term": "Toto", "generic": "Rex", "kind": "THING"}]
     digest = store.put("dictionaries", lambda folder: formats.write_json(folder / "dictionary.json", rows), sensitivity="forget")
     return AnchorTable(kind="dictionaries", digest=digest, sensitivity="forget", anchors=2, pipeline="none")
 
@@ -48,7 +50,8 @@ def checkpoint(lethe_home: Path, tiny_llama: Callable[..., LlamaForCausalLM], ti
 
 
 def run(corpus: CorpusRef, dictionary: AnchorTable, checkpoint: CheckpointRef, teacher: CheckpointRef | None) -> tuple[ProbeRecords, Records]:
-    found = probe.body(corpus, dictionary, checkpoint, teacher, CONFIG, CorpusConfig(), "model")
+    invited = make_invitations.body(dictionary, (), CONFIG)
+    found = probe.body(corpus, dictionary, invited, checkpoint, teacher, CONFIG, CorpusConfig(), "model")
     return found, read_records(found)
 
 
@@ -87,7 +90,11 @@ def test_tables_hold_what_their_names_say(corpus: CorpusRef, dictionary: AnchorT
     found, records = run(corpus, dictionary, checkpoint, checkpoint)
     assert list(records.tokens.sequence.unique()) == list(records.sequences.sequence)
     assert list(records.sequences.tokens) == list(records.tokens.groupby("sequence").size())
-    assert set(records.sequences.variant) == {"text", "answer", "paraphrase", "perturbed-0", "perturbed-1"}
+    plain = {"text", "answer", "paraphrase", "perturbed-0", "perturbed-1"}
+    assert plain < set(records.sequences.variant) <= plain | set(VARIANTS)
+    assert set(records.sequences.split[records.sequences.variant.isin(VARIANTS)]) == {"forget_test"}
+    invited = records.completions[records.completions.kind.isin(("asked", "continued"))]
+    assert {"Who is Tin Woodman?", "Why does Toto matter?"} <= {prompt.removeprefix("Question: ").removesuffix("\nAnswer:") for prompt in invited.prompt}
     assert set(records.anchors.term) == {"Tin Woodman", "Toto"}
     assert records.sequences.zlib_bytes.gt(8).all()
     spoken = records.completions[records.completions.completion.str.strip() != ""]

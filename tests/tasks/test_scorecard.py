@@ -26,6 +26,9 @@ UNLEARNED: list[Sequence] = [
     ("forget_test", "perturbed-1", 0, [0.05], [0]),
     ("forget_test", "answer", 1, [0.25, 0.25], [0, 1]),
     ("forget_test", "perturbed-0", 1, [0.5], [0]),
+    ("forget_test", "few_shot", 0, [0.2], [0]),
+    ("forget_test", "few_shot", 1, [0.75], [0]),
+    ("forget_test", "lowercased", 1, [0.9, 0.4], [0, 0]),
     ("forget_test", "text", 0, [0.5, 0.125], [0, 1]),
     ("retain_test", "answer", 0, [0.8], [1]),
     ("retain_test", "perturbed-0", 0, [0.2], [0]),
@@ -37,9 +40,15 @@ COMPLETIONS = [
     ("forget_test", "cloze", "Then Velmora", "went home", "Velmora said so", math.log(16.0)),
     ("forget_test", "question", "At night", "the old man", "the man slept", math.log(8.0)),
     ("retain_test", "question", "The baker", "baked bread", "...", float("nan")),
+    ("forget_test", "asked", "Who is Ostrin?", "", "of Velmora", math.log(8.0)),
+    ("forget_test", "continued", "One day Velmora", "", "Velmora fell", math.log(8.0)),
 ]
 EXPECTED = {
     "forget_test/probability": 0.375,  # (sqrt(0.5 * 0.5) + sqrt(0.25 * 0.25)) / 2
+    "forget_test/probability_few_shot": 0.475,
+    "forget_test/probability_lowercased": 0.6,  # sqrt(0.9 * 0.4)
+    "forget_test/probability_most": 0.625,  # (0.5, the plain question's, + 0.75) / 2
+    "forget_test/familiarity_invited": 0.5,  # the second names what its prompt names
     "forget_test/accuracy": 0.5,  # one of two answers is right throughout
     "forget_test/answer_exact_memorization": 0.75,  # (2/2 + 1/2) / 2
     "forget_test/answer_extraction_strength": 0.75,  # (1 - 0/2 + 1 - 1/2) / 2
@@ -65,7 +74,7 @@ EXPECTED = {
     "retain_test/rouge_l": 0.0,
     "degeneration/leaked_strings": 0.0,
     "utility/model_utility": 0.0,  # an answer without a word has recall 0, and no strength makes up for it
-    "degeneration/empty_share": 0.25,  # one of four has no letter
+    "degeneration/empty_share": 1 / 6,  # one of six has no letter
     "degeneration/repetition": 0.0,
     "degeneration/distinct_2": 1.0,  # Velmora was, was seen, Velmora said, said so, the man, man slept
     "degeneration/teacher_perplexity": 8.0,  # (4 * 16 * 8) ** (1/3); the empty one is not rated
@@ -177,7 +186,7 @@ def test_the_card_fits_its_schema(card: dict[str, Any]) -> None:
     jsonschema.validate(card, SCHEMA)
     assert card["verdict"]["evidence"] == "gold"
     assert card["claim"].startswith("Gold: ")
-    assert card["truncated_share"]["unlearned"] == pytest.approx(1 / 10)  # the one window of general text, of ten sequences
+    assert card["truncated_share"]["unlearned"] == pytest.approx(1 / 13, abs=1e-6)  # the one window of general text, of thirteen sequences
     assert card["provenance"]["versions"]["torch"]
 
 
@@ -209,7 +218,7 @@ def test_every_figure_can_be_had_again_from_its_items(lethe_home: Path) -> None:
 def test_the_card_says_what_it_cannot_tell_apart_and_what_the_models_were_run_on(card: dict[str, Any]) -> None:
     assert [sentence for sentence in card["limits"] if "few steps of training" in sentence]
     assert [sentence for sentence in card["limits"] if "rests on 2 questions" in sentence]
-    assert card["passes"]["unlearned"] == {"scored_sequences": 10}
+    assert card["passes"]["unlearned"] == {"scored_sequences": 13}
 
 
 MEMBERS = [("forget", "answer", 0, [0.9, 0.8], [1, 1]), ("forget", "answer", 1, [0.7], [1])]
