@@ -54,10 +54,10 @@ OTHER_SEED = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """How large the planted cases are: models of half a million parameters that train in forty seconds on one core."""
+    """How large the planted cases are: models of half a million parameters that train in half a minute on one core."""
 
     world: WorldConfig = WorldConfig(series=5, unseen=1, neighbours=4, tellings=1)
-    pretraining: PretrainingConfig = PretrainingConfig(layers=2, intermediate=256, epochs=44, batch_blocks=8, learning_rate=5e-3)
+    pretraining: PretrainingConfig = PretrainingConfig(layers=2, intermediate=256, epochs=36, batch_blocks=8, learning_rate=3e-3)
     probing: ProbingConfig = ProbingConfig(prompts=12, new_tokens=10)
     relearning: RelearningConfig = RelearningConfig()
 
