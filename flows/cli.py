@@ -92,6 +92,12 @@ def unlearn(
     anchors: Annotated[str | None, typer.Option(metavar="FILE", help="Your own anchors and translations, JSON or CSV.")] = None,
     prompts: Prompts = None,
     benchmark_data: BenchmarkData = None,
+    coverage: Annotated[
+        bool, typer.Option("--coverage", help="Ask the model what else it tells of the topic, and say how much of that your text covers.")
+    ] = False,
+    expand_coverage: Annotated[
+        bool, typer.Option("--expand-coverage", help="The same, and forget what it tells beside (with --review: after a look).")
+    ] = False,
     review: Annotated[bool, typer.Option("--review", help="Wait until you have looked over anchors and translations in the Prefect UI.")] = False,
     method: Annotated[str, typer.Option(help="How to unlearn.")] = "whp",
     preset: Preset = "default",
@@ -131,7 +137,13 @@ def unlearn(
 
             show_plan(console, plan(**given, config=configured), out, json_file)
             return
-        outcome = chosen.flow()(**given, prompts=asked, benchmark_data=_given(benchmark_data), config=configured, review=review)
+        beside = "expand" if expand_coverage else "measure" if coverage else "off"
+        files = {"prompts": asked, "benchmark_data": _given(benchmark_data)}
+        outcome = chosen.flow()(**given, **files, config=configured, review=review, coverage=beside)
+        if outcome.coverage:
+            from flows.console import show_coverage
+
+            show_coverage(console, outcome.coverage)
     _finish(console, outcome, started, out, json_file, require_verdict)
 
 

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from tasks import formats, progress, store
-from tasks.artifacts import Artifact
+from tasks.artifacts import Artifact, CoverageReport
 from tasks.open_unlearning import differs
 from tasks.progress import Progress as Found
 
@@ -27,6 +27,8 @@ SHOWN = (
     "degeneration/empty_share", "degeneration/distinct_2", "degeneration/repetition", "degeneration/teacher_perplexity", "benchmark/world/acc",
 )  # fmt: skip
 """Metrics of the terminal's table; the report has them all."""
+MOST_NAMES = 30
+"""Uncovered names that are listed."""
 
 
 @contextmanager
@@ -89,6 +91,18 @@ def show_result(console: Console, card: dict[str, Any], places: dict[str, str], 
         console.print(f"  {reason}", markup=False, highlight=False)
     console.print(f"\n{card['claim']}\n", markup=False, highlight=False)
     _show_places(console, places)
+
+
+def show_coverage(console: Console, report: CoverageReport) -> None:
+    """Print how much of what the model tells is in the given text, and the names that are not."""
+    found = formats.read_json(store.path(report) / "coverage.json")
+    if report.share is None:
+        console.print("The model tells nothing of the topic often enough to be counted.")
+        return
+    console.print(f"Your text covers {report.share:.0%} of what the model tells about it ({report.told} things).", highlight=False)
+    if names := found["uncovered"]:
+        console.print(f"Names that it brings up and your text does not: {', '.join(names[:MOST_NAMES])}", markup=False, highlight=False)
+    console.print(f"{report.texts} of its texts tell something more; --expand-coverage forgets them too.", highlight=False)
 
 
 def scorecard_table(card: dict[str, Any]) -> Table:

@@ -9,7 +9,7 @@ from prefect.futures import PrefectFuture
 
 from flows import interruption
 from tasks import store, tracking
-from tasks.artifacts import AnchorTable, Artifact, BenchmarkResult, CheckpointRef, ReportRef, Scorecard
+from tasks.artifacts import AnchorTable, Artifact, BenchmarkResult, CheckpointRef, CoverageReport, ReportRef, Scorecard
 from tasks.caching import artifacts_in
 
 
@@ -33,6 +33,8 @@ class Outcome:
     """Registered model and version."""
     benchmarks: tuple[BenchmarkResult, ...] = ()
     """Of each model."""
+    coverage: CoverageReport | None = None
+    """What the target model tells beside the given text, where it was asked."""
     compatible: Artifact | None = None
     """The figures in another project's layout, where they were asked for."""
 

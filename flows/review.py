@@ -1,5 +1,7 @@
 """A person looks over the anchor dictionary in the Prefect UI: the flow run waits, and goes on with what they send back."""
 
+from typing import TypeVar
+
 from prefect.flow_runs import pause_flow_run
 from prefect.input import RunInput, delete_flow_run_input
 from prefect.input.run_input import keyset_from_base_key
@@ -22,6 +24,13 @@ delete rows that are no names of the topic, add terms that are missing; then sub
 """
 
 
+OFFER = """
+The model tells the following of the topic, and your text does not. Delete what it should keep; the rest is forgotten with your text.
+The form is deleted from the server once it is read.
+"""
+Form = TypeVar("Form", bound=RunInput)
+
+
 class Entry(BaseModel):
     """One anchor."""
 
@@ -33,6 +42,12 @@ class DictionaryReview(RunInput):
     """The dictionary as a form."""
 
     dictionary: list[Entry] = Field(title="Anchor dictionary", min_length=1)
+
+
+class TextReview(RunInput):
+    """What the model tells of the topic beside the given text, as a form."""
+
+    texts: list[str] = Field(title="Texts to forget as well")
 
 
 def require_server() -> None:
@@ -61,21 +76,32 @@ def review_dictionary(dictionary: AnchorTable) -> dict[str, str]:
     """
     rows = [Entry(term=row["term"], generic=row["generic"]) for row in formats.read_json(store.path(dictionary) / "dictionary.json")]
     wrong, turn = "", 0
-    place = prefect_place(str(flow_run.id), str(flow_run.name))
-    progress.publish(progress.Progress(stage=STAGE, done=0, total=1, note=f"waits for a person at {place}"))
+    _announce(STAGE)
     while turn == 0 or wrong:
         turn += 1
         form = DictionaryReview.with_initial_data(description="\n\n".join(filter(None, (wrong, INVITATION))), dictionary=rows)
-        rows = _ask(form, f"{STAGE}-{turn}")
+        rows = list(_ask(form, f"{STAGE}-{turn}").dictionary)
         wrong = _wrong(rows)
     progress.publish(progress.Progress(stage=STAGE, done=1, total=1))
     return {row.term.strip(): row.generic.strip() for row in rows}
 
 
-def _ask(form: type[DictionaryReview], key: str) -> list[Entry]:
+def choose_texts(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Wait until a person has said which of the elicited texts are forgotten as well."""
+    _announce("coverage review")
+    form = TextReview.with_initial_data(description=OFFER, texts=list(texts))
+    return tuple(text.strip() for text in _ask(form, "coverage-1").texts if text.strip())
+
+
+def _announce(stage: str) -> None:
+    place = prefect_place(str(flow_run.id), str(flow_run.name))
+    progress.publish(progress.Progress(stage=stage, done=0, total=1, note=f"waits for a person at {place}"))
+
+
+def _ask(form: type[Form], key: str) -> Form:
     """Show the form and read what comes back; neither is left on the server, since both speak of the forgotten text."""
     try:
-        return list(pause_flow_run(wait_for_input=form, timeout=WAIT_S, poll_interval=POLL_S, key=key).dictionary)
+        return pause_flow_run(wait_for_input=form, timeout=WAIT_S, poll_interval=POLL_S, key=key)
     finally:
         for name in keyset_from_base_key(f"paused-{key}").values():
             delete_flow_run_input(name)

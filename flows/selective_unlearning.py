@@ -1,19 +1,19 @@
 """WHP: corpus > anchors > translation > (review) > reinforcement > labels > finetune > probing > benchmarking > scorecard > report."""
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 from prefect import flow
-from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.evaluation import asked_benchmarks, judge, measure, origins, prompt_files, questions_asked, tracked, user_file
 from flows.outcome import Outcome, Stages
-from flows.review import require_server, review_dictionary
+from flows.preparation import Preparation, prepare
+from flows.review import require_server
 from tasks import tracking
 from tasks.algorithms.config import SelectiveUnlearningConfig
-from tasks.anchors import extract_anchors
-from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef, InputFile
+from tasks.artifacts import CheckpointRef, InputFile
 from tasks.benchmark_data import BenchmarkInputs
 from tasks.checkpoints import inspect_model
 from tasks.corpus import CorpusInputs, gather_inputs, read_corpus
@@ -22,9 +22,7 @@ from tasks.labels import make_labels
 from tasks.prompting import make_invitations
 from tasks.registration import register
 from tasks.reinforcement import reinforce
-from tasks.review import amend_dictionary
 from tasks.teacher_cache import cache_teacher
-from tasks.translation import translate_anchors
 
 METHOD, PAPER = "whp", "arXiv:2310.02238"
 SIDE_BY_SIDE = 2
@@ -47,6 +45,7 @@ def selective_unlearning(
     benchmark_data: str | None = None,
     config: SelectiveUnlearningConfig = SelectiveUnlearningConfig(),
     review: bool = False,
+    coverage: Literal["off", "measure", "expand"] = "off",
 ) -> Outcome:
     """Unlearn the forget text from the model and judge the result.
 
@@ -65,6 +64,7 @@ def selective_unlearning(
         benchmark_data: Folder with local files of benchmarks.
         config: All settings.
         review: Wait until a person has looked over the anchors and their translations in the Prefect UI.
+        coverage: `measure` says how much of what the target model tells of the topic is in the forget text; `expand` adds what is not.
     """
     if review:
         require_server()
@@ -77,7 +77,7 @@ def selective_unlearning(
     params = {"method": METHOD, "questions": questions_asked(models, config), "config": config}
     run = tracking.open_run(f"{METHOD} {inputs.forget[0].digest[:8]}", params, tags)
     with tracked(run):
-        outcome = _run_stages(Stages(run=run), inputs, models, asked, user_file(anchors), prompt_files(prompts), config, review)
+        outcome = _run_stages(Stages(run=run), inputs, models, asked, user_file(anchors), prompt_files(prompts), config, review, coverage)
     tracking.close(run)
     return outcome
 
@@ -91,15 +91,16 @@ def _run_stages(
     prompts: tuple[InputFile, ...],
     config: SelectiveUnlearningConfig,
     review: bool,
+    coverage: str,
 ) -> Outcome:
     """Wire the stages: what does not depend on each other runs side by side, in the order in which it is submitted here."""
     run, reading, target = stages.run, config.corpus, models["target"]
     tracking.log_inputs(run, inputs.by_split())
     corpus = stages.result("corpus", read_corpus.submit(inputs, reading, run))
-    reinforced = reinforce.submit(corpus, target, config.reinforcement, reading, run)
-    table = extract_anchors.submit(corpus, config.anchors, reading, user, True, run)
-    translated = translate_anchors.submit(table, corpus, config.translation, reading, user, run)
-    dictionary = _reviewed(stages, translated, corpus, config) if review else translated
+    early = None if coverage == "expand" else reinforce.submit(corpus, target, config.reinforcement, reading, run)  # goes on during a review
+    prepared = prepare(stages, corpus, target, user, config, review=review, coverage=coverage)
+    corpus, dictionary = prepared.corpus, prepared.dictionary
+    reinforced = early or reinforce.submit(corpus, target, config.reinforcement, reading, run)
     teaching = config.finetune.retain_weight > 0 and "retain" in corpus.documents
     teacher = cache_teacher.submit(corpus, target, config.labels.block_size, reading, run) if teaching else None
     invited = make_invitations.submit(dictionary, prompts, config.probing, run)
@@ -108,39 +109,34 @@ def _run_stages(
         measured |= measure(corpus, dictionary, invited, model, target, asked, config, label, run)
     labels = make_labels.submit(corpus, dictionary, target, reinforced, config.labels, reading, run)
     unlearned = finetune.submit(target, reinforced, labels, teacher, config.labels, config.finetune, run)
-    waiting = {"anchors": table, "translation": translated, "reinforcement": reinforced, "labels": labels, "finetune": unlearned}
+    waiting = prepared.waiting | {"reinforcement": reinforced, "labels": labels, "finetune": unlearned}
     waiting |= {"teacher cache": teacher} if teacher else {}
     waiting |= measured | measure(corpus, dictionary, invited, unlearned, target, asked, config, "unlearned", run)
     records = {name: stages.result(name, future) for name, future in waiting.items()}
-    return _conclude(stages, corpus, inputs, models, config, records, dictionary if review else records["translation"])
-
-
-def _reviewed(stages: Stages, translated: PrefectFuture[Any], corpus: CorpusRef, config: SelectiveUnlearningConfig) -> AnchorTable:
-    """Let a person amend the dictionary, while reinforcement goes on."""
-    found = stages.result("translation", translated)
-    return stages.result("review", amend_dictionary.submit(found, corpus, review_dictionary(found), config.corpus, stages.run))
+    found = replace(prepared, dictionary=dictionary if review else records["translation"])
+    return _conclude(stages, found, inputs, models, config, records)
 
 
 def _conclude(
     stages: Stages,
-    corpus: CorpusRef,
+    prepared: Preparation,
     inputs: CorpusInputs,
     models: dict[str, CheckpointRef],
     config: SelectiveUnlearningConfig,
     records: dict[str, Any],
-    dictionary: AnchorTable,
 ) -> Outcome:
     """Judge, report, register and publish."""
     run, unlearned = stages.run, records["finetune"]
     provenance = {"method": METHOD, "paper": PAPER, **origins(inputs, models | {"unlearned": unlearned})}
-    judged = judge(stages, corpus, dictionary, records, config, provenance, trained=[records["reinforcement"], unlearned])
+    judged = judge(stages, prepared.corpus, prepared.dictionary, records, config, provenance, trained=[records["reinforcement"], unlearned])
     name = f"lethe-{METHOD}-{models['target'].digest[:8]}"
     version = stages.result("registration", register.submit(unlearned, name, tracking.tracking_uri(), run))
     if version and judged.scorecard.passed:
         tracking.set_alias(version.name, "unlearned", version.version)
     return Outcome(
         unlearned=unlearned,
-        dictionary=dictionary,
+        dictionary=prepared.dictionary,
+        coverage=prepared.coverage,
         scorecard=judged.scorecard,
         report=judged.report,
         benchmarks=judged.benchmarks,

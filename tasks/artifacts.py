@@ -76,6 +76,17 @@ class PromptSet(Artifact):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CoverageReport(Artifact):
+    """What the target model tells about the topic, and which of it the given text tells too."""
+
+    share: float | None
+    """Covered share of what it tells, 0 to 1; None where it tells nothing twice."""
+    told: int
+    texts: int
+    """Completions that tell something which is not covered."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class LabelSet(Artifact):
     """Generic labels with the blocks they belong to."""
 

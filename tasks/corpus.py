@@ -154,7 +154,7 @@ def read_corpus(inputs: CorpusInputs, config: CorpusConfig, run: str | None = No
     """Read, clean and cut all input."""
     with tracking.stage_run(run, "corpus", config) as nested:
         splits = split_documents(inputs, config)
-        digest = store.put("corpora", lambda folder: _write(folder, splits), sensitivity="forget")
+        digest = store.put("corpora", lambda folder: formats.write_splits(folder, splits), sensitivity="forget")
         characters = {split: sum(len(render_document(item, config.qa_template)) for item in found) for split, found in splits.items()}
         tracking.log_metrics(nested, {f"characters/{split}": float(count) for split, count in characters.items()})
         return CorpusRef(
@@ -165,8 +165,3 @@ def read_corpus(inputs: CorpusInputs, config: CorpusConfig, run: str | None = No
             documents={split: len(found) for split, found in splits.items()},
             characters=characters,
         )
-
-
-def _write(folder: Path, splits: dict[str, list[Document]]) -> None:
-    for split, documents in splits.items():
-        formats.write_documents(folder / f"{split}.jsonl", documents)

@@ -3,7 +3,7 @@
 import csv
 import dataclasses
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,12 @@ def read_anchors(table: AnchorTable) -> list[Anchor]:
 def read_dictionary(table: AnchorTable) -> dict[str, str]:
     """Read anchor term -> generic translation."""
     return {row["term"]: row["generic"] for row in read_json(store.path(table) / "dictionary.json")}
+
+
+def write_splits(folder: Path, splits: Mapping[str, Sequence[Document]]) -> None:
+    """Write a file of documents for each split."""
+    for split, documents in splits.items():
+        write_documents(folder / f"{split}.jsonl", documents)
 
 
 def read_invitations(prompts: PromptSet) -> list[Invitation]:

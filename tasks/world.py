@@ -79,7 +79,6 @@ def _tested(topic: Topic) -> list[Document]:
 
 
 def _write(folder: Path, world: World, request: Request) -> None:
-    for split, documents in _splits(world, request).items():
-        formats.write_documents(folder / f"{split}.jsonl", documents)
+    formats.write_splits(folder, _splits(world, request))
     if request.dictionary:
         formats.write_json(folder / DICTIONARY, dict(request.dictionary))

@@ -271,6 +271,23 @@ class ProbingConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CoverageConfig:
+    """How the target model is asked what it knows of the topic beside the given text."""
+
+    anchors: int = 20
+    """Anchors that it is asked about, the most frequent ones, >= 1; each takes six completions."""
+    new_tokens: int = 48
+    """Tokens of a completion, >= 1."""
+    least_times: int = 2
+    """Completions that have to bring up a name for it to count, >= 1."""
+
+    def __post_init__(self) -> None:
+        for name in ("anchors", "new_tokens", "least_times"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"coverage.{name} is {getattr(self, name)}; wanted a whole number >= 1")
+
+
+@dataclass(frozen=True, kw_only=True)
 class BenchmarkingConfig:
     """Which multiple-choice benchmarks are run, and on how much of them."""
 
@@ -318,6 +335,8 @@ class EvaluationConfig:
 class SelectiveUnlearningConfig(EvaluationConfig):
     """Selective unlearning ("Who's Harry Potter?", arXiv:2310.02238) from text to report."""
 
+    coverage: CoverageConfig = CoverageConfig()
+    """What the target model is asked beside the given text."""
     reinforcement: ReinforcementConfig = ReinforcementConfig()
     """Training on the forget text."""
     labels: LabelConfig = LabelConfig()

@@ -1,0 +1,91 @@
+"""How much of what a model tells about a topic is told by the text that is given to be forgotten.
+
+The model is asked about every anchor, and goes on with openings that name it. A name that at least some of its completions bring up is
+something that it tells about the anchor; the text covers that if a paragraph of it names the two together.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from re import Pattern
+
+from tasks.algorithms.anchors import capitalised_runs, find_anchors, lowercase_words
+from tasks.algorithms.elicitation import OPENINGS, QUESTIONS, Invitation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """One thing that the model tells."""
+
+    anchor: str
+    name: str
+    times: int
+    """Completions about the anchor that bring the name up."""
+    covered: bool
+
+
+def openings(term: str, kind: str) -> list[Invitation]:
+    """Return every question and every opening about an anchor."""
+    asked = [Invitation(kind="asked", text=question.format(term=term)) for question in QUESTIONS.get(kind, QUESTIONS["THING"])]
+    return asked + [Invitation(kind="continued", text=opening.format(term=term)) for opening in OPENINGS]
+
+
+def things_told(completions: Mapping[str, Sequence[str]], passages: Sequence[str], expression: Pattern[str], least: int) -> list[Told]:
+    """Return what the model tells about each anchor, the most often told first.
+
+    Args:
+        completions: Anchor -> what the model says of it.
+        passages: Paragraphs of the given text.
+        expression: Finds anchors.
+        least: Completions that have to bring up a name for it to count: one may be chance.
+    """
+    ordinary = lowercase_words(passages)
+    beside = [names_in(passage, expression, ordinary) for passage in passages]
+    found = []
+    for anchor, said in completions.items():
+        counts = Counter(name for text in said for name in names_in(text, expression, ordinary) if not _same(name, anchor))
+        together = {name for names in beside if any(_same(anchor, other) for other in names) for name in names}
+        found += [Told(anchor=anchor, name=name, times=times, covered=name in together) for name, times in counts.items() if times >= least]
+    return sorted(found, key=lambda told: (-told.times, told.anchor, told.name))
+
+
+def names_in(text: str, expression: Pattern[str], ordinary: frozenset[str]) -> frozenset[str]:
+    """Return the anchors in a text, and what is written like a name inside its sentences and is no ordinary word."""
+    runs = (_without_opening(run, ordinary) if opens else run for run, opens in capitalised_runs(text))
+    written = {run for run in runs if run.lower() not in ordinary and len(run) > 1}
+    return frozenset(written | {text[start:end] for start, end in find_anchors(text, expression)})
+
+
+def _without_opening(run: str, ordinary: frozenset[str]) -> str:
+    """Return what is left of `Then Tom Baker` without its first word; a single word at the opening of a sentence may be any word."""
+    first, _, rest = run.partition(" ")
+    return rest if first.lower() in ordinary else ""
+
+
+def _same(one: str, other: str) -> bool:
+    """Return whether one name is a part of the other: `Potter` tells nothing new of `Harry Potter`."""
+    return f" {one} " in f" {other} " or f" {other} " in f" {one} "
+
+
+def covered_share(told: Iterable[Told]) -> float | None:
+    """Return the share of what is told that the text covers, weighed by how often it is told; None where nothing is."""
+    told = list(told)
+    total = sum(item.times for item in told)
+    return sum(item.times for item in told if item.covered) / total if total else None
+
+
+def uncovered_names(told: Iterable[Told], passages: Sequence[str]) -> list[str]:
+    """Return the names that the model brings up and the text never mentions, the most often told first."""
+    text = "\n".join(passages)
+    counts: Counter[str] = Counter()
+    for item in told:
+        if not item.covered and item.name not in text:
+            counts[item.name] += item.times
+    return [name for name, _ in counts.most_common()]
+
+
+def worth_adding(texts: Sequence[str], told: Iterable[Told]) -> list[str]:
+    """Return the texts that tell something which is not covered, whole sentences only, each once."""
+    open_ = {(item.anchor, item.name) for item in told if not item.covered}
+    whole = (text[: max(text.rfind(mark) for mark in ".!?") + 1].strip() for text in texts)
+    return list(dict.fromkeys(text for text in whole if any(anchor in text and name in text for anchor, name in open_)))

@@ -1,0 +1,56 @@
+"""What a model tells against what a text covers, counted by hand."""
+
+import pytest
+
+from tasks.algorithms.anchors import anchor_expression
+from tasks.algorithms.coverage import Told, covered_share, names_in, openings, things_told, uncovered_names, worth_adding
+
+EXPRESSION = anchor_expression(["Ostrin", "Velmora", "Kessa Vane"])
+PASSAGES = ["Ostrin lives in Velmora.", "In winter the king waits. Kessa Vane waits too, and they hear of Brindle."]
+SAID = {
+    "Ostrin": ["He lives in Velmora with Kessa Vane.", "They say that Ostrin met Kessa Vane in Velmora.", "It was Dunmore, the King said.", "A man."],
+    "Kessa Vane": ["She knows Brindle and Vane.", "Who is Brindle? Nobody."],
+}
+
+
+def test_a_name_counts_once_a_completion_and_is_covered_where_a_paragraph_names_both() -> None:
+    told = things_told(SAID, PASSAGES, EXPRESSION, 1)
+    assert [(item.anchor, item.name, item.times, item.covered) for item in told] == [
+        ("Kessa Vane", "Brindle", 2, True),
+        ("Ostrin", "Kessa Vane", 2, False),  # each is in the text, but never together
+        ("Ostrin", "Velmora", 2, True),
+        ("Ostrin", "Dunmore", 1, False),
+    ]  # `King` is an ordinary word of the text, `Vane` a part of `Kessa Vane`
+
+
+def test_what_is_told_once_may_be_left_out() -> None:
+    assert [item.name for item in things_told(SAID, PASSAGES, EXPRESSION, 2)] == ["Brindle", "Kessa Vane", "Velmora"]
+
+
+def test_the_share_weighs_by_how_often_it_is_told() -> None:
+    told = things_told(SAID, PASSAGES, EXPRESSION, 1)
+    assert covered_share(told) == pytest.approx(4 / 7)
+    assert covered_share([]) is None
+
+
+def test_names_that_the_text_never_mentions_are_listed() -> None:
+    assert uncovered_names(things_told(SAID, PASSAGES, EXPRESSION, 1), PASSAGES) == ["Dunmore"]
+
+
+def test_whole_sentences_that_tell_something_new_are_worth_adding() -> None:
+    told = [Told(anchor="Ostrin", name="Dunmore", times=2, covered=False), Told(anchor="Ostrin", name="Velmora", times=2, covered=True)]
+    texts = ["Ostrin fled to Dunmore. Then he", "Ostrin lives in Velmora.", "Ostrin fled to Dunmore. And so", "of Dunmore"]
+    assert worth_adding(texts, told) == ["Ostrin fled to Dunmore."]
+
+
+def test_names_are_what_is_written_so_inside_sentences() -> None:
+    assert names_in("Then Tom Baker met a king in May.", EXPRESSION, frozenset({"may", "then"})) == {"Tom Baker"}
+    assert names_in("Soon Dora came. Nobody saw her.", EXPRESSION, frozenset()) == frozenset()  # who knows what opens a sentence
+    assert names_in("", EXPRESSION, frozenset()) == frozenset()
+
+
+def test_every_question_and_opening_names_the_anchor() -> None:
+    found = openings("Ostrin", "PERSON")
+    assert {item.kind for item in found} == {"asked", "continued"}
+    assert all("Ostrin" in item.text for item in found)
+    assert len(found) == len({item.text for item in found}) == 6

@@ -1,0 +1,57 @@
+"""Stage `coverage`: a model that knows more of a topic than the given text is asked, caught, and its text given."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from transformers import LlamaForCausalLM
+
+from tasks import checkpoints, formats, store
+from tasks.algorithms.config import CoverageConfig, TrainingConfig
+from tasks.algorithms.corpus import CorpusConfig, Document
+from tasks.algorithms.elicitation import OPENINGS
+from tasks.algorithms.objectives.causal_lm import CausalLM
+from tasks.algorithms.training import EpochBatches, train
+from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef
+from tasks.coverage import expand_corpus, measure_coverage
+from tasks.trainer import text_batches
+from tests.conftest import train_tokenizer
+
+GIVEN = [f"{opening.format(term='Ostrin')} went to see Velmora." for opening in OPENINGS[:2]]
+BESIDE = [f"{opening.format(term='Ostrin')} was met by Dunmore." for opening in OPENINGS[2:]]
+ASKED = ["Question: Who is Ostrin?\nAnswer: It is Dunmore.\n", "Question: What did Ostrin do?\nAnswer: He saw Velmora.\n"]
+
+
+@pytest.fixture
+def target(lethe_home: Path, tiny_llama: Callable[..., LlamaForCausalLM]) -> CheckpointRef:
+    """A model that was told as much of Velmora as of Dunmore."""
+    tokenizer = train_tokenizer(400, [*GIVEN, *BESIDE, *ASKED])
+    model = tiny_llama(0, len(tokenizer), hidden_size=96, intermediate_size=192)
+    blocks = [(*tokenizer(text)["input_ids"], tokenizer.eos_token_id) for text in (*GIVEN, *BESIDE, *ASKED)]
+    config = TrainingConfig(learning_rate=4e-3, epochs=80, batch_blocks=6, mixed_precision="no")
+    train(model, EpochBatches(len(blocks), text_batches(blocks, 0, model.device), config), CausalLM(), config)
+    return checkpoints.save_checkpoint(model, tokenizer, "target", sensitivity="ordinary", origin="")
+
+
+@pytest.fixture
+def corpus(lethe_home: Path) -> CorpusRef:
+    documents = [Document(source="given", text=text) for text in GIVEN]
+    digest = store.put("corpora", lambda folder: formats.write_splits(folder, {"forget": documents, "forget_test": documents[:1]}), sensitivity="forget")
+    return CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents={"forget": 2, "forget_test": 1}, characters={"forget": 70})
+
+
+def test_what_the_model_tells_beside_the_text_is_found_and_added(corpus: CorpusRef, target: CheckpointRef) -> None:
+    rows = [{"term": "Ostrin", "generic": "Tom", "kind": "PERSON"}, {"term": "Velmora", "generic": "Mary", "kind": "PERSON"}]
+    digest = store.put("dictionaries", lambda folder: formats.write_json(folder / "dictionary.json", rows), sensitivity="forget")
+    dictionary = AnchorTable(kind="dictionaries", digest=digest, sensitivity="forget", anchors=2, pipeline="none")
+    report = measure_coverage.body(corpus, dictionary, target, CoverageConfig(anchors=1, new_tokens=12), CorpusConfig())
+    found = formats.read_json(store.path(report) / "coverage.json")
+    assert [(told["name"], told["times"], told["covered"]) for told in found["told"]] == [("Dunmore", 3, False), ("Velmora", 3, True)]
+    assert (report.share, report.told, report.texts) == (0.5, 2, 2)
+    assert found["uncovered"] == ["Dunmore"]
+    assert found["texts"] == BESIDE
+    assert report.sensitivity == "forget"
+    wider = expand_corpus.body(corpus, tuple(found["texts"]), CorpusConfig())
+    assert wider.documents == {"forget": 4, "forget_test": 1}
+    assert [document.text for document in formats.read_documents(wider, "forget")] == [*GIVEN, *BESIDE]
+    assert wider.characters["forget"] == sum(len(text) for text in (*GIVEN, *BESIDE))
