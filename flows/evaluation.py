@@ -166,7 +166,7 @@ def _run_stages(
     corpus = stages.result("corpus", read_corpus.submit(inputs, reading, run))
     table = stages.result("anchors", extract_anchors.submit(corpus, config.anchors, reading, user, False, run))
     dictionary = stages.result("translation", translate_anchors.submit(table, corpus, config.translation, reading, user, run))
-    invited = make_invitations.submit(dictionary, prompts, config.probing, run)
+    invited = make_invitations.submit(corpus, dictionary, prompts, config.probing, run)
     waiting: dict[str, PrefectFuture[Any]] = {"prompting": invited}
     for label, model in models.items():
         waiting |= measure(corpus, dictionary, invited, model, models.get("target"), asked, config, label, run)

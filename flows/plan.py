@@ -13,9 +13,10 @@ from flows.outcome import Stages
 from tasks import formats, isolation, store
 from tasks.algorithms.config import SelectiveUnlearningConfig
 from tasks.anchors import extract_anchors
-from tasks.artifacts import AnchorTable, CheckpointRef, InputFile
+from tasks.artifacts import AnchorTable, CheckpointRef, FactTable, InputFile
 from tasks.checkpoints import inspect_model, load_tokenizer
 from tasks.corpus import CorpusInputs, cleaning_sample, gather_inputs, read_corpus
+from tasks.facts import extract_facts
 from tasks.finetune import finetune
 from tasks.labels import make_labels
 from tasks.reinforcement import reinforce
@@ -40,6 +41,8 @@ class Plan:
     """`memory` and `disk` -> gigabytes needed and there."""
     sample: tuple[str, str]
     """The forget text's beginning before and after cleaning."""
+    facts: FactTable
+    """What the text states."""
     questions: str
     """`chat template` or `qa_template`: how questions are asked."""
     shape: str
@@ -50,7 +53,7 @@ def plan(*, model: str, retrained: str | None, anchors: str | None, config: Sele
     """Run corpus, anchors and translation, and look the other stages up in the cache; given what the flow would be given."""
     inputs, target = gather_inputs(**paths), inspect_model(model, "target")
     user = InputFile(path=anchors, digest=store.file_digest(Path(anchors)), bytes=0) if anchors else None
-    corpus, dictionary, stages = _look(inputs, user, config)
+    corpus, dictionary, facts, stages = _look(inputs, user, config)
     stages |= _lookups(corpus, dictionary, target, config)
     tokens = {split: int(count / CHARACTERS_PER_TOKEN) for split, count in corpus.characters.items()}
     questions = asked_through(target, config.corpus)
@@ -61,6 +64,7 @@ def plan(*, model: str, retrained: str | None, anchors: str | None, config: Sele
         tokens=tokens,
         needs=_needs(target, tokens),
         sample=cleaning_sample(inputs, config.corpus),
+        facts=facts,
         questions=questions,
         shape=question_template(load_tokenizer(target), config.corpus).shape if chat else config.corpus.qa_template,
     )
@@ -73,7 +77,8 @@ def _look(inputs: CorpusInputs, user: InputFile | None, config: SelectiveUnlearn
     corpus = stages.result("corpus", read_corpus.submit(inputs, reading))
     table = stages.result("anchors", extract_anchors.submit(corpus, config.anchors, reading, user))
     dictionary = stages.result("translation", translate_anchors.submit(table, corpus, config.translation, reading, user))
-    return corpus, dictionary, {name: "cached" if state == "Cached" else "done now" for name, state in stages.states.items()}
+    facts = stages.result("facts", extract_facts.submit(corpus, dictionary))
+    return corpus, dictionary, facts, {name: "cached" if state == "Cached" else "done now" for name, state in stages.states.items()}
 
 
 def _lookups(corpus: Any, dictionary: AnchorTable, target: CheckpointRef, config: SelectiveUnlearningConfig) -> dict[str, str]:
@@ -117,15 +122,26 @@ def show_plan(console: Console, found: Plan, out: str | None, json_file: str | N
         markup=False,
         highlight=False,
     )
+    console.print(f"{found.facts.facts} facts; recommended: {found.facts.recommended} ({found.facts.reason})", markup=False, highlight=False)
     if out:
         folder = Path(out)
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(store.path(found.anchors) / "anchors.csv", folder / "anchors.csv")
+        shutil.copy(store.path(found.facts) / "facts.csv", folder / "facts.csv")
         formats.write_json(folder / "anchors.json", {row["term"]: row["generic"] for row in rows})
         console.print(
             f"Wrote {folder / 'anchors.csv'} and {folder / 'anchors.json'}; change the latter and give it with --anchors.", markup=False, highlight=False
         )
     if json_file:
         needs = {name: {"needed_gb": needed, "there_gb": there} for name, (needed, there) in found.needs.items()}
-        value = {"schema": "lethe.plan.v1", "stages": found.stages, "tokens": found.tokens, "needs": needs, "anchors": len(rows), "questions": found.questions}
+        value = {
+            "schema": "lethe.plan.v1",
+            "stages": found.stages,
+            "tokens": found.tokens,
+            "needs": needs,
+            "anchors": len(rows),
+            "facts": found.facts.facts,
+            "recommended": found.facts.recommended,
+            "questions": found.questions,
+        }
         formats.write_json(Path(json_file), value)

@@ -103,7 +103,7 @@ def _run_stages(
     reinforced = early or reinforce.submit(corpus, target, config.reinforcement, reading, run)
     teaching = config.finetune.retain_weight > 0 and "retain" in corpus.documents
     teacher = cache_teacher.submit(corpus, target, config.labels.block_size, reading, run) if teaching else None
-    invited = make_invitations.submit(dictionary, prompts, config.probing, run)
+    invited = make_invitations.submit(corpus, dictionary, prompts, config.probing, run)
     measured: dict[str, Any] = {"prompting": invited}
     for label, model in models.items():
         measured |= measure(corpus, dictionary, invited, model, target, asked, config, label, run)

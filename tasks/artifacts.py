@@ -87,6 +87,16 @@ class CoverageReport(Artifact):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FactTable(Artifact):
+    """What the forget text states, as (subject, prompt, object)."""
+
+    facts: int
+    recommended: str
+    """Family of methods that fits the text: `editing` or `whp`."""
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class LabelSet(Artifact):
     """Generic labels with the blocks they belong to."""
 

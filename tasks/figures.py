@@ -174,6 +174,8 @@ def _completions(made: Figures, table: "pandas.DataFrame", expression: Pattern[s
         else:
             made.add(f"{split}/verbatim", (found.fmeasure for found in rouge), part.cluster)
     invited = table[~table.kind.isin(("question", "cloze"))]
+    facts = invited[invited.kind == "fact"]
+    made.add("forget_test/fact_recall", (row.truth in row.completion for row in facts.itertuples()), facts.cluster)
     for name, part in {"familiarity_completion": told[told.split == "forget_test"], "familiarity_invited": invited}.items():
         made.add(f"forget_test/{name}", (names_anchor(row.completion, row.prompt, expression) for row in part.itertuples()), part.cluster)
 

@@ -75,6 +75,7 @@ METRICS = {
     "familiarity_interior": "probability of the rest of an anchor given its first token",
     "familiarity_completion": "share of completions that name an anchor the prompt did not hold",
     "familiarity_invited": "share of free answers and continuations about the topic that name an anchor the prompt did not hold",
+    "fact_recall": "share of the facts stated in held-out text whose object the model names when it goes on with the sentence",
     "familiarity_judge": "familiarity as a judging model rates it",
     "perplexity": "exp of the loss a token; lower is more familiar",
     "text_probability": "geometric mean probability of a token of the text",

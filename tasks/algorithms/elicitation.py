@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tasks.algorithms.facts import FactTriple
+
 QUESTIONS = {
     "PERSON": ("Who is {term}?", "What did {term} do?"),
     "PLACE": ("Where is {term}?", "What happened in {term}?"),
@@ -20,7 +22,7 @@ class Invitation:
     """One such prompt."""
 
     kind: str
-    """`asked` (a question to the model), `continued` (text that it goes on with), `published` or `written` (continued, from a file or a model)."""
+    """`asked` (a question to the model), `continued` or `fact` (text that it goes on with), `published` or `written` (from a file or a model)."""
     text: str
     references: tuple[str, ...] = ()
     """What a model that knows the topic might name."""
@@ -41,6 +43,11 @@ def invitations(anchors: Mapping[str, str], most: int) -> list[Invitation]:
         found.append(Invitation(kind="asked", text=asked[number % len(asked)].format(term=term)))
         found.append(Invitation(kind="continued", text=OPENINGS[number % len(OPENINGS)].format(term=term)))
     return found[:most]
+
+
+def of_fact(fact: FactTriple) -> Invitation:
+    """Return a fact as a text to go on with, and what a model that knows it would name."""
+    return Invitation(kind="fact", text=fact.prompt.replace("{}", fact.subject), references=(fact.object,))
 
 
 def read_published(records: Any) -> Iterator[Invitation]:

@@ -93,7 +93,7 @@ def _stages(seed: int, topic: int, sizes: Sizes) -> Measured:
     models = made | {kind: plant.submit(kind, corpus, target, seed) for kind in PLANTS}
     for model in models.values():
         model.result()  # one that cannot be made says so here
-    invited = make_invitations(dictionary, (), sizes.probing)
+    invited = make_invitations(corpus, dictionary, (), sizes.probing)
     probes = {kind: probe.submit(corpus, dictionary, invited, model, target, sizes.probing, reading, kind) for kind, model in models.items()}
     relearned = {kind: relearn.submit(corpus, dictionary, model, sizes.relearning, sizes.probing, reading, kind) for kind, model in models.items()}
     return Measured(

@@ -50,7 +50,7 @@ def checkpoint(lethe_home: Path, tiny_llama: Callable[..., LlamaForCausalLM], ti
 
 
 def run(corpus: CorpusRef, dictionary: AnchorTable, checkpoint: CheckpointRef, teacher: CheckpointRef | None) -> tuple[ProbeRecords, Records]:
-    invited = make_invitations.body(dictionary, (), CONFIG)
+    invited = make_invitations.body(corpus, dictionary, (), CONFIG)
     found = probe.body(corpus, dictionary, invited, checkpoint, teacher, CONFIG, CorpusConfig(), "model")
     return found, read_records(found)
 

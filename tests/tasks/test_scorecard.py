@@ -41,6 +41,8 @@ COMPLETIONS = [
     ("forget_test", "question", "At night", "the old man", "the man slept", math.log(8.0)),
     ("retain_test", "question", "The baker", "baked bread", "...", float("nan")),
     ("forget_test", "asked", "Who is Ostrin?", "", "of Velmora", math.log(8.0)),
+    ("forget_test", "fact", "Ostrin lives in", "Velmora", "the town", math.log(8.0)),
+    ("forget_test", "fact", "Ostrin came from", "Oz", "Oz, far away", math.log(8.0)),
     ("forget_test", "continued", "One day Velmora", "", "Velmora fell", math.log(8.0)),
 ]
 EXPECTED = {
@@ -48,7 +50,8 @@ EXPECTED = {
     "forget_test/probability_few_shot": 0.475,
     "forget_test/probability_lowercased": 0.6,  # sqrt(0.9 * 0.4)
     "forget_test/probability_most": 0.625,  # (0.5, the plain question's, + 0.75) / 2
-    "forget_test/familiarity_invited": 0.5,  # the second names what its prompt names
+    "forget_test/fact_recall": 0.5,
+    "forget_test/familiarity_invited": 0.5,  # of Velmora, and Oz; not the town, nor what the prompt itself names
     "forget_test/accuracy": 0.5,  # one of two answers is right throughout
     "forget_test/answer_exact_memorization": 0.75,  # (2/2 + 1/2) / 2
     "forget_test/answer_extraction_strength": 0.75,  # (1 - 0/2 + 1 - 1/2) / 2
@@ -74,7 +77,7 @@ EXPECTED = {
     "retain_test/rouge_l": 0.0,
     "degeneration/leaked_strings": 0.0,
     "utility/model_utility": 0.0,  # an answer without a word has recall 0, and no strength makes up for it
-    "degeneration/empty_share": 1 / 6,  # one of six has no letter
+    "degeneration/empty_share": 1 / 8,  # one of eight has no letter
     "degeneration/repetition": 0.0,
     "degeneration/distinct_2": 1.0,  # Velmora was, was seen, Velmora said, said so, the man, man slept
     "degeneration/teacher_perplexity": 8.0,  # (4 * 16 * 8) ** (1/3); the empty one is not rated
