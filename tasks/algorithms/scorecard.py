@@ -103,15 +103,22 @@ def _utility_kept(metrics: Metrics, config: VerdictConfig, reasons: list[str]) -
         ("sibling/perplexity", "<=", config.sibling_perplexity_ratio),
         ("general/perplexity", "<=", config.perplexity_ratio),
     ]
-    found = [
-        _note(reasons, "utility_kept", name, metrics[name]["unlearned"], relation, limit * standard, f"{limit:g}x {whose} {standard:.4f}")
-        for name, relation, limit in wanted
-        if _has(metrics, name)
-        for whose, standard in [_standard(metrics[name], relation)]
-    ]
+    found = [_kept(reasons, name, metrics[name], relation, ratio) for name, relation, ratio in wanted if _has(metrics, name)]
     if not found:
         reasons.append("utility_kept: not measured; give --retain, --sibling or --general text, and the target model")
     return all(found) if found else None
+
+
+def _kept(reasons: list[str], name: str, row: Row, relation: str, ratio: float) -> bool:
+    """A few windows of prose cannot tell a perplexity 5 % higher: up to twice the tolerance, the figure's interval has to lie above the limit."""
+    whose, standard = _standard(row, relation)
+    value, limit, why = row["unlearned"], ratio * standard, f"{ratio:g}x {whose} {standard:.4f}"
+    tolerated = (2 * ratio - 1) * standard
+    if relation == "<=" and limit < value <= tolerated and row["ci95"] and row["ci95"][0] <= limit:
+        interval = " to ".join(f"{bound:.4f}" for bound in row["ci95"])
+        reasons.append(f"utility_kept: {name} is {value:.4f}, wanted <= {limit:.4f}: holds, too little text to tell (95 % {interval}; {why})")
+        return True
+    return _note(reasons, "utility_kept", name, value, relation, limit, why)
 
 
 def _standard(row: Row, relation: str) -> tuple[str, float]:

@@ -29,7 +29,8 @@ class VerdictConfig:
     sibling_ratio: float = 0.75
     """Least share of the target model's probability kept on the sibling split."""
     perplexity_ratio: float = 1.05
-    """Largest factor on the perplexity of general text; for retain_test and sibling prose see the next two fields."""
+    """Largest factor on the perplexity of general text; for retain_test and sibling prose see the next two fields. Where the 95 % interval
+    reaches below the limit, up to twice the rise is let pass: few windows of text cannot tell it from none."""
     retain_perplexity_ratio: float = 1.1
     """Largest factor on the perplexity of retain_test prose."""
     sibling_perplexity_ratio: float = 1.25

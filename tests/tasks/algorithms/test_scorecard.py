@@ -223,3 +223,22 @@ def test_a_model_judged_without_its_target_is_not_measured() -> None:
     rows = {name: {**value, "target": None, "retrained": None} for name, value in GOLD.items()}
     found = judge(rows, VerdictConfig())
     assert (found["forgotten"], found["utility_kept"], found["healthy"], found["passed"]) == (None, None, None, False)
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "kept"),
+    [
+        (10.6, 10.3, True),  # 10.5 is the limit, and the interval reaches below it
+        (10.6, 10.55, False),
+        (10.99, 10.5, True),
+        (11.01, 10.0, False),  # more than twice the tolerance is too much, however little text there is
+    ],
+)
+def test_a_perplexity_that_the_text_cannot_tell_from_the_limit_is_let_pass(value: float, low: float, kept: bool) -> None:
+    found = verdict(general__perplexity={**row(10.0, value, 10.0), "ci95": [low, value + 1]})
+    assert found["utility_kept"] is kept
+    assert any("too little text to tell" in reason for reason in found["reasons"]) is kept
+
+
+def test_a_probability_is_let_off_by_no_interval() -> None:
+    assert verdict(retain_test__probability={**row(0.8, 0.71, 0.8), "ci95": [0.5, 0.9]})["utility_kept"] is False
