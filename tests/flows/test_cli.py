@@ -87,7 +87,7 @@ def test_of_the_copies_only_the_full_report_and_the_anchors_hold_forgotten_text(
 
 def test_the_terminal_shows_the_verdict_and_where_to_look(finished: Run) -> None:
     shown = finished.process.stdout
-    for wanted in ("Scorecard", "forget_test/perplexity", "Verdict: not passed (evidence: behavioural)", "Report", "MLflow", "Prefect", "0 of 16 from cache"):
+    for wanted in ("Scorecard", "forget_test/perplexity", "Verdict: not passed (evidence: behavioural)", "Report", "MLflow", "Prefect", "0 of 17 from cache"):
         assert wanted in shown
 
 
