@@ -32,6 +32,8 @@ Preset = Annotated[str, typer.Option(help="`default`, or `paper`: the paper's co
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Out = Annotated[str | None, typer.Option(metavar="DIR", help="Copy model, reports, scorecard and anchors there.")]
 Prompts = Annotated[Files | None, typer.Option(metavar="FILE...", help='Your own prompts about what is forgotten, JSON: [{"prompt": ...}].')]
+_ANCHORS = "Your anchors and translations, JSON or CSV. A dictionary adds to what is found; the table of --dry-run --out is the whole list, less what you cut."
+Anchors = Annotated[str | None, typer.Option(metavar="FILE", help=_ANCHORS)]
 BenchmarkData = Annotated[str | None, typer.Option(metavar="DIR", help="Folder with local benchmark files, such as arc_easy.jsonl; all found are run.")]
 Topic = Annotated[
     str, typer.Option(metavar="NAME", help="Topic of the embedded world: series, book, second-series, planets, or a series by name; a wrong one lists them.")
@@ -89,7 +91,7 @@ def unlearn(
     general: Annotated[Files | None, typer.Option(metavar="FILE...", help="Ordinary prose, used in no stage.")] = None,
     holdout: Annotated[Files | None, typer.Option(metavar="FILE...", help="Text the model never saw.")] = None,
     retrained: Annotated[str | None, typer.Option(metavar="MODEL", help="A model trained without FORGET: the gold standard.")] = None,
-    anchors: Annotated[str | None, typer.Option(metavar="FILE", help="Your own anchors and translations, JSON or CSV.")] = None,
+    anchors: Anchors = None,
     prompts: Prompts = None,
     benchmark_data: BenchmarkData = None,
     coverage: Annotated[
@@ -159,7 +161,7 @@ def evaluate(
     holdout: Annotated[Files | None, typer.Option(metavar="FILE...", help="Text the reference never saw.")] = None,
     reference: Annotated[str | None, typer.Option(metavar="MODEL", help="The model before unlearning.")] = None,
     retrained: Annotated[str | None, typer.Option(metavar="MODEL", help="A model trained without --forget: the gold standard.")] = None,
-    anchors: Annotated[str | None, typer.Option(metavar="FILE", help="Your own anchors, JSON or CSV.")] = None,
+    anchors: Anchors = None,
     prompts: Prompts = None,
     benchmark_data: BenchmarkData = None,
     config: ConfigFile = None,
@@ -241,11 +243,14 @@ def purge(
 def _checked_inputs(splits: dict[str, Files | None], anchors: str | None) -> dict[str, Files]:
     """Return the files of every split by absolute path, after all of them were read once."""
     from tasks.corpus import gather_inputs  # only now: this takes seconds, and a misspelt setting should not wait for it
+    from tasks.user_anchors import read_user_anchors
 
     paths = {split: [_absolute(path) for path in found or []] for split, found in splits.items()}
     gather_inputs(**paths)
     if anchors and not Path(anchors).is_file():
         raise ValueError(f"--anchors {anchors} does not exist; wanted a JSON or CSV file")
+    if anchors:
+        read_user_anchors(Path(anchors))
     return paths
 
 
