@@ -66,9 +66,9 @@ def is_form(anchor: str, name: str) -> bool:
 def recall_and_precision(anchors: Sequence[str], names: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the names that are missed, and the anchors that are a form of no name; an anchor finds one name at most, the closest."""
     missed = list(names)
-    pairs = sorted((len(_words(name)) != len(_words(anchor)), rank, anchor, name) for rank, anchor in enumerate(anchors) for name in names if is_form(anchor, name))
+    forms = [(rank, anchor, name) for rank, anchor in enumerate(anchors) for name in names if is_form(anchor, name)]
     used: set[str] = set()
-    for _, _, anchor, name in pairs:
+    for _, anchor, name in sorted(forms, key=lambda form: (len(_words(form[2])) != len(_words(form[1])), form)):
         if name in missed and anchor not in used:
             missed.remove(name)
             used.add(anchor)
