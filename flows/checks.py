@@ -10,11 +10,14 @@ if TYPE_CHECKING:
 def checked_inputs(splits: dict[str, list[str] | None], anchors: str | None) -> dict[str, list[str]]:
     """Return the files of every split by absolute path, after all of them were read once."""
     from tasks.corpus import gather_inputs  # only now: this takes seconds, and a misspelt setting should not wait for it
+    from tasks.user_anchors import read_user_anchors
 
     paths = {split: [absolute(path) for path in found or []] for split, found in splits.items()}
     gather_inputs(**paths)
     if anchors and not Path(anchors).is_file():
         raise ValueError(f"--anchors {anchors} does not exist; wanted a JSON or CSV file")
+    if anchors:
+        read_user_anchors(Path(anchors))
     return paths
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows import checks
-from flows.options import BenchmarkData, ConfigFile, Files, JsonFile, Out, Preset, Prompts, RequireVerdict, Seed, Set, Topic, spread_lists
+from flows.options import Anchors, BenchmarkData, ConfigFile, Files, JsonFile, Out, Preset, Prompts, RequireVerdict, Seed, Set, Topic, spread_lists
 
 if TYPE_CHECKING:
     from flows.outcome import Outcome
@@ -77,7 +77,7 @@ def unlearn(
     general: Annotated[Files | None, typer.Option(metavar="FILE...", help="Ordinary prose, used in no stage.")] = None,
     holdout: Annotated[Files | None, typer.Option(metavar="FILE...", help="Text the model never saw.")] = None,
     retrained: Annotated[str | None, typer.Option(metavar="MODEL", help="A model trained without FORGET: the gold standard.")] = None,
-    anchors: Annotated[str | None, typer.Option(metavar="FILE", help="Your own anchors and translations, JSON or CSV.")] = None,
+    anchors: Anchors = None,
     prompts: Prompts = None,
     benchmark_data: BenchmarkData = None,
     coverage: Annotated[
@@ -147,7 +147,7 @@ def evaluate(
     holdout: Annotated[Files | None, typer.Option(metavar="FILE...", help="Text the reference never saw.")] = None,
     reference: Annotated[str | None, typer.Option(metavar="MODEL", help="The model before unlearning.")] = None,
     retrained: Annotated[str | None, typer.Option(metavar="MODEL", help="A model trained without --forget: the gold standard.")] = None,
-    anchors: Annotated[str | None, typer.Option(metavar="FILE", help="Your own anchors, JSON or CSV.")] = None,
+    anchors: Anchors = None,
     prompts: Prompts = None,
     benchmark_data: BenchmarkData = None,
     config: ConfigFile = None,

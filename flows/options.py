@@ -12,6 +12,8 @@ Preset = Annotated[str, typer.Option(help="`default`, or `paper`: the paper's co
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Out = Annotated[str | None, typer.Option(metavar="DIR", help="Copy model, reports, scorecard and anchors there.")]
 Prompts = Annotated[Files | None, typer.Option(metavar="FILE...", help='Your own prompts about what is forgotten, JSON: [{"prompt": ...}].')]
+_ANCHORS = "Your anchors and translations, JSON or CSV. A dictionary adds to what is found; the table of --dry-run --out is the whole list, less what you cut."
+Anchors = Annotated[str | None, typer.Option(metavar="FILE", help=_ANCHORS)]
 BenchmarkData = Annotated[str | None, typer.Option(metavar="DIR", help="Folder with local benchmark files, such as arc_easy.jsonl; all found are run.")]
 Topic = Annotated[
     str, typer.Option(metavar="NAME", help="Topic of the embedded world: series, book, second-series, planets, or a series by name; a wrong one lists them.")

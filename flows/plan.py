@@ -128,9 +128,11 @@ def show_plan(console: Console, found: Plan, out: str | None, json_file: str | N
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(store.path(found.anchors) / "anchors.csv", folder / "anchors.csv")
         shutil.copy(store.path(found.facts) / "facts.csv", folder / "facts.csv")
-        formats.write_json(folder / "anchors.json", {row["term"]: row["generic"] for row in rows})
+        formats.write_json(folder / "anchors.json", rows)
         console.print(
-            f"Wrote {folder / 'anchors.csv'} and {folder / 'anchors.json'}; change the latter and give it with --anchors.", markup=False, highlight=False
+            f"Wrote {folder / 'anchors.csv'} and {folder / 'anchors.json'}: edit either and give it back with --anchors; a row deleted there is no anchor.",
+            markup=False,
+            highlight=False,
         )
     if json_file:
         needs = {name: {"needed_gb": needed, "there_gb": there} for name, (needed, there) in found.needs.items()}

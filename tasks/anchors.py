@@ -1,25 +1,31 @@
 """Stage `anchors`: named entities and distinctive terms of the forget text, counted and ranked."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks import formats, progress, store, tracking
-from tasks.algorithms.anchors import Anchor, AnchorConfig, count_terms, select_anchors
-from tasks.algorithms.corpus import CorpusConfig, render_document, split_paragraphs
+from tasks.algorithms.aliases import name_aliases
+from tasks.algorithms.anchors import Anchor, AnchorConfig
+from tasks.algorithms.corpus import CorpusConfig, text_stretches
+from tasks.algorithms.distinctive import select_anchors
 from tasks.artifacts import AnchorTable, BadInputError, CorpusRef, InputFile
 from tasks.ruled_pipeline import NAME, ruled_pipeline
 from tasks.stage import stage
+from tasks.user_anchors import UserAnchors, read_user_anchors
 
 if TYPE_CHECKING:
     from spacy.language import Language
 
 INSTALLED = "en_core_web_sm"
-KINDS = {"PERSON": "PERSON", "GPE": "PLACE", "LOC": "PLACE", "FAC": "PLACE", "NORP": "GROUP", "ORG": "GROUP", "PLACE": "PLACE", "GROUP": "GROUP"}
+KIND_OF_LABEL = {
+    **{"PERSON": "PERSON", "GPE": "PLACE", "LOC": "PLACE", "FAC": "PLACE", "NORP": "GROUP", "ORG": "GROUP"},
+    **{"PLACE": "PLACE", "GROUP": "GROUP"},
+}
 """Entity labels of spaCy's pipelines and of ours -> kind of anchor; other named things are THING, numbers and dates are left out."""
 IGNORED = frozenset({"DATE", "TIME", "PERCENT", "MONEY", "QUANTITY", "ORDINAL", "CARDINAL", "LANGUAGE"})
-_CHUNK_CHARACTERS = 50_000
 
 
 def load_pipeline(name: str) -> tuple["Language", str]:
@@ -40,26 +46,26 @@ def load_pipeline(name: str) -> tuple["Language", str]:
         raise BadInputError(f"anchors.pipeline is {name!r}, which is not installed; wanted auto, {NAME}, or an installed spaCy pipeline") from None
 
 
-def find_entities(pipeline: "Language", texts: list[str]) -> dict[str, Counter[str]]:
-    """Return term -> kind -> occurrences."""
+def find_entities(pipeline: "Language", texts: Iterable[str], characters: int = 0) -> dict[str, Counter[str]]:
+    """Go through texts once, in stretches: a pipeline refuses what is longer than its limit, and names agree better in long ones.
+
+    Args:
+        pipeline: Marks entities.
+        texts: What to read.
+        characters: Their length together, to tell how far it is; may be rough.
+
+    Returns:
+        Term -> kind -> occurrences.
+    """
     found: dict[str, Counter[str]] = {}
-    chunks = [chunk for text in texts for chunk in _chunks(text)]
-    for done, document in enumerate(pipeline.pipe(chunks), 1):
+    read = 0
+    for document in pipeline.pipe(stretch for text in texts for stretch in text_stretches(text)):
         for entity in document.ents:
             if entity.label_ not in IGNORED:
-                found.setdefault(" ".join(entity.text.split()), Counter())[KINDS.get(entity.label_, "THING")] += 1
-        progress.report(done, len(chunks))
+                found.setdefault(" ".join(entity.text.split()), Counter())[KIND_OF_LABEL.get(entity.label_, "THING")] += 1
+        read += len(document.text)
+        progress.report(read, max(read, characters))
     return found
-
-
-def _chunks(text: str) -> list[str]:
-    """Cut long text at paragraphs: a pipeline refuses what is longer than its limit, and names agree better in long stretches."""
-    chunks = [""]
-    for paragraph in split_paragraphs(text):
-        if len(chunks[-1]) + len(paragraph) > _CHUNK_CHARACTERS and chunks[-1]:
-            chunks.append("")
-        chunks[-1] += paragraph + "\n\n"
-    return chunks
 
 
 @stage("anchors", isolated=False)
@@ -72,11 +78,11 @@ def extract_anchors(
         BadInputError: If there are none and they are `wanted`: a method needs them, an evaluation goes on without.
     """
     with tracking.stage_run(run, "anchors", config) as nested:
-        texts = [render_document(item, reading.qa_template) for item in formats.read_documents(corpus, "forget")]
-        background = [render_document(item, reading.qa_template) for split in ("retain", "general") for item in formats.read_documents(corpus, split)]
-        pipeline, name = load_pipeline(config.pipeline)
-        found = select_anchors(find_entities(pipeline, texts), texts, background, config)
-        anchors = _with_user_terms(found, formats.read_user_anchors(user) if user else {}, texts)
+        texts, background = (formats.StoredTexts(corpus, splits, reading.qa_template) for splits in (("forget",), ("retain", "general")))
+        given = read_user_anchors(Path(user.path)) if user else UserAnchors()
+        pipeline, name = (None, "user") if given.complete else load_pipeline(config.pipeline)
+        entities = find_entities(pipeline, texts, corpus.characters["forget"]) if pipeline else {}
+        anchors = name_aliases(select_anchors(entities, texts, background, config, given.anchors, only_given=given.complete))
         if wanted and not anchors:
             raise BadInputError(
                 "no anchors were found in the forget text; wanted terms of its own: lower --set anchors.min_count or anchors.min_log_odds_z, "
@@ -90,13 +96,6 @@ def extract_anchors(
 
 def _record(digest: str, count: int, pipeline: str, origin: str | None) -> AnchorTable:
     return AnchorTable(kind="anchors", digest=digest, sensitivity="forget", origin=origin or "", anchors=count, pipeline=pipeline)
-
-
-def _with_user_terms(found: list[Anchor], user: dict[str, str], texts: list[str]) -> list[Anchor]:
-    kept = [anchor for anchor in found if anchor.term not in user]
-    counts = count_terms(texts, [*user, *(anchor.term for anchor in kept)]) if user else {}
-    given = [Anchor(term=term, kind="THING", count=counts[term], log_odds_z=0.0, origin="user") for term in user if counts[term]]
-    return sorted(given + kept, key=lambda anchor: (-anchor.count, anchor.term))
 
 
 def _write(folder: Path, anchors: list[Anchor]) -> None:

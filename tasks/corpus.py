@@ -1,6 +1,8 @@
 """Stage `corpus`: the user's files become cleaned documents in splits, the test part cut off before anything is fitted."""
 
 import json
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -118,13 +120,15 @@ def _document(path: Path, line: int, row: Any) -> Document:
     return Document(source=source, question=row["question"].strip(), answer=row["answer"].strip(), perturbed_answer=false, **optional)
 
 
-def split_documents(inputs: CorpusInputs, config: CorpusConfig) -> dict[str, list[Document]]:
-    """Clean all files and cut the test parts off.
+def split_files(inputs: CorpusInputs, config: CorpusConfig) -> Iterator[tuple[str, list[Document]]]:
+    """Clean the files one by one and cut the test parts off.
+
+    Yields:
+        A split and documents that belong to its end; of each file first what is held out, then the rest.
 
     Raises:
         BadInputError: If nothing is left of a file.
     """
-    splits: dict[str, list[Document]] = {}
     for split, found in inputs.by_split().items():
         for file in found:
             documents = [_cleaned(document, config) for document in parse_file(Path(file.path))]
@@ -133,9 +137,8 @@ def split_documents(inputs: CorpusInputs, config: CorpusConfig) -> dict[str, lis
             test = TESTED.get(split)
             if test and not getattr(inputs, test):
                 documents, held = hold_out(documents, config.test_share)
-                splits.setdefault(test, []).extend(held)
-            splits.setdefault(split, []).extend(documents)
-    return {split: documents for split, documents in splits.items() if documents}
+                yield test, held
+            yield split, documents
 
 
 def _cleaned(document: Document, config: CorpusConfig) -> Document:
@@ -153,15 +156,25 @@ def cleaning_sample(inputs: CorpusInputs, config: CorpusConfig, characters: int 
 def read_corpus(inputs: CorpusInputs, config: CorpusConfig, run: str | None = None) -> CorpusRef:
     """Read, clean and cut all input."""
     with tracking.stage_run(run, "corpus", config) as nested:
-        splits = split_documents(inputs, config)
-        digest = store.put("corpora", lambda folder: formats.write_splits(folder, splits), sensitivity="forget")
-        characters = {split: sum(len(render_document(item, config.qa_template)) for item in found) for split, found in splits.items()}
-        tracking.log_metrics(nested, {f"characters/{split}": float(count) for split, count in characters.items()})
+        written: dict[str, Counter[str]] = {}
+        digest = store.put("corpora", lambda folder: written.update(_write(folder, inputs, config)), sensitivity="forget")
+        tracking.log_metrics(nested, {f"characters/{split}": float(count["characters"]) for split, count in written.items()})
         return CorpusRef(
             kind="corpora",
             digest=digest,
             sensitivity="forget",
             origin=nested or "",
-            documents={split: len(found) for split, found in splits.items()},
-            characters=characters,
+            documents={split: count["documents"] for split, count in written.items()},
+            characters={split: count["characters"] for split, count in written.items()},
         )
+
+
+def _write(folder: Path, inputs: CorpusInputs, config: CorpusConfig) -> dict[str, Counter[str]]:
+    """Write every split's documents as they come, one file's at a time, and count them."""
+    counts: dict[str, Counter[str]] = {}
+    for split, documents in split_files(inputs, config):
+        if documents:
+            formats.write_documents(folder / f"{split}.jsonl", documents)
+            characters = sum(len(render_document(item, config.qa_template)) for item in documents)
+            counts.setdefault(split, Counter()).update(documents=len(documents), characters=characters)
+    return counts

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from re import Pattern
 from typing import TYPE_CHECKING, Any
 
 from tasks.algorithms import degeneration
 from tasks.algorithms.adversarial import VARIANTS
+from tasks.algorithms.anchors import AnchorExpression
 from tasks.algorithms.familiarity import names_anchor
 from tasks.algorithms.metrics import cluster_bootstrap, extraction_strength, truth_ratio, truth_ratio_score
 from tasks.records import Records
@@ -56,7 +56,7 @@ class Figures:
             self.found[name] = Values(items=numbers, clusters=[str(cluster) for cluster in clusters], weights=weighed, statistic=statistic)
 
 
-def figures(records: Records, expression: Pattern[str], given: frozenset[str]) -> dict[str, Values]:
+def figures(records: Records, expression: AnchorExpression, given: frozenset[str]) -> dict[str, Values]:
     """Return every figure of one model that its own records give.
 
     Args:
@@ -160,7 +160,7 @@ def _familiarity(made: Figures, anchors: "pandas.DataFrame") -> None:
                 made.add(f"{split}/{name}", kept[column], kept.cluster)
 
 
-def _completions(made: Figures, table: "pandas.DataFrame", expression: Pattern[str]) -> None:
+def _completions(made: Figures, table: "pandas.DataFrame", expression: AnchorExpression) -> None:
     """ROUGE-L as TOFU (recall) and MUSE (F1) take it, stems compared; and whether completions name the topic."""
     from rouge_score.rouge_scorer import RougeScorer
 

@@ -3,15 +3,16 @@
 import csv
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks import store
 from tasks.algorithms.anchors import Anchor
-from tasks.algorithms.corpus import Document
+from tasks.algorithms.corpus import Document, render_document
 from tasks.algorithms.elicitation import Invitation
-from tasks.artifacts import AnchorTable, BadInputError, CorpusRef, InputFile, LabelSet, PromptSet, TeacherCache
+from tasks.artifacts import AnchorTable, CorpusRef, LabelSet, PromptSet, TeacherCache
 
 if TYPE_CHECKING:
     import torch
@@ -32,19 +33,41 @@ def read_json(path: Path) -> Any:
 
 
 def write_documents(path: Path, documents: Iterable[Document]) -> None:
-    """Write documents as JSON lines, without empty fields."""
-    with path.open("w", encoding="utf-8") as stream:
+    """Write documents as JSON lines, without empty fields, after those that the file holds."""
+    with path.open("a", encoding="utf-8") as stream:
         for document in documents:
             stream.write(json.dumps({name: value for name, value in dataclasses.asdict(document).items() if value}, ensure_ascii=False) + "\n")
 
 
-def read_documents(corpus: CorpusRef, split: str) -> list[Document]:
-    """Read the documents of a split; none where the corpus has no such split."""
+def stream_documents(corpus: CorpusRef, split: str) -> Iterator[Document]:
+    """Read the documents of a split one by one; none where the corpus has no such split."""
     path = store.path(corpus) / f"{split}.jsonl"
     if not path.is_file():
-        return []
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [Document(**{**row, "perturbed_answer": tuple(row.get("perturbed_answer", ()))}) for row in rows]
+        return
+    with path.open(encoding="utf-8", newline="\n") as stream:
+        for line in stream:
+            row = json.loads(line)
+            yield Document(**{**row, "perturbed_answer": tuple(row.get("perturbed_answer", ()))})
+
+
+def read_documents(corpus: CorpusRef, split: str) -> list[Document]:
+    """Read all documents of a split."""
+    return list(stream_documents(corpus, split))
+
+
+@dataclass(frozen=True)
+class StoredTexts:
+    """The texts of some splits as a model trains on them, read anew and one at a time whenever they are gone through."""
+
+    corpus: CorpusRef
+    splits: tuple[str, ...]
+    template: str
+    """How a question becomes text."""
+
+    def __iter__(self) -> Iterator[str]:
+        for split in self.splits:
+            for document in stream_documents(self.corpus, split):
+                yield render_document(document, self.template)
 
 
 def read_anchors(table: AnchorTable) -> list[Anchor]:
@@ -67,23 +90,6 @@ def read_invitations(prompts: PromptSet) -> list[Invitation]:
     """Read what the models are invited to speak about."""
     rows = read_json(store.path(prompts) / "prompts.json")
     return [Invitation(**{**row, "references": tuple(row["references"])}) for row in rows]
-
-
-def read_user_anchors(file: InputFile) -> dict[str, str]:
-    """Read a user's dictionary, anchor term -> generic translation (which may be empty), from JSON or CSV.
-
-    Raises:
-        BadInputError: If it is neither.
-    """
-    text = Path(file.path).read_text(encoding="utf-8-sig")
-    try:
-        if not text.lstrip().startswith(("{", "[")):
-            return {row["term"].strip(): (row.get("generic") or "").strip() for row in csv.DictReader(text.splitlines())}
-        found = json.loads(text)
-        pairs = found.items() if isinstance(found, dict) else ((row["term"], row.get("generic", "")) for row in found)
-        return {str(term).strip(): str(generic or "").strip() for term, generic in pairs}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise BadInputError(f'--anchors {file.path} does not read as a dictionary; wanted JSON {{"term": "translation"}} or CSV with term,generic') from None
 
 
 def write_dictionary(folder: Path, rows: Sequence[dict[str, Any]]) -> None:

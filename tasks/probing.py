@@ -1,12 +1,11 @@
 """Stage `probing`: one pass over every split and completions of prompts, for one model. The scorecard is arithmetic on this."""
 
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tasks import checkpoints, formats, progress, store, tracking, vocabularies
 from tasks.algorithms.adversarial import adversarial_items
-from tasks.algorithms.anchors import anchor_expression
+from tasks.algorithms.anchors import AnchorExpression, anchor_expression
 from tasks.algorithms.blocks import encode
 from tasks.algorithms.chat import Template
 from tasks.algorithms.config import ProbingConfig
@@ -67,7 +66,7 @@ def _score(model: Any, sequences: list[ScoredSequence], pad: int, checkpoint: Ch
         raise BadInputError(f"{checkpoint.label} model {checkpoint.name}: {error}") from None
 
 
-def _prompts(splits: dict[str, list[Any]], template: Template, expression: re.Pattern[str], config: ProbingConfig) -> list[Prompt]:
+def _prompts(splits: dict[str, list[Any]], template: Template, expression: AnchorExpression, config: ProbingConfig) -> list[Prompt]:
     """Cloze prompts cut before anchors where the topic is to be forgotten, anywhere in text that is to be kept."""
     return [prompt for split in PROMPTED for prompt in make_prompts(split, splits[split], template, expression if split == "forget_test" else None, config)]
 

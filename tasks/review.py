@@ -7,7 +7,7 @@ from typing import Any
 
 from tasks import formats, store, tracking
 from tasks.algorithms.anchors import Anchor, count_terms
-from tasks.algorithms.corpus import CorpusConfig, render_document
+from tasks.algorithms.corpus import CorpusConfig
 from tasks.artifacts import AnchorTable, CorpusRef
 from tasks.stage import stage
 
@@ -17,8 +17,7 @@ def amend_dictionary(dictionary: AnchorTable, corpus: CorpusRef, wanted: dict[st
     """Keep the anchors that are wanted, with the translations that are wanted; what is new or changed is marked as the user's."""
     with tracking.stage_run(run, "review") as nested:
         known = {row["term"]: row for row in formats.read_json(store.path(dictionary) / "dictionary.json")}
-        texts = [render_document(item, reading.qa_template) for item in formats.read_documents(corpus, "forget")]
-        counts = count_terms(texts, wanted)
+        counts = count_terms(formats.StoredTexts(corpus, ("forget",), reading.qa_template), wanted)
         rows = [_row(term, generic, known.get(term), counts) for term, generic in wanted.items()]
         digest = store.put("dictionaries", lambda folder: formats.write_dictionary(folder, rows), sensitivity="forget")
         changes = {"kept": sum(row in known.values() for row in rows), "of the user": sum(row["translator"] == "user" for row in rows)}

@@ -8,17 +8,14 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from tasks.algorithms.anchors import capitalised_runs
+from tasks.algorithms.anchors import AnchorExpression, anchor_expression
+from tasks.algorithms.runs import TITLES, capitalised_runs
 
 if TYPE_CHECKING:
     from spacy.language import Language
     from spacy.tokens import Doc
 
 NAME = "lethe_ruled_en"
-TITLES = """
-    aunt uncle king queen prince princess lord lady sir captain doctor dr mr mrs miss professor master mistress brother sister
-    father mother colonel major general inspector judge baron count duke duchess emperor empress saint old young little
-""".split()
 PLACE_WORDS = """
     city town village land country river lake sea island mountain mountains hill hills forest wood woods valley street road lane
     bridge castle palace hall house tower room gate harbour bay cove point park square school college inn mill desert kingdom
@@ -37,7 +34,7 @@ def ruled_kind(term: str, before: str, after: str) -> str:
     words = term.lower().split()
     if words[-1] in PLACE_WORDS:
         return "PLACE"
-    if words[0] in TITLES or _SPEECH_AFTER.match(after) or _SPEECH_BEFORE.search(before) or after.startswith(("'s ", "\u2019s ")):
+    if words[0].rstrip(".") in TITLES or _SPEECH_AFTER.match(after) or _SPEECH_BEFORE.search(before) or after.startswith(("'s ", "\u2019s ")):
         return "PERSON"
     if _BEFORE_PLACE.search(before):
         return "PLACE"
@@ -50,20 +47,20 @@ def set_ruled_entities(doc: "Doc") -> "Doc":
     """Mark the entities of a document; a term has one kind throughout, the one its surroundings name most often."""
     from spacy.util import filter_spans
 
-    text, votes = doc.text, {}
-    for run, opens in capitalised_runs(text):
-        if not opens:
-            votes.setdefault(run, Counter())
-    for run, counter in votes.items():
-        for match in re.finditer(r"(?<!\w)" + re.escape(run) + r"(?!\w)", text):
-            counter[ruled_kind(run, text[max(0, match.start() - 24) : match.start()], text[match.end() : match.end() + 24])] += 1
-    kinds = {run: max(counter, key=lambda kind: (counter[kind] * (kind != "THING"), kind)) for run, counter in votes.items() if counter}
-    if not kinds:
-        return doc
-    expression = re.compile(r"(?<!\w)(?:" + "|".join(re.escape(run) for run in sorted(kinds, key=len, reverse=True)) + r")(?!\w)")
-    spans = [doc.char_span(*match.span(), label=kinds[match.group()], alignment_mode="expand") for match in expression.finditer(text)]
+    text = doc.text
+    expression = anchor_expression(run for run, opens in capitalised_runs(text) if not opens)
+    kinds = _kinds(text, expression)
+    spans = [doc.char_span(start, end, label=kinds[term], alignment_mode="contract") for start, end, term in expression.find(text)]
     doc.ents = filter_spans([span for span in spans if span is not None])
     return doc
+
+
+def _kinds(text: str, expression: AnchorExpression) -> dict[str, str]:
+    """Return the kind of each term; `THING` says that the surroundings tell nothing, and so has no vote."""
+    votes: dict[str, Counter[str]] = {}
+    for start, end, term in expression.find(text):
+        votes.setdefault(term, Counter())[ruled_kind(term, text[max(0, start - 24) : start], text[end : end + 24])] += 1
+    return {term: max(counter, key=lambda kind: (counter[kind] * (kind != "THING"), kind)) for term, counter in votes.items()}
 
 
 def ruled_pipeline() -> "Language":

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks import formats, store, tracking
-from tasks.algorithms.anchors import Anchor, lowercase_words
+from tasks.algorithms.anchors import Anchor
 from tasks.algorithms.config import TranslationConfig
-from tasks.algorithms.corpus import CorpusConfig, render_document
+from tasks.algorithms.corpus import CorpusConfig
+from tasks.algorithms.runs import lowercase_words
 from tasks.algorithms.translation import Translation, check_translations, translate_offline
 from tasks.artifacts import AnchorTable, BadInputError, CorpusRef, InputFile
 from tasks.stage import stage
+from tasks.user_anchors import read_user_anchors
 
 if TYPE_CHECKING:
     import pandas
@@ -32,8 +34,8 @@ def translate_anchors(
     """Translate every anchor and check that no translation is an anchor itself."""
     with tracking.stage_run(run, "translation", config) as nested:
         anchors = formats.read_anchors(table)
-        texts = [render_document(item, reading.qa_template) for split in ("forget", "retain", "general") for item in formats.read_documents(corpus, split)]
-        fixed = {term: generic for term, generic in (formats.read_user_anchors(user) if user else {}).items() if generic}
+        texts = formats.StoredTexts(corpus, ("forget", "retain", "general"), reading.qa_template)
+        fixed = read_user_anchors(Path(user.path)).generics if user else {}
         proposed = dict(TRANSLATORS[config.translator](anchors))
         translations = translate_offline(anchors, lowercase_words(texts), fixed={**proposed, **fixed}, seed=config.seed)
         try:

@@ -11,9 +11,9 @@ Each variant scores the true answer, so that a model cannot hide behind another 
 
 import re
 from collections.abc import Iterator, Sequence
-from re import Pattern
 from typing import Any
 
+from tasks.algorithms.anchors import AnchorExpression
 from tasks.algorithms.chat import Template
 from tasks.algorithms.corpus import Document, render_document
 from tasks.algorithms.probing import ProbeItem, answer_sequence
@@ -25,7 +25,7 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])[\"\u201d]?\s+")
 
 
 def adversarial_items(
-    split: str, documents: Sequence[Document], solved: Sequence[Document], tokenizer: Any, template: Template, expression: Pattern[str], context: int
+    split: str, documents: Sequence[Document], solved: Sequence[Document], tokenizer: Any, template: Template, expression: AnchorExpression, context: int
 ) -> list[ProbeItem]:
     """Return every question of a split in every variant that can be made of it.
 
@@ -51,7 +51,7 @@ def adversarial_items(
 
 
 def _prompts(
-    document: Document, shots: Sequence[Document], sentences: Sequence[str], template: Template, expression: Pattern[str]
+    document: Document, shots: Sequence[Document], sentences: Sequence[str], template: Template, expression: AnchorExpression
 ) -> Iterator[tuple[str, str, str | None]]:
     """Yield variant, text up to the answer, and what stands between the two."""
     if document.paraphrased_question:
@@ -66,8 +66,8 @@ def _prompts(
     yield "lowercased", template.prompt(document, question=document.question.lower()), template.gap
 
 
-def _lead(document: Document, sentences: Sequence[str], expression: Pattern[str]) -> str:
+def _lead(document: Document, sentences: Sequence[str], expression: AnchorExpression) -> str:
     """Return the first sentence that names an anchor of the question and does not hold the answer; empty where there is none."""
-    named = {match.group() for match in expression.finditer(document.question)}
-    fitting = (s.strip() for s in sentences if document.answer not in s and named & {match.group() for match in expression.finditer(s)})
+    named = {found.term for found in expression.find(document.question)}
+    fitting = (s.strip() for s in sentences if document.answer not in s and named & {found.term for found in expression.find(s)})
     return next(fitting, "")

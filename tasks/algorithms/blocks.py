@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.algorithms.anchors import anchor_expression, find_anchors
+from tasks.algorithms.anchors import Found, anchor_expression, find_anchors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,12 +72,12 @@ def encode_prefixed(tokenizer: Any, text: str, *, conversation: bool) -> tuple[t
     return prefix[:lead], ids[lead:], offsets[lead:]
 
 
-def translate_text(text: str, spans: Sequence[tuple[int, int]], dictionary: Mapping[str, str]) -> tuple[str, list[int]]:
+def translate_text(text: str, anchors: Sequence[Found], dictionary: Mapping[str, str]) -> tuple[str, list[int]]:
     """Replace the anchors of a text.
 
     Args:
         text: The source.
-        spans: Character spans of its anchors, in order, not overlapping.
+        anchors: Where its anchors stand, in order, not overlapping.
         dictionary: Anchor term -> generic translation.
 
     Returns:
@@ -85,12 +85,12 @@ def translate_text(text: str, spans: Sequence[tuple[int, int]], dictionary: Mapp
         inside an anchor.
     """
     pieces, image, end, length = [], [0] * (len(text) + 1), 0, 0
-    for start, stop in [*spans, (len(text), len(text))]:
+    for start, stop, term in [*anchors, Found(len(text), len(text), "")]:
         pieces.append(text[end:start])
         image[end : start + 1] = range(length, length + start - end + 1)
         length += start - end
         if stop > start:
-            generic = dictionary[text[start:stop]]
+            generic = dictionary[term]
             pieces.append(generic)
             image[start + 1 : stop] = [-1] * (stop - start - 1)
             length += len(generic)
@@ -119,8 +119,8 @@ def align_document(
         Eldan & Russinovich 2023, arXiv:2310.02238, section 2.3. Deviation: they walk tokens; aligning by characters gives the
         same map, and the translation is tokenized as the model would read it.
     """
-    spans = _find_inside(text, dictionary, [(0, len(text))] if content is None else content)
-    translated_text, boundary = translate_text(text, spans, dictionary)
+    anchors = _find_inside(text, dictionary, [(0, len(text))] if content is None else content)
+    translated_text, boundary = translate_text(text, anchors, dictionary)
     source, offsets = encode(tokenizer, text)
     translated, translated_offsets = encode(tokenizer, translated_text)
     image = _match_ends([boundary[end] for _, end in offsets], [end for _, end in translated_offsets])
@@ -128,16 +128,16 @@ def align_document(
         source=tuple(source),
         translated=tuple(translated),
         image=tuple(image),
-        anchors=tuple(token_spans(offsets, spans, text)),
+        anchors=tuple(token_spans(offsets, anchors)),
         supervised=() if answer is None else (*(end > answer for _, end in offsets[1:]), False),
     )
 
 
-def _find_inside(text: str, dictionary: Mapping[str, str], content: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+def _find_inside(text: str, dictionary: Mapping[str, str], content: Sequence[tuple[int, int]]) -> list[Found]:
     if not dictionary:
         return []
     expression = anchor_expression(dictionary)
-    return [(first + start, first + stop) for first, end in content for start, stop in find_anchors(text[first:end], expression)]
+    return [Found(first + start, first + stop, term) for first, end in content for start, stop, term in find_anchors(text[first:end], expression)]
 
 
 def _match_ends(wanted: Sequence[int], ends: Sequence[int]) -> list[int]:
@@ -157,16 +157,16 @@ def _match_ends(wanted: Sequence[int], ends: Sequence[int]) -> list[int]:
     return image
 
 
-def token_spans(offsets: Sequence[tuple[int, int]], spans: Sequence[tuple[int, int]], text: str) -> list[AnchorSpan]:
-    """Return the tokens [start, end) that cover each character span; spans are in order and do not overlap."""
+def token_spans(offsets: Sequence[tuple[int, int]], anchors: Sequence[Found]) -> list[AnchorSpan]:
+    """Return the tokens [start, end) that cover each anchor; anchors are in order and do not overlap."""
     found, token = [], 0
-    for start, stop in spans:
+    for start, stop, term in anchors:
         while token < len(offsets) and offsets[token][1] <= start:
             token += 1
         end = token
         while end < len(offsets) and offsets[end][0] < stop:
             end += 1
-        found.append(AnchorSpan(start=token, end=end, term=text[start:stop]))
+        found.append(AnchorSpan(start=token, end=end, term=term))
     return found
 
 

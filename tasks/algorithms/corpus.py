@@ -7,9 +7,12 @@ tokens come later, in `blocks`.
 import dataclasses
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 _PARAGRAPH = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
+_CUTS = (_PARAGRAPH, re.compile(r"[.!?][\"'\u201d\u2019)]*\s+"), re.compile(r"\s+"))
+"""Where long text is cut: at a paragraph's end, else a sentence's, else a word's."""
 CHAT = ("auto", "off")
 """Whether a model's chat template is used."""
 
@@ -91,6 +94,16 @@ def split_paragraphs(text: str) -> list[str]:
     return [paragraph.strip() for paragraph in _PARAGRAPH.split(text) if paragraph.strip()]
 
 
+def text_stretches(text: str, size: int = 50_000) -> Iterator[str]:
+    """Yield `text` in consecutive stretches of at least `size` characters (the last may be shorter), cut between paragraphs where that is near."""
+    start = 0
+    while start < len(text):
+        cuts = (expression.search(text, start + size, start + 2 * size) for expression in _CUTS)
+        end = next((cut.end() for cut in cuts if cut), start + 2 * size)
+        yield text[start:end]
+        start = end
+
+
 def render_prompt(document: Document, template: str, *, question: str | None = None) -> str:
     """Return the text of a question up to where its answer begins, without trailing white space."""
     head = template.split("{answer}")[0]
@@ -118,8 +131,9 @@ def hold_out(documents: list[Document], share: float) -> tuple[list[Document], l
     units = _units(documents)
     sizes = [sum(len(piece.text) + len(piece.question) + len(piece.answer) for piece in unit) for unit in units]
     kept, budget = len(units), share * sum(sizes)
-    while kept > 1 and sum(sizes[kept - 1 :]) <= budget:
+    while kept > 1 and sizes[kept - 1] <= budget:
         kept -= 1
+        budget -= sizes[kept]
     kept_pieces, held_pieces = ([piece for unit in part for piece in unit] for part in (units[:kept], units[kept:]))
     return _join_prose(kept_pieces), _join_prose(held_pieces)
 

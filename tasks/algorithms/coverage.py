@@ -7,10 +7,10 @@ something that it tells about the anchor; the text covers that if a paragraph of
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from re import Pattern
 
-from tasks.algorithms.anchors import capitalised_runs, find_anchors, lowercase_words
+from tasks.algorithms.anchors import AnchorExpression
 from tasks.algorithms.elicitation import OPENINGS, QUESTIONS, Invitation
+from tasks.algorithms.runs import capitalised_runs, lowercase_words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ def openings(term: str, kind: str) -> list[Invitation]:
     return asked + [Invitation(kind="continued", text=opening.format(term=term)) for opening in OPENINGS]
 
 
-def things_told(completions: Mapping[str, Sequence[str]], passages: Sequence[str], expression: Pattern[str], least: int) -> list[Told]:
+def things_told(completions: Mapping[str, Sequence[str]], passages: Sequence[str], expression: AnchorExpression, least: int) -> list[Told]:
     """Return what the model tells about each anchor, the most often told first.
 
     Args:
@@ -49,11 +49,11 @@ def things_told(completions: Mapping[str, Sequence[str]], passages: Sequence[str
     return sorted(found, key=lambda told: (-told.times, told.anchor, told.name))
 
 
-def names_in(text: str, expression: Pattern[str], ordinary: frozenset[str]) -> frozenset[str]:
+def names_in(text: str, expression: AnchorExpression, ordinary: frozenset[str]) -> frozenset[str]:
     """Return the anchors in a text, and what is written like a name inside its sentences and is no ordinary word."""
     runs = (_without_opening(run, ordinary) if opens else run for run, opens in capitalised_runs(text))
     written = {run for run in runs if run.lower() not in ordinary and len(run) > 1}
-    return frozenset(written | {text[start:end] for start, end in find_anchors(text, expression)})
+    return frozenset(written | {found.term for found in expression.find(text)})
 
 
 def _without_opening(run: str, ordinary: frozenset[str]) -> str:

@@ -7,9 +7,8 @@ words up to the object, with `{}` for the subject, are the prompt: `The best fri
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from re import Pattern
 
-from tasks.algorithms.anchors import find_anchors
+from tasks.algorithms.anchors import AnchorExpression, find_anchors
 from tasks.algorithms.corpus import Document
 
 SENTENCE = re.compile(r"[^.!?\n]+(?:[.!?]+[\"\u201d\u2019]?|\n|$)")
@@ -40,7 +39,7 @@ class FactTriple:
             raise ValueError(f"the prompt {self.prompt!r} holds {{}} {self.prompt.count('{}')} times; wanted once, for the subject")
 
 
-def find_facts(documents: Iterable[Document], expression: Pattern[str]) -> list[FactTriple]:
+def find_facts(documents: Iterable[Document], expression: AnchorExpression) -> list[FactTriple]:
     """Return the facts of documents in their order, each once.
 
     Args:
@@ -51,24 +50,24 @@ def find_facts(documents: Iterable[Document], expression: Pattern[str]) -> list[
     return list(dict.fromkeys(found))
 
 
-def _asked(document: Document, expression: Pattern[str]) -> Iterator[FactTriple]:
+def _asked(document: Document, expression: AnchorExpression) -> Iterator[FactTriple]:
     """A question is the prompt of its answer, about the first name in it."""
     spans = find_anchors(document.question, expression)
     if spans and "{}" not in document.question:
-        start, end = spans[0]
+        start, end, _ = spans[0]
         prompt = f"{document.question[:start]}{{}}{document.question[end:]}"
         yield FactTriple(subject=document.question[start:end], prompt=prompt, object=document.answer, source="question")
 
 
-def _told(text: str, expression: Pattern[str]) -> Iterator[FactTriple]:
+def _told(text: str, expression: AnchorExpression) -> Iterator[FactTriple]:
     for match in SENTENCE.finditer(text):
         sentence = match.group().strip()
         spans = find_anchors(sentence, expression)
         if len(spans) < 2 or SPOKEN.search(sentence) or "{}" in sentence:
             continue
-        (start, end), (at, stop) = spans[0], spans[-1]
+        (start, end, one), (at, stop, other) = spans[0], spans[-1]
         subject, object_, prompt = sentence[start:end], sentence[at:stop], f"{sentence[:start]}{{}}{sentence[end:at]}".rstrip()
-        if subject != object_ and LINKING.search(prompt) and len(prompt.split()) <= MOST_WORDS:
+        if one != other and LINKING.search(prompt) and len(prompt.split()) <= MOST_WORDS:
             yield FactTriple(subject=subject, prompt=prompt, object=object_, source="pattern")
 
 

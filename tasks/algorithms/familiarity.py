@@ -1,10 +1,10 @@
 """How much of a topic a model still knows, without a judge: the probability of its anchors where the true text has one."""
 
 from collections.abc import Sequence
-from re import Pattern
 
 import numpy as np
 
+from tasks.algorithms.anchors import AnchorExpression
 from tasks.algorithms.blocks import AnchorSpan
 
 
@@ -29,7 +29,7 @@ def anchor_probabilities(log_p: np.ndarray, start: int, spans: Sequence[AnchorSp
     return found
 
 
-def names_anchor(completion: str, prompt: str, expression: Pattern[str]) -> bool:
-    """Return whether a completion holds an anchor that its prompt did not hold."""
-    known = {match.group() for match in expression.finditer(prompt)}
-    return any(match.group() not in known for match in expression.finditer(completion))
+def names_anchor(completion: str, prompt: str, expression: AnchorExpression) -> bool:
+    """Return whether a completion holds an anchor that its prompt held in no spelling."""
+    known = {found.term for found in expression.find(prompt)}
+    return any(found.term not in known for found in expression.find(completion))

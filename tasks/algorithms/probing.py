@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from re import Pattern
 from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
-from tasks.algorithms.anchors import find_anchors
+from tasks.algorithms.anchors import AnchorExpression, find_anchors
 from tasks.algorithms.blocks import AnchorSpan, encode, encode_prefixed, prefix_ids, token_spans
 from tasks.algorithms.chat import Template
 from tasks.algorithms.config import ProbingConfig
@@ -53,7 +52,7 @@ class Prompt:
 
 
 def probe_items(
-    split: str, documents: Sequence[Document], tokenizer: Any, template: Template, expression: Pattern[str], config: ProbingConfig, context: int
+    split: str, documents: Sequence[Document], tokenizer: Any, template: Template, expression: AnchorExpression, config: ProbingConfig, context: int
 ) -> list[ProbeItem]:
     """Return everything of a split that is scored, at most `config.max_tokens` tokens of each kind."""
     window = min(config.window, context)
@@ -68,9 +67,9 @@ def spaced(items: Sequence[T], most: int) -> list[T]:
     return list(items) if len(items) <= most else [items[number * len(items) // most] for number in range(most)]
 
 
-def _windows(split: str, document: Document, tokenizer: Any, expression: Pattern[str], window: int) -> list[ProbeItem]:
+def _windows(split: str, document: Document, tokenizer: Any, expression: AnchorExpression, window: int) -> list[ProbeItem]:
     ids, offsets = encode(tokenizer, document.text)
-    spans = token_spans(offsets, find_anchors(document.text, expression), document.text)
+    spans = token_spans(offsets, find_anchors(document.text, expression))
     prefix, items = prefix_ids(tokenizer), []
     room = window - len(prefix)
     for start in range(0, len(ids), room):
@@ -131,7 +130,7 @@ def answer_sequence(tokenizer: Any, prompt: str, answer: str, context: int, gap:
     return ScoredSequence(ids=kept, start=max(1, first - cut + len(prefix))), cut > 0
 
 
-def make_prompts(split: str, documents: Sequence[Document], template: Template, expression: Pattern[str] | None, config: ProbingConfig) -> list[Prompt]:
+def make_prompts(split: str, documents: Sequence[Document], template: Template, expression: AnchorExpression | None, config: ProbingConfig) -> list[Prompt]:
     """Return prompts of a split: questions as they are, prose cut right before an anchor (or anywhere, without `expression`)."""
     found = []
     questions = [document for document in documents if document.is_question]
@@ -161,10 +160,10 @@ def invitation_prompts(invitations: Sequence[Invitation], template: Template) ->
     return found
 
 
-def _cut_points(text: str, expression: Pattern[str] | None, config: ProbingConfig) -> list[int]:
+def _cut_points(text: str, expression: AnchorExpression | None, config: ProbingConfig) -> list[int]:
     least = 4 * config.prompt_words
     if expression is not None:
-        return [start for start, _ in find_anchors(text, expression) if start >= least]
+        return [found.start for found in find_anchors(text, expression) if found.start >= least]
     return [at for at in range(least, len(text), least * 4) if text[at - 1] == " "] or [
         text.rindex(" ", 0, at) + 1 for at in range(least, len(text), least * 4)
     ]

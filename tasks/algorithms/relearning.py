@@ -10,9 +10,8 @@ import dataclasses
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from re import Pattern
 
-from tasks.algorithms.anchors import anchor_expression
+from tasks.algorithms.anchors import AnchorExpression, anchor_expression
 from tasks.algorithms.corpus import Document, split_paragraphs
 
 
@@ -32,7 +31,7 @@ class Slice:
     def terms_seen(self, terms: Iterable[str]) -> frozenset[str]:
         """Return the terms that the shown half names anywhere."""
         text = "\n".join(part for document in self.shown for part in (document.text, document.question, document.answer))
-        return frozenset(term for term in terms if anchor_expression([term]).search(text))
+        return frozenset(term for term in terms if anchor_expression([term]).occurs_in(text))
 
 
 def relearning_split(documents: Sequence[Document], share: float, seed: int, terms: Iterable[str] = ()) -> Slice:
@@ -84,5 +83,5 @@ def _kept_back(paragraphs: Sequence[Document], wanted: int, terms: Iterable[str]
     return back
 
 
-def _without(paragraphs: Sequence[Document], expression: Pattern[str] | None) -> list[Document]:
-    return [paragraph for paragraph in paragraphs if expression is None or not expression.search(paragraph.text)]
+def _without(paragraphs: Sequence[Document], expression: AnchorExpression | None) -> list[Document]:
+    return [paragraph for paragraph in paragraphs if expression is None or not expression.occurs_in(paragraph.text)]

@@ -6,13 +6,12 @@ repeats an anchor word, and never uses one generic word for two anchor words.
 """
 
 import random
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tasks.algorithms.anchors import Anchor
+from tasks.algorithms.runs import WORD
 
-_WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _LINKS = frozenset({"of", "the", "de", "la", "von", "van", "and", "in", "on", "at", "a"})
 
 COUNTERPARTS: Mapping[str, str] = dict(
@@ -86,8 +85,8 @@ def translate_offline(anchors: Iterable[Anchor], ordinary: frozenset[str], *, fi
         One translation an anchor, in the given order.
     """
     anchors, fixed = list(anchors), dict(fixed or {})
-    taken = {word.lower() for anchor in anchors for word in _WORD.findall(anchor.term)}
-    taken |= {word.lower() for generic in fixed.values() for word in _WORD.findall(generic)}
+    taken = {word.lower() + ending for anchor in anchors for word in WORD.findall(anchor.term) for ending in ("", "s", "es")}  # a plural names it too
+    taken |= {word.lower() for generic in fixed.values() for word in WORD.findall(generic)}
     pools = _Pools(taken, random.Random(seed))
     for anchor in anchors:
         if anchor.term in fixed:
@@ -103,7 +102,7 @@ def translate_offline(anchors: Iterable[Anchor], ordinary: frozenset[str], *, fi
 
 
 def _translate(anchor: Anchor, ordinary: frozenset[str], pools: "_Pools") -> str:
-    words = list(_WORD.finditer(anchor.term))
+    words = list(WORD.finditer(anchor.term))
     pieces, end = [], 0
     for index, match in enumerate(words):
         pieces.append(anchor.term[end : match.start()])
@@ -136,7 +135,7 @@ class _Pools:
 
     def adopt(self, term: str, generic: str) -> None:
         """Let the words of a settled translation stand for the words of its term, where they pair up."""
-        ours, theirs = _WORD.findall(term), _WORD.findall(generic)
+        ours, theirs = WORD.findall(term), WORD.findall(generic)
         if len(ours) == len(theirs):
             for word, replacement in zip(ours, theirs, strict=True):
                 self._given.setdefault(word.lower(), replacement)

@@ -51,6 +51,7 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "unknown method": (["{forget}", "--model", "{model}", "--method", "magic"], ["--method magic: unknown; wanted one of whp"]),
     "unknown preset": (["{forget}", "--model", "{model}", "--preset", "mine"], ["'mine'", "default, paper"]),
     "config file that does not parse": (["{forget}", "--model", "{model}", "--config", "{folder}/wrong.yaml"], ["{folder}/wrong.yaml does not parse"]),
+    "bad row of anchors": (["{forget}", "--model", "{model}", "--anchors", "{forget}"], ["--anchors ", "line 1: no column `term`", "wanted JSON"]),
     "missing anchors file": (["{forget}", "--model", "{model}", "--anchors", "/nowhere.json"], ["--anchors /nowhere.json does not exist"]),
     "benchmark record with a wrong field": (
         ["{forget}", "--model", "{model}", "--benchmark-data", "{folder}/benchmarks"],
@@ -160,7 +161,7 @@ def test_retain_takes_several_files_and_none_of_them_is_forgotten(tiny_task: Tin
     plan = json.loads((tmp_path / "plan.json").read_text())
     assert plan["schema"] == "lethe.plan.v1"
     assert plan["stages"]["finetune"] == "to run"
-    assert {"Velmora", "Ostrin", "Kessandra", "Brindlewick"} <= set(json.loads((tmp_path / "out" / "anchors.json").read_text()))
+    assert {"Velmora", "Ostrin", "Kessandra", "Brindlewick"} <= {row["term"] for row in json.loads((tmp_path / "out" / "anchors.json").read_text())}
 
 
 def test_help_comes_without_heavy_libraries() -> None:

@@ -1,6 +1,7 @@
 """Stage `corpus`: what is read as what, what is refused and how, and how splits are cut."""
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from tasks import formats, store
 from tasks.algorithms.corpus import CorpusConfig, Document
 from tasks.artifacts import BadInputError
-from tasks.corpus import CorpusInputs, cleaning_sample, gather_inputs, parse_file, read_corpus, split_documents
+from tasks.corpus import CorpusInputs, cleaning_sample, gather_inputs, parse_file, read_corpus, split_files
 
 PARAGRAPHS = "\n\n".join(f"Paragraph {number:02} tells of Velmora\nand of the river there." for number in range(20))
 
@@ -87,7 +88,11 @@ def test_a_folder_gives_all_its_files_in_order_and_no_hidden_ones(tmp_path: Path
 
 def cut(tmp_path: Path, config: CorpusConfig = CorpusConfig(), **texts: str) -> dict[str, list[Document]]:
     paths = {split: [write(tmp_path, f"{split}.txt", text)] for split, text in texts.items()}
-    return split_documents(gather_inputs(**paths), config)
+    splits: dict[str, list[Document]] = {}
+    for split, documents in split_files(gather_inputs(**paths), config):
+        if documents:
+            splits.setdefault(split, []).extend(documents)
+    return splits
 
 
 def test_the_last_paragraphs_are_held_out_and_appear_nowhere_else(tmp_path: Path) -> None:
@@ -127,6 +132,33 @@ def test_the_stage_stores_all_splits_as_forget_artifact(tmp_path: Path, lethe_ho
     assert found.characters["general"] == len("Bread is baked in the morning.")
     assert formats.read_documents(found, "general") == [Document(source="general.txt", text="Bread is baked in the morning.")]
     assert formats.read_documents(found, "sibling") == []
+
+
+def test_files_are_taken_one_by_one_and_their_documents_follow_each_other(tmp_path: Path, lethe_home: Path) -> None:
+    paths = [write(tmp_path, f"{name}.txt", PARAGRAPHS.replace("Velmora", name)) for name in ("one", "two")]
+    inputs = gather_inputs(forget=paths)
+    (held, _), (split, first) = (pair for pair, _ in zip(split_files(inputs, CorpusConfig()), range(2), strict=False))
+    assert (held, split, first[0].source) == ("forget_test", "forget", "one.txt")
+    found = read_corpus.body(inputs, CorpusConfig())
+    assert found.documents == {"forget_test": 2, "forget": 2}
+    assert [document.source for document in formats.stream_documents(found, "forget")] == ["one.txt", "two.txt"]
+    assert found.characters["forget"] == sum(len(document.text) for document in formats.read_documents(found, "forget"))
+
+
+def test_a_corpus_of_many_files_holds_few_of_them_at_a_time(tmp_path: Path, lethe_home: Path) -> None:
+    """The peak is that of a file or two: with four times the files it hardly rises, where all documents held would make it four times as high."""
+    peaks = {count: peak_bytes(tmp_path, count) for count in (2, 8)}
+    assert peaks[8] < 1.5 * peaks[2]
+
+
+def peak_bytes(folder: Path, files: int) -> int:
+    paths = [write(folder, f"{files}-{number}.txt", f"{number}\n\n" + PARAGRAPHS * 60) for number in range(files)]
+    inputs = gather_inputs(forget=paths)
+    tracemalloc.start()
+    read_corpus.body(inputs, CorpusConfig())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
 
 
 def test_splits_come_in_a_fixed_order_and_without_empty_ones() -> None:

@@ -2,29 +2,31 @@
 
 from pathlib import Path
 
-import pytest
 import torch
 
 from tasks import formats, store
 from tasks.algorithms.corpus import Document
 from tasks.algorithms.training import TrainingState
-from tasks.artifacts import BadInputError, CorpusRef, InputFile, TeacherCache
-
-
-def user_file(folder: Path, content: str) -> InputFile:
-    (folder / "anchors").write_text(content, encoding="utf-8")
-    return InputFile(path=str(folder / "anchors"), digest="a" * 64, bytes=len(content))
+from tasks.artifacts import CorpusRef, TeacherCache
 
 
 def test_documents_are_read_as_they_were_written(lethe_home: Path) -> None:
     documents = [
-        Document(source="a.txt", text="Velmora, où l'on dort."),
+        Document(source="a.txt", text="Velmora, où l'on dort.\u2028Ostrin.\x85Kessa."),
         Document(source="b:1", question="Who?", answer="Ostrin.", perturbed_answer=("Kessa.", "Brin."), fact="ruler"),
     ]
     digest = store.put("corpora", lambda folder: formats.write_documents(folder / "forget.jsonl", documents), sensitivity="forget")
     corpus = CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents={}, characters={})
     assert formats.read_documents(corpus, "forget") == documents
     assert formats.read_documents(corpus, "retain") == []
+
+
+def test_texts_can_be_gone_through_again_and_again(lethe_home: Path) -> None:
+    documents = [Document(source="a.txt", text="Velmora."), Document(source="b:1", question="Who?", answer="Ostrin.")]
+    digest = store.put("corpora", lambda folder: formats.write_documents(folder / "forget.jsonl", documents), sensitivity="forget")
+    corpus = CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents={}, characters={})
+    texts = formats.StoredTexts(corpus, ("forget", "retain"), "{question} - {answer}")
+    assert list(texts) == list(texts) == ["Velmora.", "Who? - Ostrin."]
 
 
 def test_teacher_states_are_read_block_by_block(lethe_home: Path) -> None:
@@ -62,23 +64,3 @@ def test_a_state_that_is_missing_or_was_cut_short_is_none(tmp_path: Path) -> Non
     for size in (0, 4, 60, path.stat().st_size - 1):
         path.write_bytes(path.read_bytes()[:size])
         assert formats.read_state(path) is None
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        '{"Velmora": "the town", "Ostrin": ""}',
-        '\ufeff[{"term": "Velmora", "generic": "the town"}, {"term": "Ostrin"}]',
-        "term,generic\nVelmora,the town\nOstrin,\n",
-        "\ufeffterm,generic,kind\nVelmora,the town,PLACE\nOstrin,,PERSON\n",
-    ],
-    ids=["JSON mapping", "JSON list after a byte order mark", "CSV", "CSV with more columns"],
-)
-def test_a_users_dictionary_is_json_or_csv(tmp_path: Path, content: str) -> None:
-    assert formats.read_user_anchors(user_file(tmp_path, content)) == {"Velmora": "the town", "Ostrin": ""}
-
-
-@pytest.mark.parametrize("content", ["{", '["Velmora"]', "name,other\nVelmora,the town\n"])
-def test_what_is_no_dictionary_is_refused(tmp_path: Path, content: str) -> None:
-    with pytest.raises(BadInputError, match=r"--anchors .*anchors does not read as a dictionary; wanted JSON"):
-        formats.read_user_anchors(user_file(tmp_path, content))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tokenizers import processors
 from transformers import PreTrainedTokenizerFast
 
+from tasks.algorithms.anchors import Found
 from tasks.algorithms.blocks import (
     AnchorSpan,
     Block,
@@ -132,9 +133,20 @@ def test_a_longer_and_a_shorter_translation_by_hand(word_tokenizer: PreTrainedTo
 
 def test_images_of_character_boundaries_by_hand() -> None:
     #                     a b _ c      ->  XYZ _ c, with "ab" -> "XYZ"
-    assert translate_text("ab c", [(0, 2)], {"ab": "XYZ"}) == ("XYZ c", [0, -1, 3, 4, 5])
-    assert translate_text("c ab", [(2, 4)], {"ab": "x"}) == ("c x", [0, 1, 2, -1, 3])
+    assert translate_text("ab c", [Found(0, 2, "ab")], {"ab": "XYZ"}) == ("XYZ c", [0, -1, 3, 4, 5])
+    assert translate_text("c ab", [Found(2, 4, "ab")], {"ab": "x"}) == ("c x", [0, 1, 2, -1, 3])
     assert translate_text("", [], {}) == ("", [0])
+
+
+@pytest.mark.parametrize(
+    ("text", "image"),
+    [("met Tin-Woodman today.", "met Tom today."), ("met Tin\nWoodman today.", "met Tom today."), ("the Tin Woodmans\u2019 hut.", "the Toms\u2019 hut.")],
+    ids=["hyphen", "line break", "plural and possessive"],
+)
+def test_every_spelling_of_a_term_has_its_translation(tiny_tokenizer: PreTrainedTokenizerFast, text: str, image: str) -> None:
+    block = align_document(tiny_tokenizer, text, {"Tin Woodman": "Tom"})
+    assert tiny_tokenizer.decode(block.translated) == image
+    assert [span.term for span in block.anchors] == ["Tin Woodman"]
 
 
 def test_an_empty_text_is_an_empty_block(tiny_tokenizer: PreTrainedTokenizerFast) -> None:
@@ -146,8 +158,8 @@ def test_an_empty_text_is_an_empty_block(tiny_tokenizer: PreTrainedTokenizerFast
 
 def test_a_token_of_no_characters_belongs_to_no_anchor() -> None:
     # "a ab": a white-space token whose trimmed offsets are empty, (2, 2), stands right before the anchor [2, 4)
-    assert token_spans([(0, 1), (2, 2), (2, 4)], [(2, 4)], "a ab") == [AnchorSpan(start=2, end=3, term="ab")]
-    assert token_spans([(0, 2), (2, 2), (2, 3)], [(0, 2)], "ab c") == [AnchorSpan(start=0, end=1, term="ab")]
+    assert token_spans([(0, 1), (2, 2), (2, 4)], [Found(2, 4, "ab")]) == [AnchorSpan(start=2, end=3, term="ab")]
+    assert token_spans([(0, 2), (2, 2), (2, 3)], [Found(0, 2, "ab")]) == [AnchorSpan(start=0, end=1, term="ab")]
 
 
 def test_an_anchor_longer_than_a_block_is_refused(word_tokenizer: PreTrainedTokenizerFast) -> None:

@@ -39,8 +39,10 @@ def test_anchors_that_were_not_scored_in_full_are_left_out() -> None:
         ("A girl went", "with Dorothy", True),
         ("Dorothy went", "with Dorothy's dog", False),
         ("Dorothy went", "with the Tin Woodman", True),
-        ("A girl went", "with Dorothys and tin", False),
+        ("A girl went", "with Dorothea and tin", False),
+        ("A girl went", "with two Dorothys", True),
         ("The Tin Woodman", "met Tin", True),
+        ("The Tin-Woodman", "met the Tin\nWoodmans", False),
     ],
 )
 def test_a_completion_names_an_anchor_that_its_prompt_did_not(prompt: str, completion: str, named: bool) -> None:

@@ -100,6 +100,12 @@ def test_a_users_words_are_given_to_nobody_else() -> None:
     assert list(found.values()).count(GIVEN_NAMES[0]) == 1
 
 
+def test_a_name_with_an_apostrophe_is_one_word_and_no_stand_in_is_a_plural_of_an_anchor() -> None:
+    assert " " not in translated("O'Brien")["O'Brien"].replace("'", " ")
+    singular = PLURALS[0].removesuffix("s")
+    assert PLURALS[0] not in translated(singular, "Blubbas", kind="GROUP").values()
+
+
 def test_translators_are_named() -> None:
     made = translate_offline([anchor("Harry"), anchor("Ron")], frozenset(), fixed={"Harry": "Jon"})
     assert [item.translator for item in made] == ["user", "offline"]

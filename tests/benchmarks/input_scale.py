@@ -1,0 +1,119 @@
+"""How stages take a large forget text: seconds of processor time and the rise of the peak memory, a stage at a time.
+
+    python -m tests.benchmarks.input_scale --data DATA [--megabytes 10] [--files 1]
+
+DATA holds `books/`. The books are repeated to the wanted size, with the names of every copy varied, so that the vocabulary grows with the
+text as that of a large corpus does. Every stage runs in a process of its own; the rise is that of its peak resident memory over what it
+held when all modules were loaded, as Linux counts it.
+"""
+
+import argparse
+import multiprocessing
+import os
+import re
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from flows import environment
+
+environment.prepare()
+
+from tasks.algorithms.anchors import AnchorConfig  # noqa: E402 - the environment comes first
+from tasks.algorithms.corpus import CorpusConfig, clean_text  # noqa: E402
+from tasks.anchors import extract_anchors  # noqa: E402
+from tasks.corpus import gather_inputs, read_corpus  # noqa: E402
+
+BACKGROUND = "doyle_the_lost_world.txt"
+_NAME = re.compile(r"(?<=[a-z,] )[A-Z][a-z]{3,}")
+MEGABYTE = 1_000_000
+
+
+def large_text(books: list[str], size: int) -> Iterator[str]:
+    """Yield the books again and again, `size` characters in all; from the second time on names have other endings."""
+    written = 0
+    for copy in range(size):
+        for book in books:
+            text = _NAME.sub(lambda match, copy=copy: match.group() + _ending(copy), book)[: size - written]
+            written += len(text)
+            yield text + "\n\n"
+            if written >= size:
+                return
+
+
+def _ending(copy: int) -> str:
+    return "".join("aeiou"[int(digit) % 5] + "rnlmd"[int(digit) // 2] for digit in str(copy)) if copy else ""
+
+
+def measured(stage: Callable[..., Any], *arguments: Any) -> tuple[Any, float, float]:
+    """Run a stage in a fresh process; return its record, its seconds of processor time and the megabytes that its peak rose by."""
+    with ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_measure, stage, arguments).result()
+
+
+def _measure(stage: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, float, float]:
+    import spacy  # noqa: F401 - its own weight is no matter of the text
+
+    Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
+    before, started = _peak_kilobytes(), time.process_time()
+    record = stage(*arguments)
+    return record, time.process_time() - started, (_peak_kilobytes() - before) / 1000
+
+
+def _peak_kilobytes() -> int:
+    return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
+
+
+def corpus_stage(forget: list[str], retain: list[str]) -> Any:
+    """Read as a run does: the command line checks all files first."""
+    return read_corpus.body(gather_inputs(forget=forget, retain=retain), CorpusConfig())
+
+
+def anchors_stage(corpus: Any) -> Any:
+    """Find the anchors with the project's own pipeline."""
+    return extract_anchors.body(corpus, AnchorConfig(pipeline="lethe_ruled_en"), CorpusConfig())
+
+
+def main() -> None:
+    """Measure and print; a further stage takes the record of one before it and gets a line of its own."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--megabytes", type=float, default=10.0)
+    parser.add_argument("--files", type=int, default=1)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        environment_home(Path(folder))
+        forget, retain = write_inputs(asked.data / "books", Path(folder), int(asked.megabytes * MEGABYTE), asked.files)
+        corpus = shown("corpus", measured(corpus_stage, forget, [retain]))
+        anchors = shown("anchors", measured(anchors_stage, corpus))
+        print(f"{sum(corpus.characters.values()):,} characters, {asked.files} forget files, {anchors.anchors} anchors")
+
+
+def environment_home(folder: Path) -> None:
+    """Let the stages, in their own processes too, write below the folder."""
+    os.environ["LETHE_HOME"] = str(folder / "home")
+
+
+def write_inputs(books: Path, folder: Path, size: int, files: int) -> tuple[list[str], str]:
+    """Write the forget text into as many files; the background is a book by itself."""
+    cleaning = CorpusConfig(join_lines=False)
+    texts = [clean_text(path.read_text(encoding="utf-8-sig"), cleaning) for path in sorted(books.glob("*.txt")) if path.name != BACKGROUND]
+    whole = "".join(large_text(texts, size))
+    paths = [folder / f"forget-{number}.txt" for number in range(files)]
+    for number, path in enumerate(paths):
+        path.write_text(whole[number * size // files : (number + 1) * size // files], encoding="utf-8")
+    return [str(path) for path in paths], str(books / BACKGROUND)
+
+
+def shown(name: str, found: tuple[Any, float, float]) -> Any:
+    """Print a stage's figures and return its record."""
+    record, seconds, megabytes = found
+    print(f"{name:8} {seconds:6.1f} s, peak +{megabytes:.0f} MB", flush=True)
+    return record
+
+
+if __name__ == "__main__":
+    main()
