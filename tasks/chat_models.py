@@ -7,6 +7,7 @@ servers are asked past any proxy, and LangChain's tracing is off, so that no tex
 
 import json
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -72,6 +73,7 @@ def _cache(config: ProviderConfig, form: dict[str, Any], meter: _Meter) -> Itera
     """Open the cache, keyed by what decides an answer beside the question itself."""
     from langchain_community.cache import SQLiteCache
 
+    warnings.filterwarnings("ignore", ".*allowed_objects", PendingDeprecationWarning)  # the cache's own call, on rows of our own
     decisive = {name: getattr(config, name) for name in ("name", "model", "digest", "url", "max_tokens", "seed")}
     identity = json.dumps([decisive, form], sort_keys=True)
 
@@ -211,7 +213,7 @@ def _local_model(checkpoint: CheckpointRef, tokenizer: "PreTrainedTokenizerBase"
     from langchain_huggingface import ChatHuggingFace, HuggingFacePipeline
     from transformers import TextGenerationPipeline
 
-    pipeline = TextGenerationPipeline(model=checkpoints.load_model(checkpoint), tokenizer=tokenizer)
+    pipeline = TextGenerationPipeline(model=checkpoints.load_model(checkpoint), tokenizer=tokenizer, task="text-generation")
     return ChatHuggingFace(llm=HuggingFacePipeline(pipeline=pipeline, model_id=str(store.path(checkpoint))), tokenizer=tokenizer, cache=cache)
 
 
@@ -224,5 +226,6 @@ def _generate(model: Any, tokenizer: "PreTrainedTokenizerBase", question: str, c
     cached = meter.usage.model_calls_cached
     text = _invoke(model, question, pipeline_kwargs={"do_sample": False, "max_new_tokens": limit, "return_full_text": False})
     if meter.usage.model_calls_cached == cached:
-        meter.add(model_calls=1, prompt_tokens=size, completion_tokens=len(tokenizer(text, add_special_tokens=False).input_ids))
+        said = len(tokenizer(text, add_special_tokens=False).input_ids)  # the end of turn, and what cannot be shown, is not in the text
+        meter.add(model_calls=1, prompt_tokens=size, completion_tokens=min(said, limit))
     return Said(text=text)

@@ -1,7 +1,10 @@
 """Small tokenizers with chat templates of the kinds that are met, and questions to ask through them."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import PreTrainedTokenizerFast
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tasks.algorithms.corpus import Document
 
@@ -61,6 +64,14 @@ def chat_tokenizer(
     if bos:
         tokenizer.post_processor = processors.TemplateProcessing(single=f"{bos} $A", special_tokens=[(bos, tokenizer.token_to_id(bos))])
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=bos or None, eos_token=eos, pad_token=eos, chat_template=template)
+
+
+def write_chat_model(folder: Path, make: Callable[..., LlamaForCausalLM], template: str | None = CHATML) -> Path:
+    """Write a random model of two layers with a chat template, which takes 4,096 tokens and answers with junk."""
+    tokenizer = chat_tokenizer(template)
+    tokenizer.save_pretrained(folder)
+    make(0, len(tokenizer), max_position_embeddings=4096, bos_token_id=None, eos_token_id=tokenizer.eos_token_id).save_pretrained(folder)
+    return folder
 
 
 def question(asked: str, answer: str, **fields: object) -> Document:
