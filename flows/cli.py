@@ -10,9 +10,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from flows import checks
+from flows.options import (
+    AllowRemote,
+    BenchmarkData,
+    ConfigFile,
+    Files,
+    JsonFile,
+    Out,
+    Preset,
+    Prompts,
+    RequireVerdict,
+    Seed,
+    Set,
+    Topic,
+    Translator,
+    TranslatorFallback,
+    TranslatorModel,
+    TranslatorUrl,
+    spread_lists,
+)
+
 if TYPE_CHECKING:
     from flows.outcome import Outcome
-    from tasks.algorithms.corpus import CorpusConfig
 
 COMPAT = "open-unlearning"
 app = typer.Typer(
@@ -23,20 +43,6 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="Unlearn a text from a language model, and prove it. Start with [bold]lethe demo[/]: five minutes, nothing to download.",
 )
-
-Files = list[str]
-JsonFile = Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON.")]
-Set = Annotated[Files | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as labels.alpha=3. Repeatable.")]
-ConfigFile = Annotated[str | None, typer.Option("--config", metavar="YAML", help="Settings from a file.")]
-Preset = Annotated[str, typer.Option(help="`default`, or `paper`: the paper's constants and nothing added.")]
-Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
-Out = Annotated[str | None, typer.Option(metavar="DIR", help="Copy model, reports, scorecard and anchors there.")]
-Prompts = Annotated[Files | None, typer.Option(metavar="FILE...", help='Your own prompts about what is forgotten, JSON: [{"prompt": ...}].')]
-BenchmarkData = Annotated[str | None, typer.Option(metavar="DIR", help="Folder with local benchmark files, such as arc_easy.jsonl; all found are run.")]
-Topic = Annotated[
-    str, typer.Option(metavar="NAME", help="Topic of the embedded world: series, book, second-series, planets, or a series by name; a wrong one lists them.")
-]
-RequireVerdict = Annotated[bool, typer.Option("--require-verdict", help="Exit with 1 if the verdict is not passed.")]
 
 
 @app.callback()
@@ -63,13 +69,13 @@ def demo(
     with _plain_errors():
         from flows.methods import method
 
-        chosen = _configured(method("whp").preset(preset, seed), config, settings)
-        _check_topic(topic, seed)
-        _check_benchmarks(chosen, benchmark_data)
+        chosen = checks.with_translator(checks.configured(method("whp").preset(preset, seed), config, settings), {}, None)
+        checks.check_topic(topic, seed)
+        checks.check_benchmarks(chosen, benchmark_data)
     with _running() as console:
         from flows.demo import demo as demo_flow
 
-        outcome = demo_flow(topic=topic, seed=seed, benchmark_data=_given(benchmark_data), config=chosen)
+        outcome = demo_flow(topic=topic, seed=seed, benchmark_data=checks.given_path(benchmark_data), config=chosen)
     _finish(console, outcome, started, out, json_file, require_verdict)
 
 
@@ -92,6 +98,11 @@ def unlearn(
     anchors: Annotated[str | None, typer.Option(metavar="FILE", help="Your own anchors and translations, JSON or CSV.")] = None,
     prompts: Prompts = None,
     benchmark_data: BenchmarkData = None,
+    translator: Translator = None,
+    translator_model: TranslatorModel = None,
+    translator_url: TranslatorUrl = None,
+    translator_fallback: TranslatorFallback = None,
+    allow_remote_translator: AllowRemote = False,
     coverage: Annotated[
         bool, typer.Option("--coverage", help="Ask the model what else it tells of the topic, and say how much of that your text covers.")
     ] = False,
@@ -119,18 +130,21 @@ def unlearn(
 
             require_server()
         chosen = find_method(method)
-        configured = _configured(chosen.preset(preset, seed), config, settings)
-        _check_benchmarks(configured, benchmark_data)
+        asking = {"name": translator, "model": translator_model, "base_url": translator_url, "allow_remote": allow_remote_translator or None}
+        configured = checks.with_translator(checks.configured(chosen.preset(preset, seed), config, settings), asking, translator_fallback)
+        checks.check_benchmarks(configured, benchmark_data)
         splits = {"forget": forget, "retain": retain, "forget_test": forget_test, "retain_test": retain_test}
         splits |= {"sibling": sibling, "general": general, "holdout": holdout}
-        _check_request(topic, {**splits, "model": model, "retrained": retrained, "anchors": anchors}, seed)
-        paths = _checked_inputs(splits, anchors)
-        models = _checked_models({"model": model, "retrained": retrained}, configured.corpus)
-        given, asked = {**paths, **models, "anchors": _given(anchors)}, _checked_prompts(prompts)
+        checks.check_request(topic, {**splits, "model": model, "retrained": retrained, "anchors": anchors}, seed)
+        paths = checks.checked_inputs(splits, anchors)
+        models = checks.checked_models({"model": model, "retrained": retrained}, configured.corpus)
+        given, asked = {**paths, **models, "anchors": checks.given_path(anchors)}, checks.checked_prompts(prompts)
     with _running() as console:
         if topic:
             from flows.demo import embedded_request
+            from flows.translator import settle_translator
 
+            configured = settle_translator(configured)  # before the embedded models are trained
             given, _ = embedded_request(topic, seed)
         if dry_run:
             from flows.plan import plan, show_plan
@@ -138,7 +152,7 @@ def unlearn(
             show_plan(console, plan(**given, config=configured), out, json_file)
             return
         beside = "expand" if expand_coverage else "measure" if coverage else "off"
-        files = {"prompts": asked, "benchmark_data": _given(benchmark_data)}
+        files = {"prompts": asked, "benchmark_data": checks.given_path(benchmark_data)}
         outcome = chosen.flow()(**given, **files, config=configured, review=review, coverage=beside)
         if outcome.coverage:
             from flows.console import show_coverage
@@ -178,19 +192,19 @@ def evaluate(
 
         if compat not in (None, COMPAT):
             raise ValueError(f"--compat {compat}: unknown; wanted {COMPAT}")
-        configured = _configured(EvaluationConfig(), config, settings)
-        _check_benchmarks(configured, benchmark_data)
+        configured = checks.with_translator(checks.configured(EvaluationConfig(), config, settings), {}, None)
+        checks.check_benchmarks(configured, benchmark_data)
         splits = {"forget": forget, "retain": retain, "forget_test": forget_test, "retain_test": retain_test}
-        paths = _checked_inputs({**splits, "sibling": sibling, "general": general, "holdout": holdout}, anchors)
-        models = _checked_models({"model": model, "reference": reference, "retrained": retrained}, configured.corpus)
-        asked = _checked_prompts(prompts)
+        paths = checks.checked_inputs({**splits, "sibling": sibling, "general": general, "holdout": holdout}, anchors)
+        models = checks.checked_models({"model": model, "reference": reference, "retrained": retrained}, configured.corpus)
+        asked = checks.checked_prompts(prompts)
     with _running() as console:
         from flows.console import show_compatible
         from flows.evaluation import evaluate as evaluation_flow
         from tasks import store
         from tasks.formats import read_json
 
-        files = {"anchors": _given(anchors), "prompts": asked, "benchmark_data": _given(benchmark_data)}
+        files = {"anchors": checks.given_path(anchors), "prompts": asked, "benchmark_data": checks.given_path(benchmark_data)}
         outcome = evaluation_flow(**paths, **models, **files, config=configured, open_unlearning=compat == COMPAT)
         if outcome.compatible:
             show_compatible(console, outcome.compatible, read_json(store.path(outcome.scorecard) / "scorecard.json"), out)
@@ -215,7 +229,7 @@ def compare(
         from flows.comparison import compare as compare_flow
         from flows.console import show_comparison
 
-        compared = compare_flow(runs=[_absolute(run) if Path(run).expanduser().exists() else run for run in runs])
+        compared = compare_flow(runs=[checks.absolute(run) if Path(run).expanduser().exists() else run for run in runs])
         found, places = as_result(compared, out)
         show_comparison(console, found, places)
         _write_json(json_file, found)
@@ -236,80 +250,6 @@ def purge(
     files = 0 if expired else tracking.purge_artifacts()
     typer.echo(f"Purged {found.artifacts} artifacts ({found.bytes / 1e6:.1f} MB) and {files} entries in MLflow.")
     _write_json(json_file, {"schema": "lethe.purge.v1", "artifacts": found.artifacts, "bytes": found.bytes, "mlflow_entries": files})
-
-
-def _checked_inputs(splits: dict[str, Files | None], anchors: str | None) -> dict[str, Files]:
-    """Return the files of every split by absolute path, after all of them were read once."""
-    from tasks.corpus import gather_inputs  # only now: this takes seconds, and a misspelt setting should not wait for it
-
-    paths = {split: [_absolute(path) for path in found or []] for split, found in splits.items()}
-    gather_inputs(**paths)
-    if anchors and not Path(anchors).is_file():
-        raise ValueError(f"--anchors {anchors} does not exist; wanted a JSON or CSV file")
-    return paths
-
-
-def _checked_prompts(files: Files | None) -> Files:
-    """Return files of prompts by absolute path, after they were read once."""
-    from flows.evaluation import prompt_files
-
-    return [file.path for file in prompt_files([_absolute(path) for path in files or []])]
-
-
-def _checked_models(named: dict[str, str | None], reading: "CorpusConfig") -> dict[str, str | None]:
-    """Return every model's folder by absolute path, or its hub name, after a look at its files: they must share a tokenizer."""
-    from tasks.checkpoints import inspect_model
-    from tasks.vocabularies import require_same_tokenizer
-
-    require_same_tokenizer([inspect_model(name, role) for role, name in named.items() if name], reading)
-    return {role: _model(name) if name else None for role, name in named.items()}
-
-
-def _absolute(path: str) -> str:
-    return str(Path(path).expanduser().resolve())
-
-
-def _given(path: str | None) -> str | None:
-    return _absolute(path) if path else None
-
-
-def _model(name: str) -> str:
-    """A folder as an absolute path, so that a worker elsewhere on this machine finds it; a hub name as it is."""
-    return _absolute(name) if Path(name).expanduser().is_dir() else name
-
-
-def _configured(config: Any, file: str | None, settings: Files | None) -> Any:
-    from flows.settings import apply_file, apply_settings
-
-    return apply_settings(apply_file(config, file) if file else config, settings or [])
-
-
-def _check_benchmarks(config: Any, folder: str | None) -> None:
-    from tasks.benchmark_data import gather_benchmarks
-
-    gather_benchmarks(config.benchmarking, folder)
-
-
-def _check_request(topic: str, given: dict[str, Any], seed: int) -> None:
-    """Refuse a topic together with what it brings itself, and its absence without text and model."""
-    named = [name.replace("_", "-") for name, value in given.items() if value]
-    if topic and named:
-        raise ValueError(f"--topic {topic} brings text and models of its own; wanted no {' and no '.join(named)}")
-    if topic:
-        _check_topic(topic, seed)
-    elif not given["forget"] or not given["model"]:
-        missing = " and ".join(word for word, name in (("FORGET", "forget"), ("--model", "model")) if not given[name])
-        raise ValueError(f"{missing} missing; wanted text to forget and a model, or --topic NAME")
-
-
-def _check_topic(topic: str, seed: int) -> None:
-    from tasks.algorithms.world.generator import WorldConfig, build_world
-    from tasks.algorithms.world.requests import read_request
-
-    try:
-        read_request(build_world(WorldConfig(seed=seed)), topic)
-    except KeyError as error:
-        raise ValueError(f"--topic: {error.args[0]}") from None
 
 
 @contextlib.contextmanager
@@ -399,26 +339,6 @@ def _result(outcome: "Outcome", card: dict[str, Any], places: dict[str, str]) ->
 def _write_json(file: str | None, value: dict[str, Any]) -> None:
     if file:
         Path(file).write_text(json.dumps(value, indent=1), encoding="utf-8")
-
-
-LISTS = frozenset({"--forget", "--retain", "--forget-test", "--retain-test", "--sibling", "--general", "--holdout", "--prompts"})
-"""Options that take every path up to the next option."""
-
-
-def spread_lists(words: list[str]) -> list[str]:
-    """Write `--retain A B` as `--retain A --retain B`, which the parser understands.
-
-    Without this, B would be read as one more text to forget.
-    """
-    spread: list[str] = []
-    option = ""
-    for word in words:
-        if word.startswith("-"):
-            option = word if word in LISTS else ""
-            spread += [] if option else [word]
-        else:
-            spread += [option, word] if option else [word]
-    return spread
 
 
 STOPPED = 130

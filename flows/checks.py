@@ -1,0 +1,97 @@
+"""What a command was given, checked before anything heavy is loaded or anything is written."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tasks.algorithms.corpus import CorpusConfig
+
+
+def checked_inputs(splits: dict[str, list[str] | None], anchors: str | None) -> dict[str, list[str]]:
+    """Return the files of every split by absolute path, after all of them were read once."""
+    from tasks.corpus import gather_inputs  # only now: this takes seconds, and a misspelt setting should not wait for it
+
+    paths = {split: [absolute(path) for path in found or []] for split, found in splits.items()}
+    gather_inputs(**paths)
+    if anchors and not Path(anchors).is_file():
+        raise ValueError(f"--anchors {anchors} does not exist; wanted a JSON or CSV file")
+    return paths
+
+
+def checked_prompts(files: list[str] | None) -> list[str]:
+    """Return files of prompts by absolute path, after they were read once."""
+    from flows.evaluation import prompt_files
+
+    return [file.path for file in prompt_files([absolute(path) for path in files or []])]
+
+
+def checked_models(named: dict[str, str | None], reading: "CorpusConfig") -> dict[str, str | None]:
+    """Return every model's folder by absolute path, or its hub name, after a look at its files: they must share a tokenizer."""
+    from tasks.checkpoints import inspect_model
+    from tasks.vocabularies import require_same_tokenizer
+
+    require_same_tokenizer([inspect_model(name, role) for role, name in named.items() if name], reading)
+    return {role: _model(name) if name else None for role, name in named.items()}
+
+
+def absolute(path: str) -> str:
+    """Return a path that holds in every folder."""
+    return str(Path(path).expanduser().resolve())
+
+
+def given_path(path: str | None) -> str | None:
+    """Return the absolute path of what may not be given."""
+    return absolute(path) if path else None
+
+
+def _model(name: str) -> str:
+    """A folder as an absolute path, so that a worker elsewhere on this machine finds it; a hub name as it is."""
+    return absolute(name) if Path(name).expanduser().is_dir() else name
+
+
+def configured(config: Any, file: str | None, settings: list[str] | None) -> Any:
+    """Return the settings with those of a file and of the command line applied."""
+    from flows.settings import apply_file, apply_settings
+
+    return apply_settings(apply_file(config, file) if file else config, settings or [])
+
+
+def with_translator(config: Any, asking: dict[str, Any], fallback: str | None) -> Any:
+    """Return the settings with what options say about the translator, once these can be; a local model's folder as an absolute path."""
+    from tasks.algorithms.providers import check_provider
+
+    provider = replace(config.translation.provider, **{name: value for name, value in asking.items() if value})
+    check_provider(provider, "--translator")
+    provider = replace(provider, model=_model(provider.model)) if provider.name == "huggingface" else provider
+    return replace(config, translation=replace(config.translation, provider=provider, fallback=fallback or config.translation.fallback))
+
+
+def check_benchmarks(config: Any, folder: str | None) -> None:
+    """Refuse benchmarks whose files cannot be read."""
+    from tasks.benchmark_data import gather_benchmarks
+
+    gather_benchmarks(config.benchmarking, folder)
+
+
+def check_request(topic: str, given: dict[str, Any], seed: int) -> None:
+    """Refuse a topic together with what it brings itself, and its absence without text and model."""
+    named = [name.replace("_", "-") for name, value in given.items() if value]
+    if topic and named:
+        raise ValueError(f"--topic {topic} brings text and models of its own; wanted no {' and no '.join(named)}")
+    if topic:
+        check_topic(topic, seed)
+    elif not given["forget"] or not given["model"]:
+        missing = " and ".join(word for word, name in (("FORGET", "forget"), ("--model", "model")) if not given[name])
+        raise ValueError(f"{missing} missing; wanted text to forget and a model, or --topic NAME")
+
+
+def check_topic(topic: str, seed: int) -> None:
+    """Refuse a topic that the embedded world does not have."""
+    from tasks.algorithms.world.generator import WorldConfig, build_world
+    from tasks.algorithms.world.requests import read_request
+
+    try:
+        read_request(build_world(WorldConfig(seed=seed)), topic)
+    except KeyError as error:
+        raise ValueError(f"--topic: {error.args[0]}") from None

@@ -1,0 +1,59 @@
+"""Options that commands share, and lists of files on the command line."""
+
+from typing import Annotated
+
+import typer
+
+Files = list[str]
+JsonFile = Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON.")]
+Set = Annotated[Files | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as labels.alpha=3. Repeatable.")]
+ConfigFile = Annotated[str | None, typer.Option("--config", metavar="YAML", help="Settings from a file.")]
+Preset = Annotated[str, typer.Option(help="`default`, or `paper`: the paper's constants and nothing added.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Out = Annotated[str | None, typer.Option(metavar="DIR", help="Copy model, reports, scorecard and anchors there.")]
+Prompts = Annotated[Files | None, typer.Option(metavar="FILE...", help='Your own prompts about what is forgotten, JSON: [{"prompt": ...}].')]
+BenchmarkData = Annotated[str | None, typer.Option(metavar="DIR", help="Folder with local benchmark files, such as arc_easy.jsonl; all found are run.")]
+Topic = Annotated[
+    str, typer.Option(metavar="NAME", help="Topic of the embedded world: series, book, second-series, planets, or a series by name; a wrong one lists them.")
+]
+RequireVerdict = Annotated[bool, typer.Option("--require-verdict", help="Exit with 1 if the verdict is not passed.")]
+_TRANSLATION = "Translation by a language model"
+Translator = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Who translates anchors: offline, huggingface (a local instruct model), openai-compatible (a server: vLLM, Ollama, llama.cpp) or openai.",
+        rich_help_panel=_TRANSLATION,
+    ),
+]
+TranslatorModel = Annotated[
+    str | None, typer.Option(metavar="MODEL", help="Folder of the instruct model, or its name on the server.", rich_help_panel=_TRANSLATION)
+]
+TranslatorUrl = Annotated[
+    str | None, typer.Option(metavar="URL", help="Address of the server, such as http://127.0.0.1:8000/v1.", rich_help_panel=_TRANSLATION)
+]
+TranslatorFallback = Annotated[
+    str | None, typer.Option(metavar="NAME", help="`offline`: go on without the model where it cannot be asked.", rich_help_panel=_TRANSLATION)
+]
+AllowRemote = Annotated[
+    bool, typer.Option("--allow-remote-translator", help="Let text that is to be forgotten go to another machine.", rich_help_panel=_TRANSLATION)
+]
+
+LISTS = frozenset({"--forget", "--retain", "--forget-test", "--retain-test", "--sibling", "--general", "--holdout", "--prompts"})
+"""Options that take every path up to the next option."""
+
+
+def spread_lists(words: list[str]) -> list[str]:
+    """Write `--retain A B` as `--retain A --retain B`, which the parser understands.
+
+    Without this, B would be read as one more text to forget.
+    """
+    spread: list[str] = []
+    option = ""
+    for word in words:
+        if word.startswith("-"):
+            option = word if word in LISTS else ""
+            spread += [] if option else [word]
+        else:
+            spread += [option, word] if option else [word]
+    return spread
