@@ -151,24 +151,25 @@ def require_answering(config: ProviderConfig, option: str = "--translator") -> N
     with chat_models.server_model(once, api_key(config, option)) as model:
         try:
             names = [str(found.id) for found in model.root_client.models.list()]
-        except openai.NotFoundError:
-            names = []
+        except (openai.NotFoundError, openai.InternalServerError):
+            names = []  # some servers have no list, or fail to make one
         except (openai.OpenAIError, ValueError, TypeError, AttributeError) as error:
-            raise BadInputError(f"{option}-url {config.url}: {_fault(error, config)}") from None
+            raise BadInputError(f"{option}-url {config.url}: {_fault(error, once)}") from None
         if config.model not in names:
             _require_word(model, config, names, option)
 
 
 def _require_word(model: Any, config: ProviderConfig, names: list[str], option: str) -> None:
-    """Some servers load what is not on their list, and some have no list."""
+    """Some servers load what is not on their list, which takes its time, and some have no list."""
     import openai
 
+    client = model.root_client.with_options(timeout=config.timeout_s)
     try:
-        model.root_client.chat.completions.create(model=config.model, messages=[{"role": "user", "content": "Say yes."}], extra_body={"max_tokens": 1})
+        client.chat.completions.create(model=config.model, messages=[{"role": "user", "content": "Say yes."}], extra_body={"max_tokens": 1})
     except (openai.OpenAIError, ValueError, TypeError, AttributeError) as error:
-        if names:
-            shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
-            raise BadInputError(f"{option}-model {config.model}: the server at {config.url} does not have it; wanted one of {shown}") from None
+        if names or isinstance(error, (openai.BadRequestError, openai.UnprocessableEntityError)):
+            shown = f"one of {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}" if names else "a model that it has"
+            raise BadInputError(f"{option}-model {config.model}: the server at {config.url} does not have it; wanted {shown}") from None
         raise BadInputError(f"{option}-url {config.url}: {_fault(error, config)}") from None
 
 
@@ -176,7 +177,7 @@ def _fault(error: Exception, config: ProviderConfig) -> str:
     import openai
 
     if isinstance(error, openai.APITimeoutError):
-        return f"the server does not answer within {min(config.timeout_s, CHECK_S):g} s; wanted one that is up"
+        return f"the server does not answer within {config.timeout_s:g} s; wanted one that is up"
     if isinstance(error, openai.APIConnectionError):
         return "nothing answers there; wanted a running server"
     if isinstance(error, (openai.AuthenticationError, openai.PermissionDeniedError)):

@@ -1,10 +1,10 @@
 """Small tokenizers with chat templates of the kinds that are met, and questions to ask through them."""
 
-from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tasks.algorithms.corpus import Document
 
@@ -66,11 +66,15 @@ def chat_tokenizer(
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=bos or None, eos_token=eos, pad_token=eos, chat_template=template)
 
 
-def write_chat_model(folder: Path, make: Callable[..., LlamaForCausalLM], template: str | None = CHATML) -> Path:
-    """Write a random model of two layers with a chat template, which takes 4,096 tokens and answers with junk."""
+def write_chat_model(folder: Path, template: str | None = CHATML, positions: int = 4096) -> Path:
+    """Write a random model of two layers with a chat template, which takes `positions` tokens and answers with junk."""
     tokenizer = chat_tokenizer(template)
     tokenizer.save_pretrained(folder)
-    make(0, len(tokenizer), max_position_embeddings=4096, bos_token_id=None, eos_token_id=tokenizer.eos_token_id).save_pretrained(folder)
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": positions}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), bos_token_id=None, eos_token_id=tokenizer.eos_token_id, pad_token_id=None, **sizes))
+    model.save_pretrained(folder)
     return folder
 
 

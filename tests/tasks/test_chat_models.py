@@ -1,19 +1,18 @@
 """A local model is asked through its chat template, in a process of its own, deterministically, and once for each question."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from pydantic import BaseModel
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tasks import chat_models, providers
 from tasks.algorithms.providers import ProviderConfig
 from tasks.artifacts import BadInputError
 from tasks.checkpoints import inspect_model
-from tests.chats import INST, write_chat_model
+from tests.chats import CHATML, INST, write_chat_model
 
 QUESTION = "Who is Toto?"
 FORM = {"type": "object"}
@@ -23,10 +22,9 @@ class Reply(BaseModel):
     who: str
 
 
-@pytest.fixture(scope="module", params=[None, INST], ids=["chatml", "template that writes the begin-of-sequence token"])
-def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tiny_llama: Callable[..., LlamaForCausalLM]) -> ProviderConfig:
-    folder = tmp_path_factory.mktemp("model")
-    write_chat_model(folder, tiny_llama, *([request.param] if request.param else []))
+@pytest.fixture(scope="module", params=[CHATML, INST], ids=["chatml", "template that writes the begin-of-sequence token"])
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ProviderConfig:
+    folder = write_chat_model(tmp_path_factory.mktemp("model"), request.param)
     return ProviderConfig(name="huggingface", model=str(folder), max_tokens=8)
 
 
@@ -69,8 +67,8 @@ def test_a_stage_asks_it_in_a_process_of_its_own(model: ProviderConfig, lethe_ho
     assert providers.ask(model, [QUESTION], Reply)[1].model_calls_cached == 1
 
 
-def test_a_folder_that_cannot_be_asked_is_found_out_beforehand(tmp_path: Path, tiny_llama: Callable[..., LlamaForCausalLM]) -> None:
-    silent = write_chat_model(tmp_path / "silent", tiny_llama, None)
+def test_a_folder_that_cannot_be_asked_is_found_out_beforehand(tmp_path: Path) -> None:
+    silent = write_chat_model(tmp_path / "silent", None)
     for folder, line in (
         (silent, f"--translator-model {silent}: its tokenizer has no chat template; wanted an instruct model"),
         (tmp_path / "nowhere", f"--translator-model {tmp_path / 'nowhere'}: there is no such folder; wanted a Hugging Face model folder"),

@@ -1,15 +1,14 @@
 """The translation stage against a real server of good and of ill will: every anchor gets a valid translation, and the table says from whom."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import LlamaForCausalLM
 
-from tasks import formats, store, tracking
+from tasks import formats, providers, store, tracking
 from tasks.algorithms.anchors import AnchorConfig
 from tasks.algorithms.config import TranslationConfig
 from tasks.algorithms.corpus import CorpusConfig
@@ -21,6 +20,7 @@ from tasks.corpus import gather_inputs, read_corpus
 from tasks.translation import UnansweredError, translate_anchors
 from tests.chats import write_chat_model
 from tests.openai_server import EVIL, MODEL, ScriptedServer, asked, scripted_server
+from tests.servers import transformers_server
 
 KEY = "sk-not-to-be-seen-5f2a"
 NAMES = [
@@ -197,15 +197,30 @@ def test_what_it_took_is_logged_and_nothing_holds_the_key_or_shows_a_name_outsid
     assert not [path for path in lethe_home.rglob("*") if path.is_file() and b"Kessandra" in path.read_bytes()]
 
 
-def test_a_local_model_whose_answers_are_junk_costs_two_calls_a_batch_and_leaves_the_table_sound(
-    task: Task, tmp_path: Path, tiny_llama: Callable[..., LlamaForCausalLM]
-) -> None:
-    folder = write_chat_model(tmp_path / "junk", tiny_llama)
+def test_a_local_model_whose_answers_are_junk_leaves_the_table_sound(task: Task, tmp_path: Path) -> None:
+    folder = write_chat_model(tmp_path / "junk")
     config = TranslationConfig(provider=ProviderConfig(name="huggingface", model=str(folder), max_tokens=16), batch=50)
     assert by(task.rows(config), "offline") >= set(NAMES)
 
 
-def test_a_local_model_that_takes_no_question_is_bad_input(task: Task, tmp_path: Path, tiny_llama: Callable[..., LlamaForCausalLM]) -> None:
-    folder = write_chat_model(tmp_path / "short", lambda seed, size, **changes: tiny_llama(seed, size, **{**changes, "max_position_embeddings": 64}))
+def test_a_local_model_that_takes_no_question_is_bad_input(task: Task, tmp_path: Path) -> None:
+    folder = write_chat_model(tmp_path / "short", positions=64)
     with pytest.raises(BadInputError, match=r"short: the question has \d+ tokens and the model takes 64; wanted a model that takes more, or --set trans"):
         task.rows(TranslationConfig(provider=ProviderConfig(name="huggingface", model=str(folder), max_tokens=16)))
+
+
+@pytest.mark.slow
+def test_transformers_own_server_with_a_model_of_junk_answers_leaves_the_table_sound(task: Task, tmp_path: Path) -> None:
+    folder = write_chat_model(tmp_path / "junk")
+    with transformers_server(folder, tmp_path / "server.log") as url:
+        provider = ProviderConfig(name="openai-compatible", model=str(folder), base_url=url, max_tokens=32, timeout_s=60.0)
+        providers.require_answering(provider)
+        with pytest.raises(BadInputError, match=r"--translator-model another: the server at .* does not have it; wanted a model that it has"):
+            providers.require_answering(replace(provider, model="another"))
+        parent = tracking.open_run("whp 0123", {}, {})
+        rows = task.rows(TranslationConfig(provider=provider, batch=7), parent)
+        assert len(by(rows, "offline")) >= len(rows) - 2
+        nested = tracking.client().search_runs([tracking.client().get_run(parent).info.experiment_id], "tags.`lethe.stage` = 'translation'")[0]
+        batches = -(-len(rows) // 7)
+        assert nested.data.metrics["model_calls"] >= 2 * batches
+        assert 0 < nested.data.metrics["completion_tokens"] <= 32 * nested.data.metrics["model_calls"]
