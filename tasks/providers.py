@@ -163,7 +163,7 @@ def _require_word(model: Any, config: ProviderConfig, names: list[str], option: 
     """Some servers load what is not on their list, which takes its time, and some have no list."""
     import openai
 
-    client = model.root_client.with_options(timeout=config.timeout_s)
+    client = model.root_client.with_options(timeout=config.timeout_s, max_retries=1)  # a server that failed before may have hung up
     try:
         client.chat.completions.create(model=config.model, messages=[{"role": "user", "content": "Say yes."}], extra_body={"max_tokens": 1})
     except (openai.OpenAIError, ValueError, TypeError, AttributeError) as error:

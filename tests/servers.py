@@ -66,7 +66,7 @@ def transformers_server(model: Path, log: Path) -> Iterator[str]:
     command = [str(Path(sys.executable).parent / "transformers"), "serve", str(model), "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
     with _started(command, {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}, log) as process:
         address = f"http://127.0.0.1:{port}"
-        wait_for(lambda: process.poll() is not None or _answers(f"{address}/health"), "the server's start", 180)
+        wait_for(lambda: process.poll() is not None or _answers(f"{address}/health"), "the server's start", 300)
         assert process.poll() is None, log.read_text()
         yield f"{address}/v1"
 
