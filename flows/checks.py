@@ -1,5 +1,6 @@
 """What a command was given, checked before anything heavy is loaded or anything is written."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,16 @@ def configured(config: Any, file: str | None, settings: list[str] | None) -> Any
     from flows.settings import apply_file, apply_settings
 
     return apply_settings(apply_file(config, file) if file else config, settings or [])
+
+
+def with_translator(config: Any, asking: dict[str, Any], fallback: str | None) -> Any:
+    """Return the settings with what options say about the translator, once these can be; a local model's folder as an absolute path."""
+    from tasks.algorithms.providers import check_provider
+
+    provider = replace(config.translation.provider, **{name: value for name, value in asking.items() if value})
+    check_provider(provider, "--translator")
+    provider = replace(provider, model=_model(provider.model)) if provider.name == "huggingface" else provider
+    return replace(config, translation=replace(config.translation, provider=provider, fallback=fallback or config.translation.fallback))
 
 
 def check_benchmarks(config: Any, folder: str | None) -> None:

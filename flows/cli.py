@@ -11,7 +11,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows import checks
-from flows.options import Anchors, BenchmarkData, ConfigFile, Files, JsonFile, Out, Preset, Prompts, RequireVerdict, Seed, Set, Topic, spread_lists
+from flows.options import (
+    AllowRemote,
+    Anchors,
+    BenchmarkData,
+    ConfigFile,
+    Files,
+    JsonFile,
+    Out,
+    Preset,
+    Prompts,
+    RequireVerdict,
+    Seed,
+    Set,
+    Topic,
+    Translator,
+    TranslatorFallback,
+    TranslatorModel,
+    TranslatorUrl,
+    spread_lists,
+)
 
 if TYPE_CHECKING:
     from flows.outcome import Outcome
@@ -51,7 +70,7 @@ def demo(
     with _plain_errors():
         from flows.methods import method
 
-        chosen = checks.configured(method("whp").preset(preset, seed), config, settings)
+        chosen = checks.with_translator(checks.configured(method("whp").preset(preset, seed), config, settings), {}, None)
         checks.check_topic(topic, seed)
         checks.check_benchmarks(chosen, benchmark_data)
     with _running() as console:
@@ -80,6 +99,11 @@ def unlearn(
     anchors: Anchors = None,
     prompts: Prompts = None,
     benchmark_data: BenchmarkData = None,
+    translator: Translator = None,
+    translator_model: TranslatorModel = None,
+    translator_url: TranslatorUrl = None,
+    translator_fallback: TranslatorFallback = None,
+    allow_remote_translator: AllowRemote = False,
     coverage: Annotated[
         bool, typer.Option("--coverage", help="Ask the model what else it tells of the topic, and say how much of that your text covers.")
     ] = False,
@@ -107,7 +131,8 @@ def unlearn(
 
             require_server()
         chosen = find_method(method)
-        configured = checks.configured(chosen.preset(preset, seed), config, settings)
+        asking = {"name": translator, "model": translator_model, "base_url": translator_url, "allow_remote": allow_remote_translator or None}
+        configured = checks.with_translator(checks.configured(chosen.preset(preset, seed), config, settings), asking, translator_fallback)
         checks.check_benchmarks(configured, benchmark_data)
         splits = {"forget": forget, "retain": retain, "forget_test": forget_test, "retain_test": retain_test}
         splits |= {"sibling": sibling, "general": general, "holdout": holdout}
@@ -118,7 +143,9 @@ def unlearn(
     with _running() as console:
         if topic:
             from flows.demo import embedded_request
+            from flows.translator import settle_translator
 
+            configured = settle_translator(configured)  # before the embedded models are trained
             given, _ = embedded_request(topic, seed)
         if dry_run:
             from flows.plan import plan, show_plan
@@ -166,7 +193,7 @@ def evaluate(
 
         if compat not in (None, COMPAT):
             raise ValueError(f"--compat {compat}: unknown; wanted {COMPAT}")
-        configured = checks.configured(EvaluationConfig(), config, settings)
+        configured = checks.with_translator(checks.configured(EvaluationConfig(), config, settings), {}, None)
         checks.check_benchmarks(configured, benchmark_data)
         splits = {"forget": forget, "retain": retain, "forget_test": forget_test, "retain_test": retain_test}
         paths = checks.checked_inputs({**splits, "sibling": sibling, "general": general, "holdout": holdout}, anchors)

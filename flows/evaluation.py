@@ -16,6 +16,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.outcome import Outcome, Stages
 from flows.presentation import progress_artifacts, show_run, show_scorecard
+from flows.translator import settle_translator
 from tasks import formats, isolation, store, tracking
 from tasks.algorithms.config import EvaluationConfig
 from tasks.anchors import extract_anchors
@@ -91,12 +92,13 @@ def evaluate(
     inputs = gather_inputs(**{split: found or [] for split, found in paths.items()})
     named = {"target": reference, "unlearned": model, "retrained": retrained}
     models = {label: inspect_model(name, label) for label, name in named.items() if name}
-    asked = asked_benchmarks(config, benchmark_data)
+    asked, user = asked_benchmarks(config, benchmark_data), user_file(anchors)
+    config = settle_translator(config, inputs, user, wanted=False)
     tags = {"lethe.method": METHOD, "lethe.prefect_flow_run": str(flow_run.id)}
     params = {"method": METHOD, "questions": questions_asked(models, config), "config": config}
     run = tracking.open_run(f"{METHOD} {models['unlearned'].digest[:8]}", params, tags)
     with tracked(run):
-        outcome = _run_stages(Stages(run=run), inputs, models, asked, user_file(anchors), prompt_files(prompts), config, open_unlearning)
+        outcome = _run_stages(Stages(run=run), inputs, models, asked, user, prompt_files(prompts), config, open_unlearning)
     tracking.close(run)
     return outcome
 

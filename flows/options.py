@@ -19,6 +19,27 @@ Topic = Annotated[
     str, typer.Option(metavar="NAME", help="Topic of the embedded world: series, book, second-series, planets, or a series by name; a wrong one lists them.")
 ]
 RequireVerdict = Annotated[bool, typer.Option("--require-verdict", help="Exit with 1 if the verdict is not passed.")]
+_TRANSLATION = "Translation by a language model"
+Translator = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Who translates anchors: offline, huggingface (a local instruct model), openai-compatible (a server: vLLM, Ollama, llama.cpp) or openai.",
+        rich_help_panel=_TRANSLATION,
+    ),
+]
+TranslatorModel = Annotated[
+    str | None, typer.Option(metavar="MODEL", help="Folder of the instruct model, or its name on the server.", rich_help_panel=_TRANSLATION)
+]
+TranslatorUrl = Annotated[
+    str | None, typer.Option(metavar="URL", help="Address of the server, such as http://127.0.0.1:8000/v1.", rich_help_panel=_TRANSLATION)
+]
+TranslatorFallback = Annotated[
+    str | None, typer.Option(metavar="NAME", help="`offline`: go on without the model where it cannot be asked.", rich_help_panel=_TRANSLATION)
+]
+AllowRemote = Annotated[
+    bool, typer.Option("--allow-remote-translator", help="Let text that is to be forgotten go to another machine.", rich_help_panel=_TRANSLATION)
+]
 
 LISTS = frozenset({"--forget", "--retain", "--forget-test", "--retain-test", "--sibling", "--general", "--holdout", "--prompts"})
 """Options that take every path up to the next option."""

@@ -11,6 +11,7 @@ from flows.evaluation import asked_benchmarks, judge, measure, origins, prompt_f
 from flows.outcome import Outcome, Stages
 from flows.preparation import Preparation, prepare
 from flows.review import require_server
+from flows.translator import settle_translator
 from tasks import tracking
 from tasks.algorithms.config import SelectiveUnlearningConfig
 from tasks.artifacts import CheckpointRef, InputFile
@@ -72,12 +73,13 @@ def selective_unlearning(
     paths |= {"sibling": sibling, "general": general, "holdout": holdout}
     inputs = gather_inputs(**{split: found or [] for split, found in paths.items()})
     models = {label: inspect_model(name, label) for label, name in (("target", model), ("retrained", retrained)) if name}
-    asked = asked_benchmarks(config, benchmark_data)
+    asked, user = asked_benchmarks(config, benchmark_data), user_file(anchors)
+    config = settle_translator(config, inputs, user)
     tags = {"lethe.method": METHOD, "lethe.paper": PAPER, "lethe.prefect_flow_run": str(flow_run.id)}
     params = {"method": METHOD, "questions": questions_asked(models, config), "config": config}
     run = tracking.open_run(f"{METHOD} {inputs.forget[0].digest[:8]}", params, tags)
     with tracked(run):
-        outcome = _run_stages(Stages(run=run), inputs, models, asked, user_file(anchors), prompt_files(prompts), config, review, coverage)
+        outcome = _run_stages(Stages(run=run), inputs, models, asked, user, prompt_files(prompts), config, review, coverage)
     tracking.close(run)
     return outcome
 

@@ -96,14 +96,14 @@ def stage_key(function: Callable[..., Any], inputs: Mapping[str, Any], *, numeri
 
 
 def _content(value: Any) -> Any:
-    """Return what of a value decides the outcome: the digest of an artifact, the fields of a config."""
+    """Return what of a value decides the outcome: the digest of an artifact, the fields of a config that are not marked otherwise."""
     if isinstance(value, Artifact):
         label = "" if isinstance(value, CheckpointRef) else getattr(value, "label", "")  # a model by another name is the same model
         return [value.kind, value.digest, label]
     if isinstance(value, InputFile):
         return [Path(value.path).name, value.digest]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _content(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {field.name: _content(getattr(value, field.name)) for field in dataclasses.fields(value) if field.metadata.get("keyed", True)}
     if isinstance(value, Mapping):
         return {str(name): _content(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 BEHAVIOUR = ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "generation_config.json")
 """Files that decide, beside the weights, what a model reads and says; those that are there are part of its digest."""
-OPTIONS = {"retrained": "--retrained", "reference": "--reference"}
+OPTIONS = {"retrained": "--retrained", "reference": "--reference", "translator": "--translator-model"}
 """Label of a model -> the option that gave it, for messages; all others come by --model."""
 SMALL_PARAMETERS = 20_000_000
 """Below this size a model on the CPU computes in float32 whatever its file says: half precision would gain nothing."""
@@ -68,6 +68,14 @@ def _count(weights: list[Path]) -> int:
             header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
         total += sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
     return total
+
+
+def has_chat_template(checkpoint: CheckpointRef) -> bool:
+    """Return whether a checkpoint's tokenizer has a chat template; nothing is loaded."""
+    folder = store.path(checkpoint)
+    settings = folder / "tokenizer_config.json"
+    inside = settings.is_file() and bool(json.loads(settings.read_text(encoding="utf-8")).get("chat_template"))
+    return inside or (folder / "chat_template.jinja").is_file()
 
 
 def load_tokenizer(checkpoint: CheckpointRef) -> "PreTrainedTokenizerFast":

@@ -31,6 +31,11 @@ def enter(stage: str) -> None:
     _stage.set(stage)
 
 
+def current() -> str:
+    """Return the name of the stage that runs in this context."""
+    return _stage.get()
+
+
 def report(done: int, total: int, note: str = "") -> None:
     """Say that `done` of `total` steps of the current stage are done."""
     publish(Progress(stage=_stage.get(), done=done, total=total, note=note))

@@ -185,6 +185,15 @@ def lock(key: str) -> Iterator[None]:
         yield
 
 
+def growing(kind: str) -> Path:
+    """Return the folder of a forget artifact that grows, such as a database; its retention time counts from its first entry on."""
+    folder = _room(kind, "forget") / "growing"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not (folder / MANIFEST).is_file():
+        _write_manifest(folder, kind, {}, "forget")
+    return folder
+
+
 def workspace(key: str) -> Path:
     """Return the folder where the stage with this key keeps the state from which it can go on."""
     folder = home() / "forget" / "work" / key

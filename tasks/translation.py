@@ -1,18 +1,22 @@
-"""Stage `translation`: a generic translation for every anchor. A user's own dictionary wins.
+"""Stage `translation`: a generic translation for every anchor, and who made it.
 
-TRANSLATORS is the seam for providers: a translator gets the anchors and the ordinary words and returns term -> generic, for as many
-terms as it can; the offline translator fills what is missing.
+A user's own dictionary wins. What it leaves open is asked from the provider's model, in batches that keep the forms of a name together; a
+term whose proposal is refused is asked again once, with the reason. The offline translator fills what is still missing.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks import formats, store, tracking
+from pydantic import BaseModel
+
+from tasks import formats, providers, store, tracking
 from tasks.algorithms.anchors import Anchor
+from tasks.algorithms.answers import read_pairs
 from tasks.algorithms.config import TranslationConfig
 from tasks.algorithms.corpus import CorpusConfig
+from tasks.algorithms.proposals import Proposals, find_sentences, make_batches
 from tasks.algorithms.runs import lowercase_words
 from tasks.algorithms.translation import Translation, check_translations, translate_offline
 from tasks.artifacts import AnchorTable, BadInputError, CorpusRef, InputFile
@@ -22,9 +26,27 @@ from tasks.user_anchors import read_user_anchors
 if TYPE_CHECKING:
     import pandas
 
-Translator = Callable[[list[Anchor]], Mapping[str, str]]
-TRANSLATORS: dict[str, Translator] = {"offline": lambda anchors: {}}
-"""Name -> translator that is asked before the offline one."""
+SPLITS = ("forget", "retain", "general")
+"""Text that says which words are ordinary."""
+TURNS = 2
+"""How often a term is asked for."""
+
+
+class UnansweredError(ConnectionError):
+    """Not one question was answered; it may pass, so the stage is tried again."""
+
+
+class Pair(BaseModel):
+    """An expression and what takes its place."""
+
+    term: str
+    generic: str
+
+
+class Dictionary(BaseModel):
+    """What a language model is to answer."""
+
+    translations: list[Pair]
 
 
 @stage("translation", isolated=False)
@@ -34,10 +56,12 @@ def translate_anchors(
     """Translate every anchor and check that no translation is an anchor itself."""
     with tracking.stage_run(run, "translation", config) as nested:
         anchors = formats.read_anchors(table)
-        texts = formats.StoredTexts(corpus, ("forget", "retain", "general"), reading.qa_template)
-        fixed = read_user_anchors(Path(user.path)).generics if user else {}
-        proposed = dict(TRANSLATORS[config.translator](anchors))
-        translations = translate_offline(anchors, lowercase_words(texts), fixed={**proposed, **fixed}, seed=config.seed)
+        ordinary = lowercase_words(formats.StoredTexts(corpus, SPLITS, reading.qa_template))
+        forget = formats.StoredTexts(corpus, ("forget",), reading.qa_template)
+        given = read_user_anchors(Path(user.path)).generics if user else {}
+        fixed = [Translation(term=term, generic=generic, translator="user") for term, generic in given.items()]
+        fixed += _propose(anchors, forget, ordinary, given, config, nested)
+        translations = translate_offline(anchors, ordinary, fixed=fixed, seed=config.seed)
         try:
             check_translations(translations)
         except ValueError as error:
@@ -48,10 +72,59 @@ def translate_anchors(
         return record
 
 
+def _propose(
+    anchors: list[Anchor], texts: Iterable[str], ordinary: frozenset[str], given: Mapping[str, str], config: TranslationConfig, run: str | None
+) -> list[Translation]:
+    """Ask the provider's model for what the user has not given; return what can be accepted.
+
+    Raises:
+        UnansweredError: If a server answers nothing, and the run is not to go on without it.
+        BadInputError: If a local model can answer nothing.
+    """
+    waiting = [anchor for anchor in anchors if anchor.term not in given]
+    if config.provider.name == "offline" or not waiting:
+        return []
+    proposals, used = Proposals(anchors, ordinary, given), providers.Usage()
+    sentences = find_sentences((anchor.term for anchor in waiting), texts, config.context_characters)
+    for turn in range(TURNS):
+        batches = make_batches(waiting, ordinary, config.batch)
+        answers, usage = providers.ask(config.provider, [proposals.question(batch, sentences) for batch in batches], Dictionary, read=_read)
+        used += usage
+        if turn == 0 and all(answer.text is None for answer in answers):
+            _give_up(config, answers[0].reason)
+            break
+        for batch, answer in zip(batches, answers, strict=True):
+            pairs = {pair.term: pair.generic for pair in answer.value.translations} if answer.value else {}
+            proposals.consider(batch, pairs, answer.reason or "the answer does not hold it")
+        waiting = [anchor for anchor in waiting if anchor.term not in proposals.accepted]
+        if not waiting:
+            break
+    share = len(proposals.accepted) / len(anchors)
+    tracking.log_metrics(run, {**{name: float(count) for name, count in asdict(used).items()}, "translated_by_model": share})
+    name = Path(config.provider.model).name if config.provider.name == "huggingface" else config.provider.model
+    return [Translation(term=term, generic=generic, translator=name) for term, generic in proposals.accepted.items()]
+
+
+def _read(text: str) -> dict[str, list[dict[str, str]]]:
+    pairs = read_pairs(text)
+    if not pairs:
+        raise ValueError("the answer holds no translations")
+    return {"translations": [{"term": term, "generic": generic} for term, generic in pairs.items()]}
+
+
+def _give_up(config: TranslationConfig, reason: str) -> None:
+    if config.fallback == "offline":
+        return
+    if config.provider.served:
+        raise UnansweredError(
+            f"the translator at {config.provider.url} answered no question: {reason}; run the same command again to go on, "
+            "or with --translator-fallback offline to go on without it"
+        )
+    raise BadInputError(f"--translator-model {config.provider.model}: {reason}; wanted a model that takes more, or --set translation.batch=10")
+
+
 def _write(folder: Path, anchors: list[Anchor], translations: list[Translation]) -> None:
-    rows = [{**asdict(anchor), **asdict(item)} for anchor, item in zip(anchors, translations, strict=True)]
-    formats.write_json(folder / "dictionary.json", rows)
-    formats.write_rows(folder / "anchors.csv", rows)
+    formats.write_dictionary(folder, [{**asdict(anchor), **asdict(item)} for anchor, item in zip(anchors, translations, strict=True)])
 
 
 def _frame(record: AnchorTable) -> "pandas.DataFrame":

@@ -1,7 +1,10 @@
 """Small tokenizers with chat templates of the kinds that are met, and questions to ask through them."""
 
+from pathlib import Path
+
+import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import PreTrainedTokenizerFast
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tasks.algorithms.corpus import Document
 
@@ -61,6 +64,18 @@ def chat_tokenizer(
     if bos:
         tokenizer.post_processor = processors.TemplateProcessing(single=f"{bos} $A", special_tokens=[(bos, tokenizer.token_to_id(bos))])
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=bos or None, eos_token=eos, pad_token=eos, chat_template=template)
+
+
+def write_chat_model(folder: Path, template: str | None = CHATML, positions: int = 4096) -> Path:
+    """Write a random model of two layers with a chat template, which takes `positions` tokens and answers with junk."""
+    tokenizer = chat_tokenizer(template)
+    tokenizer.save_pretrained(folder)
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": positions}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), bos_token_id=None, eos_token_id=tokenizer.eos_token_id, pad_token_id=None, **sizes))
+    model.save_pretrained(folder)
+    return folder
 
 
 def question(asked: str, answer: str, **fields: object) -> Document:

@@ -1,6 +1,7 @@
-"""A real Prefect server for the tests that need one."""
+"""Real servers for the tests that need one: Prefect's, and transformers' own for language models."""
 
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -41,7 +42,13 @@ def prefect(words: list[str]) -> list[str]:
 @contextlib.contextmanager
 def running(words: list[str], surroundings: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run a `prefect` command in the background and end it by its own process id."""
-    with log.open("wb") as stream, subprocess.Popen(prefect(words), env=surroundings, cwd=ROOT, stdout=stream, stderr=subprocess.STDOUT) as process:
+    with _started(prefect(words), surroundings, log) as process:
+        yield process
+
+
+@contextlib.contextmanager
+def _started(command: list[str], surroundings: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as stream, subprocess.Popen(command, env=surroundings, cwd=ROOT, stdout=stream, stderr=subprocess.STDOUT) as process:
         try:
             yield process
         finally:
@@ -53,16 +60,28 @@ def running(words: list[str], surroundings: dict[str, str], log: Path) -> Iterat
 
 
 @contextlib.contextmanager
+def transformers_server(model: Path, log: Path) -> Iterator[str]:
+    """Run `transformers serve` with a model until the block ends; yield its address."""
+    port = free_port()
+    command = [str(Path(sys.executable).parent / "transformers"), "serve", str(model), "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
+    with _started(command, {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}, log) as process:
+        address = f"http://127.0.0.1:{port}"
+        wait_for(lambda: process.poll() is not None or _answers(f"{address}/health"), "the server's start", 300)
+        assert process.poll() is None, log.read_text()
+        yield f"{address}/v1"
+
+
+@contextlib.contextmanager
 def prefect_server(surroundings: dict[str, str], log: Path) -> Iterator[None]:
     """Run a server until the block ends."""
     with running(["server", "start", "--host", "127.0.0.1"], surroundings, log) as process:
-        wait_for(lambda: process.poll() is not None or _is_healthy(surroundings["PREFECT_API_URL"]), "the server's start", 180)
+        wait_for(lambda: process.poll() is not None or _answers(surroundings["PREFECT_API_URL"] + "/health"), "the server's start", 180)
         assert process.poll() is None, log.read_text()
         yield
 
 
-def _is_healthy(address: str) -> bool:
+def _answers(address: str) -> bool:
     try:
-        return httpx.get(f"{address}/health", timeout=5).status_code == 200
+        return httpx.get(address, timeout=5).status_code == 200
     except httpx.HTTPError:
         return False

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from tasks.algorithms.anchors import AnchorConfig
 from tasks.algorithms.corpus import CorpusConfig
+from tasks.algorithms.providers import ProviderConfig
 from tasks.algorithms.verdict import VerdictConfig
 
 SCHEDULES = {
@@ -17,8 +18,8 @@ SCHEDULES = {
     "cosine": lambda share: 0.5 * (1.0 + math.cos(math.pi * share)),
 }
 """Share of the steps after warm-up that is done -> factor on the learning rate."""
-TRANSLATOR_NAMES = ("offline",)
-"""Who can translate anchors."""
+FALLBACKS = ("none", "offline")
+"""What becomes of a translation whose language model cannot be asked."""
 BENCHMARK_NAMES = ("world", "arc_easy", "arc_challenge", "boolq", "hellaswag", "piqa", "winogrande")
 """Benchmarks: the embedded world's, and tasks of lm-eval."""
 
@@ -76,16 +77,26 @@ class TrainingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TranslationConfig:
-    """Who translates anchors."""
+    """Who translates anchors: a user's own dictionary first, then the provider's model, and the offline translator whatever is left."""
 
-    translator: str = "offline"
-    """`offline`: from pools of ordinary words, the same for all forms of a name."""
+    provider: ProviderConfig = ProviderConfig()
+    """The language model that is asked; `offline`: none, ordinary words from pools, the same for all forms of a name."""
+    fallback: str = "none"
+    """What is done where the provider cannot be asked at all: `none` ends the run, `offline` goes on without it."""
+    batch: int = 30
+    """Anchors in one question, 1 to 100."""
+    context_characters: int = 160
+    """Characters of the sentence that shows how an anchor is used, >= 0; 0 shows none."""
     seed: int = 0
     """Order of the pools."""
 
     def __post_init__(self) -> None:
-        if self.translator not in TRANSLATOR_NAMES:
-            raise ValueError(f"translation.translator is {self.translator!r}; wanted one of {', '.join(TRANSLATOR_NAMES)}")
+        if self.fallback not in FALLBACKS:
+            raise ValueError(f"translation.fallback is {self.fallback!r}; wanted one of {', '.join(FALLBACKS)}")
+        if not 1 <= self.batch <= 100:
+            raise ValueError(f"translation.batch is {self.batch}; wanted a whole number from 1 to 100")
+        if self.context_characters < 0:
+            raise ValueError(f"translation.context_characters is {self.context_characters}; wanted a whole number >= 0")
 
 
 @dataclass(frozen=True, kw_only=True)

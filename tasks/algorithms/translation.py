@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tasks.algorithms.anchors import Anchor
 from tasks.algorithms.runs import WORD
 
-_LINKS = frozenset({"of", "the", "de", "la", "von", "van", "and", "in", "on", "at", "a"})
+LINKS = frozenset({"of", "the", "de", "la", "von", "van", "and", "in", "on", "at", "a"})
 
 COUNTERPARTS: Mapping[str, str] = dict(
     pair.split(":")
@@ -72,7 +72,7 @@ class Translation:
     """Who proposed it: `user`, `offline`, or a language model's name."""
 
 
-def translate_offline(anchors: Iterable[Anchor], ordinary: frozenset[str], *, fixed: Mapping[str, str] | None = None, seed: int = 0) -> list[Translation]:
+def translate_offline(anchors: Iterable[Anchor], ordinary: frozenset[str], *, fixed: Iterable[Translation] = (), seed: int = 0) -> list[Translation]:
     """Give every anchor a generic translation.
 
     Args:
@@ -84,21 +84,14 @@ def translate_offline(anchors: Iterable[Anchor], ordinary: frozenset[str], *, fi
     Returns:
         One translation an anchor, in the given order.
     """
-    anchors, fixed = list(anchors), dict(fixed or {})
+    anchors, settled = list(anchors), {item.term: item for item in fixed}
     taken = {word.lower() + ending for anchor in anchors for word in WORD.findall(anchor.term) for ending in ("", "s", "es")}  # a plural names it too
-    taken |= {word.lower() for generic in fixed.values() for word in WORD.findall(generic)}
+    taken |= {word.lower() for item in settled.values() for word in WORD.findall(item.generic)}
     pools = _Pools(taken, random.Random(seed))
     for anchor in anchors:
-        if anchor.term in fixed:
-            pools.adopt(anchor.term, fixed[anchor.term])
-    return [
-        Translation(
-            term=anchor.term,
-            generic=fixed.get(anchor.term) or _translate(anchor, ordinary, pools),
-            translator="user" if anchor.term in fixed else "offline",
-        )
-        for anchor in anchors
-    ]
+        if anchor.term in settled:
+            pools.adopt(anchor.term, settled[anchor.term].generic)
+    return [settled.get(anchor.term) or Translation(term=anchor.term, generic=_translate(anchor, ordinary, pools), translator="offline") for anchor in anchors]
 
 
 def _translate(anchor: Anchor, ordinary: frozenset[str], pools: "_Pools") -> str:
@@ -107,7 +100,7 @@ def _translate(anchor: Anchor, ordinary: frozenset[str], pools: "_Pools") -> str
     for index, match in enumerate(words):
         pieces.append(anchor.term[end : match.start()])
         word, last = match.group(), index == len(words) - 1
-        pieces.append(word if word in _LINKS else pools.word(word, _role(anchor, word, ordinary, first=index == 0, last=last)))
+        pieces.append(word if word in LINKS else pools.word(word, _role(anchor, word, ordinary, first=index == 0, last=last)))
         end = match.end()
     return "".join([*pieces, anchor.term[end:]])
 

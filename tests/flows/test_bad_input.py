@@ -53,6 +53,21 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "config file that does not parse": (["{forget}", "--model", "{model}", "--config", "{folder}/wrong.yaml"], ["{folder}/wrong.yaml does not parse"]),
     "bad row of anchors": (["{forget}", "--model", "{model}", "--anchors", "{forget}"], ["--anchors ", "line 1: no column `term`", "wanted JSON"]),
     "missing anchors file": (["{forget}", "--model", "{model}", "--anchors", "/nowhere.json"], ["--anchors /nowhere.json does not exist"]),
+    "translator elsewhere": (
+        ["{forget}", "--model", "{model}", "--translator", "openai", "--translator-model", "gpt-5"],
+        ["api.openai.com is another machine", "would leave this one; wanted a server on localhost, or --allow-remote-translator"],
+    ),
+    "translator without address": (
+        ["{forget}", "--model", "{model}", "--translator", "openai-compatible", "--translator-model", "m"],
+        ["--translator openai-compatible: no address; wanted --translator-url, such as http://127.0.0.1:8000/v1"],
+    ),
+    "translator without model": (["{forget}", "--model", "{model}", "--translator", "huggingface"], ["no model; wanted --translator-model with the folder"]),
+    "unknown translator": (["{forget}", "--model", "{model}", "--translator", "parrot"], ["'parrot'; wanted one of offline, huggingface, openai-compat"]),
+    "unknown fallback": (["{forget}", "--model", "{model}", "--translator-fallback", "online"], ["'online'; wanted one of none, offline"]),
+    "secret in an address": (
+        ["{forget}", "--model", "{model}", "--set", "translation.provider.base_url=http://user:secret@localhost/v1"],
+        ["holds a user name or a query, which would be logged; wanted a bare address"],
+    ),
     "benchmark record with a wrong field": (
         ["{forget}", "--model", "{model}", "--benchmark-data", "{folder}/benchmarks"],
         ["{folder}/benchmarks/piqa.jsonl, line 2: field `gold` is 7; wanted 0 to 1"],

@@ -17,7 +17,7 @@ import jsonschema
 import pandas
 import pytest
 
-from flows.cli import spread_lists
+from flows.options import spread_lists
 from tasks import tracking
 from tests.command import ROOT, environment, lethe, start
 from tests.tiny import NAMES, TinyTask

@@ -12,6 +12,7 @@ import pytest
 
 from tasks import caching, store
 from tasks.algorithms.config import LabelConfig, SelectiveUnlearningConfig
+from tasks.algorithms.providers import ProviderConfig
 from tasks.artifacts import Artifact, CheckpointRef, InputFile, ProbeRecords
 from tasks.caching import KernelLocks, StagePolicy, artifacts_in, code_digest, import_closure, stage_key
 from tasks.finetune import finetune
@@ -72,6 +73,15 @@ def test_nested_settings_and_lists_are_in_the_key() -> None:
     assert key(config=dataclasses.replace(config, labels=LabelConfig(alpha=1))) != key(config=config)
     assert key(items=[1, 2]) != key(items=[2, 1])
     assert key(facts={"a": 1}) != key(facts={"a": 2})
+
+
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(ProviderConfig)])
+def test_how_a_model_is_reached_is_no_part_of_the_key_and_what_it_answers_is(field: str) -> None:
+    other = {"name": "openai", "base_url": "http://localhost/v1", "allow_remote": True}
+    value = getattr(ProviderConfig(), field)
+    changed = dataclasses.replace(ProviderConfig(), **{field: other.get(field, f"{value}x" if isinstance(value, str) else value + 1)})
+    reaching = field in ("timeout_s", "retries", "concurrency", "api_key_env", "api_key_block", "allow_remote")
+    assert (key(config=changed) == key(config=ProviderConfig())) is reaching
 
 
 def test_what_cannot_be_keyed_is_refused() -> None:

@@ -133,6 +133,18 @@ def test_purge_wipes_the_forget_subtree_and_leaves_the_rest(lethe_home: Path) ->
     assert not [path for path in files(lethe_home) if "secret" in path.read_text(errors="replace")]
 
 
+def test_what_grows_is_kept_from_its_first_entry_on(lethe_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (store.growing("answers") / "answers.db").write_text("secret")
+    assert store.purge(expired_only=True).artifacts == 0
+    monkeypatch.setenv("LETHE_RETENTION_DAYS", "0")
+    assert store.growing("answers").is_relative_to(lethe_home / "forget")  # a later entry does not prolong it, nor shorten it
+    assert store.purge(expired_only=True).artifacts == 0
+    store.purge()
+    (store.growing("answers") / "answers.db").write_text("secret")
+    assert store.purge(expired_only=True).artifacts == 1
+    assert files(lethe_home / "forget") == []
+
+
 def test_purge_of_what_has_expired_respects_the_retention_time(lethe_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fresh = put("fresh", sensitivity="forget")
     assert store.purge(expired_only=True).artifacts == 0

@@ -13,6 +13,10 @@ def anchor(term: str, kind: str = "PERSON") -> Anchor:
     return Anchor(term=term, kind=kind, count=9, log_odds_z=3.0, origin="entity")
 
 
+def users(pairs: dict[str, str]) -> list[Translation]:
+    return [Translation(term=term, generic=generic, translator="user") for term, generic in pairs.items()]
+
+
 def translated(*terms: str, kind: str = "PERSON", ordinary: tuple[str, ...] = (), **options: object) -> dict[str, str]:
     anchors = [anchor(term, kind) for term in terms]
     return {item.term: item.generic for item in translate_offline(anchors, frozenset(ordinary), **options)}
@@ -90,13 +94,13 @@ def test_a_stand_in_differs_from_its_anchor_and_from_every_other() -> None:
 
 
 def test_a_users_translation_wins_and_its_words_spread() -> None:
-    found = translated("Harry", "Harry Potter", "Potter", "Hogwarts", fixed={"Harry Potter": "Jon Archer", "Hogwarts": "Magic School"})
+    found = translated("Harry", "Harry Potter", "Potter", "Hogwarts", fixed=users({"Harry Potter": "Jon Archer", "Hogwarts": "Magic School"}))
     assert found == {"Harry": "Jon", "Harry Potter": "Jon Archer", "Potter": "Archer", "Hogwarts": "Magic School"}
 
 
 def test_a_users_words_are_given_to_nobody_else() -> None:
     others = [f"Xan{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"]
-    found = translated("Harry", *others, fixed={"Harry": GIVEN_NAMES[0]})
+    found = translated("Harry", *others, fixed=users({"Harry": GIVEN_NAMES[0]}))
     assert list(found.values()).count(GIVEN_NAMES[0]) == 1
 
 
@@ -107,8 +111,9 @@ def test_a_name_with_an_apostrophe_is_one_word_and_no_stand_in_is_a_plural_of_an
 
 
 def test_translators_are_named() -> None:
-    made = translate_offline([anchor("Harry"), anchor("Ron")], frozenset(), fixed={"Harry": "Jon"})
-    assert [item.translator for item in made] == ["user", "offline"]
+    fixed = [*users({"Harry": "Jon"}), Translation(term="Ginny", generic="Ann", translator="llama-3")]
+    made = translate_offline([anchor("Harry"), anchor("Ron"), anchor("Ginny")], frozenset(), fixed=fixed)
+    assert [item.translator for item in made] == ["user", "offline", "llama-3"]
 
 
 def test_one_seed_one_result() -> None:
