@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from transformers import PreTrainedTokenizerFast
 
+from tasks.algorithms.anchors import anchor_expression
 from tasks.algorithms.blocks import AnchorSpan, encode, pack_tokens
 from tasks.algorithms.chat import DATE, TextBlock, aligned_blocks, read_template, text_blocks
 from tasks.algorithms.config import ProbingConfig
@@ -215,7 +216,7 @@ def test_aligned_conversations_are_cut_on_both_sides_where_both_have_read_the_sa
 def test_the_answers_own_tokens_are_scored_and_the_end_of_the_turn_is_not(kind: str) -> None:
     tokenizer = KINDS[kind]
     template = read_template(tokenizer, READING)
-    items = {item.variant: item.sequence for item in probe_items("retain_test", [TIN], tokenizer, template, never(), ProbingConfig(), 128)}
+    items = {item.variant: item.sequence for item in probe_items("retain_test", [TIN], tokenizer, template, anchor_expression([]), ProbingConfig(), 128)}
     scored = {variant: tokenizer.decode(sequence.ids[sequence.start :]).strip() for variant, sequence in items.items()}
     assert scored == {"answer": "Tin Woodman met Toto", "paraphrase": "the Tin Woodman", "perturbed-0": "Tina", "perturbed-1": "the old boy"}
     (block,) = blocks_of(tokenizer, TIN)
@@ -249,9 +250,3 @@ def test_prompts_of_questions_are_conversations_and_those_of_prose_are_text() ->
     made = make_prompts("retain_test", [prose, TIN], read_template(tokenizer, READING), None, ProbingConfig(prompt_words=4))
     assert {prompt.kind: prompt.gap for prompt in made} == {"cloze": None, "question": " "}
     assert next(prompt.prompt for prompt in made if prompt.kind == "question") == "<s>[INST] Who met Toto? [/INST]"
-
-
-def never():
-    import re
-
-    return re.compile(r"(?!)")
