@@ -14,6 +14,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -30,6 +31,8 @@ from tasks.artifacts import Artifact, CheckpointRef, InputFile
 ROOT = Path(__file__).resolve().parent.parent
 UNKEYED = frozenset({"run", "label", "cost"})
 """Parameters that say who asks, not what is asked for: the tracking run, what to call the model, how long its making took."""
+BY_NAME = re.compile(r"(tasks(?:\.\w+)+):\w+")
+"""`tasks.module:Name` as a string: how tables name what is loaded when it is asked for."""
 DATA = {"pages.py": "templates/*.j2", "benchmark_data.py": "benchmarks/*.yaml"}
 """Modules whose outcome depends on files beside them, which are no imports."""
 
@@ -38,7 +41,8 @@ DATA = {"pages.py": "templates/*.j2", "benchmark_data.py": "benchmarks/*.yaml"}
 def import_closure(module: str) -> tuple[frozenset[str], frozenset[str]]:
     """Return the files inside `tasks/` that a module reaches by import, and the top-level libraries that they import.
 
-    Imports are read from the source, those inside functions included; nothing is executed.
+    Imports are read from the source, those inside functions included, and so are names that tables give as `tasks.module:Name`;
+    nothing is executed.
     """
     files, libraries, queue = set(), set(), [module]
     while queue:
@@ -68,6 +72,8 @@ def _imports(file: Path) -> list[str]:
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and (named := BY_NAME.fullmatch(node.value)):
+            found.append(named[1])
     return found
 
 

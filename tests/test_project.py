@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from flows.methods import METHODS
-from tasks.algorithms.objectives import OBJECTIVES
+from tasks.algorithms.objectives import OBJECTIVES, objective_class
 from tests.command import ROOT
 
 SOURCES = sorted(path.relative_to(ROOT) for layer in ("flows", "tasks") for path in (ROOT / layer).rglob("*.py"))
@@ -75,9 +75,16 @@ def test_entrypoints_of_deployments_are_flows_of_methods_in_module_form() -> Non
         assert isinstance(load_flow_from_entrypoint(deployment["entrypoint"]), Flow)
 
 
-def test_every_objective_says_what_it_needs() -> None:
-    for name, objective in OBJECTIVES.items():
-        assert objective.needs <= {"reference_logprobs", "reference_hidden", "labels", "preferred", "retain"}, name
+def test_every_objective_has_a_config_of_its_own_with_defaults() -> None:
+    for name in OBJECTIVES:
+        kind = objective_class(name)
+        assert kind(kind.config_type()).config == kind.config_type(), name
+
+
+def test_naming_the_objectives_does_not_load_torch() -> None:
+    code = "import sys; import tasks.algorithms.objectives as found; assert found.OBJECTIVES; assert 'torch' not in sys.modules"
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_the_command_is_installed() -> None:

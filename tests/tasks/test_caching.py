@@ -12,6 +12,7 @@ import pytest
 
 from tasks import caching, store
 from tasks.algorithms.config import LabelConfig, SelectiveUnlearningConfig
+from tasks.algorithms.objectives import OBJECTIVES
 from tasks.algorithms.providers import ProviderConfig
 from tasks.artifacts import Artifact, CheckpointRef, InputFile, ProbeRecords
 from tasks.caching import KernelLocks, StagePolicy, artifacts_in, code_digest, import_closure, stage_key
@@ -157,6 +158,20 @@ def test_the_code_digest_depends_on_code_that_is_reached_and_on_no_other(tree: P
     assert digest_of_one() == before
     (tree / "tasks/algorithms/sums.py").write_text("import numpy  # changed\n")
     assert digest_of_one() != before
+
+
+def test_a_table_that_names_code_reaches_it(tree: Path) -> None:
+    (tree / "tasks/one.py").write_text('"""Loads `tasks.unrelated:Other` some day."""\nTABLE = {"sums": "tasks.algorithms.sums:Sums"}\n')
+    before, (files, libraries) = digest_of_one(), import_closure("tasks.one")
+    assert {str(Path(file).relative_to(tree)) for file in files} == {"tasks/one.py", "tasks/algorithms/sums.py"}
+    assert libraries == {"numpy"}  # those of the named code count too; a sentence about code is no import
+    (tree / "tasks/algorithms/sums.py").write_text("import numpy  # changed\n")
+    assert digest_of_one() != before
+
+
+def test_whoever_imports_the_table_of_objectives_depends_on_every_objective() -> None:
+    files, _ = import_closure("tasks.algorithms.objectives")
+    assert {Path(file).stem for file in files} >= {named.partition(":")[0].rpartition(".")[2] for named in OBJECTIVES.values()} | {"terms"}
 
 
 def test_the_code_digest_depends_on_files_that_the_code_reads(tree: Path) -> None:

@@ -1,14 +1,28 @@
 """Training objectives, one file each.
 
-An objective is made from its config, names what it `needs` beside the student (a subset of `reference_logprobs`,
-`reference_hidden`, `labels`, `preferred`, `retain`), and turns a batch into a scalar:
-`loss(student, batch, cached) -> (scalar in nats, metrics)`.
+An objective is made from its config (`config_type`), names what it `needs` beside the student (a subset of `reference_logprobs`,
+`reference_hidden`, `forget_hidden`, `retain_layer_hidden`, `preferred`, `retain`, `labels`), and turns a batch into a scalar:
+`loss(student, batch, cached) -> (scalar in nats, metrics)`. To name them loads nothing: `objective_class` imports the one that is asked for.
 """
 
-from tasks.algorithms.objectives.causal_lm import CausalLM
-from tasks.algorithms.objectives.generic_labels import GenericLabelLoss
+from importlib import import_module
+from typing import Any
 
 OBJECTIVES = {
-    "causal_lm": CausalLM,
-    "generic_labels": GenericLabelLoss,
+    "causal_lm": "tasks.algorithms.objectives.causal_lm:CausalLM",
+    "generic_labels": "tasks.algorithms.objectives.generic_labels:GenericLabelLoss",
+    "gradient_difference": "tasks.algorithms.objectives.gradient_difference:GradientDifference",
+    "npo": "tasks.algorithms.objectives.npo:NPO",
 }
+
+
+def objective_class(name: str) -> type[Any]:
+    """Load the class of an objective.
+
+    Raises:
+        KeyError: If there is none of that name; the known ones are listed.
+    """
+    if name not in OBJECTIVES:
+        raise KeyError(f"there is no objective {name!r}; wanted one of {', '.join(sorted(OBJECTIVES))}")
+    module, _, attribute = OBJECTIVES[name].partition(":")
+    return getattr(import_module(module), attribute)

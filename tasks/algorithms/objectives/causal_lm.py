@@ -18,6 +18,7 @@ class CausalLMConfig:
 class CausalLM:
     """Cross-entropy of every supervised token given those before it."""
 
+    config_type = CausalLMConfig
     needs: frozenset[str] = frozenset()
 
     def __init__(self, config: CausalLMConfig = CausalLMConfig()) -> None:

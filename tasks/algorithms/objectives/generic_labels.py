@@ -17,12 +17,14 @@ from torch.nn import functional
 from tasks.algorithms.config import GenericLabelLossConfig
 from tasks.algorithms.heads import apply_head, last_hidden, output_head
 from tasks.algorithms.labels import ban, generic_logits
+from tasks.algorithms.objectives.terms import kl_divergence, kl_to_cached, mean
 from tasks.algorithms.shapes import Float
 
 
 class GenericLabelLoss:
     """The finetuning objective of selective unlearning."""
 
+    config_type = GenericLabelLossConfig
     needs = frozenset({"labels", "reference_hidden", "retain"})
 
     def __init__(self, config: GenericLabelLossConfig) -> None:
@@ -46,9 +48,7 @@ class GenericLabelLoss:
             return forget, {"label_loss_nats": forget.detach()}
         counted = batch.get("retain_supervised", batch["retain_mask"]).bool()
         retain_rows = last_hidden(student, batch["retain_ids"], batch["retain_mask"])[counted]
-        with torch.no_grad():
-            reference = apply_head(cached["baseline_head"], cached["retain_hidden"]).log_softmax(-1)
-        retain = kl_divergence(reference, apply_head(head, retain_rows).log_softmax(-1))
+        retain = mean(kl_to_cached(head, retain_rows, cached["baseline_head"], cached["retain_hidden"]))
         return forget + self.config.retain_weight * retain, {"label_loss_nats": forget.detach(), "retain_kl_nats": retain.detach()}
 
     def _forget_term(self, logits: Float[Tensor, "rows vocab"], cached: Mapping[str, Any]) -> Tensor:
@@ -65,15 +65,3 @@ class GenericLabelLoss:
             )
             generic = ban(generic, cached["banned"], slice(0, len(generic))).log_softmax(-1)
         return kl_divergence(generic, logits.log_softmax(-1))
-
-
-def kl_divergence(reference_log_p: Float[Tensor, "rows vocab"], model_log_p: Float[Tensor, "rows vocab"]) -> Float[Tensor, ""]:
-    """Return KL(reference || model), the mean over rows, in nats.
-
-    Args:
-        reference_log_p: Log-probabilities; minus infinity where the reference gives none (0 log 0 = 0).
-        model_log_p: Log-probabilities of the model, finite.
-    """
-    probability = reference_log_p.exp()
-    terms = torch.where(probability > 0, probability * (reference_log_p.clamp(min=-1e4) - model_log_p), 0.0)
-    return terms.sum(-1).mean()

@@ -1,0 +1,61 @@
+"""Objectives restated in float64: one row, one position, one vocabulary entry at a time, sums written out.
+
+A row is (logits, ids, supervised): lists, of which position p, where it counts, predicts token p + 1.
+"""
+
+import math
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    logits: list
+    ids: tuple
+    supervised: tuple
+
+
+def log_p(logits, token) -> float:
+    """log softmax(logits)[token]."""
+    most = max(logits)
+    return float(logits[token]) - most - math.log(math.fsum(math.exp(value - most) for value in logits))
+
+
+def softmax(logits) -> list:
+    return [math.exp(log_p(logits, token)) for token in range(len(logits))]
+
+
+def counted(row) -> list:
+    """Positions that count: the last one predicts nothing."""
+    return [position for position in range(len(row.ids) - 1) if row.supervised[position]]
+
+
+def sequence_log_p(row) -> float:
+    return math.fsum(log_p(row.logits[position], row.ids[position + 1]) for position in counted(row))
+
+
+def cross_entropy(rows) -> float:
+    """The mean over all counted tokens of all rows, not of the rows' means."""
+    return -math.fsum(sequence_log_p(row) for row in rows) / sum(len(counted(row)) for row in rows)
+
+
+def kl(reference_rows, rows) -> float:
+    """The mean over all counted tokens of KL(reference || model)."""
+    found = []
+    for reference, row in zip(reference_rows, rows, strict=True):
+        for position in counted(row):
+            p, q = reference.logits[position], row.logits[position]
+            found.append(math.fsum(math.exp(log_p(p, token)) * (log_p(p, token) - log_p(q, token)) for token in range(len(p))))
+    return math.fsum(found) / len(found)
+
+
+def retain(kind, frozen, student) -> float:
+    return cross_entropy(student) if kind == "ce" else kl(frozen, student)
+
+
+def minus_log_sigmoid(value) -> float:
+    """log(1 + e^-x), without overflow."""
+    return math.log1p(math.exp(-value)) if value > 0 else -value + math.log1p(math.exp(value))
+
+
+def npo(student, frozen, b) -> float:
+    ratios = [sequence_log_p(s) - sequence_log_p(f) for s, f in zip(student, frozen, strict=True)]
+    return math.fsum(2 / b * minus_log_sigmoid(-b * ratio) for ratio in ratios) / len(ratios)
