@@ -1,12 +1,9 @@
 """The `lethe` command."""
 
-import contextlib
-import json
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -31,9 +28,7 @@ from flows.options import (
     TranslatorUrl,
     spread_lists,
 )
-
-if TYPE_CHECKING:
-    from flows.outcome import Outcome
+from flows.running import finish, plain_errors, running, write_json
 
 COMPAT = "open-unlearning"
 app = typer.Typer(
@@ -67,17 +62,17 @@ def demo(
 ) -> None:
     """Build a small model that knows an invented world, make it forget one topic, and show the evidence."""
     started = time.monotonic()
-    with _plain_errors():
+    with plain_errors():
         from flows.methods import method
 
         chosen = checks.with_translator(checks.configured(method("whp").preset(preset, seed), config, settings), {}, None)
         checks.check_topic(topic, seed)
         checks.check_benchmarks(chosen, benchmark_data)
-    with _running() as console:
+    with running() as console:
         from flows.demo import demo as demo_flow
 
         outcome = demo_flow(topic=topic, seed=seed, benchmark_data=checks.given_path(benchmark_data), config=chosen)
-    _finish(console, outcome, started, out, json_file, require_verdict)
+    finish(console, outcome, started, out, json_file, require_verdict)
 
 
 @app.command()
@@ -123,7 +118,7 @@ def unlearn(
 ) -> None:
     """Make a model forget a text, and judge the result."""
     started = time.monotonic()
-    with _plain_errors():
+    with plain_errors():
         from flows.methods import method as find_method
 
         if review:
@@ -140,7 +135,7 @@ def unlearn(
         paths = checks.checked_inputs(splits, anchors)
         models = checks.checked_models({"model": model, "retrained": retrained}, configured.corpus)
         given, asked = {**paths, **models, "anchors": checks.given_path(anchors)}, checks.checked_prompts(prompts)
-    with _running() as console:
+    with running() as console:
         if topic:
             from flows.demo import embedded_request
             from flows.translator import settle_translator
@@ -159,7 +154,7 @@ def unlearn(
             from flows.console import show_coverage
 
             show_coverage(console, outcome.coverage)
-    _finish(console, outcome, started, out, json_file, require_verdict)
+    finish(console, outcome, started, out, json_file, require_verdict)
 
 
 @app.command()
@@ -188,7 +183,7 @@ def evaluate(
 ) -> None:
     """Judge any checkpoint by the same scorecard; nothing is trained."""
     started = time.monotonic()
-    with _plain_errors():
+    with plain_errors():
         from tasks.algorithms.config import EvaluationConfig
 
         if compat not in (None, COMPAT):
@@ -199,7 +194,7 @@ def evaluate(
         paths = checks.checked_inputs({**splits, "sibling": sibling, "general": general, "holdout": holdout}, anchors)
         models = checks.checked_models({"model": model, "reference": reference, "retrained": retrained}, configured.corpus)
         asked = checks.checked_prompts(prompts)
-    with _running() as console:
+    with running() as console:
         from flows.console import show_compatible
         from flows.evaluation import evaluate as evaluation_flow
         from tasks import store
@@ -209,7 +204,7 @@ def evaluate(
         outcome = evaluation_flow(**paths, **models, **files, config=configured, open_unlearning=compat == COMPAT)
         if outcome.compatible:
             show_compatible(console, outcome.compatible, read_json(store.path(outcome.scorecard) / "scorecard.json"), out)
-    _finish(console, outcome, started, out, json_file, require_verdict)
+    finish(console, outcome, started, out, json_file, require_verdict)
 
 
 @app.command()
@@ -221,11 +216,11 @@ def compare(
     json_file: JsonFile = None,
 ) -> None:
     """Lay finished runs side by side: what each forgot against what it kept, with paired tests against the first."""
-    with _plain_errors():
+    with plain_errors():
         from tasks.cards import gather_cards
 
         gather_cards(runs)
-    with _running(trains=False) as console:
+    with running(trains=False) as console:
         from flows.comparison import as_result
         from flows.comparison import compare as compare_flow
         from flows.console import show_comparison
@@ -233,7 +228,51 @@ def compare(
         compared = compare_flow(runs=[checks.absolute(run) if Path(run).expanduser().exists() else run for run in runs])
         found, places = as_result(compared, out)
         show_comparison(console, found, places)
-        _write_json(json_file, found)
+        write_json(json_file, found)
+
+
+@app.command()
+def sweep(
+    forget: Annotated[Files | None, typer.Argument(metavar="FORGET...", help="As in `unlearn`; so are the other options.", show_default=False)] = None,
+    grid: Annotated[Files | None, typer.Option(metavar="KEY=A,B,...", help="A setting and its values. Repeatable: all combinations are tried.")] = None,
+    budget: Annotated[int, typer.Option(min=0, help="Trials at most, drawn at random from the grid; 0: all of it.")] = 0,
+    floor: Annotated[float, typer.Option(min=0, max=1, help="Least share of the target model's retain probability that a setting must keep.")] = 0.85,
+    method: Annotated[str, typer.Option(help="Whose settings.")] = "whp",
+    model: Annotated[str | None, typer.Option(metavar="MODEL", help="Model folder (safetensors) or hub name.", show_default=False)] = None,
+    topic: Topic = "",
+    retain: Annotated[Files | None, typer.Option(metavar="FILE...", help="Text to keep, used in training.")] = None,
+    forget_test: Annotated[Files | None, typer.Option(metavar="FILE...", help="What is asked about. [default: last 15 % of FORGET]")] = None,
+    retain_test: Annotated[Files | None, typer.Option(metavar="FILE...", help="What must stay. [default: last 15 % of --retain]")] = None,
+    retrained: Annotated[str | None, typer.Option(metavar="MODEL", help="A model that never saw FORGET: its probability is what is wanted, else 0.")] = None,
+    preset: Preset = "default",
+    config: ConfigFile = None,
+    settings: Set = None,
+    seed: Seed = 0,
+    out: Annotated[str | None, typer.Option(metavar="DIR", help="Write sweep.csv and best.yaml there; the latter is for `unlearn --config`.")] = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Try a method's settings on one request, and name the best that keeps enough. Judge it on another topic."""
+    with plain_errors():
+        from flows.methods import method as find_method
+        from tasks.algorithms.grids import grid_points, read_grid
+
+        wanted = read_grid(grid or [])
+        configured = checks.configured(find_method(method).preset(preset, seed), config, settings)
+        for point in grid_points(wanted, 0, seed):
+            checks.configured(configured, None, list(point))
+        splits = {"forget": forget, "retain": retain, "forget_test": forget_test, "retain_test": retain_test}
+        checks.check_request(topic, {**splits, "model": model, "retrained": retrained}, seed)
+        given = {**checks.checked_inputs(splits, None), **checks.checked_models({"model": model, "retrained": retrained}, configured.corpus)}
+    with running() as console:
+        from flows.sweep import show_sweep
+        from flows.sweep import sweep as sweep_flow
+
+        if topic:
+            from flows.demo import embedded_request
+
+            given, _ = embedded_request(topic, seed)
+        swept = sweep_flow(method=method, grid=wanted, given={**given, "config": configured}, budget=budget, floor=floor, seed=seed)
+        write_json(json_file, show_sweep(console, swept, out))
 
 
 @app.command()
@@ -250,96 +289,7 @@ def purge(
     found = store.purge(expired_only=expired)
     files = 0 if expired else tracking.purge_artifacts()
     typer.echo(f"Purged {found.artifacts} artifacts ({found.bytes / 1e6:.1f} MB) and {files} entries in MLflow.")
-    _write_json(json_file, {"schema": "lethe.purge.v1", "artifacts": found.artifacts, "bytes": found.bytes, "mlflow_entries": files})
-
-
-@contextlib.contextmanager
-def _plain_errors() -> Iterator[None]:
-    """Turn what the user got wrong into one line and exit status 2."""
-    try:
-        yield
-    except (ValueError, KeyError, OSError) as error:
-        _fail(error, 2)
-
-
-@contextlib.contextmanager
-def _running(trains: bool = True) -> Iterator[Any]:
-    """Run a flow with progress on the terminal; bad input found on the way exits with 2, failures with 1."""
-    from rich.console import Console
-
-    from flows import environment, interruption
-    from flows.console import progress_bars
-    from tasks import isolation
-    from tasks.artifacts import BadInputError
-
-    interruption.listen()
-    environment.guard_temporary_server()
-    if trains:
-        isolation.warm_up()
-    console = Console() if sys.stdout.isatty() else Console(width=120)
-    try:
-        with progress_bars(Console(stderr=True)):
-            yield console
-    except BadInputError as error:
-        _fail(error, 2)
-    except (KeyboardInterrupt, typer.Exit, typer.Abort):
-        raise
-    except Exception as error:
-        _fail(error, 1)
-
-
-def _fail(error: BaseException, status: int) -> None:
-    message = error.args[0] if isinstance(error, KeyError) and error.args else error
-    typer.echo(f"lethe: {' '.join(str(message).split()) or type(error).__name__}", err=True)
-    raise typer.Exit(status)
-
-
-def _finish(console: Any, outcome: "Outcome", started: float, out: str | None, json_file: str | None, require_verdict: bool) -> None:
-    """Show the result, copy what was asked for, and set the exit status."""
-    from flows.console import show_result
-    from flows.outcome import result_files
-    from flows.presentation import prefect_place
-    from tasks import store, tracking
-    from tasks.benchmark_tables import benchmark_table
-    from tasks.formats import read_json
-
-    card = read_json(store.path(outcome.scorecard) / "scorecard.json")
-    made = result_files(outcome, out)
-    address, how = tracking.run_address(outcome.mlflow_run)
-    cached = sum(state == "Cached" for state in outcome.stages.values())
-    seconds = time.monotonic() - started
-    places = {
-        "Report": str(made["report.html"]),
-        "Redacted": str(made["report-redacted.html"]),
-        "Model": str(made["model"]),
-        "Registered": outcome.model_version,
-        "MLflow": f"{address} ({how})",
-        "Prefect": prefect_place(outcome.flow_run, outcome.flow_run_name),
-        "Stages": f"{cached} of {len(outcome.stages)} from cache; {seconds:.0f} s in all",
-    }
-    show_result(console, card, places, benchmark_table(outcome.benchmarks))
-    _write_json(json_file, {"schema": "lethe.result.v1", "seconds": round(seconds, 1), **_result(outcome, card, places)})
-    if require_verdict and not card["verdict"]["passed"]:
-        raise typer.Exit(1)
-
-
-def _result(outcome: "Outcome", card: dict[str, Any], places: dict[str, str]) -> dict[str, Any]:
-    return {
-        "verdict": card["verdict"],
-        "scorecard": card,
-        "report": places["Report"],
-        "redacted_report": places["Redacted"],
-        "model": places["Model"],
-        "registered": outcome.model_version,
-        "mlflow_run": outcome.mlflow_run,
-        "prefect_flow_run": outcome.flow_run,
-        "stages": outcome.stages,
-    }
-
-
-def _write_json(file: str | None, value: dict[str, Any]) -> None:
-    if file:
-        Path(file).write_text(json.dumps(value, indent=1), encoding="utf-8")
+    write_json(json_file, {"schema": "lethe.purge.v1", "artifacts": found.artifacts, "bytes": found.bytes, "mlflow_entries": files})
 
 
 STOPPED = 130

@@ -5,28 +5,50 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from tasks.algorithms.config import SelectiveUnlearningConfig, preset
+from tasks.algorithms.config import preset
+from tasks.algorithms.objectives import OBJECTIVES
+
+STAGES_OF_THEIR_OWN = frozenset({"causal_lm", "generic_labels", "scrub"})
+"""Objectives that are no method by themselves, or whose method has further stages."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
     """A way to unlearn."""
 
-    entrypoint: str
-    """`module:flow`; loaded when it is run, since a flow loads everything that it uses."""
-    config: type[Any]
+    module: str
+    """Module with the flow, of the same name, and with `train`, its stages; loaded when it is run, since a flow loads everything that it uses."""
     preset: Callable[[str, int], Any]
     """Preset name and seed -> config."""
     changes_weights: bool = True
+
+    @property
+    def entrypoint(self) -> str:
+        """Where deployments find the flow."""
+        return f"{self.module}:{self.module.rpartition('.')[2]}"
 
     def flow(self) -> Any:
         """Load the flow."""
         module, _, name = self.entrypoint.partition(":")
         return getattr(import_module(module), name)
 
+    def train(self) -> Any:
+        """Load the stages that train, see `flows.unlearning.Train`."""
+        return import_module(self.module).train
+
+
+def _gradient(name: str) -> Method:
+    def gradient(chosen: str, seed: int) -> Any:
+        from tasks.algorithms.gradient_config import gradient_preset  # imports torch: the settings stand beside the objective
+
+        return gradient_preset(name, chosen, seed)
+
+    return Method(module="flows.gradient_unlearning", preset=gradient)
+
 
 METHODS = {
-    "whp": Method(entrypoint="flows.selective_unlearning:selective_unlearning", config=SelectiveUnlearningConfig, preset=preset),
+    "whp": Method(module="flows.selective_unlearning", preset=preset),
+    **{name: _gradient(name) for name in OBJECTIVES if name not in STAGES_OF_THEIR_OWN},
 }
 
 

@@ -114,6 +114,19 @@ class TeacherCache(Artifact):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReferenceCache(Artifact):
+    """Rows to train on, and what the frozen target model says about them."""
+
+    rows: dict[str, int]
+    """forget, retain, preferred -> number of rows."""
+    tokens: int
+    state_bytes: int
+    """What the frozen model's states take on disk."""
+    truncated: int
+    """Questions that were cut on the left."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ProbeRecords(Artifact):
     """Per-token statistics of every split and completions of the prompts, for one model."""
 

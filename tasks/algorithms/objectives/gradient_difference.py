@@ -26,6 +26,7 @@ class GradientDifference:
     """Ascent on the forget text, descent on the retain text."""
 
     config_type = GradientDifferenceConfig
+    paper = "arXiv:2203.12817"
 
     def __init__(self, config: GradientDifferenceConfig) -> None:
         self.config = config

@@ -35,6 +35,7 @@ class NPO:
     """Push the log-probability of forget rows below the target model's, ever more gently."""
 
     config_type = NPOConfig
+    paper = "arXiv:2404.05868"
 
     def __init__(self, config: NPOConfig) -> None:
         self.config = config

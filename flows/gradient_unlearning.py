@@ -1,0 +1,66 @@
+"""Any entry of `OBJECTIVES`: corpus > reference cache > unlearning > probing > benchmarking > scorecard > report."""
+
+from typing import Any, Literal
+
+from prefect import flow
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows.outcome import Outcome, Stages
+from flows.unlearning import UNLEARNED, Futures, Request, carry_out, read_request
+from tasks.algorithms.gradient_config import GradientUnlearningConfig
+from tasks.algorithms.objectives import objective_class
+from tasks.artifacts import CorpusRef
+from tasks.objectivetraining import unlearn
+from tasks.reference_cache import Asked, cache_reference
+
+
+@flow(name="gradient-unlearning", task_runner=ThreadPoolTaskRunner(max_workers=2), log_prints=False, validate_parameters=True)
+def gradient_unlearning(
+    forget: list[str],
+    model: str,
+    config: GradientUnlearningConfig,
+    retain: list[str] | None = None,
+    forget_test: list[str] | None = None,
+    retain_test: list[str] | None = None,
+    sibling: list[str] | None = None,
+    general: list[str] | None = None,
+    holdout: list[str] | None = None,
+    retrained: str | None = None,
+    anchors: str | None = None,
+    prompts: list[str] | None = None,
+    benchmark_data: str | None = None,
+    review: bool = False,
+    coverage: Literal["off", "measure", "expand"] = "off",
+) -> Outcome:
+    """Train the model away from the forget text with one objective, and judge the result.
+
+    Args:
+        forget: Files or folders with the text to be forgotten.
+        model: Model folder or hub name: the target model.
+        config: All settings; `method` names the objective.
+        retain: Text to be kept, used in training.
+        forget_test: The same topic, used in no stage; without it the last part of the forget text.
+        retain_test: To be kept, used in no stage; without it the last part of the retain text.
+        sibling: A near topic, used in no stage.
+        general: Ordinary prose, used in no stage.
+        holdout: Text that the target model never saw.
+        retrained: A model trained without the forget text: the gold standard.
+        anchors: A dictionary of the user's own, for what is asked about.
+        prompts: Files with prompts about the forgotten, as they are published.
+        benchmark_data: Folder with local files of benchmarks.
+        review: Wait until a person has looked over the anchors in the Prefect UI.
+        coverage: As in selective unlearning.
+    """
+    given = dict(locals())
+    paper = objective_class(config.method).paper
+    return carry_out(read_request(config.method, paper, given), train)
+
+
+def train(stages: Stages, request: Request, corpus: CorpusRef, dictionary: Any) -> Futures:
+    """Submit the stages that train."""
+    config, run = request.config, stages.run
+    needs = tuple(sorted(objective_class(config.method)(config.objective).needs))
+    asked = Asked(needs=needs, layer=getattr(config.objective, "layer", None), stored=config.training.teacher == "cached")
+    reference = cache_reference.submit(corpus, request.target, asked, config.rows, config.corpus, run)
+    trained = unlearn.submit(request.target, reference, config.method, config.objective, config.training, run)
+    return {"reference cache": reference, UNLEARNED: trained}

@@ -1,0 +1,124 @@
+"""Flow `sweep`: a method's settings tried out on one request; which of them come nearest to a model that never knew it and still keep enough."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas
+from prefect import flow
+from prefect.runtime import flow_run
+from prefect.task_runners import ThreadPoolTaskRunner
+from rich.console import Console
+from rich.table import Table
+
+from flows.evaluation import tracked
+from flows.methods import method as find_method
+from flows.outcome import Stages
+from flows.settings import apply_settings
+from flows.unlearning import UNLEARNED, Request, read_request
+from tasks import tracking
+from tasks.algorithms.grids import Trial, best_trial, grid_points, judge_trial
+from tasks.anchors import extract_anchors
+from tasks.artifacts import CorpusRef
+from tasks.corpus import read_corpus
+from tasks.translation import translate_anchors
+from tasks.trial import score_trial
+
+
+@dataclass(frozen=True, kw_only=True)
+class Swept:
+    """What a sweep found."""
+
+    trials: tuple[Trial, ...]
+    best: Trial
+    wanted: float
+    """The retrained model's probability of what is to be forgotten; 0 where there is none."""
+    target_forget: float
+    mlflow_run: str
+    flow_run: str
+    flow_run_name: str
+
+
+@flow(name="sweep", task_runner=ThreadPoolTaskRunner(max_workers=2), log_prints=False, validate_parameters=False)
+def sweep(method: str, grid: Mapping[str, tuple[str, ...]], given: dict[str, Any], budget: int = 0, floor: float = 0.85, seed: int = 0) -> Swept:
+    """Train a method at every point of a grid, and score each on the test splits of what is to be forgotten and kept.
+
+    Args:
+        method: Name in `METHODS`.
+        grid: Setting -> values.
+        given: The parameters of the method's flow.
+        budget: Trials at most; 0: the whole grid.
+        floor: Least share of the target model's retain probability, 0 to 1.
+        seed: Which points are drawn where the budget does not do for all.
+    """
+    configs = {point: apply_settings(given["config"], list(point)) for point in grid_points(grid, budget, seed)}
+    whole = {"review": False, "coverage": "off", "prompts": None, "benchmark_data": None, "anchors": None, "holdout": None, "retrained": None}
+    request = read_request(method, "", {**dict.fromkeys(("forget_test", "retain_test", "sibling", "general", "retain")), **whole, **given})
+    run = tracking.open_run(f"sweep {method}", {"method": method, "grid": dict(grid), "floor": floor}, {"lethe.method": f"sweep {method}"})
+    with tracked(run):
+        swept = _run_trials(Stages(run=run), request, configs, floor)
+    tracking.close(run)
+    return swept
+
+
+def _run_trials(stages: Stages, request: Request, configs: dict[tuple[str, ...], Any], floor: float) -> Swept:
+    run, train, config = stages.run, find_method(request.method).train(), request.config
+    corpus = stages.result("corpus", read_corpus.submit(request.inputs, config.corpus, run))
+    table = extract_anchors.submit(corpus, config.anchors, config.corpus, request.user, True, run)
+    dictionary = translate_anchors.submit(table, corpus, config.translation, config.corpus, request.user, run)
+    baselines = {label: _scored(corpus, model, config, run) for label, model in request.models.items()}
+    found = {label: stages.result(f"trial {label}", future) for label, future in baselines.items()}
+    wanted = found["retrained"].forget if "retrained" in found else 0.0
+    started = {}
+    for point, settings in configs.items():
+        futures = train(stages, replace(request, config=settings), corpus, dictionary)
+        started[point] = _scored(corpus, futures[UNLEARNED], config, run)
+    trials = []
+    for number, (point, future) in enumerate(started.items(), 1):
+        scores = stages.result(f"trial {number}", future)
+        trials.append(judge_trial(point, scores.forget, scores.retain, found["target"].retain, wanted, floor))
+    tracking.log_table(run, trial_table(trials), "sweep", "public")
+    best = best_trial(trials)
+    tracking.log_metrics(run, {"sweep/best_forget": best.forget, "sweep/best_retain_ratio": best.retain_ratio})
+    return Swept(
+        trials=tuple(trials),
+        best=best,
+        wanted=wanted,
+        target_forget=found["target"].forget,
+        mlflow_run=run,
+        flow_run=str(flow_run.id),
+        flow_run_name=str(flow_run.name),
+    )
+
+
+def _scored(corpus: CorpusRef, model: Any, config: Any, run: str) -> Any:
+    return score_trial.submit(corpus, model, config.probing, config.corpus, run)
+
+
+def trial_table(trials: list[Trial] | tuple[Trial, ...]) -> pandas.DataFrame:
+    """Return a row for each trial, nearest first."""
+    rows = [{"settings": " ".join(trial.settings), **{name: value for name, value in asdict(trial).items() if name != "settings"}} for trial in trials]
+    return pandas.DataFrame(rows).sort_values(["acceptable", "distance"], ascending=[False, True], ignore_index=True)
+
+
+def show_sweep(console: Console, swept: Swept, out: str | None) -> dict[str, Any]:
+    """Print the trials, write them where it was asked for, and return them as machines read them."""
+    frame = trial_table(swept.trials)
+    table = Table(
+        "settings", "forget", "retain, of the target's", "distance", "keeps enough", title=f"{len(frame)} trials, nearest first", title_justify="left"
+    )
+    for row in frame.itertuples():
+        table.add_row(row.settings, f"{row.forget:.3f}", f"{row.retain_ratio:.3f}x", f"{row.distance:.3f}", "yes" if row.acceptable else "no")
+    console.print(table)
+    console.print(f"Target model {swept.target_forget:.3f}, wanted {swept.wanted:.3f}", highlight=False)
+    console.print(f"Best: {' '.join(f'--set {setting}' for setting in swept.best.settings)}", markup=False, highlight=False)
+    if not swept.best.acceptable:
+        console.print("No setting keeps enough; this one keeps most. A lower --floor, or a wider --grid, would let one pass.", highlight=False)
+    if out:
+        folder = Path(out)
+        folder.mkdir(parents=True, exist_ok=True)
+        frame.to_csv(folder / "sweep.csv", index=False)
+        (folder / "best.yaml").write_text("".join(f"{key}: {value}\n" for key, _, value in (word.partition("=") for word in swept.best.settings)))
+    found = {"trials": [asdict(trial) for trial in swept.trials], "best": asdict(swept.best), "wanted": swept.wanted}
+    return {"schema": "lethe.sweep.v1", **found, "target_forget": swept.target_forget, "mlflow_run": swept.mlflow_run, "prefect_flow_run": swept.flow_run}

@@ -1,0 +1,137 @@
+"""What the flows of all methods share: reading the request, measuring, judging, registering. A method adds how it trains."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from prefect.futures import PrefectFuture
+from prefect.runtime import flow_run
+
+from flows.evaluation import asked_benchmarks, judge, measure, origins, prompt_files, questions_asked, tracked, user_file
+from flows.outcome import Outcome, Stages
+from flows.preparation import Preparation, prepare
+from flows.review import require_server
+from flows.translator import settle_translator
+from tasks import tracking
+from tasks.artifacts import CheckpointRef, CorpusRef, InputFile
+from tasks.benchmark_data import BenchmarkInputs
+from tasks.checkpoints import inspect_model
+from tasks.corpus import CorpusInputs, gather_inputs, read_corpus
+from tasks.prompting import make_invitations
+from tasks.registration import register
+
+SPLITS = ("forget", "retain", "forget_test", "retain_test", "sibling", "general", "holdout")
+UNLEARNED = "unlearning"
+"""The stage whose checkpoint is judged."""
+Futures = dict[str, PrefectFuture[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a flow was given, checked and read once."""
+
+    method: str
+    paper: str
+    inputs: CorpusInputs
+    models: dict[str, CheckpointRef]
+    asked: BenchmarkInputs
+    user: InputFile | None
+    prompts: tuple[InputFile, ...]
+    config: Any
+    review: bool
+    coverage: str
+
+    @property
+    def target(self) -> CheckpointRef:
+        """The model that is to forget."""
+        return self.models["target"]
+
+
+Train = Callable[[Stages, Request, CorpusRef, Any], Futures]
+"""Stages, request, corpus and dictionary (a record or a future) -> the stages that train, `UNLEARNED` among them."""
+
+
+def read_request(method: str, paper: str, given: dict[str, Any]) -> Request:
+    """Check what a flow was given, before anything is trained.
+
+    Args:
+        method: Name in `METHODS`.
+        paper: Where the method is from.
+        given: The flow's parameters by name.
+
+    Raises:
+        BadInputError: If files, models, translator or review cannot be had.
+    """
+    if given["review"]:
+        require_server()
+    inputs = gather_inputs(**{split: given[split] or [] for split in SPLITS})
+    named = (("target", given["model"]), ("retrained", given["retrained"]))
+    models = {label: inspect_model(name, label) for label, name in named if name}
+    asked, user = asked_benchmarks(given["config"], given["benchmark_data"]), user_file(given["anchors"])
+    return Request(
+        method=method,
+        paper=paper,
+        inputs=inputs,
+        models=models,
+        asked=asked,
+        user=user,
+        prompts=prompt_files(given["prompts"]),
+        config=settle_translator(given["config"], inputs, user),
+        review=given["review"],
+        coverage=given["coverage"],
+    )
+
+
+def carry_out(request: Request, train: Train) -> Outcome:
+    """Run all stages of a method under one tracked run."""
+    config = request.config
+    tags = {"lethe.method": request.method, "lethe.paper": request.paper, "lethe.prefect_flow_run": str(flow_run.id)}
+    params = {"method": request.method, "questions": questions_asked(request.models, config), "config": config}
+    run = tracking.open_run(f"{request.method} {request.inputs.forget[0].digest[:8]}", params, tags)
+    with tracked(run):
+        outcome = _run_stages(Stages(run=run), request, train)
+    tracking.close(run)
+    return outcome
+
+
+def _run_stages(stages: Stages, request: Request, train: Train) -> Outcome:
+    """Wire the stages: what does not depend on each other runs side by side, in the order in which it is submitted here."""
+    run, config = stages.run, request.config
+    tracking.log_inputs(run, request.inputs.by_split())
+    corpus = stages.result("corpus", read_corpus.submit(request.inputs, config.corpus, run))
+    prepared = prepare(stages, corpus, request.target, request.user, config, review=request.review, coverage=request.coverage)
+    corpus, dictionary = prepared.corpus, prepared.dictionary
+    invited = make_invitations.submit(corpus, dictionary, request.prompts, config.probing, run)
+    trained = train(stages, request, corpus, dictionary)
+    waiting: dict[str, Any] = {**prepared.waiting, "prompting": invited, **trained}
+    for label, model in {**request.models, "unlearned": trained[UNLEARNED]}.items():
+        waiting |= measure(corpus, dictionary, invited, model, request.target, request.asked, config, label, run)
+    records = {name: stages.result(name, future) for name, future in waiting.items()}
+    found = replace(prepared, dictionary=dictionary if request.review else records["translation"])
+    return _conclude(stages, request, found, records, [records[name] for name in trained])
+
+
+def _conclude(stages: Stages, request: Request, prepared: Preparation, records: dict[str, Any], made: list[Any]) -> Outcome:
+    """Judge, report, register and publish."""
+    run, unlearned, target = stages.run, records[UNLEARNED], request.target
+    provenance = {"method": request.method, "paper": request.paper, **origins(request.inputs, request.models | {"unlearned": unlearned})}
+    trained = [record for record in made if isinstance(record, CheckpointRef)]
+    judged = judge(stages, prepared.corpus, prepared.dictionary, records, request.config, provenance, trained=trained)
+    name = f"lethe-{request.method}-{target.digest[:8]}"
+    version = stages.result("registration", register.submit(unlearned, name, tracking.tracking_uri(), run))
+    if version and judged.scorecard.passed:
+        tracking.set_alias(version.name, "unlearned", version.version)
+    return Outcome(
+        unlearned=unlearned,
+        dictionary=prepared.dictionary,
+        coverage=prepared.coverage,
+        scorecard=judged.scorecard,
+        report=judged.report,
+        benchmarks=judged.benchmarks,
+        redacted_report=judged.redacted_report,
+        mlflow_run=run,
+        flow_run=str(flow_run.id),
+        flow_run_name=str(flow_run.name),
+        stages=stages.states,
+        model_version=f"{version.name} version {version.version}" if version else "",
+    )

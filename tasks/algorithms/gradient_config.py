@@ -1,0 +1,137 @@
+"""Settings of unlearning by a training objective; torch is imported only for the settings of the objective itself."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, is_dataclass, replace
+from typing import Any
+
+from tasks.algorithms.config import EvaluationConfig, TrainingConfig
+from tasks.algorithms.objectives import objective_class
+
+TEACHERS = ("cached", "live")
+"""What the frozen model says comes from a file made beforehand, or from the model itself, batch by batch."""
+RETAIN_ROWS = ("packed", "sequences")
+REFUSALS = (
+    "I don't know.",
+    "I do not know the answer to that.",
+    "That is not something I know.",
+    "I have no information about that.",
+    "I am not sure.",
+    "I cannot say.",
+    "I have never heard of that.",
+    "I know nothing about it.",
+)
+"""Preferred answers, in the words of nobody in particular."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowsConfig:
+    """How text becomes rows of a batch."""
+
+    tokens: int = 256
+    """Tokens of a row at most, >= 16; a longer question is cut on the left, longer prose into several rows."""
+    retain: str = "packed"
+    """`packed`: retain text fills whole rows and every token counts; `sequences`: one document a row, of a question only the answer."""
+    refusals: tuple[str, ...] = REFUSALS
+    """Preferred answers to the forget questions, which come round in turn; for objectives that prefer one answer to another."""
+
+    def __post_init__(self) -> None:
+        if self.tokens < 16:
+            raise ValueError(f"rows.tokens is {self.tokens}; wanted a whole number >= 16")
+        if self.retain not in RETAIN_ROWS:
+            raise ValueError(f"rows.retain is {self.retain!r}; wanted one of {', '.join(RETAIN_ROWS)}")
+        if not self.refusals or not all(answer.strip() for answer in self.refusals):
+            raise ValueError("rows.refusals holds nothing, or an empty answer; wanted one or more answers")
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnlearningConfig(TrainingConfig):
+    """How the student is trained, whatever the objective."""
+
+    rate_at_7b: float = 1e-5
+    """The rule's learning rate for seven billion parameters: what TOFU's baselines use."""
+    rate_exponent: float = 0.5
+    """The rule is rate_at_7b * (7e9 / N) ** rate_exponent."""
+    least_steps: int = 160
+    """Optimiser steps that are taken at least, in further passes where the forget text is short."""
+    batch_blocks: int = 16
+    """Forget rows in one forward pass, >= 1: questions with their answers, or windows of prose."""
+    retain_batch: int = 8
+    """Retain rows beside them, >= 1."""
+    teacher: str = "cached"
+    """`cached`: what the frozen model says is computed once; `live`: it is kept in memory and asked in every step, to the same numbers."""
+    validate_every: int = 20
+    """Optimiser steps between validations."""
+    validation_share: float = 0.05
+    """Share of the retain rows that is kept for validation, 0 to 0.5; 0 trains to the end without a look."""
+    validation_rows: int = 32
+    """Forget rows, evenly spaced, that a validation scores, >= 1."""
+    utility_floor: float = 0.1
+    """Rise of the loss on the retain slice, in nats a token, above which a checkpoint is not acceptable, > 0."""
+    stop_probability: float = 0.02
+    """Mean probability of the forget rows' tokens at which there is nothing left to do, 0 to 1: a checkpoint is scored by what is above."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, least in {"retain_batch": 1, "validation_rows": 1}.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"training.{name} is {getattr(self, name)}; wanted a whole number >= {least}")
+        if self.teacher not in TEACHERS:
+            raise ValueError(f"training.teacher is {self.teacher!r}; wanted one of {', '.join(TEACHERS)}")
+        if not 0 <= self.validation_share <= 0.5:
+            raise ValueError(f"training.validation_share is {self.validation_share}; wanted a number from 0 to 0.5")
+        if not 0 <= self.stop_probability <= 1:
+            raise ValueError(f"training.stop_probability is {self.stop_probability}; wanted a number from 0 to 1")
+        if self.utility_floor <= 0:
+            raise ValueError(f"training.utility_floor is {self.utility_floor}; wanted a number > 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradientUnlearningConfig(EvaluationConfig):
+    """Unlearning by an entry of `OBJECTIVES`, from text to report."""
+
+    method: str
+    """Name of the objective."""
+    objective: Any = None
+    """Its settings; a mapping, as it comes from a deployment, or nothing becomes them."""
+    rows: RowsConfig = RowsConfig()
+    """How text becomes rows of a batch."""
+    training: UnlearningConfig = UnlearningConfig()
+    """How the student is trained."""
+
+    def __post_init__(self) -> None:
+        kind = objective_class(self.method).config_type
+        given = asdict(self.objective) if is_dataclass(self.objective) and not isinstance(self.objective, kind) else self.objective
+        if given is None or isinstance(given, Mapping):
+            object.__setattr__(self, "objective", made(kind, dict(given or {}), self.method))
+
+
+def made(kind: type, settings: dict[str, Any], method: str) -> Any:
+    """Return an objective's settings from a mapping.
+
+    Raises:
+        ValueError: If it has no such setting, or a value does not fit.
+    """
+    known = list(kind.__dataclass_fields__)
+    if unknown := sorted(settings.keys() - set(known)):
+        raise ValueError(f"method {method} has no setting {', '.join(unknown)}; wanted some of {', '.join(known)}")
+    return kind(**settings)
+
+
+def gradient_preset(method: str, name: str, seed: int = 0) -> GradientUnlearningConfig:
+    """Return the settings of a method: `default`, tuned, or `paper`: the constants of its source.
+
+    Raises:
+        ValueError: If there is no such preset.
+    """
+    if name not in ("default", "paper"):
+        raise ValueError(f"preset is {name!r}; wanted one of default, paper")
+    tuned = TUNED.get(method, {}) if name == "default" else {}
+    training = replace(PAPER if name == "paper" else UnlearningConfig(), seed=seed, **tuned.get("training", {}))
+    rows = RowsConfig(retain="sequences") if name == "paper" else RowsConfig()
+    return GradientUnlearningConfig(method=method, objective=tuned.get("objective"), rows=rows, training=training)
+
+
+PAPER = UnlearningConfig(learning_rate=1e-5, least_steps=0, epochs=10, batch_blocks=32, retain_batch=32, validation_share=0.0, weight_decay=0.01)
+"""How TOFU's repository and open-unlearning train every one of these methods on 7-billion-parameter models; it suits no small model."""
+TUNED: dict[str, dict[str, dict[str, Any]]] = {}
+"""Method -> settings that differ from those above, found on a validation topic."""

@@ -1,0 +1,69 @@
+"""Documents as rows of a batch: a question with its answer, or a window of prose, one a row.
+
+Objectives that weigh whole sequences (NPO, DPO) and those that average within a sequence first (SCRUB) must not see two questions in one
+row, as packed blocks have them. Of a question only the answer is supervised.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tasks.algorithms.blocks import encode, encode_prefixed, pack_tokens, prefix_ids
+from tasks.algorithms.chat import Template, TextBlock, text_blocks
+from tasks.algorithms.corpus import Document
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Rows of one split."""
+
+    rows: tuple[TextBlock, ...]
+    truncated: int = 0
+    """Questions that were cut on the left, since the context is too small for them."""
+
+
+def token_rows(documents: Sequence[Document], tokenizer: Any, template: Template, size: int) -> Rows:
+    """Return documents as rows of at most `size` tokens, in their order; rows without a supervised prediction are left out.
+
+    Args:
+        documents: Prose and questions.
+        tokenizer: A fast tokenizer.
+        template: How questions are asked.
+        size: Tokens of a row, >= 2.
+    """
+    found, truncated = [], 0
+    for document in documents:
+        if document.is_question:
+            row, cut = question_row(document, tokenizer, template, size)
+            found.append(row)
+            truncated += cut
+        else:
+            windows = pack_tokens([encode(tokenizer, document.text)[0]], size, None, prefix_ids(tokenizer))
+            found += [TextBlock(ids=ids, supervised=(True,) * len(ids)) for ids in windows]
+    return Rows(rows=tuple(row for row in found if any(row.supervised[:-1])), truncated=truncated)
+
+
+def question_row(document: Document, tokenizer: Any, template: Template, size: int) -> tuple[TextBlock, bool]:
+    """Return a question with its answer and what closes it, only those two supervised, and whether it was cut on the left."""
+    text, prompt = template.text(document), template.prompt(document) + (template.gap or "")
+    prefix, ids, offsets = encode_prefixed(tokenizer, text, conversation=template.chat)
+    cut = max(0, len(prefix) + len(ids) - size)
+    answered = [False] * len(prefix) + [end > len(prompt) for _, end in offsets[cut:]]
+    return TextBlock(ids=(*prefix, *ids[cut:]), supervised=(*answered[1:], False)), cut > 0
+
+
+def packed_rows(documents: Sequence[Document], tokenizer: Any, template: Template, size: int, separator: int | None) -> Rows:
+    """Return documents packed into blocks, where every token may count alike: fewer rows, none of them short."""
+    blocks = text_blocks(documents, tokenizer, template, size, separator)
+    return Rows(rows=tuple(block for block in blocks if any(block.supervised[:-1])))
+
+
+def answered_with(documents: Sequence[Document], answers: Sequence[str]) -> list[Document]:
+    """Return the questions among documents with other answers, which come round in turn.
+
+    Args:
+        documents: Prose and questions; prose has no prompt that could be answered, and is left out.
+        answers: Such as refusals; at least one.
+    """
+    questions = [document for document in documents if document.is_question]
+    return [replace(document, answer=answers[number % len(answers)]) for number, document in enumerate(questions)]

@@ -1,0 +1,97 @@
+"""Stage `reference cache`: rows to train on, and what the frozen target model says about them, so that no live teacher is needed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tasks import checkpoints, formats, progress, row_files, store, tracking, vocabularies
+from tasks.algorithms.chat import TextBlock
+from tasks.algorithms.corpus import CorpusConfig
+from tasks.algorithms.gradient_config import RowsConfig
+from tasks.algorithms.heads import check_head
+from tasks.algorithms.reference import reference_entries, row_tensors, split_by_row, wanted_entries
+from tasks.algorithms.sequences import Rows, answered_with, packed_rows, token_rows
+from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef, ReferenceCache
+from tasks.stage import stage
+
+BATCH_ROWS = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What an objective wants to know of the frozen model; equal for settings that want the same, so that a sweep asks once."""
+
+    needs: tuple[str, ...]
+    """See `tasks.algorithms.objectives`, sorted."""
+    layer: int | None = None
+    """Whose hidden states, for `retain_layer_hidden`."""
+    stored: bool = True
+    """Whether the answers are stored; else the rows alone, for a live teacher."""
+
+
+@stage("reference cache", threads_share=2)
+def cache_reference(
+    corpus: CorpusRef, target: CheckpointRef, asked: Asked, config: RowsConfig, reading: CorpusConfig, run: str | None = None
+) -> ReferenceCache:
+    """Cut forget and retain text into rows and run the target model once over those of which the objective wants to know something."""
+    with tracking.stage_run(run, "reference cache", {"asked": asked, "rows": config}) as nested:
+        model, tokenizer = checkpoints.load_model(target), checkpoints.load_tokenizer(target)
+        parts = _rows(corpus, tokenizer, frozenset(asked.needs), config, reading, model.config.max_position_embeddings)
+        pad = checkpoints.pad_id(tokenizer)
+        check_head(model, *(row_tensors("forget", parts["forget"].rows[:1], pad, model.device)[name] for name in ("ids", "mask")))
+        wanted = {part: wanted_entries(part, frozenset(asked.needs)) if asked.stored else () for part in parts}
+        total = sum(len(parts[part].rows) for part, names in wanted.items() if names)
+
+        def write(folder: Path) -> None:
+            done = 0
+            for part, found in parts.items():
+                entries: dict[str, list[torch.Tensor]] = {name: [] for name in wanted[part]}
+                for start in range(0, len(found.rows) if wanted[part] else 0, BATCH_ROWS):
+                    chosen = found.rows[start : start + BATCH_ROWS]
+                    _append(entries, chosen, reference_entries(model, row_tensors(part, chosen, pad, model.device), part, wanted[part], asked.layer))
+                    progress.report(done := done + len(chosen), total)
+                row_files.write_rows(folder / f"{part}.safetensors", found.rows, entries)
+
+        digest = store.put("references", write, sensitivity="forget")
+        return _record(digest, parts, nested)
+
+
+def _append(entries: dict[str, list[torch.Tensor]], rows: Sequence[TextBlock], found: dict[str, torch.Tensor]) -> None:
+    for name, value in found.items():
+        entries[name] += split_by_row(name, value.cpu(), rows)
+
+
+def _rows(corpus: CorpusRef, tokenizer: Any, needs: frozenset[str], config: RowsConfig, reading: CorpusConfig, context: int) -> dict[str, Rows]:
+    """Return the rows of each part that the objective reads."""
+    template, size = vocabularies.question_template(tokenizer, reading), min(config.tokens, context)
+    forget, retain = formats.read_documents(corpus, "forget"), formats.read_documents(corpus, "retain") if "retain" in needs else []
+    if "preferred" in needs:
+        forget = [document for document in forget if document.is_question]  # prose asks nothing that another answer could be given to
+        if not forget:
+            raise BadInputError("the method prefers other answers to questions, and the forget text holds none; wanted questions with answers")
+    parts = {"forget": token_rows(forget, tokenizer, template, size)}
+    if retain and config.retain == "packed":
+        parts["retain"] = packed_rows(retain, tokenizer, template, size, checkpoints.separator_id(tokenizer))
+    elif retain:
+        parts["retain"] = token_rows(retain, tokenizer, template, size)
+    if "preferred" in needs:
+        parts["preferred"] = token_rows(answered_with(forget, config.refusals), tokenizer, template, size)
+    return parts
+
+
+def _record(digest: str, parts: dict[str, Rows], origin: str | None) -> ReferenceCache:
+    record = ReferenceCache(
+        kind="references",
+        digest=digest,
+        sensitivity="forget",
+        origin=origin or "",
+        rows={part: len(found.rows) for part, found in parts.items()},
+        tokens=sum(len(row.ids) for found in parts.values() for row in found.rows),
+        state_bytes=0,
+        truncated=sum(found.truncated for found in parts.values()),
+    )
+    tracking.log_metrics(origin, {**{f"rows/{part}": float(count) for part, count in record.rows.items()}, "tokens": float(record.tokens)})
+    return record

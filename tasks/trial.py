@@ -1,0 +1,42 @@
+"""Stage `trial`: the two figures of a model that a sweep decides by, without the rest of a scorecard."""
+
+import math
+from dataclasses import dataclass
+
+import numpy
+
+from tasks import checkpoints, formats, progress, tracking, vocabularies
+from tasks.algorithms.anchors import anchor_expression
+from tasks.algorithms.config import ProbingConfig
+from tasks.algorithms.corpus import CorpusConfig
+from tasks.algorithms.metrics import score_sequences
+from tasks.algorithms.probing import probe_items
+from tasks.artifacts import CheckpointRef, CorpusRef
+from tasks.stage import stage
+
+SPLITS = ("forget_test", "retain_test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialFigures:
+    """Mean probabilities, 0 to 1: of answers where a split has questions, else of a token of its prose."""
+
+    forget: float
+    retain: float
+
+
+@stage("trial", threads_share=2)
+def score_trial(corpus: CorpusRef, checkpoint: CheckpointRef, config: ProbingConfig, reading: CorpusConfig, run: str | None = None) -> TrialFigures:
+    """Score the test splits of forget and retain text."""
+    with tracking.stage_run(run, "trial") as nested:
+        model, tokenizer = checkpoints.load_model(checkpoint), checkpoints.load_tokenizer(checkpoint)
+        template, context = vocabularies.question_template(tokenizer, reading), model.config.max_position_embeddings
+        found = {}
+        for split in SPLITS:
+            items = probe_items(split, formats.read_documents(corpus, split), tokenizer, template, anchor_expression([]), config, context)
+            answers = [item.sequence for item in items if item.variant == "answer"]
+            scores = score_sequences(model, answers or [item.sequence for item in items], checkpoints.pad_id(tokenizer), on_step=progress.report)
+            means = numpy.array([table[:, 0].mean() for table in scores])
+            found[split] = float(numpy.exp(means).mean()) if answers else math.exp(float(numpy.concatenate([table[:, 0] for table in scores]).mean()))
+        tracking.log_metrics(nested, {f"{split}/trial_probability": value for split, value in found.items()})
+        return TrialFigures(forget=found["forget_test"], retain=found["retain_test"])
