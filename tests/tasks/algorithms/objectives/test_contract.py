@@ -9,7 +9,9 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 
+from tasks.algorithms.config import TrainingConfig
 from tasks.algorithms.objectives import OBJECTIVES, objective_class
+from tasks.algorithms.training import Batch, train
 from tests.objectives import FORGET, PREFERRED, RETAIN, TwoTokens, gradient, make_batch, make_cached, padded
 
 NEEDS = {"reference_logprobs", "reference_hidden", "forget_hidden", "retain_layer_hidden", "preferred", "retain", "labels"}
@@ -135,6 +137,19 @@ def test_the_student_is_not_changed_by_computing_the_loss(pair, name: str, varia
     before, batch = copy.deepcopy(pair.student.state_dict()), make_batch()
     variants(name)[variant].loss(pair.student, batch, make_cached(pair.frozen, batch))[0].backward()
     assert all(torch.equal(tensor, before[name]) for name, tensor in pair.student.state_dict().items())
+
+
+@every
+def test_a_few_steps_of_the_training_loop_lower_the_loss(pair, name: str, variant: int) -> None:
+    objective, batch = variants(name)[variant], make_batch()
+    student, steps = copy.deepcopy(pair.student), []
+    item = Batch(tensors=batch, cached=make_cached(pair.frozen, batch), weight=6.0)
+    config = TrainingConfig(learning_rate=3e-3, schedule="constant", mixed_precision="no")
+    for module in student.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    train(student, [item] * 6, objective, config, on_step=lambda step, metrics: steps.append(metrics["loss_nats"]))
+    assert steps[-1] < steps[0] - 1e-3 * abs(steps[0])
 
 
 def sigmoid(value: float) -> float:
