@@ -1,6 +1,7 @@
 """What objectives are given, made the plain way: full logits of a frozen model, every position, no chunks; and rows for the restatement."""
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -67,3 +68,28 @@ def layer_states(model: nn.Module, ids: Tensor, mask: Tensor, layer: int) -> Ten
 def rows_of(model: nn.Module, texts: Sequence[Text]) -> list[Row]:
     """Return the texts with the model's float64 logits, each read alone and without padding."""
     return [Row(logits_of(model, ids).tolist(), ids, supervised) for ids, supervised in texts]
+
+
+class TwoTokens(nn.Module):
+    """A model whose only weights are the logits of two tokens, whatever came before: gradients by hand."""
+
+    def __init__(self, logits: Sequence[float]) -> None:
+        super().__init__()
+        self.head = nn.Linear(1, 2, bias=False)
+        self.head.weight = nn.Parameter(torch.tensor(logits)[:, None])
+
+    def base_model(self, input_ids: Tensor, **ignored: Any) -> Any:
+        return SimpleNamespace(last_hidden_state=torch.ones(*input_ids.shape, 1))
+
+    def forward(self, input_ids: Tensor, **ignored: Any) -> Any:
+        return SimpleNamespace(logits=self.head(torch.ones(*input_ids.shape, 1)))
+
+    def get_output_embeddings(self) -> nn.Module:
+        return self.head
+
+
+def gradient(objective: Any, model: nn.Module, batch: dict[str, Tensor], cached: dict[str, Any]) -> Tensor:
+    """Return the gradient of the loss by all weights that it reaches, one after another."""
+    model.zero_grad()
+    objective.loss(model, batch, cached)[0].backward()
+    return torch.cat([weight.grad.flatten() for weight in model.parameters() if weight.grad is not None])

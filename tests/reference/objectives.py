@@ -59,3 +59,42 @@ def minus_log_sigmoid(value) -> float:
 def npo(student, frozen, b) -> float:
     ratios = [sequence_log_p(s) - sequence_log_p(f) for s, f in zip(student, frozen, strict=True)]
     return math.fsum(2 / b * minus_log_sigmoid(-b * ratio) for ratio in ratios) / len(ratios)
+
+
+def simnpo(student, b, delta) -> float:
+    losses = [-sequence_log_p(row) / len(counted(row)) for row in student]
+    return math.fsum(2 / b * minus_log_sigmoid(b * (loss - delta)) for loss in losses) / len(losses)
+
+
+def dpo(student, frozen, preferred_student, preferred_frozen, b) -> float:
+    total = 0.0
+    for s, f, ps, pf in zip(student, frozen, preferred_student, preferred_frozen, strict=True):
+        total += minus_log_sigmoid(b * ((sequence_log_p(ps) - sequence_log_p(pf)) - (sequence_log_p(s) - sequence_log_p(f))))
+    return total / len(student)
+
+
+def undial(student, frozen, b) -> float:
+    found = []
+    for s, f in zip(student, frozen, strict=True):
+        for position in counted(s):
+            adjusted = list(f.logits[position])
+            adjusted[s.ids[position + 1]] -= b
+            found.append(-math.fsum(p * log_p(s.logits[position], token) for token, p in enumerate(softmax(adjusted))))
+    return math.fsum(found) / len(found)
+
+
+def mean_square(states, others, texts) -> float:
+    """`states` and `others` hold a list of hidden vectors for each text; the mean over dimensions, then over counted tokens."""
+    found = []
+    for state, other, (ids, supervised) in zip(states, others, texts, strict=True):
+        for position in counted(Row([], ids, supervised)):
+            pairs = list(zip(state[position], other[position], strict=True))
+            found.append(math.fsum((x - y) ** 2 for x, y in pairs) / len(pairs))
+    return math.fsum(found) / len(found)
+
+
+def rmu(forget, retain, retain_frozen, direction, c, alpha, forget_texts, retain_texts) -> float:
+    """`direction` need not have length 1."""
+    length = math.sqrt(math.fsum(x * x for x in direction))
+    aims = [[[c * x / length for x in direction]] * len(ids) for ids, _ in forget_texts]
+    return mean_square(forget, aims, forget_texts) + alpha * mean_square(retain, retain_frozen, retain_texts)

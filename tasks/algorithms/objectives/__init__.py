@@ -10,9 +10,15 @@ from typing import Any
 
 OBJECTIVES = {
     "causal_lm": "tasks.algorithms.objectives.causal_lm:CausalLM",
+    "dpo": "tasks.algorithms.objectives.dpo:DPO",
     "generic_labels": "tasks.algorithms.objectives.generic_labels:GenericLabelLoss",
+    "gradient_ascent": "tasks.algorithms.objectives.gradient_ascent:GradientAscent",
     "gradient_difference": "tasks.algorithms.objectives.gradient_difference:GradientDifference",
+    "idk": "tasks.algorithms.objectives.dpo:DPO",
     "npo": "tasks.algorithms.objectives.npo:NPO",
+    "rmu": "tasks.algorithms.objectives.rmu:RMU",
+    "simnpo": "tasks.algorithms.objectives.simnpo:SimNPO",
+    "undial": "tasks.algorithms.objectives.undial:Undial",
 }
 
 

@@ -3,11 +3,10 @@
 import math
 
 import pytest
-import torch
 
 from tasks.algorithms.objectives.gradient_difference import GradientDifference, GradientDifferenceConfig
 from tasks.algorithms.objectives.npo import NPO, NPOConfig
-from tests.objectives import FORGET, RETAIN, make_batch, make_cached, rows_of
+from tests.objectives import FORGET, RETAIN, gradient, make_batch, make_cached, rows_of
 from tests.reference import objectives as reference
 
 
@@ -39,12 +38,6 @@ def test_it_is_never_below_0_and_what_is_forgotten_costs_nothing(tiny_llama, off
     found, _ = NPO(NPOConfig(retain_weight=0)).loss(model, batch, cached)
     assert found.item() >= 0
     assert found.item() == pytest.approx(expected, rel=1e-5, abs=1e-6)
-
-
-def gradient(objective, model, batch, cached) -> torch.Tensor:
-    model.zero_grad()
-    objective.loss(model, batch, cached)[0].backward()
-    return torch.cat([weight.grad.flatten() for weight in model.parameters() if weight.grad is not None])
 
 
 def test_its_gradient_tends_to_gradient_ascent_as_b_tends_to_0(pair) -> None:

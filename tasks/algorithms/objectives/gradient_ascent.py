@@ -1,0 +1,42 @@
+"""Unlearn by climbing the loss of the forget text.
+
+    loss = -CE(F), the mean log-likelihood of its counted tokens, in nats
+
+Unbounded below: the model collapses if it goes on for long. The baseline that every other method has to beat.
+
+Source: Jang et al. 2022, arXiv:2210.01504. Deviation: none.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from tasks.algorithms.objectives import terms
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradientAscentConfig:
+    """Nothing to set: the loss has no constants."""
+
+
+class GradientAscent:
+    """Cross-entropy of the forget text, its sign changed."""
+
+    config_type = GradientAscentConfig
+    needs: frozenset[str] = frozenset()
+
+    def __init__(self, config: GradientAscentConfig) -> None:
+        self.config = config
+
+    def loss(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the negative cross-entropy of the forget rows, in nats, also as `forget_loss_nats`.
+
+        Args:
+            student: The model that is trained.
+            batch: `ids`, `mask`, `supervised` of forget rows, (batch, seq).
+            cached: Not used.
+        """
+        forget = -terms.cross_entropy(student, batch)
+        return forget, {"forget_loss_nats": forget.detach()}

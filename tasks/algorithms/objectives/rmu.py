@@ -1,0 +1,121 @@
+"""Representation misdirection: forget text is made to mean a random direction to one layer, retain text what it meant before.
+
+    loss = MSE(h_l(F), c u)  +  alpha MSE(h_l(R), h0_l(R))
+
+h_l are the student's hidden states after layer l, h0_l the target model's; u is a random unit vector, the same throughout. MSE is the
+mean over hidden dimensions, then over counted tokens; not nats, but squared activations. The pass ends at layer l: no later layer and
+no head is computed. Only the MLP output matrices of layers l-2 to l are trained, unless others are named. Bounded below by 0.
+
+Source: Li et al. 2024, WMDP, arXiv:2403.03218; entries of u uniform in [0, 1) before it is scaled to length 1; c = 6.5 and
+alpha = 1200 at l = 7 of 32 layers of Zephyr-7B [recalled]: c has the unit of a model's own activations, so set it for yours.
+Deviations: the default layer of other depths, see `default_layer`; tokens that are padding or not supervised do not count.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tasks.algorithms.layers import decoder_layers, hidden_after, mlp_output_names
+from tasks.algorithms.objectives import terms
+from tasks.algorithms.shapes import Float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RMUConfig:
+    """Constants of RMU."""
+
+    layer: int | None = None
+    """l, counted from 0; none: by the rule of `default_layer` from the model's depth."""
+    c: float = 6.5
+    """Length of the vector that forget text is sent to, in the unit of hidden states, > 0."""
+    alpha: float = 1200.0
+    """Weight of the retain term, dimensionless, >= 0; 0 leaves it out, and without retain text it has no effect."""
+    trained_layers: tuple[int, ...] = ()
+    """Layers whose MLP output matrices are trained, none above l; empty: l-2 to l, as many of them as there are."""
+    seed: int = 0
+    """Of the random vector."""
+
+    def __post_init__(self) -> None:
+        terms.check_number("c", self.c, self.c > 0, "a number > 0")
+        terms.check_number("alpha", self.alpha, self.alpha >= 0, "a number >= 0")
+        if self.layer is not None and self.layer < 0:
+            raise ValueError(f"layer is {self.layer}; wanted a number >= 0, or none")
+        if any(layer < 0 for layer in self.trained_layers):
+            raise ValueError(f"trained_layers is {self.trained_layers}; wanted numbers >= 0")
+
+
+def default_layer(depth: int) -> int:
+    """Return l for a model of `depth` layers: as deep as 7 of 32, but with two layers below it where there are so many."""
+    return min(depth - 1, max(2, round(7 / 32 * depth)))
+
+
+class RMU:
+    """Send the forget text's hidden states astray, hold the retain text's."""
+
+    config_type = RMUConfig
+
+    def __init__(self, config: RMUConfig) -> None:
+        self.config = config
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Retain text and the target's states on it after layer l, unless alpha is 0."""
+        return frozenset({"retain", "retain_layer_hidden"} if self.config.alpha else ())
+
+    def layer(self, model: nn.Module) -> int:
+        """Return l, counted from 0: after which layer of this model hidden states are compared (and cached).
+
+        Raises:
+            ValueError: If the model has no such layer, or its layout is not known.
+        """
+        depth = len(decoder_layers(model))
+        layer = default_layer(depth) if self.config.layer is None else self.config.layer
+        if layer >= depth:
+            raise ValueError(f"layer is {layer}; wanted 0 to {depth - 1} in a model of {depth} layers")
+        return layer
+
+    def trainable(self, model: nn.Module) -> list[str]:
+        """Return the names of the parameters that are to be trained; the others are to be frozen.
+
+        Raises:
+            ValueError: If a layer is named that the loss cannot reach.
+        """
+        layer = self.layer(model)
+        trained = self.config.trained_layers or tuple(range(max(0, layer - 2), layer + 1))
+        if max(trained) > layer:
+            raise ValueError(f"trained_layers is {trained}; wanted none above layer {layer}, where the pass ends")
+        return mlp_output_names(model, trained)
+
+    def loss(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the weighted sum of both terms, in squared activations, and each alone.
+
+        Args:
+            student: The model that is trained.
+            batch: `ids`, `mask`, `supervised` of forget rows and, with retain text, `retain_ids` and so on, (batch, seq).
+            cached: With retain text `retain_layer_hidden`, (batch, seq, hidden): the target's states after layer l of the retain rows.
+        """
+        hidden = self._hidden(student, batch, "")
+        forget = _mean_square(hidden - self.config.c * unit_vector(hidden.shape[-1], self.config.seed).to(hidden))
+        if "retain_ids" not in batch or not self.config.alpha:
+            return forget, {"forget_mse": forget.detach()}
+        counted = terms.counted_positions(batch["retain_mask"], batch["retain_supervised"])
+        retain = _mean_square(self._hidden(student, batch, "retain_") - cached["retain_layer_hidden"][:, :-1][counted])
+        return forget + self.config.alpha * retain, {"forget_mse": forget.detach(), "retain_mse": retain.detach()}
+
+    def _hidden(self, student: nn.Module, batch: Mapping[str, Tensor], prefix: str) -> Float[Tensor, "rows hidden"]:
+        ids, mask = batch[f"{prefix}ids"], batch[f"{prefix}mask"]
+        counted = terms.counted_positions(mask, batch[f"{prefix}supervised"])
+        return hidden_after(student, self.layer(student), ids, mask)[:, :-1][counted].float()
+
+
+def unit_vector(size: int, seed: int) -> Float[Tensor, " hidden"]:
+    """Return a random vector of length 1 with no negative entries, a function of size and seed alone."""
+    drawn = torch.rand(size, generator=torch.Generator().manual_seed(seed))
+    return drawn / drawn.norm()
+
+
+def _mean_square(gap: Float[Tensor, "rows hidden"]) -> Float[Tensor, ""]:
+    return terms.mean(gap.square().mean(dim=-1))

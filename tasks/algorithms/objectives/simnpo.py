@@ -1,0 +1,60 @@
+"""Negative preference optimisation without a reference model, its log-likelihood averaged over a row's length.
+
+    loss = mean over rows of  -(2 / b) log sigmoid(b (NLL / len - delta))     (+ lambda * retain term)
+
+with NLL the negative log-likelihood of a row's `len` counted tokens. It fades where a row has become unlikely by itself, whatever
+the target model thought of it, and long rows weigh no more than short ones. Bounded below by 0.
+
+Source: Fan et al. 2024, arXiv:2410.07163; b = 4.5, delta = 0. Deviation: the margin stands inside the bracket (the paper's
+gamma is b * delta), so that delta is in nats a token.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tasks.algorithms.objectives import terms
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimNPOConfig(terms.RetainTermConfig):
+    """Constants of SimNPO."""
+
+    b: float = 4.5
+    """Inverse temperature, dimensionless, > 0."""
+    delta: float = 0.0
+    """Loss that counts as half forgotten, in nats a token, any sign; higher pushes further."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        terms.check_number("b", self.b, self.b > 0, "a number > 0")
+        terms.check_number("delta", self.delta, True, "a finite number")
+
+
+class SimNPO:
+    """Push the mean log-probability of forget rows down until it is low."""
+
+    config_type = SimNPOConfig
+
+    def __init__(self, config: SimNPOConfig) -> None:
+        self.config = config
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the retain term needs."""
+        return terms.retain_needs(self.config)
+
+    def loss(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the weighted sum of both terms, in nats, and each alone.
+
+        Args:
+            student: The model that is trained.
+            batch: `ids`, `mask`, `supervised` of forget rows and, with retain text, `retain_ids` and so on, (batch, seq).
+            cached: For a `kl` retain term, `retain_hidden` and `reference_head`; see `terms.retain_term`.
+        """
+        per_token = -terms.sequence_logprobs(student, batch) / terms.sequence_lengths(batch).clamp(min=1)
+        forget = -2.0 / self.config.b * functional.logsigmoid(self.config.b * (per_token - self.config.delta)).mean()
+        return terms.with_retain_term(forget, self.config, student, batch, cached)

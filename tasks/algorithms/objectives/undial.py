@@ -1,0 +1,70 @@
+"""Self-distillation from the target model's own predictions with the true token made less likely.
+
+    loss = mean over counted tokens of  CE(softmax(z_target - b onehot(y)), softmax(z_student))     (+ lambda * retain term)
+
+with y the true token and z logits. The aim is fixed, so the loss has a floor, the entropy of the adjusted prediction, and training
+comes to rest. Prompt and padding are left alone.
+
+Source: Dong et al. 2024, UNDIAL, arXiv:2402.10052. b = 10 is the value of open-unlearning's configuration; there is no retain term
+by default, as there. Deviation: the target's logits are its head applied to cached hidden states.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tasks.algorithms.heads import apply_head, output_head
+from tasks.algorithms.objectives import terms
+
+
+@dataclass(frozen=True, kw_only=True)
+class UndialConfig(terms.RetainTermConfig):
+    """Constants of UNDIAL."""
+
+    retain_weight: float = 0.0
+    """Weight of the retain term, dimensionless, >= 0; 0 leaves it out, and without retain text it has no effect."""
+    b: float = 10.0
+    """What the logit of the true token loses, in nats, >= 0; at 0 the student is told to stay as it was."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        terms.check_number("b", self.b, self.b >= 0, "a number >= 0")
+
+
+class Undial:
+    """Distil the target model into itself, less sure of what it memorised."""
+
+    config_type = UndialConfig
+
+    def __init__(self, config: UndialConfig) -> None:
+        self.config = config
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The target's hidden states on the forget rows, and what the retain term needs."""
+        return frozenset({"forget_hidden"}) | terms.retain_needs(self.config)
+
+    def loss(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the weighted sum of both terms, in nats, and each alone.
+
+        Args:
+            student: The model that is trained.
+            batch: `ids`, `mask`, `supervised` of forget rows and, with retain text, `retain_ids` and so on, (batch, seq).
+            cached: `forget_hidden` (counted forget positions in row-major order, hidden), the frozen `reference_head`; and what
+                `terms.retain_term` takes.
+        """
+        hidden, tokens = terms.counted_rows(student, batch)
+        terms.check_rows(hidden, cached["forget_hidden"])
+        head, frozen_head = output_head(student), cached["reference_head"]
+
+        def distil(rows: Tensor, frozen: Tensor, true: Tensor) -> Tensor:
+            with torch.no_grad():
+                aim = apply_head(frozen_head, frozen)
+                aim = aim.scatter_add(1, true[:, None], aim.new_full((len(true), 1), -self.config.b)).softmax(-1)
+            return -(aim * apply_head(head, rows).log_softmax(-1)).sum(-1)
+
+        forget = terms.mean(terms.over_chunks(distil, head, hidden, cached["forget_hidden"], tokens))
+        return terms.with_retain_term(forget, self.config, student, batch, cached)
