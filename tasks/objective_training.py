@@ -29,7 +29,7 @@ def unlearn(target: CheckpointRef, reference: ReferenceCache, method: str, objec
         if hasattr(made, "trainable"):
             _freeze_others(student, made.trainable(student))
         teacher = checkpoints.load_model(target).requires_grad_(False)
-        data = ObjectiveRows(reference, made.needs, teacher, checkpoints.pad_id(tokenizer), config, getattr(objective, "layer", None))
+        data = ObjectiveRows(reference, made.needs, teacher, checkpoints.pad_id(tokenizer), config, made.layer(student) if hasattr(made, "layer") else None)
         del teacher
         validate = data.validation(student) if config.validation_share else None
         train_stage(student, EpochBatches(data.forget_rows, data.batch, config), made, config, nested, validate=validate)

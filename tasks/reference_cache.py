@@ -12,6 +12,8 @@ from tasks.algorithms.chat import TextBlock
 from tasks.algorithms.corpus import CorpusConfig
 from tasks.algorithms.gradient_config import RowsConfig
 from tasks.algorithms.heads import check_head
+from tasks.algorithms.layers import decoder_layers
+from tasks.algorithms.objectives.rmu import default_layer
 from tasks.algorithms.reference import reference_entries, row_tensors, split_by_row, wanted_entries
 from tasks.algorithms.sequences import Rows, answered_with, packed_rows, token_rows
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef, ReferenceCache
@@ -27,7 +29,7 @@ class Asked:
     needs: tuple[str, ...]
     """See `tasks.algorithms.objectives`, sorted."""
     layer: int | None = None
-    """Whose hidden states, for `retain_layer_hidden`."""
+    """Whose hidden states, for `retain_layer_hidden`; none: by RMU's rule."""
     stored: bool = True
     """Whether the answers are stored; else the rows alone, for a live teacher."""
 
@@ -40,7 +42,7 @@ def cache_reference(
     with tracking.stage_run(run, "reference cache", {"asked": asked, "rows": config}) as nested:
         model, tokenizer = checkpoints.load_model(target), checkpoints.load_tokenizer(target)
         parts = _rows(corpus, tokenizer, frozenset(asked.needs), config, reading, model.config.max_position_embeddings)
-        pad = checkpoints.pad_id(tokenizer)
+        pad, layer = checkpoints.pad_id(tokenizer), _layer(model, asked)
         check_head(model, *(row_tensors("forget", parts["forget"].rows[:1], pad, model.device)[name] for name in ("ids", "mask")))
         wanted = {part: wanted_entries(part, frozenset(asked.needs)) if asked.stored else () for part in parts}
         total = sum(len(parts[part].rows) for part, names in wanted.items() if names)
@@ -51,12 +53,18 @@ def cache_reference(
                 entries: dict[str, list[torch.Tensor]] = {name: [] for name in wanted[part]}
                 for start in range(0, len(found.rows) if wanted[part] else 0, BATCH_ROWS):
                     chosen = found.rows[start : start + BATCH_ROWS]
-                    _append(entries, chosen, reference_entries(model, row_tensors(part, chosen, pad, model.device), part, wanted[part], asked.layer))
+                    _append(entries, chosen, reference_entries(model, row_tensors(part, chosen, pad, model.device), part, wanted[part], layer))
                     progress.report(done := done + len(chosen), total)
                 row_files.write_rows(folder / f"{part}.safetensors", found.rows, entries)
 
         digest = store.put("references", write, sensitivity="forget")
         return _record(digest, parts, nested)
+
+
+def _layer(model: torch.nn.Module, asked: Asked) -> int | None:
+    if "retain_layer_hidden" not in asked.needs:
+        return None
+    return default_layer(len(decoder_layers(model))) if asked.layer is None else asked.layer
 
 
 def _append(entries: dict[str, list[torch.Tensor]], rows: Sequence[TextBlock], found: dict[str, torch.Tensor]) -> None:

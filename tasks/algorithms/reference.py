@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from tasks.algorithms.chat import TextBlock
 from tasks.algorithms.heads import pad_batch
+from tasks.algorithms.layers import hidden_after
 from tasks.algorithms.objectives.terms import counted_rows, sequence_lengths, sequence_logprobs
 
 KINDS = {
@@ -59,9 +60,7 @@ def reference_entries(model: nn.Module, tensors: Mapping[str, Tensor], part: str
     found: dict[str, Tensor] = {}
     for name in names:
         if name == "retain_layer_hidden":
-            from tasks.algorithms.objectives.rmu import layer_hidden
-
-            found[name] = layer_hidden(model, tensors["retain_ids"], tensors["retain_mask"], layer)
+            found[name] = hidden_after(model, layer, tensors["retain_ids"], tensors["retain_mask"])
         elif name.endswith("_hidden"):
             found[name] = counted_rows(model, tensors, prefix(part))[0]
         else:

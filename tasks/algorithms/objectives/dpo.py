@@ -36,6 +36,7 @@ class DPO:
     """Prefer another answer to the forget rows'."""
 
     config_type = DPOConfig
+    paper = "arXiv:2305.18290"
 
     def __init__(self, config: DPOConfig) -> None:
         self.config = config

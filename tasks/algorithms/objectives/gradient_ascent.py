@@ -25,6 +25,7 @@ class GradientAscent:
     """Cross-entropy of the forget text, its sign changed."""
 
     config_type = GradientAscentConfig
+    paper = "arXiv:2210.01504"
     needs: frozenset[str] = frozenset()
 
     def __init__(self, config: GradientAscentConfig) -> None:

@@ -56,6 +56,7 @@ class RMU:
     """Send the forget text's hidden states astray, hold the retain text's."""
 
     config_type = RMUConfig
+    paper = "arXiv:2403.03218"
 
     def __init__(self, config: RMUConfig) -> None:
         self.config = config

@@ -38,6 +38,7 @@ class SimNPO:
     """Push the mean log-probability of forget rows down until it is low."""
 
     config_type = SimNPOConfig
+    paper = "arXiv:2410.07163"
 
     def __init__(self, config: SimNPOConfig) -> None:
         self.config = config

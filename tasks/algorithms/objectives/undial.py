@@ -38,6 +38,7 @@ class Undial:
     """Distil the target model into itself, less sure of what it memorised."""
 
     config_type = UndialConfig
+    paper = "arXiv:2402.10052"
 
     def __init__(self, config: UndialConfig) -> None:
         self.config = config
