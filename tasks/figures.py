@@ -88,7 +88,7 @@ def relearned_figures(records: Records) -> dict[str, Values]:
     return made.found
 
 
-def judged_figures(records: Records, scores: Mapping[int, float]) -> dict[str, Values]:
+def judged_figures(records: Records, scores: Mapping[int, int]) -> dict[str, Values]:
     """Return a judge's familiarity of one model: the mean over completions of score / 3, see `algorithms.judging`.
 
     Args:

@@ -69,12 +69,12 @@ def write_verdicts(folder: Path, rows: list[int], scores: list[float]) -> None:
     pandas.DataFrame({"row": rows, "score": scores}).astype({"row": int, "score": float}).to_parquet(folder / "verdicts.parquet", index=False)
 
 
-def read_verdicts(artifact: Artifact) -> dict[int, float]:
+def read_verdicts(artifact: Artifact) -> dict[int, int]:
     """Read row of `completions` -> score, for those that have one."""
     import pandas
 
     found = pandas.read_parquet(store.path(artifact) / "verdicts.parquet").dropna()
-    return dict(zip(found.row.tolist(), found.score.tolist(), strict=True))
+    return dict(zip(found.row.tolist(), found.score.astype(int).tolist(), strict=True))
 
 
 def token_tables(items: "list[ProbeItem]", scores: "list[numpy.ndarray]", tokenizer: Any) -> "dict[str, pandas.DataFrame]":

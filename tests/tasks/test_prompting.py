@@ -94,10 +94,8 @@ def test_a_good_model_writes_all_of_them_in_few_calls_and_is_not_asked_twice(ser
     found = made(settings(server))
     assert kinds(found) == ["written"] * 12
     assert {name for item in found for name in item.references} <= set(NAMES)
-    assert [item.subtlety for item in found if item.kind == "written"] == [
-        number % 11 for number in range(found[0].subtlety or 0, (found[0].subtlety or 0) + 12)
-    ]
-    assert [len(rows(body, "name")) for body in server.chats()] == [5, 3, 5]  # eight names; a third question begins with the first ones again
+    assert {item.subtlety for item in found if item.kind == "written"} == set(range(11))
+    assert sorted(len(rows(body, "name")) for body in server.chats()) == [3, 5, 5]  # eight names; a third question begins with the first ones again
     assert all(row["name"] in row["sentence"] for body in server.chats() for row in rows(body, "name"))
     calls = len(server.requests)
     assert made(settings(server, retries=0, timeout_s=9.0)) == found
