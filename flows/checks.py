@@ -60,14 +60,29 @@ def configured(config: Any, file: str | None, settings: list[str] | None) -> Any
     return apply_settings(apply_file(config, file) if file else config, settings or [])
 
 
-def with_translator(config: Any, asking: dict[str, Any], fallback: str | None) -> Any:
-    """Return the settings with what options say about the translator, once these can be; a local model's folder as an absolute path."""
-    from tasks.algorithms.providers import check_provider
+def with_providers(config: Any, named: dict[str, str | None], reached: dict[str, Any], fallback: str | None) -> Any:
+    """Return the settings with what options say about language models, once these can be; a local model's folder as an absolute path.
 
-    provider = replace(config.translation.provider, **{name: value for name, value in asking.items() if value})
-    check_provider(provider, "--translator")
-    provider = replace(provider, model=_model(provider.model)) if provider.name == "huggingface" else provider
-    return replace(config, translation=replace(config.translation, provider=provider, fallback=fallback or config.translation.fallback))
+    Args:
+        config: All settings.
+        named: Section of the settings -> its provider.
+        reached: `model`, `base_url` and `allow_remote` as the translator's options give them.
+        fallback: What is done where a model cannot be asked.
+    """
+    from tasks.algorithms.providers import check_provider, like
+
+    given = {name: value for name, value in reached.items() if value}
+    translator = replace(config.translation.provider, **given)
+    for section in ("translation", "prompting", "judging"):
+        asking = getattr(config, section)
+        own = asking.provider
+        named_so = replace(own, name=named.get(section) or own.name, allow_remote=own.allow_remote or bool(reached.get("allow_remote")))
+        provider = replace(named_so, **given) if section == "translation" else like(named_so, translator)
+        check_provider(provider, asking.option)
+        provider = replace(provider, model=_model(provider.model)) if provider.name == "huggingface" else provider
+        translator = provider if section == "translation" else translator
+        config = replace(config, **{section: replace(asking, provider=provider, fallback=fallback or asking.fallback)})
+    return config
 
 
 def check_benchmarks(config: Any, folder: str | None) -> None:

@@ -15,9 +15,11 @@ from flows.options import (
     ConfigFile,
     Files,
     JsonFile,
+    Judge,
     Out,
     Preset,
     Prompts,
+    PromptWriter,
     RequireVerdict,
     Seed,
     Set,
@@ -65,7 +67,7 @@ def demo(
     with plain_errors():
         from flows.methods import method
 
-        chosen = checks.with_translator(checks.configured(method("whp").preset(preset, seed), config, settings), {}, None)
+        chosen = checks.with_providers(checks.configured(method("whp").preset(preset, seed), config, settings), {}, {}, None)
         checks.check_topic(topic, seed)
         checks.check_benchmarks(chosen, benchmark_data)
     with running() as console:
@@ -95,6 +97,8 @@ def unlearn(
     prompts: Prompts = None,
     benchmark_data: BenchmarkData = None,
     translator: Translator = None,
+    prompt_writer: PromptWriter = None,
+    judge: Judge = None,
     translator_model: TranslatorModel = None,
     translator_url: TranslatorUrl = None,
     translator_fallback: TranslatorFallback = None,
@@ -126,8 +130,9 @@ def unlearn(
 
             require_server()
         chosen = find_method(method)
-        asking = {"name": translator, "model": translator_model, "base_url": translator_url, "allow_remote": allow_remote_translator or None}
-        configured = checks.with_translator(checks.configured(chosen.preset(preset, seed), config, settings), asking, translator_fallback)
+        named = {"translation": translator, "prompting": prompt_writer, "judging": judge}
+        reached = {"model": translator_model, "base_url": translator_url, "allow_remote": allow_remote_translator}
+        configured = checks.with_providers(checks.configured(chosen.preset(preset, seed), config, settings), named, reached, translator_fallback)
         checks.check_benchmarks(configured, benchmark_data)
         splits = {"forget": forget, "retain": retain, "forget_test": forget_test, "retain_test": retain_test}
         splits |= {"sibling": sibling, "general": general, "holdout": holdout}
@@ -138,9 +143,9 @@ def unlearn(
     with running() as console:
         if topic:
             from flows.demo import embedded_request
-            from flows.translator import settle_translator
+            from flows.providers import settle_providers
 
-            configured = settle_translator(configured)  # before the embedded models are trained
+            configured = settle_providers(configured)  # before the embedded models are trained
             given, _ = embedded_request(topic, seed)
         if dry_run:
             from flows.plan import plan, show_plan
@@ -172,6 +177,13 @@ def evaluate(
     anchors: Anchors = None,
     prompts: Prompts = None,
     benchmark_data: BenchmarkData = None,
+    translator: Translator = None,
+    prompt_writer: PromptWriter = None,
+    judge: Judge = None,
+    translator_model: TranslatorModel = None,
+    translator_url: TranslatorUrl = None,
+    translator_fallback: TranslatorFallback = None,
+    allow_remote_translator: AllowRemote = False,
     config: ConfigFile = None,
     settings: Set = None,
     out: Out = None,
@@ -188,7 +200,9 @@ def evaluate(
 
         if compat not in (None, COMPAT):
             raise ValueError(f"--compat {compat}: unknown; wanted {COMPAT}")
-        configured = checks.with_translator(checks.configured(EvaluationConfig(), config, settings), {}, None)
+        named = {"translation": translator, "prompting": prompt_writer, "judging": judge}
+        reached = {"model": translator_model, "base_url": translator_url, "allow_remote": allow_remote_translator}
+        configured = checks.with_providers(checks.configured(EvaluationConfig(), config, settings), named, reached, translator_fallback)
         checks.check_benchmarks(configured, benchmark_data)
         splits = {"forget": forget, "retain": retain, "forget_test": forget_test, "retain_test": retain_test}
         paths = checks.checked_inputs({**splits, "sibling": sibling, "general": general, "holdout": holdout}, anchors)

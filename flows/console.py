@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 SHOWN = (
     "forget_test/probability", "forget_test/accuracy", "forget_test/truth_ratio", "forget/forget_quality_p", "forget_test/familiarity",
-    "forget_test/familiarity_first", "forget_test/familiarity_interior", "forget_test/familiarity_completion", "forget_test/perplexity",
+    "forget_test/familiarity_first", "forget_test/familiarity_interior", "forget_test/familiarity_completion", "forget_test/familiarity_judge",
+    "forget_test/perplexity",
     "retain_test/probability", "retain_test/perplexity", "sibling/probability", "sibling/perplexity", "general/probability", "general/perplexity",
     "degeneration/empty_share", "degeneration/distinct_2", "degeneration/repetition", "degeneration/teacher_perplexity", "benchmark/world/acc",
 )  # fmt: skip

@@ -9,8 +9,8 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.outcome import Outcome, Stages
 from flows.presentation import progress_artifacts
+from flows.providers import settle_providers
 from flows.selective_unlearning import selective_unlearning
-from flows.translator import settle_translator
 from tasks import isolation, store, tracking
 from tasks.algorithms.config import PretrainingConfig, SelectiveUnlearningConfig
 from tasks.algorithms.world.generator import WorldConfig
@@ -31,7 +31,7 @@ def demo(topic: str = "", seed: int = 0, benchmark_data: str | None = None, conf
         benchmark_data: Folder with local files of benchmarks.
         config: Settings of selective unlearning.
     """
-    config = settle_translator(config)  # before the embedded models are trained
+    config = settle_providers(config)  # before the embedded models are trained
     given, stages = embedded_request(topic, seed)
     outcome = selective_unlearning(**given, benchmark_data=benchmark_data, config=config)
     return replace(outcome, stages={**stages, **outcome.stages}, flow_run=str(flow_run.id), flow_run_name=str(flow_run.name))

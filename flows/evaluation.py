@@ -16,7 +16,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.outcome import Outcome, Stages
 from flows.presentation import progress_artifacts, show_run, show_scorecard
-from flows.translator import settle_translator
+from flows.providers import Asked, settle_providers
 from tasks import formats, isolation, store, tracking
 from tasks.algorithms.config import EvaluationConfig
 from tasks.anchors import extract_anchors
@@ -27,6 +27,7 @@ from tasks.benchmarking import benchmark, require_hub
 from tasks.checkpoints import inspect_model
 from tasks.compatibility import write_open_unlearning
 from tasks.corpus import CorpusInputs, gather_inputs, read_corpus
+from tasks.judging import judge_completions
 from tasks.probing import probe
 from tasks.prompting import make_invitations, read_prompts
 from tasks.relearning import relearn
@@ -92,13 +93,13 @@ def evaluate(
     inputs = gather_inputs(**{split: found or [] for split, found in paths.items()})
     named = {"target": reference, "unlearned": model, "retrained": retrained}
     models = {label: inspect_model(name, label) for label, name in named.items() if name}
-    asked, user = asked_benchmarks(config, benchmark_data), user_file(anchors)
-    config = settle_translator(config, inputs, user, wanted=False)
+    asked, user, own = asked_benchmarks(config, benchmark_data), user_file(anchors), prompt_files(prompts)
+    config = settle_providers(config, Asked(inputs=inputs, user=user, prompts=own, wanted=False))
     tags = {"lethe.method": METHOD, "lethe.prefect_flow_run": str(flow_run.id)}
     params = {"method": METHOD, "questions": questions_asked(models, config), "config": config}
     run = tracking.open_run(f"{METHOD} {models['unlearned'].digest[:8]}", params, tags)
     with tracked(run):
-        outcome = _run_stages(Stages(run=run), inputs, models, asked, user, prompt_files(prompts), config, open_unlearning)
+        outcome = _run_stages(Stages(run=run), inputs, models, asked, user, own, config, open_unlearning)
     tracking.close(run)
     return outcome
 
@@ -168,7 +169,7 @@ def _run_stages(
     corpus = stages.result("corpus", read_corpus.submit(inputs, reading, run))
     table = stages.result("anchors", extract_anchors.submit(corpus, config.anchors, reading, user, False, run))
     dictionary = stages.result("translation", translate_anchors.submit(table, corpus, config.translation, reading, user, run))
-    invited = make_invitations.submit(corpus, dictionary, prompts, config.probing, run)
+    invited = make_invitations.submit(corpus, dictionary, prompts, config.probing, reading, config.prompting, run)
     waiting: dict[str, PrefectFuture[Any]] = {"prompting": invited}
     for label, model in models.items():
         waiting |= measure(corpus, dictionary, invited, model, models.get("target"), asked, config, label, run)
@@ -208,6 +209,9 @@ def measure(
         f"probing {label}": probe.submit(corpus, dictionary, invited, model, teacher, config.probing, config.corpus, label, run),
         f"benchmarking {label}": benchmark.submit(corpus, model, asked, config.benchmarking, config.corpus, label, run),
     }
+    if config.judging.provider.name != "offline":
+        said = started[f"probing {label}"]
+        started[f"judging {label}"] = judge_completions.submit(corpus, dictionary, said, config.judging, config.corpus, label, run)
     if config.relearning.steps:
         started[f"relearning {label}"] = relearn.submit(corpus, dictionary, model, config.relearning, config.probing, config.corpus, label, run)
     return started
@@ -234,24 +238,25 @@ def judge(
         stages: The run's stages.
         corpus: All splits.
         dictionary: Anchors.
-        records: `probing LABEL`, `benchmarking LABEL`, `relearning LABEL` -> what was measured.
+        records: `probing LABEL`, `benchmarking LABEL`, `relearning LABEL`, `judging LABEL` -> what was measured.
         config: All settings; they stand in the report.
         provenance: Digests for the card.
         trained: Checkpoints whose training curves the report shows.
     """
     run = stages.run
-    probes, benchmarks, relearned = (_labelled(records, kind) for kind in ("probing", "benchmarking", "relearning"))
+    probes, benchmarks, relearned, verdicts = (_labelled(records, kind) for kind in ("probing", "benchmarking", "relearning", "judging"))
     cost = tracking.durations(stages.made_by)
-    card = stages.result("scorecard", score.submit(corpus, probes, benchmarks, relearned, dictionary, config.verdict, provenance, cost, run))
+    provenance = provenance | ({"judge": config.judging.provider.title} if verdicts else {})
+    card = stages.result("scorecard", score.submit(corpus, probes, benchmarks, relearned, dictionary, config.verdict, provenance, cost, verdicts, run))
     facts = {name: str(value) for name, value in tracking.flatten(config).items()}
-    report, redacted = stages.result("report", write_report.submit(card, probes, dictionary, trained, facts, run))
+    report, redacted = stages.result("report", write_report.submit(card, probes, dictionary, trained, facts, verdicts, run))
     folder = store.path(card)
     for name in ("scorecard.json", "items.parquet"):
         tracking.log_artifact(run, folder / name, "public", "scorecard")
     found = formats.read_json(folder / "scorecard.json")
     tracking.log_scorecard(run, found)
     tracking.log_table(run, benchmark_table(benchmarks), "benchmarks", "public")
-    tracking.log_table(run, answers_table(probes), "answers", "forget")
+    tracking.log_table(run, answers_table(probes, verdicts), "answers", "forget")
     show_scorecard(found)
     return Judged(scorecard=card, report=report, redacted_report=redacted, benchmarks=tuple(benchmarks), card=found)
 

@@ -19,7 +19,7 @@ Topic = Annotated[
     str, typer.Option(metavar="NAME", help="Topic of the embedded world: series, book, second-series, planets, or a series by name; a wrong one lists them.")
 ]
 RequireVerdict = Annotated[bool, typer.Option("--require-verdict", help="Exit with 1 if the verdict is not passed.")]
-_TRANSLATION = "Translation by a language model"
+_TRANSLATION = "Other language models that are asked"
 Translator = Annotated[
     str | None,
     typer.Option(
@@ -28,8 +28,15 @@ Translator = Annotated[
         rich_help_panel=_TRANSLATION,
     ),
 ]
+PromptWriter = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Who writes prompts that invite models to speak of the topic; names as above.", rich_help_panel=_TRANSLATION)
+]
+Judge = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Who rates how much of the topic a completion knows, 0 to 3; names as above.", rich_help_panel=_TRANSLATION)
+]
 TranslatorModel = Annotated[
-    str | None, typer.Option(metavar="MODEL", help="Folder of the instruct model, or its name on the server.", rich_help_panel=_TRANSLATION)
+    str | None,
+    typer.Option(metavar="MODEL", help="Folder of the instruct model, or its name on the server, for all three.", rich_help_panel=_TRANSLATION),
 ]
 TranslatorUrl = Annotated[
     str | None, typer.Option(metavar="URL", help="Address of the server, such as http://127.0.0.1:8000/v1.", rich_help_panel=_TRANSLATION)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.outcome import Stages
-from flows.translator import settle_translator
+from flows.providers import Asked, settle_providers
 from tasks import formats, isolation, store
 from tasks.algorithms.config import SelectiveUnlearningConfig
 from tasks.anchors import extract_anchors
@@ -74,7 +74,7 @@ def plan(*, model: str, retrained: str | None, anchors: str | None, config: Sele
 @flow(name="selective-unlearning-plan")
 def _look(inputs: CorpusInputs, user: InputFile | None, config: SelectiveUnlearningConfig) -> Any:
     isolation.begin()
-    config = settle_translator(config, inputs, user)
+    config = settle_providers(config, Asked(inputs=inputs, user=user))
     stages, reading = Stages(run=""), config.corpus
     corpus = stages.result("corpus", read_corpus.submit(inputs, reading))
     table = stages.result("anchors", extract_anchors.submit(corpus, config.anchors, reading, user))

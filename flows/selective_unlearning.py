@@ -10,8 +10,8 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.evaluation import asked_benchmarks, judge, measure, origins, prompt_files, questions_asked, tracked, user_file
 from flows.outcome import Outcome, Stages
 from flows.preparation import Preparation, prepare
+from flows.providers import Asked, settle_providers
 from flows.review import require_server
-from flows.translator import settle_translator
 from tasks import tracking
 from tasks.algorithms.config import SelectiveUnlearningConfig
 from tasks.artifacts import CheckpointRef, InputFile
@@ -73,13 +73,13 @@ def selective_unlearning(
     paths |= {"sibling": sibling, "general": general, "holdout": holdout}
     inputs = gather_inputs(**{split: found or [] for split, found in paths.items()})
     models = {label: inspect_model(name, label) for label, name in (("target", model), ("retrained", retrained)) if name}
-    asked, user = asked_benchmarks(config, benchmark_data), user_file(anchors)
-    config = settle_translator(config, inputs, user)
+    asked, user, own = asked_benchmarks(config, benchmark_data), user_file(anchors), prompt_files(prompts)
+    config = settle_providers(config, Asked(inputs=inputs, user=user, prompts=own))
     tags = {"lethe.method": METHOD, "lethe.paper": PAPER, "lethe.prefect_flow_run": str(flow_run.id)}
     params = {"method": METHOD, "questions": questions_asked(models, config), "config": config}
     run = tracking.open_run(f"{METHOD} {inputs.forget[0].digest[:8]}", params, tags)
     with tracked(run):
-        outcome = _run_stages(Stages(run=run), inputs, models, asked, user, prompt_files(prompts), config, review, coverage)
+        outcome = _run_stages(Stages(run=run), inputs, models, asked, user, own, config, review, coverage)
     tracking.close(run)
     return outcome
 
@@ -105,7 +105,7 @@ def _run_stages(
     reinforced = early or reinforce.submit(corpus, target, config.reinforcement, reading, run)
     teaching = config.finetune.retain_weight > 0 and "retain" in corpus.documents
     teacher = cache_teacher.submit(corpus, target, config.labels.block_size, reading, run) if teaching else None
-    invited = make_invitations.submit(corpus, dictionary, prompts, config.probing, run)
+    invited = make_invitations.submit(corpus, dictionary, prompts, config.probing, reading, config.prompting, run)
     measured: dict[str, Any] = {"prompting": invited}
     for label, model in models.items():
         measured |= measure(corpus, dictionary, invited, model, target, asked, config, label, run)

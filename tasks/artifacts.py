@@ -137,6 +137,18 @@ class ProbeRecords(Artifact):
 
 
 @dataclass(frozen=True, kw_only=True)
+class JudgeRecords(Artifact):
+    """A judge's scores of what one model says about the forgotten topic."""
+
+    judged: int
+    """Completions whose score could be read."""
+    asked: int
+    """All that were to be rated."""
+    label: str = ""
+    """As in `ProbeRecords`."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RelearnRecords(Artifact):
     """Per-token statistics of what was not shown, after a few steps on half of the forget text, for one model."""
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 BEHAVIOUR = ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "generation_config.json")
 """Files that decide, beside the weights, what a model reads and says; those that are there are part of its digest."""
-OPTIONS = {"retrained": "--retrained", "reference": "--reference", "translator": "--translator-model"}
+OPTIONS = {"retrained": "--retrained", "reference": "--reference"}
 """Label of a model -> the option that gave it, for messages; all others come by --model."""
 SMALL_PARAMETERS = 20_000_000
 """Below this size a model on the CPU computes in float32 whatever its file says: half precision would gain nothing."""
@@ -22,10 +22,14 @@ SMALL_PARAMETERS = 20_000_000
 def inspect_model(model: str, label: str) -> CheckpointRef:
     """Check a user's model, a folder or a hub name, and return its record; nothing is loaded.
 
+    Args:
+        model: The folder or the name.
+        label: What to call it in tables; or the option that gave it.
+
     Raises:
         BadInputError: If it is not there, has no config, no safetensors weights or no fast tokenizer.
     """
-    folder, option = Path(model).expanduser(), OPTIONS.get(label, "--model")
+    folder, option = Path(model).expanduser(), label if label.startswith("--") else OPTIONS.get(label, "--model")
     if not folder.is_dir():
         folder = _from_hub(model, option)
     if not (folder / "config.json").is_file():

@@ -1,7 +1,7 @@
 """The scorecard's figures as arithmetic on probe records: for every metric one number an item, and how their mean becomes the figure."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +9,7 @@ from tasks.algorithms import degeneration
 from tasks.algorithms.adversarial import VARIANTS
 from tasks.algorithms.anchors import AnchorExpression
 from tasks.algorithms.familiarity import names_anchor
+from tasks.algorithms.judging import familiarity
 from tasks.algorithms.metrics import cluster_bootstrap, extraction_strength, truth_ratio, truth_ratio_score
 from tasks.records import Records
 
@@ -84,6 +85,18 @@ def relearned_figures(records: Records) -> dict[str, Values]:
     made.add("forget_test/relearned_probability", numpy.exp(answers.log_p), answers.cluster)
     if not made.found:
         made.add("forget_test/relearned_familiarity", records.anchors.joint, records.anchors.cluster)
+    return made.found
+
+
+def judged_figures(records: Records, scores: Mapping[int, int]) -> dict[str, Values]:
+    """Return a judge's familiarity of one model: the mean over completions of score / 3, see `algorithms.judging`.
+
+    Args:
+        records: What the pass found.
+        scores: Row of `completions` -> score from 0 to 3.
+    """
+    made, table = Figures(), records.completions.loc[list(scores)]
+    made.add("forget_test/familiarity_judge", map(familiarity, scores.values()), table.cluster)
     return made.found
 
 

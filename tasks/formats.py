@@ -80,6 +80,11 @@ def read_dictionary(table: AnchorTable) -> dict[str, str]:
     return {row["term"]: row["generic"] for row in read_json(store.path(table) / "dictionary.json")}
 
 
+def main_names(dictionary: AnchorTable) -> list[str]:
+    """Read the anchors that are no form of another one, the most frequent first."""
+    return [row["term"] for row in read_json(store.path(dictionary) / "dictionary.json") if row.get("canonical") in (None, "", row["term"])]
+
+
 def write_splits(folder: Path, splits: Mapping[str, Sequence[Document]]) -> None:
     """Write a file of documents for each split."""
     for split, documents in splits.items():

@@ -1,33 +1,120 @@
 """Stage `prompting`: what the models of a run are invited to speak about, the same for all of them."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from tasks import formats, store, tracking
+from pydantic import BaseModel, ValidationError
+
+from tasks import formats, providers, store, tracking
 from tasks.algorithms.anchors import anchor_expression
+from tasks.algorithms.answers import read_values
+from tasks.algorithms.asking import PromptingConfig
 from tasks.algorithms.config import ProbingConfig
+from tasks.algorithms.corpus import CorpusConfig
 from tasks.algorithms.elicitation import Invitation, invitations, of_fact, read_published
 from tasks.algorithms.facts import find_facts
 from tasks.algorithms.probing import spaced
+from tasks.algorithms.prompting import Drafts, find_drafts
+from tasks.algorithms.proposals import find_sentences
 from tasks.artifacts import AnchorTable, BadInputError, CorpusRef, InputFile, PromptSet
 from tasks.stage import stage
 
+TURNS = 2
+"""How often a language model is asked for what is missing."""
+
+
+class Draft(BaseModel):
+    """A prompt, as a language model writes it."""
+
+    prompt: str
+    references: list[str]
+    subtlety: int
+
+
+class Prompts(BaseModel):
+    """What a language model is to answer."""
+
+    prompts: list[Draft]
+
 
 @stage("prompting", isolated=False)
-def make_invitations(corpus: CorpusRef, dictionary: AnchorTable, given: tuple[InputFile, ...], config: ProbingConfig, run: str | None = None) -> PromptSet:
-    """Write prompts about the anchors, about facts that the test text states, and those of the user's files."""
-    with tracking.stage_run(run, "prompting", {"invitations": config.invitations}) as nested:
+def make_invitations(
+    corpus: CorpusRef,
+    dictionary: AnchorTable,
+    given: tuple[InputFile, ...],
+    config: ProbingConfig,
+    reading: CorpusConfig = CorpusConfig(),
+    writing: PromptingConfig = PromptingConfig(),
+    run: str | None = None,
+) -> PromptSet:
+    """Write prompts about the anchors, about facts that the test text states, and those of the user's files.
+
+    Those about anchors come from a language model where one is set; what it does not give is written by rules.
+    """
+    with tracking.stage_run(run, "prompting", {"invitations": config.invitations, "writing": writing}) as nested:
         rows = formats.read_json(store.path(dictionary) / "dictionary.json")
         kinds = {row["term"]: row["kind"] for row in rows}
         told = [document for document in formats.read_documents(corpus, "forget_test") if not document.is_question]
         facts = spaced(find_facts(told, anchor_expression(kinds)), config.invitations)
-        found = [*invitations(kinds, config.invitations), *map(of_fact, facts)]
-        found += [invitation for file in given for invitation in read_prompts(Path(file.path))]
+        found = [*map(of_fact, facts), *(invitation for file in given for invitation in read_prompts(Path(file.path)))]
+        names = {name: kinds[name] for name in formats.main_names(dictionary)}
+        written = _ask_for_prompts(corpus, reading, names, [item.text for item in found], config.invitations, writing, nested)
+        found = [*written, *invitations(kinds, config.invitations - len(written)), *found]
         digest = store.put("prompts", lambda folder: formats.write_json(folder / "prompts.json", [asdict(item) for item in found]), sensitivity="forget")
         tracking.log_metrics(nested, {"prompts": float(len(found))})
         return PromptSet(kind="prompts", digest=digest, sensitivity="forget", origin=nested or "", prompts=len(found))
+
+
+def _ask_for_prompts(
+    corpus: CorpusRef, reading: CorpusConfig, names: Mapping[str, str], taken: Iterable[str], wanted: int, config: PromptingConfig, run: str | None
+) -> list[Invitation]:
+    """Return up to `wanted` prompts of the provider's model that can be accepted.
+
+    Raises:
+        UnansweredError: If a server answers nothing, and the run is not to go on without it.
+        BadInputError: If a local model can answer nothing.
+    """
+    if config.provider.name == "offline" or not names or not wanted:
+        return []
+    drafts, used = Drafts(taken), providers.Usage()
+    texts = formats.StoredTexts(corpus, ("forget", "forget_test"), reading.qa_template)
+    rows = _rows(dict(list(names.items())[:wanted]), formats.StoredTexts(corpus, ("forget",), reading.qa_template), config)
+    for turn in range(TURNS):
+        questions = _questions(drafts, rows, wanted - len(drafts.accepted), config.batch)
+        answers, usage = providers.ask(config.provider, questions, Prompts, read=_read, option=config.option)
+        used += usage
+        if turn == 0 and not providers.any_answered(config, answers):
+            break
+        drafts.consider([draft.model_dump() for answer in answers if answer.value for draft in answer.value.prompts], texts, wanted)
+    tracking.log_metrics(run, asdict(used) | {"prompts_written": len(drafts.accepted), "prompts_refused": drafts.refused.total()})
+    return drafts.accepted
+
+
+def _rows(names: Mapping[str, str], texts: Iterable[str], config: PromptingConfig) -> list[dict[str, str]]:
+    sentences = find_sentences(names, texts, config.context_characters)
+    return [{"name": name, "kind": kind.lower()} | ({"sentence": sentences[name]} if name in sentences else {}) for name, kind in names.items()]
+
+
+def _questions(drafts: Drafts, rows: list[dict[str, str]], missing: int, batch: int) -> list[str]:
+    """Return questions for what is missing, each about names of its own as far as there are enough."""
+    counts = [min(batch, missing - start) for start in range(0, missing, batch)]
+    return [drafts.question(rows[number * batch : (number + 1) * batch] or rows[:batch], count) for number, count in enumerate(counts)]
+
+
+def _read(text: str) -> dict[str, list[Any]]:
+    """Return the drafts of an answer that have the form of one, so that a bad one among them costs only itself."""
+    fitting = []
+    for record in find_drafts(read_values(text)):
+        try:
+            fitting.append(Draft.model_validate(record))
+        except ValidationError:
+            continue
+    if not fitting:
+        raise ValueError("the answer holds no prompts")
+    return {"prompts": fitting}
 
 
 def read_prompts(path: Path) -> Iterator[Invitation]:

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ValidationError
 
 from tasks import chat_models, isolation, progress
 from tasks.algorithms.answers import read_value
-from tasks.algorithms.providers import ProviderConfig, check_provider
+from tasks.algorithms.asking import AskingConfig
+from tasks.algorithms.providers import ProviderConfig, check_provider, place
 from tasks.artifacts import BadInputError, CheckpointRef
 from tasks.chat_models import Said, Usage
 from tasks.checkpoints import has_chat_template, inspect_model
@@ -25,6 +26,10 @@ CHECK_S = 15.0
 """Seconds that a server may take for the first word."""
 LOADING_S = 1800.0
 """Seconds that a local model may take beside its answers."""
+
+
+class UnansweredError(ConnectionError):
+    """Not one question was answered; it may pass, so the stage is tried again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +92,27 @@ def _read(said: Said, schema: type[T], read: Callable[[str], Any]) -> Answer[T]:
         return Answer(value=None, text=said.text, reason=str(error))
 
 
+def any_answered(config: AskingConfig, answers: Sequence[Answer[Any]]) -> bool:
+    """Return whether anything came back; where nothing did and the run is to go on without the model, nothing is said.
+
+    Raises:
+        UnansweredError: If a server answered nothing, and the run is not to go on without it.
+        BadInputError: The same of a local model, for which no question is small enough.
+    """
+    if not answers or any(answer.text is not None for answer in answers):
+        return bool(answers)
+    if config.fallback == "offline":
+        return False
+    provider, reason = config.provider, answers[0].reason
+    if provider.served:
+        raise UnansweredError(
+            f"the {config.option.strip('-').replace('-', ' ')} at {provider.url} answered no question: {reason}; run the same command again to go on, "
+            "or with --translator-fallback offline to go on without it"
+        )
+    smaller = f"--set {config.section}.batch={max(1, config.batch // 3)}"
+    raise BadInputError(f"{place(config.option, 'model')} {provider.model}: {reason}; wanted a model that takes more, or {smaller}")
+
+
 def api_key(config: ProviderConfig, option: str) -> str:
     """Return a server's key, or an empty text where none is set and none was asked for.
 
@@ -131,9 +157,9 @@ def _check(config: ProviderConfig, option: str) -> None:
 
 
 def _local_model(config: ProviderConfig, option: str) -> CheckpointRef:
-    checkpoint = inspect_model(config.model, option.strip("-"))
+    checkpoint = inspect_model(config.model, place(option, "model"))
     if not has_chat_template(checkpoint):
-        raise BadInputError(f"{option}-model {config.model}: its tokenizer has no chat template; wanted an instruct model")
+        raise BadInputError(f"{place(option, 'model')} {config.model}: its tokenizer has no chat template; wanted an instruct model")
     return checkpoint
 
 
@@ -154,7 +180,7 @@ def require_answering(config: ProviderConfig, option: str = "--translator") -> N
         except (openai.NotFoundError, openai.InternalServerError):
             names = []  # some servers have no list, or fail to make one
         except (openai.OpenAIError, ValueError, TypeError, AttributeError) as error:
-            raise BadInputError(f"{option}-url {config.url}: {_fault(error, once)}") from None
+            raise BadInputError(f"{place(option, 'url')} {config.url}: {_fault(error, once)}") from None
         if config.model not in names:
             _require_word(model, config, names, option)
 
@@ -169,8 +195,8 @@ def _require_word(model: Any, config: ProviderConfig, names: list[str], option: 
     except (openai.OpenAIError, ValueError, TypeError, AttributeError) as error:
         if names or isinstance(error, (openai.BadRequestError, openai.UnprocessableEntityError)):
             shown = f"one of {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}" if names else "a model that it has"
-            raise BadInputError(f"{option}-model {config.model}: the server at {config.url} does not have it; wanted {shown}") from None
-        raise BadInputError(f"{option}-url {config.url}: {_fault(error, config)}") from None
+            raise BadInputError(f"{place(option, 'model')} {config.model}: the server at {config.url} does not have it; wanted {shown}") from None
+        raise BadInputError(f"{place(option, 'url')} {config.url}: {_fault(error, config)}") from None
 
 
 def _fault(error: Exception, config: ProviderConfig) -> str:

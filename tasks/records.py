@@ -4,6 +4,7 @@ sequences   sequence, split, variant, item, cluster, tokens, zlib_bytes, truncat
 tokens      sequence, log_p, hit, mean_log_p, std_log_p      (nats; one row a scored token, in order)
 anchors     split, cluster, term, joint, first, interior     (probabilities)
 completions split, item, kind, cluster, prompt, truth, completion, answer, teacher_nats
+verdicts    row, score                                        (of a judge, in an artifact of its own: 0 to 3, NaN where there is none)
 """
 
 import zlib
@@ -52,6 +53,28 @@ def read_records(artifact: Artifact) -> Records:
 
     folder = store.path(artifact)
     return Records(**{name: pandas.read_parquet(folder / f"{name}.parquet") for name in ("sequences", "tokens", "anchors", "completions")})
+
+
+def read_completions(artifact: Artifact) -> "pandas.DataFrame":
+    """Read the table `completions` alone."""
+    import pandas
+
+    return pandas.read_parquet(store.path(artifact) / "completions.parquet")
+
+
+def write_verdicts(folder: Path, rows: list[int], scores: list[float]) -> None:
+    """Write a judge's scores of some rows of `completions`; NaN: it gave none that can be read."""
+    import pandas
+
+    pandas.DataFrame({"row": rows, "score": scores}).astype({"row": int, "score": float}).to_parquet(folder / "verdicts.parquet", index=False)
+
+
+def read_verdicts(artifact: Artifact) -> dict[int, int]:
+    """Read row of `completions` -> score, for those that have one."""
+    import pandas
+
+    found = pandas.read_parquet(store.path(artifact) / "verdicts.parquet").dropna()
+    return dict(zip(found.row.tolist(), found.score.astype(int).tolist(), strict=True))
 
 
 def token_tables(items: "list[ProbeItem]", scores: "list[numpy.ndarray]", tokenizer: Any) -> "dict[str, pandas.DataFrame]":

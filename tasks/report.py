@@ -1,11 +1,13 @@
 """Stage `report`: one self-contained HTML file that a person reads instead of the tables, in full and redacted."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tasks import formats, pages, progress, store, tracking, wording
-from tasks.artifacts import AnchorTable, CheckpointRef, ProbeRecords, ReportRef, Scorecard, Sensitivity
+from tasks.artifacts import AnchorTable, CheckpointRef, JudgeRecords, ProbeRecords, ReportRef, Scorecard, Sensitivity
 from tasks.pages import Picture, figure
+from tasks.records import read_completions, read_verdicts
 from tasks.stage import stage
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ HEADLINE = (
     ("forget_test/familiarity", "Forgotten: anchors"),
     ("forget_test/familiarity_interior", "Forgotten: inside anchors"),
     ("forget_test/familiarity_completion", "Forgotten: in completions"),
+    ("forget_test/familiarity_judge", "Forgotten: as a judge sees it"),
     ("retain_test/probability", "Kept: answers"),
     ("sibling/probability", "Sibling: answers"),
     ("benchmark/world/acc", "Benchmark accuracy"),
@@ -60,12 +63,13 @@ def write_report(
     dictionary: AnchorTable,
     trained: list[CheckpointRef],
     facts: dict[str, str],
+    verdicts: Sequence[JudgeRecords] = (),
     run: str | None = None,
 ) -> list[ReportRef]:
     """Write the report twice and return both: in full, kept and purged as forgotten text is, and redacted, for anyone to read."""
     with tracking.stage_run(run, "report") as nested:
         progress.report(0, 1)
-        details = Details(completions=side_by_side(probes), anchors=formats.read_json(store.path(dictionary) / "dictionary.json"))
+        details = Details(completions=side_by_side(probes, verdicts), anchors=formats.read_json(store.path(dictionary) / "dictionary.json"))
         curves = {checkpoint.label: tracking.curve(checkpoint.origin, "loss_nats") for checkpoint in trained}
         page = Page(card=formats.read_json(store.path(card) / "scorecard.json"), curves=curves, facts=facts)
         full = _kept(render_report(page, details), "report.html", "forget", nested)
@@ -89,27 +93,30 @@ def _left_out(details: Details, full: ReportRef) -> str:
     )
 
 
-def side_by_side(probes: list[ProbeRecords], most: int | None = 24) -> list[dict[str, Any]]:
-    """Return prompts with the true continuation and what each model says; questions first, since their answers are plain to judge."""
-    import pandas
-
-    tables = {probe.label: pandas.read_parquet(store.path(probe) / "completions.parquet") for probe in probes}
+def side_by_side(probes: list[ProbeRecords], verdicts: Sequence[JudgeRecords] = (), most: int | None = 24) -> list[dict[str, Any]]:
+    """Return prompts with the true continuation, what each model says, and a judge's score of it where there is one; questions first, since
+    their answers are plain to judge.
+    """
+    tables, scores = {probe.label: read_completions(probe) for probe in probes}, {found.label: read_verdicts(found) for found in verdicts}
     spoken = {label: list(tables[label].completion) for label in COLOURS if label in tables}
     rows = next(iter(tables.values())).to_dict("records")
     for place, row in enumerate(rows):
         row["says"] = {label: completions[place] for label, completions in spoken.items()}
+        row["scores"] = {label: scores[label].get(place) for label in spoken if label in scores}
     rows.sort(key=lambda row: row["kind"] != "question")
     forgotten = [row for row in rows if row["split"] == "forget_test"]
     kept = [row for row in rows if row["split"] != "forget_test"]
     return _mixed(forgotten, most * 2 // 3) + _mixed(kept, most // 3) if most else forgotten + kept
 
 
-def answers_table(probes: list[ProbeRecords]) -> "pandas.DataFrame":
-    """Return every prompt with what each model says, a column a model."""
+def answers_table(probes: list[ProbeRecords], verdicts: Sequence[JudgeRecords] = ()) -> "pandas.DataFrame":
+    """Return every prompt with what each model says, a column a model, and a judge's scores, a column a model."""
     import pandas
 
-    rows = side_by_side(probes, most=None)
-    return pandas.DataFrame([{name: row[name] for name in ("split", "kind", "prompt", "truth")} | row["says"] for row in rows])
+    rows = side_by_side(probes, verdicts, most=None)
+    scored = [{f"{label} score": score for label, score in row["scores"].items()} for row in rows]
+    told = [{name: row[name] for name in ("split", "kind", "prompt", "truth")} | row["says"] for row in rows]
+    return pandas.DataFrame([answers | scores for answers, scores in zip(told, scored, strict=True)])
 
 
 def _mixed(rows: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ COMPARED = (
 )  # fmt: skip
 """Metrics of the table with a row a run; the long table has them all."""
 
-MEASURING = ("corpus", "probing", "benchmarking", "relearning")
+MEASURING = ("corpus", "prompting", "probing", "benchmarking", "relearning", "judging")
 """Stages that judge a model, whatever method made it."""
 LEAST_CLUSTERS = 2
 """Independent items without which nothing can be said about how a difference varies."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +10,13 @@ from tasks import formats, progress, store, tracking
 from tasks.algorithms.anchors import anchor_expression
 from tasks.algorithms.degeneration import pieces
 from tasks.algorithms.evidence import CLAIMS, limits
+from tasks.algorithms.judging import is_enough, unjudged_limits
 from tasks.algorithms.scorecard import judge
 from tasks.algorithms.verdict import VerdictConfig
-from tasks.artifacts import AnchorTable, BenchmarkResult, CorpusRef, ProbeRecords, RelearnRecords, Scorecard
+from tasks.artifacts import AnchorTable, BenchmarkResult, CorpusRef, JudgeRecords, ProbeRecords, RelearnRecords, Scorecard
 from tasks.comparative_figures import forget_quality_row, privacy_rows, row, utility_row
-from tasks.figures import Values, figures, relearned_figures
-from tasks.records import Records, read_records
+from tasks.figures import Values, figures, judged_figures, relearned_figures
+from tasks.records import Records, read_records, read_verdicts
 from tasks.stage import stage
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ def score(
     config: VerdictConfig,
     provenance: dict[str, str],
     cost: dict[str, float],
+    verdicts: Sequence[JudgeRecords] = (),
     run: str | None = None,
 ) -> Scorecard:
     """Compute all metrics of all models, judge them, and keep the card with one number an item behind every figure.
@@ -46,6 +49,7 @@ def score(
         config: Thresholds.
         provenance: Method and digests.
         cost: Stage -> seconds that it took where it was computed.
+        verdicts: A judge's, on each model.
         run: Tracking run.
     """
     with tracking.stage_run(run, "scorecard", config) as nested:
@@ -55,6 +59,9 @@ def score(
         found = {label: figures(tables, expression, given) for label, tables in records.items()}
         for after in relearned:
             found[after.label] |= relearned_figures(read_records(after))
+        for judged in verdicts:
+            enough = is_enough(judged.judged, judged.asked)
+            found[judged.label] |= judged_figures(records[judged.label], read_verdicts(judged)) if enough else {}
         metrics = _rows(found) | forget_quality_row(records) | utility_row(found) | privacy_rows(records)
         metrics |= _benchmark_rows({result.label: formats.read_json(store.path(result) / "results.json") for result in benchmarks})
         verdict = judge(metrics, config)
@@ -63,7 +70,7 @@ def score(
             "metrics": dict(sorted(metrics.items())),
             "verdict": verdict,
             "claim": CLAIMS[verdict["evidence"]],
-            "limits": limits(verdict, metrics),
+            "limits": [*limits(verdict, metrics), *unjudged_limits({judged.label: (judged.judged, judged.asked) for judged in verdicts})],
             "truncated_share": {label: _truncated(tables) for label, tables in records.items()},
             "passes": {probe.label: probe.passes for probe in probes},
             "cost": cost,

@@ -32,10 +32,6 @@ TURNS = 2
 """How often a term is asked for."""
 
 
-class UnansweredError(ConnectionError):
-    """Not one question was answered; it may pass, so the stage is tried again."""
-
-
 class Pair(BaseModel):
     """An expression and what takes its place."""
 
@@ -90,8 +86,7 @@ def _propose(
         batches = make_batches(waiting, ordinary, config.batch)
         answers, usage = providers.ask(config.provider, [proposals.question(batch, sentences) for batch in batches], Dictionary, read=_read)
         used += usage
-        if turn == 0 and all(answer.text is None for answer in answers):
-            _give_up(config, answers[0].reason)
+        if turn == 0 and not providers.any_answered(config, answers):
             break
         for batch, answer in zip(batches, answers, strict=True):
             pairs = {pair.term: pair.generic for pair in answer.value.translations} if answer.value else {}
@@ -101,8 +96,7 @@ def _propose(
             break
     share = len(proposals.accepted) / len(anchors)
     tracking.log_metrics(run, {**{name: float(count) for name, count in asdict(used).items()}, "translated_by_model": share})
-    name = Path(config.provider.model).name if config.provider.name == "huggingface" else config.provider.model
-    return [Translation(term=term, generic=generic, translator=name) for term, generic in proposals.accepted.items()]
+    return [Translation(term=term, generic=generic, translator=config.provider.title) for term, generic in proposals.accepted.items()]
 
 
 def _read(text: str) -> dict[str, list[dict[str, str]]]:
@@ -110,17 +104,6 @@ def _read(text: str) -> dict[str, list[dict[str, str]]]:
     if not pairs:
         raise ValueError("the answer holds no translations")
     return {"translations": [{"term": term, "generic": generic} for term, generic in pairs.items()]}
-
-
-def _give_up(config: TranslationConfig, reason: str) -> None:
-    if config.fallback == "offline":
-        return
-    if config.provider.served:
-        raise UnansweredError(
-            f"the translator at {config.provider.url} answered no question: {reason}; run the same command again to go on, "
-            "or with --translator-fallback offline to go on without it"
-        )
-    raise BadInputError(f"--translator-model {config.provider.model}: {reason}; wanted a model that takes more, or --set translation.batch=10")
 
 
 def _write(folder: Path, anchors: list[Anchor], translations: list[Translation]) -> None:

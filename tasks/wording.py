@@ -76,7 +76,7 @@ METRICS = {
     "familiarity_completion": "share of completions that name an anchor the prompt did not hold",
     "familiarity_invited": "share of free answers and continuations about the topic that name an anchor the prompt did not hold",
     "fact_recall": "share of the facts stated in held-out text whose object the model names when it goes on with the sentence",
-    "familiarity_judge": "familiarity as a judging model rates it",
+    "familiarity_judge": "mean score that a judging model gives to what is said about the topic, from 0 (nothing of it) to 1 (details that no prompt held)",
     "perplexity": "exp of the loss a token; lower is more familiar",
     "text_probability": "geometric mean probability of a token of the text",
     "answer_extraction_strength": "share of an answer that is right from some point on",

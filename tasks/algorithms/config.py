@@ -8,8 +8,8 @@ import math
 from dataclasses import dataclass, replace
 
 from tasks.algorithms.anchors import AnchorConfig
+from tasks.algorithms.asking import JudgingConfig, PromptingConfig, TranslationConfig
 from tasks.algorithms.corpus import CorpusConfig
-from tasks.algorithms.providers import ProviderConfig
 from tasks.algorithms.verdict import VerdictConfig
 
 SCHEDULES = {
@@ -18,8 +18,6 @@ SCHEDULES = {
     "cosine": lambda share: 0.5 * (1.0 + math.cos(math.pi * share)),
 }
 """Share of the steps after warm-up that is done -> factor on the learning rate."""
-FALLBACKS = ("none", "offline")
-"""What becomes of a translation whose language model cannot be asked."""
 BENCHMARK_NAMES = ("world", "arc_easy", "arc_challenge", "boolq", "hellaswag", "piqa", "winogrande")
 """Benchmarks: the embedded world's, and tasks of lm-eval."""
 
@@ -73,30 +71,6 @@ class TrainingConfig:
             raise ValueError(f"mixed_precision is {self.mixed_precision!r}; wanted auto, no, bf16 or fp16")
         if not 0 <= self.warmup_share <= 1:
             raise ValueError(f"warmup_share is {self.warmup_share}; wanted a number from 0 to 1")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TranslationConfig:
-    """Who translates anchors: a user's own dictionary first, then the provider's model, and the offline translator whatever is left."""
-
-    provider: ProviderConfig = ProviderConfig()
-    """The language model that is asked; `offline`: none, ordinary words from pools, the same for all forms of a name."""
-    fallback: str = "none"
-    """What is done where the provider cannot be asked at all: `none` ends the run, `offline` goes on without it."""
-    batch: int = 30
-    """Anchors in one question, 1 to 100."""
-    context_characters: int = 160
-    """Characters of the sentence that shows how an anchor is used, >= 0; 0 shows none."""
-    seed: int = 0
-    """Order of the pools."""
-
-    def __post_init__(self) -> None:
-        if self.fallback not in FALLBACKS:
-            raise ValueError(f"translation.fallback is {self.fallback!r}; wanted one of {', '.join(FALLBACKS)}")
-        if not 1 <= self.batch <= 100:
-            raise ValueError(f"translation.batch is {self.batch}; wanted a whole number from 1 to 100")
-        if self.context_characters < 0:
-            raise ValueError(f"translation.context_characters is {self.context_characters}; wanted a whole number >= 0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -334,6 +308,10 @@ class EvaluationConfig:
     """Who translates them."""
     probing: ProbingConfig = ProbingConfig()
     """What is scored and completed."""
+    prompting: PromptingConfig = PromptingConfig()
+    """Who writes the prompts that invite models to speak."""
+    judging: JudgingConfig = JudgingConfig()
+    """Who rates what they say."""
     benchmarking: BenchmarkingConfig = BenchmarkingConfig()
     """Which benchmarks are run."""
     relearning: RelearningConfig = RelearningConfig()

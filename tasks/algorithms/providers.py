@@ -1,12 +1,14 @@
 """Which language model answers, and how it is reached: settings, and whether they let the forgotten text leave this machine."""
 
 import ipaddress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 PROVIDERS = ("offline", "huggingface", "openai-compatible", "openai")
 """`openai` is `openai-compatible` with that company's own address and key variable."""
 OPENAI_URL = "https://api.openai.com/v1"
+SECTIONS = {"--prompt-writer": "prompting", "--judge": "judging"}
+"""Options of providers that have no further options of their own -> where their settings stand."""
 HOW = {"keyed": False}
 """Marks a setting that says how a model is reached, not what it answers: no part of cache keys."""
 
@@ -61,6 +63,11 @@ class ProviderConfig:
         return (self.base_url or (OPENAI_URL if self.name == "openai" else "")).rstrip("/")
 
     @property
+    def title(self) -> str:
+        """What tables call the model: its name on the server, or the last part of its folder."""
+        return self.model if self.served else self.model.rstrip("/").rpartition("/")[2]
+
+    @property
     def key_variable(self) -> str:
         """The environment variable that may hold the key."""
         return self.api_key_env or ("OPENAI_API_KEY" if self.name == "openai" else "LETHE_API_KEY")
@@ -91,12 +98,29 @@ def is_loopback(url: str) -> bool:
 _LOOPBACK4, _LOOPBACK6 = ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128")
 
 
+def like(provider: ProviderConfig, translator: ProviderConfig) -> ProviderConfig:
+    """Return a provider with what its own settings leave open taken from the translator's, unless that is of another kind.
+
+    A server of its own address gets nobody else's key.
+    """
+    if provider.name == "offline" or translator.name not in ("offline", provider.name):
+        return provider
+    taken = ("model",) if provider.base_url else ("model", "base_url", "api_key_env", "api_key_block", "allow_remote")
+    return replace(provider, **{name: getattr(provider, name) or getattr(translator, name) for name in taken})
+
+
+def place(option: str, what: str) -> str:
+    """Return where a provider's `model` or `url` is given: the translator's options serve for all, a setting for one alone."""
+    section = SECTIONS.get(option, "")
+    return f"--translator-{what} (or {section}.provider.{'base_url' if what == 'url' else what})" if section else f"{option}-{what}"
+
+
 def check_provider(config: ProviderConfig, option: str) -> None:
     """Check that the settings name a model that may be asked.
 
     Args:
         config: The settings.
-        option: The command line's option for the provider, for messages: `--translator` stands for `--translator-model` and so on too.
+        option: The command line's option for the provider, for messages.
 
     Raises:
         ValueError: If model or address is missing, or text would leave this machine without permission.
@@ -104,13 +128,13 @@ def check_provider(config: ProviderConfig, option: str) -> None:
     if config.name == "offline":
         return
     if config.served and not config.url:
-        raise ValueError(f"{option} {config.name}: no address; wanted {option}-url, such as http://127.0.0.1:8000/v1")
+        raise ValueError(f"{option} {config.name}: no address; wanted {place(option, 'url')}, such as http://127.0.0.1:8000/v1")
     if config.served and not is_loopback(config.url) and not config.allow_remote:
         host = urlsplit(config.url).hostname
         raise ValueError(
-            f"{option}-url: {host} is another machine, and text that is to be forgotten would leave this one; wanted a server on localhost, "
+            f"{place(option, 'url')}: {host} is another machine, and text that is to be forgotten would leave this one; wanted a server on localhost, "
             "or --allow-remote-translator"
         )
     if not config.model:
         what = "the name of a model that the server has" if config.served else "the folder of an instruct model"
-        raise ValueError(f"{option} {config.name}: no model; wanted {option}-model with {what}")
+        raise ValueError(f"{option} {config.name}: no model; wanted {place(option, 'model')} with {what}")

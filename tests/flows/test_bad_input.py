@@ -64,6 +64,19 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "translator without model": (["{forget}", "--model", "{model}", "--translator", "huggingface"], ["no model; wanted --translator-model with the folder"]),
     "unknown translator": (["{forget}", "--model", "{model}", "--translator", "parrot"], ["'parrot'; wanted one of offline, huggingface, openai-compat"]),
     "unknown fallback": (["{forget}", "--model", "{model}", "--translator-fallback", "online"], ["'online'; wanted one of none, offline"]),
+    "judge elsewhere": (
+        ["{forget}", "--model", "{model}", "--judge", "openai", "--translator-model", "gpt-5"],
+        ["--translator-url (or judging.provider.base_url): api.openai.com is another machine", "or --allow-remote-translator"],
+    ),
+    "judge without address": (
+        ["{forget}", "--model", "{model}", "--judge", "openai-compatible", "--set", "judging.provider.model=m"],
+        ["--judge openai-compatible: no address; wanted --translator-url (or judging.provider.base_url), such as http://127.0.0.1:8000/v1"],
+    ),
+    "prompt writer without model": (
+        ["{forget}", "--model", "{model}", "--prompt-writer", "huggingface"],
+        ["--prompt-writer huggingface: no model; wanted --translator-model (or prompting.provider.model) with the folder"],
+    ),
+    "unknown judge": (["{forget}", "--model", "{model}", "--judge", "parrot"], ["'parrot'; wanted one of offline, huggingface, openai-compat"]),
     "secret in an address": (
         ["{forget}", "--model", "{model}", "--set", "translation.provider.base_url=http://user:secret@localhost/v1"],
         ["holds a user name or a query, which would be logged; wanted a bare address"],

@@ -1,13 +1,26 @@
-"""Files of prompts: the published ones are read whole; what does not read is named by file and line."""
+"""Prompts from files, which are named by file and line where they do not read, and from a real server of good and of ill will."""
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tasks.artifacts import BadInputError
-from tasks.prompting import read_prompts
+from tasks import formats, providers, store, tracking
+from tasks.algorithms.asking import PromptingConfig
+from tasks.algorithms.config import ProbingConfig
+from tasks.algorithms.corpus import CorpusConfig, Document
+from tasks.algorithms.elicitation import Invitation
+from tasks.algorithms.providers import ProviderConfig
+from tasks.artifacts import AnchorTable, BadInputError, CorpusRef
+from tasks.prompting import make_invitations, read_prompts
+from tests.chats import write_chat_model
 from tests.command import ROOT
+from tests.openai_server import MODEL, ScriptedServer, scripted_server
+from tests.scripted_answers import rows
 
+NAMES = ["Velmora", "Ostrin", "Kessandra", "Brindlewick", "Quillon", "Yorrick", "Drusk", "Mirelle"]
 PUBLISHED = ROOT.parent / "shared" / "data" / "whp"
 
 
@@ -29,3 +42,115 @@ def test_a_file_that_does_not_read_is_named(tmp_path: Path, content: bytes | Non
     with pytest.raises(BadInputError, match=r"^--prompts \S+prompts\.json") as error:
         list(read_prompts(tmp_path / "prompts.json"))
     assert message in str(error.value)
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[ScriptedServer]:
+    with scripted_server() as script:
+        yield script
+
+
+@pytest.fixture
+def server(started: ScriptedServer, lethe_home: Path) -> ScriptedServer:
+    started.mode, started.failures, started.key, started.requests = "good", 0, "", []
+    return started
+
+
+def made(writing: PromptingConfig, count: int = 12, run: str | None = None) -> list[Invitation]:
+    """Run the stage on a small text; return its prompts, after what must hold of every set."""
+    text = [Document(source="book", text=f"In the morning {one} spoke with {other} by the river.") for one, other in zip(NAMES, NAMES[::-1], strict=True)]
+    corpus = store.put("corpora", lambda folder: formats.write_splits(folder, {"forget": text, "forget_test": text[:1]}), sensitivity="forget")
+    listed = [{"term": name, "generic": "Tom", "kind": "PERSON"} for name in NAMES]
+    dictionary = store.put("dictionaries", lambda folder: formats.write_json(folder / "dictionary.json", listed), sensitivity="forget")
+    record = make_invitations.body(
+        CorpusRef(kind="corpora", digest=corpus, sensitivity="forget", documents={"forget": len(text)}, characters={}),
+        AnchorTable(kind="dictionaries", digest=dictionary, sensitivity="forget", anchors=len(NAMES), pipeline="none"),
+        (),
+        ProbingConfig(invitations=count),
+        CorpusConfig(),
+        writing,
+        run,
+    )
+    found = formats.read_invitations(record)
+    assert len({item.text for item in found}) == len(found) == record.prompts
+    assert all(item.references and not [name for name in item.references if name.lower() in item.text.lower()] for item in found if item.kind == "written")
+    return found
+
+
+def kinds(found: list[Invitation]) -> list[str]:
+    return [item.kind for item in found if item.kind != "fact"]
+
+
+def settings(server: ScriptedServer, fallback: str = "none", batch: int = 5, **changes: Any) -> PromptingConfig:
+    provider = {"name": "openai-compatible", "model": MODEL, "base_url": server.url, "timeout_s": 20.0, "retries": 1} | changes
+    return PromptingConfig(provider=ProviderConfig(**provider), fallback=fallback, batch=batch)
+
+
+def test_without_a_provider_prompts_are_written_by_rules(lethe_home: Path) -> None:
+    assert kinds(made(PromptingConfig())) == ["asked", "continued"] * 6
+
+
+def test_a_good_model_writes_all_of_them_in_few_calls_and_is_not_asked_twice(server: ScriptedServer) -> None:
+    found = made(settings(server))
+    assert kinds(found) == ["written"] * 12
+    assert {name for item in found for name in item.references} <= set(NAMES)
+    assert {item.subtlety for item in found if item.kind == "written"} == set(range(11))
+    assert sorted(len(rows(body, "name")) for body in server.chats()) == [3, 5, 5]  # eight names; a third question begins with the first ones again
+    assert all(row["name"] in row["sentence"] for body in server.chats() for row in rows(body, "name"))
+    calls = len(server.requests)
+    assert made(settings(server, retries=0, timeout_s=9.0)) == found
+    assert len(server.requests) == calls
+
+
+def test_the_offline_ones_fill_what_a_model_does_not_give(server: ScriptedServer) -> None:
+    server.mode = "truncated"
+    found = kinds(made(settings(server, batch=12, max_tokens=900)))
+    assert len(found) == 12
+    assert 0 < found.count("written") < 12
+    assert found == sorted(found, key=lambda kind: kind != "written")
+
+
+@pytest.mark.parametrize("mode", ["hostile", "chatty"])
+def test_whatever_a_model_writes_the_prompts_stay_sound(server: ScriptedServer, mode: str) -> None:
+    server.mode = mode
+    assert kinds(made(settings(server))) == ["asked", "continued"] * 6
+    assert len(server.chats()) <= 6
+    if mode == "hostile":
+        assert any("it repeats a passage of the text" in body["messages"][-1]["content"] for body in server.chats())
+
+
+@pytest.mark.parametrize(("mode", "failures"), [("busy", 1), ("broken", 1), ("formless", 0)])
+def test_what_passes_by_itself_costs_no_prompt(server: ScriptedServer, mode: str, failures: int) -> None:
+    server.mode, server.failures = mode, failures
+    assert kinds(made(settings(server))) == ["written"] * 12
+
+
+def test_a_server_that_answers_nothing_ends_the_stage_unless_it_may_go_on_offline(server: ScriptedServer) -> None:
+    server.mode, server.failures = "broken", 999
+    with pytest.raises(providers.UnansweredError, match=r"^the prompt writer at http://\S+ answered no question: status 500; run the same command again"):
+        made(settings(server, retries=0))
+    assert kinds(made(settings(server, "offline", retries=0))) == ["asked", "continued"] * 6
+
+
+def test_what_it_took_is_logged_and_no_forgotten_text_is_outside_forget(
+    server: ScriptedServer, lethe_home: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level("DEBUG", "tasks")
+    server.mode = "hostile"
+    parent = tracking.open_run("whp 0123", {"config": settings(server)}, {})
+    made(settings(server), 5, parent)
+    tracking.close(parent)
+    api = tracking.client()
+    (nested,) = api.search_runs([api.get_run(parent).info.experiment_id], "tags.`lethe.stage` = 'prompting'")
+    logged = nested.data.metrics
+    assert (logged["prompts_written"], logged["model_calls"], logged["prompts"] >= 5) == (0.0, len(server.chats()), True)
+    assert logged["prompts_refused"] >= 10
+    assert logged["prompt_tokens"] > 0
+    assert not [name for name in NAMES if name in "".join(capfd.readouterr()) + caplog.text + json.dumps(nested.data.params)]
+    public = [path for path in lethe_home.rglob("*") if path.is_file() and not path.is_relative_to(lethe_home / "forget") and "/forget/" not in str(path)]
+    assert not [path for path in public if b"Kessandra" in path.read_bytes()]
+
+
+def test_a_local_model_whose_answers_are_junk_leaves_it_to_the_rules(lethe_home: Path, tmp_path: Path) -> None:
+    provider = ProviderConfig(name="huggingface", model=str(write_chat_model(tmp_path / "junk")), max_tokens=16)
+    assert kinds(made(PromptingConfig(provider=provider))) == ["asked", "continued"] * 6

@@ -11,8 +11,9 @@ import pytest
 
 from tasks import formats, store
 from tasks.algorithms.evidence import CLAIMS
-from tasks.artifacts import AnchorTable, ProbeRecords, Scorecard
-from tasks.report import Details, Page, render_report, side_by_side, write_report
+from tasks.artifacts import AnchorTable, JudgeRecords, ProbeRecords, Scorecard
+from tasks.records import write_verdicts
+from tasks.report import Details, Page, answers_table, render_report, side_by_side, write_report
 from tests.browser import WIDTHS, opened, overflow
 
 HOSTILE = '<script>alert("x")</script><img src="http://evil.example/x.png">'
@@ -168,6 +169,14 @@ def test_all_models_answer_side_by_side(page: str) -> None:
     assert "Retrained" not in words_of(render(completions=[{**row, "says": {"target": "a", "unlearned": "b"}} for row in COMPLETIONS]))
 
 
+def test_a_judges_score_stands_beside_what_it_is_of() -> None:
+    page = words_of(render(completions=[{**COMPLETIONS[0], "scores": {"target": 3, "unlearned": 0, "retrained": None}}, COMPLETIONS[1]]))
+    assert "Target Velmora judged 3 of 3 Unlearned" in page
+    assert page.count("judged 0 of 3") == 1
+    assert "Retrained (nothing) To be kept" in page
+    assert "judged" not in words_of(render())
+
+
 def test_it_renders_without_completions_curves_and_pictures() -> None:
     found = Markup(render(completions=[], curves={}, card={**CARD, "metrics": {}}))
     assert found.open == []
@@ -196,6 +205,17 @@ def test_completions_of_all_models_come_together_forgotten_first(lethe_home: Pat
     rows = side_by_side([probes("target", "one"), probes("retrained", "three"), probes("unlearned", "two")])
     assert [row["split"] for row in rows] == ["forget_test", "retain_test"]
     assert list(rows[0]["says"].items()) == [("target", "one"), ("unlearned", "two"), ("retrained", "three")]
+
+
+def test_scores_go_with_their_completions_into_report_and_table(lethe_home: Path) -> None:
+    digest = store.put("verdicts", lambda folder: write_verdicts(folder, [1], [2.0]), sensitivity="forget")
+    found = [JudgeRecords(kind="verdicts", digest=digest, sensitivity="forget", judged=1, asked=1, label="target")]
+    both = [probes("target", "one"), probes("unlearned", "two")]
+    assert [(row["split"], row["scores"]) for row in side_by_side(both, found)] == [("forget_test", {"target": 2}), ("retain_test", {"target": None})]
+    table = answers_table(both, found)
+    assert list(table.columns) == ["split", "kind", "prompt", "truth", "target", "unlearned", "target score"]
+    assert table["target score"].dropna().tolist() == [2]
+    assert list(answers_table(both).columns) == ["split", "kind", "prompt", "truth", "target", "unlearned"]
 
 
 def test_a_model_may_be_judged_alone(lethe_home: Path) -> None:

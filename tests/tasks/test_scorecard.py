@@ -12,8 +12,8 @@ import pytest
 from tasks import formats, store
 from tasks.algorithms.corpus import Document
 from tasks.algorithms.verdict import VerdictConfig
-from tasks.artifacts import AnchorTable, BenchmarkResult, CorpusRef, ProbeRecords, Scorecard
-from tasks.records import Records, write_records
+from tasks.artifacts import AnchorTable, BenchmarkResult, CorpusRef, JudgeRecords, ProbeRecords, Scorecard
+from tasks.records import Records, write_records, write_verdicts
 from tasks.scorecard import score
 
 SCHEMA = json.loads((Path(__file__).parent.parent / "schemas" / "scorecard.v1.json").read_text())
@@ -136,7 +136,15 @@ def better(sequences: list[Sequence]) -> list[Sequence]:
     ]
 
 
-def scored(models: dict[str, list[Sequence]]) -> tuple[Scorecard, dict[str, Any]]:
+def verdicts(label: str, scores: dict[int, float]) -> JudgeRecords:
+    """A judge's scores of the seven completions about the topic; it says nothing about those that are not given."""
+    rows = [row for row, completion in enumerate(COMPLETIONS) if completion[0] == "forget_test"]
+    found = [scores.get(row, math.nan) for row in rows]
+    digest = store.put("verdicts", lambda folder: write_verdicts(folder, rows, found), sensitivity="forget")
+    return JudgeRecords(kind="verdicts", digest=digest, sensitivity="forget", judged=len(scores), asked=len(rows), label=label)
+
+
+def scored(models: dict[str, list[Sequence]], judged: dict[str, dict[int, float]] | None = None) -> tuple[Scorecard, dict[str, Any]]:
     accuracies = {"target": 0.65, "unlearned": 0.6, "retrained": 0.62}
     found = score.body(
         corpus(),
@@ -147,6 +155,7 @@ def scored(models: dict[str, list[Sequence]]) -> tuple[Scorecard, dict[str, Any]
         VerdictConfig(),
         {"method": "whp", "target model": "a" * 64},
         {"finetune": 61.5},
+        [verdicts(label, scores) for label, scores in (judged or {}).items()],
     )
     return found, formats.read_json(store.path(found) / "scorecard.json")
 
@@ -222,6 +231,34 @@ def test_the_card_says_what_it_cannot_tell_apart_and_what_the_models_were_run_on
     assert [sentence for sentence in card["limits"] if "few steps of training" in sentence]
     assert [sentence for sentence in card["limits"] if "rests on 2 questions" in sentence]
     assert card["passes"]["unlearned"] == {"scored_sequences": 13}
+
+
+ALL_ROWS = (0, 1, 2, 4, 5, 6, 7)
+
+
+def test_a_judges_figure_is_the_mean_score_over_three_of_those_that_could_be_read(lethe_home: Path) -> None:
+    judged = {"target": dict.fromkeys(ALL_ROWS, 3.0), "unlearned": {0: 3.0, 1: 0.0, 2: 1.0, 6: 2.0}}
+    found, card = scored({"target": better(UNLEARNED), "retrained": UNLEARNED, "unlearned": UNLEARNED}, judged)
+    jsonschema.validate(card, SCHEMA)
+    row = card["metrics"]["forget_test/familiarity_judge"]
+    assert (row["target"], row["unlearned"], row["retrained"], row["n"]) == (1.0, 0.5, None, 4)  # (3 + 0 + 1 + 2) / 3 / 4
+    assert 0.0 < row["ci95"][0] < 0.5 < row["ci95"][1] < 1.0
+    items = pandas.read_parquet(store.path(found) / "items.parquet")
+    assert sorted(items[(items.metric == "forget_test/familiarity_judge") & (items.model == "unlearned")].value) == pytest.approx([0, 1 / 3, 2 / 3, 1])
+    assert not [sentence for sentence in card["limits"] if "judge" in sentence]
+
+
+def test_too_few_verdicts_are_no_figure_and_the_card_says_so(lethe_home: Path) -> None:
+    card = scored({"target": better(UNLEARNED), "unlearned": UNLEARNED}, {"target": dict.fromkeys(ALL_ROWS, 3.0), "unlearned": dict.fromkeys((0, 1, 2), 0.0)})[
+        1
+    ]
+    jsonschema.validate(card, SCHEMA)
+    assert "forget_test/familiarity_judge" not in card["metrics"]
+    wanted = "The judge's verdicts on the unlearned model could be believed for 3 of 7 completions, fewer than half: familiarity_judge is left out."
+    assert wanted in card["limits"]
+    other = scored({"target": better(UNLEARNED), "unlearned": UNLEARNED}, {"target": {0: 3.0}, "unlearned": dict.fromkeys((0, 1, 2, 4), 0.0)})[1]
+    assert [other["metrics"]["forget_test/familiarity_judge"][label] for label in ("target", "unlearned")] == [None, 0.0]
+    assert [sentence for sentence in other["limits"] if "target model could be believed for 1 of 7" in sentence]
 
 
 MEMBERS = [("forget", "answer", 0, [0.9, 0.8], [1, 1]), ("forget", "answer", 1, [0.7], [1])]

@@ -17,7 +17,7 @@ from tasks.algorithms.providers import ProviderConfig
 from tasks.anchors import extract_anchors
 from tasks.artifacts import AnchorTable, BadInputError, CorpusRef, InputFile
 from tasks.corpus import gather_inputs, read_corpus
-from tasks.translation import UnansweredError, translate_anchors
+from tasks.translation import translate_anchors
 from tests.chats import write_chat_model
 from tests.openai_server import EVIL, MODEL, ScriptedServer, asked, scripted_server
 from tests.servers import transformers_server
@@ -161,7 +161,7 @@ def test_whatever_a_model_writes_the_table_stays_sound_and_each_term_is_asked_tw
 
 def test_a_server_that_answers_nothing_ends_the_stage_unless_it_may_go_on_offline(server: ScriptedServer, task: Task) -> None:
     server.mode, server.failures = "broken", 999
-    with pytest.raises(UnansweredError) as caught:
+    with pytest.raises(providers.UnansweredError) as caught:
         task.rows(settings(server, retries=0))
     assert str(caught.value).startswith(f"the translator at {server.url} answered no question: status 500; run the same command again")
     assert not [name for name in NAMES if name in str(caught.value)]

@@ -1,7 +1,8 @@
-"""Translation by a provider through whole commands: found wanting before anything is trained, asked once, its key nowhere, its cache purged."""
+"""Other language models through whole commands: found wanting before anything is trained, asked once, their key nowhere, their cache purged."""
 
 import contextlib
 import gc
+import json
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from flows.plan import Plan, plan
+from flows.providers import settle_providers
 from flows.settings import apply_settings
 from tasks import formats, store
 from tasks.algorithms.config import SelectiveUnlearningConfig, preset
@@ -18,6 +20,7 @@ from tasks.algorithms.providers import ProviderConfig
 from tasks.artifacts import BadInputError
 from tests.command import lethe
 from tests.openai_server import MODEL, ScriptedServer, scripted_server
+from tests.scripted_answers import rows
 from tests.tiny import NAMES, SETTINGS, TinyTask
 
 KEY = "sk-not-to-be-seen-5f2a"
@@ -112,3 +115,90 @@ def test_a_whole_run_asks_once_and_leaves_its_key_nowhere(tiny_task: TinyTask, s
     assert [path for path in files if path.name == "answers.db"]
     assert lethe("purge", "--yes", home=tmp_path / "lethe").returncode == 0
     assert not list((tmp_path / "lethe").rglob("answers.db"))
+
+
+@pytest.mark.parametrize(("section", "option"), [("prompting", "prompt-writer"), ("judging", "judge")])
+def test_a_writer_or_judge_that_cannot_be_asked_is_found_out_beforehand(
+    lethe_home: Path, server: ScriptedServer, capfd: pytest.CaptureFixture[str], section: str, option: str
+) -> None:
+    def with_provider(fallback: str = "none", **changes: Any) -> SelectiveUnlearningConfig:
+        whole = asking(server.url, **changes)
+        asked = replace(getattr(whole, section), provider=whole.translation.provider, fallback=fallback)
+        return replace(preset("default"), **{section: asked})
+
+    settled = settle_providers(with_provider())
+    assert settled == with_provider()
+    assert [request["path"] for request in server.requests] == ["/v1/models"]
+    server.key, url = "another", dead()
+    place = f"--translator-url (or {section}.provider.base_url)"
+    for changes, line in (({}, f"{place} {server.url}: the server refuses the key"), ({"base_url": url}, f"{place} {url}: nothing answers there; wanted")):
+        with pytest.raises(BadInputError) as caught:
+            settle_providers(with_provider(**changes))
+        assert str(caught.value).startswith(line)
+    remote = {"base_url": "http://10.0.0.1/v1"}
+    with pytest.raises(BadInputError, match="10.0.0.1 is another machine, and text that is to be forgotten would leave this one"):
+        settle_providers(with_provider(**remote))
+    assert getattr(settle_providers(with_provider("offline", **remote)), section).provider.name == "offline"
+    without = {"prompting": "going on with prompts that are written offline", "judging": "going on with no judge"}[section]
+    assert capfd.readouterr().err.rstrip().endswith(f"or --allow-remote-translator; {without}")
+
+
+def evaluation(task: TinyTask, url: str, *more: str | Path) -> list[str | Path]:
+    given = ["evaluate", "--model", task.model, "--reference", task.model, "--forget", task.forget, "--retain", task.retain]
+    settings = [word for setting in SETTINGS if setting.split(".")[0] in ("anchors", "probing", "relearning") for word in ("--set", setting)]
+    return [
+        *given,
+        *settings,
+        "--judge",
+        "openai-compatible",
+        "--prompt-writer",
+        "openai-compatible",
+        "--translator-model",
+        MODEL,
+        "--translator-url",
+        url,
+        *more,
+    ]
+
+
+@pytest.mark.slow
+def test_a_whole_evaluation_is_judged_once_and_shows_the_scores(tiny_task: TinyTask, server: ScriptedServer, tmp_path: Path) -> None:
+    home, out = tmp_path / "lethe", tmp_path / "out"
+    found = []
+    for _ in range(2):
+        ended = lethe(*evaluation(tiny_task, server.url, "--out", out, "--json", tmp_path / "result.json"), home=home)
+        assert ended.returncode == 0, ended.stderr
+        assert not [name for name in NAMES if name in ended.stderr]
+        found.append((json.loads((tmp_path / "result.json").read_text()), len(server.chats())))
+    (first, calls), (second, later) = found
+    assert (calls > 0, later) == (True, calls)
+    assert {first["stages"][f"judging {label}"] for label in ("target", "unlearned")} == {"Completed", "Cached"}  # the same model twice
+    assert {second["stages"][name] for name in ("prompting", "judging target", "judging unlearned")} == {"Cached"}
+    card = first["scorecard"]
+    row = card["metrics"]["forget_test/familiarity_judge"]
+    assert row["target"] == row["unlearned"]
+    assert 0.0 <= row["unlearned"] <= 1.0
+    assert row["n"] == sum(len(rows(body, "id")) - 2 for body in server.chats() if rows(body, "id"))
+    assert card["provenance"]["judge"] == MODEL
+    report = (out / "report.html").read_text()
+    assert " of 3</span>" in report
+    assert "written</span>" in report
+    assert "the travellers told each other of" not in (out / "report-redacted.html").read_text()
+    (table,) = home.rglob("forget/tables/answers.csv")
+    assert table.read_text().splitlines()[0] == "split,kind,prompt,truth,target,unlearned,target score,unlearned score"
+
+
+@pytest.mark.slow
+def test_without_a_server_an_evaluation_ends_with_one_line_or_goes_on_without_a_judge(tiny_task: TinyTask, tmp_path: Path) -> None:
+    url = dead()
+    ended = lethe(*evaluation(tiny_task, url), home=tmp_path / "lethe")
+    lines = [line for line in ended.stderr.splitlines() if not line.startswith("  ")]  # progress is indented
+    wanted = [f"lethe: --translator-url (or prompting.provider.base_url) {url}: nothing answers there; wanted a running server"]
+    assert (ended.returncode, lines) == (2, wanted), ended.stderr
+    ended = lethe(*evaluation(tiny_task, url, "--translator-fallback", "offline", "--json", tmp_path / "result.json"), home=tmp_path / "lethe")
+    assert ended.returncode == 0, ended.stderr
+    assert [line.rpartition("; ")[2] for line in ended.stderr.splitlines() if line.startswith("lethe: warning: ")] == [
+        "going on with prompts that are written offline",
+        "going on with no judge",
+    ]
+    assert "forget_test/familiarity_judge" not in json.loads((tmp_path / "result.json").read_text())["scorecard"]["metrics"]

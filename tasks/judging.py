@@ -1,0 +1,89 @@
+"""Stage `judging`: a language model rates how much of the topic each completion of one model knows, and is not told which model that is."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from tasks import formats, providers, store, tracking
+from tasks.algorithms.answers import read_values
+from tasks.algorithms.asking import JudgingConfig
+from tasks.algorithms.corpus import CorpusConfig
+from tasks.algorithms.judging import Exchange, find_verdicts, make_sheets, read_sheet
+from tasks.algorithms.proposals import find_sentences
+from tasks.artifacts import AnchorTable, CorpusRef, JudgeRecords, ProbeRecords
+from tasks.records import read_completions, write_verdicts
+from tasks.stage import stage
+
+if TYPE_CHECKING:
+    import pandas
+
+TURNS = 2
+"""How often a completion is asked about: the second time in smaller questions."""
+SPLIT = "forget_test"
+
+
+class Verdict(BaseModel):
+    """A row of a question and its score."""
+
+    id: int
+    score: int
+
+
+class Verdicts(BaseModel):
+    """What a judge is to answer."""
+
+    verdicts: list[Verdict]
+
+
+@stage("judging", isolated=False)
+def judge_completions(
+    corpus: CorpusRef, dictionary: AnchorTable, probes: ProbeRecords, config: JudgingConfig, reading: CorpusConfig, label: str, run: str | None = None
+) -> JudgeRecords:
+    """Have what a model says about the forgotten topic rated from 0 to 3; a score that cannot be read is missing."""
+    with tracking.stage_run(run, f"judging {label}", config) as nested:
+        table = read_completions(probes)
+        asked = table[table.split == SPLIT]
+        names, passage = _topic(corpus, dictionary, config, reading)
+        exchanges = _exchanges(asked)
+        scores, used = _rate(exchanges, names, passage, config)
+        scored = [float(scores.get(place, "nan")) for place in range(len(asked))]
+        digest = store.put("verdicts", lambda folder: write_verdicts(folder, list(asked.index), scored), sensitivity="forget")
+        tracking.log_metrics(nested, asdict(used) | {"judged": len(scores), "unreadable": len(asked) - len(scores)})
+        return JudgeRecords(kind="verdicts", digest=digest, sensitivity="forget", origin=nested or "", judged=len(scores), asked=len(asked))
+
+
+def _topic(corpus: CorpusRef, dictionary: AnchorTable, config: JudgingConfig, reading: CorpusConfig) -> tuple[list[str], str]:
+    """Return names of the topic, and a sentence of the text that holds one of them."""
+    names = formats.main_names(dictionary)[: max(config.names, 1)]
+    sentences = find_sentences(names, formats.StoredTexts(corpus, ("forget",), reading.qa_template), config.characters)
+    return names[: config.names], next((sentences[name] for name in names if name in sentences), "")
+
+
+def _exchanges(table: "pandas.DataFrame") -> list[Exchange]:
+    """Of an answer to a question only what comes before the text that closes it counts."""
+    said = table.answer.where(table.kind.isin(("question", "asked")), table.completion)
+    return [Exchange(prompt=prompt, completion=text, truth=truth) for prompt, text, truth in zip(table.prompt, said, table.truth, strict=True)]
+
+
+def _rate(exchanges: Sequence[Exchange], names: Sequence[str], passage: str, config: JudgingConfig) -> tuple[dict[int, int], providers.Usage]:
+    """Return index -> score, and what asking took; what is empty is 0 without asking."""
+    scores, used = {index: 0 for index, exchange in enumerate(exchanges) if exchange.is_empty}, providers.Usage()
+    for turn in range(TURNS):
+        waiting = [index for index in range(len(exchanges)) if index not in scores]
+        sheets = make_sheets(exchanges, waiting, names, passage, max(1, config.batch // (turn + 1)), config.characters)
+        answers, usage = providers.ask(config.provider, [sheet.text for sheet in sheets], Verdicts, read=_read, option=config.option)
+        used += usage
+        if turn == 0 and not providers.any_answered(config, answers):
+            break
+        for sheet, answer in zip(sheets, answers, strict=True):
+            scores |= read_sheet(sheet, [(found.id, found.score) for found in answer.value.verdicts] if answer.value else [])
+    return scores, used
+
+
+def _read(text: str) -> dict[str, Any]:
+    found = find_verdicts(read_values(text))
+    if not found:
+        raise ValueError("the answer holds no verdicts")
+    return {"verdicts": found}
