@@ -11,7 +11,7 @@ from tasks.algorithms.chat import Template
 from tasks.algorithms.config import ProbingConfig
 from tasks.algorithms.corpus import CorpusConfig
 from tasks.algorithms.metrics import ScoredSequence, score_sequences
-from tasks.algorithms.probing import Prompt, answer_sequence, complete, invitation_prompts, make_prompts, probe_items
+from tasks.algorithms.probing import Prompt, complete, invitation_prompts, make_prompts, probe_items, rate_completions
 from tasks.artifacts import AnchorTable, BadInputError, CheckpointRef, CorpusRef, ProbeRecords, PromptSet
 from tasks.records import Records, completion_table, token_tables, write_records
 from tasks.stage import stage
@@ -79,11 +79,6 @@ def _cut_truth(prompt: Prompt, tokenizer: Any, most: int) -> Prompt:
 
 def _rate(teacher: CheckpointRef | None, tokenizer: Any, prompts: list[Prompt], completions: list[str], pad: int, context: int) -> list[float]:
     """Return the teacher's loss in nats a token on every completion; NaN for empty ones, and without a teacher."""
-    rated = [float("nan")] * len(completions)
     if teacher is None:
-        return rated
-    spoken = [index for index, text in enumerate(completions) if text.strip()]
-    sequences = [answer_sequence(tokenizer, prompts[index].prompt, completions[index].strip(), context, prompts[index].gap)[0] for index in spoken]
-    for index, table in zip(spoken, score_sequences(checkpoints.load_model(teacher), sequences, pad), strict=True):
-        rated[index] = float(-table[:, 0].mean())
-    return rated
+        return [float("nan")] * len(completions)
+    return rate_completions(checkpoints.load_model(teacher), tokenizer, prompts, completions, pad, context)
