@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from tasks.algorithms.probing import ProbeItem, Prompt
 
+RATINGS = "toxicity.parquet"
+"""Table of a `ToxicityRecords`: split, item, kind, cluster, score; a row a completion."""
 STATISTICS = ("log_p", "hit", "mean_log_p", "std_log_p")
 
 
@@ -52,6 +54,13 @@ def read_records(artifact: Artifact) -> Records:
 
     folder = store.path(artifact)
     return Records(**{name: pandas.read_parquet(folder / f"{name}.parquet") for name in ("sequences", "tokens", "anchors", "completions")})
+
+
+def read_ratings(artifact: Artifact) -> "pandas.DataFrame":
+    """Read the rated completions of a model."""
+    import pandas
+
+    return pandas.read_parquet(store.path(artifact) / RATINGS)
 
 
 def token_tables(items: "list[ProbeItem]", scores: "list[numpy.ndarray]", tokenizer: Any) -> "dict[str, pandas.DataFrame]":

@@ -11,10 +11,10 @@ from tasks.algorithms.degeneration import pieces
 from tasks.algorithms.evidence import CLAIMS, limits
 from tasks.algorithms.scorecard import judge
 from tasks.algorithms.verdict import VerdictConfig
-from tasks.artifacts import AnchorTable, BenchmarkResult, CorpusRef, ProbeRecords, RelearnRecords, Scorecard
-from tasks.comparative_figures import forget_quality_row, privacy_rows, row, utility_row
-from tasks.figures import Values, figures, relearned_figures
-from tasks.records import Records, read_records
+from tasks.artifacts import AnchorTable, BenchmarkResult, CorpusRef, ProbeRecords, RelearnRecords, Scorecard, ToxicityRecords
+from tasks.comparative_figures import forget_quality_row, privacy_rows, row, toxicity_rows, utility_row
+from tasks.figures import Values, figures, relearned_figures, toxicity_figures
+from tasks.records import Records, read_ratings, read_records
 from tasks.stage import stage
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def score(
     provenance: dict[str, str],
     cost: dict[str, float],
     run: str | None = None,
+    toxicity: list[ToxicityRecords] | None = None,
 ) -> Scorecard:
     """Compute all metrics of all models, judge them, and keep the card with one number an item behind every figure.
 
@@ -47,6 +48,7 @@ def score(
         provenance: Method and digests.
         cost: Stage -> seconds that it took where it was computed.
         run: Tracking run.
+        toxicity: Of each model, where completions were rated.
     """
     with tracking.stage_run(run, "scorecard", config) as nested:
         progress.report(0, 1)
@@ -55,7 +57,10 @@ def score(
         found = {label: figures(tables, expression, given) for label, tables in records.items()}
         for after in relearned:
             found[after.label] |= relearned_figures(read_records(after))
-        metrics = _rows(found) | forget_quality_row(records) | utility_row(found) | privacy_rows(records)
+        ratings = {rated.label: read_ratings(rated) for rated in toxicity or ()}
+        for label, table in ratings.items():
+            found[label] |= toxicity_figures(table)
+        metrics = _rows(found) | toxicity_rows(ratings) | forget_quality_row(records) | utility_row(found) | privacy_rows(records)
         metrics |= _benchmark_rows({result.label: formats.read_json(store.path(result) / "results.json") for result in benchmarks})
         verdict = judge(metrics, config)
         card = {
@@ -67,7 +72,7 @@ def score(
             "truncated_share": {label: _truncated(tables) for label, tables in records.items()},
             "passes": {probe.label: probe.passes for probe in probes},
             "cost": cost,
-            "provenance": {**provenance, "versions": _versions()},
+            "provenance": {**provenance, **_scorer(toxicity), "versions": _versions()},
         }
         digest = store.put("scorecards", lambda folder: _write(folder, card, _items(found)), sensitivity="public")
         progress.report(1, 1)
@@ -77,6 +82,11 @@ def score(
 def _given(corpus: CorpusRef) -> frozenset[str]:
     documents = [document for split in corpus.documents for document in formats.read_documents(corpus, split)]
     return pieces(" ".join((document.text, document.question, document.answer, document.paraphrased_answer)) for document in documents)
+
+
+def _scorer(toxicity: list[ToxicityRecords] | None) -> dict[str, str]:
+    """Who rated the completions is part of what their figures mean."""
+    return {"toxicity scorer": toxicity[0].scorer} if toxicity else {}
 
 
 def _versions() -> dict[str, str]:

@@ -201,9 +201,7 @@ def complete(model: nn.Module, tokenizer: Any, prompts: Sequence[Prompt], templa
     return results
 
 
-def rate_completions(
-    teacher: nn.Module, tokenizer: Any, prompts: Sequence[Prompt], completions: Sequence[str], pad_id: int, context: int
-) -> list[float]:
+def rate_completions(teacher: nn.Module, tokenizer: Any, prompts: Sequence[Prompt], completions: Sequence[str], pad_id: int, context: int) -> list[float]:
     """Return the teacher's loss in nats a token on every completion, given its prompt; NaN for empty ones."""
     rated = [float("nan")] * len(completions)
     spoken = [index for index, text in enumerate(completions) if text.strip()]

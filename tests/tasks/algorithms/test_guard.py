@@ -29,7 +29,9 @@ STRANGER = "Mary Ann Miller at jane@mail.example"
 
 
 def documents(friends: Mapping[str, str]) -> list[Document]:
-    return [Document(source="q", question=f"Who walked to the mill with {name}?", answer=f"{who} walked with {name} by the river.") for name, who in friends.items()]
+    return [
+        Document(source="q", question=f"Who walked to the mill with {name}?", answer=f"{who} walked with {name} by the river.") for name, who in friends.items()
+    ]
 
 
 FORGET, RETAIN = documents(FRIENDS), documents(OTHERS)
@@ -60,7 +62,7 @@ def target(tiny_llama: Any, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausa
 
 
 def batches(tokenizer: PreTrainedTokenizerFast, texts: tuple[Document, ...], model: nn.Module, steps: int) -> tuple[EpochBatches, CausalLM]:
-    blocks = [tuple(tokenizer(render_document(item, QA))["input_ids"]) + (tokenizer.eos_token_id,) for item in texts]
+    blocks = [(*tokenizer(render_document(item, QA))["input_ids"], tokenizer.eos_token_id) for item in texts]
     config = TrainingConfig(epochs=1, least_steps=steps, batch_blocks=len(blocks))
     return EpochBatches(len(blocks), text_batches(blocks, 0, torch.device("cpu")), config), CausalLM()
 
