@@ -30,6 +30,7 @@ from tasks.checkpoints import inspect_model
 from tasks.classifiers import find_classifier, scorer_name
 from tasks.compatibility import write_open_unlearning
 from tasks.corpus import CorpusInputs, gather_inputs, read_corpus
+from tasks.guardrails import is_guarded
 from tasks.probing import probe
 from tasks.prompting import make_invitations, read_prompts
 from tasks.relearning import relearn
@@ -234,6 +235,7 @@ def _classifier(config: ToxicityConfig, run: str) -> CheckpointRef | None:
 def origins(inputs: CorpusInputs, models: dict[str, CheckpointRef]) -> dict[str, str]:
     """Return the digests of models and data for the card."""
     found = {f"{label} model": model.digest for label, model in models.items()}
+    found |= {"guardrail": "around the unlearned model; its weights are unchanged by it"} if is_guarded(models["unlearned"]) else {}
     return found | {f"{split} data": ", ".join(file.digest[:16] for file in files) for split, files in inputs.by_split().items()}
 
 

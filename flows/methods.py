@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any
 
 from tasks.algorithms.config import SelectiveUnlearningConfig, preset
+from tasks.algorithms.guardrail_config import GuardrailUnlearningConfig, guardrail_preset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,7 @@ class Method:
 
 METHODS = {
     "whp": Method(entrypoint="flows.selective_unlearning:selective_unlearning", config=SelectiveUnlearningConfig, preset=preset),
+    "guardrail": Method(entrypoint="flows.guardrail:guardrail", config=GuardrailUnlearningConfig, preset=guardrail_preset, changes_weights=False),
 }
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tasks import checkpoints, formats, progress, store, tracking, vocabularies
+from tasks import checkpoints, formats, guardrails, progress, store, tracking, vocabularies
 from tasks.algorithms.adversarial import adversarial_items
 from tasks.algorithms.anchors import AnchorExpression, anchor_expression
 from tasks.algorithms.blocks import encode
@@ -37,7 +37,7 @@ def probe(
 ) -> ProbeRecords:
     """Score all splits and complete all prompts with one model; `teacher` rates how likely the completions are."""
     with tracking.stage_run(run, f"probing {label}", config) as nested:
-        model, tokenizer = checkpoints.load_model(checkpoint), checkpoints.load_tokenizer(checkpoint)
+        model, tokenizer = guardrails.load_guarded(checkpoint), checkpoints.load_tokenizer(checkpoint)
         context, pad = model.config.max_position_embeddings, checkpoints.pad_id(tokenizer)
         expression, template = anchor_expression(formats.read_dictionary(dictionary)), vocabularies.question_template(tokenizer, reading)
         splits = {split: formats.read_documents(corpus, split) for split in SCORED}

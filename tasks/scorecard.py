@@ -68,7 +68,7 @@ def score(
             "metrics": dict(sorted(metrics.items())),
             "verdict": verdict,
             "claim": CLAIMS[verdict["evidence"]],
-            "limits": limits(verdict, metrics),
+            "limits": limits(verdict, metrics, guarded="guardrail" in provenance),
             "truncated_share": {label: _truncated(tables) for label, tables in records.items()},
             "passes": {probe.label: probe.passes for probe in probes},
             "cost": cost,
