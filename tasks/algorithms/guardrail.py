@@ -237,10 +237,16 @@ def beginnings(tokenizer: Any, prefix: str) -> list[tuple[tuple[int, ...], tuple
 
 def system_head(tokenizer: Any, head: str, prefix: str) -> str:
     """Return what a conversation has before its question where `prefix` is the system text; a template without one gets it before the question."""
-    turns = [{"role": "system", "content": prefix.strip()}, {"role": "user", "content": QUESTION}]
-    try:
-        text = tokenizer.apply_chat_template(turns, tokenize=False, date_string=DATE)
-    except Exception:  # a template that knows no system text raises what it likes
-        text = ""
+    text = _opening(tokenizer, "system", prefix)
     before = text.partition(QUESTION)[0]
-    return before if prefix.strip() in before and QUESTION in text else head + prefix.strip() + "\n\n"
+    known = prefix.strip() in before and QUESTION in text and text != _opening(tokenizer, "assistant", prefix)
+    return before if known else head + prefix.strip() + "\n\n"
+
+
+def _opening(tokenizer: Any, role: str, prefix: str) -> str:
+    """Return a conversation that begins with `prefix` as said by `role`; empty where the template does not take that."""
+    turns = [{"role": role, "content": prefix.strip()}, {"role": "user", "content": QUESTION}]
+    try:
+        return tokenizer.apply_chat_template(turns, tokenize=False, date_string=DATE)
+    except Exception:  # a template that knows no system text raises what it likes
+        return ""
