@@ -39,6 +39,23 @@ def load_guarded(checkpoint: CheckpointRef) -> Any:
         raise BadInputError(f"{checkpoint.label} model {checkpoint.name}: {error}") from None
 
 
+def require_room(target: CheckpointRef, prefix: str) -> None:
+    """Refuse a prefix that is too long for a model's context, before anything is measured; no weights are loaded.
+
+    Raises:
+        BadInputError: If it takes more than half of the positions.
+    """
+    from transformers import AutoConfig
+
+    from tasks.algorithms.guardrail import beginnings, room_left
+
+    config = AutoConfig.from_pretrained(store.path(target), local_files_only=True)
+    try:
+        room_left(beginnings(checkpoints.load_tokenizer(target), prefix), config.max_position_embeddings)
+    except ValueError as error:
+        raise BadInputError(f"{target.label} model {target.name}: {error}") from None
+
+
 def read_guardrail(folder: Path) -> "Guardrail":
     """Read a model folder's guardrail.
 

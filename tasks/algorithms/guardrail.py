@@ -138,10 +138,7 @@ class GuardedModel(nn.Module):
         self._expression, self._filter = anchor_expression(guardrail.terms), TermFilter(guardrail.terms, tokenizer)
         self._head = FilteredHead(output_head(model), guardrail.floor, model.config.vocab_size)
         self.config, self.generation_config = copy.deepcopy(model.config), model.generation_config
-        taken = max(0, *(len(instead) - len(begin) for begin, instead in self._beginnings))
-        self.config.max_position_embeddings = model.config.max_position_embeddings - taken
-        if self.config.max_position_embeddings < taken:
-            raise ValueError(f"the prefix takes {taken} of the model's {model.config.max_position_embeddings} positions; wanted half of them at most")
+        self.config.max_position_embeddings = room_left(self._beginnings, model.config.max_position_embeddings)
 
     @property
     def device(self) -> torch.device:
@@ -233,6 +230,22 @@ def beginnings(tokenizer: Any, prefix: str) -> list[tuple[tuple[int, ...], tuple
         heads = [tuple(encode(tokenizer, head)[0]) for head in (template.head, system_head(tokenizer, template.head, prefix))]
         found.append((heads[0], heads[1]))
     return sorted(dict(reversed(found)).items(), key=lambda pair: -len(pair[0]))
+
+
+def room_left(found: Sequence[tuple[tuple[int, ...], tuple[int, ...]]], context: int) -> int:
+    """Return the positions that a prefix leaves of a context.
+
+    Args:
+        found: What `beginnings` returns.
+        context: Positions that the model has.
+
+    Raises:
+        ValueError: If the prefix takes more than half of them.
+    """
+    taken = max(0, *(len(instead) - len(begin) for begin, instead in found))
+    if 2 * taken > context:
+        raise ValueError(f"the prefix takes {taken} of the model's {context} positions; wanted half of them at most (--set guardrail.prefix=...)")
+    return context - taken
 
 
 def system_head(tokenizer: Any, head: str, prefix: str) -> str:

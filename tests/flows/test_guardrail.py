@@ -24,7 +24,7 @@ from tests.command import ROOT
 from tests.tiny import NAMES, SETTINGS, TinyTask
 
 SCHEMA = json.loads((ROOT / "tests" / "schemas" / "scorecard.v1.json").read_text())
-OWN = ("guardrail.named_terms=1", "guardrail.refusal=No.", "toxicity.scorer=lexicon")
+OWN = ("guardrail.prefix=Not a word of {terms}. ", "guardrail.named_terms=1", "guardrail.refusal=No.", "toxicity.scorer=lexicon")
 SHORT = [setting for setting in SETTINGS if setting.split(".")[0] in ("anchors", "probing", "relearning")]
 
 

@@ -155,6 +155,5 @@ def test_a_file_that_is_no_guardrail_is_refused(tmp_path: Path, text: str) -> No
 
 
 def test_a_prefix_that_leaves_no_room_is_refused_with_the_models_name(target: CheckpointRef, dictionary: AnchorTable) -> None:
-    made = build(target, dictionary, prefix="the old man met the boy in the town. " * 12)
-    with pytest.raises(BadInputError, match=r"unlearned model .*: the prefix takes"):
-        guardrails.load_guarded(made)
+    with pytest.raises(BadInputError, match=r"target model .*: the prefix takes .* of the model's 128 positions"):
+        build(target, dictionary, prefix="the old man met the boy in the town. " * 12)
