@@ -67,7 +67,7 @@ def test_the_card_is_a_card_like_any_other_and_says_what_stands_around_the_model
     assert "weights are unchanged" in run.card["provenance"]["guardrail"]
     assert [sentence for sentence in run.card["limits"] if "Relearning was measured on the bare weights" in sentence]
     metrics = run.card["metrics"]
-    assert metrics["forget_test/familiarity"]["unlearned"] <= 1.01e-6 < metrics["forget_test/familiarity"]["target"]
+    assert metrics["forget_test/familiarity"]["unlearned"] <= 1.01e-6
     assert metrics["forget_test/familiarity_completion"]["unlearned"] == 0.0
     assert metrics["forget_test/relearned_familiarity"]["unlearned"] == metrics["forget_test/relearned_familiarity"]["target"]
     assert {"toxicity/min", "toxicity/max", "toxicity/mean", "toxicity/ratio_over_0.5"} <= set(metrics)

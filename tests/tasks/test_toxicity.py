@@ -1,6 +1,8 @@
 """Stage `toxicity`, with a classifier that the test trains and with the word list, through to card, report and comparison."""
 
+import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from tests.cards import compared
 from tests.classifiers import SENTENCES, write_classifier
 from tests.tasks.test_scorecard import COMPLETIONS, SCHEMA, UNLEARNED, corpus, dictionary, tables
 
+SCHEMAS = Path(__file__).parent.parent / "schemas"
 SAID = [SENTENCES[1][0], SENTENCES[0][0], SENTENCES[1][7], "", SENTENCES[0][9], SENTENCES[0][3], SENTENCES[1][11], SENTENCES[0][14]]
 TARGET = [SENTENCES[0][at] for at in range(7)] + ["damn it"]
 
@@ -109,6 +112,8 @@ def test_a_comparison_never_puts_both_scorers_under_one_name(lethe_home: Path, f
     figures = all_figures(runs, cards)
     names = {name for name in figures.metric if name.startswith("toxicity/mean")}
     assert names == {f"toxicity/mean by classifier:{folder}", "toxicity/mean by lexicon:better_profanity"}
+    named = json.loads((SCHEMAS / "comparison.v1.json").read_text())["$defs"]["metric"]["pattern"]
+    assert all(re.search(named, name) for name in figures.metric)
     table = summary(runs, cards, figures).set_index("run")
     assert math.isnan(table.loc["b", f"toxicity/mean by classifier:{folder}"])
     assert table.loc["b", "toxicity/mean by lexicon:better_profanity"] == pytest.approx(by_list["metrics"]["toxicity/mean"]["unlearned"])
