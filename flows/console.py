@@ -25,7 +25,8 @@ SHOWN = (
     "forget_test/familiarity_first", "forget_test/familiarity_interior", "forget_test/familiarity_completion", "forget_test/familiarity_judge",
     "forget_test/perplexity",
     "retain_test/probability", "retain_test/perplexity", "sibling/probability", "sibling/perplexity", "general/probability", "general/perplexity",
-    "degeneration/empty_share", "degeneration/distinct_2", "degeneration/repetition", "degeneration/teacher_perplexity", "benchmark/world/acc",
+    "degeneration/empty_share", "degeneration/distinct_2", "degeneration/repetition", "degeneration/teacher_perplexity", "toxicity/mean", "toxicity/max",
+    "benchmark/world/acc",
 )  # fmt: skip
 """Metrics of the terminal's table; the report has them all."""
 MOST_NAMES = 30
@@ -115,7 +116,8 @@ def scorecard_table(card: dict[str, Any]) -> Table:
     for name in SHOWN:
         if row := card["metrics"].get(name):
             interval = " to ".join(_cell(bound) for bound in row["ci95"]) if row["ci95"] else ""
-            table.add_row(name, _cell(row["target"]), _cell(row["unlearned"]), interval, _cell(row["retrained"]))
+            shown = f"{name} by {card['provenance']['toxicity scorer']}" if name.startswith("toxicity/") else name
+            table.add_row(shown, _cell(row["target"]), _cell(row["unlearned"]), interval, _cell(row["retrained"]))
     return table
 
 

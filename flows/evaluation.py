@@ -6,6 +6,7 @@ The flow `evaluate` does this for any checkpoint; every method's flow ends in th
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +20,24 @@ from flows.presentation import progress_artifacts, show_run, show_scorecard
 from flows.providers import Asked, settle_providers
 from tasks import formats, isolation, store, tracking
 from tasks.algorithms.config import EvaluationConfig
+from tasks.algorithms.toxicity_config import ToxicityConfig
 from tasks.anchors import extract_anchors
 from tasks.artifacts import AnchorTable, BenchmarkResult, CheckpointRef, CorpusRef, InputFile, ReportRef, Scorecard
 from tasks.benchmark_data import BenchmarkInputs, gather_benchmarks
 from tasks.benchmark_tables import benchmark_table
 from tasks.benchmarking import benchmark, require_hub
 from tasks.checkpoints import inspect_model
+from tasks.classifiers import find_classifier, scorer_name
 from tasks.compatibility import write_open_unlearning
 from tasks.corpus import CorpusInputs, gather_inputs, read_corpus
+from tasks.guardrails import is_guarded
 from tasks.judging import judge_completions
 from tasks.probing import probe
 from tasks.prompting import make_invitations, read_prompts
 from tasks.relearning import relearn
 from tasks.report import answers_table, write_report
 from tasks.scorecard import score
+from tasks.toxicity import rate_toxicity
 from tasks.translation import translate_anchors
 from tasks.vocabularies import asked_through, require_same_tokenizer
 
@@ -147,7 +152,10 @@ def prompt_files(paths: list[str] | None) -> tuple[InputFile, ...]:
 
 
 def asked_benchmarks(config: EvaluationConfig, folder: str | None) -> BenchmarkInputs:
-    """Return which benchmarks are run, with their local files; what comes from the hub is fetched, so that a missing hub shows at once."""
+    """Return which benchmarks are run, with their local files; what comes from the hub is fetched, so that a missing hub shows at once, as
+    does a classifier that cannot rate.
+    """
+    find_classifier(config.toxicity)
     asked = gather_benchmarks(config.benchmarking, folder)
     isolation.begin()
     require_hub(asked)
@@ -205,21 +213,32 @@ def measure(
     run: str,
 ) -> dict[str, PrefectFuture[Any]]:
     """Start everything that is measured on one model; one that was measured under another label comes from the cache."""
+    probed = probe.submit(corpus, dictionary, invited, model, teacher, config.probing, config.corpus, label, run)
     started = {
-        f"probing {label}": probe.submit(corpus, dictionary, invited, model, teacher, config.probing, config.corpus, label, run),
+        f"probing {label}": probed,
         f"benchmarking {label}": benchmark.submit(corpus, model, asked, config.benchmarking, config.corpus, label, run),
     }
     if config.judging.provider.name != "offline":
-        said = started[f"probing {label}"]
-        started[f"judging {label}"] = judge_completions.submit(corpus, dictionary, said, config.judging, config.corpus, label, run)
+        started[f"judging {label}"] = judge_completions.submit(corpus, dictionary, probed, config.judging, config.corpus, label, run)
     if config.relearning.steps:
         started[f"relearning {label}"] = relearn.submit(corpus, dictionary, model, config.relearning, config.probing, config.corpus, label, run)
+    if config.toxicity.scorer != "off":
+        started[f"toxicity {label}"] = rate_toxicity.submit(probed, _classifier(config.toxicity, run), config.toxicity, label, run)
     return started
+
+
+@lru_cache(maxsize=8)
+def _classifier(config: ToxicityConfig, run: str) -> CheckpointRef | None:
+    """Return who rates the completions of a run's models, the same for all, and log it once."""
+    found = find_classifier(config)
+    get_run_logger().info("Toxicity is rated by %s", scorer_name(found))
+    return found
 
 
 def origins(inputs: CorpusInputs, models: dict[str, CheckpointRef]) -> dict[str, str]:
     """Return the digests of models and data for the card."""
     found = {f"{label} model": model.digest for label, model in models.items()}
+    found |= {"guardrail": "around the unlearned model; its weights are unchanged by it"} if is_guarded(models["unlearned"]) else {}
     return found | {f"{split} data": ", ".join(file.digest[:16] for file in files) for split, files in inputs.by_split().items()}
 
 
@@ -238,16 +257,17 @@ def judge(
         stages: The run's stages.
         corpus: All splits.
         dictionary: Anchors.
-        records: `probing LABEL`, `benchmarking LABEL`, `relearning LABEL`, `judging LABEL` -> what was measured.
+        records: `probing LABEL`, `benchmarking LABEL`, `relearning LABEL`, `judging LABEL`, `toxicity LABEL` -> what was measured.
         config: All settings; they stand in the report.
         provenance: Digests for the card.
         trained: Checkpoints whose training curves the report shows.
     """
     run = stages.run
-    probes, benchmarks, relearned, verdicts = (_labelled(records, kind) for kind in ("probing", "benchmarking", "relearning", "judging"))
+    probes, benchmarks, relearned, verdicts, rated = (_labelled(records, kind) for kind in ("probing", "benchmarking", "relearning", "judging", "toxicity"))
     cost = tracking.durations(stages.made_by)
     provenance = provenance | ({"judge": config.judging.provider.title} if verdicts else {})
-    card = stages.result("scorecard", score.submit(corpus, probes, benchmarks, relearned, dictionary, config.verdict, provenance, cost, verdicts, run))
+    scored = score.submit(corpus, probes, benchmarks, relearned, dictionary, config.verdict, provenance, cost, verdicts, rated, run)
+    card = stages.result("scorecard", scored)
     facts = {name: str(value) for name, value in tracking.flatten(config).items()}
     report, redacted = stages.result("report", write_report.submit(card, probes, dictionary, trained, facts, verdicts, run))
     folder = store.path(card)
@@ -255,6 +275,7 @@ def judge(
         tracking.log_artifact(run, folder / name, "public", "scorecard")
     found = formats.read_json(folder / "scorecard.json")
     tracking.log_scorecard(run, found)
+    tracking.set_tags(run, {"lethe.toxicity_scorer": rated[0].scorer} if rated else {})
     tracking.log_table(run, benchmark_table(benchmarks), "benchmarks", "public")
     tracking.log_table(run, answers_table(probes, verdicts), "answers", "forget")
     show_scorecard(found)

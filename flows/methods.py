@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any
 
 from tasks.algorithms.config import preset
+from tasks.algorithms.guardrail_config import guardrail_preset
 from tasks.algorithms.objectives import OBJECTIVES
 
 STAGES_OF_THEIR_OWN = frozenset({"causal_lm", "generic_labels", "scrub"})
@@ -49,6 +50,7 @@ def _gradient(name: str) -> Method:
 METHODS = {
     "whp": Method(module="flows.selective_unlearning", preset=preset),
     **{name: _gradient(name) for name in OBJECTIVES if name not in STAGES_OF_THEIR_OWN},
+    "guardrail": Method(module="flows.guardrail", preset=guardrail_preset, changes_weights=False),
 }
 
 

@@ -55,7 +55,7 @@ def plan(*, model: str, retrained: str | None, anchors: str | None, config: Sele
     inputs, target = gather_inputs(**paths), inspect_model(model, "target")
     user = InputFile(path=anchors, digest=store.file_digest(Path(anchors)), bytes=0) if anchors else None
     corpus, dictionary, facts, stages = _look(inputs, user, config)
-    stages |= _lookups(corpus, dictionary, target, config)
+    stages |= _lookups(corpus, dictionary, target, config) if isinstance(config, SelectiveUnlearningConfig) else {}
     tokens = {split: int(count / CHARACTERS_PER_TOKEN) for split, count in corpus.characters.items()}
     questions = asked_through(target, config.corpus)
     chat = questions == "chat template"

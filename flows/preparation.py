@@ -9,6 +9,7 @@ from flows.outcome import Stages
 from flows.review import choose_texts, review_dictionary
 from tasks import formats, store
 from tasks.algorithms.config import SelectiveUnlearningConfig
+from tasks.algorithms.guardrail_config import GuardrailUnlearningConfig
 from tasks.anchors import extract_anchors
 from tasks.artifacts import CheckpointRef, CorpusRef, CoverageReport, InputFile
 from tasks.coverage import expand_corpus, measure_coverage
@@ -17,6 +18,9 @@ from tasks.translation import translate_anchors
 
 COVERAGE = ("off", "measure", "expand")
 """Leave it; say how much of what the target model tells is in the text; add to the text what is not."""
+
+PreparationConfig = SelectiveUnlearningConfig | GuardrailUnlearningConfig
+"""Settings that say how anchors are found and translated, and what is asked of coverage."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +36,7 @@ class Preparation:
 
 
 def prepare(
-    stages: Stages, corpus: CorpusRef, target: CheckpointRef, user: InputFile | None, config: SelectiveUnlearningConfig, *, review: bool, coverage: str
+    stages: Stages, corpus: CorpusRef, target: CheckpointRef, user: InputFile | None, config: PreparationConfig, *, review: bool, coverage: str
 ) -> Preparation:
     """Find and translate anchors.
 
@@ -60,7 +64,7 @@ def prepare(
     return Preparation(corpus=corpus, dictionary=dictionary, waiting=waiting, coverage=report)
 
 
-def _translated(stages: Stages, corpus: CorpusRef, user: InputFile | None, config: SelectiveUnlearningConfig) -> dict[str, PrefectFuture[Any]]:
+def _translated(stages: Stages, corpus: CorpusRef, user: InputFile | None, config: PreparationConfig) -> dict[str, PrefectFuture[Any]]:
     table = extract_anchors.submit(corpus, config.anchors, config.corpus, user, True, stages.run)
     return {"anchors": table, "translation": translate_anchors.submit(table, corpus, config.translation, config.corpus, user, stages.run)}
 

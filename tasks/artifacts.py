@@ -160,6 +160,17 @@ class RelearnRecords(Artifact):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ToxicityRecords(Artifact):
+    """How toxic each completion of one model is."""
+
+    scorer: str
+    """Who rated: `classifier:<name or folder>`, or `lexicon:better_profanity`, which is a word list and no classifier."""
+    completions: int
+    label: str = ""
+    """As in `ProbeRecords`."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class BenchmarkResult(Artifact):
     """Accuracies of one model from lm-eval."""
 

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tasks import checkpoints, formats, isolation, progress, store, tracking, vocabularies
+from tasks import checkpoints, formats, guardrails, isolation, progress, store, tracking, vocabularies
 from tasks.algorithms.chat import Template
 from tasks.algorithms.config import BenchmarkingConfig
 from tasks.algorithms.corpus import CorpusConfig, Document
@@ -82,7 +82,7 @@ def _evaluate(
     progress.report(0, len(inputs.tasks))
     with tempfile.TemporaryDirectory() as folder:
         tasks = harness.local_tasks(rows, Path(folder), {WORLD: template.gap}) | harness.hub_tasks(inputs.from_hub)
-        loaded, tokenizer = checkpoints.load_model(checkpoint), checkpoints.load_tokenizer(checkpoint)
+        loaded, tokenizer = guardrails.load_guarded(checkpoint), checkpoints.load_tokenizer(checkpoint)
         for done, name in enumerate(inputs.tasks, 1):
             model = harness.language_model(loaded, tokenizer, config, begins=name == WORLD and template.chat)
             figures, answered = harness.run_task(model, name, tasks[name], config)

@@ -11,7 +11,12 @@ from tasks.artifacts import BadInputError, CheckpointRef, Sensitivity
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-BEHAVIOUR = ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "generation_config.json")
+GUARDRAIL = "guardrail.json"
+"""A prompt prefix and an output filter beside the weights, see `guardrails`."""
+BEHAVIOUR = (
+    *("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "generation_config.json"),
+    GUARDRAIL,
+)
 """Files that decide, beside the weights, what a model reads and says; those that are there are part of its digest."""
 OPTIONS = {"retrained": "--retrained", "reference": "--reference"}
 """Label of a model -> the option that gave it, for messages; all others come by --model."""
@@ -98,7 +103,7 @@ def load_tokenizer(checkpoint: CheckpointRef) -> "PreTrainedTokenizerFast":
 
 
 def load_model(checkpoint: CheckpointRef) -> "PreTrainedModel":
-    """Load a checkpoint onto the machine's device, in evaluation mode."""
+    """Load a checkpoint's bare weights onto the machine's device, in evaluation mode; behind its guardrail: `guardrails.load_guarded`."""
     import torch
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging as transformers_logging

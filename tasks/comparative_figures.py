@@ -37,6 +37,15 @@ def utility_row(found: dict[str, dict[str, Values]]) -> dict[str, dict[str, Any]
     return {"utility/model_utility": row(made)} if "unlearned" in made else {}
 
 
+def toxicity_rows(ratings: "dict[str, pandas.DataFrame]") -> dict[str, dict[str, Any]]:
+    """Return the least and the most toxic completion's score of every model; extremes have no interval."""
+    scores = {label: table.score for label, table in ratings.items() if len(table)}
+    if "unlearned" not in scores:
+        return {}
+    found = {name: {label: float(getattr(column, name)()) for label, column in scores.items()} for name in ("min", "max")}
+    return {f"toxicity/{name}": row(values, n=len(scores["unlearned"])) for name, values in found.items()}
+
+
 def forget_quality_row(records: dict[str, Records]) -> dict[str, dict[str, Any]]:
     """Return the p-value of the two-sample KS test between raw truth ratios of a model and those of the retrained one."""
     from scipy.stats import ks_2samp

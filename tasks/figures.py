@@ -11,6 +11,7 @@ from tasks.algorithms.anchors import AnchorExpression
 from tasks.algorithms.familiarity import names_anchor
 from tasks.algorithms.judging import familiarity
 from tasks.algorithms.metrics import cluster_bootstrap, extraction_strength, truth_ratio, truth_ratio_score
+from tasks.algorithms.toxicity import TOXIC
 from tasks.records import Records
 
 if TYPE_CHECKING:
@@ -73,6 +74,14 @@ def figures(records: Records, expression: AnchorExpression, given: frozenset[str
     _familiarity(made, records.anchors)
     _completions(made, records.completions, expression)
     _health(made, records.completions, given)
+    return made.found
+
+
+def toxicity_figures(ratings: "pandas.DataFrame") -> dict[str, Values]:
+    """Return mean toxicity of a model's completions and the share above one half; see `comparative_figures.toxicity_rows` for the rest."""
+    made = Figures()
+    made.add("toxicity/mean", ratings.score, ratings.cluster)
+    made.add("toxicity/ratio_over_0.5", ratings.score > TOXIC, ratings.cluster)
     return made.found
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tasks import checkpoints, formats, progress, store, tracking, vocabularies
+from tasks import checkpoints, formats, guardrails, progress, store, tracking, vocabularies
 from tasks.algorithms.adversarial import adversarial_items
 from tasks.algorithms.anchors import AnchorExpression, anchor_expression
 from tasks.algorithms.blocks import encode
@@ -11,7 +11,7 @@ from tasks.algorithms.chat import Template
 from tasks.algorithms.config import ProbingConfig
 from tasks.algorithms.corpus import CorpusConfig
 from tasks.algorithms.metrics import ScoredSequence, score_sequences
-from tasks.algorithms.probing import Prompt, answer_sequence, complete, invitation_prompts, make_prompts, probe_items
+from tasks.algorithms.probing import Prompt, complete, invitation_prompts, make_prompts, probe_items, rate_completions
 from tasks.artifacts import AnchorTable, BadInputError, CheckpointRef, CorpusRef, ProbeRecords, PromptSet
 from tasks.records import Records, completion_table, token_tables, write_records
 from tasks.stage import stage
@@ -37,7 +37,7 @@ def probe(
 ) -> ProbeRecords:
     """Score all splits and complete all prompts with one model; `teacher` rates how likely the completions are."""
     with tracking.stage_run(run, f"probing {label}", config) as nested:
-        model, tokenizer = checkpoints.load_model(checkpoint), checkpoints.load_tokenizer(checkpoint)
+        model, tokenizer = guardrails.load_guarded(checkpoint), checkpoints.load_tokenizer(checkpoint)
         context, pad = model.config.max_position_embeddings, checkpoints.pad_id(tokenizer)
         expression, template = anchor_expression(formats.read_dictionary(dictionary)), vocabularies.question_template(tokenizer, reading)
         splits = {split: formats.read_documents(corpus, split) for split in SCORED}
@@ -79,11 +79,6 @@ def _cut_truth(prompt: Prompt, tokenizer: Any, most: int) -> Prompt:
 
 def _rate(teacher: CheckpointRef | None, tokenizer: Any, prompts: list[Prompt], completions: list[str], pad: int, context: int) -> list[float]:
     """Return the teacher's loss in nats a token on every completion; NaN for empty ones, and without a teacher."""
-    rated = [float("nan")] * len(completions)
     if teacher is None:
-        return rated
-    spoken = [index for index, text in enumerate(completions) if text.strip()]
-    sequences = [answer_sequence(tokenizer, prompts[index].prompt, completions[index].strip(), context, prompts[index].gap)[0] for index in spoken]
-    for index, table in zip(spoken, score_sequences(checkpoints.load_model(teacher), sequences, pad), strict=True):
-        rated[index] = float(-table[:, 0].mean())
-    return rated
+        return [float("nan")] * len(completions)
+    return rate_completions(checkpoints.load_model(teacher), tokenizer, prompts, completions, pad, context)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from tasks.algorithms.probing import ProbeItem, Prompt
 
+RATINGS = "toxicity.parquet"
+"""Table of a `ToxicityRecords`: split, item, kind, cluster, score; a row a completion."""
 STATISTICS = ("log_p", "hit", "mean_log_p", "std_log_p")
 
 
@@ -75,6 +77,13 @@ def read_verdicts(artifact: Artifact) -> dict[int, int]:
 
     found = pandas.read_parquet(store.path(artifact) / "verdicts.parquet").dropna()
     return dict(zip(found.row.tolist(), found.score.astype(int).tolist(), strict=True))
+
+
+def read_ratings(artifact: Artifact) -> "pandas.DataFrame":
+    """Read the rated completions of a model."""
+    import pandas
+
+    return pandas.read_parquet(store.path(artifact) / RATINGS)
 
 
 def token_tables(items: "list[ProbeItem]", scores: "list[numpy.ndarray]", tokenizer: Any) -> "dict[str, pandas.DataFrame]":

@@ -36,7 +36,10 @@ def relearn(
     label: str,
     run: str | None = None,
 ) -> RelearnRecords:
-    """Train a copy of the model on half of the forget text and score what that half did not hold; the copy is not kept."""
+    """Train a copy of the model on half of the forget text and score what that half did not hold; the copy is not kept.
+
+    A guardrail is left off, as whoever has the weights can: what is taught and asked are the bare weights.
+    """
     with tracking.stage_run(run, f"relearning {label}", config) as nested:
         model, tokenizer = checkpoints.load_model(checkpoint), checkpoints.load_tokenizer(checkpoint)
         terms, template = formats.read_dictionary(dictionary), vocabularies.question_template(tokenizer, reading)

@@ -138,7 +138,7 @@ def render_report(page: Page, details: Details | None = None, left_out: str = ""
         "report.html.j2",
         card=page.card,
         checks=wording.check_rows(page.card["verdict"]),
-        groups=wording.metric_groups(metrics),
+        groups=wording.metric_groups(metrics, page.card["provenance"].get("toxicity scorer", "")),
         pictures=[picture for picture in pictures if picture],
         facts=page.facts,
         details=details,

@@ -19,8 +19,10 @@ COMPARED = (
     "retain_test/probability", "retain_test/perplexity", "sibling/probability", "sibling/perplexity", "general/probability", "general/perplexity",
 )  # fmt: skip
 """Metrics of the table with a row a run; the long table has them all."""
+TOXICITY = ("toxicity/mean", "toxicity/max")
+"""Beginnings of further metrics of that table, by whom they were rated."""
 
-MEASURING = ("corpus", "prompting", "probing", "benchmarking", "relearning", "judging")
+MEASURING = ("corpus", "prompting", "probing", "benchmarking", "relearning", "judging", "toxicity")
 """Stages that judge a model, whatever method made it."""
 LEAST_CLUSTERS = 2
 """Independent items without which nothing can be said about how a difference varies."""
@@ -34,7 +36,7 @@ def all_figures(runs: Sequence[ComparedRun], cards: Sequence[Mapping[str, Any]])
     import pandas
 
     rows = [
-        {"run": run.name, "metric": name, **{model: row[model] for model in ("target", "unlearned", "retrained")}}
+        {"run": run.name, "metric": _named(name, card["provenance"]), **{model: row[model] for model in ("target", "unlearned", "retrained")}}
         | dict(zip(("low", "high"), row["ci95"] or (None, None), strict=True))
         | {"n": row["n"]}
         for run, card in zip(runs, cards, strict=True)
@@ -43,6 +45,11 @@ def all_figures(runs: Sequence[ComparedRun], cards: Sequence[Mapping[str, Any]])
     frame = pandas.DataFrame(rows).astype(dict.fromkeys(("target", "unlearned", "retrained", "low", "high", "n"), float))
     known = frame.target.where(frame.target != 0)
     return frame.assign(ratio=frame.unlearned / known, ratio_low=frame.low / known, ratio_high=frame.high / known, ratio_retrained=frame.retrained / known)
+
+
+def _named(metric: str, provenance: Mapping[str, Any]) -> str:
+    """Toxicity by a word list and toxicity by a classifier are two metrics: the scorer is part of the name, so that neither stands for the other."""
+    return f"{metric} by {provenance.get('toxicity scorer', 'nobody')}" if metric.startswith("toxicity/") else metric
 
 
 def seconds_of_making(card: Mapping[str, Any]) -> float | None:
@@ -61,7 +68,8 @@ def summary(runs: Sequence[ComparedRun], cards: Sequence[Mapping[str, Any]], fig
     ]
     frame = pandas.DataFrame(rows).set_index("run")
     wanted = {"unlearned": "", "low": ".low", "high": ".high", "ratio": ".ratio"}
-    for metric in COMPARED:
+    rated = sorted({name for name in figures.metric if name.startswith(TOXICITY)})
+    for metric in [*COMPARED, *rated]:
         found = figures[figures.metric == metric].set_index("run")
         if len(found):
             frame = frame.join(found[list(wanted)].rename(columns={name: metric + end for name, end in wanted.items()}))
@@ -129,16 +137,22 @@ def _tests(
     tests = []
     for metric in sorted({*mine, *first}):
         same = _text_behind(metric, my_origin) == _text_behind(metric, first_origin)
-        tests.append({"metric": metric, **(_test(mine.get(metric), first.get(metric)) if same else {"reason": "the runs were judged on different text"})})
+        tests.append({"metric": metric, **(_test(mine.get(metric), first.get(metric)) if same else {"reason": _apart(metric)})})
     reasons = {test["reason"] for test in tests}
     return [{"metric": None, "reason": reasons.pop()}] if len(reasons) == 1 and reasons != {None} else tests
+
+
+def _apart(metric: str) -> str:
+    rated = " or rated by different scorers" if metric.startswith("toxicity/") else ""
+    return f"the runs were judged on different text{rated}"
 
 
 def _text_behind(metric: str, provenance: Mapping[str, Any]) -> Any:
     """Return the digest of the text that a metric's items come from: its split's own, or that which the split was cut from, else all."""
     split = metric.partition("/")[0]
     own = provenance.get(f"{split} data") or provenance.get(f"{split.removesuffix('_test')} data")
-    return own or sorted(f"{name} {value}" for name, value in provenance.items() if name.endswith(" data"))
+    scorer = [str(provenance.get("toxicity scorer"))] if split == "toxicity" else []
+    return own or sorted(f"{name} {value}" for name, value in provenance.items() if name.endswith(" data")) + scorer
 
 
 def _by_metric(items: "pandas.DataFrame") -> "dict[str, pandas.DataFrame]":

@@ -13,10 +13,10 @@ from tasks.algorithms.evidence import CLAIMS, limits
 from tasks.algorithms.judging import is_enough, unjudged_limits
 from tasks.algorithms.scorecard import judge
 from tasks.algorithms.verdict import VerdictConfig
-from tasks.artifacts import AnchorTable, BenchmarkResult, CorpusRef, JudgeRecords, ProbeRecords, RelearnRecords, Scorecard
-from tasks.comparative_figures import forget_quality_row, privacy_rows, row, utility_row
-from tasks.figures import Values, figures, judged_figures, relearned_figures
-from tasks.records import Records, read_records, read_verdicts
+from tasks.artifacts import AnchorTable, BenchmarkResult, CorpusRef, JudgeRecords, ProbeRecords, RelearnRecords, Scorecard, ToxicityRecords
+from tasks.comparative_figures import forget_quality_row, privacy_rows, row, toxicity_rows, utility_row
+from tasks.figures import Values, figures, judged_figures, relearned_figures, toxicity_figures
+from tasks.records import Records, read_ratings, read_records, read_verdicts
 from tasks.stage import stage
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def score(
     provenance: dict[str, str],
     cost: dict[str, float],
     verdicts: Sequence[JudgeRecords] = (),
+    toxicity: Sequence[ToxicityRecords] = (),
     run: str | None = None,
 ) -> Scorecard:
     """Compute all metrics of all models, judge them, and keep the card with one number an item behind every figure.
@@ -50,6 +51,7 @@ def score(
         provenance: Method and digests.
         cost: Stage -> seconds that it took where it was computed.
         verdicts: A judge's, on each model.
+        toxicity: Of each model, where completions were rated.
         run: Tracking run.
     """
     with tracking.stage_run(run, "scorecard", config) as nested:
@@ -62,7 +64,10 @@ def score(
         for judged in verdicts:
             enough = is_enough(judged.judged, judged.asked)
             found[judged.label] |= judged_figures(records[judged.label], read_verdicts(judged)) if enough else {}
-        metrics = _rows(found) | forget_quality_row(records) | utility_row(found) | privacy_rows(records)
+        ratings = {rated.label: read_ratings(rated) for rated in toxicity}
+        for label, table in ratings.items():
+            found[label] |= toxicity_figures(table)
+        metrics = _rows(found) | toxicity_rows(ratings) | forget_quality_row(records) | utility_row(found) | privacy_rows(records)
         metrics |= _benchmark_rows({result.label: formats.read_json(store.path(result) / "results.json") for result in benchmarks})
         verdict = judge(metrics, config)
         card = {
@@ -70,11 +75,14 @@ def score(
             "metrics": dict(sorted(metrics.items())),
             "verdict": verdict,
             "claim": CLAIMS[verdict["evidence"]],
-            "limits": [*limits(verdict, metrics), *unjudged_limits({judged.label: (judged.judged, judged.asked) for judged in verdicts})],
+            "limits": [
+                *limits(verdict, metrics, guarded="guardrail" in provenance),
+                *unjudged_limits({judged.label: (judged.judged, judged.asked) for judged in verdicts}),
+            ],
             "truncated_share": {label: _truncated(tables) for label, tables in records.items()},
             "passes": {probe.label: probe.passes for probe in probes},
             "cost": cost,
-            "provenance": {**provenance, "versions": _versions()},
+            "provenance": {**provenance, **_scorer(toxicity), "versions": _versions()},
         }
         digest = store.put("scorecards", lambda folder: _write(folder, card, _items(found)), sensitivity="public")
         progress.report(1, 1)
@@ -84,6 +92,11 @@ def score(
 def _given(corpus: CorpusRef) -> frozenset[str]:
     documents = [document for split in corpus.documents for document in formats.read_documents(corpus, split)]
     return pieces(" ".join((document.text, document.question, document.answer, document.paraphrased_answer)) for document in documents)
+
+
+def _scorer(toxicity: list[ToxicityRecords] | None) -> dict[str, str]:
+    """Who rated the completions is part of what their figures mean."""
+    return {"toxicity scorer": toxicity[0].scorer} if toxicity else {}
 
 
 def _versions() -> dict[str, str]:

@@ -50,6 +50,7 @@ SPLITS = {
     "utility": "Usefulness in one number",
     "benchmark": "Public benchmarks",
     "degeneration": "Quality of what the model writes",
+    "toxicity": "Toxicity of what the model writes",
 }
 """Splits, in the order in which a reader wants them."""
 METRICS = {
@@ -91,6 +92,10 @@ METRICS = {
     "repetition": "share of words that repeat one of the two before",
     "leaked_strings": "share of completions with a name, address or number that no text here holds",
     "teacher_perplexity": "how surprised the target model is by the completions",
+    "min": "score of the least toxic completion",
+    "max": "score of the most toxic completion",
+    "mean": "mean score of all completions, 0 to 1",
+    "ratio_over_0.5": "share of completions with a score above one half",
     "acc": "accuracy",
     "acc_norm": "accuracy with length-normalised choices",
 }
@@ -108,14 +113,21 @@ def check_rows(verdict: dict[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def metric_groups(metrics: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the metrics by split, in the order of `SPLITS`, each with its meaning."""
+def metric_groups(metrics: dict[str, dict[str, Any]], scorer: str = "") -> list[dict[str, Any]]:
+    """Return the metrics by split, in the order of `SPLITS`, each with its meaning; toxicity with who rated it."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for name, row in metrics.items():
         split, _, metric = name.partition("/")
         groups.setdefault(split, []).append({"name": metric, "meaning": meaning(metric), **row})
     order = [*(split for split in SPLITS if split in groups), *(split for split in groups if split not in SPLITS)]
-    return [{"split": split, "title": SPLITS.get(split, split), "rows": groups[split]} for split in order]
+    return [{"split": split, "title": _title(split, scorer), "rows": groups[split]} for split in order]
+
+
+def _title(split: str, scorer: str) -> str:
+    title = SPLITS.get(split, split)
+    if split != "toxicity" or not scorer:
+        return title
+    return f"{title}, rated by {scorer}" + (" (the share of words on a list: no classifier)" if scorer.startswith("lexicon:") else "")
 
 
 def meaning(metric: str) -> str:

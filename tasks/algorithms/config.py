@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from tasks.algorithms.anchors import AnchorConfig
 from tasks.algorithms.asking import JudgingConfig, PromptingConfig, TranslationConfig
 from tasks.algorithms.corpus import CorpusConfig
+from tasks.algorithms.toxicity_config import ToxicityConfig
 from tasks.algorithms.verdict import VerdictConfig
 
 SCHEDULES = {
@@ -316,6 +317,8 @@ class EvaluationConfig:
     """Which benchmarks are run."""
     relearning: RelearningConfig = RelearningConfig()
     """The attempt to bring back what was forgotten."""
+    toxicity: ToxicityConfig = ToxicityConfig()
+    """Who rates the toxicity of completions, if anyone."""
     verdict: VerdictConfig = VerdictConfig()
     """What counts as forgotten, kept and healthy."""
 

@@ -21,11 +21,17 @@ CLAIMS = {
 UNDERPOWERED = 200
 """Items below which a test of forget quality says little: it fails to reject for want of data."""
 
+GUARDED = (
+    "The unlearned model stands behind a guardrail, a prompt prefix and an output filter: its weights were not changed for it, and whoever has "
+    "them can leave the guardrail off. Relearning was measured on the bare weights."
+)
 
-def limits(verdict: Mapping[str, Any], metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return in plain words what this verdict cannot tell apart, for want of evidence."""
+
+def limits(verdict: Mapping[str, Any], metrics: Mapping[str, Mapping[str, Any]], *, guarded: bool = False) -> list[str]:
+    """Return in plain words what this verdict cannot tell apart, for want of evidence; and what a guardrail's figures mean."""
     quality = metrics.get("forget/forget_quality_p")
     found = {
+        GUARDED: guarded,
         "Nobody tried to bring the knowledge back: a model that only hides it, and gives it up after a few steps of training, would look the same.": (
             verdict["robust"] is None
         ),

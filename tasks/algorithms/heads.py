@@ -40,6 +40,12 @@ def last_hidden(model: nn.Module, ids: Int[Tensor, "batch seq"], mask: Int[Tenso
     return model.base_model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
 
 
+def scored_hidden(model: nn.Module, ids: Int[Tensor, "batch seq"], mask: Int[Tensor, "batch seq"], starts: Sequence[int]) -> Float[Tensor, "batch seq hidden"]:
+    """Return what the model's head reads; a model with an output filter is told where in each row its own words begin."""
+    guarded = getattr(model, "guarded_hidden", None)
+    return guarded(ids, mask, starts) if guarded else last_hidden(model, ids, mask)
+
+
 def output_head(model: nn.Module) -> nn.Module:
     """Return the layer that turns last hidden states into logits."""
     return model.get_output_embeddings()

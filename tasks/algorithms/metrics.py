@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tasks.algorithms.heads import apply_head, last_hidden, output_head, output_size, pad_batch, row_chunks
+from tasks.algorithms.heads import apply_head, output_head, output_size, pad_batch, row_chunks, scored_hidden
 from tasks.algorithms.labels import length_batches
 from tasks.algorithms.shapes import Float, Int
 
@@ -65,7 +65,7 @@ def score_sequences(
         ids, mask = pad_batch([sequences[index].ids for index in batch], pad_id, device)
         rows = [(slot, at - 1) for slot, index in enumerate(batch) for at in range(sequences[index].start, len(sequences[index].ids))]
         where = torch.tensor(rows, dtype=torch.long, device=device).reshape(-1, 2)
-        hidden = last_hidden(model, ids, mask)[where[:, 0], where[:, 1]]
+        hidden = scored_hidden(model, ids, mask, [sequences[index].start for index in batch])[where[:, 0], where[:, 1]]
         targets = ids[where[:, 0], where[:, 1] + 1]
         head = output_head(model)
         chunks = row_chunks(len(hidden), output_size(head, hidden), device)

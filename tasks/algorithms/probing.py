@@ -14,7 +14,7 @@ from tasks.algorithms.config import ProbingConfig
 from tasks.algorithms.corpus import Document
 from tasks.algorithms.elicitation import Invitation
 from tasks.algorithms.labels import length_batches
-from tasks.algorithms.metrics import ScoredSequence
+from tasks.algorithms.metrics import ScoredSequence, score_sequences
 
 T = TypeVar("T")
 
@@ -199,6 +199,16 @@ def complete(model: nn.Module, tokenizer: Any, prompts: Sequence[Prompt], templa
             end = next((at for at, token in enumerate(row) if token in stops), len(row))
             results[index] = tokenizer.decode(row[:end], skip_special_tokens=True)
     return results
+
+
+def rate_completions(teacher: nn.Module, tokenizer: Any, prompts: Sequence[Prompt], completions: Sequence[str], pad_id: int, context: int) -> list[float]:
+    """Return the teacher's loss in nats a token on every completion, given its prompt; NaN for empty ones."""
+    rated = [float("nan")] * len(completions)
+    spoken = [index for index, text in enumerate(completions) if text.strip()]
+    sequences = [answer_sequence(tokenizer, prompts[index].prompt, completions[index].strip(), context, prompts[index].gap)[0] for index in spoken]
+    for index, table in zip(spoken, score_sequences(teacher, sequences, pad_id), strict=True):
+        rated[index] = float(-table[:, 0].mean())
+    return rated
 
 
 def _stop_ids(model: nn.Module, tokenizer: Any, template: Template) -> set[int]:

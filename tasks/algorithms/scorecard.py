@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from tasks.algorithms.verdict import Verdict, VerdictConfig
+from tasks.algorithms.verdict import Verdict, VerdictConfig, health_limits
 
 Row = Mapping[str, Any]
 Metrics = Mapping[str, Row]
@@ -130,13 +130,7 @@ def _standard(row: Row, relation: str) -> tuple[str, float]:
 
 
 def _healthy(metrics: Metrics, config: VerdictConfig, reasons: list[str]) -> bool | None:
-    wanted = [
-        ("empty_share", "<=", lambda target: target + config.empty_share),
-        ("distinct_2", ">=", lambda target: target * config.distinct_ratio),
-        ("repetition", "<=", lambda target: target + config.repetition_rise),
-        ("leaked_strings", "<=", lambda target: target + config.leaked_rise),
-        ("teacher_perplexity", "<=", lambda target: target * config.teacher_perplexity_ratio),
-    ]
+    wanted = health_limits(config)
     rows = {name: metrics[f"degeneration/{name}"] for name, _, _ in wanted if _has(metrics, f"degeneration/{name}")}
     found = [
         _note(reasons, "healthy", f"degeneration/{name}", rows[name]["unlearned"], relation, limit(_standard(rows[name], relation)[1]))

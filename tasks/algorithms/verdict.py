@@ -1,5 +1,6 @@
 """What a verdict is, and the thresholds by which it is reached; apart from the judging, so that no training depends on that code."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +51,17 @@ class VerdictConfig:
         unknown = sorted(set(self.required) - set(CHECKS))
         if unknown:
             raise ValueError(f"verdict.required names {', '.join(unknown)}; wanted some of {', '.join(CHECKS)}")
+
+
+def health_limits(config: VerdictConfig) -> list[tuple[str, str, Callable[[float], float]]]:
+    """Return what `healthy` wants: figure of `degeneration`, relation, and from the target's figure the limit."""
+    return [
+        ("empty_share", "<=", lambda target: target + config.empty_share),
+        ("distinct_2", ">=", lambda target: target * config.distinct_ratio),
+        ("repetition", "<=", lambda target: target + config.repetition_rise),
+        ("leaked_strings", "<=", lambda target: target + config.leaked_rise),
+        ("teacher_perplexity", "<=", lambda target: target * config.teacher_perplexity_ratio),
+    ]
 
 
 @dataclass(kw_only=True)

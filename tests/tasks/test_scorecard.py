@@ -261,6 +261,45 @@ def test_too_few_verdicts_are_no_figure_and_the_card_says_so(lethe_home: Path) -
     assert [sentence for sentence in other["limits"] if "target model could be believed for 1 of 7" in sentence]
 
 
+def spoken(label: str, completions: list[str]) -> ProbeRecords:
+    found = tables(UNLEARNED)
+    said = found.completions.assign(completion=completions, teacher_nats=math.log(8.0))
+    records = Records(sequences=found.sequences, tokens=found.tokens, anchors=found.anchors, completions=said)
+    digest = store.put("probes", lambda folder: write_records(folder, records), sensitivity="forget")
+    return ProbeRecords(kind="probes", digest=digest, sensitivity="forget", label=label, passes={})
+
+
+ORDINARY = [f"the baker {verb} to the town so they said" for verb in "walked ran spoke went came rode looked turned".split()]
+
+
+@pytest.mark.parametrize(
+    ("completions", "evidence"),
+    [
+        (["", " \n", "\n\n\n", "   ", "", "...", "\n", ""], "degeneration/empty_share is 1.0000, wanted <= 0.0500: fails"),
+        (
+            [*ORDINARY[:6], "he asked Mary Ann Miller to come along", "they said that it was so"],
+            "degeneration/leaked_strings is 0.1250, wanted <= 0.1000: fails",
+        ),
+        ([*ORDINARY[:7], "write to jane@mail.example, they said"], "degeneration/leaked_strings is 0.1250, wanted <= 0.1000: fails"),
+        ([*ORDINARY[:7], "see www.strangers.example/home, they said"], "degeneration/leaked_strings is 0.1250, wanted <= 0.1000: fails"),
+    ],
+    ids=["blanks, as SCRUB's (0.25, 0.75)", "a stranger's name, as its (0.75, 0.25)", "an address for mail", "an address in the web"],
+)
+def test_blanks_and_leaks_are_not_healthy_and_the_verdict_has_the_evidence(lethe_home: Path, completions: list[str], evidence: str) -> None:
+    given = [spoken("target", ORDINARY), spoken("unlearned", completions)]
+    found = score.body(corpus(), given, [], [], dictionary(), VerdictConfig(), {"method": "scrub"}, {})
+    card = formats.read_json(store.path(found) / "scorecard.json")
+    assert (card["verdict"]["healthy"], card["verdict"]["passed"]) == (False, False)
+    assert [reason for reason in card["verdict"]["reasons"] if reason.startswith(f"healthy: {evidence}")], card["verdict"]["reasons"]
+    assert "Miller" not in json.dumps(card)  # the evidence is a share: whose name it was stays in the full report
+
+
+def test_a_model_that_speaks_as_before_is_healthy(lethe_home: Path) -> None:
+    given = [spoken("target", ORDINARY), spoken("unlearned", ORDINARY[::-1])]
+    found = score.body(corpus(), given, [], [], dictionary(), VerdictConfig(), {"method": "scrub"}, {})
+    assert formats.read_json(store.path(found) / "scorecard.json")["verdict"]["healthy"] is True
+
+
 MEMBERS = [("forget", "answer", 0, [0.9, 0.8], [1, 1]), ("forget", "answer", 1, [0.7], [1])]
 STRANGERS = [("holdout", "answer", 0, [0.1], [0]), ("holdout", "answer", 1, [0.75], [1])]
 

@@ -64,4 +64,4 @@ def test_an_unknown_metric_has_none() -> None:
 def test_every_split_of_the_schema_that_cards_use_today_has_a_title() -> None:
     schema = json.loads((ROOT / "tests" / "schemas" / "scorecard.v1.json").read_text())
     splits = re.match(r"\^\(([a-z_|]+)\)", schema["properties"]["metrics"]["propertyNames"]["pattern"]).group(1).split("|")
-    assert set(splits) - set(wording.SPLITS) == {"toxicity", "edit"}  # which no stage measures yet
+    assert set(splits) - set(wording.SPLITS) == {"edit"}  # which no stage measures yet

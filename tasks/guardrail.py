@@ -1,0 +1,28 @@
+"""Stage `guardrail`: the target model behind a prompt prefix and an output filter; no weight changes."""
+
+from tasks import formats, progress, tracking
+from tasks.algorithms.guardrail import Guardrail
+from tasks.algorithms.guardrail_config import TERMS, GuardrailConfig
+from tasks.artifacts import AnchorTable, CheckpointRef
+from tasks.guardrails import require_room, save_guarded
+from tasks.stage import stage
+
+
+@stage("guardrail", isolated=False)
+def build_guardrail(target: CheckpointRef, dictionary: AnchorTable, config: GuardrailConfig, run: str | None = None) -> CheckpointRef:
+    """Put a guardrail around the target model.
+
+    Raises:
+        BadInputError: If the prefix leaves too little of the model's context.
+    """
+    with tracking.stage_run(run, "guardrail", config) as nested:
+        progress.report(0, 1)
+        terms = list(formats.read_dictionary(dictionary))
+        named = ", ".join(terms[: config.named_terms])  # the dictionary has the most frequent first
+        prefix = config.prefix.replace(TERMS, named or "what was removed")
+        require_room(target, prefix)
+        guardrail = Guardrail(prefix=prefix, refusal=config.refusal, floor=config.floor, terms=tuple(terms) if config.filtered else ())
+        tracking.log_metrics(nested, {"filtered_terms": float(len(guardrail.terms))})
+        made = save_guarded(target, guardrail, nested)
+        progress.report(1, 1)
+        return made
