@@ -14,11 +14,13 @@ from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows.facts import state_facts
 from flows.outcome import Outcome, Stages
 from flows.presentation import progress_artifacts, show_run, show_scorecard
 from flows.translator import settle_translator
 from tasks import formats, isolation, store, tracking
 from tasks.algorithms.config import EvaluationConfig
+from tasks.algorithms.facts import HELD_OUT
 from tasks.anchors import extract_anchors
 from tasks.artifacts import AnchorTable, BenchmarkResult, CheckpointRef, CorpusRef, InputFile, ReportRef, Scorecard
 from tasks.benchmark_data import BenchmarkInputs, gather_benchmarks
@@ -168,8 +170,9 @@ def _run_stages(
     corpus = stages.result("corpus", read_corpus.submit(inputs, reading, run))
     table = stages.result("anchors", extract_anchors.submit(corpus, config.anchors, reading, user, False, run))
     dictionary = stages.result("translation", translate_anchors.submit(table, corpus, config.translation, reading, user, run))
-    invited = make_invitations.submit(corpus, dictionary, prompts, config.probing, run)
-    waiting: dict[str, PrefectFuture[Any]] = {"prompting": invited}
+    facts = state_facts(stages, corpus, dictionary, config, (HELD_OUT,))
+    invited = make_invitations.submit(dictionary, facts, prompts, config.probing, run)
+    waiting: dict[str, PrefectFuture[Any]] = {"facts": facts, "prompting": invited}
     for label, model in models.items():
         waiting |= measure(corpus, dictionary, invited, model, models.get("target"), asked, config, label, run)
     records = {name: stages.result(name, future) for name, future in waiting.items()}

@@ -1,4 +1,4 @@
-"""WHP: corpus > anchors > translation > (review) > reinforcement > labels > finetune > probing > benchmarking > scorecard > report."""
+"""WHP: corpus > anchors > translation > facts > (review) > reinforcement > labels > finetune > probing > benchmarking > scorecard > report."""
 
 from dataclasses import replace
 from typing import Any, Literal
@@ -64,7 +64,7 @@ def selective_unlearning(
         prompts: Files with prompts about the forgotten, as they are published.
         benchmark_data: Folder with local files of benchmarks.
         config: All settings.
-        review: Wait until a person has looked over the anchors and their translations in the Prefect UI.
+        review: Wait until a person has looked over the anchors, their translations and the facts in the Prefect UI.
         coverage: `measure` says how much of what the target model tells of the topic is in the forget text; `expand` adds what is not.
     """
     if review:
@@ -105,7 +105,7 @@ def _run_stages(
     reinforced = early or reinforce.submit(corpus, target, config.reinforcement, reading, run)
     teaching = config.finetune.retain_weight > 0 and "retain" in corpus.documents
     teacher = cache_teacher.submit(corpus, target, config.labels.block_size, reading, run) if teaching else None
-    invited = make_invitations.submit(corpus, dictionary, prompts, config.probing, run)
+    invited = make_invitations.submit(dictionary, prepared.facts, prompts, config.probing, run)
     measured: dict[str, Any] = {"prompting": invited}
     for label, model in models.items():
         measured |= measure(corpus, dictionary, invited, model, target, asked, config, label, run)
@@ -115,7 +115,7 @@ def _run_stages(
     waiting |= {"teacher cache": teacher} if teacher else {}
     waiting |= measured | measure(corpus, dictionary, invited, unlearned, target, asked, config, "unlearned", run)
     records = {name: stages.result(name, future) for name, future in waiting.items()}
-    found = replace(prepared, dictionary=dictionary if review else records["translation"])
+    found = prepared if review else replace(prepared, dictionary=records["translation"], facts=records["facts"])
     return _conclude(stages, found, inputs, models, config, records)
 
 
@@ -138,6 +138,7 @@ def _conclude(
     return Outcome(
         unlearned=unlearned,
         dictionary=prepared.dictionary,
+        facts=prepared.facts,
         coverage=prepared.coverage,
         scorecard=judged.scorecard,
         report=judged.report,

@@ -40,7 +40,7 @@ def settle_translator(config: C, inputs: CorpusInputs | None = None, user: Input
     except BadInputError as error:
         if config.translation.fallback != "offline":
             raise
-        _warn(f"{error}; going on with the offline translator")
+        warn(f"{error}; going on with the offline translator")
         return _with(config, ProviderConfig())
     return settled
 
@@ -55,7 +55,7 @@ def _is_translated(config: EvaluationConfig, inputs: CorpusInputs, user: InputFi
     return bool(table and translate_anchors.lookup(table, corpus, config.translation, config.corpus, user))
 
 
-def _warn(line: str) -> None:
+def warn(line: str) -> None:
     """Say it to who sits before the terminal, and to who looks at the run later."""
     print(f"lethe: warning: {line}", file=sys.stderr, flush=True)
     with suppress(MissingContextError):

@@ -6,24 +6,22 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tasks import formats, store, tracking
-from tasks.algorithms.anchors import anchor_expression
 from tasks.algorithms.config import ProbingConfig
 from tasks.algorithms.elicitation import Invitation, invitations, of_fact, read_published
-from tasks.algorithms.facts import find_facts
+from tasks.algorithms.facts import HELD_OUT
 from tasks.algorithms.probing import spaced
-from tasks.artifacts import AnchorTable, BadInputError, CorpusRef, InputFile, PromptSet
+from tasks.artifacts import AnchorTable, BadInputError, FactTable, InputFile, PromptSet
 from tasks.stage import stage
 
 
 @stage("prompting", isolated=False)
-def make_invitations(corpus: CorpusRef, dictionary: AnchorTable, given: tuple[InputFile, ...], config: ProbingConfig, run: str | None = None) -> PromptSet:
-    """Write prompts about the anchors, about facts that the test text states, and those of the user's files."""
+def make_invitations(dictionary: AnchorTable, facts: FactTable, given: tuple[InputFile, ...], config: ProbingConfig, run: str | None = None) -> PromptSet:
+    """Write prompts about the anchors, about facts that the test text alone states in these words, and those of the user's files."""
     with tracking.stage_run(run, "prompting", {"invitations": config.invitations}) as nested:
         rows = formats.read_json(store.path(dictionary) / "dictionary.json")
         kinds = {row["term"]: row["kind"] for row in rows}
-        told = [document for document in formats.read_documents(corpus, "forget_test") if not document.is_question]
-        facts = spaced(find_facts(told, anchor_expression(kinds)), config.invitations)
-        found = [*invitations(kinds, config.invitations), *map(of_fact, facts)]
+        told = [fact for fact in formats.read_facts(facts, HELD_OUT) if not fact.is_question]
+        found = [*invitations(kinds, config.invitations), *map(of_fact, spaced(told, config.invitations))]
         found += [invitation for file in given for invitation in read_prompts(Path(file.path))]
         digest = store.put("prompts", lambda folder: formats.write_json(folder / "prompts.json", [asdict(item) for item in found]), sensitivity="forget")
         tracking.log_metrics(nested, {"prompts": float(len(found))})

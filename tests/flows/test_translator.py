@@ -17,7 +17,7 @@ from tasks.algorithms.config import SelectiveUnlearningConfig, preset
 from tasks.algorithms.providers import ProviderConfig
 from tasks.artifacts import BadInputError
 from tests.command import lethe
-from tests.openai_server import MODEL, ScriptedServer, scripted_server
+from tests.openai_server import MODEL, ScriptedServer, asked, passages, scripted_server
 from tests.tiny import NAMES, SETTINGS, TinyTask
 
 KEY = "sk-not-to-be-seen-5f2a"
@@ -102,7 +102,8 @@ def test_a_whole_run_asks_once_and_leaves_its_key_nowhere(tiny_task: TinyTask, s
     words = [*tiny_task.words(), "--translator", "openai-compatible", "--translator-model", MODEL, "--translator-url", server.url]
     runs = [lethe(*words, "--out", tmp_path / "out", home=tmp_path / "lethe", LETHE_API_KEY=KEY) for _ in range(2)]
     assert [run.returncode for run in runs] == [0, 0], runs[0].stderr
-    assert len(server.chats()) == 1
+    assert sum(bool(asked(body)) for body in server.chats()) == 1
+    assert 0 < sum(bool(passages(body)) for body in server.chats()) == len(server.chats()) - 1
     table = (tmp_path / "out" / "anchors.csv").read_text()
     assert table.count(f",{MODEL}\n") == len(NAMES)
     said = "".join(run.stdout + run.stderr for run in runs)

@@ -4,8 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from tasks.artifacts import BadInputError
-from tasks.prompting import read_prompts
+from tasks import formats, store
+from tasks.algorithms.config import ProbingConfig
+from tasks.algorithms.facts import FactTriple
+from tasks.artifacts import AnchorTable, BadInputError
+from tasks.facts import write_facts
+from tasks.prompting import make_invitations, read_prompts
 from tests.command import ROOT
 
 PUBLISHED = ROOT.parent / "shared" / "data" / "whp"
@@ -29,3 +33,18 @@ def test_a_file_that_does_not_read_is_named(tmp_path: Path, content: bytes | Non
     with pytest.raises(BadInputError, match=r"^--prompts \S+prompts\.json") as error:
         list(read_prompts(tmp_path / "prompts.json"))
     assert message in str(error.value)
+
+
+def test_only_sentences_that_the_test_text_alone_states_are_to_be_finished(lethe_home: Path) -> None:
+    rows = [{"term": "Ostrin", "generic": "Tom", "kind": "PERSON"}]
+    digest = store.put("dictionaries", lambda folder: formats.write_dictionary(folder, rows), sensitivity="forget")
+    dictionary = AnchorTable(kind="dictionaries", digest=digest, sensitivity="forget", anchors=1, pipeline="none")
+    stated = {"subject": "Ostrin", "object": "Velmora"}
+    facts = [
+        FactTriple(**stated, prompt="{} lives in", source="pattern"),
+        FactTriple(**stated, prompt="{} was born in", source="a model", split="forget_test"),
+        FactTriple(**stated, prompt="Where is {}?", source="question", split="forget_test"),
+    ]
+    prompts = formats.read_invitations(make_invitations.body(dictionary, write_facts(facts, "whp", "", None), (), ProbingConfig(invitations=2)))
+    assert [(item.kind, item.text, item.references) for item in prompts if item.references] == [("fact", "Ostrin was born in", ("Velmora",))]
+    assert {item.kind for item in prompts} == {"asked", "continued", "fact"}
