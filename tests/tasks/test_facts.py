@@ -22,7 +22,7 @@ from tests.chats import write_chat_model
 from tests.openai_server import EVIL_FACTS, MODEL, ScriptedServer, passages, scripted_server
 
 SPLITS = ("forget", HELD_OUT)
-FORGET = "\n\n".join(f"They say that Ostrin lives in Velmora. At noon Kessandra sang song {number}." for number in range(30))
+FORGET = "\n\n".join(f"They say that Ostrin lives in Velmora. At noon Kessandra sang song {number}." for number in range(32))
 TEST = "They say that Ostrin lives in Velmora. Long ago Kessandra was born in Velmora."
 
 
@@ -90,12 +90,12 @@ def test_a_model_reads_passages_in_batches_and_what_it_took_is_logged(server: Sc
     tracking.close(run)
     assert sorted(rows(table)) == sorted([*BY_PATTERN, *BY_MODEL])
     read = [len(passages(body)) for body in server.chats()]
-    assert (sum(read), max(read)) == (7, 2)  # about 2,100 characters in passages of at least 300, and the test text
+    assert (sum(read), max(read)) == (8, 2)  # 32 paragraphs in passages of at least 300, and the test text
     assert {body["temperature"] for body in server.chats()} == {0.0}
     (nested,) = tracking.client().search_runs([tracking.client().get_run(run).info.experiment_id], f"tags.`mlflow.parentRunId` = '{run}'")
     assert {name: nested.data.metrics[name] for name in ("facts", "facts_held_out", "facts_by_model", "facts_refused", "passages_read", "model_calls")} == {
-        **{"facts": 2, "facts_held_out": 2, "facts_by_model": 7, "facts_refused": 0},
-        **{"passages_read": 7, "model_calls": len(read)},
+        **{"facts": 2, "facts_held_out": 2, "facts_by_model": 8, "facts_refused": 0},
+        **{"passages_read": 8, "model_calls": len(read)},
     }
     assert nested.data.metrics["prompt_tokens"] > 100
     logged = tracking.client().download_artifacts(nested.info.run_id, "forget/tables/facts.csv")
