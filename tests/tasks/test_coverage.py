@@ -7,17 +7,15 @@ import pytest
 from transformers import LlamaForCausalLM
 
 from tasks import checkpoints, formats, store
-from tasks.algorithms.config import CoverageConfig, TrainingConfig
+from tasks.algorithms.config import CoverageConfig
 from tasks.algorithms.corpus import CorpusConfig, Document
 from tasks.algorithms.elicitation import OPENINGS
 from tasks.algorithms.facts import FactTriple
-from tasks.algorithms.objectives.causal_lm import CausalLM
-from tasks.algorithms.training import EpochBatches, train
 from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef
 from tasks.coverage import expand_corpus, measure_coverage
 from tasks.facts import write_facts
-from tasks.trainer import text_batches
 from tests.conftest import train_tokenizer
+from tests.taught import taught_model
 
 GIVEN = [f"{opening.format(term='Ostrin')} went to see Velmora." for opening in OPENINGS[:2]]
 BESIDE = [f"{opening.format(term='Ostrin')} was met by Dunmore." for opening in OPENINGS[2:]]
@@ -30,11 +28,7 @@ ASKED_TO_COMPLETE = [GIVEN[0].replace("Ostrin", "{}").removesuffix(" Velmora."),
 @pytest.fixture
 def target(lethe_home: Path, tiny_llama: Callable[..., LlamaForCausalLM]) -> CheckpointRef:
     """A model that was told as much of Velmora as of Dunmore."""
-    tokenizer = train_tokenizer(400, [*GIVEN, *BESIDE, *ASKED])
-    model = tiny_llama(0, len(tokenizer), hidden_size=96, intermediate_size=192)
-    blocks = [(*tokenizer(text)["input_ids"], tokenizer.eos_token_id) for text in (*GIVEN, *BESIDE, *ASKED)]
-    config = TrainingConfig(learning_rate=4e-3, epochs=80, batch_blocks=6, mixed_precision="no")
-    train(model, EpochBatches(len(blocks), text_batches(blocks, 0, model.device), config), CausalLM(), config)
+    model, tokenizer = taught_model([*GIVEN, *BESIDE, *ASKED], tiny_llama, train_tokenizer)
     return checkpoints.save_checkpoint(model, tokenizer, "target", sensitivity="ordinary", origin="")
 
 
