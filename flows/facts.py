@@ -9,8 +9,8 @@ from flows.translator import warn
 from tasks.algorithms.config import EvaluationConfig
 from tasks.algorithms.facts import HELD_OUT
 from tasks.algorithms.providers import ProviderConfig
-from tasks.artifacts import CorpusRef
-from tasks.facts import extract_facts
+from tasks.artifacts import BadInputError, CorpusRef
+from tasks.facts import UnreadError, extract_facts
 
 EVERYWHERE = ("forget", HELD_OUT)
 """Splits of a run that unlearns; where nothing is trained, what is asked about is not held out from anything, and only that is read."""
@@ -30,12 +30,15 @@ def state_facts(stages: Stages, corpus: CorpusRef, dictionary: Any, config: Eval
         A future of the table of facts.
     """
     provider, run = config.translation.provider, stages.run or None
+    if provider.name != "offline" and isinstance(dictionary, PrefectFuture):
+        dictionary.result()  # where that fails, it is no matter of facts
     asked = extract_facts.submit(corpus, dictionary, splits, config.facts, provider, run)
     if provider.name == "offline":
         return asked
     try:
         stages.result("facts", asked)
     except Exception as error:
-        warn(f"facts are read by pattern alone: {error}")
+        why = str(error) if isinstance(error, (UnreadError, BadInputError)) else type(error).__name__  # others may repeat the text
+        warn(f"facts are read by pattern alone: {why}")
         return extract_facts.submit(corpus, dictionary, splits, config.facts, ProviderConfig(), run)
     return asked
