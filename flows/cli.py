@@ -109,7 +109,7 @@ def unlearn(
     expand_coverage: Annotated[
         bool, typer.Option("--expand-coverage", help="The same, and forget what it tells beside (with --review: after a look).")
     ] = False,
-    review: Annotated[bool, typer.Option("--review", help="Wait until you have looked over anchors and translations in the Prefect UI.")] = False,
+    review: Annotated[bool, typer.Option("--review", help="Wait until you have looked over anchors, translations and facts in the Prefect UI.")] = False,
     method: Annotated[str, typer.Option(help="How to unlearn.")] = "whp",
     preset: Preset = "default",
     config: ConfigFile = None,

@@ -102,6 +102,8 @@ def show_coverage(console: Console, report: CoverageReport) -> None:
         console.print("The model tells nothing of the topic often enough to be counted.")
         return
     console.print(f"Your text covers {report.share:.0%} of what the model tells about it ({report.told} things).", highlight=False)
+    if report.facts:
+        console.print(f"Of {report.facts} facts that your text states, it completes {report.reproduced} as the text does.", highlight=False)
     if names := found["uncovered"]:
         console.print(f"Names that it brings up and your text does not: {', '.join(names[:MOST_NAMES])}", markup=False, highlight=False)
     console.print(f"{report.texts} of its texts tell something more; --expand-coverage forgets them too.", highlight=False)

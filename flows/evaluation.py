@@ -15,11 +15,13 @@ from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows.facts import state_facts
 from flows.outcome import Outcome, Stages
 from flows.presentation import progress_artifacts, show_run, show_scorecard
 from flows.providers import Asked, settle_providers
 from tasks import formats, isolation, store, tracking
 from tasks.algorithms.config import EvaluationConfig
+from tasks.algorithms.facts import HELD_OUT
 from tasks.algorithms.toxicity_config import ToxicityConfig
 from tasks.anchors import extract_anchors
 from tasks.artifacts import AnchorTable, BenchmarkResult, CheckpointRef, CorpusRef, InputFile, ReportRef, Scorecard
@@ -99,7 +101,7 @@ def evaluate(
     named = {"target": reference, "unlearned": model, "retrained": retrained}
     models = {label: inspect_model(name, label) for label, name in named.items() if name}
     asked, user, own = asked_benchmarks(config, benchmark_data), user_file(anchors), prompt_files(prompts)
-    config = settle_providers(config, Asked(inputs=inputs, user=user, prompts=own, wanted=False))
+    config = settle_providers(config, Asked(inputs=inputs, user=user, prompts=own, splits=(HELD_OUT,), wanted=False))
     tags = {"lethe.method": METHOD, "lethe.prefect_flow_run": str(flow_run.id)}
     params = {"method": METHOD, "questions": questions_asked(models, config), "config": config}
     run = tracking.open_run(f"{METHOD} {models['unlearned'].digest[:8]}", params, tags)
@@ -177,8 +179,9 @@ def _run_stages(
     corpus = stages.result("corpus", read_corpus.submit(inputs, reading, run))
     table = stages.result("anchors", extract_anchors.submit(corpus, config.anchors, reading, user, False, run))
     dictionary = stages.result("translation", translate_anchors.submit(table, corpus, config.translation, reading, user, run))
-    invited = make_invitations.submit(corpus, dictionary, prompts, config.probing, reading, config.prompting, run)
-    waiting: dict[str, PrefectFuture[Any]] = {"prompting": invited}
+    facts = state_facts(stages, corpus, dictionary, config, (HELD_OUT,))
+    invited = make_invitations.submit(corpus, dictionary, facts, prompts, config.probing, reading, config.prompting, run)
+    waiting: dict[str, PrefectFuture[Any]] = {"facts": facts, "prompting": invited}
     for label, model in models.items():
         waiting |= measure(corpus, dictionary, invited, model, models.get("target"), asked, config, label, run)
     records = {name: stages.result(name, future) for name, future in waiting.items()}

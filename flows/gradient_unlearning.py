@@ -6,7 +6,7 @@ from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.outcome import Outcome, Stages
-from flows.unlearning import UNLEARNED, Futures, Request, carry_out, read_request
+from flows.unlearning import Futures, Request, carry_out, read_request
 from tasks.algorithms.gradient_config import GradientUnlearningConfig
 from tasks.algorithms.objectives import objective_class
 from tasks.artifacts import CorpusRef
@@ -51,16 +51,14 @@ def gradient_unlearning(
         review: Wait until a person has looked over the anchors in the Prefect UI.
         coverage: As in selective unlearning.
     """
-    given = dict(locals())
-    paper = objective_class(config.method).paper
-    return carry_out(read_request(config.method, paper, given), train)
+    return carry_out(read_request(config.method, objective_class(config.method).paper, dict(locals())), train)
 
 
-def train(stages: Stages, request: Request, corpus: CorpusRef, dictionary: Any) -> Futures:
+def train(stages: Stages, request: Request, corpus: CorpusRef, dictionary: Any, begun: Futures) -> Futures:
     """Submit the stages that train."""
     config, run = request.config, stages.run
     needs = tuple(sorted(objective_class(config.method)(config.objective).needs))
     asked = Asked(needs=needs, layer=getattr(config.objective, "layer", None), stored=config.training.teacher == "cached")
     reference = cache_reference.submit(corpus, request.target, asked, config.rows, config.corpus, run)
     trained = unlearn.submit(request.target, reference, config.method, config.objective, config.training, run)
-    return {"reference cache": reference, UNLEARNED: trained}
+    return {"reference cache": reference, "finetune": trained}

@@ -33,6 +33,10 @@ class Method:
         module, _, name = self.entrypoint.partition(":")
         return getattr(import_module(module), name)
 
+    def begin(self) -> Any:
+        """Load the stages that need no dictionary, see `flows.unlearning.Begin`."""
+        return getattr(import_module(self.module), "begin", lambda stages, request, corpus: {})
+
     def train(self) -> Any:
         """Load the stages that train, see `flows.unlearning.Train`."""
         return import_module(self.module).train

@@ -10,7 +10,7 @@ Set = Annotated[Files | None, typer.Option("--set", metavar="KEY=VALUE", help="C
 ConfigFile = Annotated[str | None, typer.Option("--config", metavar="YAML", help="Settings from a file.")]
 Preset = Annotated[str, typer.Option(help="`default`, or `paper`: the paper's constants and nothing added.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
-Out = Annotated[str | None, typer.Option(metavar="DIR", help="Copy model, reports, scorecard and anchors there.")]
+Out = Annotated[str | None, typer.Option(metavar="DIR", help="Copy model, reports, scorecard, anchors and facts there.")]
 Prompts = Annotated[Files | None, typer.Option(metavar="FILE...", help='Your own prompts about what is forgotten, JSON: [{"prompt": ...}].')]
 _ANCHORS = "Your anchors and translations, JSON or CSV. A dictionary adds to what is found; the table of --dry-run --out is the whole list, less what you cut."
 Anchors = Annotated[str | None, typer.Option(metavar="FILE", help=_ANCHORS)]

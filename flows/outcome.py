@@ -9,7 +9,7 @@ from prefect.futures import PrefectFuture
 
 from flows import interruption
 from tasks import store, tracking
-from tasks.artifacts import AnchorTable, Artifact, BenchmarkResult, CheckpointRef, CoverageReport, ReportRef, Scorecard
+from tasks.artifacts import AnchorTable, Artifact, BenchmarkResult, CheckpointRef, CoverageReport, FactTable, ReportRef, Scorecard
 from tasks.caching import artifacts_in
 
 
@@ -33,6 +33,8 @@ class Outcome:
     """Registered model and version."""
     benchmarks: tuple[BenchmarkResult, ...] = ()
     """Of each model."""
+    facts: FactTable | None = None
+    """What the text states, where something was unlearned."""
     coverage: CoverageReport | None = None
     """What the target model tells beside the given text, where it was asked."""
     compatible: Artifact | None = None
@@ -70,9 +72,10 @@ def result_files(outcome: Outcome, out: str | None) -> dict[str, Path]:
         out: Folder, made if need be; None: they stay in the store.
 
     Returns:
-        `model` (a folder), `report.html`, `report-redacted.html`, `scorecard.json`, `items.parquet`, `anchors.csv`.
+        `model` (a folder), `report.html`, `report-redacted.html`, `scorecard.json`, `items.parquet`, `anchors.csv`, and `facts.csv` where there is one.
     """
     kept = {"report.html": outcome.report, "report-redacted.html": outcome.redacted_report, "anchors.csv": outcome.dictionary}
+    kept |= {"facts.csv": outcome.facts} if outcome.facts else {}
     kept |= dict.fromkeys(("scorecard.json", "items.parquet"), outcome.scorecard)
     files = {name: store.path(artifact) / name for name, artifact in kept.items()}
     if not out:

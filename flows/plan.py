@@ -9,6 +9,7 @@ from prefect import flow
 from rich.console import Console
 from rich.table import Table
 
+from flows.facts import state_facts
 from flows.outcome import Stages
 from flows.providers import Asked, settle_providers
 from tasks import formats, isolation, store
@@ -17,7 +18,6 @@ from tasks.anchors import extract_anchors
 from tasks.artifacts import AnchorTable, CheckpointRef, FactTable, InputFile
 from tasks.checkpoints import inspect_model, load_tokenizer
 from tasks.corpus import CorpusInputs, cleaning_sample, gather_inputs, read_corpus
-from tasks.facts import extract_facts
 from tasks.finetune import finetune
 from tasks.labels import make_labels
 from tasks.reinforcement import reinforce
@@ -79,7 +79,7 @@ def _look(inputs: CorpusInputs, user: InputFile | None, config: SelectiveUnlearn
     corpus = stages.result("corpus", read_corpus.submit(inputs, reading))
     table = stages.result("anchors", extract_anchors.submit(corpus, config.anchors, reading, user))
     dictionary = stages.result("translation", translate_anchors.submit(table, corpus, config.translation, reading, user))
-    facts = stages.result("facts", extract_facts.submit(corpus, dictionary))
+    facts = stages.result("facts", state_facts(stages, corpus, dictionary, config))
     return corpus, dictionary, facts, {name: "cached" if state == "Cached" else "done now" for name, state in stages.states.items()}
 
 

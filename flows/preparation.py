@@ -1,26 +1,24 @@
-"""What every way of unlearning by anchors begins with: the dictionary, and, where they are asked for, coverage and a person's review."""
+"""What every way of unlearning by anchors begins with: the dictionary, facts, and, where they are asked for, coverage and a person's review."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from prefect.futures import PrefectFuture
 
+from flows.facts import state_facts
 from flows.outcome import Stages
-from flows.review import choose_texts, review_dictionary
+from flows.review import choose_texts, review_tables
 from tasks import formats, store
-from tasks.algorithms.config import SelectiveUnlearningConfig
-from tasks.algorithms.guardrail_config import GuardrailUnlearningConfig
+from tasks.algorithms.config import MethodConfig
 from tasks.anchors import extract_anchors
-from tasks.artifacts import CheckpointRef, CorpusRef, CoverageReport, InputFile
+from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef, CoverageReport, FactTable, InputFile
 from tasks.coverage import expand_corpus, measure_coverage
+from tasks.facts import amend_facts
 from tasks.review import amend_dictionary
 from tasks.translation import translate_anchors
 
 COVERAGE = ("off", "measure", "expand")
 """Leave it; say how much of what the target model tells is in the text; add to the text what is not."""
-
-PreparationConfig = SelectiveUnlearningConfig | GuardrailUnlearningConfig
-"""Settings that say how anchors are found and translated, and what is asked of coverage."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,13 +28,15 @@ class Preparation:
     corpus: CorpusRef
     dictionary: Any
     """The anchors with their translations: a record, or a future of one."""
+    facts: Any
+    """What the text states: a record, or a future of one."""
     waiting: dict[str, PrefectFuture[Any]]
     """Stages that may still be under way."""
     coverage: CoverageReport | None = None
 
 
 def prepare(
-    stages: Stages, corpus: CorpusRef, target: CheckpointRef, user: InputFile | None, config: PreparationConfig, *, review: bool, coverage: str
+    stages: Stages, corpus: CorpusRef, target: CheckpointRef, user: InputFile | None, config: MethodConfig, *, review: bool, coverage: str
 ) -> Preparation:
     """Find and translate anchors.
 
@@ -46,27 +46,35 @@ def prepare(
         target: The model that is to forget.
         user: A dictionary of the user's own.
         config: All settings.
-        review: Wait until a person has looked over what is added to the text, and over the dictionary.
+        review: Wait until a person has looked over what is added to the text, and over dictionary and facts.
         coverage: One of `COVERAGE`.
     """
     waiting = _translated(stages, corpus, user, config)
     report = None
     if coverage != "off":
-        found = stages.result("translation", waiting["translation"])
-        report = stages.result("coverage", measure_coverage.submit(corpus, found, target, config.coverage, config.corpus, stages.run))
+        measured = measure_coverage.submit(corpus, waiting["translation"], waiting["facts"], target, config.coverage, config.corpus, stages.run)
+        report = stages.result("coverage", measured)
     if report and coverage == "expand" and (texts := _wanted(report, review)):
         corpus = stages.result("expansion", expand_corpus.submit(corpus, texts, config.corpus, stages.run))
         waiting = _translated(stages, corpus, user, config)
-    if not review:
-        return Preparation(corpus=corpus, dictionary=waiting["translation"], waiting=waiting, coverage=report)
-    found = stages.result("translation", waiting["translation"])
-    dictionary = stages.result("review", amend_dictionary.submit(found, corpus, review_dictionary(found), config.corpus, stages.run))
-    return Preparation(corpus=corpus, dictionary=dictionary, waiting=waiting, coverage=report)
+    dictionary, facts = waiting["translation"], waiting["facts"]
+    if review:
+        dictionary, facts = _reviewed(stages, corpus, stages.result("translation", dictionary), stages.result("facts", facts), config)
+    return Preparation(corpus=corpus, dictionary=dictionary, facts=facts, waiting=waiting, coverage=report)
 
 
-def _translated(stages: Stages, corpus: CorpusRef, user: InputFile | None, config: PreparationConfig) -> dict[str, PrefectFuture[Any]]:
+def _reviewed(stages: Stages, corpus: CorpusRef, dictionary: AnchorTable, facts: FactTable, config: MethodConfig) -> tuple[AnchorTable, FactTable]:
+    """Return both tables as a person has amended them."""
+    wanted = review_tables(dictionary, facts)
+    amended = amend_dictionary.submit(dictionary, corpus, wanted.generics, config.corpus, stages.run)
+    table = amend_facts.submit(facts, wanted.facts, stages.run)
+    return stages.result("review", amended), stages.result("fact review", table)
+
+
+def _translated(stages: Stages, corpus: CorpusRef, user: InputFile | None, config: MethodConfig) -> dict[str, PrefectFuture[Any]]:
     table = extract_anchors.submit(corpus, config.anchors, config.corpus, user, True, stages.run)
-    return {"anchors": table, "translation": translate_anchors.submit(table, corpus, config.translation, config.corpus, user, stages.run)}
+    dictionary = translate_anchors.submit(table, corpus, config.translation, config.corpus, user, stages.run)
+    return {"anchors": table, "translation": dictionary, "facts": state_facts(stages, corpus, dictionary, config)}
 
 
 def _wanted(report: CoverageReport, review: bool) -> tuple[str, ...]:

@@ -11,10 +11,12 @@ from prefect.exceptions import MissingContextError
 
 from tasks.algorithms.asking import AskingConfig
 from tasks.algorithms.config import EvaluationConfig
+from tasks.algorithms.facts import HELD_OUT
 from tasks.algorithms.providers import ProviderConfig
 from tasks.anchors import extract_anchors
 from tasks.artifacts import AnchorTable, BadInputError, CorpusRef, InputFile
 from tasks.corpus import CorpusInputs, read_corpus
+from tasks.facts import extract_facts
 from tasks.prompting import make_invitations
 from tasks.providers import inspect_provider, require_answering
 from tasks.translation import translate_anchors
@@ -31,6 +33,8 @@ class Asked:
     """The user's own dictionary."""
     prompts: tuple[InputFile, ...] = ()
     """The user's own prompts."""
+    splits: tuple[str, ...] = ("forget", HELD_OUT)
+    """Whose facts are read."""
     wanted: bool = True
     """Whether a text without anchors is refused, as in `extract_anchors`."""
 
@@ -61,7 +65,7 @@ def _settled(config: C, asking: AskingConfig, is_cached: Callable[[C], bool]) ->
     except BadInputError as error:
         if asking.fallback != "offline":
             raise
-        _warn(f"{error}; going on with {asking.without}")
+        warn(f"{error}; going on with {asking.without}")
         return _with(config, asking, ProviderConfig())
     return settled
 
@@ -80,10 +84,11 @@ def _translated(config: EvaluationConfig, asked: Asked) -> tuple[CorpusRef, Anch
 
 def _is_written(config: EvaluationConfig, asked: Asked) -> bool:
     found = _translated(config, asked)
-    return bool(found and make_invitations.lookup(*found, asked.prompts, config.probing, config.corpus, config.prompting))
+    facts = extract_facts.lookup(*found, asked.splits, config.facts, config.translation.provider) if found else None
+    return bool(facts and make_invitations.lookup(*found, facts, asked.prompts, config.probing, config.corpus, config.prompting))
 
 
-def _warn(line: str) -> None:
+def warn(line: str) -> None:
     """Say it to who sits before the terminal, and to who looks at the run later."""
     print(f"lethe: warning: {line}", file=sys.stderr, flush=True)
     with suppress(MissingContextError):

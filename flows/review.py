@@ -1,5 +1,7 @@
-"""A person looks over the anchor dictionary in the Prefect UI: the flow run waits, and goes on with what they send back."""
+"""A person looks over anchors and facts in the Prefect UI: the flow run waits, and goes on with what they send back."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TypeVar
 
 from prefect.flow_runs import pause_flow_run
@@ -11,19 +13,24 @@ from pydantic import BaseModel, Field
 
 from flows.presentation import prefect_place
 from tasks import formats, progress, store
+from tasks.algorithms.facts import HELD_OUT, FactTriple, merge_facts, statement
 from tasks.algorithms.translation import Translation, check_translations
-from tasks.artifacts import AnchorTable
+from tasks.artifacts import AnchorTable, FactTable
 
 STAGE = "review"
+SPLITS = ("forget", HELD_OUT)
+"""Whose facts stand in the two tables."""
 WAIT_S = 7 * 24 * 3600
 """How long a run waits for a person."""
 POLL_S = 2
 INVITATION = """
 Every anchor below is a term of the text that is to be forgotten, with the generic expression that takes its place. Change expressions,
-delete rows that are no names of the topic, add terms that are missing; then submit. The form is deleted from the server once it is read.
+delete rows that are no names of the topic, add terms that are missing.
+
+Below them are the facts that the text states: a subject, the beginning of a sentence with {} in the subject's place, and the object that
+completes it. What the model is asked to find out whether it has forgotten comes from the last table, of text that no stage is fitted on. Change
+and delete as you like, then submit. The form is deleted from the server once it is read.
 """
-
-
 OFFER = """
 The model tells the following of the topic, and your text does not. Delete what it should keep; the rest is forgotten with your text.
 The form is deleted from the server once it is read.
@@ -38,10 +45,29 @@ class Entry(BaseModel):
     generic: str = Field(title="Translation", min_length=1)
 
 
+class FactEntry(BaseModel):
+    """One fact."""
+
+    subject: str = Field(title="Subject", min_length=1)
+    prompt: str = Field(title="Sentence up to the object, {} for the subject", min_length=1)
+    object: str = Field(title="Object", min_length=1)
+
+
 class DictionaryReview(RunInput):
-    """The dictionary as a form."""
+    """The dictionary and the facts as a form."""
 
     dictionary: list[Entry] = Field(title="Anchor dictionary", min_length=1)
+    facts: list[FactEntry] = Field(title="Facts of the text")
+    held_out_facts: list[FactEntry] = Field(title="Facts of the text that is kept for testing")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reviewed:
+    """What a person wants."""
+
+    generics: dict[str, str]
+    """Anchor -> translation."""
+    facts: tuple[FactTriple, ...]
 
 
 class TextReview(RunInput):
@@ -62,28 +88,29 @@ def require_server() -> None:
         )
 
 
-def review_dictionary(dictionary: AnchorTable) -> dict[str, str]:
-    """Wait until a person has sent a dictionary in which no translation is empty or an anchor itself.
+def review_tables(dictionary: AnchorTable, facts: FactTable) -> Reviewed:
+    """Wait until a person has sent a dictionary in which no translation is empty or an anchor itself, and facts that are whole.
 
     Args:
         dictionary: What was found and translated.
-
-    Returns:
-        Term -> translation, as the person wants it.
+        facts: What was read.
 
     Raises:
         prefect.exceptions.FlowPauseTimeout: If nobody came in time.
     """
     rows = [Entry(term=row["term"], generic=row["generic"]) for row in formats.read_json(store.path(dictionary) / "dictionary.json")]
+    stated, held_out = ([_entry(fact) for fact in formats.read_facts(facts, split)] for split in SPLITS)
     wrong, turn = "", 0
     _announce(STAGE)
     while turn == 0 or wrong:
         turn += 1
-        form = DictionaryReview.with_initial_data(description="\n\n".join(filter(None, (wrong, INVITATION))), dictionary=rows)
-        rows = list(_ask(form, f"{STAGE}-{turn}").dictionary)
-        wrong = _wrong(rows)
+        description = "\n\n".join(filter(None, (wrong, INVITATION)))
+        form = DictionaryReview.with_initial_data(description=description, dictionary=rows, facts=stated, held_out_facts=held_out)
+        sent = _ask(form, f"{STAGE}-{turn}")
+        rows, stated, held_out = list(sent.dictionary), list(sent.facts), list(sent.held_out_facts)
+        wrong = _wrong(rows) or _wrong_facts(stated, held_out)
     progress.publish(progress.Progress(stage=STAGE, done=1, total=1))
-    return {row.term.strip(): row.generic.strip() for row in rows}
+    return Reviewed(generics={row.term.strip(): row.generic.strip() for row in rows}, facts=tuple(_facts(stated, held_out)))
 
 
 def choose_texts(texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -116,4 +143,30 @@ def _wrong(rows: list[Entry]) -> str:
         check_translations(Translation(term=row.term.strip(), generic=row.generic, translator="user") for row in rows)
     except ValueError as error:
         return f"Not accepted: {error}."
+    return ""
+
+
+def _entry(fact: FactTriple) -> FactEntry:
+    return FactEntry(subject=fact.subject, prompt=fact.prompt, object=fact.object)
+
+
+def _facts(stated: Iterable[FactEntry], held_out: Iterable[FactEntry]) -> list[FactTriple]:
+    """Return the facts of both tables, as a person's; what they left as it was gets its finder back when it is stored.
+
+    Raises:
+        ValueError: If one cannot be.
+    """
+    entries = [(entry, split) for split, found in zip(SPLITS, (stated, held_out), strict=True) for entry in found]
+    parts = [({name: value.strip() for name, value in entry.model_dump().items()}, split) for entry, split in entries]
+    return [FactTriple(**part, source="user", split=split) for part, split in parts]
+
+
+def _wrong_facts(stated: list[FactEntry], held_out: list[FactEntry]) -> str:
+    """Say what is wrong with the facts; empty where nothing is."""
+    try:
+        facts = _facts(stated, held_out)
+    except ValueError as error:
+        return f"Not accepted: {error}."
+    if leaked := [fact for fact in facts if fact not in merge_facts(facts)]:
+        return f"Stands there twice: {statement(leaked[0])}; wanted every fact once, and kept for testing only what the text to forget does not state."
     return ""

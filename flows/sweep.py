@@ -16,7 +16,7 @@ from flows.evaluation import tracked
 from flows.methods import method as find_method
 from flows.outcome import Stages
 from flows.settings import apply_settings
-from flows.unlearning import UNLEARNED, Request, read_request
+from flows.unlearning import Request, read_request
 from tasks import tracking
 from tasks.algorithms.grids import Trial, best_trial, grid_points, judge_trial
 from tasks.anchors import extract_anchors
@@ -63,7 +63,7 @@ def sweep(method: str, grid: Mapping[str, tuple[str, ...]], given: dict[str, Any
 
 
 def _run_trials(stages: Stages, request: Request, configs: dict[tuple[str, ...], Any], floor: float) -> Swept:
-    run, train, config = stages.run, find_method(request.method).train(), request.config
+    run, method, config = stages.run, find_method(request.method), request.config
     corpus = stages.result("corpus", read_corpus.submit(request.inputs, config.corpus, run))
     table = extract_anchors.submit(corpus, config.anchors, config.corpus, request.user, True, run)
     dictionary = translate_anchors.submit(table, corpus, config.translation, config.corpus, request.user, run)
@@ -72,8 +72,10 @@ def _run_trials(stages: Stages, request: Request, configs: dict[tuple[str, ...],
     wanted = found["retrained"].forget if "retrained" in found else 0.0
     started = {}
     for point, settings in configs.items():
-        futures = train(stages, replace(request, config=settings), corpus, dictionary)
-        started[point] = _scored(corpus, futures[UNLEARNED], config, run)
+        asked = replace(request, config=settings)
+        begun = method.begin()(stages, asked, corpus)
+        made = begun | method.train()(stages, asked, corpus, dictionary, begun)
+        started[point] = _scored(corpus, made[next(reversed(made))], config, run)
     trials = []
     for number, (point, future) in enumerate(started.items(), 1):
         scores = stages.result(f"trial {number}", future)

@@ -10,8 +10,8 @@ from prefect.runtime import flow_run
 from flows.evaluation import asked_benchmarks, judge, measure, origins, prompt_files, questions_asked, tracked, user_file
 from flows.outcome import Outcome, Stages
 from flows.preparation import Preparation, prepare
+from flows.providers import Asked, settle_providers
 from flows.review import require_server
-from flows.translator import settle_translator
 from tasks import tracking
 from tasks.artifacts import CheckpointRef, CorpusRef, InputFile
 from tasks.benchmark_data import BenchmarkInputs
@@ -21,8 +21,6 @@ from tasks.prompting import make_invitations
 from tasks.registration import register
 
 SPLITS = ("forget", "retain", "forget_test", "retain_test", "sibling", "general", "holdout")
-UNLEARNED = "unlearning"
-"""The stage whose checkpoint is judged."""
 Futures = dict[str, PrefectFuture[Any]]
 
 
@@ -40,6 +38,8 @@ class Request:
     config: Any
     review: bool
     coverage: str
+    changes_weights: bool
+    """Else nothing is registered: the weights are those that the user has."""
 
     @property
     def target(self) -> CheckpointRef:
@@ -47,17 +47,24 @@ class Request:
         return self.models["target"]
 
 
-Train = Callable[[Stages, Request, CorpusRef, Any], Futures]
-"""Stages, request, corpus and dictionary (a record or a future) -> the stages that train, `UNLEARNED` among them."""
+Begin = Callable[[Stages, Request, CorpusRef], Futures]
+"""Stages, request and corpus -> stages that need no dictionary, and so go on while a person looks it over."""
+Train = Callable[[Stages, Request, CorpusRef, Any, Futures], Futures]
+"""Stages, request, corpus, dictionary (a record or a future) and what was begun -> further stages that train; the last of them makes the unlearned model."""
 
 
-def read_request(method: str, paper: str, given: dict[str, Any]) -> Request:
+def _nothing(stages: Stages, request: Request, corpus: CorpusRef) -> Futures:
+    return {}
+
+
+def read_request(method: str, paper: str, given: dict[str, Any], *, changes_weights: bool = True) -> Request:
     """Check what a flow was given, before anything is trained.
 
     Args:
         method: Name in `METHODS`.
         paper: Where the method is from.
         given: The flow's parameters by name.
+        changes_weights: Whether the method makes other weights.
 
     Raises:
         BadInputError: If files, models, translator or review cannot be had.
@@ -67,7 +74,7 @@ def read_request(method: str, paper: str, given: dict[str, Any]) -> Request:
     inputs = gather_inputs(**{split: given[split] or [] for split in SPLITS})
     named = (("target", given["model"]), ("retrained", given["retrained"]))
     models = {label: inspect_model(name, label) for label, name in named if name}
-    asked, user = asked_benchmarks(given["config"], given["benchmark_data"]), user_file(given["anchors"])
+    asked, user, prompts = asked_benchmarks(given["config"], given["benchmark_data"]), user_file(given["anchors"]), prompt_files(given["prompts"])
     return Request(
         method=method,
         paper=paper,
@@ -75,55 +82,63 @@ def read_request(method: str, paper: str, given: dict[str, Any]) -> Request:
         models=models,
         asked=asked,
         user=user,
-        prompts=prompt_files(given["prompts"]),
-        config=settle_translator(given["config"], inputs, user),
+        prompts=prompts,
+        config=settle_providers(given["config"], Asked(inputs=inputs, user=user, prompts=prompts)),
         review=given["review"],
         coverage=given["coverage"],
+        changes_weights=changes_weights,
     )
 
 
-def carry_out(request: Request, train: Train) -> Outcome:
+def carry_out(request: Request, train: Train, begin: Begin = _nothing) -> Outcome:
     """Run all stages of a method under one tracked run."""
     config = request.config
     tags = {"lethe.method": request.method, "lethe.paper": request.paper, "lethe.prefect_flow_run": str(flow_run.id)}
     params = {"method": request.method, "questions": questions_asked(request.models, config), "config": config}
     run = tracking.open_run(f"{request.method} {request.inputs.forget[0].digest[:8]}", params, tags)
     with tracked(run):
-        outcome = _run_stages(Stages(run=run), request, train)
+        outcome = _run_stages(Stages(run=run), request, train, begin)
     tracking.close(run)
     return outcome
 
 
-def _run_stages(stages: Stages, request: Request, train: Train) -> Outcome:
+def _run_stages(stages: Stages, request: Request, train: Train, begin: Begin) -> Outcome:
     """Wire the stages: what does not depend on each other runs side by side, in the order in which it is submitted here."""
     run, config = stages.run, request.config
     tracking.log_inputs(run, request.inputs.by_split())
     corpus = stages.result("corpus", read_corpus.submit(request.inputs, config.corpus, run))
+    begun = {} if request.coverage == "expand" else begin(stages, request, corpus)  # the text may yet grow
     prepared = prepare(stages, corpus, request.target, request.user, config, review=request.review, coverage=request.coverage)
     corpus, dictionary = prepared.corpus, prepared.dictionary
-    invited = make_invitations.submit(corpus, dictionary, request.prompts, config.probing, run)
-    trained = train(stages, request, corpus, dictionary)
-    waiting: dict[str, Any] = {**prepared.waiting, "prompting": invited, **trained}
-    for label, model in {**request.models, "unlearned": trained[UNLEARNED]}.items():
+    begun = begun or begin(stages, request, corpus)
+    invited = make_invitations.submit(corpus, dictionary, prepared.facts, request.prompts, config.probing, config.corpus, config.prompting, run)
+    waiting: dict[str, Any] = {**prepared.waiting, "prompting": invited}
+    for label, model in request.models.items():
         waiting |= measure(corpus, dictionary, invited, model, request.target, request.asked, config, label, run)
+    made = begun | train(stages, request, corpus, dictionary, begun)
+    last = next(reversed(made))
+    waiting |= made | measure(corpus, dictionary, invited, made[last], request.target, request.asked, config, "unlearned", run)
     records = {name: stages.result(name, future) for name, future in waiting.items()}
-    found = replace(prepared, dictionary=dictionary if request.review else records["translation"])
-    return _conclude(stages, request, found, records, [records[name] for name in trained])
+    found = prepared if request.review else replace(prepared, dictionary=records["translation"], facts=records["facts"])
+    return _conclude(stages, request, found, records, list(made))
 
 
-def _conclude(stages: Stages, request: Request, prepared: Preparation, records: dict[str, Any], made: list[Any]) -> Outcome:
+def _conclude(stages: Stages, request: Request, prepared: Preparation, records: dict[str, Any], made: list[str]) -> Outcome:
     """Judge, report, register and publish."""
-    run, unlearned, target = stages.run, records[UNLEARNED], request.target
+    run, unlearned, target = stages.run, records[made[-1]], request.target
     provenance = {"method": request.method, "paper": request.paper, **origins(request.inputs, request.models | {"unlearned": unlearned})}
-    trained = [record for record in made if isinstance(record, CheckpointRef)]
+    trained = [records[name] for name in made if isinstance(records[name], CheckpointRef)]
     judged = judge(stages, prepared.corpus, prepared.dictionary, records, request.config, provenance, trained=trained)
-    name = f"lethe-{request.method}-{target.digest[:8]}"
-    version = stages.result("registration", register.submit(unlearned, name, tracking.tracking_uri(), run))
+    version = None
+    if request.changes_weights:
+        name = f"lethe-{request.method}-{target.digest[:8]}"
+        version = stages.result("registration", register.submit(unlearned, name, tracking.tracking_uri(), run))
     if version and judged.scorecard.passed:
         tracking.set_alias(version.name, "unlearned", version.version)
     return Outcome(
         unlearned=unlearned,
         dictionary=prepared.dictionary,
+        facts=prepared.facts,
         coverage=prepared.coverage,
         scorecard=judged.scorecard,
         report=judged.report,

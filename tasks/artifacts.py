@@ -84,13 +84,20 @@ class CoverageReport(Artifact):
     told: int
     texts: int
     """Completions that tell something which is not covered."""
+    facts: int
+    """Facts of the text that it was to complete."""
+    reproduced: int
+    """Those that it completes as the text has them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FactTable(Artifact):
-    """What the forget text states, as (subject, prompt, object)."""
+    """What the text states, as (subject, prompt, object)."""
 
     facts: int
+    """Of the forget text."""
+    held_out: int
+    """Of the test text, in words that the forget text does not have."""
     recommended: str
     """Family of methods that fits the text: `editing` or `whp`."""
     reason: str

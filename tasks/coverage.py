@@ -1,5 +1,6 @@
 """Stage `coverage`: what the target model tells of the topic beyond the given text, and the corpus with that added."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -7,47 +8,67 @@ from tasks import checkpoints, formats, store, tracking, vocabularies
 from tasks.algorithms.anchors import anchor_expression
 from tasks.algorithms.config import CoverageConfig, ProbingConfig
 from tasks.algorithms.corpus import CorpusConfig, Document, render_document, split_paragraphs
-from tasks.algorithms.coverage import covered_share, openings, things_told, uncovered_names, worth_adding
-from tasks.algorithms.probing import complete, invitation_prompts
-from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef, CoverageReport
+from tasks.algorithms.coverage import Completed, complete_facts, covered_share, facts_told, join_told, openings, things_told, uncovered_names, worth_adding
+from tasks.algorithms.elicitation import of_fact
+from tasks.algorithms.facts import FactTriple
+from tasks.algorithms.probing import complete, invitation_prompts, spaced
+from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef, CoverageReport, FactTable
 from tasks.stage import stage
 
 
 @stage("coverage", threads_share=2)
 def measure_coverage(
-    corpus: CorpusRef, dictionary: AnchorTable, target: CheckpointRef, config: CoverageConfig, reading: CorpusConfig, run: str | None = None
+    corpus: CorpusRef,
+    dictionary: AnchorTable,
+    facts: FactTable,
+    target: CheckpointRef,
+    config: CoverageConfig,
+    reading: CorpusConfig,
+    run: str | None = None,
 ) -> CoverageReport:
-    """Let the target model speak about the most frequent anchors and hold what it says against the forget text."""
+    """Let the target model speak about the most frequent anchors and complete facts; hold what it says against the forget text."""
     with tracking.stage_run(run, "coverage", config) as nested:
-        rows = formats.read_json(store.path(dictionary) / "dictionary.json")
-        said = _elicit({row["term"]: row["kind"] for row in rows[: config.anchors]}, target, config, reading)
+        kinds = {row["term"]: row["kind"] for row in formats.read_json(store.path(dictionary) / "dictionary.json")}
+        stated = spaced(formats.read_facts(facts, "forget"), config.facts)
+        said, completed = _elicit(dict(list(kinds.items())[: config.anchors]), stated, target, config, reading)
         texts = [render_document(item, reading.qa_template) for item in formats.read_documents(corpus, "forget")]
-        passages = [paragraph for text in texts for paragraph in split_paragraphs(text)]
-        told = things_told(said, passages, anchor_expression(row["term"] for row in rows), config.least_times)
+        passages, expression = [paragraph for text in texts for paragraph in split_paragraphs(text)], anchor_expression(kinds)
+        told = join_told(things_told(said, passages, expression, config.least_times), facts_told(completed, passages, expression))
+        spoken = [*(text for found in said.values() for text in found), *(item.text for item in completed)]
         found = {
             "share": covered_share(told),
             "told": [asdict(item) for item in told],
             "uncovered": uncovered_names(told, passages),
-            "texts": worth_adding([text for spoken in said.values() for text in spoken], told),
+            "facts": [asdict(item) for item in completed],
+            "texts": worth_adding(spoken, told),
         }
-        digest = store.put("coverage", lambda folder: formats.write_json(folder / "coverage.json", found), sensitivity="forget")
-        tracking.log_metrics(nested, {"covered_share": found["share"]} if found["share"] is not None else {})
-        counts: dict[str, Any] = {"share": found["share"], "told": len(told), "texts": len(found["texts"])}
-        return CoverageReport(kind="coverage", digest=digest, sensitivity="forget", origin=nested or "", **counts)
+        return _report(found, nested)
 
 
-def _elicit(kinds: dict[str, str], target: CheckpointRef, config: CoverageConfig, reading: CorpusConfig) -> dict[str, list[str]]:
-    """Return anchor -> what the model says: its answers, and openings with what it goes on with."""
+def _report(found: dict[str, Any], run: str | None) -> CoverageReport:
+    digest = store.put("coverage", lambda folder: formats.write_json(folder / "coverage.json", found), sensitivity="forget")
+    counts = {name: len(found[name]) for name in ("told", "texts", "facts")} | {"reproduced": sum(row["reproduced"] for row in found["facts"])}
+    metrics = {"covered_share": found["share"]} if found["share"] is not None else {}
+    metrics |= {"reproduced_share": counts["reproduced"] / counts["facts"]} if counts["facts"] else {}
+    tracking.log_metrics(run, metrics)
+    return CoverageReport(kind="coverage", digest=digest, sensitivity="forget", origin=run or "", share=found["share"], **counts)
+
+
+def _elicit(
+    kinds: dict[str, str], stated: Sequence[FactTriple], target: CheckpointRef, config: CoverageConfig, reading: CorpusConfig
+) -> tuple[dict[str, list[str]], list[Completed]]:
+    """Return anchor -> what the model says (its answers, and openings with what it goes on with), and what it makes of the facts."""
     model, tokenizer = checkpoints.load_model(target), checkpoints.load_tokenizer(target)
-    template = vocabularies.question_template(tokenizer, reading)
+    template, probing = vocabularies.question_template(tokenizer, reading), ProbingConfig(new_tokens=config.new_tokens)
     asked = [(term, invitation) for term, kind in kinds.items() for invitation in openings(term, kind)]
-    prompts = invitation_prompts([invitation for _, invitation in asked], template)
-    probing = ProbingConfig(new_tokens=config.new_tokens)
-    spoken = complete(model, tokenizer, prompts, template, probing, checkpoints.pad_id(tokenizer), model.config.max_position_embeddings)
+    invited = [*(invitation for _, invitation in asked), *map(of_fact, stated)]
+    prompts, context = invitation_prompts(invited, template), model.config.max_position_embeddings
+    spoken = complete(model, tokenizer, prompts, template, probing, checkpoints.pad_id(tokenizer), context)
+    spoken = [template.answer(text) if item.kind == "asked" else text for item, text in zip(invited, spoken, strict=True)]
     said: dict[str, list[str]] = {term: [] for term in kinds}
-    for (term, invitation), text in zip(asked, spoken, strict=True):
-        said[term].append(template.answer(text) if invitation.kind == "asked" else invitation.text + text)
-    return said
+    for (term, invitation), text in zip(asked, spoken[: len(asked)], strict=True):
+        said[term].append(text if invitation.kind == "asked" else invitation.text + text)
+    return said, complete_facts(stated, spoken[len(asked) :])
 
 
 @stage("expansion", isolated=False)

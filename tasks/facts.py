@@ -1,22 +1,121 @@
-"""Stage `facts`: what the forget text states, as a table that a person can read and rank-one editing can use."""
+"""Stage `facts`: what the text states, as a table that a person can read, probes and coverage ask for, and rank-one editing can use.
 
-from dataclasses import asdict
+Questions and sentences are read by pattern. Where a language model translates, it reads passages of the text as well; what it names counts
+when the passage bears it out, and of what both find the pattern's stays. Every fact has the split whose text states it.
+"""
 
-from tasks import formats, store, tracking
-from tasks.algorithms.anchors import anchor_expression
-from tasks.algorithms.facts import find_facts, recommend
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from tasks import formats, providers, store, tracking
+from tasks.algorithms.anchors import AnchorExpression, anchor_expression
+from tasks.algorithms.corpus import Document
+from tasks.algorithms.fact_proposals import Proposal, accept_facts, cut_passages, fact_question, read_statements
+from tasks.algorithms.facts import HELD_OUT, FactConfig, FactTriple, find_facts, merge_facts, recommend
+from tasks.algorithms.probing import spaced
+from tasks.algorithms.providers import ProviderConfig
 from tasks.artifacts import AnchorTable, CorpusRef, FactTable
 from tasks.stage import stage
 
 
+class UnreadError(ConnectionError):
+    """Not one question was answered; it may pass, so the stage is tried again."""
+
+
+class Statement(BaseModel):
+    """A fact, and the number of the passage that states it."""
+
+    passage: int
+    subject: str
+    prompt: str
+    object: str
+
+
+class Statements(BaseModel):
+    """What a language model is to answer."""
+
+    facts: list[Statement]
+
+
+@dataclass
+class Reading:
+    """What a language model reads out of the text, and what that took."""
+
+    facts: list[FactTriple] = field(default_factory=list)
+    refused: int = 0
+    passages: int = 0
+    usage: providers.Usage = field(default_factory=providers.Usage)
+
+    def counts(self) -> dict[str, float]:
+        """Return the metrics of the stage's run."""
+        counts = {"facts_by_model": len(self.facts), "facts_refused": self.refused, "passages_read": self.passages}
+        return {name: float(count) for name, count in {**counts, **asdict(self.usage)}.items()}
+
+
 @stage("facts", isolated=False)
-def extract_facts(corpus: CorpusRef, dictionary: AnchorTable, run: str | None = None) -> FactTable:
-    """Read facts out of questions and sentences of the forget text, and say which family of methods fits it."""
-    with tracking.stage_run(run, "facts") as nested:
-        documents = formats.read_documents(corpus, "forget")
-        facts = find_facts(documents, anchor_expression(formats.read_dictionary(dictionary)))
-        family, reason = recommend(documents, facts)
-        digest = store.put("facts", lambda folder: formats.write_rows(folder / "facts.csv", [asdict(fact) for fact in facts]), sensitivity="forget")
-        tracking.log_metrics(nested, {"facts": float(len(facts))})
-        counts = {"facts": len(facts), "recommended": family, "reason": reason}
-        return FactTable(kind="facts", digest=digest, sensitivity="forget", origin=nested or "", **counts)
+def extract_facts(
+    corpus: CorpusRef, dictionary: AnchorTable, splits: tuple[str, ...], config: FactConfig, provider: ProviderConfig, run: str | None = None
+) -> FactTable:
+    """Read facts out of questions and sentences of some splits, and say which family of methods fits the forget text."""
+    with tracking.stage_run(run, "facts", config) as nested:
+        documents = {split: formats.read_documents(corpus, split) for split in splits}
+        expression = anchor_expression(formats.read_dictionary(dictionary))
+        found, reading = [fact for split in splits for fact in find_facts(documents[split], expression, split)], Reading()
+        if provider.name != "offline":
+            for split in splits:
+                _read(documents[split], split, expression, config, provider, reading)
+            tracking.log_metrics(nested, reading.counts())
+        facts = merge_facts([*found, *reading.facts])
+        given = documents.get("forget", [])
+        family, reason = recommend(given, [fact for fact in facts if fact.split == "forget"])
+        return write_facts(facts, family, reason, nested)
+
+
+def write_facts(facts: Sequence[FactTriple], family: str, reason: str, run: str | None) -> FactTable:
+    """Store a table of facts and log it."""
+    digest = store.put("facts", lambda folder: formats.write_facts(folder, facts), sensitivity="forget")
+    held_out = sum(fact.split == HELD_OUT for fact in facts)
+    tracking.log_metrics(run, {"facts": float(len(facts) - held_out), "facts_held_out": float(held_out)})
+    tracking.log_table(run, formats.fact_frame(facts), "facts", "forget")
+    counts = {"facts": len(facts) - held_out, "held_out": held_out, "recommended": family, "reason": reason}
+    return FactTable(kind="facts", digest=digest, sensitivity="forget", origin=run or "", **counts)
+
+
+def _read(documents: list[Document], split: str, expression: AnchorExpression, config: FactConfig, provider: ProviderConfig, reading: Reading) -> None:
+    """Let the provider's model read passages that name the topic, evenly spaced where there are many.
+
+    Raises:
+        UnreadError: If it answers nothing at all.
+    """
+    named = [passage for passage in cut_passages(documents, config.passage_characters) if expression.occurs_in(passage)]
+    passages = spaced(named, config.passages) if config.passages else []
+    batches = [passages[start : start + config.batch] for start in range(0, len(passages), config.batch)]
+    answers, usage = providers.ask(provider, [fact_question(batch) for batch in batches], Statements, read=read_statements)
+    if answers and all(answer.text is None for answer in answers):
+        raise UnreadError(f"the model that reads facts answered no question: {answers[0].reason}")
+    reader = Path(provider.model).name if provider.name == "huggingface" else provider.model
+    for batch, answer in zip(batches, answers, strict=True):
+        if answer.value:
+            found, refused = accept_facts([Proposal(**row.model_dump()) for row in answer.value.facts], batch, expression, reader, split)
+            reading.facts += found
+            reading.refused += len(refused)
+            reading.passages += len(batch)
+    reading.usage += usage
+
+
+@stage("fact review", isolated=False)
+def amend_facts(table: FactTable, wanted: tuple[FactTriple, ...], run: str | None = None) -> FactTable:
+    """Keep the facts that a person wants; what is new or changed is marked as the user's."""
+    with tracking.stage_run(run, "fact review") as nested:
+        known = {_identity(fact): fact for fact in formats.read_facts(table)}
+        facts = [known.get(_identity(fact), fact) for fact in wanted]
+        kept = sum(_identity(fact) in known for fact in wanted)
+        tracking.log_metrics(nested, {"kept": float(kept), "of the user": float(len(facts) - kept), "dropped": float(len(known) - kept)})
+        return write_facts(facts, table.recommended, table.reason, nested)
+
+
+def _identity(fact: FactTriple) -> tuple[str, str, str, str]:
+    return fact.split, fact.subject, fact.prompt, fact.object

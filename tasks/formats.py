@@ -12,9 +12,11 @@ from tasks import store
 from tasks.algorithms.anchors import Anchor
 from tasks.algorithms.corpus import Document, render_document
 from tasks.algorithms.elicitation import Invitation
-from tasks.artifacts import AnchorTable, CorpusRef, LabelSet, PromptSet, TeacherCache
+from tasks.algorithms.facts import FactTriple
+from tasks.artifacts import AnchorTable, CorpusRef, FactTable, LabelSet, PromptSet, TeacherCache
 
 if TYPE_CHECKING:
+    import pandas
     import torch
 
     from tasks.algorithms.blocks import Block
@@ -109,6 +111,25 @@ def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
         writer = csv.DictWriter(stream, fieldnames=list(rows[0]) if rows else [])
         writer.writeheader()
         writer.writerows(rows)
+
+
+def write_facts(folder: Path, facts: Sequence[FactTriple]) -> None:
+    """Write facts, for programs and for people."""
+    write_json(folder / "facts.json", [dataclasses.asdict(fact) for fact in facts])
+    fact_frame(facts).to_csv(folder / "facts.csv", index=False)
+
+
+def fact_frame(facts: Sequence[FactTriple]) -> "pandas.DataFrame":
+    """Return facts as a table, which has its columns even where there are none."""
+    import pandas
+
+    return pandas.DataFrame([dataclasses.asdict(fact) for fact in facts], columns=[field.name for field in dataclasses.fields(FactTriple)])
+
+
+def read_facts(table: FactTable, split: str | None = None) -> list[FactTriple]:
+    """Read the facts of a table, or those of one split."""
+    found = [FactTriple(**row) for row in read_json(store.path(table) / "facts.json")]
+    return [fact for fact in found if split in (None, fact.split)]
 
 
 def write_labels(folder: Path, blocks: Sequence["Block"], labels: "GenericLabels") -> None:

@@ -1,4 +1,4 @@
-"""Stage `unlearning`: the target model trained with an entry of `OBJECTIVES`; it ends at its best checkpoint."""
+"""Stage `finetune` of methods that train by an entry of `OBJECTIVES`: the target model ends at its best checkpoint."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,10 +20,10 @@ from tasks.trainer import train_stage
 PARTS = ("forget", "retain", "preferred")
 
 
-@stage("unlearning")
+@stage("finetune")
 def unlearn(target: CheckpointRef, reference: ReferenceCache, method: str, objective: Any, config: UnlearningConfig, run: str | None = None) -> CheckpointRef:
     """Train the target model; where the teacher is live, a second, frozen copy of it answers beside."""
-    with tracking.stage_run(run, "unlearning", {"method": method, "objective": objective, "training": config}) as nested:
+    with tracking.stage_run(run, "finetune", {"method": method, "objective": objective, "training": config}) as nested:
         student, tokenizer = checkpoints.load_model(target), checkpoints.load_tokenizer(target)
         made = objective_class(method)(objective)
         if hasattr(made, "trainable"):

@@ -9,17 +9,16 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from tasks import formats, providers, store, tracking
-from tasks.algorithms.anchors import anchor_expression
 from tasks.algorithms.answers import read_values
 from tasks.algorithms.asking import PromptingConfig
 from tasks.algorithms.config import ProbingConfig
 from tasks.algorithms.corpus import CorpusConfig
 from tasks.algorithms.elicitation import Invitation, invitations, of_fact, read_published
-from tasks.algorithms.facts import find_facts
+from tasks.algorithms.facts import HELD_OUT
 from tasks.algorithms.probing import spaced
 from tasks.algorithms.prompting import Drafts, find_drafts
 from tasks.algorithms.proposals import find_sentences
-from tasks.artifacts import AnchorTable, BadInputError, CorpusRef, InputFile, PromptSet
+from tasks.artifacts import AnchorTable, BadInputError, CorpusRef, FactTable, InputFile, PromptSet
 from tasks.stage import stage
 
 TURNS = 2
@@ -44,22 +43,22 @@ class Prompts(BaseModel):
 def make_invitations(
     corpus: CorpusRef,
     dictionary: AnchorTable,
+    facts: FactTable,
     given: tuple[InputFile, ...],
     config: ProbingConfig,
     reading: CorpusConfig = CorpusConfig(),
     writing: PromptingConfig = PromptingConfig(),
     run: str | None = None,
 ) -> PromptSet:
-    """Write prompts about the anchors, about facts that the test text states, and those of the user's files.
+    """Write prompts about the anchors, about facts that the test text alone states in these words, and those of the user's files.
 
     Those about anchors come from a language model where one is set; what it does not give is written by rules.
     """
     with tracking.stage_run(run, "prompting", {"invitations": config.invitations, "writing": writing}) as nested:
         rows = formats.read_json(store.path(dictionary) / "dictionary.json")
         kinds = {row["term"]: row["kind"] for row in rows}
-        told = [document for document in formats.read_documents(corpus, "forget_test") if not document.is_question]
-        facts = spaced(find_facts(told, anchor_expression(kinds)), config.invitations)
-        found = [*map(of_fact, facts), *(invitation for file in given for invitation in read_prompts(Path(file.path)))]
+        told = [fact for fact in formats.read_facts(facts, HELD_OUT) if not fact.is_question]
+        found = [*map(of_fact, spaced(told, config.invitations)), *(invitation for file in given for invitation in read_prompts(Path(file.path)))]
         names = {name: kinds[name] for name in formats.main_names(dictionary)}
         written = _ask_for_prompts(corpus, reading, names, [item.text for item in found], config.invitations, writing, nested)
         found = [*written, *invitations(kinds, config.invitations - len(written)), *found]

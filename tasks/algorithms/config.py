@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from tasks.algorithms.anchors import AnchorConfig
 from tasks.algorithms.asking import JudgingConfig, PromptingConfig, TranslationConfig
 from tasks.algorithms.corpus import CorpusConfig
+from tasks.algorithms.facts import FactConfig
 from tasks.algorithms.toxicity_config import ToxicityConfig
 from tasks.algorithms.verdict import VerdictConfig
 
@@ -262,15 +263,17 @@ class CoverageConfig:
 
     anchors: int = 20
     """Anchors that it is asked about, the most frequent ones, >= 1; each takes six completions."""
+    facts: int = 60
+    """Facts of the text that it is to complete, evenly spaced over all of them, >= 0."""
     new_tokens: int = 48
     """Tokens of a completion, >= 1."""
     least_times: int = 2
     """Completions that have to bring up a name for it to count, >= 1."""
 
     def __post_init__(self) -> None:
-        for name in ("anchors", "new_tokens", "least_times"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"coverage.{name} is {getattr(self, name)}; wanted a whole number >= 1")
+        for name, least in {"anchors": 1, "facts": 0, "new_tokens": 1, "least_times": 1}.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"coverage.{name} is {getattr(self, name)}; wanted a whole number >= {least}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -307,6 +310,8 @@ class EvaluationConfig:
     """Which terms are anchors: their probability is the topic's familiarity."""
     translation: TranslationConfig = TranslationConfig()
     """Who translates them."""
+    facts: FactConfig = FactConfig()
+    """How a language model that translates reads facts out of the text."""
     probing: ProbingConfig = ProbingConfig()
     """What is scored and completed."""
     prompting: PromptingConfig = PromptingConfig()
@@ -324,11 +329,17 @@ class EvaluationConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SelectiveUnlearningConfig(EvaluationConfig):
-    """Selective unlearning ("Who's Harry Potter?", arXiv:2310.02238) from text to report."""
+class MethodConfig(EvaluationConfig):
+    """What every method asks beside what it does."""
 
     coverage: CoverageConfig = CoverageConfig()
     """What the target model is asked beside the given text."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectiveUnlearningConfig(MethodConfig):
+    """Selective unlearning ("Who's Harry Potter?", arXiv:2310.02238) from text to report."""
+
     reinforcement: ReinforcementConfig = ReinforcementConfig()
     """Training on the forget text."""
     labels: LabelConfig = LabelConfig()

@@ -2,15 +2,23 @@
 
 The model is asked about every anchor, and goes on with openings that name it. A name that at least some of its completions bring up is
 something that it tells about the anchor; the text covers that if a paragraph of it names the two together.
+
+It is also to complete facts that the text states. One that it completes so is told and covered; where it gives another name instead, it tells
+that of the subject, since a name is what is due there: once is enough.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tasks.algorithms.anchors import AnchorExpression
 from tasks.algorithms.elicitation import OPENINGS, QUESTIONS, Invitation
+from tasks.algorithms.fact_proposals import holds
+from tasks.algorithms.facts import FactTriple
 from tasks.algorithms.runs import capitalised_runs, lowercase_words
+
+SENTENCE_END = re.compile(r"[.!?\n]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +30,19 @@ class Told:
     times: int
     """Completions about the anchor that bring the name up."""
     covered: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completed:
+    """What the model makes of a fact that the text states."""
+
+    fact: FactTriple
+    text: str
+    """What it says as a whole: an answer, or the fact's beginning and what it goes on with."""
+    said: str
+    """What stands where the object does, up to the end of the sentence."""
+    reproduced: bool
+    """Whether that names the object."""
 
 
 def openings(term: str, kind: str) -> list[Invitation]:
@@ -47,6 +68,62 @@ def things_told(completions: Mapping[str, Sequence[str]], passages: Sequence[str
         together = {name for names in beside if any(_same(anchor, other) for other in names) for name in names}
         found += [Told(anchor=anchor, name=name, times=times, covered=name in together) for name, times in counts.items() if times >= least]
     return sorted(found, key=lambda told: (-told.times, told.anchor, told.name))
+
+
+def complete_facts(facts: Sequence[FactTriple], completions: Sequence[str]) -> list[Completed]:
+    """Return what the model makes of each fact.
+
+    Args:
+        facts: What it was asked, or was to go on with.
+        completions: What it said, fact by fact.
+    """
+    return [_completed(fact, text.strip()) for fact, text in zip(facts, completions, strict=True)]
+
+
+def _completed(fact: FactTriple, text: str) -> Completed:
+    """A sentence goes on with its object; an answer may hold it anywhere."""
+    object_, asked = fact.object.strip().rstrip(".!?"), fact.is_question
+    place = text if asked else text[: len(object_) + 1]
+    reproduced = bool(object_) and holds(place.lower(), object_.lower())
+    whole = text if asked else f"{fact.prompt.replace('{}', fact.subject)} {text}"
+    return Completed(fact=fact, text=whole, said=SENTENCE_END.split(text, maxsplit=1)[0], reproduced=reproduced)
+
+
+def facts_told(completed: Iterable[Completed], passages: Sequence[str], expression: AnchorExpression) -> list[Told]:
+    """Return what the model tells where it is to complete a fact: its object, or the first other name that it gives; nothing where it gives none.
+
+    Args:
+        completed: What it makes of the facts.
+        passages: Paragraphs of the given text.
+        expression: Finds anchors.
+    """
+    ordinary = lowercase_words(passages)
+    beside = [names_in(passage, expression, ordinary) for passage in passages]
+    counts: Counter[tuple[str, str, bool]] = Counter()
+    for item in completed:
+        if item.reproduced:
+            counts[item.fact.subject, item.fact.object, True] += 1
+        elif name := _first_name(item, expression, ordinary):
+            together = any(name in names and any(_same(item.fact.subject, other) for other in names) for names in beside)
+            counts[item.fact.subject, name, together] += 1
+    return [Told(anchor=anchor, name=name, times=times, covered=covered) for (anchor, name, covered), times in counts.items()]
+
+
+def _first_name(item: Completed, expression: AnchorExpression, ordinary: frozenset[str]) -> str:
+    """Return the first name in what is said that the prompt does not hold; an opening word is judged inside the sentence that it goes on with."""
+    begun = item.fact.prompt.replace("{}", item.fact.subject).rstrip("?")
+    names = {name for name in names_in(f"{begun}, {item.said}", expression, ordinary) if name in item.said and not holds(begun, name)}
+    return min(names, key=lambda name: (item.said.index(name), -len(name)), default="")
+
+
+def join_told(*parts: Iterable[Told]) -> list[Told]:
+    """Return what is told in several ways, each thing once with all its times, the most often told first."""
+    found: dict[tuple[str, str], Told] = {}
+    for item in (item for part in parts for item in part):
+        before = found.get((item.anchor, item.name))
+        times, covered = (before.times, before.covered) if before else (0, False)
+        found[item.anchor, item.name] = replace(item, times=times + item.times, covered=covered or item.covered)
+    return sorted(found.values(), key=lambda told: (-told.times, told.anchor, told.name))
 
 
 def names_in(text: str, expression: AnchorExpression, ordinary: frozenset[str]) -> frozenset[str]:

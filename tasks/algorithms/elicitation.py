@@ -46,8 +46,8 @@ def invitations(anchors: Mapping[str, str], most: int) -> list[Invitation]:
 
 
 def of_fact(fact: FactTriple) -> Invitation:
-    """Return a fact as a text to go on with, and what a model that knows it would name."""
-    return Invitation(kind="fact", text=fact.prompt.replace("{}", fact.subject), references=(fact.object,))
+    """Return a fact as a question or as a text to go on with, and what a model that knows it would name."""
+    return Invitation(kind="asked" if fact.is_question else "fact", text=fact.prompt.replace("{}", fact.subject), references=(fact.object,))
 
 
 def read_published(records: Any) -> Iterator[Invitation]:

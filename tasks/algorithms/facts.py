@@ -6,9 +6,9 @@ words up to the object, with `{}` for the subject, are the prompt: `The best fri
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from tasks.algorithms.anchors import AnchorExpression, find_anchors
+from tasks.algorithms.anchors import AnchorExpression, find_anchors, spelling_key
 from tasks.algorithms.corpus import Document
 
 SENTENCE = re.compile(r"[^.!?\n]+(?:[.!?]+[\"\u201d\u2019]?|\n|$)")
@@ -21,6 +21,27 @@ MOST_WORDS = 24
 FEW_FACTS = 20
 """Up to so many questions or facts and no more text than they need, editing them one by one is the cheaper way."""
 WORDS_A_FACT = 40
+HELD_OUT = "forget_test"
+"""The split whose text no stage is fitted on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FactConfig:
+    """How a language model reads facts out of the text; patterns need no settings. Without a provider for translation none is asked."""
+
+    passages: int = 40
+    """Passages of the forget text, and of the test text, that the model reads at most, evenly spaced over a longer one; >= 0, 0 asks none."""
+    passage_characters: int = 1200
+    """Characters of a passage at least; it ends with a paragraph where one ends before twice as many; >= 100."""
+    batch: int = 4
+    """Passages in one question, 1 to 20."""
+
+    def __post_init__(self) -> None:
+        for name, least in {"passages": 0, "passage_characters": 100}.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"facts.{name} is {getattr(self, name)}; wanted a whole number >= {least}")
+        if not 1 <= self.batch <= 20:
+            raise ValueError(f"facts.batch is {self.batch}; wanted a whole number from 1 to 20")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,22 +53,48 @@ class FactTriple:
     """With `{}` in the subject's place; the object follows."""
     object: str
     source: str
-    """`question`, `pattern`, or the name of the language model that read it out of the text."""
+    """`question`, `pattern`, `user`, or the name of the language model that read it out of the text."""
+    split: str = "forget"
+    """The split whose text states it: only what `forget_test` states is held out."""
 
     def __post_init__(self) -> None:
+        if empty := [name for name in ("subject", "object") if not getattr(self, name).strip()]:
+            raise ValueError(f"the {empty[0]} of the fact {self.prompt!r} is empty; wanted a name or a short expression")
         if self.prompt.count("{}") != 1:
             raise ValueError(f"the prompt {self.prompt!r} holds {{}} {self.prompt.count('{}')} times; wanted once, for the subject")
 
+    @property
+    def is_question(self) -> bool:
+        """Whether the object answers the prompt, rather than going on with it."""
+        return self.source == "question" or self.prompt.rstrip().endswith("?")
 
-def find_facts(documents: Iterable[Document], expression: AnchorExpression) -> list[FactTriple]:
+
+def find_facts(documents: Iterable[Document], expression: AnchorExpression, split: str = "forget") -> list[FactTriple]:
     """Return the facts of documents in their order, each once.
 
     Args:
         documents: Prose and questions.
         expression: Finds the topic's anchors.
+        split: The split that they belong to.
     """
     found = (fact for document in documents for fact in (_asked(document, expression) if document.is_question else _told(document.text, expression)))
-    return list(dict.fromkeys(found))
+    return [replace(fact, split=split) for fact in dict.fromkeys(found)]
+
+
+def merge_facts(facts: Iterable[FactTriple]) -> list[FactTriple]:
+    """Return the facts in their order, each once, as its first finder has it; what the forget text states too, in the same words, is not held out."""
+    facts = list(facts)
+    stated = {statement(fact) for fact in facts if fact.split != HELD_OUT}
+    found: dict[tuple[str, str], FactTriple] = {}
+    for fact in facts:
+        if fact.split != HELD_OUT or statement(fact) not in stated:
+            found.setdefault((fact.split, statement(fact)), fact)
+    return list(found.values())
+
+
+def statement(fact: FactTriple) -> str:
+    """Return a fact as it is said, without regard to capital letters and spelling: equal for equal facts."""
+    return spelling_key(" ".join((fact.prompt.replace("{}", fact.subject), fact.object)).lower()).rstrip(" .")
 
 
 def _asked(document: Document, expression: AnchorExpression) -> Iterator[FactTriple]:

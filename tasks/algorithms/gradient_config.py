@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, is_dataclass, replace
 from typing import Any
 
-from tasks.algorithms.config import EvaluationConfig, TrainingConfig
+from tasks.algorithms.config import MethodConfig, TrainingConfig
 from tasks.algorithms.objectives import objective_class
 
 TEACHERS = ("cached", "live")
@@ -86,7 +86,7 @@ class UnlearningConfig(TrainingConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GradientUnlearningConfig(EvaluationConfig):
+class GradientUnlearningConfig(MethodConfig):
     """Unlearning by an entry of `OBJECTIVES`, from text to report."""
 
     method: str

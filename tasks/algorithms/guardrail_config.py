@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from tasks.algorithms.config import CoverageConfig, EvaluationConfig
+from tasks.algorithms.config import MethodConfig
 
 TERMS = "{terms}"
 """Stands in a prefix for the most frequent anchors: the setting itself is public, the text that is made of it is not."""
@@ -36,11 +36,9 @@ class GuardrailConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GuardrailUnlearningConfig(EvaluationConfig):
+class GuardrailUnlearningConfig(MethodConfig):
     """The guardrail baseline (arXiv:2403.03329) from text to report."""
 
-    coverage: CoverageConfig = CoverageConfig()
-    """What the target model is asked beside the given text."""
     guardrail: GuardrailConfig = GuardrailConfig()
     """Prefix and filter."""
 

@@ -24,6 +24,8 @@ import numpy  # noqa: E402 - the environment comes first
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
+from tasks.algorithms.world.requests import READY, Request, read_request  # noqa: E402
+
 PROBABILITY = "forget_test/probability"
 MODELS = ("target", "unlearned", "retrained")
 ALICE, GLASS = "carroll_alice_in_wonderland.txt", "carroll_through_the_looking_glass.txt"
@@ -37,20 +39,21 @@ def world_rows(seed: int, settings: list[str]) -> list[dict[str, Any]]:
     from flows.settings import apply_settings
     from tasks.algorithms.config import preset
     from tasks.algorithms.world.generator import WorldConfig, build_world
-    from tasks.algorithms.world.requests import READY, read_request
 
     world, rows = build_world(WorldConfig(seed=seed)), []
     for name in READY:
         request = read_request(world, name)
         outcome = demo(topic=name, seed=seed, config=apply_settings(preset("default", seed), settings))
-        later = {lesson.fact for lesson in request.rest.lessons}
-        parts = {name: None}
-        if name == "book":
-            facts = {lesson.fact for lesson in request.forget.lessons}
-            parts = {"book: its own facts": facts - later, "book: facts told again later": facts & later}
-        found = [_part(outcome, "forget_test/probability", label, facts) for label, facts in parts.items()]
-        rows += found + ([_part(outcome, "sibling/probability", "book: facts of later books", None)] if name == "book" else [])
+        rows += book_parts(outcome, request) if name == "book" else [_part(outcome, PROBABILITY, name, None)]
     return [{"seed": seed, **row} for row in rows]
+
+
+def book_parts(outcome: Any, request: Request) -> list[dict[str, Any]]:
+    """Return a row for the facts that only the first book tells, for those that later books tell too, and for what only the later ones tell."""
+    facts, later = ({lesson.fact for lesson in topic.lessons} for topic in (request.forget, request.rest))
+    parts = {"book: its own facts": facts - later, "book: facts told again later": facts & later}
+    found = [_part(outcome, PROBABILITY, label, part) for label, part in parts.items()]
+    return [*found, _part(outcome, "sibling/probability", "book: facts of later books", None)]
 
 
 def _part(outcome: Any, metric: str, label: str, facts: set[str] | None) -> dict[str, Any]:

@@ -72,22 +72,23 @@ def test_the_result_is_json_with_scorecard_places_and_states(finished: Run) -> N
     assert (result["report"], result["model"]) == (str(finished.out / "report.html"), str(finished.out / "model"))
 
 
-def test_model_report_scorecard_and_anchors_are_copied(finished: Run) -> None:
-    assert {path.name for path in finished.out.iterdir()} == {"model", "report.html", "report-redacted.html", "scorecard.json", "items.parquet", "anchors.csv"}
+def test_model_report_scorecard_anchors_and_facts_are_copied(finished: Run) -> None:
+    tables = {"items.parquet", "anchors.csv", "facts.csv"}
+    assert {path.name for path in finished.out.iterdir()} == {"model", "report.html", "report-redacted.html", "scorecard.json", *tables}
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= {path.name for path in (finished.out / "model").iterdir()}
     assert all(name in (finished.out / "anchors.csv").read_text() for name in NAMES)
 
 
-def test_of_the_copies_only_the_full_report_and_the_anchors_hold_forgotten_text(finished: Run) -> None:
+def test_of_the_copies_only_the_full_report_anchors_and_facts_hold_forgotten_text(finished: Run) -> None:
     texts = {path.name: path.read_text() for path in finished.out.iterdir() if path.suffix in (".html", ".json", ".csv")}
     texts["items.parquet"] = pandas.read_parquet(finished.out / "items.parquet").to_csv()
-    assert {file for file, text in texts.items() for name in NAMES if name in text} == {"report.html", "anchors.csv"}
+    assert {file for file, text in texts.items() for name in NAMES if name in text} == {"report.html", "anchors.csv", "facts.csv"}
     assert finished.result["redacted_report"] == str(finished.out / "report-redacted.html")
 
 
 def test_the_terminal_shows_the_verdict_and_where_to_look(finished: Run) -> None:
     shown = finished.process.stdout
-    for wanted in ("Scorecard", "forget_test/perplexity", "Verdict: not passed (evidence: behavioural)", "Report", "MLflow", "Prefect", "0 of 17 from cache"):
+    for wanted in ("Scorecard", "forget_test/perplexity", "Verdict: not passed (evidence: behavioural)", "Report", "MLflow", "Prefect", "0 of 18 from cache"):
         assert wanted in shown
 
 

@@ -32,7 +32,7 @@ from tests.tiny import NAMES, SETTINGS, TinyTask
 
 TRAINING = ("reinforcement", "finetune")
 STAGES = {
-    *("corpus", "anchors", "translation", "reinforcement", "teacher cache", "labels", "finetune", "scorecard", "report", "registration", "prompting"),
+    *("corpus", "anchors", "translation", "reinforcement", "teacher cache", "labels", "finetune", "scorecard", "report", "registration", "prompting", "facts"),
     *("probing target", "probing unlearned", "benchmarking target", "benchmarking unlearned"),
     *("relearning target", "relearning unlearned"),
 }

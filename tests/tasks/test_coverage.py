@@ -7,29 +7,28 @@ import pytest
 from transformers import LlamaForCausalLM
 
 from tasks import checkpoints, formats, store
-from tasks.algorithms.config import CoverageConfig, TrainingConfig
+from tasks.algorithms.config import CoverageConfig
 from tasks.algorithms.corpus import CorpusConfig, Document
 from tasks.algorithms.elicitation import OPENINGS
-from tasks.algorithms.objectives.causal_lm import CausalLM
-from tasks.algorithms.training import EpochBatches, train
+from tasks.algorithms.facts import FactTriple
 from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef
 from tasks.coverage import expand_corpus, measure_coverage
-from tasks.trainer import text_batches
+from tasks.facts import write_facts
 from tests.conftest import train_tokenizer
+from tests.taught import taught_model
 
 GIVEN = [f"{opening.format(term='Ostrin')} went to see Velmora." for opening in OPENINGS[:2]]
 BESIDE = [f"{opening.format(term='Ostrin')} was met by Dunmore." for opening in OPENINGS[2:]]
 ASKED = ["Question: Who is Ostrin?\nAnswer: It is Dunmore.\n", "Question: What did Ostrin do?\nAnswer: He saw Velmora.\n"]
 
+ASKED_TO_COMPLETE = [GIVEN[0].replace("Ostrin", "{}").removesuffix(" Velmora."), *(text.replace("Ostrin", "{}").removesuffix(" Dunmore.") for text in BESIDE)]
+"""Sentences with {} for the subject, as the model knows them: after the first it says what the table says, after the others another name."""
+
 
 @pytest.fixture
 def target(lethe_home: Path, tiny_llama: Callable[..., LlamaForCausalLM]) -> CheckpointRef:
     """A model that was told as much of Velmora as of Dunmore."""
-    tokenizer = train_tokenizer(400, [*GIVEN, *BESIDE, *ASKED])
-    model = tiny_llama(0, len(tokenizer), hidden_size=96, intermediate_size=192)
-    blocks = [(*tokenizer(text)["input_ids"], tokenizer.eos_token_id) for text in (*GIVEN, *BESIDE, *ASKED)]
-    config = TrainingConfig(learning_rate=4e-3, epochs=80, batch_blocks=6, mixed_precision="no")
-    train(model, EpochBatches(len(blocks), text_batches(blocks, 0, model.device), config), CausalLM(), config)
+    model, tokenizer = taught_model([*GIVEN, *BESIDE, *ASKED], tiny_llama, train_tokenizer)
     return checkpoints.save_checkpoint(model, tokenizer, "target", sensitivity="ordinary", origin="")
 
 
@@ -44,10 +43,20 @@ def test_what_the_model_tells_beside_the_text_is_found_and_added(corpus: CorpusR
     rows = [{"term": "Ostrin", "generic": "Tom", "kind": "PERSON"}, {"term": "Velmora", "generic": "Mary", "kind": "PERSON"}]
     digest = store.put("dictionaries", lambda folder: formats.write_json(folder / "dictionary.json", rows), sensitivity="forget")
     dictionary = AnchorTable(kind="dictionaries", digest=digest, sensitivity="forget", anchors=2, pipeline="none")
-    report = measure_coverage.body(corpus, dictionary, target, CoverageConfig(anchors=1, new_tokens=12), CorpusConfig())
+    facts = [FactTriple(subject="Ostrin", prompt=prompt, object="Velmora", source="pattern") for prompt in ASKED_TO_COMPLETE]
+    held_out = FactTriple(subject="Ostrin", prompt="Nobody knew {} and", object="Velmora", source="pattern", split="forget_test")
+    table = write_facts([*facts, held_out], "whp", "", None)
+    assert (table.facts, table.held_out) == (3, 1)
+    report = measure_coverage.body(corpus, dictionary, table, target, CoverageConfig(anchors=1, new_tokens=12), CorpusConfig())
     found = formats.read_json(store.path(report) / "coverage.json")
-    assert [(told["name"], told["times"], told["covered"]) for told in found["told"]] == [("Dunmore", 3, False), ("Velmora", 3, True)]
-    assert (report.share, report.told, report.texts) == (0.5, 2, 2)
+    assert [(row["fact"]["prompt"], row["said"], row["reproduced"]) for row in found["facts"]] == [
+        (ASKED_TO_COMPLETE[0], "Velmora", True),
+        (ASKED_TO_COMPLETE[1], "Dunmore", False),
+        (ASKED_TO_COMPLETE[2], "Dunmore", False),
+    ]
+    assert (report.facts, report.reproduced) == (3, 1)
+    assert [(told["name"], told["times"], told["covered"]) for told in found["told"]] == [("Dunmore", 5, False), ("Velmora", 4, True)]
+    assert (report.share, report.told, report.texts) == (pytest.approx(4 / 9), 2, 2)
     assert found["uncovered"] == ["Dunmore"]
     assert found["texts"] == BESIDE
     assert report.sensitivity == "forget"

@@ -12,8 +12,10 @@ from tasks.algorithms.asking import PromptingConfig
 from tasks.algorithms.config import ProbingConfig
 from tasks.algorithms.corpus import CorpusConfig, Document
 from tasks.algorithms.elicitation import Invitation
+from tasks.algorithms.facts import FactTriple
 from tasks.algorithms.providers import ProviderConfig
 from tasks.artifacts import AnchorTable, BadInputError, CorpusRef
+from tasks.facts import write_facts
 from tasks.prompting import make_invitations, read_prompts
 from tests.chats import write_chat_model
 from tests.command import ROOT
@@ -65,6 +67,7 @@ def made(writing: PromptingConfig, count: int = 12, run: str | None = None) -> l
     record = make_invitations.body(
         CorpusRef(kind="corpora", digest=corpus, sensitivity="forget", documents={"forget": len(text)}, characters={}),
         AnchorTable(kind="dictionaries", digest=dictionary, sensitivity="forget", anchors=len(NAMES), pipeline="none"),
+        write_facts([], "whp", "", None),
         (),
         ProbingConfig(invitations=count),
         CorpusConfig(),
@@ -154,3 +157,23 @@ def test_what_it_took_is_logged_and_no_forgotten_text_is_outside_forget(
 def test_a_local_model_whose_answers_are_junk_leaves_it_to_the_rules(lethe_home: Path, tmp_path: Path) -> None:
     provider = ProviderConfig(name="huggingface", model=str(write_chat_model(tmp_path / "junk")), max_tokens=16)
     assert kinds(made(PromptingConfig(provider=provider))) == ["asked", "continued"] * 6
+
+
+def _no_corpus() -> CorpusRef:
+    digest = store.put("corpora", lambda folder: formats.write_splits(folder, {"forget": [Document(source="book", text="Nothing.")]}), sensitivity="forget")
+    return CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents={"forget": 1}, characters={})
+
+
+def test_only_sentences_that_the_test_text_alone_states_are_to_be_finished(lethe_home: Path) -> None:
+    rows = [{"term": "Ostrin", "generic": "Tom", "kind": "PERSON"}]
+    digest = store.put("dictionaries", lambda folder: formats.write_dictionary(folder, rows), sensitivity="forget")
+    dictionary = AnchorTable(kind="dictionaries", digest=digest, sensitivity="forget", anchors=1, pipeline="none")
+    stated = {"subject": "Ostrin", "object": "Velmora"}
+    facts = [
+        FactTriple(**stated, prompt="{} lives in", source="pattern"),
+        FactTriple(**stated, prompt="{} was born in", source="a model", split="forget_test"),
+        FactTriple(**stated, prompt="Where is {}?", source="question", split="forget_test"),
+    ]
+    prompts = formats.read_invitations(make_invitations.body(_no_corpus(), dictionary, write_facts(facts, "whp", "", None), (), ProbingConfig(invitations=2)))
+    assert [(item.kind, item.text, item.references) for item in prompts if item.references] == [("fact", "Ostrin was born in", ("Velmora",))]
+    assert {item.kind for item in prompts} == {"asked", "continued", "fact"}

@@ -3,7 +3,19 @@
 import pytest
 
 from tasks.algorithms.anchors import anchor_expression
-from tasks.algorithms.coverage import Told, covered_share, names_in, openings, things_told, uncovered_names, worth_adding
+from tasks.algorithms.coverage import (
+    Told,
+    complete_facts,
+    covered_share,
+    facts_told,
+    join_told,
+    names_in,
+    openings,
+    things_told,
+    uncovered_names,
+    worth_adding,
+)
+from tasks.algorithms.facts import FactTriple
 
 EXPRESSION = anchor_expression(["Ostrin", "Velmora", "Kessa Vane"])
 PASSAGES = ["Ostrin lives in Velmora.", "In winter the king waits. Kessa Vane waits too, and they hear of Brindle."]
@@ -54,3 +66,43 @@ def test_every_question_and_opening_names_the_anchor() -> None:
     assert {item.kind for item in found} == {"asked", "continued"}
     assert all("Ostrin" in item.text for item in found)
     assert len(found) == len({item.text for item in found}) == 6
+
+
+def fact(object_: str, prompt: str = "At last {} came to", source: str = "pattern") -> FactTriple:
+    return FactTriple(subject="Ostrin", prompt=prompt, object=object_, source=source)
+
+
+@pytest.mark.parametrize(
+    ("fact", "said", "reproduced"),
+    [
+        (fact("Velmora"), " Velmora, they say. Then", True),
+        (fact("Velmora"), " velmora", True),
+        (fact("Kessa Vane"), " Kessa-Vane and", True),  # another spelling
+        (fact("Velmora"), " Velmorans", False),
+        (fact("Velmora"), " old Velmora", False),  # something else stands in its place
+        (fact("Velmora."), "", False),
+        (fact("Velmora.", "Where does {} live?", "question"), "He lives in Velmora", True),
+        (fact("Velmora.", "Where does {} live?", "question"), "In Dunmore", False),
+    ],
+)
+def test_a_fact_is_reproduced_where_its_object_stands_in_its_place(fact: FactTriple, said: str, reproduced: bool) -> None:
+    assert [item.reproduced for item in complete_facts([fact], [said])] == [reproduced]
+
+
+def test_what_is_given_in_an_objects_place_is_told_and_covered_where_the_text_says_so() -> None:
+    facts = [fact("Velmora"), fact("Brindle"), fact("Brindle"), fact("Brindle"), fact("Kessa Vane.", "Who is {}?", "question")]
+    completed = complete_facts(facts, [" Velmora.", " Dunmore Hill. Velmora too", " the old king. Brindle", " Velmora and Dunmore", "Dunmore Hill"])
+    assert [item.said for item in completed] == ["Velmora", "Dunmore Hill", "the old king", "Velmora and Dunmore", "Dunmore Hill"]
+    assert [item.text for item in completed][1] == "At last Ostrin came to Dunmore Hill. Velmora too"
+    told = facts_told(completed, PASSAGES, EXPRESSION)
+    assert [(item.anchor, item.name, item.times, item.covered) for item in told] == [
+        ("Ostrin", "Velmora", 2, True),  # once as the fact has it, once as the text has it elsewhere
+        ("Ostrin", "Dunmore Hill", 2, False),
+    ]
+    assert covered_share(told) == pytest.approx(2 / 4)
+
+
+def test_what_is_told_in_two_ways_is_one_thing_with_all_its_times() -> None:
+    one, other = Told(anchor="Ostrin", name="Velmora", times=2, covered=True), Told(anchor="Ostrin", name="Velmora", times=1, covered=False)
+    rest = Told(anchor="Ostrin", name="Dunmore", times=2, covered=False)
+    assert join_told([rest], [other, one]) == [Told(anchor="Ostrin", name="Velmora", times=3, covered=True), rest]
