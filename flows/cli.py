@@ -18,6 +18,7 @@ from flows.options import (
     ConfigFile,
     Files,
     JsonFile,
+    LoraRank,
     Out,
     Preset,
     Prompts,
@@ -112,6 +113,7 @@ def unlearn(
     ] = False,
     review: Annotated[bool, typer.Option("--review", help="Wait until you have looked over anchors and translations in the Prefect UI.")] = False,
     method: Annotated[str, typer.Option(help="How to unlearn.")] = "whp",
+    lora_rank: LoraRank = None,
     preset: Preset = "default",
     config: ConfigFile = None,
     settings: Set = None,
@@ -133,12 +135,14 @@ def unlearn(
         chosen = find_method(method)
         asking = {"name": translator, "model": translator_model, "base_url": translator_url, "allow_remote": allow_remote_translator or None}
         configured = checks.with_translator(checks.configured(chosen.preset(preset, seed), config, settings), asking, translator_fallback)
+        configured = checks.with_lora(configured, lora_rank)
         checks.check_benchmarks(configured, benchmark_data)
         splits = {"forget": forget, "retain": retain, "forget_test": forget_test, "retain_test": retain_test}
         splits |= {"sibling": sibling, "general": general, "holdout": holdout}
         checks.check_request(topic, {**splits, "model": model, "retrained": retrained, "anchors": anchors}, seed)
         paths = checks.checked_inputs(splits, anchors)
         models = checks.checked_models({"model": model, "retrained": retrained}, configured.corpus)
+        checks.check_adapter(configured, models["model"])
         given, asked = {**paths, **models, "anchors": checks.given_path(anchors)}, checks.checked_prompts(prompts)
     with _running() as console:
         if topic:
@@ -297,7 +301,7 @@ def _fail(error: BaseException, status: int) -> None:
 def _finish(console: Any, outcome: "Outcome", started: float, out: str | None, json_file: str | None, require_verdict: bool) -> None:
     """Show the result, copy what was asked for, and set the exit status."""
     from flows.console import show_result
-    from flows.outcome import result_files
+    from flows.outcome import adapter_origin, result_files
     from flows.presentation import prefect_place
     from tasks import store, tracking
     from tasks.benchmark_tables import benchmark_table
@@ -317,8 +321,11 @@ def _finish(console: Any, outcome: "Outcome", started: float, out: str | None, j
         "Prefect": prefect_place(outcome.flow_run, outcome.flow_run_name),
         "Stages": f"{cached} of {len(outcome.stages)} from cache; {seconds:.0f} s in all",
     }
+    adapter = adapter_origin(outcome.unlearned)
+    if adapter:
+        places["Adapter"] = f"belongs to the model {adapter['adapter base'][:16]}; taken off by {adapter['adapter taken off by']}"
     show_result(console, card, places, benchmark_table(outcome.benchmarks))
-    _write_json(json_file, {"schema": "lethe.result.v1", "seconds": round(seconds, 1), **_result(outcome, card, places)})
+    _write_json(json_file, {"schema": "lethe.result.v1", "seconds": round(seconds, 1), **_result(outcome, card, places), "adapter": adapter or None})
     if require_verdict and not card["verdict"]["passed"]:
         raise typer.Exit(1)
 

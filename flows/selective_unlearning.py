@@ -8,7 +8,7 @@ from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.evaluation import asked_benchmarks, judge, measure, origins, prompt_files, questions_asked, tracked, user_file
-from flows.outcome import Outcome, Stages
+from flows.outcome import Outcome, Stages, adapter_origin
 from flows.preparation import Preparation, prepare
 from flows.review import require_server
 from flows.translator import settle_translator
@@ -99,10 +99,11 @@ def _run_stages(
     run, reading, target = stages.run, config.corpus, models["target"]
     tracking.log_inputs(run, inputs.by_split())
     corpus = stages.result("corpus", read_corpus.submit(inputs, reading, run))
-    early = None if coverage == "expand" else reinforce.submit(corpus, target, config.reinforcement, reading, run)  # goes on during a review
+    boosting = (target, config.reinforcement, reading, replace(config.lora, output="adapter"), run)  # no one but the labels uses it
+    early = None if coverage == "expand" else reinforce.submit(corpus, *boosting)  # goes on during a review
     prepared = prepare(stages, corpus, target, user, config, review=review, coverage=coverage)
     corpus, dictionary = prepared.corpus, prepared.dictionary
-    reinforced = early or reinforce.submit(corpus, target, config.reinforcement, reading, run)
+    reinforced = early or reinforce.submit(corpus, *boosting)
     teaching = config.finetune.retain_weight > 0 and "retain" in corpus.documents
     teacher = cache_teacher.submit(corpus, target, config.labels.block_size, reading, run) if teaching else None
     invited = make_invitations.submit(corpus, dictionary, prompts, config.probing, run)
@@ -110,7 +111,7 @@ def _run_stages(
     for label, model in models.items():
         measured |= measure(corpus, dictionary, invited, model, target, asked, config, label, run)
     labels = make_labels.submit(corpus, dictionary, target, reinforced, config.labels, reading, run)
-    unlearned = finetune.submit(target, reinforced, labels, teacher, config.labels, config.finetune, run)
+    unlearned = finetune.submit(target, reinforced, labels, teacher, config.labels, config.finetune, config.lora, run)
     waiting = prepared.waiting | {"reinforcement": reinforced, "labels": labels, "finetune": unlearned}
     waiting |= {"teacher cache": teacher} if teacher else {}
     waiting |= measured | measure(corpus, dictionary, invited, unlearned, target, asked, config, "unlearned", run)
@@ -130,6 +131,7 @@ def _conclude(
     """Judge, report, register and publish."""
     run, unlearned = stages.run, records["finetune"]
     provenance = {"method": METHOD, "paper": PAPER, **origins(inputs, models | {"unlearned": unlearned})}
+    provenance |= adapter_origin(unlearned)
     judged = judge(stages, prepared.corpus, prepared.dictionary, records, config, provenance, trained=[records["reinforcement"], unlearned])
     name = f"lethe-{METHOD}-{models['target'].digest[:8]}"
     version = stages.result("registration", register.submit(unlearned, name, tracking.tracking_uri(), run))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from tasks.algorithms.anchors import AnchorConfig
 from tasks.algorithms.corpus import CorpusConfig
+from tasks.algorithms.lora import LoraConfig
 from tasks.algorithms.providers import ProviderConfig
 from tasks.algorithms.verdict import VerdictConfig
 
@@ -354,6 +355,8 @@ class SelectiveUnlearningConfig(EvaluationConfig):
     """Generic labels."""
     finetune: FinetuneConfig = FinetuneConfig()
     """Training on the labels."""
+    lora: LoraConfig = LoraConfig()
+    """Adapters in place of whole weights, in both trainings."""
 
 
 def preset(name: str, seed: int = 0) -> SelectiveUnlearningConfig:
