@@ -16,7 +16,7 @@ from tasks import tracking
 from tasks.algorithms.config import SelectiveUnlearningConfig
 from tasks.artifacts import CheckpointRef, InputFile
 from tasks.benchmark_data import BenchmarkInputs
-from tasks.checkpoints import inspect_model
+from tasks.checkpoints import gather_models
 from tasks.corpus import CorpusInputs, gather_inputs, read_corpus
 from tasks.finetune import finetune
 from tasks.labels import make_labels
@@ -72,7 +72,7 @@ def selective_unlearning(
     paths = {"forget": forget, "retain": retain, "forget_test": forget_test, "retain_test": retain_test}
     paths |= {"sibling": sibling, "general": general, "holdout": holdout}
     inputs = gather_inputs(**{split: found or [] for split, found in paths.items()})
-    models = {label: inspect_model(name, label) for label, name in (("target", model), ("retrained", retrained)) if name}
+    models = gather_models({"target": model, "retrained": retrained})
     asked, user = asked_benchmarks(config, benchmark_data), user_file(anchors)
     config = settle_translator(config, inputs, user)
     tags = {"lethe.method": METHOD, "lethe.paper": PAPER, "lethe.prefect_flow_run": str(flow_run.id)}

@@ -46,9 +46,20 @@ def inspect_model(model: str, label: str) -> CheckpointRef:
     sums = {path.name: store.file_digest(path) for path in files}
     digest = hashlib.sha256(json.dumps(["checkpoints", sums], sort_keys=True).encode()).hexdigest()
     location = str(folder.resolve())
-    store.note_place(digest, location)
     parameters = base_of(folder).parameters if adapter else _count(weights)
     return CheckpointRef(kind="checkpoints", digest=digest, sensitivity="ordinary", location=location, parameters=parameters, label=label)
+
+
+def gather_models(named: dict[str, str | None]) -> dict[str, CheckpointRef]:
+    """Return the records of a run's models by label, and remember where they are, so that their adapters find them.
+
+    Raises:
+        BadInputError: As `inspect_model`.
+    """
+    models = {label: inspect_model(name, label) for label, name in named.items() if name}
+    for model in models.values():
+        store.note_place(model.digest, model.location)
+    return models
 
 
 def is_adapter(checkpoint: CheckpointRef) -> bool:
