@@ -15,7 +15,8 @@ class LoraConfig:
     alpha: float = 0.0
     """Numerator of the update's scale alpha / rank, > 0; 0: twice the rank, so that the scale is 2 whatever the rank."""
     rate_factor: float = 10.0
-    """Learning rate of adapters over that of whole weights, set or by rule, > 0: a low-rank update has to go further."""
+    """Learning rate of adapters over that of whole weights, set or by rule, > 0. At 10 and rank 4 a small model learns a new text in as many
+    steps as with whole weights (measured, see the tests); at higher ranks, 3 does."""
     output: str = "merged"
     """`merged`: a plain model that any tool loads; `adapter`: the adapter alone, which is taken off by loading its base without it."""
     targets: tuple[str, ...] = ()
