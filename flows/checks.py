@@ -85,6 +85,23 @@ def with_providers(config: Any, named: dict[str, str | None], reached: dict[str,
     return config
 
 
+def with_lora(config: Any, rank: int | None) -> Any:
+    """Return the settings with the rank that the option gives."""
+    if rank is None:
+        return config
+    if not hasattr(config, "lora"):
+        raise ValueError(f"--lora-rank {rank}: this method trains no adapters; wanted a method that does, or no such option")
+    return replace(config, lora=replace(config.lora, rank=rank))
+
+
+def check_adapter(config: Any, model: str | None) -> None:
+    """Refuse an adapter that the model's architecture cannot carry, before anything is trained."""
+    from tasks.checkpoints import check_adaptable, inspect_model
+
+    if model and getattr(config, "lora", None) and config.lora.rank:
+        check_adaptable(inspect_model(model, "target"), config.lora)
+
+
 def check_benchmarks(config: Any, folder: str | None) -> None:
     """Refuse benchmarks whose files cannot be read."""
     from tasks.benchmark_data import gather_benchmarks

@@ -16,6 +16,7 @@ from flows.options import (
     Files,
     JsonFile,
     Judge,
+    LoraRank,
     Out,
     Preset,
     Prompts,
@@ -111,6 +112,7 @@ def unlearn(
     ] = False,
     review: Annotated[bool, typer.Option("--review", help="Wait until you have looked over anchors, translations and facts in the Prefect UI.")] = False,
     method: Annotated[str, typer.Option(help="How to unlearn.")] = "whp",
+    lora_rank: LoraRank = None,
     preset: Preset = "default",
     config: ConfigFile = None,
     settings: Set = None,
@@ -133,12 +135,14 @@ def unlearn(
         named = {"translation": translator, "prompting": prompt_writer, "judging": judge}
         reached = {"model": translator_model, "base_url": translator_url, "allow_remote": allow_remote_translator}
         configured = checks.with_providers(checks.configured(chosen.preset(preset, seed), config, settings), named, reached, translator_fallback)
+        configured = checks.with_lora(configured, lora_rank)
         checks.check_benchmarks(configured, benchmark_data)
         splits = {"forget": forget, "retain": retain, "forget_test": forget_test, "retain_test": retain_test}
         splits |= {"sibling": sibling, "general": general, "holdout": holdout}
         checks.check_request(topic, {**splits, "model": model, "retrained": retrained, "anchors": anchors}, seed)
         paths = checks.checked_inputs(splits, anchors)
         models = checks.checked_models({"model": model, "retrained": retrained}, configured.corpus)
+        checks.check_adapter(configured, models["model"])
         given, asked = {**paths, **models, "anchors": checks.given_path(anchors)}, checks.checked_prompts(prompts)
     with running() as console:
         if topic:

@@ -28,7 +28,7 @@ from tasks.artifacts import AnchorTable, BenchmarkResult, CheckpointRef, CorpusR
 from tasks.benchmark_data import BenchmarkInputs, gather_benchmarks
 from tasks.benchmark_tables import benchmark_table
 from tasks.benchmarking import benchmark, require_hub
-from tasks.checkpoints import inspect_model
+from tasks.checkpoints import gather_models
 from tasks.classifiers import find_classifier, scorer_name
 from tasks.compatibility import write_open_unlearning
 from tasks.corpus import CorpusInputs, gather_inputs, read_corpus
@@ -98,8 +98,7 @@ def evaluate(
     paths = {"forget": forget, "retain": retain, "forget_test": forget_test or forget, "retain_test": retain_test or retain}
     paths |= {"sibling": sibling, "general": general, "holdout": holdout}
     inputs = gather_inputs(**{split: found or [] for split, found in paths.items()})
-    named = {"target": reference, "unlearned": model, "retrained": retrained}
-    models = {label: inspect_model(name, label) for label, name in named.items() if name}
+    models = gather_models({"target": reference, "unlearned": model, "retrained": retrained})
     asked, user, own = asked_benchmarks(config, benchmark_data), user_file(anchors), prompt_files(prompts)
     config = settle_providers(config, Asked(inputs=inputs, user=user, prompts=own, splits=(HELD_OUT,), wanted=False))
     tags = {"lethe.method": METHOD, "lethe.prefect_flow_run": str(flow_run.id)}

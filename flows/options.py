@@ -18,6 +18,8 @@ BenchmarkData = Annotated[str | None, typer.Option(metavar="DIR", help="Folder w
 Topic = Annotated[
     str, typer.Option(metavar="NAME", help="Topic of the embedded world: series, book, second-series, planets, or a series by name; a wrong one lists them.")
 ]
+_LORA = "Train adapters of this rank (LoRA) in place of all weights; --set lora.output=adapter keeps the adapter apart. [default: 0, all weights]"
+LoraRank = Annotated[int | None, typer.Option("--lora-rank", metavar="R", help=_LORA)]
 RequireVerdict = Annotated[bool, typer.Option("--require-verdict", help="Exit with 1 if the verdict is not passed.")]
 _TRANSLATION = "Other language models that are asked"
 Translator = Annotated[

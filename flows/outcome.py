@@ -8,7 +8,7 @@ from typing import Any
 from prefect.futures import PrefectFuture
 
 from flows import interruption
-from tasks import store, tracking
+from tasks import adapter_files, store, tracking
 from tasks.artifacts import AnchorTable, Artifact, BenchmarkResult, CheckpointRef, CoverageReport, FactTable, ReportRef, Scorecard
 from tasks.caching import artifacts_in
 
@@ -62,6 +62,14 @@ class Stages:
             if future.state.name == "Cached":
                 tracking.link_cached(self.run, name, made[0])
         return record
+
+
+def adapter_origin(unlearned: CheckpointRef) -> dict[str, str]:
+    """Return what an unlearned model that is an adapter belongs to and how it is taken off; nothing for a whole model."""
+    base = adapter_files.noted_base(store.path(unlearned))
+    if base is None:
+        return {}
+    return {"adapter base": base.digest, "adapter taken off by": "loading the base model, whose files were not changed, without the adapter"}
 
 
 def result_files(outcome: Outcome, out: str | None) -> dict[str, Path]:

@@ -1,7 +1,7 @@
 """`--dry-run`: find the anchors, then say which stages would run, what they need, and what is there."""
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from tasks import formats, isolation, store
 from tasks.algorithms.config import SelectiveUnlearningConfig
 from tasks.anchors import extract_anchors
 from tasks.artifacts import AnchorTable, CheckpointRef, FactTable, InputFile
-from tasks.checkpoints import inspect_model, load_tokenizer
+from tasks.checkpoints import config_folder, inspect_model, load_tokenizer
 from tasks.corpus import CorpusInputs, cleaning_sample, gather_inputs, read_corpus
 from tasks.finetune import finetune
 from tasks.labels import make_labels
@@ -63,7 +63,7 @@ def plan(*, model: str, retrained: str | None, anchors: str | None, config: Sele
         anchors=dictionary,
         stages=stages,
         tokens=tokens,
-        needs=_needs(target, tokens),
+        needs=_needs(target, tokens, adapted=config.lora.rank > 0),
         sample=cleaning_sample(inputs, config.corpus),
         facts=facts,
         questions=questions,
@@ -85,24 +85,25 @@ def _look(inputs: CorpusInputs, user: InputFile | None, config: SelectiveUnlearn
 
 def _lookups(corpus: Any, dictionary: AnchorTable, target: CheckpointRef, config: SelectiveUnlearningConfig) -> dict[str, str]:
     reading, teaching = config.corpus, config.finetune.retain_weight > 0 and "retain" in corpus.documents
-    reinforced = reinforce.lookup(corpus, target, config.reinforcement, reading)
+    reinforced = reinforce.lookup(corpus, target, config.reinforcement, reading, replace(config.lora, output="adapter"))
     teacher = cache_teacher.lookup(corpus, target, config.labels.block_size, reading) if teaching else None
     labels = make_labels.lookup(corpus, dictionary, target, reinforced, config.labels, reading) if reinforced else None
-    tuned = finetune.lookup(target, reinforced, labels, teacher, config.labels, config.finetune) if labels and (teacher or not teaching) else None
+    tuned = finetune.lookup(target, reinforced, labels, teacher, config.labels, config.finetune, config.lora) if labels and (teacher or not teaching) else None
     found = {"reinforcement": reinforced, "teacher cache": teacher, "labels": labels, "finetune": tuned}
     return {name: "cached" if record else "to run" for name, record in found.items() if teaching or name != "teacher cache"}
 
 
-def _needs(target: CheckpointRef, tokens: dict[str, int]) -> dict[str, tuple[float, float]]:
+def _needs(target: CheckpointRef, tokens: dict[str, int], *, adapted: bool) -> dict[str, tuple[float, float]]:
     import psutil
 
     from tasks.formats import read_json
 
     weights = 4.0 * target.parameters
-    hidden = 4.0 * read_json(store.path(target) / "config.json").get("hidden_size", 4096)
+    hidden = 4.0 * read_json(config_folder(target) / "config.json").get("hidden_size", 4096)
     states = hidden * (2 * tokens.get("forget", 0) + tokens.get("retain", 0))
-    memory = 7 * weights + states  # student, gradients, two moments, best copy, two frozen models
-    disk = 3 * weights + states  # reinforced, unlearned and registered model, labels and teacher states
+    copies = (1, 2) if adapted else (7, 3)  # one base for all; unlearned and registered model
+    memory = copies[0] * weights + states  # student, gradients, two moments, best copy, two frozen models
+    disk = copies[1] * weights + states  # reinforced, unlearned and registered model, labels and teacher states
     there = {"memory": psutil.virtual_memory().available, "disk": shutil.disk_usage(store.home()).free}
     return {"memory": (memory / 1e9, there["memory"] / 1e9), "disk": (disk / 1e9, there["disk"] / 1e9)}
 

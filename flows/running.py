@@ -58,7 +58,7 @@ def _fail(error: BaseException, status: int) -> None:
 def finish(console: Any, outcome: "Outcome", started: float, out: str | None, json_file: str | None, require_verdict: bool) -> None:
     """Show the result, copy what was asked for, and set the exit status."""
     from flows.console import show_result
-    from flows.outcome import result_files
+    from flows.outcome import adapter_origin, result_files
     from flows.presentation import prefect_place
     from tasks import store, tracking
     from tasks.benchmark_tables import benchmark_table
@@ -78,8 +78,11 @@ def finish(console: Any, outcome: "Outcome", started: float, out: str | None, js
         "Prefect": prefect_place(outcome.flow_run, outcome.flow_run_name),
         "Stages": f"{cached} of {len(outcome.stages)} from cache; {seconds:.0f} s in all",
     }
+    adapter = adapter_origin(outcome.unlearned)
+    if adapter:
+        places["Adapter"] = f"belongs to the model {adapter['adapter base'][:16]}; taken off by {adapter['adapter taken off by']}"
     show_result(console, card, places, benchmark_table(outcome.benchmarks))
-    write_json(json_file, {"schema": "lethe.result.v1", "seconds": round(seconds, 1), **_result(outcome, card, places)})
+    write_json(json_file, {"schema": "lethe.result.v1", "seconds": round(seconds, 1), **_result(outcome, card, places), "adapter": adapter or None})
     if require_verdict and not card["verdict"]["passed"]:
         raise typer.Exit(1)
 

@@ -1,5 +1,6 @@
 """WHP: corpus > anchors > translation > facts > (review) > reinforcement > labels > finetune > probing > benchmarking > scorecard > report."""
 
+from dataclasses import replace
 from typing import Any, Literal
 
 from prefect import flow
@@ -62,7 +63,8 @@ def selective_unlearning(
 def begin(stages: Stages, request: Request, corpus: CorpusRef) -> Futures:
     """Submit what needs no dictionary."""
     config, run = request.config, stages.run
-    begun = {"reinforcement": reinforce.submit(corpus, request.target, config.reinforcement, config.corpus, run)}
+    # no one but the labels uses the reinforced model, so an adapter is never merged
+    begun = {"reinforcement": reinforce.submit(corpus, request.target, config.reinforcement, config.corpus, replace(config.lora, output="adapter"), run)}
     if config.finetune.retain_weight > 0 and "retain" in corpus.documents:
         begun["teacher cache"] = cache_teacher.submit(corpus, request.target, config.labels.block_size, config.corpus, run)
     return begun
@@ -73,5 +75,5 @@ def train(stages: Stages, request: Request, corpus: CorpusRef, dictionary: Any, 
     config, run, target = request.config, stages.run, request.target
     reinforced, teacher = begun["reinforcement"], begun.get("teacher cache")
     labels = make_labels.submit(corpus, dictionary, target, reinforced, config.labels, config.corpus, run)
-    unlearned = finetune.submit(target, reinforced, labels, teacher, config.labels, config.finetune, run)
+    unlearned = finetune.submit(target, reinforced, labels, teacher, config.labels, config.finetune, config.lora, run)
     return {"labels": labels, "finetune": unlearned}

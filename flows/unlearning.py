@@ -8,14 +8,14 @@ from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 
 from flows.evaluation import asked_benchmarks, judge, measure, origins, prompt_files, questions_asked, tracked, user_file
-from flows.outcome import Outcome, Stages
+from flows.outcome import Outcome, Stages, adapter_origin
 from flows.preparation import Preparation, prepare
 from flows.providers import Asked, settle_providers
 from flows.review import require_server
 from tasks import tracking
 from tasks.artifacts import CheckpointRef, CorpusRef, InputFile
 from tasks.benchmark_data import BenchmarkInputs
-from tasks.checkpoints import inspect_model
+from tasks.checkpoints import gather_models
 from tasks.corpus import CorpusInputs, gather_inputs, read_corpus
 from tasks.prompting import make_invitations
 from tasks.registration import register
@@ -72,8 +72,7 @@ def read_request(method: str, paper: str, given: dict[str, Any], *, changes_weig
     if given["review"]:
         require_server()
     inputs = gather_inputs(**{split: given[split] or [] for split in SPLITS})
-    named = (("target", given["model"]), ("retrained", given["retrained"]))
-    models = {label: inspect_model(name, label) for label, name in named if name}
+    models = gather_models({"target": given["model"], "retrained": given["retrained"]})
     asked, user, prompts = asked_benchmarks(given["config"], given["benchmark_data"]), user_file(given["anchors"]), prompt_files(given["prompts"])
     return Request(
         method=method,
@@ -127,6 +126,7 @@ def _conclude(stages: Stages, request: Request, prepared: Preparation, records: 
     """Judge, report, register and publish."""
     run, unlearned, target = stages.run, records[made[-1]], request.target
     provenance = {"method": request.method, "paper": request.paper, **origins(request.inputs, request.models | {"unlearned": unlearned})}
+    provenance |= adapter_origin(unlearned)
     trained = [records[name] for name in made if isinstance(records[name], CheckpointRef)]
     judged = judge(stages, prepared.corpus, prepared.dictionary, records, request.config, provenance, trained=trained)
     version = None

@@ -5,11 +5,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks import store
+from tasks import adapter_files, store
 from tasks.artifacts import BadInputError, CheckpointRef, Sensitivity
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from tasks.algorithms.lora import LoraConfig
 
 GUARDRAIL = "guardrail.json"
 """A prompt prefix and an output filter beside the weights, see `guardrails`."""
@@ -32,12 +34,15 @@ def inspect_model(model: str, label: str) -> CheckpointRef:
         label: What to call it in tables; or the option that gave it.
 
     Raises:
-        BadInputError: If it is not there, has no config, no safetensors weights or no fast tokenizer.
+        BadInputError: If it is not there, has no config, no safetensors weights or no fast tokenizer, or is an adapter without its base.
     """
     folder, option = Path(model).expanduser(), label if label.startswith("--") else OPTIONS.get(label, "--model")
     if not folder.is_dir():
         folder = _from_hub(model, option)
-    if not (folder / "config.json").is_file():
+    adapter = adapter_files.noted_base(folder)
+    if not adapter and (folder / adapter_files.SETTINGS[0]).is_file():
+        raise BadInputError(f"{option} {model}: an adapter without {adapter_files.SETTINGS[1]}, which names its base; wanted it, or a model it is merged into")
+    if not adapter and not (folder / "config.json").is_file():
         raise BadInputError(f"{option} {model}: no config.json there; wanted a Hugging Face model folder")
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
@@ -46,11 +51,72 @@ def inspect_model(model: str, label: str) -> CheckpointRef:
         raise BadInputError(f"{option} {model}: {found}; wanted *.safetensors (save with safe_serialization)")
     if not (folder / "tokenizer.json").is_file():
         raise BadInputError(f"{option} {model}: no tokenizer.json; wanted a fast tokenizer, which gives the character offsets of its tokens")
-    files = [*weights, *(folder / name for name in BEHAVIOUR if (folder / name).is_file())]
+    files = [*weights, *(folder / name for name in (*BEHAVIOUR, *adapter_files.SETTINGS) if (folder / name).is_file())]
     sums = {path.name: store.file_digest(path) for path in files}
     digest = hashlib.sha256(json.dumps(["checkpoints", sums], sort_keys=True).encode()).hexdigest()
     location = str(folder.resolve())
-    return CheckpointRef(kind="checkpoints", digest=digest, sensitivity="ordinary", location=location, parameters=_count(weights), label=label)
+    parameters = base_of(folder).parameters if adapter else _count(weights)
+    return CheckpointRef(kind="checkpoints", digest=digest, sensitivity="ordinary", location=location, parameters=parameters, label=label)
+
+
+def gather_models(named: dict[str, str | None]) -> dict[str, CheckpointRef]:
+    """Return the records of a run's models by label, and remember where they are, so that their adapters find them.
+
+    Raises:
+        BadInputError: As `inspect_model`.
+    """
+    models = {label: inspect_model(name, label) for label, name in named.items() if name}
+    for model in models.values():
+        store.note_place(model.digest, model.location)
+    return models
+
+
+def is_adapter(checkpoint: CheckpointRef) -> bool:
+    """Return whether a checkpoint is an adapter that needs its base model."""
+    return adapter_files.noted_base(store.path(checkpoint)) is not None
+
+
+def base_of(folder: Path) -> CheckpointRef:
+    """Return the model that an adapter's folder names as its base, by digest: from the store, else where it was last seen.
+
+    Raises:
+        BadInputError: If it cannot be had, or what is there is another model.
+    """
+    noted = adapter_files.noted_base(folder)
+    if noted is None:
+        raise BadInputError(f"{folder} is no adapter folder; wanted one with {' and '.join(adapter_files.SETTINGS)}")
+    if sensitivity := store.find("checkpoints", noted.digest):
+        return CheckpointRef(kind="checkpoints", digest=noted.digest, sensitivity=sensitivity, parameters=noted.parameters, label="base")
+    looked = []
+    for place in dict.fromkeys(place for place in (store.noted_place(noted.digest), noted.location) if place):
+        found = inspect_model(place, "base") if Path(place).is_dir() else None
+        if found and found.digest == noted.digest:
+            return found
+        looked.append(f"{place} holds another model ({found.digest[:16]})" if found else f"{place} is not there")
+    raise BadInputError(f"adapter {folder}: {'; '.join(looked)}; wanted its base model, whose digest is {noted.digest[:16]}")
+
+
+def config_folder(checkpoint: CheckpointRef) -> Path:
+    """Return the folder with a checkpoint's config.json; an adapter's is its base's."""
+    folder = store.path(checkpoint)
+    return config_folder(base_of(folder)) if is_adapter(checkpoint) else folder
+
+
+def check_adaptable(checkpoint: CheckpointRef, config: "LoraConfig") -> None:
+    """Refuse an adapter that the checkpoint's architecture cannot carry; no weights are loaded.
+
+    Raises:
+        ValueError: If no layers are known for it, or the rank does not fit.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    from tasks.algorithms import adapters
+
+    settings = AutoConfig.from_pretrained(config_folder(checkpoint), local_files_only=True)
+    with torch.device("meta"):
+        skeleton = AutoModelForCausalLM.from_config(settings)
+    adapters.check_adaptable(skeleton, config)
 
 
 def _from_hub(model: str, option: str) -> Path:
@@ -103,7 +169,19 @@ def load_tokenizer(checkpoint: CheckpointRef) -> "PreTrainedTokenizerFast":
 
 
 def load_model(checkpoint: CheckpointRef) -> "PreTrainedModel":
-    """Load a checkpoint's bare weights onto the machine's device, in evaluation mode; behind its guardrail: `guardrails.load_guarded`."""
+    """Load a checkpoint's bare weights onto the machine's device, in evaluation mode; an adapter is merged into its base as it is loaded. Behind its
+    guardrail: `guardrails.load_guarded`.
+
+    Raises:
+        BadInputError: If an adapter's base cannot be had.
+    """
+    if is_adapter(checkpoint):
+        from tasks.algorithms import adapters
+
+        model = load_model(base_of(store.path(checkpoint)))
+        _attach(model, checkpoint)
+        adapters.merge(model, checkpoint.label)
+        return model
     import torch
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging as transformers_logging
@@ -113,6 +191,34 @@ def load_model(checkpoint: CheckpointRef) -> "PreTrainedModel":
     dtype = torch.float32 if checkpoint.parameters < SMALL_PARAMETERS else "auto"
     model = AutoModelForCausalLM.from_pretrained(store.path(checkpoint), local_files_only=True, use_safetensors=True, dtype=dtype)
     return model.to(device).eval()
+
+
+def _attach(model: Any, checkpoint: CheckpointRef) -> None:
+    """Put an adapter checkpoint into its base, under its label."""
+    from tasks.algorithms import adapters
+
+    try:
+        adapters.attach_saved(model, *adapter_files.read_adapter(store.path(checkpoint)), checkpoint.label)
+    except ValueError as error:
+        raise BadInputError(f"adapter {checkpoint.name}: {error}") from None
+
+
+def load_pair(target: CheckpointRef, other: CheckpointRef) -> tuple[Any, Any]:
+    """Load two models to be compared: an adapter of the target as a second view of the target's own weights, anything else as a model.
+
+    Raises:
+        BadInputError: If the adapter belongs to another model.
+    """
+    if not is_adapter(other):
+        return load_model(target), load_model(other)
+    from tasks.algorithms import adapters
+
+    noted = adapter_files.noted_base(store.path(other))
+    if noted is None or noted.digest != target.digest:
+        raise BadInputError(f"adapter {other.name} belongs to another model than {target.name}; wanted one whose base is {target.digest[:16]}")
+    model = load_model(target)
+    _attach(model, other)
+    return adapters.AdapterView(model, None), adapters.AdapterView(model, other.label)
 
 
 def separator_id(tokenizer: Any) -> int | None:
@@ -135,3 +241,17 @@ def save_checkpoint(model: Any, tokenizer: Any, label: str, *, sensitivity: Sens
     digest = store.put("checkpoints", write, sensitivity=sensitivity)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return CheckpointRef(kind="checkpoints", digest=digest, sensitivity=sensitivity, parameters=parameters, label=label, origin=origin or "")
+
+
+def save_adapter(model: Any, tokenizer: Any, name: str, base: CheckpointRef, *, sensitivity: Sensitivity, origin: str | None) -> CheckpointRef:
+    """Write one adapter of a model to the store, with the tokenizer and what its base is."""
+    from tasks.algorithms import adapters
+
+    noted = adapter_files.Base(digest=base.digest, location=str(store.path(base)), parameters=base.parameters)
+
+    def write(folder: Path) -> None:
+        adapter_files.write_adapter(folder, adapters.adapter_settings(model, name), adapters.adapter_tensors(model, name), noted)
+        tokenizer.save_pretrained(folder)
+
+    digest = store.put("checkpoints", write, sensitivity=sensitivity)
+    return CheckpointRef(kind="checkpoints", digest=digest, sensitivity=sensitivity, parameters=base.parameters, label=name, origin=origin or "")

@@ -8,11 +8,12 @@ import torch
 from tasks import checkpoints, formats, tracking
 from tasks.algorithms.config import FinetuneConfig, LabelConfig
 from tasks.algorithms.heads import output_head, pad_batch
+from tasks.algorithms.lora import LoraConfig
 from tasks.algorithms.objectives.generic_labels import GenericLabelLoss, GenericLabelLossConfig
 from tasks.algorithms.training import Batch, EpochBatches, Validation, shuffled
 from tasks.artifacts import CheckpointRef, LabelSet, TeacherCache
 from tasks.stage import stage
-from tasks.trainer import train_stage
+from tasks.trainer import adapt, keep_trained, train_stage
 
 
 @stage("finetune")
@@ -23,12 +24,14 @@ def finetune(
     teacher: TeacherCache | None,
     label_config: LabelConfig,
     config: FinetuneConfig,
+    lora: LoraConfig = LoraConfig(),
     run: str | None = None,
 ) -> CheckpointRef:
-    """Train the target model on the labels; it ends at its best checkpoint."""
+    """Train the target model, or an adapter on it, on the labels; it ends at its best checkpoint."""
     with tracking.stage_run(run, "finetune", config) as nested:
         student, tokenizer = checkpoints.load_model(target), checkpoints.load_tokenizer(target)
-        heads = {"baseline_head": output_head(checkpoints.load_model(target)), "reinforced_head": output_head(checkpoints.load_model(reinforced))}
+        config = adapt(student, config, lora, "unlearned")
+        heads = _frozen_heads(student, target, reinforced, lora)
         data = _LabelledBlocks(labels, teacher, heads, checkpoints.pad_id(tokenizer), student.device, config)
         objective = GenericLabelLoss(
             GenericLabelLossConfig(
@@ -37,7 +40,14 @@ def finetune(
         )
         batches = EpochBatches(data.forget_blocks, data.batch, config)
         train_stage(student, batches, objective, config, nested, validate=data.validation(objective) if config.validation_share else None)
-        return checkpoints.save_checkpoint(student, tokenizer, "unlearned", sensitivity="ordinary", origin=nested)
+        return keep_trained(student, tokenizer, "unlearned", target, lora, sensitivity="ordinary", origin=nested)
+
+
+def _frozen_heads(student: torch.nn.Module, target: CheckpointRef, reinforced: CheckpointRef, lora: LoraConfig) -> dict[str, torch.nn.Module]:
+    """Return the heads that turn cached states into logits; no adapter changes a head, so with adapters all are the student's own."""
+    baseline = output_head(student if lora.rank else checkpoints.load_model(target))
+    boosted = baseline if checkpoints.is_adapter(reinforced) else output_head(checkpoints.load_model(reinforced))
+    return {"baseline_head": baseline, "reinforced_head": boosted}
 
 
 class _LabelledBlocks:

@@ -22,7 +22,7 @@ def make_labels(
 ) -> LabelSet:
     """Compare both models over the aligned blocks and keep what the generic prediction needs."""
     with tracking.stage_run(run, "labels", config) as nested:
-        baseline, boosted, tokenizer = checkpoints.load_model(target), checkpoints.load_model(reinforced), checkpoints.load_tokenizer(target)
+        (baseline, boosted), tokenizer = checkpoints.load_pair(target, reinforced), checkpoints.load_tokenizer(target)
         translations = formats.read_dictionary(dictionary)
         template, documents = vocabularies.question_template(tokenizer, reading), formats.read_documents(corpus, "forget")
         blocks = aligned_blocks(documents, translations, tokenizer, template, config.block_size, checkpoints.separator_id(tokenizer))

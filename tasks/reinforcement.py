@@ -4,21 +4,25 @@ from tasks import checkpoints, formats, tracking, vocabularies
 from tasks.algorithms.chat import text_blocks
 from tasks.algorithms.config import ReinforcementConfig
 from tasks.algorithms.corpus import CorpusConfig
+from tasks.algorithms.lora import LoraConfig
 from tasks.algorithms.objectives.causal_lm import CausalLM
 from tasks.algorithms.training import EpochBatches
 from tasks.artifacts import CheckpointRef, CorpusRef
 from tasks.stage import stage
-from tasks.trainer import text_batches, train_stage
+from tasks.trainer import adapt, keep_trained, text_batches, train_stage
 
 
 @stage("reinforcement", threads_share=2)
-def reinforce(corpus: CorpusRef, target: CheckpointRef, config: ReinforcementConfig, reading: CorpusConfig, run: str | None = None) -> CheckpointRef:
-    """Train the target model further on the forget text."""
+def reinforce(
+    corpus: CorpusRef, target: CheckpointRef, config: ReinforcementConfig, reading: CorpusConfig, lora: LoraConfig = LoraConfig(), run: str | None = None
+) -> CheckpointRef:
+    """Train the target model, or an adapter on it, further on the forget text."""
     with tracking.stage_run(run, "reinforcement", config) as nested:
         model, tokenizer = checkpoints.load_model(target), checkpoints.load_tokenizer(target)
         template, documents = vocabularies.question_template(tokenizer, reading), formats.read_documents(corpus, "forget")
         blocks = text_blocks(documents, tokenizer, template, config.block_size, checkpoints.separator_id(tokenizer))
         blocks = [block for block in blocks if any(block.supervised[:-1])]
         make = text_batches([block.ids for block in blocks], checkpoints.pad_id(tokenizer), model.device, [block.supervised for block in blocks])
+        config = adapt(model, config, lora, "reinforced")
         train_stage(model, EpochBatches(len(blocks), make, config), CausalLM(), config, nested)
-        return checkpoints.save_checkpoint(model, tokenizer, "reinforced", sensitivity="forget", origin=nested)
+        return keep_trained(model, tokenizer, "reinforced", target, lora, sensitivity="forget", origin=nested)

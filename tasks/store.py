@@ -3,6 +3,7 @@
     LETHE_HOME/<kind>/<digest>/           ordinary and public artifacts
     LETHE_HOME/forget/<kind>/<digest>/    artifacts that hold what is to be forgotten
     LETHE_HOME/work/<key>/                state of a stage that has not finished
+    LETHE_HOME/places/<digest>            where a model outside the store was last seen
     LETHE_HOME/locks/  damaged/  results/
 
 An artifact is written under a temporary name, synced, and renamed to its digest; its `manifest.json` lists the SHA-256 of each
@@ -172,6 +173,26 @@ def _set_aside(folder: Path) -> None:
     aside.mkdir(mode=0o700, exist_ok=True)
     folder.rename(aside / f"{folder.name}-{time.time_ns()}")
     _log.warning("the damaged artifact %s/%s was set aside", folder.parent.name, folder.name[:12])
+
+
+def find(kind: str, digest: str) -> Sensitivity | None:
+    """Return the class under which an artifact with this digest is in the store, or None where it is not."""
+    return next((found for found in ("ordinary", "forget") if (_room(kind, found) / digest).is_dir()), None)
+
+
+def note_place(digest: str, folder: str) -> None:
+    """Remember where something outside the store was last seen; it is looked up by its digest."""
+    room = home() / "places"
+    room.mkdir(mode=0o700, exist_ok=True)
+    temporary = room / f".{digest}-{os.getpid()}-{time.monotonic_ns()}.tmp"
+    temporary.write_text(folder, encoding="utf-8")
+    temporary.replace(room / digest)
+
+
+def noted_place(digest: str) -> str | None:
+    """Return where something outside the store was last seen, or None."""
+    file = home() / "places" / digest
+    return file.read_text(encoding="utf-8") if file.is_file() else None
 
 
 @contextmanager

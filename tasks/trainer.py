@@ -1,20 +1,51 @@
-"""What every stage that trains shares: resume from the workspace, step metrics to MLflow, progress, and state saved by the clock."""
+"""What every stage that trains shares: whole weights or an adapter, resume from the workspace, step metrics, progress, state saved by the clock."""
 
 import os
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
-from tasks import formats, isolation, progress, store, tracking
+from tasks import checkpoints, formats, isolation, progress, store, tracking
+from tasks.algorithms import adapters
 from tasks.algorithms.config import TrainingConfig
 from tasks.algorithms.heads import pad_batch
+from tasks.algorithms.lora import LoraConfig
 from tasks.algorithms.training import Batch, Objective, TrainingState, Validation, train
+from tasks.artifacts import BadInputError, CheckpointRef, Sensitivity
 
+T = TypeVar("T", bound=TrainingConfig)
 SAVE_EVERY_S = 10.0
 """Seconds between saved states, unless LETHE_SAVE_EVERY_S says otherwise. When a state is saved changes no number."""
+
+
+def adapt(model: nn.Module, config: T, lora: LoraConfig, name: str) -> T:
+    """Give `model` a fresh adapter that alone is trained, where one is asked for, and return how it is trained.
+
+    Raises:
+        BadInputError: If the architecture cannot carry it.
+    """
+    if not lora.rank:
+        return config
+    changed = adapters.adapter_training(config, lora, sum(parameter.numel() for parameter in model.parameters()))
+    try:
+        adapters.attach(model, lora, name, config.seed)
+    except ValueError as error:
+        raise BadInputError(str(error)) from None
+    return changed
+
+
+def keep_trained(
+    model: nn.Module, tokenizer: Any, label: str, target: CheckpointRef, lora: LoraConfig, *, sensitivity: Sensitivity, origin: str | None
+) -> CheckpointRef:
+    """Store what was trained: the adapter that bears the label, or a plain model into which it is merged."""
+    if lora.rank and lora.output == "adapter":
+        return checkpoints.save_adapter(model, tokenizer, label, target, sensitivity=sensitivity, origin=origin)
+    if lora.rank:
+        adapters.merge(model, label)
+    return checkpoints.save_checkpoint(model, tokenizer, label, sensitivity=sensitivity, origin=origin)
 
 
 def train_stage(

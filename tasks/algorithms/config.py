@@ -11,6 +11,7 @@ from tasks.algorithms.anchors import AnchorConfig
 from tasks.algorithms.asking import JudgingConfig, PromptingConfig, TranslationConfig
 from tasks.algorithms.corpus import CorpusConfig
 from tasks.algorithms.facts import FactConfig
+from tasks.algorithms.lora import LoraConfig
 from tasks.algorithms.toxicity_config import ToxicityConfig
 from tasks.algorithms.verdict import VerdictConfig
 
@@ -346,6 +347,8 @@ class SelectiveUnlearningConfig(MethodConfig):
     """Generic labels."""
     finetune: FinetuneConfig = FinetuneConfig()
     """Training on the labels."""
+    lora: LoraConfig = LoraConfig()
+    """Adapters in place of whole weights, in both trainings."""
 
 
 def preset(name: str, seed: int = 0) -> SelectiveUnlearningConfig:

@@ -116,7 +116,7 @@ def train(
     """Train `model` in place; with `validate`, leave it at its best checkpoint.
 
     Args:
-        model: The model to train; its device is where it is trained.
+        model: The model to train; its device is where it is trained. Only parameters that require a gradient are: freeze the others.
         batches: All batches of all epochs, by index.
         objective: What is minimised.
         config: How.
@@ -130,6 +130,7 @@ def train(
 
     Raises:
         FloatingPointError: If loss or gradient norm is not finite; the step is named.
+        ValueError: If every parameter is frozen.
     """
     AcceleratorState._reset_state(reset_partial_state=True)  # its settings are process-wide, and stages differ in precision
     device = next(model.parameters()).device
@@ -157,7 +158,11 @@ class _Run:
         self.steps = math.ceil(len(batches) / config.accumulation)
         self.per_epoch = getattr(batches, "per_epoch", len(batches))
         self.peak = peak_learning_rate(config, sum(parameter.numel() for parameter in model.parameters()))
-        self.optimizer: Any = torch.optim.AdamW(model.parameters(), lr=self.peak, betas=(0.9, config.beta2), weight_decay=config.weight_decay)
+        self.trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+        """What is optimised, captured and restored; frozen parameters are the caller's to bring back."""
+        if not self.trained:
+            raise ValueError("every parameter of the model is frozen; wanted at least one that requires a gradient")
+        self.optimizer: Any = torch.optim.AdamW(self.trained.values(), lr=self.peak, betas=(0.9, config.beta2), weight_decay=config.weight_decay)
         self.step, self.waited, self.stopped = 0, 0, False
         self.best: dict[str, Tensor] = {}
         self.scaler: Any = None
@@ -212,7 +217,7 @@ class _Run:
         found = self.validate(self.model)
         self.model.train()
         if not math.isnan(found.score) and (not found.acceptable, found.score) < (not self.best_acceptable, self.best_score):
-            self.best = {name: value.detach().to("cpu", copy=True) for name, value in self.model.named_parameters()}
+            self.best = {name: value.detach().to("cpu", copy=True) for name, value in self.trained.items()}
             self.best_score, self.best_step, self.best_acceptable, self.waited = found.score, self.step, found.acceptable, 0
         else:
             self.waited += 1
@@ -228,7 +233,7 @@ class _Run:
 
     def capture(self) -> TrainingState:
         """Copy everything that the rest of the run depends on."""
-        tensors = {f"model/{name}": value for name, value in self.model.named_parameters()}
+        tensors = {f"model/{name}": value for name, value in self.trained.items()}
         tensors |= {f"best/{name}": value for name, value in self.best.items()}
         for index, slots in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{index}/{name}": value for name, value in slots.items()}
@@ -236,13 +241,12 @@ class _Run:
 
     def restore(self, state: TrainingState) -> None:
         """Take up a captured state."""
-        parameters = dict(self.model.named_parameters())
         slots: dict[int, dict[str, Tensor]] = {}
         with torch.no_grad():
             for name, value in state.tensors.items():
                 kind, _, rest = name.partition("/")
                 if kind == "model":
-                    parameters[rest].copy_(value)
+                    self.trained[rest].copy_(value)
                 elif kind == "best":
                     self.best[rest] = value
                 else:
@@ -272,6 +276,6 @@ class _Run:
         """Leave the model in evaluation mode, at its best checkpoint where there was a validation."""
         if self.best:
             with torch.no_grad():
-                for name, parameter in self.model.named_parameters():
+                for name, parameter in self.trained.items():
                     parameter.copy_(self.best[name])
         self.model.eval()

@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
+from transformers import MambaConfig, MambaForCausalLM
 
+from tasks import adapter_files
 from tests.command import ROOT, lethe
 from tests.tiny import TinyTask
 
@@ -86,6 +89,17 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
         ["{folder}/benchmarks/piqa.jsonl, line 2: field `gold` is 7; wanted 0 to 1"],
     ),
     "missing benchmark folder": (["{forget}", "--model", "{model}", "--benchmark-data", "/nowhere"], ["--benchmark-data /nowhere is no folder"]),
+    "adapter on an architecture without known layers": (
+        ["{forget}", "--model", "{folder}/mamba", "--lora-rank", "4"],
+        ["no adapter for model type 'mamba'", "dt_proj, in_proj, out_proj, x_proj", "wanted attention and MLP layers that are known by name"],
+    ),
+    "rank above the layers'": (
+        ["{forget}", "--model", "{model}", "--lora-rank", "64"],
+        ["lora.rank is 64, and layer", "is 32 x 32; wanted a rank from 1 to 32"],
+    ),
+    "negative rank": (["{forget}", "--model", "{model}", "--lora-rank", "-1"], ["lora.rank is -1; wanted a whole number >= 0"]),
+    "unknown output of adapters": (["{forget}", "--model", "{model}", "--set", "lora.output=both"], ["'both'; wanted one of merged, adapter"]),
+    "adapter without its base": (["{forget}", "--model", "{folder}/adapter"], ["/nowhere is not there; wanted its base model, whose digest is 00ff00ff"]),
     "unknown benchmark": (["{forget}", "--model", "{model}", "--set", "benchmarking.tasks=[mmlu]"], ["holds 'mmlu'", "arc_easy, arc_challenge"]),
 }
 """Name -> words after `unlearn`, and what the one line must hold."""
@@ -115,6 +129,10 @@ def places(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask) -> dic
     words["model"]["vocab"]["Velmora"] = 300
     (folder / "other-words" / "tokenizer.json").write_text(json.dumps(words))
     (folder / "pickled" / "pytorch_model.bin").write_bytes(b"\x80\x02.")
+    shutil.copytree(tiny_task.model, folder / "mamba", ignore=shutil.ignore_patterns("model.safetensors", "config.json"))
+    MambaForCausalLM(MambaConfig(hidden_size=16, num_hidden_layers=1, state_size=4, vocab_size=300)).save_pretrained(folder / "mamba")
+    shutil.copytree(tiny_task.model, folder / "adapter", ignore=shutil.ignore_patterns("model.safetensors", "config.json"))
+    adapter_files.write_adapter(folder / "adapter", {"r": 4}, {"a": torch.zeros(1)}, adapter_files.Base(digest="00ff" * 16, location="/nowhere", parameters=1))
     return {"folder": str(folder), "model": str(tiny_task.model), "forget": str(tiny_task.forget)}
 
 
