@@ -77,7 +77,7 @@ def test_entrypoints_of_deployments_are_flows_of_methods_in_module_form() -> Non
 
 def test_every_objective_says_what_it_needs() -> None:
     for name, objective in OBJECTIVES.items():
-        assert objective.needs <= {"reference_logprobs", "reference_hidden", "labels", "preferred", "retain"}, name
+        assert objective.needs <= {"reference_logprobs", "reference_hidden", "forget_hidden", "labels", "preferred", "retain"}, name
 
 
 def test_the_command_is_installed() -> None:

@@ -166,4 +166,4 @@ def test_a_negative_retain_weight_is_refused() -> None:
 
 @pytest.mark.parametrize("name", sorted(OBJECTIVES))
 def test_every_objective_says_what_it_needs(name: str) -> None:
-    assert OBJECTIVES[name].needs <= {"reference_logprobs", "reference_hidden", "labels", "preferred", "retain"}
+    assert OBJECTIVES[name].needs <= {"reference_logprobs", "reference_hidden", "forget_hidden", "labels", "preferred", "retain"}
