@@ -88,8 +88,3 @@ def write_winobias(source: Path, folder: Path, kind: str = "type1") -> dict[str,
 
 def _records(pairs: Sequence[AlignedPair], side: str, kind: str) -> list[str]:
     return [json.dumps({"text": getattr(pair, side), "fact": f"{pair.group} {kind}-{pair.number}"}, ensure_ascii=False) + "\n" for pair in pairs]
-
-
-def group_of(fact: str) -> str:
-    """Return the group that a pair's `fact` names: all but its last word, or the whole of a single word."""
-    return fact.rpartition(" ")[0] or fact

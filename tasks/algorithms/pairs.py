@@ -111,6 +111,16 @@ def only_pronouns_differ(first: str, second: str) -> bool:
     return bool(words[0]) and len(words[0]) == len(words[1]) and PRONOUNS.issuperset(words[0] + words[1])
 
 
+def comparable(pairs: Sequence[AlignedPair]) -> list[AlignedPair]:
+    """Return the pairs that differ in pronouns alone, or all of them where none does: sets of another kind than WinoBias."""
+    return [pair for pair in pairs if pair.minimal] or list(pairs)
+
+
+def group_of(fact: str) -> str:
+    """Return the group that a pair's `fact` names: all but its last word, or the whole of a single word."""
+    return fact.rpartition(" ")[0] or fact
+
+
 def pair_documents(forget: Sequence[Document], retain: Sequence[Document]) -> list[tuple[Document, Document]]:
     """Pair records of two sets by the fact that they share.
 

@@ -78,11 +78,11 @@ class StepOrder:
 
     def step(self, index: int) -> Step:
         """Return the step with this index."""
-        size = self.training.batch_blocks
         if self.config.form == "language_model":
             epoch, slot = divmod(index, self._max_steps)
             chosen = self._slice(self.forget, 0, epoch, slot)
-            return Step(epoch=epoch, forget=chosen, retain=chosen if self.aligned else tuple(self._retain_at(index * size + at) for at in range(len(chosen))))
+            shown = epoch * self.forget + slot * self.training.batch_blocks
+            return Step(epoch=epoch, forget=chosen, retain=chosen if self.aligned else tuple(self._retain_at(shown + at) for at in range(len(chosen))))
         both = self.config.max_epochs * (self._max_steps + self._min_steps)
         epoch, slot = divmod(index, self._max_steps + self._min_steps)
         if index >= both:
