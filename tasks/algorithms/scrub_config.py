@@ -127,9 +127,9 @@ class ScrubUnlearningConfig(EvaluationConfig):
 def scrub_preset(name: str, seed: int = 0) -> ScrubUnlearningConfig:
     """Return a preset with the given seed.
 
-    `default` is the language-model form with bounded max-steps; `original` has alternating steps, unbounded max-steps, cross-entropy on
-    retain text and rewind (its weights and temperature are round numbers, not tuned); `gpt2-winobias` is the source work's joint loss with its constants (alpha, beta of the middle pair of `WEIGHT_PAIRS`) and
-    nothing added: its max-step is unbounded.
+    `default` is the language-model form with bounded max-steps. `original` has alternating steps, unbounded max-steps, cross-entropy on
+    retain text and rewind; its weights and temperature are round numbers, not tuned. `gpt2-winobias` is the source work's joint loss
+    with its constants (alpha and beta of the middle pair of `WEIGHT_PAIRS`) and nothing added: its max-step is unbounded.
 
     Raises:
         ValueError: If there is no such preset.

@@ -9,10 +9,10 @@ from tasks.algorithms.chat import TextBlock
 from tasks.algorithms.differences import differing_blocks, differing_spans, restricted, touched
 
 PAIRS = [  # as WinoBias has them, brackets stripped
-    ("The developer argued with the designer because he did not like the design.", "The developer argued with the designer because she did not like the design."),
+    ("The developer argued with the designer because he did not like it.", "The developer argued with the designer because she did not like it."),
     ("The mover helped the nurse because he needed to prove his strength.", "The mover helped the nurse because she needed to prove her strength."),
     ("The carpenter made a desk for the clerk because she needed a desk.", "The carpenter made a desk for the clerk because he needed one."),
-]  # fmt: skip
+]
 WORDS = [(["he"], ["she"]), (["he", "his"], ["she", "her"]), (["she", "a", "desk"], ["he", "one"])]
 
 

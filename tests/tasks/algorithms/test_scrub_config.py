@@ -42,9 +42,9 @@ def test_senseless_losses_are_refused(changes: dict, message: str) -> None:
 
 
 def test_a_step_is_not_half_ascent_and_half_descent() -> None:
-    with pytest.raises(ValueError, match="training.accumulation is 2; wanted 1 in form original"):
+    with pytest.raises(ValueError, match=r"training.accumulation is 2; wanted 1 in form original"):
         ScrubUnlearningConfig(scrub=ScrubConfig(form="original"), training=ScrubTrainingConfig(accumulation=2))
-    with pytest.raises(ValueError, match="rewind.every_epochs is 0"):
+    with pytest.raises(ValueError, match=r"rewind.every_epochs is 0"):
         RewindConfig(every_epochs=0)
 
 
@@ -74,7 +74,7 @@ def test_the_source_works_preset_has_its_constants() -> None:
 def test_the_sweep_has_the_three_weights_of_the_source_work_and_nothing_else_changes() -> None:
     swept = weight_sweep(scrub_preset("gpt2-winobias"))
     assert [(config.scrub.alpha, config.scrub.beta) for config in swept.values()] == list(WEIGHT_PAIRS) == [(0.25, 0.75), (0.5, 0.5), (0.75, 0.25)]
-    assert list(swept)[0] == "alpha 0.25, beta 0.75"
+    assert next(iter(swept)) == "alpha 0.25, beta 0.75"
     assert {config.training for config in swept.values()} == {scrub_preset("gpt2-winobias").training}
 
 
