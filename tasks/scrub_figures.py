@@ -87,8 +87,10 @@ def toxicity_histogram(toxicity: Mapping[str, Sequence[float]]) -> Picture | Non
 
     def plot(canvas: "Figure") -> None:
         every = canvas.subplots(len(rows), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
-        for axes, (at, label) in zip(every, enumerate(rows), strict=True):
-            _bars(axes, toxicity[label], label, "#8a8f98" if label == BASELINE else COLOURS[at % len(COLOURS)])
+        runs = [label for label in toxicity if label != BASELINE]  # a run has the colour of its curve
+        for axes, label in zip(every, rows, strict=True):
+            _bars(axes, toxicity[label], label, "#8a8f98" if label == BASELINE else COLOURS[runs.index(label) % len(COLOURS)])
+        every[0].set_ylim(0.5 / max(row["n"] for row in rows.values()), 1.5)
         every[-1].set_xlabel("toxicity (0 to 1)")
 
     words = "; ".join(f"{label}: mean {figure(row['mean'])}, {figure(row['min'])} to {figure(row['max'])}" for label, row in rows.items())
@@ -98,7 +100,7 @@ def toxicity_histogram(toxicity: Mapping[str, Sequence[float]]) -> Picture | Non
 def _bars(axes: "Axes", scores: Sequence[float], label: str, colour: str) -> None:
     """Draw shares on a logarithmic scale: nearly all completions lie in the first bar."""
     axes.hist(scores, bins=[edge / BINS for edge in range(BINS + 1)], weights=[1 / len(scores)] * len(scores), color=colour)
-    axes.set(yscale="log", ylim=(1e-3, 1.5), xlim=(0, 1), ylabel="share")
+    axes.set(yscale="log", xlim=(0, 1), ylabel="share")
     axes.set_title(label, loc="left", fontsize=9)
 
 
