@@ -82,9 +82,16 @@ class ScrubTrainingConfig(TrainingConfig):
     """Passes over the forget and the retain set, >= 1."""
     batch_blocks: int = 36
     """Sequences of each set in one forward pass, >= 1; the source work's 36."""
+    block_size: int = 256
+    """Tokens of a sequence at most, >= 16; longer records become several."""
     schedule: str = "exponential"
     """Course of the learning rate after warm-up. The source work has an exponential decay whose constant is not known here:
     `final_rate_share` stands for it."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.block_size < 16:
+            raise ValueError(f"training.block_size is {self.block_size}; wanted a whole number >= 16")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,6 +44,8 @@ def test_senseless_losses_are_refused(changes: dict, message: str) -> None:
 def test_a_step_is_not_half_ascent_and_half_descent() -> None:
     with pytest.raises(ValueError, match=r"training.accumulation is 2; wanted 1 in form original"):
         ScrubUnlearningConfig(scrub=ScrubConfig(form="original"), training=ScrubTrainingConfig(accumulation=2))
+    with pytest.raises(ValueError, match=r"training.block_size is 8"):
+        ScrubTrainingConfig(block_size=8)
     with pytest.raises(ValueError, match=r"rewind.every_epochs is 0"):
         RewindConfig(every_epochs=0)
 
