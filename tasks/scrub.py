@@ -50,7 +50,7 @@ def _sequences(corpus: CorpusRef, tokenizer: Any, config: ScrubConfig, training:
         raise BadInputError(f"SCRUB found {len(forget)} forget and {len(retain)} retain records; wanted both (--retain FILE)")
     if config.positions == "differing":
         try:
-            return paired_sequences(pair_documents(forget, retain), tokenizer, training.block_size, reading)
+            return paired_sequences(pair_documents(forget, retain), tokenizer, training.block_size)
         except ValueError as error:
             raise BadInputError(f"scrub.positions is 'differing', but {error}") from None
     template, separator = vocabularies.question_template(tokenizer, reading), checkpoints.separator_id(tokenizer)
@@ -69,7 +69,7 @@ class Sequences:
         self.aligned = aligned and len(forget) == len(retain)
 
 
-def paired_sequences(pairs: Sequence[tuple[Document, Document]], tokenizer: Any, size: int, reading: CorpusConfig) -> Sequences:
+def paired_sequences(pairs: Sequence[tuple[Document, Document]], tokenizer: Any, size: int) -> Sequences:
     """Return pairs as sequences in which the divergence counts where a pair differs, and cross-entropy everywhere.
 
     Raises:

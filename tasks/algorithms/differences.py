@@ -10,7 +10,6 @@ apart (the joint loss of SCRUB is (alpha - beta) d there) and is left out like t
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from difflib import SequenceMatcher
 from typing import Any
 
@@ -62,18 +61,3 @@ def differing_blocks(first: str, second: str, tokenizer: Any, size: int) -> tupl
         supervised = (False,) * len(prefix) + touched(offsets, spans)
         blocks.append(TextBlock(ids=(*prefix, *ids)[:size], supervised=supervised[:size]))
     return blocks[0], blocks[1]
-
-
-def restricted(block: TextBlock, other: TextBlock) -> tuple[TextBlock, TextBlock]:
-    """Return two aligned sequences with their supervision restricted to differing tokens, where only tokens are known.
-
-    A coarser rule than `differing_blocks` gives: tokens are compared, so a piece that two differing words share counts on neither side.
-    """
-    edits = [edit for edit in SequenceMatcher(None, block.ids, other.ids, autojunk=False).get_opcodes() if edit[0] != "equal"]
-    first = {at for _, start, end, _, _ in edits for at in range(start, end)}
-    second = {at for _, _, _, start, end in edits for at in range(start, end)}
-    return _only(block, first), _only(other, second)
-
-
-def _only(block: TextBlock, kept: set[int]) -> TextBlock:
-    return replace(block, supervised=tuple(flag and at in kept for at, flag in enumerate(block.supervised)))

@@ -83,12 +83,16 @@ def test_a_run_that_broke_off_ends_as_one_that_did_not(corpus: CorpusRef, target
     assert len(calls) == steps + 1  # nothing but the broken step was done twice
 
 
+def unpadded(ids: torch.Tensor, mask: torch.Tensor) -> list[torch.Tensor]:
+    return [row[flags.bool()] for row, flags in zip(ids, mask, strict=True)]
+
+
 def test_pairs_are_shown_together(tiny_llama: Callable[..., LlamaForCausalLM], tiny_tokenizer: PreTrainedTokenizerFast) -> None:
     pairs = list(zip(documents(0), documents(1), strict=True))
-    sequences = paired_sequences(pairs, tiny_tokenizer, 256, CorpusConfig())
+    sequences = paired_sequences(pairs, tiny_tokenizer, 256)
     batches = scrub_batches(sequences, tiny_llama(0), replace(JOINT, positions="differing"), TRAINING, 0)
     for batch in batches:
-        texts = [[tiny_tokenizer.decode(row[mask.bool()]) for row, mask in zip(batch.tensors[f"{side}ids"], batch.tensors[f"{side}mask"], strict=True)] for side in ("", "retain_")]  # fmt: skip
+        texts = [tiny_tokenizer.batch_decode(unpadded(batch.tensors[f"{side}ids"], batch.tensors[f"{side}mask"])) for side in ("", "retain_")]
         assert all((left, right) in PAIRS for left, right in zip(*texts, strict=True))
         counted = batch.tensors["supervised"][:, :-1] * batch.tensors["mask"][:, 1:]
         assert len(batch.cached["forget_hidden"]) == int(counted.sum()) < int(batch.tensors["mask"].sum()) / 2

@@ -8,6 +8,9 @@ d compares whole distributions and never asks which token came next, so it depen
 a retain text share, the joint loss is (alpha - beta) * d, an ascent without end where beta > alpha. Restricting both sides to positions
 where the pair differs (see `tasks.algorithms.differences`), or clipping each forget token at `bound` nats, takes that away.
 
+At the teacher itself d is 0 on both sides and so is every gradient: a student that starts there and has no dropout is set in motion by
+the rounding of its first steps.
+
 Source: Kurmanji et al. 2023, arXiv:2302.09880, and its language-model form. Deviations: `bound` and `positions`, both off in the presets
 that follow a source.
 """

@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.algorithms.blocks import encode
-from tasks.algorithms.chat import TextBlock
-from tasks.algorithms.differences import differing_blocks, differing_spans, restricted, touched
+from tasks.algorithms.differences import differing_blocks, differing_spans, touched
 
 PAIRS = [  # as WinoBias has them, brackets stripped
     ("The developer argued with the designer because he did not like it.", "The developer argued with the designer because she did not like it."),
@@ -75,16 +74,6 @@ def test_a_sequence_is_cut_at_its_size(tiny_tokenizer) -> None:
     whole, _ = differing_blocks(*PAIRS[1], tiny_tokenizer, 512)
     cut, _ = differing_blocks(*PAIRS[1], tiny_tokenizer, 20)
     assert (cut.ids, cut.supervised) == (whole.ids[:20], whole.supervised[:20])
-
-
-def test_token_sequences_are_restricted_where_they_differ() -> None:
-    first = TextBlock(ids=(1, 2, 3, 4, 5), supervised=(True, True, True, False, True))
-    second = TextBlock(ids=(1, 2, 7, 8, 4, 6), supervised=(True,) * 6)
-    left, right = restricted(first, second)
-    assert left.supervised == (False, False, True, False, True)
-    assert right.supervised == (False, False, True, True, False, True)
-    assert (left.ids, right.ids) == (first.ids, second.ids)
-    assert restricted(second, second)[0].supervised == (False,) * 6
 
 
 def test_tokens_without_characters_touch_nothing() -> None:
