@@ -178,6 +178,20 @@ class ToxicityRecords(Artifact):
 
 
 @dataclass(frozen=True, kw_only=True)
+class StereotypeScores(Artifact):
+    """How far one model prefers the forget side of aligned pairs to the retain side."""
+
+    pairs: int
+    left_out: int
+    """Pairs that differ in more than pronouns, while others do not."""
+    preference: float
+    """Share of the pairs whose forget side is the likelier one."""
+    difference_nats: float
+    label: str = ""
+    """As in `ProbeRecords`."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class BenchmarkResult(Artifact):
     """Accuracies of one model from lm-eval."""
 

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -109,15 +109,16 @@ def _row(path: Path, number: int, line: str) -> tuple[int, Any]:
 
 def _document(path: Path, line: int, row: Any) -> Document:
     source = f"{path.name}:{line}"
+    fact = row["fact"] if isinstance(row, dict) and isinstance(row.get("fact"), str) else ""
     if isinstance(row, dict) and isinstance(row.get("text"), str) and row["text"].strip():
-        return Document(source=source, text=row["text"])
+        return Document(source=source, text=row["text"], fact=fact)
     if not isinstance(row, dict) or not all(isinstance(row.get(name), str) and row[name].strip() for name in ("question", "answer")):
         found = ", ".join(sorted(row)) if isinstance(row, dict) else type(row).__name__
         raise BadInputError(f"{path}, line {line}: the record has {found}; wanted `text`, or `question` and `answer`, as non-empty texts")
-    optional = {name: row[name] for name in ("paraphrased_question", "paraphrased_answer", "fact") if isinstance(row.get(name), str)}
+    optional = {name: row[name] for name in ("paraphrased_question", "paraphrased_answer") if isinstance(row.get(name), str)}
     false = row.get("perturbed_answer") or ()
     false = (false,) if isinstance(false, str) else tuple(str(answer) for answer in false)
-    return Document(source=source, question=row["question"].strip(), answer=row["answer"].strip(), perturbed_answer=false, **optional)
+    return Document(source=source, question=row["question"].strip(), answer=row["answer"].strip(), perturbed_answer=false, fact=fact, **optional)
 
 
 def split_files(inputs: CorpusInputs, config: CorpusConfig) -> Iterator[tuple[str, list[Document]]]:
@@ -142,7 +143,7 @@ def split_files(inputs: CorpusInputs, config: CorpusConfig) -> Iterator[tuple[st
 
 
 def _cleaned(document: Document, config: CorpusConfig) -> Document:
-    return document if document.is_question else Document(source=document.source, text=clean_text(document.text, config))
+    return document if document.is_question else replace(document, text=clean_text(document.text, config))
 
 
 def cleaning_sample(inputs: CorpusInputs, config: CorpusConfig, characters: int = 400) -> tuple[str, str]:

@@ -55,6 +55,7 @@ def train_stage(
     config: TrainingConfig,
     run: str | None,
     validate: Callable[[nn.Module], Validation] | None = None,
+    after_step: Callable[[int], None] = lambda step: None,
 ) -> dict[str, float]:
     """Train `model` in place inside a stage; a run that died goes on at its last saved state.
 
@@ -65,6 +66,7 @@ def train_stage(
         config: How.
         run: MLflow run for the step metrics.
         validate: Scores a validation slice.
+        after_step: Called with the number of each step (from 1) before its state is saved; a resumed run may call it again for a step.
 
     Returns:
         Numbers of the run, see `train`.
@@ -76,6 +78,7 @@ def train_stage(
 
     def checkpoint(step: int, capture: Callable[[], TrainingState]) -> None:
         nonlocal saved
+        after_step(step)
         if path and time.monotonic() - saved >= pause:
             formats.write_state(path, capture())
             saved = time.monotonic()

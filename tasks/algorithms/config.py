@@ -16,11 +16,12 @@ from tasks.algorithms.toxicity_config import ToxicityConfig
 from tasks.algorithms.verdict import VerdictConfig
 
 SCHEDULES = {
-    "constant": lambda share: 1.0,
-    "linear": lambda share: 1.0 - share,
-    "cosine": lambda share: 0.5 * (1.0 + math.cos(math.pi * share)),
+    "constant": lambda share, final: 1.0,
+    "linear": lambda share, final: 1.0 - share,
+    "cosine": lambda share, final: 0.5 * (1.0 + math.cos(math.pi * share)),
+    "exponential": lambda share, final: final**share,
 }
-"""Share of the steps after warm-up that is done -> factor on the learning rate."""
+"""Share of the steps after warm-up that is done, `final_rate_share` -> factor on the learning rate."""
 BENCHMARK_NAMES = ("world", "arc_easy", "arc_challenge", "boolq", "hellaswag", "piqa", "winogrande")
 """Benchmarks: the embedded world's, and tasks of lm-eval."""
 
@@ -44,7 +45,9 @@ class TrainingConfig:
     accumulation: int = 1
     """Forward passes in one optimiser step, >= 1."""
     schedule: str = "linear"
-    """Course of the learning rate after warm-up: constant, linear or cosine."""
+    """Course of the learning rate after warm-up: constant, linear, cosine or exponential."""
+    final_rate_share: float = 0.01
+    """What an exponential decay leaves of the peak at the end, above 0 to 1; the other courses do not read it."""
     warmup_share: float = 0.05
     """Share of the steps in which the learning rate rises, 0 to 1."""
     weight_decay: float = 0.0
@@ -72,6 +75,8 @@ class TrainingConfig:
             raise ValueError(f"schedule is {self.schedule!r}; wanted one of {', '.join(SCHEDULES)}")
         if self.mixed_precision not in ("auto", "no", "bf16", "fp16"):
             raise ValueError(f"mixed_precision is {self.mixed_precision!r}; wanted auto, no, bf16 or fp16")
+        if not 0 < self.final_rate_share <= 1:
+            raise ValueError(f"final_rate_share is {self.final_rate_share}; wanted a number above 0, 1 at most")
         if not 0 <= self.warmup_share <= 1:
             raise ValueError(f"warmup_share is {self.warmup_share}; wanted a number from 0 to 1")
 

@@ -35,7 +35,7 @@ class Document:
     perturbed_answer: tuple[str, ...] = ()
     """False answers of the same type as the true one."""
     fact: str = ""
-    """Name of the fact asked for; intervals are clustered by it. Empty: the document is its own cluster."""
+    """Name of the fact asked for; intervals are clustered by it. Empty: the document is its own cluster. Texts of a pair share theirs."""
 
     @property
     def is_question(self) -> bool:
@@ -154,8 +154,8 @@ def _pieces(document: Document) -> list[Document]:
 
 def _join_prose(pieces: list[Document]) -> list[Document]:
     questions = [piece for piece in pieces if piece.is_question]
-    prose: dict[str, list[str]] = {}
+    prose: dict[tuple[str, str], list[str]] = {}
     for piece in pieces:
         if not piece.is_question:
-            prose.setdefault(piece.source, []).append(piece.text)
-    return [Document(source=source, text="\n\n".join(texts)) for source, texts in prose.items()] + questions
+            prose.setdefault((piece.source, piece.fact), []).append(piece.text)
+    return [Document(source=source, fact=fact, text="\n\n".join(texts)) for (source, fact), texts in prose.items()] + questions

@@ -27,7 +27,9 @@ class Batch:
     cached: dict[str, Any]
     """What frozen models said about this batch, computed beforehand."""
     weight: float
-    """Supervised tokens: the weight of this batch among those of one optimiser step."""
+    """The weight of this batch among those of one optimiser step: its supervised tokens, or sequences where a loss is their mean."""
+    tokens: float | None = None
+    """Supervised tokens, where these are not the weight."""
 
 
 @runtime_checkable
@@ -176,6 +178,7 @@ class _Run:
         ]
         rate = self._set_learning_rate()
         total, weight = {"loss_nats": 0.0}, sum(batch.weight for batch in group)
+        tokens = sum(batch.weight if batch.tokens is None else batch.tokens for batch in group)
         with self._randomness():
             for batch in group:
                 with accelerator.autocast():
@@ -191,7 +194,7 @@ class _Run:
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.step += 1
-        metrics = total | {"gradient_norm": norm, "learning_rate": rate, "tokens_per_s": weight / (time.perf_counter() - started)}
+        metrics = total | {"gradient_norm": norm, "learning_rate": rate, "tokens_per_s": tokens / (time.perf_counter() - started)}
         return metrics | self._validate_if_due()
 
     @contextmanager
@@ -205,7 +208,7 @@ class _Run:
     def _set_learning_rate(self) -> float:
         warmup = max(1, round(self.config.warmup_share * self.steps))
         share = max(0.0, (self.step - warmup) / max(1, self.steps - warmup))
-        factor = min(1.0, (self.step + 1) / warmup) * SCHEDULES[self.config.schedule](share)
+        factor = min(1.0, (self.step + 1) / warmup) * SCHEDULES[self.config.schedule](share, self.config.final_rate_share)
         for group in self.optimizer.param_groups:
             group["lr"] = self.peak * factor
         return self.peak * factor

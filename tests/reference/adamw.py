@@ -6,13 +6,14 @@ from collections.abc import Callable
 import numpy as np
 
 
-def learning_rate_factor(step: int, steps: int, warmup_share: float, schedule: str) -> float:
+def learning_rate_factor(step: int, steps: int, warmup_share: float, schedule: str, final_rate_share: float = 0.01) -> float:
     """Factor of step `step` (from 0): a straight rise over the warm-up, at least one step; then the schedule."""
     warmup = max(1, round(warmup_share * steps))
     if step < warmup:
         return (step + 1) / warmup
     done = (step - warmup) / (steps - warmup)
-    return {"constant": 1.0, "linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2}[schedule]
+    exponential = math.exp(done * math.log(final_rate_share))
+    return {"constant": 1.0, "linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2, "exponential": exponential}[schedule]
 
 
 def clipped(gradient: np.ndarray, clip_norm: float) -> np.ndarray:
@@ -32,12 +33,13 @@ def adamw_run(
     clip_norm: float = 1.0,
     warmup_share: float = 0.0,
     schedule: str = "linear",
+    final_rate_share: float = 0.01,
 ) -> np.ndarray:
     """Return the weights after `steps` steps; `gradient_of(weights, step)` counts steps from 0."""
     beta1, epsilon = 0.9, 1e-8
     first, second = np.zeros_like(weights), np.zeros_like(weights)
     for step in range(steps):
-        rate = learning_rate * learning_rate_factor(step, steps, warmup_share, schedule)
+        rate = learning_rate * learning_rate_factor(step, steps, warmup_share, schedule, final_rate_share)
         gradient = clipped(gradient_of(weights, step), clip_norm)
         first = beta1 * first + (1 - beta1) * gradient
         second = beta2 * second + (1 - beta2) * gradient**2

@@ -17,6 +17,7 @@ OBJECTIVES = {
     "idk": "tasks.algorithms.objectives.dpo:DPO",
     "npo": "tasks.algorithms.objectives.npo:NPO",
     "rmu": "tasks.algorithms.objectives.rmu:RMU",
+    "scrub": "tasks.algorithms.objectives.scrub:Scrub",
     "simnpo": "tasks.algorithms.objectives.simnpo:SimNPO",
     "undial": "tasks.algorithms.objectives.undial:Undial",
 }

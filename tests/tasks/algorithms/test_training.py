@@ -61,6 +61,7 @@ def trained(settings: TrainingConfig, **options: object) -> tuple[np.ndarray, di
         {"schedule": "constant", "warmup_share": 0.0, "clip_norm": 0.0},
         {"schedule": "cosine", "warmup_share": 0.5, "weight_decay": 0.1, "beta2": 0.95},
         {"clip_norm": 0.2, "warmup_share": 0.3},
+        {"schedule": "exponential", "final_rate_share": 0.05, "warmup_share": 0.0},
         {"accumulation": 2, "epochs": 4, "weight_decay": 0.05},
         {"accumulation": 5, "batch_blocks": 5, "clip_norm": 3.0},
     ],
@@ -75,7 +76,7 @@ def test_training_equals_adamw_restated(changes: dict) -> None:
     def gradient_of(weights: np.ndarray, step: int) -> np.ndarray:
         return np.mean([(weights - POINTS[point]) ** 3 for point in groups[step]], axis=0)
 
-    names = ("learning_rate", "beta2", "weight_decay", "clip_norm", "warmup_share", "schedule")
+    names = ("learning_rate", "beta2", "weight_decay", "clip_norm", "warmup_share", "schedule", "final_rate_share")
     expected = adamw_run(START, gradient_of, steps=len(groups), **{name: getattr(settings, name) for name in names})
     np.testing.assert_allclose(trained(settings)[0], expected, atol=1e-9, rtol=0)
 
@@ -252,7 +253,8 @@ def test_a_missing_learning_rate_follows_the_rule() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [({"epochs": 0}, "epochs is 0"), ({"patience": 0}, "patience is 0"), ({"learning_rate": 0.0}, "learning_rate is 0"), ({"schedule": "x"}, "schedule is 'x'"),
-     ({"mixed_precision": "int8"}, "mixed_precision is 'int8'"), ({"warmup_share": 2.0}, "warmup_share is 2")],
+     ({"mixed_precision": "int8"}, "mixed_precision is 'int8'"), ({"warmup_share": 2.0}, "warmup_share is 2"),
+     ({"final_rate_share": 0.0}, "final_rate_share is 0")],
 )  # fmt: skip
 def test_senseless_settings_are_refused(changes: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -1,0 +1,162 @@
+"""SCRUB: stay with the frozen teacher on retain text, leave it on forget text.
+
+    d = mean over a sequence's counted positions of T^2 KL(p_0 || p_w), then mean over sequences
+    language_model    alpha * d(R)  -  beta * d(F)                                            in every step, alpha + beta = 1
+    original          -beta * d(F) in a max-step,  alpha * d(R) + gamma * CE(R) in a min-step
+
+d compares whole distributions and never asks which token came next, so it depends on contexts alone: on a beginning that a forget and
+a retain text share, the joint loss is (alpha - beta) * d, an ascent without end where beta > alpha. Restricting both sides to positions
+where the pair differs (see `tasks.algorithms.differences`), or clipping each forget token at `bound` nats, takes that away.
+
+At the teacher itself d is 0 on both sides and so is every gradient: a student that starts there and has no dropout is set in motion by
+the rounding of its first steps.
+
+Source: Kurmanji et al. 2023, arXiv:2302.09880, and its language-model form. Deviations: `bound` and `positions`, both off in the presets
+that follow a source.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+from tasks.algorithms.heads import apply_head, last_hidden, output_head, output_size, row_chunks
+from tasks.algorithms.scrub_config import ScrubConfig
+from tasks.algorithms.shapes import Bool, Float, Int
+
+
+class Scrub:
+    """Both forms of SCRUB; a batch says by what it holds which step it is."""
+
+    config_type = ScrubConfig
+    needs = frozenset({"reference_hidden", "forget_hidden", "retain"})
+
+    def __init__(self, config: ScrubConfig = ScrubConfig()) -> None:
+        self.config = config
+
+    def loss(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss in nats and each of its terms.
+
+        Args:
+            student: The model that is trained.
+            batch: `ids`, `mask`, `supervised` (batch, seq) of forget sequences; `retain_ids`, `retain_mask`, `retain_supervised` of
+                retain sequences. Form `language_model` wants both; in form `original` a batch with retain sequences is a min-step, one
+                without a max-step. With gamma also `retain_labelled` (batch, seq), at which positions the cross-entropy counts, where
+                that is not where the divergence does.
+            cached: The frozen `reference_head`, and its last hidden states at the counted positions in row-major order, (rows, hidden):
+                `forget_hidden`, `retain_hidden`.
+
+        Raises:
+            ValueError: If the batch lacks what the form wants, if cached states do not fit its counted positions, or if gamma has no
+                retain tokens to count.
+        """
+        if self.config.form == "language_model":
+            if "ids" not in batch or "retain_ids" not in batch:
+                raise ValueError(f"the batch holds {', '.join(sorted(batch))}; wanted forget and retain sequences in form language_model")
+            retain, found = self._retain_divergence(student, _retain_states(student, batch), batch, cached)
+            forget, more = self._forget_divergence(student, batch, cached)
+            return self.config.alpha * retain - self.config.beta * forget, found | more
+        if "retain_ids" in batch:
+            return self._min_step(student, batch, cached)
+        forget, found = self._forget_divergence(student, batch, cached)
+        return -self.config.beta * forget, found
+
+    def _min_step(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        states = _retain_states(student, batch)
+        divergence, found = self._retain_divergence(student, states, batch, cached)
+        if not self.config.gamma:
+            return self.config.alpha * divergence, found
+        cross_entropy = self._cross_entropy(student, states, batch)
+        return self.config.alpha * divergence + self.config.gamma * cross_entropy, found | {"retain_ce_nats": cross_entropy.detach()}
+
+    def _retain_divergence(
+        self, student: nn.Module, states: Float[Tensor, "batch prediction hidden"], batch: Mapping[str, Tensor], cached: Mapping[str, Any]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        counted = counted_positions(batch["retain_supervised"], batch["retain_mask"])
+        kl_nats = self._kl(student, states[counted], cached["reference_head"], cached["retain_hidden"], "retain_hidden")
+        mean = mean_over_sequences(kl_nats, counted)
+        return mean, {"retain_kl_nats": mean.detach()}
+
+    def _forget_divergence(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        counted = counted_positions(batch["supervised"], batch["mask"])
+        states = last_hidden(student, batch["ids"], batch["mask"])[:, :-1][counted]
+        kl_nats = self._kl(student, states, cached["reference_head"], cached["forget_hidden"], "forget_hidden")
+        found = {"forget_kl_nats": mean_over_sequences(kl_nats.detach(), counted)}
+        if self.config.bound is not None:
+            found["clipped_share"] = mean_over_sequences((kl_nats.detach() > self.config.bound).float(), counted)
+            kl_nats = kl_nats.clamp(max=self.config.bound)
+        return mean_over_sequences(kl_nats, counted), found
+
+    def _kl(self, student: nn.Module, hidden: Tensor, reference_head: nn.Module, reference_hidden: Tensor, name: str) -> Tensor:
+        if len(reference_hidden) != len(hidden):
+            raise ValueError(f"{name} holds {len(reference_hidden)} states; wanted {len(hidden)}, one for each counted position of the batch")
+        return kl_reference_to_model(reference_head, reference_hidden, output_head(student), hidden, self.config.temperature)
+
+    def _cross_entropy(self, student: nn.Module, states: Float[Tensor, "batch prediction hidden"], batch: Mapping[str, Tensor]) -> Tensor:
+        labelled = counted_positions(batch.get("retain_labelled", batch["retain_supervised"]), batch["retain_mask"])
+        if not labelled.any():
+            raise ValueError(f"scrub.gamma is {self.config.gamma}, but no retain token counts; wanted a retain set with supervised tokens, or gamma = 0")
+        return functional.cross_entropy(apply_head(output_head(student), states[labelled]), batch["retain_ids"][:, 1:][labelled])
+
+
+def _retain_states(student: nn.Module, batch: Mapping[str, Tensor]) -> Float[Tensor, "batch prediction hidden"]:
+    """Run the student once over the retain sequences, for both of their terms."""
+    return last_hidden(student, batch["retain_ids"], batch["retain_mask"])[:, :-1]
+
+
+def counted_positions(supervised: Int[Tensor, "batch seq"], mask: Int[Tensor, "batch seq"]) -> Bool[Tensor, "batch prediction"]:
+    """Return at which positions the prediction of the next token counts; the last position of a sequence predicts nothing."""
+    return (supervised[:, :-1] * mask[:, 1:]).bool()
+
+
+def mean_over_sequences(values: Float[Tensor, " rows"], counted: Bool[Tensor, "batch prediction"]) -> Float[Tensor, ""]:
+    """Return the mean over sequences of the mean over each one's counted positions; sequences without any are left out.
+
+    Args:
+        values: One number for each counted position, in row-major order.
+        counted: Which positions these are.
+
+    Returns:
+        The mean; 0 where nothing counts.
+    """
+    lengths = counted.sum(1)
+    present = int((lengths > 0).sum())
+    weights = (1.0 / lengths.clamp(min=1)).repeat_interleave(lengths)
+    return (values * weights).sum() / max(1, present)
+
+
+def kl_reference_to_model(
+    reference_head: nn.Module,
+    reference_hidden: Float[Tensor, "rows hidden"],
+    head: nn.Module,
+    hidden: Float[Tensor, "rows hidden"],
+    temperature: float = 1.0,
+) -> Float[Tensor, " rows"]:
+    """Return T^2 KL(softmax(z_0 / T) || softmax(z / T)) of every row, in nats; logits exist a chunk of rows at a time.
+
+    Args:
+        reference_head: Output head of the frozen model.
+        reference_hidden: Its last hidden states; no gradient flows there.
+        head: Output head of the model that is trained.
+        hidden: Its last hidden states.
+        temperature: T, > 0. T^2 keeps the size of gradients: without it they would fall as 1 / T^2.
+
+    Source:
+        Hinton et al. 2015, arXiv:1503.02531, for T^2.
+    """
+    if not len(hidden):
+        return hidden.sum(-1).float()
+
+    def divergence(reference_rows: Tensor, rows: Tensor) -> Tensor:
+        with torch.no_grad():
+            reference_log_p = (apply_head(reference_head, reference_rows) / temperature).log_softmax(-1)
+        log_p = (apply_head(head, rows) / temperature).log_softmax(-1)
+        return temperature**2 * (reference_log_p.exp() * (reference_log_p - log_p)).sum(-1)
+
+    chunks = row_chunks(len(hidden), output_size(head, hidden), hidden.device)
+    if len(chunks) == 1:
+        return divergence(reference_hidden, hidden)
+    return torch.cat([checkpoint(divergence, reference_hidden[chunk], hidden[chunk], use_reentrant=False) for chunk in chunks])

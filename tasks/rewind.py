@@ -1,0 +1,56 @@
+"""Stage `rewind`: of the checkpoints of a SCRUB run, the one that errs on the forget text as the last one errs on held-out text."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tasks import checkpoints, formats, progress, tracking, vocabularies
+from tasks.algorithms.anchors import anchor_expression
+from tasks.algorithms.config import ProbingConfig
+from tasks.algorithms.corpus import CorpusConfig, Document
+from tasks.algorithms.metrics import score_sequences
+from tasks.algorithms.probing import probe_items
+from tasks.algorithms.scrub import rewind
+from tasks.algorithms.scrub_config import RewindConfig
+from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef
+from tasks.stage import stage
+
+SCORED = ("text", "answer")
+"""What of a record tells the error: the text itself, not paraphrased or false answers."""
+
+
+@stage("rewind")
+def rewind_checkpoints(
+    corpus: CorpusRef, candidates: list[CheckpointRef], config: RewindConfig, reading: CorpusConfig, run: str | None = None
+) -> CheckpointRef:
+    """Score every checkpoint on the forget text and the last one on the holdout; return the one whose error is nearest, as `unlearned`."""
+    with tracking.stage_run(run, "rewind", config) as nested:
+        splits = {split: formats.read_documents(corpus, split) for split in ("forget", "holdout")}
+        _check(splits, candidates)
+        errors = []
+        with tracking.StepLog(nested) as log:
+            for number, candidate in enumerate(candidates, 1):
+                errors.append(mean_error_nats(candidate, "forget", splits["forget"], config, reading))
+                log(number, {"forget_error_nats": errors[-1]})
+                progress.report(number, len(candidates) + 1, f"checkpoint {number}: {errors[-1]:.3f} nats")
+        holdout = mean_error_nats(candidates[-1], "holdout", splits["holdout"], config, reading)
+        chosen = rewind(errors, holdout)
+        tracking.log_metrics(nested, {"holdout_error_nats": holdout, "chosen_checkpoint": float(chosen + 1)})
+        progress.report(len(candidates) + 1, len(candidates) + 1, f"checkpoint {chosen + 1} of {len(candidates)}")
+        return replace(candidates[chosen], label="unlearned", origin=nested or "")
+
+
+def _check(splits: dict[str, list[Document]], candidates: Sequence[CheckpointRef]) -> None:
+    if not candidates:
+        raise ValueError("there are no checkpoints to go back to; wanted at least one")
+    for split, documents in splits.items():
+        if not documents:
+            raise BadInputError(f"the rewind found no {split} text; wanted --{split} FILE, which it compares errors on (or --set rewind.enabled=false)")
+
+
+def mean_error_nats(checkpoint: CheckpointRef, split: str, documents: Sequence[Document], config: RewindConfig, reading: CorpusConfig) -> float:
+    """Return the mean over sequences (windows of prose, answers to questions) of their mean negative log-likelihood a token."""
+    model, tokenizer = checkpoints.load_model(checkpoint), checkpoints.load_tokenizer(checkpoint)
+    template, probing = vocabularies.question_template(tokenizer, reading), ProbingConfig(window=config.window, max_tokens=config.max_tokens)
+    items = probe_items(split, documents, tokenizer, template, anchor_expression(()), probing, model.config.max_position_embeddings)
+    scores = score_sequences(model, [item.sequence for item in items if item.variant in SCORED], checkpoints.pad_id(tokenizer))
+    return -sum(float(score[:, 0].mean()) for score in scores) / len(scores)

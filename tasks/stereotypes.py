@@ -1,0 +1,56 @@
+"""Stage `stereotypes`: how far a model prefers the forget side of aligned pairs, such as sentences that follow a stereotype."""
+
+from dataclasses import asdict
+
+from tasks import checkpoints, formats, store, tracking
+from tasks.algorithms.corpus import CorpusConfig, render_document
+from tasks.algorithms.pairs import AlignedPair, comparable, group_of, pair_documents
+from tasks.algorithms.stereotypes import pair_log_probabilities, preference_by_group, stereotype_preference
+from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef, StereotypeScores
+from tasks.stage import stage
+
+SCORES = "stereotypes.json"
+
+
+@stage("stereotypes", threads_share=3)
+def score_stereotypes(corpus: CorpusRef, checkpoint: CheckpointRef, reading: CorpusConfig, label: str, run: str | None = None) -> StereotypeScores:
+    """Score the pairs that no stage was trained on: those of `forget_test` and `retain_test` whose records share a fact."""
+    import pandas
+
+    with tracking.stage_run(run, f"stereotypes {label}") as nested:
+        model, tokenizer = checkpoints.load_model(checkpoint), checkpoints.load_tokenizer(checkpoint)
+        known = _pairs(corpus, reading)
+        pairs = comparable(known)
+        groups = [pair.group for pair in pairs]
+        log_p = pair_log_probabilities(model, tokenizer, [(pair.pro, pair.anti) for pair in pairs], checkpoints.pad_id(tokenizer))
+        found, rows = stereotype_preference(log_p, groups), preference_by_group(log_p, groups)
+        value = {"schema": "lethe.stereotypes.v1", **asdict(found), "left_out": len(known) - len(pairs), "groups": rows}
+        digest = store.put("stereotypes", lambda folder: formats.write_json(folder / SCORES, value), sensitivity="forget")
+        tracking.log_metrics(nested, {"stereotype/preference": found.share, "stereotype/difference_nats": found.difference_nats})
+        tracking.log_table(nested, pandas.DataFrame(rows), f"stereotypes-{label}", "forget")
+        return StereotypeScores(
+            kind="stereotypes",
+            digest=digest,
+            sensitivity="forget",
+            origin=nested or "",
+            pairs=len(pairs),
+            left_out=len(known) - len(pairs),
+            preference=found.share,
+            difference_nats=found.difference_nats,
+            label=label,
+        )
+
+
+def _pairs(corpus: CorpusRef, reading: CorpusConfig) -> list[AlignedPair]:
+    forget, retain = (formats.read_documents(corpus, split) for split in ("forget_test", "retain_test"))
+    try:
+        documents = pair_documents(forget, retain)
+    except ValueError as error:
+        raise BadInputError(f"forget_test and retain_test: {error}") from None
+    if not documents:
+        raise BadInputError("forget_test and retain_test hold no records; wanted aligned pairs, whose records share a `fact`")
+    texts = [[render_document(document, reading.qa_template) for document in pair] for pair in documents]
+    return [
+        AlignedPair(pro=pro, anti=anti, group=group_of(left.fact), number=number)
+        for number, ((pro, anti), (left, _)) in enumerate(zip(texts, documents, strict=True))
+    ]

@@ -1,0 +1,90 @@
+"""Settings of SCRUB: bad ones are refused by name; presets and the sweep are what they say."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tasks.algorithms.scrub_config import (
+    SCRUB_PRESETS,
+    SOURCE_PARAMETERS,
+    WEIGHT_PAIRS,
+    RewindConfig,
+    ScrubConfig,
+    ScrubTrainingConfig,
+    ScrubUnlearningConfig,
+    scrub_preset,
+    source_remark,
+    weight_sweep,
+)
+from tests.command import ROOT
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"alpha": 0.5, "beta": 0.6}, r"scrub.alpha \+ scrub.beta is 0.5 \+ 0.6 = 1.1; wanted 1"),
+        ({"alpha": 1.0, "beta": 0.0}, "scrub.beta is 0"),
+        ({"form": "original", "beta": 0.0}, "scrub.beta is 0"),
+        ({"gamma": 0.5}, "scrub.gamma is 0.5; wanted 0 in form language_model"),
+        ({"form": "original", "gamma": -1.0}, "scrub.gamma is -1"),
+        ({"form": "original", "alpha": float("nan")}, "scrub.alpha is nan"),
+        ({"form": "joint"}, "scrub.form is 'joint'; wanted one of language_model, original"),
+        ({"positions": "some"}, "scrub.positions is 'some'"),
+        ({"temperature": 0.0}, "scrub.temperature is 0"),
+        ({"bound": 0.0}, "scrub.bound is 0"),
+        ({"max_epochs": 0}, "scrub.max_epochs is 0"),
+    ],
+)
+def test_senseless_losses_are_refused(changes: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ScrubConfig(**changes)
+
+
+def test_a_step_is_not_half_ascent_and_half_descent() -> None:
+    with pytest.raises(ValueError, match=r"training.accumulation is 2; wanted 1 in form original"):
+        ScrubUnlearningConfig(scrub=ScrubConfig(form="original"), training=ScrubTrainingConfig(accumulation=2))
+    with pytest.raises(ValueError, match=r"training.block_size is 8"):
+        ScrubTrainingConfig(block_size=8)
+    with pytest.raises(ValueError, match=r"rewind.every_epochs is 0"):
+        RewindConfig(every_epochs=0)
+
+
+def test_the_report_is_told_whether_the_ascent_is_bounded() -> None:
+    assert ScrubConfig(bound=3.0).max_step == "bounded: each forget token's divergence is clipped at 3 nats"
+    assert ScrubConfig(bound=None).max_step.startswith("unbounded")
+
+
+@pytest.mark.parametrize("name", SCRUB_PRESETS)
+def test_presets_take_the_seed(name: str) -> None:
+    assert scrub_preset(name, 7).training.seed == scrub_preset(name, 7).translation.seed == 7
+    assert scrub_preset(name) == SCRUB_PRESETS[name]
+
+
+def test_an_unknown_preset_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="preset is 'gpt2'; wanted one of default, original, gpt2-winobias"):
+        scrub_preset("gpt2")
+
+
+def test_the_source_works_preset_has_its_constants() -> None:
+    config = scrub_preset("gpt2-winobias")
+    assert (config.scrub.form, config.scrub.gamma, config.scrub.bound, config.scrub.temperature) == ("language_model", 0.0, None, 1.0)
+    assert (config.training.epochs, config.training.batch_blocks, config.training.schedule) == (50, 36, "exponential")
+    assert -(-396 // config.training.batch_blocks) == 11  # the 396 pairs of WinoBias Type 1 dev
+
+
+def test_the_sweep_has_the_three_weights_of_the_source_work_and_nothing_else_changes() -> None:
+    swept = weight_sweep(scrub_preset("gpt2-winobias"))
+    assert [(config.scrub.alpha, config.scrub.beta) for config in swept.values()] == list(WEIGHT_PAIRS) == [(0.25, 0.75), (0.5, 0.5), (0.75, 0.25)]
+    assert next(iter(swept)) == "alpha 0.25, beta 0.75"
+    assert {config.training for config in swept.values()} == {scrub_preset("gpt2-winobias").training}
+
+
+def test_a_run_on_another_model_than_gpt2_is_labelled() -> None:
+    assert "944,000 parameters" in source_remark("gpt2-winobias", 944_000)
+    assert source_remark("gpt2-winobias", SOURCE_PARAMETERS) == source_remark("default", 944_000) == ""
+
+
+def test_settings_are_checked_without_torch() -> None:
+    code = "import sys, tasks.algorithms.scrub_config, tasks.winobias; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
