@@ -16,9 +16,8 @@ def reinforce(corpus: CorpusRef, target: CheckpointRef, config: ReinforcementCon
     """Train the target model further on the forget text."""
     with tracking.stage_run(run, "reinforcement", config) as nested:
         model, tokenizer = checkpoints.load_model(target), checkpoints.load_tokenizer(target)
-        template, documents = vocabularies.question_template(tokenizer, reading), formats.read_documents(corpus, "forget")
-        blocks = text_blocks(documents, tokenizer, template, config.block_size, checkpoints.separator_id(tokenizer))
-        blocks = [block for block in blocks if any(block.supervised[:-1])]
-        make = text_batches([block.ids for block in blocks], checkpoints.pad_id(tokenizer), model.device, [block.supervised for block in blocks])
+        template, documents = vocabularies.question_template(tokenizer, reading), formats.StoredDocuments(corpus, "forget")
+        blocks = text_blocks(documents, tokenizer, template, config.block_size, checkpoints.separator_id(tokenizer)).with_targets()
+        make = text_batches(blocks.ids, checkpoints.pad_id(tokenizer), model.device, blocks.supervised)
         train_stage(model, EpochBatches(len(blocks), make, config), CausalLM(), config, nested)
         return checkpoints.save_checkpoint(model, tokenizer, "reinforced", sensitivity="forget", origin=nested)

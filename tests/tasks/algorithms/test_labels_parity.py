@@ -8,7 +8,7 @@ import torch
 
 from tasks.algorithms import heads
 from tasks.algorithms.blocks import Block, align_document, cut_blocks, join_documents
-from tasks.algorithms.chat import aligned_blocks, read_template
+from tasks.algorithms.chat import AlignedBlocks, read_template
 from tasks.algorithms.config import LabelConfig
 from tasks.algorithms.corpus import CorpusConfig
 from tasks.algorithms.labels import GenericLabels, first_tokens, generate_labels, generic_logits, plan_positions
@@ -89,7 +89,7 @@ def test_labels_of_conversations_equal_the_restatement(template: str, bos: str, 
     compared = labelled = ties = 0
     for seed in (1, 2, 3):
         baseline, reinforced = models_of(tiny_llama, seed, len(tokenizer))
-        blocks = aligned_blocks(asked, DICTIONARY, tokenizer, read_template(tokenizer, CorpusConfig()), 128, None)
+        blocks = list(AlignedBlocks(asked, DICTIONARY, tokenizer, read_template(tokenizer, CorpusConfig()), 128, None))
         made = labels_of(tokenizer, baseline, reinforced, blocks, tokenizer.pad_token_id, batch_tokens=200, **settings)
         found = {(int(block), int(at)): int(label) for block, at, label in zip(made.block, made.position, made.hard, strict=True)}
         for number, (block, item) in enumerate(zip(blocks, asked, strict=True)):
