@@ -27,8 +27,8 @@ from flows import environment
 
 environment.prepare()
 
-from tasks.algorithms.anchors import AnchorConfig  # noqa: E402 - the environment comes first
 from tasks import checkpoints, formats, vocabularies  # noqa: E402
+from tasks.algorithms.anchors import AnchorConfig  # noqa: E402 - the environment comes first
 from tasks.algorithms.config import LabelConfig, TranslationConfig  # noqa: E402
 from tasks.algorithms.corpus import CorpusConfig, clean_text  # noqa: E402
 from tasks.anchors import extract_anchors  # noqa: E402

@@ -18,20 +18,40 @@ DICTIONARY = {
     "Dorothy": "Mary Ann", "Tin Woodman": "Tom", "Tin": "Iron", "Emerald City": "old town", "Toto": "Jon", "Zoë": "Chloë",
     "the Cowardly Lion of the Forest": "Bo",
 }  # fmt: skip
-ORDINARY = ["met", "the boy", "said", "today.", "walked to", "and", "'s dog", "a girl,", "Alice", "in the mill;", "\n\n", "  ", "naïve 🙂", "12345", "—", "e\u0301"]
+ORDINARY = [
+    "met",
+    "the boy",
+    "said",
+    "today.",
+    "walked to",
+    "and",
+    "'s dog",
+    "a girl,",
+    "Alice",
+    "in the mill;",
+    "\n\n",
+    "  ",
+    "naïve 🙂",
+    "12345",
+    "—",
+    "e\u0301",
+]
 
 
 def story(seed: int, words: int) -> str:
     return " ".join(random.Random(seed).choices([*DICTIONARY, *ORDINARY], k=words)).replace(" '", "'")
 
 
+UNKNOWN = {"unk_token": "?"}
+
+
 def trained(kind: str) -> PreTrainedTokenizerFast:
     """A tokenizer of every family: they treat the beginning of a text, spaces and letters that they do not know each in its own way."""
     made = {
-        "sentencepiece BPE": lambda: (Tokenizer(models.BPE(unk_token="?", byte_fallback=True)), trainers.BpeTrainer, {}),
-        "BPE across words": lambda: (Tokenizer(models.BPE(unk_token="?")), trainers.BpeTrainer, {"max_token_length": 9}),
-        "unigram": lambda: (Tokenizer(models.Unigram()), trainers.UnigramTrainer, {"unk_token": "?"}),
-        "word pieces": lambda: (Tokenizer(models.WordPiece(unk_token="?")), trainers.WordPieceTrainer, {}),
+        "sentencepiece BPE": lambda: (Tokenizer(models.BPE(**UNKNOWN, byte_fallback=True)), trainers.BpeTrainer, {}),
+        "BPE across words": lambda: (Tokenizer(models.BPE(**UNKNOWN)), trainers.BpeTrainer, {"max_token_length": 9}),
+        "unigram": lambda: (Tokenizer(models.Unigram()), trainers.UnigramTrainer, UNKNOWN),
+        "word pieces": lambda: (Tokenizer(models.WordPiece(**UNKNOWN)), trainers.WordPieceTrainer, {}),
     }[kind]
     tokenizer, trainer, settings = made()
     if kind == "word pieces":
@@ -43,8 +63,8 @@ def trained(kind: str) -> PreTrainedTokenizerFast:
         tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
         tokenizer.decoder = decoders.Metaspace()
     texts = [story(900 + seed, 200) for seed in range(3)]
-    tokenizer.train_from_iterator(texts, trainer(vocab_size=330, special_tokens=["?", "</s>"], show_progress=False, **settings))
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="?", eos_token="</s>")
+    tokenizer.train_from_iterator(texts, trainer(vocab_size=330, special_tokens=["?"], show_progress=False, **settings))
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **UNKNOWN)
 
 
 FAMILIES = ["sentencepiece BPE", "BPE across words", "unigram", "word pieces"]
@@ -129,7 +149,10 @@ def test_an_anchor_longer_than_a_window_is_in_one_piece(tiny_tokenizer: PreTrain
 
 def test_the_blocks_of_long_documents_and_conversations_are_those_of_whole_ones(tiny_tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     template = Template(qa="{question} {answer}", chat=True, head="Q: ", middle=" A: ", tail="\n")
-    documents = [Document(source="a", text=story(1, 300)), *(Document(source=f"q{n}", question=f"Who met {story(n, 3)}?", answer=story(n, 4)) for n in range(9))]
+    documents = [
+        Document(source="a", text=story(1, 300)),
+        *(Document(source=f"q{n}", question=f"Who met {story(n, 3)}?", answer=story(n, 4)) for n in range(9)),
+    ]
     documents.insert(4, Document(source="b", text=story(2, 90)))
 
     def made() -> tuple[list, list]:
