@@ -5,13 +5,14 @@ from typing import Any
 
 import torch
 
-from tasks import checkpoints, formats, tracking
+from tasks import checkpoints, tracking
 from tasks.algorithms.config import FinetuneConfig, LabelConfig
 from tasks.algorithms.heads import output_head, pad_batch
 from tasks.algorithms.lora import LoraConfig
 from tasks.algorithms.objectives.generic_labels import GenericLabelLoss, GenericLabelLossConfig
 from tasks.algorithms.training import Batch, EpochBatches, Validation, shuffled
 from tasks.artifacts import CheckpointRef, LabelSet, TeacherCache
+from tasks.label_rows import LabelRows, TeacherRows
 from tasks.stage import stage
 from tasks.trainer import adapt, keep_trained, train_stage
 
@@ -56,19 +57,15 @@ class _LabelledBlocks:
     def __init__(
         self, labels: LabelSet, teacher: TeacherCache | None, heads: dict[str, torch.nn.Module], pad: int, device: torch.device, config: FinetuneConfig
     ) -> None:
-        self._blocks, self._labels = formats.read_labels(labels)
-        self._retain, self._hidden = formats.read_teacher(teacher) if teacher and config.retain_weight else ([], [])
-        self._counted = formats.read_supervised(teacher) if self._retain else []
+        self._forget = LabelRows(labels)
+        self._retain = TeacherRows(teacher) if teacher and config.retain_weight else None
         self._heads, self._pad, self._device, self._config = heads, pad, device, config
-        self.forget_blocks = len(self._blocks)
-        self._retain_held = int(len(self._retain) * config.validation_share)
-        bounds = torch.arange(len(self._blocks) + 1)
-        self._rows = torch.searchsorted(self._labels.block.contiguous(), bounds).tolist()
-        self._pairs = torch.searchsorted(self._labels.banned[:, 0].contiguous(), torch.tensor(self._rows)).tolist()
+        self.forget_blocks, self._retain_blocks = len(self._forget), len(self._retain) if self._retain else 0
+        self._retain_held = int(self._retain_blocks * config.validation_share)
 
     def batch(self, indices: list[int], step: int) -> Batch:
         """Return forget blocks by index, with as many retain blocks; every retain block comes round before any comes twice."""
-        usable = len(self._retain) - self._retain_held
+        usable = self._retain_blocks - self._retain_held
         retain = [self._retain_at(step * self._config.batch_blocks + slot, usable) for slot in range(len(indices))] if usable else []
         return self._build(indices, retain)
 
@@ -77,28 +74,17 @@ class _LabelledBlocks:
         return shuffled(usable, self._config.seed + 1, epoch)[slot]
 
     def _build(self, indices: list[int], retain: list[int]) -> Batch:
-        ids, mask = pad_batch([self._blocks[index] for index in indices], self._pad, self._device)
-        rows = torch.cat([torch.arange(self._rows[index], self._rows[index + 1]) for index in indices])
-        slots = torch.cat([torch.full((self._rows[index + 1] - self._rows[index],), slot) for slot, index in enumerate(indices)])
-        tensors = {"ids": ids, "mask": mask, "rows": torch.stack([slots, self._labels.position[rows]], dim=1).to(self._device)}
-        cached: dict[str, Any] = {name: getattr(self._labels, name)[rows].to(self._device) for name in ("hard", "baseline_hidden", "reinforced_hidden")}
-        cached |= {"banned": self._banned(indices), **self._heads}
-        if retain:
-            retain_ids, retain_mask = pad_batch([self._retain[index] for index in retain], self._pad, self._device)
-            counted, _ = pad_batch([self._counted[index] for index in retain], 0, self._device)
+        ids, mask = pad_batch([self._forget.ids(index) for index in indices], self._pad, self._device)
+        labels = self._forget.labels(indices)
+        tensors = {"ids": ids, "mask": mask, "rows": torch.stack([labels.block, labels.position], dim=1).to(self._device)}
+        cached: dict[str, Any] = {name: getattr(labels, name).to(self._device) for name in ("hard", "baseline_hidden", "reinforced_hidden", "banned")}
+        cached |= self._heads
+        if self._retain and retain:
+            retain_ids, retain_mask = pad_batch([self._retain.ids(index) for index in retain], self._pad, self._device)
+            counted, _ = pad_batch([self._retain.supervised(index) for index in retain], 0, self._device)
             tensors |= {"retain_ids": retain_ids, "retain_mask": retain_mask, "retain_supervised": counted}
-            cached["retain_hidden"] = torch.cat([self._hidden[index] for index in retain]).to(self._device)
-        return Batch(tensors=tensors, cached=cached, weight=float(max(1, len(rows))))
-
-    def _banned(self, indices: list[int]) -> torch.Tensor:
-        """Return the banned (row, token) pairs of the blocks, with rows counted from the batch's first."""
-        parts, first = [], 0
-        for index in indices:
-            pairs = self._labels.banned[self._pairs[index] : self._pairs[index + 1]].clone()
-            pairs[:, 0] += first - self._rows[index]
-            parts.append(pairs)
-            first += self._rows[index + 1] - self._rows[index]
-        return torch.cat(parts).to(self._device)
+            cached["retain_hidden"] = torch.cat([self._retain.hidden(index) for index in retain]).to(self._device)
+        return Batch(tensors=tensors, cached=cached, weight=float(max(1, len(labels.hard))))
 
     def validation(self, objective: GenericLabelLoss) -> Callable[[torch.nn.Module], Validation]:
         """Return a function that scores a slice: the label loss on forget blocks, acceptable while the retain KL is below the floor.
@@ -107,7 +93,7 @@ class _LabelledBlocks:
         """
         number = max(1, round(self.forget_blocks * self._config.validation_share))
         forget = [index * self.forget_blocks // number for index in range(number)]
-        retain = list(range(len(self._retain) - self._retain_held, len(self._retain)))
+        retain = list(range(self._retain_blocks - self._retain_held, self._retain_blocks))
         size = self._config.batch_blocks
         rounds = [(forget[start : start + size], retain[start : start + size]) for start in range(0, len(forget), size)]
 

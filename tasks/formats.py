@@ -13,15 +13,19 @@ from tasks.algorithms.anchors import Anchor
 from tasks.algorithms.corpus import Document, render_document
 from tasks.algorithms.elicitation import Invitation
 from tasks.algorithms.facts import FactTriple
-from tasks.artifacts import AnchorTable, CorpusRef, FactTable, LabelSet, PromptSet, TeacherCache
+from tasks.artifacts import AnchorTable, CorpusRef, FactTable, PromptSet
+from tasks.tensor_files import TensorWriter
 
 if TYPE_CHECKING:
     import pandas
     import torch
 
     from tasks.algorithms.blocks import Block
+    from tasks.algorithms.chat import TextBlocks
     from tasks.algorithms.labels import GenericLabels
     from tasks.algorithms.training import TrainingState
+
+_LABEL_COLUMNS = ("block", "position", "hard", "baseline_hidden", "reinforced_hidden", "banned")
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -55,6 +59,17 @@ def stream_documents(corpus: CorpusRef, split: str) -> Iterator[Document]:
 def read_documents(corpus: CorpusRef, split: str) -> list[Document]:
     """Read all documents of a split."""
     return list(stream_documents(corpus, split))
+
+
+@dataclass(frozen=True)
+class StoredDocuments:
+    """The documents of a split, read anew and one at a time whenever they are gone through."""
+
+    corpus: CorpusRef
+    split: str
+
+    def __iter__(self) -> Iterator[Document]:
+        return stream_documents(self.corpus, self.split)
 
 
 @dataclass(frozen=True)
@@ -132,62 +147,49 @@ def read_facts(table: FactTable, split: str | None = None) -> list[FactTriple]:
     return [fact for fact in found if split in (None, fact.split)]
 
 
-def write_labels(folder: Path, blocks: Sequence["Block"], labels: "GenericLabels") -> None:
-    """Write generic labels with the source tokens of their blocks."""
-    from safetensors.torch import save_file
+def write_labels(folder: Path, windows: "Iterable[tuple[Sequence[Block], GenericLabels]]") -> dict[str, int]:
+    """Write generic labels with the source tokens of their blocks, window by window.
 
-    tensors = {field.name: getattr(labels, field.name) for field in dataclasses.fields(labels) if field.name != "dropped"}
-    save_file({name: value.contiguous() for name, value in {**tensors, **_flat([block.source for block in blocks])}.items()}, folder / "labels.safetensors")
+    A labelled position takes 24 bytes and two hidden states in the type they come in, a token of the text 8 bytes, a pair that cannot
+    be a label 16 bytes: 10 MB of text, 2.5 million tokens, take 4 GB with a hidden size of 192 in float32.
 
+    Args:
+        folder: Where `labels.safetensors` is written.
+        windows: As `stream_labels` yields them.
 
-def read_labels(labels: LabelSet) -> tuple[list[tuple[int, ...]], "GenericLabels"]:
-    """Read source blocks and their labels."""
-    from safetensors.torch import load_file
-
-    from tasks.algorithms.labels import GenericLabels
-
-    tensors = load_file(store.path(labels) / "labels.safetensors")
-    blocks = _split(tensors.pop("ids"), tensors.pop("lengths"))
-    return blocks, GenericLabels(**tensors, dropped=0)
-
-
-def write_teacher(folder: Path, blocks: Sequence[Sequence[int]], hidden: "torch.Tensor", supervised: Sequence[Sequence[bool]] | None = None) -> None:
-    """Write blocks and the teacher's last hidden states at their supervised positions, (positions, hidden); without `supervised` at all."""
-    import torch
-    from safetensors.torch import save_file
-
-    counted = torch.tensor([flag for row in supervised or [[True] * len(block) for block in blocks] for flag in row], dtype=torch.bool)
-    save_file({**_flat(blocks), "supervised": counted, "hidden": hidden.contiguous()}, folder / "teacher.safetensors")
+    Returns:
+        How many `blocks` and labelled `positions` there are, and how many positions were `dropped`.
+    """
+    count = dict.fromkeys(("blocks", "positions", "dropped"), 0)
+    with TensorWriter(folder / "labels.safetensors") as writer:
+        for blocks, labels in windows:
+            for name, tensor in [*_flat([block.source for block in blocks]).items(), *((name, getattr(labels, name)) for name in _LABEL_COLUMNS)]:
+                writer.append(name, tensor)
+            for name, more in {"blocks": len(blocks), "positions": len(labels.hard), "dropped": labels.dropped}.items():
+                count[name] += more
+    return count
 
 
-def read_teacher(cache: TeacherCache) -> tuple[list[tuple[int, ...]], list["torch.Tensor"]]:
-    """Read blocks and, for each, the teacher's last hidden states at its supervised positions (positions, hidden)."""
-    from safetensors.torch import load_file
+def write_teacher(folder: Path, parts: "Iterable[tuple[TextBlocks, torch.Tensor]]") -> None:
+    """Write blocks and the teacher's last hidden states at their supervised positions, (positions, hidden), some blocks at a time.
 
-    tensors = load_file(store.path(cache) / "teacher.safetensors")
-    supervised = tensors["supervised"].split(tensors["lengths"].tolist())
-    return _split(tensors["ids"], tensors["lengths"]), list(tensors["hidden"].split([int(part.sum()) for part in supervised]))
-
-
-def read_supervised(cache: TeacherCache) -> list[tuple[bool, ...]]:
-    """Read which positions of a teacher cache's blocks are supervised."""
-    from safetensors import safe_open
-
-    with safe_open(store.path(cache) / "teacher.safetensors", framework="pt") as stream:
-        return _split(stream.get_tensor("supervised"), stream.get_tensor("lengths"))
-
-
-def _flat(blocks: Sequence[Sequence[int]]) -> dict[str, "torch.Tensor"]:
+    A token takes 9 bytes, a supervised position one hidden state in the type it comes in.
+    """
     import torch
 
-    return {
-        "ids": torch.tensor([token for block in blocks for token in block], dtype=torch.long),
-        "lengths": torch.tensor([len(block) for block in blocks], dtype=torch.long),
-    }
+    with TensorWriter(folder / "teacher.safetensors") as writer:
+        for blocks, hidden in parts:
+            for name, tensor in _flat(blocks.ids).items():
+                writer.append(name, tensor)
+            writer.append("supervised", torch.cat(list(blocks.supervised)))
+            writer.append("hidden", hidden)
 
 
-def _split(ids: "torch.Tensor", lengths: "torch.Tensor") -> list[tuple[Any, ...]]:
-    return [tuple(part.tolist()) for part in ids.split(lengths.tolist())]
+def _flat(blocks: "Iterable[Sequence[int] | torch.Tensor]") -> dict[str, "torch.Tensor"]:
+    import torch
+
+    rows = [torch.as_tensor(block, dtype=torch.long) for block in blocks]
+    return {"ids": torch.cat(rows), "lengths": torch.tensor([len(row) for row in rows], dtype=torch.long)}
 
 
 def write_state(path: Path, state: "TrainingState") -> None:

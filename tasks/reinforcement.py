@@ -19,10 +19,9 @@ def reinforce(
     """Train the target model, or an adapter on it, further on the forget text."""
     with tracking.stage_run(run, "reinforcement", config) as nested:
         model, tokenizer = checkpoints.load_model(target), checkpoints.load_tokenizer(target)
-        template, documents = vocabularies.question_template(tokenizer, reading), formats.read_documents(corpus, "forget")
-        blocks = text_blocks(documents, tokenizer, template, config.block_size, checkpoints.separator_id(tokenizer))
-        blocks = [block for block in blocks if any(block.supervised[:-1])]
-        make = text_batches([block.ids for block in blocks], checkpoints.pad_id(tokenizer), model.device, [block.supervised for block in blocks])
+        template, documents = vocabularies.question_template(tokenizer, reading), formats.StoredDocuments(corpus, "forget")
+        blocks = text_blocks(documents, tokenizer, template, config.block_size, checkpoints.separator_id(tokenizer)).with_targets()
+        make = text_batches(blocks.ids, checkpoints.pad_id(tokenizer), model.device, blocks.supervised)
         config = adapt(model, config, lora, "reinforced")
         train_stage(model, EpochBatches(len(blocks), make, config), CausalLM(), config, nested)
         return keep_trained(model, tokenizer, "reinforced", target, lora, sensitivity="forget", origin=nested)

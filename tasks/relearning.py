@@ -58,9 +58,8 @@ def relearn(
 def _batches(documents: Sequence[Document], model: Any, tokenizer: Any, template: Template, config: RelearningConfig) -> list[Batch]:
     """Return as many batches as `config.steps` want, in as many passes as they need; no block is longer than the model's context."""
     size = min(config.block_size, model.config.max_position_embeddings)
-    blocks = text_blocks(documents, tokenizer, template, size, checkpoints.separator_id(tokenizer))
-    blocks = [block for block in blocks if any(block.supervised[:-1])]
-    make = text_batches([block.ids for block in blocks], checkpoints.pad_id(tokenizer), model.device, [block.supervised for block in blocks])
+    blocks = text_blocks(documents, tokenizer, template, size, checkpoints.separator_id(tokenizer)).with_targets()
+    make = text_batches(blocks.ids, checkpoints.pad_id(tokenizer), model.device, blocks.supervised)
     passes = EpochBatches(len(blocks), make, replace(config, least_steps=config.steps))
     return [passes[index] for index in range(config.steps * config.accumulation)]
 

@@ -95,7 +95,10 @@ def train_stage(
 
 
 def text_batches(
-    blocks: Sequence[Sequence[int]], pad_id: int, device: torch.device, supervised: Sequence[Sequence[bool]] | None = None
+    blocks: Sequence[Sequence[int] | torch.Tensor],
+    pad_id: int,
+    device: torch.device,
+    supervised: Sequence[Sequence[bool] | torch.Tensor] | None = None,
 ) -> Callable[[list[int], int], Batch]:
     """Return a function that builds a language-modelling batch from block indices; without `supervised` every prediction counts."""
 

@@ -4,8 +4,9 @@ One rule aligns a text with its translation: position t of the source stands whe
 have read the same text, that is, when the end of t' is the image of the end of t. Ends inside an anchor have no image.
 """
 
+import itertools
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,7 +124,7 @@ def align_document(
     translated_text, boundary = translate_text(text, anchors, dictionary)
     source, offsets = encode(tokenizer, text)
     translated, translated_offsets = encode(tokenizer, translated_text)
-    image = _match_ends([boundary[end] for _, end in offsets], [end for _, end in translated_offsets])
+    image = match_ends([boundary[end] for _, end in offsets], [end for _, end in translated_offsets])
     return Block(
         source=tuple(source),
         translated=tuple(translated),
@@ -140,7 +141,7 @@ def _find_inside(text: str, dictionary: Mapping[str, str], content: Sequence[tup
     return [Found(first + start, first + stop, term) for first, end in content for start, stop, term in find_anchors(text[first:end], expression)]
 
 
-def _match_ends(wanted: Sequence[int], ends: Sequence[int]) -> list[int]:
+def match_ends(wanted: Sequence[int], ends: Sequence[int]) -> list[int]:
     """Pair positions that end at the same character; of several tokens of one character the last, and the others where they are as many."""
     ours, theirs = defaultdict(list), defaultdict(list)
     for position, end in enumerate(wanted):
@@ -170,21 +171,67 @@ def token_spans(offsets: Sequence[tuple[int, int]], anchors: Sequence[Found]) ->
     return found
 
 
-def join_documents(documents: Sequence[Block], separator: int | None) -> Block:
+class Stretch:
+    """Aligned tokens of documents, one after the other: it grows at its end and is cut into blocks from its beginning."""
+
+    def __init__(self, separator: int | None) -> None:
+        """Begin with nothing; `separator` is a token, or nothing, between documents."""
+        self._separator, self._begun = separator, False
+        self._source, self._translated, self._image = [], [], []
+        self._anchors: list[AnchorSpan] = []
+        self._documents: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def append(self, piece: Block, *, opens: bool = True) -> None:
+        """Add a document, or where it does not open one, more of the last one; nothing that belongs together is in two pieces."""
+        if opens and self._begun and self._separator is not None:
+            self._image.append(len(self._translated))
+            self._source.append(self._separator)
+            self._translated.append(self._separator)
+        at, shift = len(self._source), len(self._translated)
+        self._documents += [at] if opens and at else []
+        self._image += [position + shift if position >= 0 else -1 for position in piece.image]
+        self._anchors += [AnchorSpan(start=span.start + at, end=span.end + at, term=span.term) for span in piece.anchors]
+        self._source += piece.source
+        self._translated += piece.translated
+        self._begun = self._begun or bool(self._source)
+
+    def block(self) -> Block:
+        """Return all of it as one block."""
+        lists = (self._source, self._translated, self._image, self._anchors, self._documents)
+        source, translated, image, anchors, documents = map(tuple, lists)
+        return Block(source=source, translated=translated, image=image, anchors=anchors, documents=documents)
+
+    def cut_off(self, room: int, prefix: tuple[int, ...], least: int) -> Iterator[Block]:
+        """Yield blocks of at most `room` tokens and `prefix`, while `least` tokens are left; what they hold is forgotten.
+
+        Where a block ends depends on the next `room` tokens alone: with so many at least, blocks are those of the whole stream.
+        """
+        if len(self) < least:
+            return
+        stream, start, shift = self.block(), 0, 0
+        inside = _anchor_insides(stream)
+        while len(self) - start >= least:
+            end = _block_end(stream, start, shift, room, inside)
+            yield _slice(stream, start, end, shift, prefix)
+            start, shift = end, stream.image[end - 1] + 1
+        self._forget(start, shift)
+
+    def _forget(self, start: int, shift: int) -> None:
+        del self._source[:start], self._translated[:shift]
+        self._image = [position - shift if position >= 0 else -1 for position in self._image[start:]]
+        self._anchors = [AnchorSpan(start=span.start - start, end=span.end - start, term=span.term) for span in self._anchors if span.start >= start]
+        self._documents = [at - start for at in self._documents if at > start]
+
+
+def join_documents(documents: Iterable[Block], separator: int | None) -> Block:
     """Join documents into one stream, `separator` (a token, or nothing) between them."""
-    source, translated, image, anchors, starts = [], [], [], [], []
+    stretch = Stretch(separator)
     for document in documents:
-        if source and separator is not None:
-            image.append(len(translated))
-            source.append(separator)
-            translated.append(separator)
-        at, shift = len(source), len(translated)
-        starts += [at] if at else []
-        image += [position + shift if position >= 0 else -1 for position in document.image]
-        anchors += [AnchorSpan(start=span.start + at, end=span.end + at, term=span.term) for span in document.anchors]
-        source += document.source
-        translated += document.translated
-    return Block(source=tuple(source), translated=tuple(translated), image=tuple(image), anchors=tuple(anchors), documents=tuple(starts))
+        stretch.append(document)
+    return stretch.block()
 
 
 def cut_blocks(stream: Block, size: int, prefix: tuple[int, ...] = ()) -> list[Block]:
@@ -205,14 +252,20 @@ def cut_blocks(stream: Block, size: int, prefix: tuple[int, ...] = ()) -> list[B
     inside = _anchor_insides(stream)
     blocks, start, shift = [], 0, 0
     while start < len(stream.source):
-        end = min(start + room, len(stream.source))
-        while end > start and (not _is_boundary(stream, end, inside) or stream.image[end - 1] + 1 - shift > room):
-            end -= 1
-        if end == start:
-            raise ValueError(f"no place to cut within {room} tokens; wanted a larger block size or shorter translations")
+        end = _block_end(stream, start, shift, room, inside)
         blocks.append(_slice(stream, start, end, shift, prefix))
         start, shift = end, stream.image[end - 1] + 1
     return blocks
+
+
+def _block_end(stream: Block, start: int, shift: int, room: int, inside: set[int]) -> int:
+    """Return the end of the longest block that begins at `start`, where the translation is at `shift`."""
+    end = min(start + room, len(stream.source))
+    while end > start and (not _is_boundary(stream, end, inside) or stream.image[end - 1] + 1 - shift > room):
+        end -= 1
+    if end == start:
+        raise ValueError(f"no place to cut within {room} tokens; wanted a larger block size or shorter translations")
+    return end
 
 
 def cut_conversation(conversation: Block, size: int, lead: int) -> list[Block]:
@@ -275,15 +328,21 @@ def _slice(stream: Block, start: int, end: int, shift: int, prefix: tuple[int, .
     )
 
 
-def pack_tokens(documents: Sequence[Sequence[int]], size: int, separator: int | None, prefix: tuple[int, ...] = ()) -> list[tuple[int, ...]]:
-    """Join token documents into one stream and cut it every `size` tokens; the last block may be shorter."""
-    stream: list[int] = []
+def pack_tokens(documents: Iterable[Iterable[int]], size: int, separator: int | None, prefix: tuple[int, ...] = ()) -> Iterator[tuple[int, ...]]:
+    """Join token documents into one stream and cut it every `size` tokens, one block after the other; the last may be shorter."""
+    stream = _joined_tokens(documents, separator)
+    while block := tuple(itertools.islice(stream, size - len(prefix))):
+        yield prefix + block
+
+
+def _joined_tokens(documents: Iterable[Iterable[int]], separator: int | None) -> Iterator[int]:
+    begun = False
     for document in documents:
-        if stream and separator is not None:
-            stream.append(separator)
-        stream += document
-    room = size - len(prefix)
-    return [prefix + tuple(stream[start : start + room]) for start in range(0, len(stream), room)]
+        if begun and separator is not None:
+            yield separator
+        for token in document:
+            begun = True
+            yield token
 
 
 def pack_whole(documents: Sequence[Sequence[int]], order: Sequence[int], size: int, separator: int, open_blocks: int = 40) -> list[tuple[int, ...]]:

@@ -8,12 +8,19 @@ A conversation is a block of its own, as the model meets it when it is asked; on
 Prose stays plain text after the tokenizer's own prefix, and everything of it is supervised.
 """
 
-from collections.abc import Mapping, Sequence
+import functools
+import heapq
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from tasks.algorithms.blocks import Block, align_document, cut_blocks, cut_conversation, encode, join_documents, pack_tokens, prefix_ids
+import torch
+
+from tasks.algorithms.blocks import Block, align_document, cut_conversation, encode, pack_tokens, prefix_ids
 from tasks.algorithms.corpus import CorpusConfig, Document, render_document, render_prompt
+from tasks.algorithms.ragged import Ragged, RaggedRows
+from tasks.algorithms.streams import align_pieces, stream_blocks, stream_tokens
 
 QUESTION, ANSWER = "\ue000question\ue001", "\ue000answer\ue001"
 """Marks that no template writes itself: characters for private use."""
@@ -80,6 +87,28 @@ class TextBlock:
     """Whether the prediction at a position counts."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class TextBlocks(Sequence[TextBlock]):
+    """Blocks to train on, 5 bytes a token."""
+
+    ids: Ragged
+    supervised: Ragged
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> TextBlock:
+        return TextBlock(ids=tuple(self.ids[index].tolist()), supervised=tuple(self.supervised[index].tolist()))
+
+    def select(self, indices: Sequence[int]) -> "TextBlocks":
+        """Return some of the blocks, in the order of `indices`."""
+        return TextBlocks(ids=self.ids.select(indices), supervised=self.supervised.select(indices))
+
+    def with_targets(self) -> "TextBlocks":
+        """Return the blocks in which a prediction counts whose target they hold."""
+        return self.select([index for index, counted in enumerate(self.supervised) if counted[:-1].any()])
+
+
 def read_template(tokenizer: Any, config: CorpusConfig) -> Template:
     """Return how a tokenizer's model is asked.
 
@@ -116,35 +145,70 @@ def _end_of_turn(tokenizer: Any, after: str) -> tuple[str, int | None]:
     return next(((after[:stop], token) for token, (_, stop) in zip(ids, offsets, strict=True) if token in added), (after, None))
 
 
-def text_blocks(documents: Sequence[Document], tokenizer: Any, template: Template, size: int, separator: int | None) -> list[TextBlock]:
-    """Return documents as blocks of at most `size` tokens: everything but conversations packed, `separator` between documents."""
-    plain = [encode(tokenizer, template.text(item))[0] for item in documents if not template.is_conversation(item)]
-    packed = [TextBlock(ids=ids, supervised=(True,) * len(ids)) for ids in pack_tokens(plain, size, separator, prefix_ids(tokenizer))]
-    asked = _conversations(documents, tokenizer, template, size, {})
-    return _spread(packed, [TextBlock(ids=block.source, supervised=block.supervised) for block in asked])
-
-
-def aligned_blocks(
-    documents: Sequence[Document], dictionary: Mapping[str, str], tokenizer: Any, template: Template, size: int, separator: int | None
-) -> list[Block]:
-    """Return documents as blocks with their translation alongside.
+def text_blocks(documents: Iterable[Document], tokenizer: Any, template: Template, size: int, separator: int | None) -> TextBlocks:
+    """Return documents as blocks of at most `size` tokens: everything but conversations packed, `separator` between documents.
 
     Args:
-        documents: The forget text.
-        dictionary: Anchor term -> generic translation.
+        documents: Gone through more than once.
         tokenizer: A fast tokenizer.
         template: How questions are asked.
-        size: Tokens that a block may have on either side.
+        size: Tokens that a block may have.
         separator: Token between documents that share a block.
     """
-    plain = [align_document(tokenizer, template.text(item), dictionary) for item in documents if not template.is_conversation(item)]
-    packed = cut_blocks(join_documents(plain, separator), size, prefix_ids(tokenizer))
-    return _spread(packed, _conversations(documents, tokenizer, template, size, dictionary))
+    plain = (stream_tokens(tokenizer, template.text(item)) for item in documents if not template.is_conversation(item))
+    asked = _conversations(documents, tokenizer, template, size, {})
+    ids, flags = RaggedRows(torch.int32), RaggedRows(torch.bool)
+    for block in pack_tokens(plain, size, separator, prefix_ids(tokenizer)):
+        ids.append(block)
+        flags.append(itertools.repeat(True, len(block)))
+    packed = len(ids)
+    for block in asked:
+        ids.append(block.source)
+        flags.append(block.supervised)
+    order = _spread((lambda: range(packed), lambda: range(packed, len(ids))), (packed, len(ids) - packed))
+    return TextBlocks(ids=ids.done(), supervised=flags.done()).select(list(order))
 
 
-def _conversations(documents: Sequence[Document], tokenizer: Any, template: Template, size: int, dictionary: Mapping[str, str]) -> list[Block]:
-    asked = [item for item in documents if template.is_conversation(item)]
-    return [block for item in asked for block in _conversation(item, tokenizer, template, size, dictionary)]
+@dataclass(frozen=True)
+class AlignedBlocks:
+    """Documents as blocks with their translation alongside, made anew and one at a time whenever they are gone through."""
+
+    documents: Iterable[Document]
+    """The forget text; gone through more than once."""
+    dictionary: Mapping[str, str]
+    """Anchor term -> generic translation."""
+    tokenizer: Any
+    """A fast tokenizer."""
+    template: Template
+    """How questions are asked."""
+    size: int
+    """Tokens that a block may have on either side."""
+    separator: int | None
+    """Token between documents that share a block."""
+
+    def __iter__(self) -> Iterator[Block]:
+        return _spread((self._packed, self._asked), self._counts)
+
+    def __len__(self) -> int:
+        return sum(self._counts)
+
+    @functools.cached_property
+    def _counts(self) -> tuple[int, int]:
+        """How many blocks there are of plain text and of conversations: the whole text is aligned once to know."""
+        return sum(1 for _ in self._packed()), sum(1 for _ in self._asked())
+
+    def _packed(self) -> Iterator[Block]:
+        plain = (self.template.text(item) for item in self.documents if not self.template.is_conversation(item))
+        pieces = (align_pieces(self.tokenizer, text, self.dictionary) for text in plain)
+        return stream_blocks(pieces, self.size, self.separator, prefix_ids(self.tokenizer))
+
+    def _asked(self) -> Iterator[Block]:
+        return _conversations(self.documents, self.tokenizer, self.template, self.size, self.dictionary)
+
+
+def _conversations(documents: Iterable[Document], tokenizer: Any, template: Template, size: int, dictionary: Mapping[str, str]) -> Iterator[Block]:
+    asked = (item for item in documents if template.is_conversation(item))
+    return (block for item in asked for block in _conversation(item, tokenizer, template, size, dictionary))
 
 
 def _conversation(document: Document, tokenizer: Any, template: Template, size: int, dictionary: Mapping[str, str]) -> list[Block]:
@@ -157,7 +221,11 @@ def _conversation(document: Document, tokenizer: Any, template: Template, size: 
     return cut_conversation(block, size, len(prefix) if block.source[: len(prefix)] == prefix else 0)
 
 
-def _spread(some: list[T], others: list[T]) -> list[T]:
-    """Spread two lists evenly over one, so that any stretch of it is a fair sample of both."""
-    placed = [((number + 0.5) / len(part), item) for part in (some, others) for number, item in enumerate(part)]
-    return [item for _, item in sorted(placed, key=lambda pair: pair[0])]
+def _spread(parts: Sequence[Callable[[], Iterable[T]]], counts: Sequence[int]) -> Iterator[T]:
+    """Spread several rows of items evenly over one, so that any stretch of it is a fair sample of all; `counts` are their lengths."""
+    placed = [_placed(part(), count) for part, count in zip(parts, counts, strict=True) if count]
+    return (item for _, item in heapq.merge(*placed, key=lambda pair: pair[0]))
+
+
+def _placed(items: Iterable[T], count: int) -> Iterator[tuple[float, T]]:
+    return (((number + 0.5) / count, item) for number, item in enumerate(items))

@@ -15,7 +15,7 @@ CHUNK_ELEMENTS = 2**19
 """Logits that exist at one time on a CPU: 2 MB in float32."""
 
 
-def pad_batch(blocks: Sequence[Sequence[int]], pad_id: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+def pad_batch(blocks: Sequence[Sequence[int] | Tensor], pad_id: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
     """Pad token blocks on the right.
 
     Args:
@@ -30,7 +30,7 @@ def pad_batch(blocks: Sequence[Sequence[int]], pad_id: int, device: torch.device
     ids = torch.full((len(blocks), width), pad_id, dtype=torch.long)
     mask = torch.zeros_like(ids)
     for row, block in enumerate(blocks):
-        ids[row, : len(block)] = torch.tensor(block, dtype=torch.long)
+        ids[row, : len(block)] = torch.as_tensor(block, dtype=torch.long)
         mask[row, : len(block)] = 1
     return ids.to(device), mask.to(device)
 

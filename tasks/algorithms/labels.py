@@ -12,7 +12,8 @@ Source: Eldan & Russinovich 2023, "Who's Harry Potter?", arXiv:2310.02238.
 """
 
 import bisect
-from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -175,6 +176,62 @@ def length_batches(lengths: Sequence[int], batch_tokens: int) -> list[list[int]]
         else:
             batches.append([index])
     return batches
+
+
+WINDOW_BATCHES = 4
+"""Full batches whose labels are made, and whose blocks are sorted by length, at a time."""
+
+
+def stream_labels(
+    baseline: nn.Module,
+    reinforced: nn.Module,
+    blocks: Iterable[Block],
+    starts: Mapping[str, FirstTokens],
+    config: LabelConfig,
+    pad_id: int,
+    on_step: Callable[[int], None] = lambda done: None,
+) -> Iterator[tuple[list[Block], GenericLabels]]:
+    """Make the labels of blocks that come one by one, a window of them at a time.
+
+    A block's plan depends on nothing outside of it, so that the windows' labels, one after the other, are those that `generate_labels`
+    makes of all blocks: the same bits where a single window holds them, else the hidden states within 1e-5, since blocks share their
+    batches with others.
+
+    Args:
+        baseline: The target model.
+        reinforced: The reinforced model.
+        blocks: Source and translated blocks.
+        starts: Anchor term -> first tokens of its translation.
+        config: Strength and rules; a window holds `WINDOW_BATCHES` batches of `batch_tokens`.
+        pad_id: Filler token.
+        on_step: Called with the number of blocks done.
+
+    Yields:
+        The blocks of a window and their labels; blocks and rows are counted from the first of all windows.
+
+    Raises:
+        ValueError: If a prediction is not finite.
+    """
+    done = rows = 0
+    for window in _windows(blocks, WINDOW_BATCHES * config.batch_tokens):
+        plans = [plan_positions(block, starts, config) for block in window]
+        labels = generate_labels(baseline, reinforced, window, plans, config, pad_id, lambda now, _, before=done: on_step(before + now))
+        yield window, dataclasses.replace(labels, block=labels.block + done, banned=labels.banned + torch.tensor([rows, 0]))
+        done, rows = done + len(window), rows + len(labels.hard)
+
+
+def _windows(blocks: Iterable[Block], tokens: int) -> Iterator[list[Block]]:
+    """Put consecutive blocks into lists of at most `tokens` tokens on the longer side, of one block at least."""
+    window, size = [], 0
+    for block in blocks:
+        length = max(len(block.source), len(block.translated))
+        if window and size + length > tokens:
+            yield window
+            window, size = [], 0
+        window.append(block)
+        size += length
+    if window:
+        yield window
 
 
 @torch.no_grad()

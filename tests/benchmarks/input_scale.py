@@ -1,10 +1,15 @@
 """How stages take a large forget text: seconds of processor time and the rise of the peak memory, a stage at a time.
 
-    python -m tests.benchmarks.input_scale --data DATA [--megabytes 10] [--files 1]
+    python -m tests.benchmarks.input_scale --data DATA [--megabytes 10] [--files 1] [--model FOLDER]
 
 DATA holds `books/`. The books are repeated to the wanted size, with the names of every copy varied, so that the vocabulary grows with the
 text as that of a large corpus does. Every stage runs in a process of its own; the rise is that of its peak resident memory over what it
 held when all modules were loaded, as Linux counts it.
+
+With a model the stages that run it follow: the blocks that reinforcement trains on, labels (the model is its own reinforced one: the
+numbers mean nothing, their size does), the batches that are read back from them, a shuffled epoch of these, and a teacher cache of the
+whole text. The rise includes the weights; seconds are one thread's with OMP_NUM_THREADS=1. Labels take about 1.8 KB of disk a token at a
+hidden size of 192.
 """
 
 import argparse
@@ -22,9 +27,12 @@ from flows import environment
 
 environment.prepare()
 
+from tasks import checkpoints, formats, vocabularies  # noqa: E402
 from tasks.algorithms.anchors import AnchorConfig  # noqa: E402 - the environment comes first
+from tasks.algorithms.config import LabelConfig, TranslationConfig  # noqa: E402
 from tasks.algorithms.corpus import CorpusConfig, clean_text  # noqa: E402
 from tasks.anchors import extract_anchors  # noqa: E402
+from tasks.artifacts import CheckpointRef  # noqa: E402
 from tasks.corpus import gather_inputs, read_corpus  # noqa: E402
 
 BACKGROUND = "doyle_the_lost_world.txt"
@@ -55,7 +63,13 @@ def measured(stage: Callable[..., Any], *arguments: Any) -> tuple[Any, float, fl
 
 
 def _measure(stage: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, float, float]:
-    import spacy  # noqa: F401 - its own weight is no matter of the text
+    import spacy  # noqa: F401 - the libraries' own weight is no matter of the text
+    from transformers.models.llama import modeling_llama  # noqa: F401
+
+    import tasks.finetune
+    import tasks.labels
+    import tasks.teacher_cache
+    import tasks.translation  # noqa: F401
 
     Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
     before, started = _peak_kilobytes(), time.process_time()
@@ -77,12 +91,64 @@ def anchors_stage(corpus: Any) -> Any:
     return extract_anchors.body(corpus, AnchorConfig(pipeline="lethe_ruled_en"), CorpusConfig())
 
 
+def translation_stage(anchors: Any, corpus: Any) -> Any:
+    """Translate the anchors by the rules."""
+    from tasks.translation import translate_anchors
+
+    return translate_anchors.body(anchors, corpus, TranslationConfig(), CorpusConfig())
+
+
+def blocks_stage(corpus: Any, model: CheckpointRef) -> int:
+    """Make the blocks that reinforcement trains on."""
+    from tasks.algorithms.chat import text_blocks
+
+    tokenizer = checkpoints.load_tokenizer(model)
+    template, documents = vocabularies.question_template(tokenizer, CorpusConfig()), formats.StoredDocuments(corpus, "forget")
+    return len(text_blocks(documents, tokenizer, template, LabelConfig().block_size, checkpoints.separator_id(tokenizer)).with_targets())
+
+
+def labels_stage(corpus: Any, dictionary: Any, model: CheckpointRef) -> Any:
+    """Make the labels, the model as its own reinforced one."""
+    from tasks.labels import make_labels
+
+    return make_labels.body(corpus, dictionary, model, model, LabelConfig(), CorpusConfig())
+
+
+def epoch_stage(labels: Any) -> int:
+    """Read the labels of all blocks, in a shuffled order, eight blocks at a time."""
+    from tasks.algorithms.training import shuffled
+    from tasks.label_rows import LabelRows
+
+    rows = LabelRows(labels)
+    order = shuffled(len(rows), 0, 0)
+    return sum(len(rows.labels(order[start : start + 8]).hard) for start in range(0, len(order), 8))
+
+
+def teacher_stage(corpus: Any, model: CheckpointRef) -> Any:
+    """Cache the model's states on the retain text."""
+    from tasks.teacher_cache import cache_teacher
+
+    return cache_teacher.body(corpus, model, LabelConfig().block_size, CorpusConfig())
+
+
+def model_stages(model: CheckpointRef, corpus: Any, anchors: Any, forget: list[str], retain: str) -> None:
+    """Measure the stages that run a model; for the teacher cache the large text is what is to be kept."""
+    dictionary = shown("translation", measured(translation_stage, anchors, corpus))
+    blocks = shown("blocks", measured(blocks_stage, corpus, model))
+    labels = shown("labels", measured(labels_stage, corpus, dictionary, model))
+    rows = shown("epoch", measured(epoch_stage, labels))
+    print(f"{blocks} blocks to train on; {labels.blocks} blocks and {rows:,} positions with labels, {labels.dropped_share:.1%} dropped")
+    teacher = shown("teacher", measured(teacher_stage, corpus_stage([retain], forget), model))
+    print(f"{teacher.tokens:,} tokens with states")
+
+
 def main() -> None:
     """Measure and print; a further stage takes the record of one before it and gets a line of its own."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--megabytes", type=float, default=10.0)
     parser.add_argument("--files", type=int, default=1)
+    parser.add_argument("--model")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         environment_home(Path(folder))
@@ -90,6 +156,8 @@ def main() -> None:
         corpus = shown("corpus", measured(corpus_stage, forget, [retain]))
         anchors = shown("anchors", measured(anchors_stage, corpus))
         print(f"{sum(corpus.characters.values()):,} characters, {asked.files} forget files, {anchors.anchors} anchors")
+        if asked.model:
+            model_stages(checkpoints.inspect_model(asked.model, "target"), corpus, anchors, forget, retain)
 
 
 def environment_home(folder: Path) -> None:
@@ -111,7 +179,7 @@ def write_inputs(books: Path, folder: Path, size: int, files: int) -> tuple[list
 def shown(name: str, found: tuple[Any, float, float]) -> Any:
     """Print a stage's figures and return its record."""
     record, seconds, megabytes = found
-    print(f"{name:8} {seconds:6.1f} s, peak +{megabytes:.0f} MB", flush=True)
+    print(f"{name:11} {seconds:6.1f} s, peak +{megabytes:.0f} MB", flush=True)
     return record
 
 

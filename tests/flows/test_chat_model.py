@@ -20,6 +20,7 @@ from flows.settings import apply_settings
 from tasks import formats, isolation, store, tracking
 from tasks.algorithms.chat import read_template
 from tasks.artifacts import LabelSet, TeacherCache
+from tasks.label_rows import LabelRows, TeacherRows
 from tests.chats import CHATML_SYSTEM, WORDS, chat_tokenizer
 from tests.tiny import NAMES, PEOPLE, SETTINGS, story
 
@@ -70,7 +71,7 @@ def artifact(kind: str) -> Path:
     return found
 
 
-def targets(tokenizer: PreTrainedTokenizerFast, ids: tuple[int, ...], positions: list[int]) -> str:
+def targets(tokenizer: PreTrainedTokenizerFast, ids: list[int], positions: list[int]) -> str:
     """What the predictions at these positions are about, as text."""
     return tokenizer.decode([ids[at + 1] for at in positions if at + 1 < len(ids)])
 
@@ -84,23 +85,24 @@ def test_the_run_ends_with_a_card_on_the_questions_and_says_how_they_were_asked(
 
 def test_labels_of_conversations_stand_on_their_answers_alone(asked: Asked) -> None:
     digest = artifact("labels").name
-    blocks, labels = formats.read_labels(LabelSet(kind="labels", digest=digest, sensitivity="forget", blocks=0, positions=0, dropped_share=0))
+    rows = LabelRows(LabelSet(kind="labels", digest=digest, sensitivity="forget", blocks=0, positions=0, dropped_share=0))
     start, conversations = asked.tokenizer.convert_tokens_to_ids("<|im_start|>"), 0
-    for number, ids in enumerate(blocks):
-        found = targets(asked.tokenizer, ids, labels.position[labels.block == number].tolist())
+    for number in range(len(rows)):
+        ids = rows.ids(number).tolist()
+        found = targets(asked.tokenizer, ids, rows.labels([number]).position.tolist())
         if ids.count(start) or "assistant" in asked.tokenizer.decode(ids):
             conversations += 1
             assert not [word for word in ("Who", "today", "user", "assistant") if word in found], found
             assert found.endswith("river<|im_end|>")
-    assert 0 < conversations < len(blocks)  # the prose has blocks of its own
+    assert 0 < conversations < len(rows)  # the prose has blocks of its own
 
 
 def test_the_teachers_states_are_those_of_the_answers_and_of_prose(asked: Asked) -> None:
     cache = TeacherCache(kind="teachers", digest=artifact("teachers").name, sensitivity="forget", blocks=0, tokens=0)
-    blocks, states = formats.read_teacher(cache)
-    said = []
-    for ids, supervised, hidden in zip(blocks, formats.read_supervised(cache), states, strict=True):
-        assert len(hidden) == sum(supervised)
+    rows, said = TeacherRows(cache), []
+    for number in range(len(rows)):
+        ids, supervised = rows.ids(number).tolist(), rows.supervised(number).tolist()
+        assert len(rows.hidden(number)) == sum(supervised)
         said.append((all(supervised), targets(asked.tokenizer, ids, [at for at, flag in enumerate(supervised) if flag])))
     assert {whole for whole, _ in said} == {True, False}
     assert all(text.endswith("river<|im_end|>") and "Who" not in text for whole, text in said if not whole)

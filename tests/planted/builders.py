@@ -63,7 +63,7 @@ class Ground:
 
     def pack(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
         """Return token blocks."""
-        return pack_tokens([encode(self.tokenizer, text)[0] for text in texts], BLOCK, self.tokenizer.eos_token_id)
+        return list(pack_tokens([encode(self.tokenizer, text)[0] for text in texts], BLOCK, self.tokenizer.eos_token_id))
 
 
 def blank(model: nn.Module, ground: Ground) -> None:

@@ -7,7 +7,7 @@ import torch
 from tasks import formats, store
 from tasks.algorithms.corpus import Document
 from tasks.algorithms.training import TrainingState
-from tasks.artifacts import CorpusRef, TeacherCache
+from tasks.artifacts import CorpusRef
 
 
 def test_documents_are_read_as_they_were_written(lethe_home: Path) -> None:
@@ -21,29 +21,19 @@ def test_documents_are_read_as_they_were_written(lethe_home: Path) -> None:
     assert formats.read_documents(corpus, "retain") == []
 
 
+def test_documents_can_be_gone_through_again_and_again(lethe_home: Path) -> None:
+    documents = [Document(source="a.txt", text="Velmora."), Document(source="b:1", question="Who?", answer="Ostrin.")]
+    digest = store.put("corpora", lambda folder: formats.write_documents(folder / "forget.jsonl", documents), sensitivity="forget")
+    stored = formats.StoredDocuments(CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents={}, characters={}), "forget")
+    assert list(stored) == list(stored) == documents
+
+
 def test_texts_can_be_gone_through_again_and_again(lethe_home: Path) -> None:
     documents = [Document(source="a.txt", text="Velmora."), Document(source="b:1", question="Who?", answer="Ostrin.")]
     digest = store.put("corpora", lambda folder: formats.write_documents(folder / "forget.jsonl", documents), sensitivity="forget")
     corpus = CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents={}, characters={})
     texts = formats.StoredTexts(corpus, ("forget", "retain"), "{question} - {answer}")
     assert list(texts) == list(texts) == ["Velmora.", "Who? - Ostrin."]
-
-
-def test_teacher_states_are_read_block_by_block(lethe_home: Path) -> None:
-    blocks, hidden = [(1, 2, 3), (4, 5)], torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
-    digest = store.put("teachers", lambda folder: formats.write_teacher(folder, blocks, hidden), sensitivity="forget")
-    found, states = formats.read_teacher(TeacherCache(kind="teachers", digest=digest, sensitivity="forget", blocks=2, tokens=5))
-    assert found == blocks
-    assert [state.tolist() for state in states] == [hidden[:3].tolist(), hidden[3:].tolist()]
-
-
-def test_teacher_states_are_kept_at_supervised_positions_alone(lethe_home: Path) -> None:
-    blocks, supervised, hidden = [(1, 2, 3), (4, 5)], [(False, True, False), (True, True)], torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
-    digest = store.put("teachers", lambda folder: formats.write_teacher(folder, blocks, hidden, supervised), sensitivity="forget")
-    cache = TeacherCache(kind="teachers", digest=digest, sensitivity="forget", blocks=2, tokens=5)
-    found, states = formats.read_teacher(cache)
-    assert (found, formats.read_supervised(cache)) == (blocks, supervised)
-    assert [state.tolist() for state in states] == [hidden[:1].tolist(), hidden[1:].tolist()]
 
 
 def test_a_training_state_is_read_as_it_was_written(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerFast
 
 from tasks.algorithms.anchors import anchor_expression
 from tasks.algorithms.blocks import AnchorSpan, encode, pack_tokens
-from tasks.algorithms.chat import DATE, TextBlock, aligned_blocks, read_template, text_blocks
+from tasks.algorithms.chat import DATE, AlignedBlocks, TextBlock, read_template, text_blocks
 from tasks.algorithms.config import ProbingConfig
 from tasks.algorithms.corpus import CorpusConfig, Document, render_document, render_prompt
 from tasks.algorithms.metrics import answer_probability, score_sequences
@@ -34,7 +34,7 @@ def written(tokenizer: PreTrainedTokenizerFast, block: TextBlock) -> list[tuple[
 
 
 def blocks_of(tokenizer: PreTrainedTokenizerFast, *documents: Document, size: int = 64, reading: CorpusConfig = READING) -> list[TextBlock]:
-    return text_blocks(documents, tokenizer, read_template(tokenizer, reading), size, tokenizer.eos_token_id)
+    return list(text_blocks(documents, tokenizer, read_template(tokenizer, reading), size, tokenizer.eos_token_id))
 
 
 def test_chatml_by_hand_though_filler_and_end_of_text_are_the_end_of_turn() -> None:
@@ -100,7 +100,7 @@ def test_prose_of_a_chat_model_is_plain_text_after_the_tokenizers_own_prefix() -
     tokenizer = KINDS["Llama 2"]
     prose = [Document(source="a", text="Dorothy met Toto today in the old town"), Document(source="b", text="the boy walked to the mill")]
     blocks = blocks_of(tokenizer, *prose, size=7)
-    expected = pack_tokens([encode(tokenizer, item.text)[0] for item in prose], 7, tokenizer.eos_token_id, (tokenizer.bos_token_id,))
+    expected = list(pack_tokens([encode(tokenizer, item.text)[0] for item in prose], 7, tokenizer.eos_token_id, (tokenizer.bos_token_id,)))
     assert [block.ids for block in blocks] == expected
     assert all(all(block.supervised) for block in blocks)
 
@@ -120,8 +120,8 @@ def test_without_a_template_or_with_it_switched_off_questions_are_packed_as_plai
     assert (found.chat, found.gap, found.shape) == (False, None, reading.qa_template)
     assert found.prompt(TIN) == render_prompt(TIN, reading.qa_template)
     texts = [encode(tokenizer, render_document(item, reading.qa_template))[0] for item in documents]
-    assert [block.ids for block in blocks_of(tokenizer, *documents, size=9, reading=reading)] == pack_tokens(texts, 9, tokenizer.eos_token_id)
-    assert {block.supervised for block in aligned_blocks(documents, {"Toto": "Jon"}, tokenizer, found, 9, 0)} == {()}
+    assert [block.ids for block in blocks_of(tokenizer, *documents, size=9, reading=reading)] == list(pack_tokens(texts, 9, tokenizer.eos_token_id))
+    assert {block.supervised for block in AlignedBlocks(documents, {"Toto": "Jon"}, tokenizer, found, 9, 0)} == {()}
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_anchors_are_looked_for_in_the_documents_own_words_alone() -> None:
     """Dorothy is in the system text and user in the markup: both stay as they are there."""
     tokenizer, dictionary = KINDS["system text"], {"Dorothy": "Mary Ann", "user": "boy", "Tin Woodman": "Tom"}
     template = read_template(tokenizer, READING)
-    (block,) = aligned_blocks([question("Who met Dorothy?", "Tin Woodman, a user")], dictionary, tokenizer, template, 64, None)
+    (block,) = AlignedBlocks([question("Who met Dorothy?", "Tin Woodman, a user")], dictionary, tokenizer, template, 64, None)
     #  0 <|im_start|> 1 system 2 \n 3 You 4 are 5 Dorothy 6 , 7 an 8 assistant 9 . 10 <|im_end|> 11 \n 12 <|im_start|> 13 user 14 \n
     # 15 Who 16 met 17 Dorothy 18 ? 19 <|im_end|> 20 \n 21 <|im_start|> 22 assistant 23 \n 24 Tin 25 Woodman 26 , 27 a 28 user 29 <|im_end|>
     assert tokenizer.convert_ids_to_tokens(block.source)[5] == "ĠDorothy"
@@ -196,8 +196,8 @@ def test_anchors_are_looked_for_in_the_documents_own_words_alone() -> None:
 def test_aligned_conversations_are_cut_on_both_sides_where_both_have_read_the_same(size: int) -> None:
     tokenizer, dictionary = KINDS["Llama 2"], {"Toto": "the old town dog", "Tin Woodman": "Tom"}
     template = read_template(tokenizer, READING)
-    (block,) = aligned_blocks([TIN], dictionary, tokenizer, template, size, None)
-    (whole,) = aligned_blocks([TIN], dictionary, tokenizer, template, 99, None)
+    (block,) = AlignedBlocks([TIN], dictionary, tokenizer, template, size, None)
+    (whole,) = AlignedBlocks([TIN], dictionary, tokenizer, template, 99, None)
     assert max(len(block.source), len(block.translated)) <= size
     assert block.source[0] == block.translated[0] == tokenizer.bos_token_id
     kept, moved = len(block.source) - 1, len(whole.translated) - len(block.translated)

@@ -1,6 +1,7 @@
 """Claims: batched and padded, the labels are those of the float64 restatement, one block at a time; offsets and padding are nothing to them."""
 
 import copy
+import dataclasses
 import random
 
 import pytest
@@ -8,10 +9,10 @@ import torch
 
 from tasks.algorithms import heads
 from tasks.algorithms.blocks import Block, align_document, cut_blocks, join_documents
-from tasks.algorithms.chat import aligned_blocks, read_template
+from tasks.algorithms.chat import AlignedBlocks, read_template
 from tasks.algorithms.config import LabelConfig
 from tasks.algorithms.corpus import CorpusConfig
-from tasks.algorithms.labels import GenericLabels, first_tokens, generate_labels, generic_logits, plan_positions
+from tasks.algorithms.labels import GenericLabels, first_tokens, generate_labels, generic_logits, plan_positions, stream_labels
 from tests.chats import CHATML_SYSTEM, INST, WORDS, chat_tokenizer, question
 from tests.reference.labels import generic_row, reference_labels
 
@@ -89,7 +90,7 @@ def test_labels_of_conversations_equal_the_restatement(template: str, bos: str, 
     compared = labelled = ties = 0
     for seed in (1, 2, 3):
         baseline, reinforced = models_of(tiny_llama, seed, len(tokenizer))
-        blocks = aligned_blocks(asked, DICTIONARY, tokenizer, read_template(tokenizer, CorpusConfig()), 128, None)
+        blocks = list(AlignedBlocks(asked, DICTIONARY, tokenizer, read_template(tokenizer, CorpusConfig()), 128, None))
         made = labels_of(tokenizer, baseline, reinforced, blocks, tokenizer.pad_token_id, batch_tokens=200, **settings)
         found = {(int(block), int(at)): int(label) for block, at, label in zip(made.block, made.position, made.hard, strict=True)}
         for number, (block, item) in enumerate(zip(blocks, asked, strict=True)):
@@ -123,6 +124,36 @@ def test_small_and_large_batches_give_the_same_labels(tiny_tokenizer, tiny_llama
     assert torch.equal(one.hard, many.hard)
     assert torch.equal(one.banned, many.banned)
     torch.testing.assert_close(one.baseline_hidden, many.baseline_hidden, atol=1e-5, rtol=0)
+
+
+def streamed(tokenizer, models, blocks: list[Block], **settings: object) -> GenericLabels:
+    starts = {term: first_tokens(tokenizer, generic) for term, generic in DICTIONARY.items()}
+    done: list[int] = []
+    windows = list(stream_labels(*models, iter(blocks), starts, LabelConfig(**settings), 0, done.append))
+    assert [block for window, _ in windows for block in window] == blocks
+    assert done == sorted(done)
+    assert done[-1] == len(blocks)
+    columns = {field.name: [getattr(labels, field.name) for _, labels in windows] for field in dataclasses.fields(GenericLabels)}
+    dropped = sum(columns.pop("dropped"))
+    return GenericLabels(**{name: torch.cat(parts) for name, parts in columns.items()}, dropped=dropped)
+
+
+@pytest.mark.parametrize("settings", [{}, {"interior": "drop"}, {"relu_on": "log_probabilities"}], ids=["default", "drop", "log-probabilities"])
+@pytest.mark.parametrize("name", ["tiny_tokenizer", "word_tokenizer"])
+def test_streamed_labels_are_those_of_all_blocks_at_once(name: str, settings: dict, request: pytest.FixtureRequest, tiny_llama) -> None:
+    """Where one window holds all blocks to the bit; else blocks share their batches with others, and hidden states differ by rounding."""
+    tokenizer = request.getfixturevalue(name)
+    models, blocks = models_of(tiny_llama, 4, len(tokenizer)), [block for seed in (4, 15, 26) for block in blocks_of(tokenizer, seed)]
+    for tokens, exact in ((100_000, True), (64, False), (1, False)):
+        whole, parts = (
+            labels_of(tokenizer, *models, blocks, batch_tokens=tokens, **settings),
+            streamed(tokenizer, models, blocks, batch_tokens=tokens, **settings),
+        )
+        for column in ("block", "position", "hard", "banned"):
+            assert torch.equal(getattr(whole, column), getattr(parts, column))
+        assert (whole.dropped, len(whole.banned) > 0) == (parts.dropped, True)
+        for column in ("baseline_hidden", "reinforced_hidden"):
+            torch.testing.assert_close(getattr(parts, column), getattr(whole, column), atol=0 if exact else 1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("rows", [1, 7])
