@@ -128,7 +128,7 @@ class ReferenceCache(Artifact):
     """forget, retain, preferred -> number of rows."""
     tokens: int
     state_bytes: int
-    """What the frozen model's states take on disk."""
+    """What rows and states take on disk."""
     truncated: int
     """Questions that were cut on the left."""
 

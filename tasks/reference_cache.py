@@ -1,7 +1,7 @@
 """Stage `reference cache`: rows to train on, and what the frozen target model says about them, so that no live teacher is needed."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,18 +47,23 @@ def cache_reference(
         wanted = {part: wanted_entries(part, frozenset(asked.needs)) if asked.stored else () for part in parts}
         total = sum(len(parts[part].rows) for part, names in wanted.items() if names)
 
+        done = 0
+
+        def parts_of(part: str) -> Iterator[tuple[Sequence[TextBlock], dict[str, list[torch.Tensor]]]]:
+            nonlocal done
+            for start in range(0, len(parts[part].rows), BATCH_ROWS):
+                chosen = parts[part].rows[start : start + BATCH_ROWS]
+                yield chosen, _said(model, chosen, part, wanted[part], pad, layer)
+                done += len(chosen) if wanted[part] else 0
+                progress.report(done, total)
+
         def write(folder: Path) -> None:
-            done = 0
-            for part, found in parts.items():
-                entries: dict[str, list[torch.Tensor]] = {name: [] for name in wanted[part]}
-                for start in range(0, len(found.rows) if wanted[part] else 0, BATCH_ROWS):
-                    chosen = found.rows[start : start + BATCH_ROWS]
-                    _append(entries, chosen, reference_entries(model, row_tensors(part, chosen, pad, model.device), part, wanted[part], layer))
-                    progress.report(done := done + len(chosen), total)
-                row_files.write_rows(folder / f"{part}.safetensors", found.rows, entries)
+            for part in parts:
+                row_files.write_rows(folder / f"{part}.safetensors", parts_of(part))
 
         digest = store.put("references", write, sensitivity="forget")
-        return _record(digest, parts, nested)
+        record = _record(digest, parts, nested)
+        return replace(record, state_bytes=sum(file.stat().st_size for file in store.path(record).glob("*.safetensors")))
 
 
 def _layer(model: torch.nn.Module, asked: Asked) -> int | None:
@@ -67,9 +72,9 @@ def _layer(model: torch.nn.Module, asked: Asked) -> int | None:
     return default_layer(len(decoder_layers(model))) if asked.layer is None else asked.layer
 
 
-def _append(entries: dict[str, list[torch.Tensor]], rows: Sequence[TextBlock], found: dict[str, torch.Tensor]) -> None:
-    for name, value in found.items():
-        entries[name] += split_by_row(name, value.cpu(), rows)
+def _said(model: torch.nn.Module, rows: Sequence[TextBlock], part: str, names: Sequence[str], pad: int, layer: int | None) -> dict[str, list[torch.Tensor]]:
+    found = reference_entries(model, row_tensors(part, rows, pad, model.device), part, names, layer)
+    return {name: split_by_row(name, value.cpu(), rows) for name, value in found.items()}
 
 
 def _rows(corpus: CorpusRef, tokenizer: Any, needs: frozenset[str], config: RowsConfig, reading: CorpusConfig, context: int) -> dict[str, Rows]:
