@@ -13,7 +13,8 @@ class LoraConfig:
     rank: int = 0
     """Rank of every update, at most the smaller side of the smallest layer; 0 trains whole weights."""
     lora_alpha: float = 0.0
-    """Numerator of the update's scale alpha / rank (peft's name, so that `alpha` alone stays that of the labels), > 0; 0: twice the rank, so that the scale is 2 whatever the rank."""
+    """Numerator of the update's scale alpha / rank, >= 0, under peft's name; `alpha` alone is that of the labels. 0: twice the rank, so that
+    the scale is 2 whatever the rank."""
     rate_factor: float = 10.0
     """Learning rate of adapters over that of whole weights, set or by rule, > 0. At 10 and rank 4 a small model learns a new text in as many
     steps as with whole weights (measured, see the tests); at higher ranks, 3 does."""
