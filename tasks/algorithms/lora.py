@@ -12,8 +12,9 @@ class LoraConfig:
 
     rank: int = 0
     """Rank of every update, at most the smaller side of the smallest layer; 0 trains whole weights."""
-    alpha: float = 0.0
-    """Numerator of the update's scale alpha / rank, > 0; 0: twice the rank, so that the scale is 2 whatever the rank."""
+    lora_alpha: float = 0.0
+    """Numerator of the update's scale alpha / rank, >= 0, under peft's name; `alpha` alone is that of the labels. 0: twice the rank, so that
+    the scale is 2 whatever the rank."""
     rate_factor: float = 10.0
     """Learning rate of adapters over that of whole weights, set or by rule, > 0. At 10 and rank 4 a small model learns a new text in as many
     steps as with whole weights (measured, see the tests); at higher ranks, 3 does."""
@@ -25,8 +26,8 @@ class LoraConfig:
     def __post_init__(self) -> None:
         if self.rank < 0:
             raise ValueError(f"lora.rank is {self.rank}; wanted a whole number >= 0")
-        if self.alpha < 0:
-            raise ValueError(f"lora.alpha is {self.alpha}; wanted a number >= 0")
+        if self.lora_alpha < 0:
+            raise ValueError(f"lora.lora_alpha is {self.lora_alpha}; wanted a number >= 0")
         if self.rate_factor <= 0:
             raise ValueError(f"lora.rate_factor is {self.rate_factor}; wanted a number > 0")
         if self.output not in OUTPUTS:
@@ -35,4 +36,4 @@ class LoraConfig:
     @property
     def numerator(self) -> float:
         """The alpha that counts: the one that is set, else the rule's."""
-        return self.alpha or 2.0 * self.rank
+        return self.lora_alpha or 2.0 * self.rank

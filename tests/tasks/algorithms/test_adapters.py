@@ -97,7 +97,7 @@ def test_a_merged_model_is_a_plain_one_that_says_the_same(family: str, tied: boo
 def test_every_matrix_is_merged_as_the_slow_restatement_says(family: str, request: pytest.FixtureRequest) -> None:
     """GPT-2 keeps its weights transposed. With alpha 6 and rank 4 the scale is 1.5."""
     model = request.getfixturevalue(family)(1)
-    adapters.attach(model, LoraConfig(rank=4, alpha=6.0), "new", seed=0)
+    adapters.attach(model, LoraConfig(rank=4, lora_alpha=6.0), "new", seed=0)
     fit(model)
     layers = {
         name: (layer.base_layer.weight.clone(), layer.lora_A["new"].weight.clone(), layer.lora_B["new"].weight.clone())
@@ -264,7 +264,7 @@ def test_at_the_default_factor_an_adapter_learns_in_as_many_steps_what_whole_wei
     ("changes", "message"),
     [
         ({"rank": -1}, "lora.rank is -1"),
-        ({"alpha": -0.5}, "lora.alpha is -0.5"),
+        ({"lora_alpha": -0.5}, "lora.lora_alpha is -0.5"),
         ({"rate_factor": 0.0}, "lora.rate_factor is 0.0"),
         ({"output": "both"}, "lora.output is 'both'; wanted one of merged, adapter"),
     ],
