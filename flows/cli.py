@@ -154,7 +154,7 @@ def unlearn(
         if dry_run:
             from flows.plan import plan, show_plan
 
-            show_plan(console, plan(**given, config=configured), out, json_file)
+            show_plan(console, plan(**given, method=chosen, config=configured), out, json_file)
             return
         beside = "expand" if expand_coverage else "measure" if coverage else "off"
         files = {"prompts": asked, "benchmark_data": checks.given_path(benchmark_data)}

@@ -9,7 +9,7 @@ from flows.outcome import Outcome, Stages
 from flows.unlearning import Futures, Request, carry_out, read_request
 from tasks.algorithms.gradient_config import GradientUnlearningConfig
 from tasks.algorithms.objectives import objective_class
-from tasks.artifacts import CorpusRef
+from tasks.artifacts import CheckpointRef, CorpusRef
 from tasks.objectivetraining import unlearn
 from tasks.reference_cache import Asked, cache_reference
 
@@ -57,8 +57,18 @@ def gradient_unlearning(
 def train(stages: Stages, request: Request, corpus: CorpusRef, dictionary: Any, begun: Futures) -> Futures:
     """Submit the stages that train."""
     config, run = request.config, stages.run
-    needs = tuple(sorted(objective_class(config.method)(config.objective).needs))
-    asked = Asked(needs=needs, layer=getattr(config.objective, "layer", None), stored=config.training.teacher == "cached")
-    reference = cache_reference.submit(corpus, request.target, asked, config.rows, config.corpus, run)
-    trained = unlearn.submit(request.target, reference, config.method, config.objective, config.training, run)
+    reference = cache_reference.submit(corpus, request.target, _asked(config), config.rows, config.corpus, run)
+    trained = unlearn.submit(corpus, request.target, reference, config.method, config.objective, config.training, config.corpus, config.lora, run)
     return {"reference cache": reference, "finetune": trained}
+
+
+def lookups(corpus: CorpusRef, dictionary: Any, target: CheckpointRef, config: GradientUnlearningConfig) -> dict[str, Any]:
+    """Return what of these stages the cache has."""
+    reference = cache_reference.lookup(corpus, target, _asked(config), config.rows, config.corpus)
+    given = (corpus, target, reference, config.method, config.objective, config.training, config.corpus, config.lora)
+    return {"reference cache": reference, "finetune": unlearn.lookup(*given) if reference else None}
+
+
+def _asked(config: GradientUnlearningConfig) -> Asked:
+    needs = tuple(sorted(objective_class(config.method)(config.objective).needs))
+    return Asked(needs=needs, layer=getattr(config.objective, "layer", None), stored=config.training.teacher == "cached")

@@ -12,7 +12,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.outcome import Outcome, Stages
 from flows.unlearning import Futures, Request, carry_out, read_request
 from tasks.algorithms.guardrail_config import GuardrailUnlearningConfig
-from tasks.artifacts import CorpusRef
+from tasks.artifacts import CheckpointRef, CorpusRef
 from tasks.guardrail import build_guardrail
 
 METHOD, PAPER = "guardrail", "arXiv:2403.03329"
@@ -61,3 +61,8 @@ def guardrail(
 def train(stages: Stages, request: Request, corpus: CorpusRef, dictionary: Any, begun: Futures) -> Futures:
     """Submit the stage that puts the guardrail around the target model; nothing is trained."""
     return {"guardrail": build_guardrail.submit(request.target, dictionary, request.config.guardrail, stages.run)}
+
+
+def lookups(corpus: CorpusRef, dictionary: Any, target: CheckpointRef, config: GuardrailUnlearningConfig) -> dict[str, Any]:
+    """Return what of these stages the cache has."""
+    return {"guardrail": build_guardrail.lookup(target, dictionary, config.guardrail)}

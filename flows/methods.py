@@ -8,6 +8,8 @@ from typing import Any
 from tasks.algorithms.config import preset
 from tasks.algorithms.guardrail_config import guardrail_preset
 from tasks.algorithms.objectives import OBJECTIVES
+from tasks.algorithms.scrub_config import scrub_preset
+from tasks.algorithms.task_vector_config import task_vector_preset
 
 STAGES_OF_THEIR_OWN = frozenset({"causal_lm", "generic_labels", "scrub"})
 """Objectives that are no method by themselves, or whose method has further stages."""
@@ -41,6 +43,10 @@ class Method:
         """Load the stages that train, see `flows.unlearning.Train`."""
         return import_module(self.module).train
 
+    def lookups(self) -> Any:
+        """Load the function that looks these stages up in the cache, and computes nothing."""
+        return import_module(self.module).lookups
+
 
 def _gradient(name: str) -> Method:
     def gradient(chosen: str, seed: int) -> Any:
@@ -54,6 +60,8 @@ def _gradient(name: str) -> Method:
 METHODS = {
     "whp": Method(module="flows.selective_unlearning", preset=preset),
     **{name: _gradient(name) for name in OBJECTIVES if name not in STAGES_OF_THEIR_OWN},
+    "scrub": Method(module="flows.scrub", preset=scrub_preset),
+    "task_vector": Method(module="flows.task_vector", preset=task_vector_preset),
     "guardrail": Method(module="flows.guardrail", preset=guardrail_preset, changes_weights=False),
 }
 

@@ -1,7 +1,7 @@
 """`--dry-run`: find the anchors, then say which stages would run, what they need, and what is there."""
 
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +10,15 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.facts import state_facts
+from flows.methods import Method
 from flows.outcome import Stages
 from flows.providers import Asked, settle_providers
 from tasks import formats, isolation, store
-from tasks.algorithms.config import SelectiveUnlearningConfig
+from tasks.algorithms.config import MethodConfig
 from tasks.anchors import extract_anchors
 from tasks.artifacts import AnchorTable, CheckpointRef, FactTable, InputFile
 from tasks.checkpoints import config_folder, inspect_model, load_tokenizer
 from tasks.corpus import CorpusInputs, cleaning_sample, gather_inputs, read_corpus
-from tasks.finetune import finetune
-from tasks.labels import make_labels
-from tasks.reinforcement import reinforce
-from tasks.teacher_cache import cache_teacher
 from tasks.translation import translate_anchors
 from tasks.vocabularies import asked_through, question_template
 
@@ -50,12 +47,12 @@ class Plan:
     """The text of a question, {question} and {answer} in their places."""
 
 
-def plan(*, model: str, retrained: str | None, anchors: str | None, config: SelectiveUnlearningConfig, **paths: list[str]) -> Plan:
-    """Run corpus, anchors and translation, and look the other stages up in the cache; given what the flow would be given."""
+def plan(*, method: Method, model: str, retrained: str | None, anchors: str | None, config: MethodConfig, **paths: list[str]) -> Plan:
+    """Run corpus, anchors, translation and facts, and look the method's stages up in the cache; given what its flow would be given."""
     inputs, target = gather_inputs(**paths), inspect_model(model, "target")
     user = InputFile(path=anchors, digest=store.file_digest(Path(anchors)), bytes=0) if anchors else None
     corpus, dictionary, facts, stages = _look(inputs, user, config)
-    stages |= _lookups(corpus, dictionary, target, config) if isinstance(config, SelectiveUnlearningConfig) else {}
+    stages |= {name: "cached" if record else "to run" for name, record in method.lookups()(corpus, dictionary, target, config).items()}
     tokens = {split: int(count / CHARACTERS_PER_TOKEN) for split, count in corpus.characters.items()}
     questions = asked_through(target, config.corpus)
     chat = questions == "chat template"
@@ -63,7 +60,7 @@ def plan(*, model: str, retrained: str | None, anchors: str | None, config: Sele
         anchors=dictionary,
         stages=stages,
         tokens=tokens,
-        needs=_needs(target, tokens, adapted=config.lora.rank > 0),
+        needs=_needs(target, tokens, adapted=hasattr(config, "lora") and config.lora.rank > 0),
         sample=cleaning_sample(inputs, config.corpus),
         facts=facts,
         questions=questions,
@@ -71,8 +68,8 @@ def plan(*, model: str, retrained: str | None, anchors: str | None, config: Sele
     )
 
 
-@flow(name="selective-unlearning-plan")
-def _look(inputs: CorpusInputs, user: InputFile | None, config: SelectiveUnlearningConfig) -> Any:
+@flow(name="plan")
+def _look(inputs: CorpusInputs, user: InputFile | None, config: MethodConfig) -> Any:
     isolation.begin()
     config = settle_providers(config, Asked(inputs=inputs, user=user))
     stages, reading = Stages(run=""), config.corpus
@@ -81,16 +78,6 @@ def _look(inputs: CorpusInputs, user: InputFile | None, config: SelectiveUnlearn
     dictionary = stages.result("translation", translate_anchors.submit(table, corpus, config.translation, reading, user))
     facts = stages.result("facts", state_facts(stages, corpus, dictionary, config))
     return corpus, dictionary, facts, {name: "cached" if state == "Cached" else "done now" for name, state in stages.states.items()}
-
-
-def _lookups(corpus: Any, dictionary: AnchorTable, target: CheckpointRef, config: SelectiveUnlearningConfig) -> dict[str, str]:
-    reading, teaching = config.corpus, config.finetune.retain_weight > 0 and "retain" in corpus.documents
-    reinforced = reinforce.lookup(corpus, target, config.reinforcement, reading, replace(config.lora, output="adapter"))
-    teacher = cache_teacher.lookup(corpus, target, config.labels.block_size, reading) if teaching else None
-    labels = make_labels.lookup(corpus, dictionary, target, reinforced, config.labels, reading) if reinforced else None
-    tuned = finetune.lookup(target, reinforced, labels, teacher, config.labels, config.finetune, config.lora) if labels and (teacher or not teaching) else None
-    found = {"reinforcement": reinforced, "teacher cache": teacher, "labels": labels, "finetune": tuned}
-    return {name: "cached" if record else "to run" for name, record in found.items() if teaching or name != "teacher cache"}
 
 
 def _needs(target: CheckpointRef, tokens: dict[str, int], *, adapted: bool) -> dict[str, tuple[float, float]]:

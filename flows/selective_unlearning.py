@@ -9,7 +9,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.outcome import Outcome, Stages
 from flows.unlearning import Futures, Request, carry_out, read_request
 from tasks.algorithms.config import SelectiveUnlearningConfig
-from tasks.artifacts import CorpusRef
+from tasks.artifacts import CheckpointRef, CorpusRef
 from tasks.finetune import finetune
 from tasks.labels import make_labels
 from tasks.reinforcement import reinforce
@@ -77,3 +77,14 @@ def train(stages: Stages, request: Request, corpus: CorpusRef, dictionary: Any, 
     labels = make_labels.submit(corpus, dictionary, target, reinforced, config.labels, config.corpus, run)
     unlearned = finetune.submit(target, reinforced, labels, teacher, config.labels, config.finetune, config.lora, run)
     return {"labels": labels, "finetune": unlearned}
+
+
+def lookups(corpus: CorpusRef, dictionary: Any, target: CheckpointRef, config: SelectiveUnlearningConfig) -> dict[str, Any]:
+    """Return what of these stages the cache has."""
+    reading, teaching = config.corpus, config.finetune.retain_weight > 0 and "retain" in corpus.documents
+    reinforced = reinforce.lookup(corpus, target, config.reinforcement, reading, replace(config.lora, output="adapter"))
+    teacher = cache_teacher.lookup(corpus, target, config.labels.block_size, reading) if teaching else None
+    labels = make_labels.lookup(corpus, dictionary, target, reinforced, config.labels, reading) if reinforced else None
+    tuned = finetune.lookup(target, reinforced, labels, teacher, config.labels, config.finetune, config.lora) if labels and (teacher or not teaching) else None
+    found = {"reinforcement": reinforced, "teacher cache": teacher, "labels": labels, "finetune": tuned}
+    return {name: record for name, record in found.items() if teaching or name != "teacher cache"}

@@ -1,57 +1,106 @@
 """Stage `finetune` of methods that train by an entry of `OBJECTIVES`: the target model ends at its best checkpoint."""
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Any
 
 import torch
 
-from tasks import checkpoints, tracking
+from tasks import checkpoints, formats, tracking, vocabularies
+from tasks.algorithms.corpus import CorpusConfig, Document
+from tasks.algorithms.degeneration import pieces
 from tasks.algorithms.gradient_config import UnlearningConfig
+from tasks.algorithms.guard import Guard, answers, guard_prompts, guarded
 from tasks.algorithms.heads import output_head
+from tasks.algorithms.lora import LoraConfig
 from tasks.algorithms.objectives import objective_class
 from tasks.algorithms.probing import spaced
 from tasks.algorithms.reference import join_rows, reference_entries, row_tensors, validator, wanted_entries
 from tasks.algorithms.training import Batch, EpochBatches, Validation, shuffled
-from tasks.artifacts import CheckpointRef, ReferenceCache
+from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef, ReferenceCache
 from tasks.row_files import RowFile
 from tasks.stage import stage
-from tasks.trainer import train_stage
+from tasks.trainer import adapt, keep_trained, train_stage
 
 PARTS = ("forget", "retain", "preferred")
 
 
 @stage("finetune")
-def unlearn(target: CheckpointRef, reference: ReferenceCache, method: str, objective: Any, config: UnlearningConfig, run: str | None = None) -> CheckpointRef:
-    """Train the target model; where the teacher is live, a second, frozen copy of it answers beside."""
+def unlearn(
+    corpus: CorpusRef,
+    target: CheckpointRef,
+    reference: ReferenceCache,
+    method: str,
+    objective: Any,
+    config: UnlearningConfig,
+    reading: CorpusConfig,
+    lora: LoraConfig = LoraConfig(),
+    run: str | None = None,
+) -> CheckpointRef:
+    """Train the target model, or an adapter on it; where the teacher is live, a second, frozen copy of it answers beside."""
     with tracking.stage_run(run, "finetune", {"method": method, "objective": objective, "training": config}) as nested:
         student, tokenizer = checkpoints.load_model(target), checkpoints.load_tokenizer(target)
-        made = objective_class(method)(objective)
-        if hasattr(made, "trainable"):
-            _freeze_others(student, made.trainable(student))
-        teacher = checkpoints.load_model(target).requires_grad_(False)
-        data = ObjectiveRows(reference, made.needs, teacher, checkpoints.pad_id(tokenizer), config, made.layer(student) if hasattr(made, "layer") else None)
-        del teacher
+        made, head = objective_class(method)(objective), deepcopy(output_head(student)).requires_grad_(False)
+        teacher = checkpoints.load_model(target).requires_grad_(False) if config.teacher == "live" else None
+        layer = made.layer(student) if hasattr(made, "layer") else None
+        data = ObjectiveRows(reference, made.needs, head, teacher, checkpoints.pad_id(tokenizer), config, layer, student.device)
         validate = data.validation(student) if config.validation_share else None
+        if validate and config.guard:
+            validate = guarded(validate, _guard(student, tokenizer, corpus, reading))
+        config = adapt(student, config, lora, "unlearned")
+        _freeze_others(student, made, lora)
         train_stage(student, EpochBatches(data.forget_rows, data.batch, config), made, config, nested, validate=validate)
-        return checkpoints.save_checkpoint(student, tokenizer, "unlearned", sensitivity="ordinary", origin=nested)
+        return keep_trained(student, tokenizer, "unlearned", target, lora, sensitivity="ordinary", origin=nested)
 
 
-def _freeze_others(model: torch.nn.Module, names: Sequence[str]) -> None:
+def _freeze_others(model: torch.nn.Module, objective: Any, lora: LoraConfig) -> None:
+    """Train only what an objective wants trained; an adapter has chosen for itself."""
+    if not hasattr(objective, "trainable"):
+        return
+    if lora.rank:
+        raise BadInputError("the method trains some matrices of its own choice, and no adapter; wanted it without --lora-rank")
+    names = objective.trainable(model)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in names)
+
+
+def _guard(model: torch.nn.Module, tokenizer: Any, corpus: CorpusRef, reading: CorpusConfig) -> Guard:
+    """Return a guard that holds the student's answers against those it gives now, before it is trained."""
+    splits = {split: formats.read_documents(corpus, split) for split in corpus.documents}
+    template, pad, context = vocabularies.question_template(tokenizer, reading), checkpoints.pad_id(tokenizer), model.config.max_position_embeddings
+    prompts = guard_prompts(splits["forget"], splits.get("retain", []), template, None)
+    before = answers(model, prompts, tokenizer, template, pad, context, GUARD_TOKENS)
+    given = pieces(_words(document) for found in splits.values() for document in found)
+    options = {"tokenizer": tokenizer, "template": template, "given": given, "pad_id": pad, "context": context, "new_tokens": GUARD_TOKENS}
+    return Guard(before, prompts, **options)
+
+
+def _words(document: Document) -> str:
+    return " ".join((document.text, document.question, document.answer, document.paraphrased_answer))
+
+
+GUARD_TOKENS = 16
+"""Tokens of each of the guard's answers."""
 
 
 class ObjectiveRows:
     """Forget rows beside retain rows, with what the frozen model says about both; the last retain rows are only validated on."""
 
     def __init__(
-        self, reference: ReferenceCache, needs: frozenset[str], teacher: torch.nn.Module, pad: int, config: UnlearningConfig, layer: int | None
+        self,
+        reference: ReferenceCache,
+        needs: frozenset[str],
+        head: torch.nn.Module,
+        teacher: torch.nn.Module | None,
+        pad: int,
+        config: UnlearningConfig,
+        layer: int | None,
+        device: torch.device,
     ) -> None:
-        """Open the rows; of a teacher that is not live only the output head is kept."""
+        """Open the rows. `head` is the frozen output head; `teacher` the frozen model, where it is asked live."""
         self._files = {part: RowFile(reference, part) for part in PARTS}
         self._wanted = {part: wanted_entries(part, needs) for part in PARTS}
-        self._head, self._device, self._layer = output_head(teacher), teacher.device, layer
-        self._teacher = teacher if config.teacher == "live" else None
+        self._head, self._teacher, self._device, self._layer = head, teacher, device, layer
         self._pad, self._config = pad, config
         self.forget_rows = len(self._files["forget"].rows)
         self._retain_held = int(len(self._files["retain"].rows) * config.validation_share)
@@ -68,7 +117,8 @@ class ObjectiveRows:
                 found = row_tensors(part, [self._files[part].rows[number] for number in numbers], self._pad, self._device)
                 tensors |= found
                 cached |= self._said(part, numbers, found)
-        return Batch(tensors=tensors, cached=cached, weight=float(sum(sum(self._files["forget"].rows[number].supervised) for number in indices)))
+        weight = sum(sum(self._files["forget"].rows[number].supervised) for number in indices)
+        return Batch(tensors=tensors, cached=cached, weight=float(weight))
 
     def _retain_at(self, number: int, usable: int) -> int:
         epoch, slot = divmod(number, usable)
@@ -84,7 +134,7 @@ class ObjectiveRows:
     def validation(self, student: torch.nn.Module) -> Callable[[torch.nn.Module], Validation]:
         """Return a function that scores a slice: what is left of the forget rows, acceptable while the retain rows lose little."""
         retain = self._files["retain"].rows
-        held = retain[len(retain) - self._retain_held :] if self._retain_held else []
+        held: Sequence[Any] = retain[len(retain) - self._retain_held :] if self._retain_held else []
         forget, config = spaced(self._files["forget"].rows, self._config.validation_rows), self._config
         look = validator(student, forget, held, self._pad, config.batch_blocks, config.stop_probability)
 

@@ -22,8 +22,14 @@ SCORED = ("text", "answer")
 def rewind_checkpoints(
     corpus: CorpusRef, candidates: list[CheckpointRef], config: RewindConfig, reading: CorpusConfig, run: str | None = None
 ) -> CheckpointRef:
-    """Score every checkpoint on the forget text and the last one on the holdout; return the one whose error is nearest, as `unlearned`."""
+    """Score every checkpoint on the forget text and the last one on the holdout; return the one whose error is nearest, as `unlearned`.
+
+    Where the rewind is off, that is the last one, and nothing is scored.
+    """
     with tracking.stage_run(run, "rewind", config) as nested:
+        if not config.enabled:
+            progress.report(1, 1)
+            return replace(candidates[-1], label="unlearned")
         splits = {split: formats.read_documents(corpus, split) for split in ("forget", "holdout")}
         _check(splits, candidates)
         errors = []

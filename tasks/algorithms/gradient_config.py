@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, is_dataclass, replace
 from typing import Any
 
 from tasks.algorithms.config import MethodConfig, TrainingConfig
+from tasks.algorithms.lora import LoraConfig
 from tasks.algorithms.objectives import objective_class
 
 TEACHERS = ("cached", "live")
@@ -67,6 +68,8 @@ class UnlearningConfig(TrainingConfig):
     """Forget rows, evenly spaced, that a validation scores, >= 1."""
     utility_floor: float = 0.1
     """Rise of the loss on the retain slice, in nats a token, above which a checkpoint is not acceptable, > 0."""
+    guard: bool = True
+    """Let the student answer a few prompts at every validation: a checkpoint that says nothing, loops or recites strangers is not acceptable."""
     stop_probability: float = 0.02
     """Mean probability of the forget rows' tokens at which there is nothing left to do, 0 to 1: a checkpoint is scored by what is above."""
 
@@ -97,6 +100,8 @@ class GradientUnlearningConfig(MethodConfig):
     """How text becomes rows of a batch."""
     training: UnlearningConfig = UnlearningConfig()
     """How the student is trained."""
+    lora: LoraConfig = LoraConfig()
+    """Whole weights, or an adapter."""
 
     def __post_init__(self) -> None:
         kind = objective_class(self.method).config_type

@@ -8,7 +8,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from tasks.algorithms.config import EvaluationConfig, TrainingConfig
+from tasks.algorithms.config import MethodConfig, TrainingConfig
+from tasks.algorithms.toxicity_config import ToxicityConfig
 
 FORMS = ("language_model", "original")
 POSITIONS = ("all", "differing")
@@ -114,7 +115,7 @@ class RewindConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScrubUnlearningConfig(EvaluationConfig):
+class ScrubUnlearningConfig(MethodConfig):
     """SCRUB from text to report."""
 
     scrub: ScrubConfig = ScrubConfig()
@@ -123,6 +124,8 @@ class ScrubUnlearningConfig(EvaluationConfig):
     """How it is trained."""
     rewind: RewindConfig = RewindConfig()
     """Which checkpoint is taken."""
+    toxicity: ToxicityConfig = ToxicityConfig(scorer="auto")
+    """Who rates the toxicity of completions: the source work's own measure."""
 
     def __post_init__(self) -> None:
         if self.scrub.form == "original" and self.training.accumulation != 1:
