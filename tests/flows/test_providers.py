@@ -136,7 +136,7 @@ def test_a_writer_or_judge_that_cannot_be_asked_is_found_out_beforehand(
             settle_providers(with_provider(**changes))
         assert str(caught.value).startswith(line)
     remote = {"base_url": "http://10.0.0.1/v1"}
-    with pytest.raises(BadInputError, match="10.0.0.1 is another machine, and text that is to be forgotten would leave this one"):
+    with pytest.raises(BadInputError, match=r"10\.0\.0\.1 is another machine, and text that is to be forgotten would leave this one"):
         settle_providers(with_provider(**remote))
     assert getattr(settle_providers(with_provider("offline", **remote)), section).provider.name == "offline"
     without = {"prompting": "going on with prompts that are written offline", "judging": "going on with no judge"}[section]
