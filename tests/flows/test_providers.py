@@ -184,8 +184,8 @@ def test_a_whole_evaluation_is_judged_once_and_shows_the_scores(tiny_task: TinyT
     assert " of 3</span>" in report
     assert "written</span>" in report
     assert "the travellers told each other of" not in (out / "report-redacted.html").read_text()
-    (table,) = home.rglob("forget/tables/answers.csv")
-    assert table.read_text().splitlines()[0] == "split,kind,prompt,truth,target,unlearned,target score,unlearned score"
+    tables = [table.read_text().splitlines()[0] for table in home.rglob("forget/tables/answers.csv")]
+    assert tables == ["split,kind,prompt,truth,target,unlearned,target score,unlearned score"] * 2
 
 
 @pytest.mark.slow
