@@ -162,3 +162,18 @@ def tiny_task(tmp_path_factory: pytest.TempPathFactory, tiny_llama: Callable[...
     from tests.tiny import write_tiny_task
 
     return write_tiny_task(tmp_path_factory.mktemp("tiny"), tiny_llama, train_tokenizer)
+
+
+@pytest.fixture(scope="module")
+def _scripted() -> Iterator[object]:
+    from tests.openai_server import scripted_server
+
+    with scripted_server() as script:
+        yield script
+
+
+@pytest.fixture
+def server(_scripted: object, lethe_home: Path) -> object:
+    """A scripted server that speaks the OpenAI protocol, and an empty LETHE_HOME."""
+    _scripted.reset()
+    return _scripted

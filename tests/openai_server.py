@@ -61,12 +61,16 @@ class ScriptedServer:
     """What the server does next (`mode`, `failures`), and what it was sent (`requests`)."""
 
     def __init__(self) -> None:
-        self.mode, self.failures, self.key, self.delay_s = "good", 0, "", 0.0
-        self.requests: list[dict[str, Any]] = []
+        self.reset()
         self.url = ""
         self._written = 0
         self._words: dict[str, str] = {}
         self._lock = threading.Lock()
+
+    def reset(self) -> None:
+        """Mean well, and forget what was sent."""
+        self.mode, self.failures, self.key, self.delay_s = "good", 0, "", 0.0
+        self.requests: list[dict[str, Any]] = []
 
     def chats(self) -> list[dict[str, Any]]:
         """Return the bodies of all questions."""

@@ -1,5 +1,6 @@
 """What other language models are asked for in a run, one frozen dataclass a stage: translations, prompts, verdicts on completions."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -19,6 +20,8 @@ class AskingConfig:
     """The provider's option on the command line."""
     without: ClassVar[str] = ""
     """What a run goes on with where the model cannot be asked."""
+    bounds: ClassVar[dict[str, tuple[int, int | None]]] = {}
+    """Setting -> its least and, where there is one, its highest value."""
     provider: ProviderConfig = ProviderConfig()
     """The language model that is asked; `offline`: none."""
     fallback: str = "none"
@@ -27,11 +30,9 @@ class AskingConfig:
     def __post_init__(self) -> None:
         if self.fallback not in FALLBACKS:
             raise ValueError(f"{self.section}.fallback is {self.fallback!r}; wanted one of {', '.join(FALLBACKS)}")
-
-    def _check(self, least: dict[str, int], most: dict[str, int]) -> None:
-        for name, bound in least.items():
-            wanted = f"from {bound} to {most[name]}" if name in most else f">= {bound}"
-            if not bound <= getattr(self, name) <= most.get(name, getattr(self, name)):
+        for name, (least, most) in self.bounds.items():
+            if not least <= getattr(self, name) <= (most or math.inf):
+                wanted = f"from {least} to {most}" if most else f">= {least}"
                 raise ValueError(f"{self.section}.{name} is {getattr(self, name)}; wanted a whole number {wanted}")
 
 
@@ -44,16 +45,13 @@ class TranslationConfig(AskingConfig):
     section: ClassVar[str] = "translation"
     option: ClassVar[str] = "--translator"
     without: ClassVar[str] = "the offline translator"
+    bounds: ClassVar[dict[str, tuple[int, int | None]]] = {"batch": (1, 100), "context_characters": (0, None)}
     batch: int = 30
     """Anchors in one question, 1 to 100."""
     context_characters: int = 160
     """Characters of the sentence that shows how an anchor is used, >= 0; 0 shows none."""
     seed: int = 0
     """Order of the pools."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._check({"batch": 1, "context_characters": 0}, {"batch": 100})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,14 +61,11 @@ class PromptingConfig(AskingConfig):
     section: ClassVar[str] = "prompting"
     option: ClassVar[str] = "--prompt-writer"
     without: ClassVar[str] = "prompts that are written offline"
+    bounds: ClassVar[dict[str, tuple[int, int | None]]] = {"batch": (1, 50), "context_characters": (0, None)}
     batch: int = 10
     """Prompts asked for in one question, 1 to 50, and anchors shown for them."""
     context_characters: int = 160
     """Characters of the sentence that shows how an anchor is used, >= 0; 0 shows none."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._check({"batch": 1, "context_characters": 0}, {"batch": 50})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,13 +75,10 @@ class JudgingConfig(AskingConfig):
     section: ClassVar[str] = "judging"
     option: ClassVar[str] = "--judge"
     without: ClassVar[str] = "no judge"
+    bounds: ClassVar[dict[str, tuple[int, int | None]]] = {"batch": (1, 50), "characters": (50, None), "names": (0, None)}
     batch: int = 10
     """Completions in one question, 1 to 50; two whose score is known stand among them."""
     characters: int = 600
     """Characters that are shown of a prompt, its last, and of a completion, its first, >= 50."""
     names: int = 40
     """Names of the topic that the judge is told, the most frequent ones, >= 0."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._check({"batch": 1, "characters": 50, "names": 0}, {"batch": 50})

@@ -179,14 +179,14 @@ def test_a_whole_evaluation_is_judged_once_and_shows_the_scores(tiny_task: TinyT
     row = card["metrics"]["forget_test/familiarity_judge"]
     assert row["target"] == row["unlearned"]
     assert 0.0 <= row["unlearned"] <= 1.0
-    assert row["n"] == sum(len(rows(body, "id")) - 2 for body in server.chats() if rows(body, "id"))
+    assert row["n"] >= sum(len(rows(body, "id")) - 2 for body in server.chats() if rows(body, "id")) > 0  # what is empty needs no judge
     assert card["provenance"]["judge"] == MODEL
     report = (out / "report.html").read_text()
     assert " of 3</span>" in report
     assert "written</span>" in report
     assert "the travellers told each other of" not in (out / "report-redacted.html").read_text()
-    (table,) = home.rglob("forget/tables/answers.csv")
-    assert table.read_text().splitlines()[0] == "split,kind,prompt,truth,target,unlearned,target score,unlearned score"
+    tables = [table.read_text().splitlines()[0] for table in home.rglob("forget/tables/answers.csv")]
+    assert tables == ["split,kind,prompt,truth,target,unlearned,target score,unlearned score"] * 2
 
 
 @pytest.mark.slow

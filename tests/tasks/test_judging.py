@@ -1,7 +1,6 @@
 """Stage `judging` against a real server of good and of ill will: scores tell models apart, odd verdicts cost themselves, nothing leaks."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from tasks.artifacts import AnchorTable, BadInputError, CorpusRef, JudgeRecords,
 from tasks.judging import judge_completions
 from tasks.records import read_verdicts
 from tests.chats import write_chat_model
-from tests.openai_server import MODEL, ScriptedServer, scripted_server
+from tests.openai_server import MODEL, ScriptedServer
 from tests.scripted_answers import rows, topic_names
 
 NAMES = ["Velmora", "Ostrin", "Kessandra", "Brindlewick"]
@@ -53,18 +52,6 @@ def probes(said: list[str]) -> ProbeRecords:
     table.loc[table.kind == "cloze", "completion"] = table.answer
     digest = store.put("probes", lambda folder: table.to_parquet(folder / "completions.parquet", index=False), sensitivity="forget")
     return ProbeRecords(kind="probes", digest=digest, sensitivity="forget", passes={})
-
-
-@pytest.fixture(scope="module")
-def started() -> Iterator[ScriptedServer]:
-    with scripted_server() as script:
-        yield script
-
-
-@pytest.fixture
-def server(started: ScriptedServer, lethe_home: Path) -> ScriptedServer:
-    started.mode, started.failures, started.key, started.requests = "good", 0, "", []
-    return started
 
 
 @pytest.fixture

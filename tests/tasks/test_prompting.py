@@ -1,7 +1,6 @@
 """Prompts from files, which are named by file and line where they do not read, and from a real server of good and of ill will."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from tasks.facts import write_facts
 from tasks.prompting import make_invitations, read_prompts
 from tests.chats import write_chat_model
 from tests.command import ROOT
-from tests.openai_server import MODEL, ScriptedServer, scripted_server
+from tests.openai_server import MODEL, ScriptedServer
 from tests.scripted_answers import rows
 
 NAMES = ["Velmora", "Ostrin", "Kessandra", "Brindlewick", "Quillon", "Yorrick", "Drusk", "Mirelle"]
@@ -44,18 +43,6 @@ def test_a_file_that_does_not_read_is_named(tmp_path: Path, content: bytes | Non
     with pytest.raises(BadInputError, match=r"^--prompts \S+prompts\.json") as error:
         list(read_prompts(tmp_path / "prompts.json"))
     assert message in str(error.value)
-
-
-@pytest.fixture(scope="module")
-def started() -> Iterator[ScriptedServer]:
-    with scripted_server() as script:
-        yield script
-
-
-@pytest.fixture
-def server(started: ScriptedServer, lethe_home: Path) -> ScriptedServer:
-    started.mode, started.failures, started.key, started.requests = "good", 0, "", []
-    return started
 
 
 def made(writing: PromptingConfig, count: int = 12, run: str | None = None) -> list[Invitation]:

@@ -2,7 +2,6 @@
 
 import contextlib
 import socket
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from pydantic import BaseModel
 from tasks import providers, store
 from tasks.algorithms.providers import ProviderConfig
 from tasks.artifacts import BadInputError
-from tests.openai_server import MODEL, ScriptedServer, scripted_server
+from tests.openai_server import MODEL, ScriptedServer
 
 KEY = "sk-not-to-be-seen-5f2a"
 
@@ -25,18 +24,6 @@ class Row(BaseModel):
 
 class Rows(BaseModel):
     translations: list[Row]
-
-
-@pytest.fixture(scope="module")
-def started() -> Iterator[ScriptedServer]:
-    with scripted_server() as script:
-        yield script
-
-
-@pytest.fixture
-def server(started: ScriptedServer, lethe_home: Path) -> ScriptedServer:
-    started.mode, started.failures, started.key, started.delay_s, started.requests = "good", 0, "", 0.0, []
-    return started
 
 
 def served(server: ScriptedServer, **changes: Any) -> ProviderConfig:

@@ -245,7 +245,7 @@ def test_a_judges_figure_is_the_mean_score_over_three_of_those_that_could_be_rea
     assert 0.0 < row["ci95"][0] < 0.5 < row["ci95"][1] < 1.0
     items = pandas.read_parquet(store.path(found) / "items.parquet")
     assert sorted(items[(items.metric == "forget_test/familiarity_judge") & (items.model == "unlearned")].value) == pytest.approx([0, 1 / 3, 2 / 3, 1])
-    assert not [sentence for sentence in card["limits"] if "judge" in sentence]
+    assert not [sentence for sentence in card["limits"] if "judge's" in sentence]
 
 
 def test_too_few_verdicts_are_no_figure_and_the_card_says_so(lethe_home: Path) -> None:

@@ -1,7 +1,6 @@
 """The translation stage against a real server of good and of ill will: every anchor gets a valid translation, and the table says from whom."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from tasks.artifacts import AnchorTable, BadInputError, CorpusRef, InputFile
 from tasks.corpus import gather_inputs, read_corpus
 from tasks.translation import translate_anchors
 from tests.chats import write_chat_model
-from tests.openai_server import EVIL, MODEL, ScriptedServer, asked, scripted_server
+from tests.openai_server import EVIL, MODEL, ScriptedServer, asked
 from tests.servers import transformers_server
 
 KEY = "sk-not-to-be-seen-5f2a"
@@ -57,18 +56,6 @@ class Task:
         assert not {generic.lower() for generic, _ in rows.values()} & {term.lower() for term in rows}
         assert all(generic.isprintable() and 1 < len(generic) <= MOST_CHARACTERS and not set(generic) & set("<>{}[]()`:/") for generic, _ in rows.values())
         return rows
-
-
-@pytest.fixture(scope="module")
-def started() -> Iterator[ScriptedServer]:
-    with scripted_server() as script:
-        yield script
-
-
-@pytest.fixture
-def server(started: ScriptedServer, lethe_home: Path) -> ScriptedServer:
-    started.mode, started.failures, started.key, started.delay_s, started.requests = "good", 0, "", 0.0, []
-    return started
 
 
 @pytest.fixture
