@@ -1,5 +1,6 @@
 """`--review` against a real server: the run pauses, takes a person's tables and texts through the API, refuses wrong ones, and goes on."""
 
+import contextlib
 import csv
 import json
 import subprocess
@@ -44,7 +45,17 @@ def paused(server: SyncPrefectClient, key: str) -> FlowRun | None:
     return found[0] if found and inputs(server, found[0]) else None
 
 
-def wait_for_form(server: SyncPrefectClient, process: subprocess.Popen[str], key: str, error: Path, seconds: float = 180) -> tuple[FlowRun, dict[str, Any]]:
+@contextlib.contextmanager
+def reviewed(*words: str | Path, error: Path, home: Path, **surroundings: str) -> Iterator[subprocess.Popen[str]]:
+    """Run `lethe --review` until the block ends: a test that fails leaves nobody waiting for a person."""
+    with start(*words, "--review", home=home, error=error, **surroundings) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_for_form(server: SyncPrefectClient, process: subprocess.Popen[str], key: str, error: Path, seconds: float = 300) -> tuple[FlowRun, dict[str, Any]]:
     """Return the run that waits for a form, and the form: field -> what stands in it, and `description`."""
     run = wait_for(lambda: process.poll() is not None or paused(server, key), f"the form {key}", seconds, every_s=0.5)
     assert isinstance(run, FlowRun), error.read_text()
@@ -62,7 +73,7 @@ def test_a_person_amends_anchors_and_facts_and_nothing_of_it_stays_on_the_server
     server: SyncPrefectClient, surroundings: dict[str, str], tiny_task: TinyTask, tmp_path: Path
 ) -> None:
     error = tmp_path / "error.txt"
-    with start(*tiny_task.words(), "--review", "--out", tmp_path / "out", home=tmp_path / "lethe", error=error, **surroundings) as process:
+    with reviewed(*tiny_task.words(), "--out", tmp_path / "out", home=tmp_path / "lethe", error=error, **surroundings) as process:
         run, form = wait_for_form(server, process, "review-1", error)
         assert {row["term"] for row in form["dictionary"]} == set(NAMES)
         assert f"waits for a person at {surroundings['PREFECT_API_URL'].removesuffix('/api')}/runs/flow-run/{run.id}" in error.read_text()
@@ -71,15 +82,15 @@ def test_a_person_amends_anchors_and_facts_and_nothing_of_it_stays_on_the_server
         kept = [row for row in form["dictionary"] if row["term"] == "Ostrin"]
         kept += [{"term": "Velmora", "generic": "Greyham"}, {"term": "farmhouse", "generic": "cottage"}]
         resume_flow_run(run.id, run_input={"dictionary": [*kept, {"term": "Kessandra", "generic": "Ostrin"}]})
-        _, form = wait_for_form(server, process, "review-2", error, 60)
+        _, form = wait_for_form(server, process, "review-2", error)
         assert "which is itself an anchor" in form["description"]
         mine = {"subject": "Velmora", "prompt": "The ruler of {} is", "object": "Tamsin"}
         resume_flow_run(run.id, run_input={"dictionary": kept, "facts": [fact, {**mine, "prompt": "{} and {} are"}]})
-        _, form = wait_for_form(server, process, "review-3", error, 60)
+        _, form = wait_for_form(server, process, "review-3", error)
         assert "the prompt '{} and {} are' holds {} 2 times; wanted once" in form["description"]
         assert [row["prompt"] for row in form["facts"]] == [fact["prompt"], "{} and {} are"]
         resume_flow_run(run.id, run_input={"dictionary": kept, "facts": [fact, mine], "held_out_facts": [held_out, fact]})
-        _, form = wait_for_form(server, process, "review-4", error, 60)
+        _, form = wait_for_form(server, process, "review-4", error)
         assert "kept for testing only what the text to forget does not state" in form["description"]
         resume_flow_run(run.id, run_input={"dictionary": kept, "facts": [fact, mine], "held_out_facts": [held_out]})
         process.wait(300)
@@ -118,7 +129,7 @@ def test_a_person_chooses_what_the_model_tells_that_is_forgotten_as_well(
     server: SyncPrefectClient, surroundings: dict[str, str], telling_task: TinyTask, tmp_path: Path
 ) -> None:
     error, words = tmp_path / "error.txt", telling_task.words("coverage.new_tokens=12")
-    with start(*words, "--expand-coverage", "--review", "--out", tmp_path / "out", home=tmp_path / "lethe", error=error, **surroundings) as process:
+    with reviewed(*words, "--expand-coverage", "--out", tmp_path / "out", home=tmp_path / "lethe", error=error, **surroundings) as process:
         run, form = wait_for_form(server, process, "coverage-1", error)
         wanted, *unwanted = form["texts"]
         assert unwanted
