@@ -101,8 +101,8 @@ def _needs(target: CheckpointRef, tokens: dict[str, int]) -> dict[str, tuple[flo
     weights = 4.0 * target.parameters
     hidden = 4.0 * read_json(store.path(target) / "config.json").get("hidden_size", 4096)
     states = hidden * (2 * tokens.get("forget", 0) + tokens.get("retain", 0))
-    memory = 7 * weights + states  # student, gradients, two moments, best copy, two frozen models
-    disk = 3 * weights + states  # reinforced, unlearned and registered model, labels and teacher states
+    memory = 7 * weights  # student, gradients, two moments, best copy, two frozen models; states are read a batch at a time
+    disk = 3 * weights + states + hidden * tokens.get("forget", 0)  # three models, labels with a copy of one side while written, teacher states
     there = {"memory": psutil.virtual_memory().available, "disk": shutil.disk_usage(store.home()).free}
     return {"memory": (memory / 1e9, there["memory"] / 1e9), "disk": (disk / 1e9, there["disk"] / 1e9)}
 
