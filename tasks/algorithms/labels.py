@@ -178,7 +178,7 @@ def length_batches(lengths: Sequence[int], batch_tokens: int) -> list[list[int]]
     return batches
 
 
-WINDOW_BATCHES = 4
+WINDOW_BATCHES = 2
 """Full batches whose labels are made, and whose blocks are sorted by length, at a time."""
 
 
