@@ -10,7 +10,7 @@ from flows.unlearning import Futures, Request, carry_out, read_request
 from tasks.algorithms.gradient_config import GradientUnlearningConfig
 from tasks.algorithms.objectives import objective_class
 from tasks.artifacts import CheckpointRef, CorpusRef
-from tasks.objectivetraining import unlearn
+from tasks.objective_training import unlearn
 from tasks.reference_cache import Asked, cache_reference
 
 

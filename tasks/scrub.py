@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from tasks import checkpoints, formats, isolation, progress, store, tracking, vocabularies
 from tasks.algorithms.chat import TextBlock, text_blocks
 from tasks.algorithms.corpus import CorpusConfig, Document
-from tasks.algorithms.differences import differing_blocks
 from tasks.algorithms.heads import check_head, last_hidden, output_head, pad_batch
 from tasks.algorithms.objectives.scrub import Scrub, counted_positions
 from tasks.algorithms.pairs import pair_documents
 from tasks.algorithms.scrub import ScrubBatches, SequenceBatches, StepOrder, TaughtSequences
 from tasks.algorithms.scrub_config import RewindConfig, ScrubConfig, ScrubTrainingConfig
+from tasks.algorithms.sequences import differing_blocks
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef
 from tasks.stage import stage
 from tasks.trainer import train_stage

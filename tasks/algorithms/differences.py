@@ -11,10 +11,6 @@ apart (the joint loss of SCRUB is (alpha - beta) d there) and is left out like t
 import re
 from collections.abc import Sequence
 from difflib import SequenceMatcher
-from typing import Any
-
-from tasks.algorithms.blocks import encode, prefix_ids
-from tasks.algorithms.chat import TextBlock
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 
@@ -41,23 +37,3 @@ def differing_spans(first: str, second: str) -> tuple[list[tuple[int, int]], lis
 def touched(offsets: Sequence[tuple[int, int]], spans: Sequence[tuple[int, int]]) -> tuple[bool, ...]:
     """Return for each token whether it holds a character of one of the spans."""
     return tuple(any(start < end and left < end and start < right for left, right in spans) for start, end in offsets)
-
-
-def differing_blocks(first: str, second: str, tokenizer: Any, size: int) -> tuple[TextBlock, TextBlock]:
-    """Return two aligned texts as sequences of which only differing tokens are supervised.
-
-    Args:
-        first: A text, such as one to be forgotten.
-        second: The text aligned with it.
-        tokenizer: A fast tokenizer; the special tokens that it puts before a text come first, and do not count.
-        size: Tokens that a sequence may have; the end is cut off.
-
-    Returns:
-        Both sequences, the first text's first.
-    """
-    prefix, blocks = prefix_ids(tokenizer), []
-    for text, spans in zip((first, second), differing_spans(first, second), strict=True):
-        ids, offsets = encode(tokenizer, text)
-        supervised = (False,) * len(prefix) + touched(offsets, spans)
-        blocks.append(TextBlock(ids=(*prefix, *ids)[:size], supervised=supervised[:size]))
-    return blocks[0], blocks[1]

@@ -11,6 +11,7 @@ from typing import Any
 from tasks.algorithms.blocks import encode, encode_prefixed, pack_tokens, prefix_ids
 from tasks.algorithms.chat import Template, TextBlock, text_blocks
 from tasks.algorithms.corpus import Document
+from tasks.algorithms.differences import differing_spans, touched
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,3 +68,23 @@ def answered_with(documents: Sequence[Document], answers: Sequence[str]) -> list
     """
     questions = [document for document in documents if document.is_question]
     return [replace(document, answer=answers[number % len(answers)]) for number, document in enumerate(questions)]
+
+
+def differing_blocks(first: str, second: str, tokenizer: Any, size: int) -> tuple[TextBlock, TextBlock]:
+    """Return two aligned texts as sequences of which only differing tokens are supervised.
+
+    Args:
+        first: A text, such as one to be forgotten.
+        second: The text aligned with it.
+        tokenizer: A fast tokenizer; the special tokens that it puts before a text come first, and do not count.
+        size: Tokens that a sequence may have; the end is cut off.
+
+    Returns:
+        Both sequences, the first text's first.
+    """
+    prefix, blocks = prefix_ids(tokenizer), []
+    for text, spans in zip((first, second), differing_spans(first, second), strict=True):
+        ids, offsets = encode(tokenizer, text)
+        supervised = (False,) * len(prefix) + touched(offsets, spans)
+        blocks.append(TextBlock(ids=(*prefix, *ids)[:size], supervised=supervised[:size]))
+    return blocks[0], blocks[1]

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.algorithms.blocks import encode
-from tasks.algorithms.differences import differing_blocks, differing_spans, touched
+from tasks.algorithms.differences import differing_spans, touched
+from tasks.algorithms.sequences import differing_blocks
 
 PAIRS = [  # as WinoBias has them, brackets stripped
     ("The developer argued with the designer because he did not like it.", "The developer argued with the designer because she did not like it."),
