@@ -172,5 +172,6 @@ SCRUB_PRESETS = {
     ),
 }
 SCRUB_PRESETS["paper"] = SCRUB_PRESETS["gpt2-winobias"]
-"""Name -> settings; `paper` is the name that every method has for its source's constants. `gpt2-winobias`: AdamW (PyTorch's weight decay), exponential decay, 50 epochs, batches of 36 (11 of them in the full
-396 pairs of WinoBias Type 1). Its learning rate is not known here: the rule gives 3.4e-5 at GPT-2's size."""
+"""Name -> settings; `paper` is the name that every method has for its source's constants. `gpt2-winobias`: AdamW (PyTorch's weight decay),
+exponential decay, 50 epochs, batches of 36 (11 of them in the full 396 pairs of WinoBias Type 1). Its learning rate is not known here: the
+rule gives 3.4e-5 at GPT-2's size."""
