@@ -1,0 +1,144 @@
+"""Reference cache and finetuning of every objective: whatever is listed trains, from the cache as from a live teacher, and leaves the target alone."""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
+
+from flows.methods import METHODS
+from tasks import checkpoints, formats, store
+from tasks.algorithms.corpus import CorpusConfig, Document
+from tasks.algorithms.gradient_config import RowsConfig, UnlearningConfig, gradient_preset
+from tasks.algorithms.lora import LoraConfig
+from tasks.algorithms.objectives import objective_class
+from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef, ReferenceCache
+from tasks.objective_training import unlearn
+from tasks.reference_cache import Asked, cache_reference
+from tasks.row_files import RowFile
+from tests.conftest import train_tokenizer
+
+NAMES = sorted(name for name, method in METHODS.items() if method.module == "flows.gradient_unlearning")
+PEOPLE = ("Toto", "Alice", "Jon", "Dorothy", "Mary", "Tom")
+QUESTIONS = [Document(source="q", question=f"Who met {name}?", answer=f"a boy of {name}", fact=name) for name in PEOPLE]
+PROSE = Document(source="p", text=" ".join(f"{name} met the old man by the mill." for name in PEOPLE))
+KEPT = [Document(source="k", text=f"The {word} boy said hello to the man in the town. " * 3) for word in ("old", "iron", "white")] * 3
+ROWS = RowsConfig(tokens=32)
+TRAINING = UnlearningConfig(
+    epochs=2, least_steps=0, batch_blocks=4, retain_batch=2, learning_rate=3e-3, mixed_precision="no", validate_every=2, validation_share=0.2, utility_floor=9.0
+)
+
+
+@pytest.fixture
+def target(lethe_home: Path, tiny_gpt2: Callable[..., GPT2LMHeadModel]) -> CheckpointRef:
+    tokenizer: PreTrainedTokenizerFast = train_tokenizer(300, [PROSE.text, *(item.text for item in KEPT), *(item.question for item in QUESTIONS)])
+    return checkpoints.save_checkpoint(tiny_gpt2(0), tokenizer, "target", sensitivity="ordinary", origin="")
+
+
+def corpus_of(forget: list[Document], retain: list[Document]) -> CorpusRef:
+    splits = {"forget": forget, "retain": retain} if retain else {"forget": forget}
+    digest = store.put("corpora", lambda folder: formats.write_splits(folder, splits), sensitivity="forget")
+    return CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents={split: len(found) for split, found in splits.items()}, characters={})
+
+
+def referred(name: str, target: CheckpointRef, corpus: CorpusRef, *, stored: bool = True) -> ReferenceCache:
+    needs = objective_class(name)(gradient_preset(name, "default").objective).needs
+    return cache_reference.body(corpus, target, Asked(needs=tuple(sorted(needs)), stored=stored), ROWS, CorpusConfig())
+
+
+def trained(name: str, target: CheckpointRef, corpus: CorpusRef, teacher: str = "cached", lora: LoraConfig = LoraConfig(), **changes: Any) -> CheckpointRef:
+    objective = dataclasses.replace(gradient_preset(name, "default").objective, **changes)
+    needs = tuple(sorted(objective_class(name)(objective).needs))
+    reference = cache_reference.body(corpus, target, Asked(needs=needs, stored=teacher == "cached"), ROWS, CorpusConfig())
+    return unlearn.body(corpus, target, reference, name, objective, dataclasses.replace(TRAINING, teacher=teacher), CorpusConfig(), lora)
+
+
+def weights(checkpoint: CheckpointRef) -> dict[str, torch.Tensor]:
+    return checkpoints.load_model(checkpoint).state_dict()
+
+
+def sums(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_listed_objective_moves_the_student_and_leaves_the_target(name: str, target: CheckpointRef) -> None:
+    before = sums(store.path(target))
+    unlearned = trained(name, target, corpus_of([*QUESTIONS, PROSE], KEPT))
+    assert sums(store.path(target)) == before
+    one, other = weights(target), weights(unlearned)
+    assert any(not torch.equal(one[entry], other[entry]) for entry in one)
+    assert all(torch.isfinite(tensor).all() for tensor in other.values())
+
+
+@pytest.mark.parametrize("settings", [{"retain_loss": "ce"}, {"retain_loss": "kl"}])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("rmu", "gradient_ascent")])
+def test_a_run_from_the_cache_ends_where_one_with_a_live_teacher_does(name: str, settings: dict[str, Any], target: CheckpointRef) -> None:
+    corpus = corpus_of([*QUESTIONS, PROSE], KEPT)
+    cached, live = (weights(trained(name, target, corpus, teacher, **settings, retain_weight=1.0)) for teacher in ("cached", "live"))
+    assert max(float((cached[entry] - live[entry]).abs().max()) for entry in cached) <= 1e-5
+
+
+def test_rmu_too_and_only_its_matrices_are_trained(target: CheckpointRef) -> None:
+    corpus = corpus_of([*QUESTIONS, PROSE], KEPT)
+    cached, live = (weights(trained("rmu", target, corpus, teacher)) for teacher in ("cached", "live"))
+    assert max(float((cached[entry] - live[entry]).abs().max()) for entry in cached) <= 1e-5
+    before = weights(target)
+    assert all("mlp.c_proj.weight" in entry for entry in before if not torch.equal(before[entry], cached[entry]))
+
+
+def test_what_is_stored_is_what_the_frozen_model_says(target: CheckpointRef) -> None:
+    corpus = corpus_of([*QUESTIONS, PROSE], KEPT)
+    record = referred("npo", target, corpus)
+    model, file = checkpoints.load_model(target), RowFile(record, "forget")
+    assert record.rows["forget"] == len(file.rows) > len(QUESTIONS)
+    for number in (0, len(file.rows) - 1):
+        row = file.rows[number]
+        log_p = model(torch.tensor([row.ids])).logits[0].detach().double().log_softmax(-1)
+        wanted = sum(float(log_p[at, row.ids[at + 1]]) for at in range(len(row.ids) - 1) if row.supervised[at])
+        assert float(file.pieces("reference_logprob", [number])[0]) == pytest.approx(wanted, abs=1e-3)
+
+
+def test_only_what_is_needed_is_stored_and_nothing_for_a_live_teacher(target: CheckpointRef) -> None:
+    corpus = corpus_of([*QUESTIONS, PROSE], KEPT)
+    plain, states = referred("gradient_ascent", target, corpus), referred("undial", target, corpus)
+    assert set(plain.rows) == {"forget"}
+    assert states.state_bytes > 4 * plain.state_bytes
+    assert referred("undial", target, corpus, stored=False).state_bytes == plain.state_bytes
+
+
+def test_other_answers_are_wanted_for_questions_only(target: CheckpointRef) -> None:
+    record = referred("idk", target, corpus_of([*QUESTIONS, PROSE], KEPT))
+    assert record.rows["forget"] == record.rows["preferred"] == len(QUESTIONS)
+    with pytest.raises(BadInputError, match="prefers other answers to questions, and the forget text holds none"):
+        referred("idk", target, corpus_of([PROSE], KEPT))
+
+
+def test_without_retain_text_the_forget_term_is_all_there_is(target: CheckpointRef) -> None:
+    unlearned = trained("npo", target, corpus_of(QUESTIONS, []))
+    assert any(not torch.equal(one, other) for one, other in zip(weights(target).values(), weights(unlearned).values(), strict=True))
+
+
+@pytest.mark.parametrize("output", ["merged", "adapter"])
+def test_an_adapter_is_trained_in_place_of_all_weights(output: str, target: CheckpointRef) -> None:
+    unlearned = trained("npo", target, corpus_of(QUESTIONS, KEPT), lora=LoraConfig(rank=2, output=output))
+    assert checkpoints.is_adapter(unlearned) == (output == "adapter")
+    one, other = weights(target), weights(unlearned)
+    moved = {entry for entry in one if not torch.equal(one[entry], other[entry])}
+    assert moved
+    assert all("attn" in entry or "mlp" in entry for entry in moved)
+
+
+def test_a_method_that_chooses_its_matrices_takes_no_adapter(target: CheckpointRef) -> None:
+    with pytest.raises(BadInputError, match="wanted it without --lora-rank"):
+        trained("rmu", target, corpus_of(QUESTIONS, KEPT), lora=LoraConfig(rank=2))
+
+
+def test_settings_of_another_method_are_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="method npo has no setting delta; wanted some of"):
+        dataclasses.replace(gradient_preset("npo", "default"), objective={"delta": 1.0})
+    assert gradient_preset("npo", "default").objective == dataclasses.replace(gradient_preset("npo", "paper"), objective=None).objective
