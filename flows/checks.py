@@ -4,6 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tasks.artifacts import Artifact
+
 if TYPE_CHECKING:
     from tasks.algorithms.corpus import CorpusConfig
 
@@ -130,3 +132,36 @@ def check_topic(topic: str, seed: int) -> None:
         read_request(build_world(WorldConfig(seed=seed)), topic)
     except KeyError as error:
         raise ValueError(f"--topic: {error.args[0]}") from None
+
+
+def with_teacher(config: Any, teacher: str | None) -> Any:
+    """Return the settings with the teacher that the option gives."""
+    if teacher is None:
+        return config
+    if not hasattr(getattr(config, "training", None), "teacher"):
+        raise ValueError(f"--teacher {teacher}: this method asks no frozen model in its steps; wanted a gradient method, or no such option")
+    return replace(config, training=replace(config.training, teacher=teacher))
+
+
+def with_pairs(config: Any, splits: dict[str, list[str] | None], winobias: str | None) -> tuple[Any, dict[str, list[str] | None]]:
+    """Return settings and splits with the aligned pairs of WinoBias in place of text, scored as pairs.
+
+    Raises:
+        ValueError: If text is given as well, or a file of WinoBias is missing or does not read.
+    """
+    if winobias is None:
+        return config, splits
+    given = [f"--{split.replace('_', '-')}" if split != "forget" else "FORGET" for split in PAIRED if splits[split]]
+    if given:
+        raise ValueError(f"--winobias {winobias} brings {', '.join(PAIRED)}; wanted no {' and no '.join(given)}")
+    from tasks import store
+    from tasks.winobias import write_winobias
+
+    source = Path(winobias).expanduser()
+    digest = store.put("pairs", lambda folder: write_winobias(source, folder) and None, sensitivity="forget")
+    folder = store.path(Artifact(kind="pairs", digest=digest, sensitivity="forget"))
+    return replace(config, stereotypes=True), {**splits, **{split: [str(folder / f"{split}.jsonl")] for split in PAIRED}}
+
+
+PAIRED = ("forget", "retain", "forget_test", "retain_test")
+"""Splits that aligned pairs fill."""

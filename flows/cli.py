@@ -24,11 +24,13 @@ from flows.options import (
     RequireVerdict,
     Seed,
     Set,
+    Teacher,
     Topic,
     Translator,
     TranslatorFallback,
     TranslatorModel,
     TranslatorUrl,
+    WinoBias,
     spread_lists,
 )
 from flows.running import finish, plain_errors, running, write_json
@@ -113,6 +115,8 @@ def unlearn(
     review: Annotated[bool, typer.Option("--review", help="Wait until you have looked over anchors, translations and facts in the Prefect UI.")] = False,
     method: Annotated[str, typer.Option(help="How to unlearn.")] = "whp",
     lora_rank: LoraRank = None,
+    teacher: Teacher = None,
+    winobias: WinoBias = None,
     preset: Preset = "default",
     config: ConfigFile = None,
     settings: Set = None,
@@ -135,10 +139,11 @@ def unlearn(
         named = {"translation": translator, "prompting": prompt_writer, "judging": judge}
         reached = {"model": translator_model, "base_url": translator_url, "allow_remote": allow_remote_translator}
         configured = checks.with_providers(checks.configured(chosen.preset(preset, seed), config, settings), named, reached, translator_fallback)
-        configured = checks.with_lora(configured, lora_rank)
+        configured = checks.with_teacher(checks.with_lora(configured, lora_rank), teacher)
         checks.check_benchmarks(configured, benchmark_data)
         splits = {"forget": forget, "retain": retain, "forget_test": forget_test, "retain_test": retain_test}
         splits |= {"sibling": sibling, "general": general, "holdout": holdout}
+        configured, splits = checks.with_pairs(configured, splits, winobias)
         checks.check_request(topic, {**splits, "model": model, "retrained": retrained, "anchors": anchors}, seed)
         paths = checks.checked_inputs(splits, anchors)
         models = checks.checked_models({"model": model, "retrained": retrained}, configured.corpus)

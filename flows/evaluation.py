@@ -39,12 +39,15 @@ from tasks.prompting import make_invitations, read_prompts
 from tasks.relearning import relearn
 from tasks.report import answers_table, write_report
 from tasks.scorecard import score
+from tasks.stereotypes import score_stereotypes
 from tasks.toxicity import rate_toxicity
 from tasks.translation import translate_anchors
 from tasks.vocabularies import asked_through, require_same_tokenizer
 
 METHOD = "evaluation"
 LABELS = ("target", "unlearned", "retrained")
+MEASURED = ("probing", "benchmarking", "relearning", "judging", "toxicity", "stereotypes")
+"""Stages that measure a model, each once for every label."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,6 +229,8 @@ def measure(
         started[f"relearning {label}"] = relearn.submit(corpus, dictionary, model, config.relearning, config.probing, config.corpus, label, run)
     if config.toxicity.scorer != "off":
         started[f"toxicity {label}"] = rate_toxicity.submit(probed, _classifier(config.toxicity, run), config.toxicity, label, run)
+    if config.stereotypes:
+        started[f"stereotypes {label}"] = score_stereotypes.submit(corpus, model, config.corpus, label, run)
     return started
 
 
@@ -259,16 +264,17 @@ def judge(
         stages: The run's stages.
         corpus: All splits.
         dictionary: Anchors.
-        records: `probing LABEL`, `benchmarking LABEL`, `relearning LABEL`, `judging LABEL`, `toxicity LABEL` -> what was measured.
+        records: `probing LABEL`, `benchmarking LABEL`, `relearning LABEL`, `judging LABEL`, `toxicity LABEL`, `stereotypes LABEL` -> what was
+            measured.
         config: All settings; they stand in the report.
         provenance: Digests for the card.
         trained: Checkpoints whose training curves the report shows.
     """
     run = stages.run
-    probes, benchmarks, relearned, verdicts, rated = (_labelled(records, kind) for kind in ("probing", "benchmarking", "relearning", "judging", "toxicity"))
+    probes, benchmarks, relearned, verdicts, rated, preferred = (_labelled(records, kind) for kind in MEASURED)
     cost = tracking.durations(stages.made_by)
     provenance = provenance | ({"judge": config.judging.provider.title} if verdicts else {})
-    scored = score.submit(corpus, probes, benchmarks, relearned, dictionary, config.verdict, provenance, cost, verdicts, rated, run)
+    scored = score.submit(corpus, probes, benchmarks, relearned, dictionary, config.verdict, provenance, cost, verdicts, rated, preferred, run)
     card = stages.result("scorecard", scored)
     facts = {name: str(value) for name, value in tracking.flatten(config).items()}
     report, redacted = stages.result("report", write_report.submit(card, probes, dictionary, trained, facts, verdicts, run))

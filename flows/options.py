@@ -20,6 +20,14 @@ Topic = Annotated[
 ]
 _LORA = "Train adapters of this rank (LoRA) in place of all weights; --set lora.output=adapter keeps the adapter apart. [default: 0, all weights]"
 LoraRank = Annotated[int | None, typer.Option("--lora-rank", metavar="R", help=_LORA)]
+Teacher = Annotated[
+    str | None,
+    typer.Option("--teacher", metavar="NAME", help="The frozen model's word: cached, computed once, or live, asked in every step. [default: cached]"),
+]
+WinoBias = Annotated[
+    str | None,
+    typer.Option("--winobias", metavar="DIR", help="Instead of FORGET: WinoBias' files; stereotyped sentences are forgotten, their counterparts kept."),
+]
 RequireVerdict = Annotated[bool, typer.Option("--require-verdict", help="Exit with 1 if the verdict is not passed.")]
 _TRANSLATION = "Other language models that are asked"
 Translator = Annotated[

@@ -29,6 +29,10 @@ class Outcome:
     flow_run_name: str
     stages: dict[str, str]
     """Stage -> `Completed` where it was computed, `Cached` where it was not."""
+    made_by: dict[str, str] = field(default_factory=dict)
+    """Stage -> the tracked run that computed its artifact."""
+    records: dict[str, Any] = field(default_factory=dict)
+    """Stage -> what it made, of those that train and measure."""
     model_version: str = ""
     """Registered model and version."""
     benchmarks: tuple[BenchmarkResult, ...] = ()

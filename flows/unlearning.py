@@ -148,5 +148,7 @@ def _conclude(stages: Stages, request: Request, prepared: Preparation, records: 
         flow_run=str(flow_run.id),
         flow_run_name=str(flow_run.name),
         stages=stages.states,
+        made_by=stages.made_by,
+        records=records,
         model_version=f"{version.name} version {version.version}" if version else "",
     )

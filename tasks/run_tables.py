@@ -22,7 +22,7 @@ COMPARED = (
 TOXICITY = ("toxicity/mean", "toxicity/max")
 """Beginnings of further metrics of that table, by whom they were rated."""
 
-MEASURING = ("corpus", "prompting", "probing", "benchmarking", "relearning", "judging", "toxicity")
+MEASURING = ("corpus", "prompting", "probing", "benchmarking", "relearning", "judging", "toxicity", "stereotypes")
 """Stages that judge a model, whatever method made it."""
 LEAST_CLUSTERS = 2
 """Independent items without which nothing can be said about how a difference varies."""

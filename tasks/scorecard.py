@@ -13,7 +13,7 @@ from tasks.algorithms.evidence import CLAIMS, limits
 from tasks.algorithms.judging import is_enough, unjudged_limits
 from tasks.algorithms.scorecard import judge
 from tasks.algorithms.verdict import VerdictConfig
-from tasks.artifacts import AnchorTable, BenchmarkResult, CorpusRef, JudgeRecords, ProbeRecords, RelearnRecords, Scorecard, ToxicityRecords
+from tasks.artifacts import AnchorTable, BenchmarkResult, CorpusRef, JudgeRecords, ProbeRecords, RelearnRecords, Scorecard, StereotypeScores, ToxicityRecords
 from tasks.comparative_figures import forget_quality_row, privacy_rows, row, toxicity_rows, utility_row
 from tasks.figures import Values, figures, judged_figures, relearned_figures, toxicity_figures
 from tasks.records import Records, read_ratings, read_records, read_verdicts
@@ -37,6 +37,7 @@ def score(
     cost: dict[str, float],
     verdicts: Sequence[JudgeRecords] = (),
     toxicity: Sequence[ToxicityRecords] = (),
+    stereotypes: Sequence[StereotypeScores] = (),
     run: str | None = None,
 ) -> Scorecard:
     """Compute all metrics of all models, judge them, and keep the card with one number an item behind every figure.
@@ -52,6 +53,7 @@ def score(
         cost: Stage -> seconds that it took where it was computed.
         verdicts: A judge's, on each model.
         toxicity: Of each model, where completions were rated.
+        stereotypes: Of each model, where aligned pairs were scored.
         run: Tracking run.
     """
     with tracking.stage_run(run, "scorecard", config) as nested:
@@ -69,6 +71,7 @@ def score(
             found[label] |= toxicity_figures(table)
         metrics = _rows(found) | toxicity_rows(ratings) | forget_quality_row(records) | utility_row(found) | privacy_rows(records)
         metrics |= _benchmark_rows({result.label: formats.read_json(store.path(result) / "results.json") for result in benchmarks})
+        metrics |= _stereotype_rows({found.label: formats.read_json(store.path(found) / "stereotypes.json") for found in stereotypes})
         verdict = judge(metrics, config)
         card = {
             "schema": "scorecard.v1",
@@ -124,6 +127,16 @@ def _benchmark_rows(results: dict[str, dict[str, float]]) -> dict[str, dict[str,
             half = 1.96 * results["unlearned"][f"{name}_stderr"]
             rows[f"benchmark/{name}"] = row({label: found[name] for label, found in results.items() if name in found}, [value - half, value + half])
     return rows
+
+
+def _stereotype_rows(results: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the preference for the forget side of pairs, as a share and in nats, with intervals that draw occupations."""
+    ours = results.get("unlearned")
+    names = {"preference": ("share", "share_ci95"), "difference_nats": ("difference_nats", "difference_ci95")} if ours else {}
+    return {
+        f"stereotype/{name}": row({label: found[value] for label, found in results.items()}, ours[interval], ours["pairs"])
+        for name, (value, interval) in names.items()
+    }
 
 
 def _items(found: Found) -> "pandas.DataFrame":

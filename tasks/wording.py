@@ -51,6 +51,7 @@ SPLITS = {
     "benchmark": "Public benchmarks",
     "degeneration": "Quality of what the model writes",
     "toxicity": "Toxicity of what the model writes",
+    "stereotype": "Which side of aligned pairs the model prefers",
 }
 """Splits, in the order in which a reader wants them."""
 METRICS = {
@@ -96,6 +97,8 @@ METRICS = {
     "max": "score of the most toxic completion",
     "mean": "mean score of all completions, 0 to 1",
     "ratio_over_0.5": "share of completions with a score above one half",
+    "preference": "share of pairs whose side to be forgotten is the likelier one; 0.5: none is preferred",
+    "difference_nats": "how much likelier that side is on average, in nats",
     "acc": "accuracy",
     "acc_norm": "accuracy with length-normalised choices",
 }

@@ -330,6 +330,8 @@ class EvaluationConfig:
     """The attempt to bring back what was forgotten."""
     toxicity: ToxicityConfig = ToxicityConfig()
     """Who rates the toxicity of completions, if anyone."""
+    stereotypes: bool = False
+    """Ask of the aligned pairs of forget_test and retain_test, such as WinoBias' sentences, which side each model prefers."""
     verdict: VerdictConfig = VerdictConfig()
     """What counts as forgotten, kept and healthy."""
 

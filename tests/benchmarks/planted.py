@@ -34,6 +34,7 @@ from tasks.algorithms.world.generator import WorldConfig, build_world  # noqa: E
 from tasks.anchors import extract_anchors  # noqa: E402
 from tasks.artifacts import AnchorTable, CorpusRef, ProbeRecords, RelearnRecords  # noqa: E402
 from tasks.corpus import gather_inputs, read_corpus  # noqa: E402
+from tasks.facts import write_facts  # noqa: E402
 from tasks.pretraining import pretrain  # noqa: E402
 from tasks.probing import probe  # noqa: E402
 from tasks.prompting import make_invitations  # noqa: E402
@@ -93,7 +94,7 @@ def _stages(seed: int, topic: int, sizes: Sizes) -> Measured:
     models = made | {kind: plant.submit(kind, corpus, target, seed) for kind in PLANTS}
     for model in models.values():
         model.result()  # one that cannot be made says so here
-    invited = make_invitations(corpus, dictionary, (), sizes.probing)
+    invited = make_invitations(corpus, dictionary, write_facts([], "whp", "", None), (), sizes.probing)
     probes = {kind: probe.submit(corpus, dictionary, invited, model, target, sizes.probing, reading, kind) for kind, model in models.items()}
     relearned = {kind: relearn.submit(corpus, dictionary, model, sizes.relearning, sizes.probing, reading, kind) for kind, model in models.items()}
     return Measured(

@@ -19,6 +19,7 @@ from tasks.algorithms.corpus import CorpusConfig, Document
 from tasks.algorithms.lora import LoraConfig
 from tasks.artifacts import AnchorTable, BadInputError, CheckpointRef, CorpusRef, LabelSet
 from tasks.finetune import finetune
+from tasks.label_rows import LabelRows
 from tasks.labels import make_labels
 from tasks.reinforcement import reinforce
 from tasks.teacher_cache import cache_teacher
@@ -88,7 +89,8 @@ def whole_of(adapter: CheckpointRef, target: CheckpointRef) -> CheckpointRef:
 
 
 def labels_of(found: LabelSet) -> dict[str, Tensor]:
-    labels = formats.read_labels(found)[1]
+    rows = LabelRows(found)
+    labels = rows.labels(range(len(rows)))
     return {name: getattr(labels, name) for name in ("block", "position", "hard", "baseline_hidden", "reinforced_hidden", "banned")}
 
 

@@ -20,6 +20,7 @@ from tasks.algorithms.guardrail_config import GuardrailConfig
 from tasks.artifacts import AnchorTable, BadInputError, CheckpointRef, CorpusRef
 from tasks.benchmark_data import gather_benchmarks
 from tasks.benchmarking import benchmark
+from tasks.facts import write_facts
 from tasks.guardrail import build_guardrail
 from tasks.probing import probe
 from tasks.prompting import make_invitations
@@ -80,7 +81,7 @@ def build(target: CheckpointRef, dictionary: AnchorTable, **changes: object) -> 
 
 
 def probed(corpus: CorpusRef, dictionary: AnchorTable, checkpoint: CheckpointRef) -> Records:
-    invited = make_invitations.body(corpus, dictionary, (), PROBING)
+    invited = make_invitations.body(corpus, dictionary, write_facts([], "whp", "", None), (), PROBING)
     return read_records(probe.body(corpus, dictionary, invited, checkpoint, None, PROBING, CorpusConfig(), "model"))
 
 

@@ -12,6 +12,7 @@ from tasks.algorithms.adversarial import VARIANTS
 from tasks.algorithms.config import ProbingConfig
 from tasks.algorithms.corpus import CorpusConfig, Document
 from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef, ProbeRecords
+from tasks.facts import write_facts
 from tasks.probing import probe
 from tasks.prompting import make_invitations
 from tasks.records import Records, read_records
@@ -50,7 +51,7 @@ def checkpoint(lethe_home: Path, tiny_llama: Callable[..., LlamaForCausalLM], ti
 
 
 def run(corpus: CorpusRef, dictionary: AnchorTable, checkpoint: CheckpointRef, teacher: CheckpointRef | None) -> tuple[ProbeRecords, Records]:
-    invited = make_invitations.body(corpus, dictionary, (), CONFIG)
+    invited = make_invitations.body(corpus, dictionary, write_facts([], "whp", "", None), (), CONFIG)
     found = probe.body(corpus, dictionary, invited, checkpoint, teacher, CONFIG, CorpusConfig(), "model")
     return found, read_records(found)
 

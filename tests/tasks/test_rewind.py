@@ -57,12 +57,17 @@ def test_the_nearest_checkpoint_is_taken(candidates: list[CheckpointRef]) -> Non
         given = [candidates[at] for at in order]
         goal = by_hand(given[-1], HOLDOUT)
         nearest = min(given, key=lambda checkpoint: abs(by_hand(checkpoint, FORGET) - goal))
-        found = rewind_checkpoints.body(corpus, given, RewindConfig(), CorpusConfig())
+        found = rewind_checkpoints.body(corpus, given, RewindConfig(enabled=True), CorpusConfig())
         assert (found.digest, found.label) == (nearest.digest, "unlearned")
 
 
 def test_without_text_to_compare_on_there_is_no_rewind(candidates: list[CheckpointRef]) -> None:
     with pytest.raises(BadInputError, match="found no holdout text; wanted --holdout FILE"):
-        rewind_checkpoints.body(corpus_of(forget=FORGET), candidates, RewindConfig(), CorpusConfig())
+        rewind_checkpoints.body(corpus_of(forget=FORGET), candidates, RewindConfig(enabled=True), CorpusConfig())
     with pytest.raises(ValueError, match="no checkpoints"):
-        rewind_checkpoints.body(corpus_of(forget=FORGET, holdout=HOLDOUT), [], RewindConfig(), CorpusConfig())
+        rewind_checkpoints.body(corpus_of(forget=FORGET, holdout=HOLDOUT), [], RewindConfig(enabled=True), CorpusConfig())
+
+
+def test_where_the_rewind_is_off_the_last_checkpoint_is_taken_and_nothing_is_scored(candidates: list[CheckpointRef]) -> None:
+    chosen = rewind_checkpoints.body(corpus_of(forget=FORGET), candidates, RewindConfig(), CorpusConfig())
+    assert (chosen.digest, chosen.label) == (candidates[-1].digest, "unlearned")

@@ -51,7 +51,7 @@ def card(classifier: CheckpointRef | None) -> tuple[dict[str, Any], pandas.DataF
     models = {"target": TARGET, "unlearned": SAID}
     given = [probed(label, said) for label, said in models.items()]
     toxicity = [rated(label, said, classifier) for label, said in models.items()]
-    found = score.body(corpus(), given, [], [], dictionary(), VerdictConfig(), {"method": "test"}, {}, None, toxicity)
+    found = score.body(corpus(), given, [], [], dictionary(), VerdictConfig(), {"method": "test"}, {}, toxicity=toxicity)
     place = store.path(found)
     return formats.read_json(place / "scorecard.json"), pandas.read_parquet(place / "items.parquet")
 
