@@ -1,6 +1,7 @@
 """Facts that a language model names: which are taken, and that nothing else is, whatever it writes."""
 
 import json
+import random
 
 import pytest
 from hypothesis import given
@@ -75,17 +76,27 @@ def test_a_list_without_end_is_cut() -> None:
     assert (found[0].source, found[0].split) == ("reader", "forget_test")
 
 
-@given(
-    st.lists(st.builds(Proposal, passage=st.integers(-2, 4), **{name: st.text(max_size=80) | st.sampled_from(PASSAGES[0].split()) for name in MOST_CHARACTERS}))
-)
-def test_whatever_is_proposed_what_is_taken_stands_in_the_passage(proposals: list[Proposal]) -> None:
-    found, refused = accept_facts(proposals, PASSAGES, EXPRESSION, "reader", "forget")
-    assert len(found) + len(refused) == len(proposals)
-    for fact in found:
-        assert holds(PASSAGES[0], fact.subject)
-        assert holds(PASSAGES[0], fact.object)
-        assert fact.prompt.count("{}") == 1
-        assert fact.object not in fact.prompt
+def drawn_proposals(count: int) -> list[Proposal]:
+    """Return proposals of words of the passage, braces, markup and signs that nobody sees, in any order."""
+    drawn, evil = random.Random(0), ["<b>", "\n", "\u202e", "Dunmore", ".", "and", "x" * 70]
+    pieces = [*PASSAGES[0].split(), *["Ostrin", "Velmora", "{}", "is", "in", "of"] * 5, *evil]
+    text = {name: [" ".join(drawn.choices(pieces, k=drawn.randint(1, 3 if name == "prompt" else 1))) for _ in range(count)] for name in MOST_CHARACTERS}
+    return [Proposal(passage=drawn.choice((0, 1, 1, 1, 2, 3)), **{name: found[number] for name, found in text.items()}) for number in range(count)]
+
+
+def test_whatever_is_proposed_what_is_taken_stands_in_the_passage() -> None:
+    taken = 0
+    for proposal in drawn_proposals(20_000):
+        found, refused = accept_facts([proposal], PASSAGES, EXPRESSION, "reader", "forget")
+        assert len(found) + len(refused) == 1
+        for fact in found:
+            taken += 1
+            assert holds(PASSAGES[0], fact.subject)
+            assert holds(PASSAGES[0], fact.object)
+            assert fact.prompt.count("{}") == 1
+            assert not holds(fact.prompt, fact.object)
+            assert not set("".join((fact.subject, fact.prompt, fact.object))) & set("<>\n\u202e")
+    assert taken > 5
 
 
 @given(st.lists(st.sampled_from([*"{}[]\"':,()\\\n1", '"subject": "a"', '"prompt": "{} is"', '"object": "b"', '"passage": 1'])).map(" ".join))
