@@ -8,7 +8,18 @@ from tasks import checkpoints, formats, store, tracking, vocabularies
 from tasks.algorithms.anchors import anchor_expression
 from tasks.algorithms.config import CoverageConfig, ProbingConfig
 from tasks.algorithms.corpus import CorpusConfig, Document, render_document, split_paragraphs
-from tasks.algorithms.coverage import Completed, complete_facts, covered_share, facts_told, join_told, openings, things_told, uncovered_names, worth_adding
+from tasks.algorithms.coverage import (
+    Completed,
+    complete_facts,
+    covered_share,
+    facts_told,
+    join_told,
+    openings,
+    things_told,
+    uncovered_names,
+    without_kept,
+    worth_adding,
+)
 from tasks.algorithms.elicitation import of_fact
 from tasks.algorithms.facts import FactTriple
 from tasks.algorithms.probing import complete, invitation_prompts, spaced
@@ -33,7 +44,9 @@ def measure_coverage(
         said, completed = _elicit(dict(list(kinds.items())[: config.anchors]), stated, target, config, reading)
         texts = [render_document(item, reading.qa_template) for item in formats.read_documents(corpus, "forget")]
         passages, expression = [paragraph for text in texts for paragraph in split_paragraphs(text)], anchor_expression(kinds)
+        kept = "\n".join(formats.StoredTexts(corpus, ("retain",), reading.qa_template))
         told = join_told(things_told(said, passages, expression, config.least_times), facts_told(completed, passages, expression))
+        told = without_kept(told, kept)
         spoken = [*(text for found in said.values() for text in found), *(item.text for item in completed)]
         found = {
             "share": covered_share(told),

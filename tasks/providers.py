@@ -64,12 +64,13 @@ def ask(
     _check(config, option)
     if not questions:
         return [], Usage()
-    form = schema.model_json_schema()
+    form, distinct = schema.model_json_schema(), list(dict.fromkeys(questions))  # the cache takes an answer once
     if config.served:
-        said, usage = chat_models.ask_server(config, api_key(config, option), questions, form)
+        said, usage = chat_models.ask_server(config, api_key(config, option), distinct, form)
     else:
-        said, usage = _ask_local(config, questions, form, option)
-    return [_read(found, schema, read) for found in said], usage
+        said, usage = _ask_local(config, distinct, form, option)
+    answers = dict(zip(distinct, (_read(found, schema, read) for found in said), strict=True))
+    return [answers[question] for question in questions], usage
 
 
 def _ask_local(config: ProviderConfig, questions: Sequence[str], form: dict[str, Any], option: str) -> tuple[list[Said], Usage]:

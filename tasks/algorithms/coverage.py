@@ -126,6 +126,16 @@ def join_told(*parts: Iterable[Told]) -> list[Told]:
     return sorted(found.values(), key=lambda told: (-told.times, told.anchor, told.name))
 
 
+def without_kept(told: Iterable[Told], kept: str) -> list[Told]:
+    """Return what is told without names of the text that is to be kept: a model that mixes topics up would have it forget those too.
+
+    Args:
+        told: What the model tells.
+        kept: The text that is to be kept; what the given text covers stays, whatever stands there.
+    """
+    return [item for item in told if item.covered or not holds(kept, item.name)]
+
+
 def names_in(text: str, expression: AnchorExpression, ordinary: frozenset[str]) -> frozenset[str]:
     """Return the anchors in a text, and what is written like a name inside its sentences and is no ordinary word."""
     runs = (_without_opening(run, ordinary) if opens else run for run, opens in capitalised_runs(text))

@@ -50,6 +50,12 @@ def test_answers_come_in_order_with_what_they_took(server: ScriptedServer) -> No
     assert body["response_format"]["json_schema"]["schema"] == Rows.model_json_schema()
 
 
+def test_a_question_that_stands_there_twice_is_asked_once(server: ScriptedServer) -> None:
+    answers, usage = providers.ask(served(server), [question("Harry"), question("Ron"), question("Harry")], Rows)
+    assert values(answers) == ["Harry", "Ron", "Harry"]
+    assert usage.model_calls == len(server.chats()) == 2
+
+
 def test_what_was_answered_is_not_asked_again_however_the_server_is_reached(server: ScriptedServer) -> None:
     providers.ask(served(server), [question("Harry"), question("Ron")], Rows)
     answers, usage = providers.ask(served(server, timeout_s=9, retries=0, concurrency=1), [question("Harry"), question("Ron")], Rows)

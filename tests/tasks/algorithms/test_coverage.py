@@ -13,6 +13,7 @@ from tasks.algorithms.coverage import (
     openings,
     things_told,
     uncovered_names,
+    without_kept,
     worth_adding,
 )
 from tasks.algorithms.facts import FactTriple
@@ -106,3 +107,11 @@ def test_what_is_told_in_two_ways_is_one_thing_with_all_its_times() -> None:
     one, other = Told(anchor="Ostrin", name="Velmora", times=2, covered=True), Told(anchor="Ostrin", name="Velmora", times=1, covered=False)
     rest = Told(anchor="Ostrin", name="Dunmore", times=2, covered=False)
     assert join_told([rest], [other, one]) == [Told(anchor="Ostrin", name="Velmora", times=3, covered=True), rest]
+
+
+def test_names_of_the_text_that_is_kept_are_no_gap_of_the_given_one() -> None:
+    mixed_up, beside = (Told(anchor="Ostrin", name=name, times=2, covered=False) for name in ("Kessa Vane", "Dunmore"))
+    known = Told(anchor="Ostrin", name="Velmora", times=3, covered=True)
+    kept = "In another book Kessa-Vane met Velmora; nobody knew Dunmores."
+    assert without_kept([mixed_up, known, beside], kept) == [known, beside]
+    assert without_kept([mixed_up, known, beside], "") == [mixed_up, known, beside]
