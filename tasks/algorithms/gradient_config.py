@@ -10,7 +10,7 @@ from tasks.algorithms.objectives import objective_class
 
 TEACHERS = ("cached", "live")
 """What the frozen model says comes from a file made beforehand, or from the model itself, batch by batch."""
-RETAIN_ROWS = ("packed", "sequences")
+RETAIN_ROWS = ("sequences", "packed")
 REFUSALS = (
     "I don't know.",
     "I do not know the answer to that.",
@@ -30,8 +30,8 @@ class RowsConfig:
 
     tokens: int = 256
     """Tokens of a row at most, >= 16; a longer question is cut on the left, longer prose into several rows."""
-    retain: str = "packed"
-    """`packed`: retain text fills whole rows and every token counts; `sequences`: one document a row, of a question only the answer."""
+    retain: str = "sequences"
+    """`sequences`: one document a row, of a question only the answer; `packed`: retain text fills whole rows and every token counts."""
     refusals: tuple[str, ...] = REFUSALS
     """Preferred answers to the forget questions, which come round in turn; for objectives that prefer one answer to another."""
 
@@ -50,13 +50,13 @@ class UnlearningConfig(TrainingConfig):
 
     rate_at_7b: float = 1e-5
     """The rule's learning rate for seven billion parameters: what TOFU's baselines use."""
-    rate_exponent: float = 0.5
+    rate_exponent: float = 0.4
     """The rule is rate_at_7b * (7e9 / N) ** rate_exponent."""
-    least_steps: int = 160
+    least_steps: int = 80
     """Optimiser steps that are taken at least, in further passes where the forget text is short."""
     batch_blocks: int = 16
     """Forget rows in one forward pass, >= 1: questions with their answers, or windows of prose."""
-    retain_batch: int = 8
+    retain_batch: int = 16
     """Retain rows beside them, >= 1."""
     teacher: str = "cached"
     """`cached`: what the frozen model says is computed once; `live`: it is kept in memory and asked in every step, to the same numbers."""
@@ -132,11 +132,19 @@ def gradient_preset(method: str, name: str, seed: int = 0) -> GradientUnlearning
         raise ValueError(f"preset is {name!r}; wanted one of default, paper")
     tuned = TUNED.get(method, {}) if name == "default" else {}
     training = replace(PAPER if name == "paper" else UnlearningConfig(), seed=seed, **tuned.get("training", {}))
-    rows = RowsConfig(retain="sequences") if name == "paper" else RowsConfig()
-    return GradientUnlearningConfig(method=method, objective=tuned.get("objective"), rows=rows, training=training)
+    return GradientUnlearningConfig(method=method, objective=tuned.get("objective"), training=training)
 
 
 PAPER = UnlearningConfig(learning_rate=1e-5, least_steps=0, epochs=10, batch_blocks=32, retain_batch=32, validation_share=0.0, weight_decay=0.01)
 """How TOFU's repository and open-unlearning train every one of these methods on 7-billion-parameter models; it suits no small model."""
-TUNED: dict[str, dict[str, dict[str, Any]]] = {}
+HELD: dict[str, Any] = {"retain_loss": "kl", "retain_weight": 4.0}
+"""Stay with the target model on retain text, as selective unlearning does."""
+TUNED: dict[str, dict[str, dict[str, Any]]] = {
+    "gradient_difference": {"objective": HELD},
+    "npo": {"objective": HELD},
+    "simnpo": {"objective": HELD},
+    "dpo": {"objective": HELD},
+    "idk": {"objective": HELD},
+    "undial": {"objective": HELD},
+}
 """Method -> settings that differ from those above, found on a validation topic."""
