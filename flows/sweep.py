@@ -72,13 +72,15 @@ def _run_trials(stages: Stages, request: Request, configs: dict[tuple[str, ...],
     wanted = found["retrained"].forget if "retrained" in found else 0.0
     started = {}
     for point, settings in configs.items():
-        asked = replace(request, config=settings)
-        begun = method.begin()(stages, asked, corpus)
-        made = begun | method.train()(stages, asked, corpus, dictionary, begun)
-        started[point] = _scored(corpus, made[next(reversed(made))], config, run)
+        asked, tags = replace(request, config=settings), {"lethe.method": request.method, "mlflow.parentRunId": run}
+        own = Stages(run=tracking.open_run(f"trial {len(started) + 1}", {"settings": " ".join(point)}, tags))  # its stages have names of their own there
+        begun = method.begin()(own, asked, corpus)
+        made = begun | method.train()(own, asked, corpus, dictionary, begun)
+        started[point] = own, _scored(corpus, made[next(reversed(made))], config, own.run)
     trials = []
-    for number, (point, future) in enumerate(started.items(), 1):
+    for number, (point, (own, future)) in enumerate(started.items(), 1):
         scores = stages.result(f"trial {number}", future)
+        tracking.close(own.run)
         trials.append(judge_trial(point, scores.forget, scores.retain, found["target"].retain, wanted, floor))
     tracking.log_table(run, trial_table(trials), "sweep", "public")
     best = best_trial(trials)

@@ -28,7 +28,7 @@ class TrialFigures:
 @stage("trial", threads_share=2)
 def score_trial(corpus: CorpusRef, checkpoint: CheckpointRef, config: ProbingConfig, reading: CorpusConfig, run: str | None = None) -> TrialFigures:
     """Score the test splits of forget and retain text."""
-    with tracking.stage_run(run, "trial") as nested:
+    with tracking.stage_run(run, f"trial {checkpoint.label}") as nested:
         model, tokenizer = checkpoints.load_model(checkpoint), checkpoints.load_tokenizer(checkpoint)
         template, context = vocabularies.question_template(tokenizer, reading), model.config.max_position_embeddings
         found = {}

@@ -51,7 +51,7 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "unknown setting": (["{forget}", "--model", "{model}", "--set", "labels.alfa=3"], ["--set labels.alfa: no such setting; did you mean labels.alpha?"]),
     "negative alpha": (["{forget}", "--model", "{model}", "--set", "labels.alpha=-1"], ["labels.alpha is -1", "wanted a number >= 0"]),
     "setting of a wrong type": (["{forget}", "--model", "{model}", "--set", "labels.alpha=much"], ["alpha=much: wanted float"]),
-    "unknown method": (["{forget}", "--model", "{model}", "--method", "magic"], ["--method magic: unknown; wanted one of whp"]),
+    "unknown method": (["{forget}", "--model", "{model}", "--method", "magic"], ["--method magic: unknown; wanted one of dpo, gradient_ascent"]),
     "unknown preset": (["{forget}", "--model", "{model}", "--preset", "mine"], ["'mine'", "default, paper"]),
     "config file that does not parse": (["{forget}", "--model", "{model}", "--config", "{folder}/wrong.yaml"], ["{folder}/wrong.yaml does not parse"]),
     "bad row of anchors": (["{forget}", "--model", "{model}", "--anchors", "{forget}"], ["--anchors ", "line 1: no column `term`", "wanted JSON"]),

@@ -23,6 +23,8 @@ from tasks.algorithms.familiarity import names_anchor
 from tests.command import ROOT
 from tests.tiny import NAMES, SETTINGS, TinyTask
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = json.loads((ROOT / "tests" / "schemas" / "scorecard.v1.json").read_text())
 OWN = ("guardrail.prefix=Not a word of {terms}. ", "guardrail.named_terms=1", "guardrail.refusal=No.", "toxicity.scorer=lexicon")
 SHORT = [setting for setting in SETTINGS if setting.split(".")[0] in ("anchors", "probing", "relearning")]
@@ -50,7 +52,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask, prefect_s
 
 def test_every_stage_is_there_and_none_trains(run: Run) -> None:
     measured = {f"{kind} {label}" for kind in ("probing", "benchmarking", "relearning", "toxicity") for label in ("target", "unlearned")}
-    assert set(run.outcome.stages) == {"corpus", "anchors", "translation", "guardrail", "prompting", "scorecard", "report"} | measured
+    assert set(run.outcome.stages) == {"corpus", "anchors", "translation", "facts", "guardrail", "prompting", "scorecard", "report"} | measured
     assert not METHODS["guardrail"].changes_weights
 
 

@@ -14,6 +14,8 @@ from tasks import checkpoints
 from tests.command import lethe
 from tests.tiny import TinyTask
 
+pytestmark = pytest.mark.slow
+
 TRAINED = ("reinforcement", "labels", "teacher cache")
 
 

@@ -1,0 +1,116 @@
+"""Methods beside selective unlearning, whole runs on a random model of two layers: an objective, SCRUB, the task vector; and a sweep over settings."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
+
+from flows.methods import METHODS
+from flows.outcome import Outcome
+from flows.settings import apply_settings
+from flows.sweep import sweep, trial_table
+from tasks import checkpoints, formats, isolation, store
+from tasks.artifacts import BadInputError
+from tests.command import ROOT, lethe
+from tests.tiny import SETTINGS, TinyTask
+
+SCHEMA = json.loads((ROOT / "tests" / "schemas" / "scorecard.v1.json").read_text())
+SHORT = [setting for setting in SETTINGS if setting.split(".")[0] in ("anchors", "probing", "relearning")]
+SETTINGS_OF = {
+    "npo": ["rows.tokens=32", "training.epochs=1", "training.least_steps=4", "training.validate_every=2"],
+    "scrub": ["training.epochs=2", "training.block_size=32", "toxicity.scorer=lexicon"],
+    "task_vector": ["reinforcement.epochs=1", "reinforcement.block_size=32"],
+}
+TRAINED = {"npo": {"reference cache", "finetune"}, "scrub": {"scrub", "rewind"}, "task_vector": {"reinforcement", "task vector"}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Home:
+    task: TinyTask
+    given: dict[str, Any]
+    """What every method's flow is given."""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask, prefect_server: None) -> Iterator[Home]:
+    folder = tmp_path_factory.mktemp("methods") / "lethe"
+    with pytest.MonkeyPatch.context() as patch, temporary_settings({PREFECT_LOCAL_STORAGE_PATH: str(folder / "results")}):
+        patch.setenv("LETHE_HOME", str(folder))
+        patch.setattr(store, "_checked", set())
+        isolation.warm_up()
+        yield Home(task=tiny_task, given={"forget": [str(tiny_task.forget)], "retain": [str(tiny_task.retain)], "model": str(tiny_task.model)})
+
+
+def configured(name: str) -> Any:
+    return apply_settings(METHODS[name].preset("default", 0), [*SHORT, *SETTINGS_OF[name]])
+
+
+def run(name: str, home: Home) -> tuple[Outcome, dict[str, Any]]:
+    outcome = METHODS[name].flow()(**home.given, config=configured(name))
+    return outcome, formats.read_json(store.path(outcome.scorecard) / "scorecard.json")
+
+
+@pytest.mark.parametrize("name", ["npo", *(pytest.param(name, marks=pytest.mark.slow) for name in ("scrub", "task_vector"))])
+def test_a_method_ends_in_a_card_with_a_model_of_its_own(name: str, home: Home) -> None:
+    outcome, card = run(name, home)
+    jsonschema.validate(card, SCHEMA)
+    assert TRAINED[name] <= set(outcome.stages)
+    assert (card["provenance"]["method"], card["provenance"]["paper"].startswith("arXiv:")) == (name, True)
+    assert outcome.model_version.startswith(f"lethe-{name}-")
+    before, after = checkpoints.load_model(checkpoints.inspect_model(str(home.task.model), "target")), checkpoints.load_model(outcome.unlearned)
+    assert any(bool((one != other).any()) for one, other in zip(before.parameters(), after.parameters(), strict=True))
+    again, _ = run(name, home)
+    assert {again.stages[stage] for stage in TRAINED[name]} == {"Cached"}
+    assert again.unlearned.digest == outcome.unlearned.digest
+
+
+def test_scrub_without_what_it_needs_is_refused_before_anything_is_trained(home: Home) -> None:
+    flow, config = METHODS["scrub"].flow(), configured("scrub")
+    with pytest.raises(BadInputError, match="--method scrub holds on to retain text, and there is none; wanted --retain FILE"):
+        flow(**{**home.given, "retain": []}, config=config)
+    with pytest.raises(BadInputError, match="--method scrub rewinds by held-out text, and there is none; wanted --holdout FILE"):
+        flow(**home.given, config=apply_settings(config, ["rewind.enabled=true"]))
+
+
+@pytest.mark.slow
+def test_a_sweep_tries_every_point_and_its_best_keeps_enough(home: Home) -> None:
+    grid = {"objective.b": ("0.1", "0.5"), "training.learning_rate": ("1e-4",)}
+    swept = sweep(method="npo", grid=grid, given={**home.given, "config": configured("npo")}, floor=0.1)
+    assert [trial.settings[0] for trial in swept.trials] == ["objective.b=0.1", "objective.b=0.5"]
+    assert all(0 < trial.forget < 1 and trial.distance == trial.forget for trial in swept.trials)  # no retrained model: nothing is to be left
+    assert swept.best in swept.trials
+    assert swept.best.acceptable
+    assert list(trial_table(swept.trials).distance) == sorted(trial.distance for trial in swept.trials)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("--method", "npo", "--set", "alpha=1"), "--set alpha: no such setting"),
+        (("--method", "npo", "--set", "objective.b=0"), "b is 0.0; wanted a number > 0"),
+        (("--method", "scrub", "--set", "scrub.alpha=0.5", "--set", "scrub.beta=0.6"), "wanted 1 in form language_model"),
+        (("--method", "scrub", "--set", "scrub.beta=0"), "wanted"),
+        (("--method", "whp", "--teacher", "live"), "--teacher live: this method asks no frozen model in its steps"),
+        (("--method", "npo", "--teacher", "dead"), "training.teacher is 'dead'; wanted one of cached, live"),
+        (("--method", "guardrail", "--lora-rank", "4"), "--lora-rank 4: this method trains no adapters"),
+        (("--winobias", "nowhere"), "--winobias nowhere brings"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_status_2(words: tuple[str, ...], line: str, home: Home, tmp_path: Path) -> None:
+    ended = lethe("unlearn", home.task.forget, "--retain", home.task.retain, "--model", home.task.model, *words, home=tmp_path / "lethe")
+    assert ended.returncode == 2, ended.stderr
+    assert line in ended.stderr
+    assert len(ended.stderr.strip().splitlines()) == 1
+
+
+def test_a_sweep_of_no_values_or_of_unknown_settings_is_refused(home: Home, tmp_path: Path) -> None:
+    words = ("sweep", home.task.forget, "--model", home.task.model, "--method", "npo", "--grid")
+    for grid, line in (("objective.b", "--grid objective.b: no values; wanted key=one,two"), ("objective.c=1,2", "--set objective.c: no such setting")):
+        ended = lethe(*words, grid, home=tmp_path / "lethe")
+        assert ended.returncode == 2, ended.stderr
+        assert line in ended.stderr
