@@ -1,7 +1,7 @@
 """What the flows of all methods share: reading the request, measuring, judging, registering. A method adds how it trains."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from prefect.futures import PrefectFuture
@@ -40,6 +40,8 @@ class Request:
     coverage: str
     changes_weights: bool
     """Else nothing is registered: the weights are those that the user has."""
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    """What the method adds to the card's, in words for the report."""
 
     @property
     def target(self) -> CheckpointRef:
@@ -126,7 +128,7 @@ def _conclude(stages: Stages, request: Request, prepared: Preparation, records: 
     """Judge, report, register and publish."""
     run, unlearned, target = stages.run, records[made[-1]], request.target
     provenance = {"method": request.method, "paper": request.paper, **origins(request.inputs, request.models | {"unlearned": unlearned})}
-    provenance |= adapter_origin(unlearned)
+    provenance |= {**adapter_origin(unlearned), **request.provenance}
     trained = [records[name] for name in made if isinstance(records[name], CheckpointRef)]
     judged = judge(stages, prepared.corpus, prepared.dictionary, records, request.config, provenance, trained=trained)
     version = None
