@@ -58,7 +58,8 @@ def scrub(
     require_text(given)
     request = read_request(METHOD, PAPER, given)
     notes = {"max-step": config.scrub.max_step, "source work": source_remark(config, request.target.parameters)}
-    return carry_out(replace(request, provenance={name: words for name, words in notes.items() if words}), train)
+    named = {name: words for name, words in notes.items() if words}
+    return carry_out(replace(request, provenance=named, needs_anchors=not config.stereotypes), train)
 
 
 def require_text(given: Mapping[str, Any]) -> None:
