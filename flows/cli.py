@@ -268,6 +268,7 @@ def sweep(
     retain_test: Annotated[Files | None, typer.Option(metavar="FILE...", help="What must stay. [default: last 15 % of --retain]")] = None,
     retrained: Annotated[str | None, typer.Option(metavar="MODEL", help="A model that never saw FORGET: its probability is what is wanted, else 0.")] = None,
     winobias: WinoBias = None,
+    further: Annotated[int, typer.Option(min=0, metavar="EPOCHS", help="Without --grid: where the pair that forgets hardest stays healthy, drive it on.")] = 0,
     preset: Preset = "default",
     config: ConfigFile = None,
     settings: Set = None,
@@ -288,7 +289,9 @@ def sweep(
         for point in grid_points(wanted, 0, seed):
             checks.configured(configured, None, list(point))
         if weights := method == "scrub" and not grid:
-            checks.check_weight_sweep(configured, budget)
+            checks.check_weight_sweep(configured, budget, further)
+        elif further:
+            raise ValueError(f"--further {further} is for --method scrub without --grid; wanted that, or no such option")
         splits = {"forget": forget, "retain": retain, "forget_test": forget_test, "retain_test": retain_test}
         configured, splits = checks.with_pairs(configured, splits, winobias)
         checks.check_request(topic, {**splits, "model": model, "retrained": retrained}, seed)
@@ -304,7 +307,7 @@ def sweep(
         if weights:
             from flows.weight_sweep import show_weight_sweep, sweep_weights
 
-            write_json(json_file, show_weight_sweep(console, sweep_weights({**given, "config": configured}), out))
+            write_json(json_file, show_weight_sweep(console, sweep_weights({**given, "config": configured}, further), out))
             return
         swept = sweep_flow(method=method, grid=wanted, given={**given, "config": configured}, budget=budget, floor=floor, seed=seed)
         write_json(json_file, show_sweep(console, swept, out))

@@ -7,7 +7,7 @@ A pair whose model answers in blanks or recites is not healthy on its card, what
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +51,12 @@ class WeightSweep:
 
 
 @flow(name="weight-sweep", task_runner=ThreadPoolTaskRunner(max_workers=2), log_prints=False, validate_parameters=False)
-def sweep_weights(given: Mapping[str, Any]) -> WeightSweep:
+def sweep_weights(given: Mapping[str, Any], further: int = 0) -> WeightSweep:
     """Run SCRUB with each pair of weights, and draw the source work's figures.
 
     Args:
         given: The parameters of the flow `scrub`; its loss must be of form `language_model`.
+        further: Epochs of one more run, of the first pair, which forgets hardest, where that stays healthy: how it comes to be caught; 0: none.
 
     Raises:
         ValueError: If it is of another form.
@@ -63,19 +64,28 @@ def sweep_weights(given: Mapping[str, Any]) -> WeightSweep:
     """
     configs = weight_sweep(given["config"])
     require_text(given)
-    names = {str(number): {"name": label} for number, label in enumerate(configs, 1)}
     tags = {"lethe.method": METHOD, "lethe.prefect_flow_run": str(flow_run.id)}
-    run = tracking.open_run(METHOD, {"method": "scrub", "run": names, "config": given["config"]}, tags)
+    run = tracking.open_run(METHOD, {"method": "scrub", "further": further, "config": given["config"]}, tags)
     try:
         show_run(run)
         outcomes = {label: scrub(**{**given, "config": config}) for label, config in configs.items()}
-        tracking.set_tags(run, {f"lethe.sweep_run.{number}": outcome.mlflow_run for number, outcome in enumerate(outcomes.values(), 1)})
+        if further and _ending(next(iter(outcomes.values()))).healthy:
+            label, config = driven_further(configs, further)
+            configs[label], outcomes[label] = config, scrub(**{**given, "config": config})
+        for number, (label, outcome) in enumerate(outcomes.items(), 1):
+            tracking.set_tags(run, {f"lethe.sweep_pair.{number}": label, f"lethe.sweep_run.{number}": outcome.mlflow_run})
         figures = _publish(run, collect(outcomes, configs))
     except BaseException as error:
         tracking.close(run, "FAILED" if isinstance(error, Exception) else "KILLED")
         raise
     tracking.close(run)
     return WeightSweep(outcomes=outcomes, figures=figures, mlflow_run=run, flow_run=str(flow_run.id), flow_run_name=str(flow_run.name))
+
+
+def driven_further(configs: Mapping[str, ScrubUnlearningConfig], epochs: int) -> tuple[str, ScrubUnlearningConfig]:
+    """Return label and settings of the first pair's run over more epochs; the label says that it is none of the source work's."""
+    label, config = next(iter(configs.items()))
+    return f"{label}, driven on to {epochs} epochs", replace(config, training=replace(config.training, epochs=epochs))
 
 
 def collect(outcomes: Mapping[str, Outcome], configs: Mapping[str, ScrubUnlearningConfig]) -> SweepFigures:
@@ -186,7 +196,7 @@ def show_weight_sweep(console: Console, swept: WeightSweep, out: str | None) -> 
 
 
 def _table(value: dict[str, Any]) -> Table:
-    table = Table(title=f"SCRUB over {len(value['runs'])} pairs of weights", title_justify="left", header_style="bold")
+    table = Table(title="SCRUB over its weights", title_justify="left", header_style="bold")
     table.add_column("model", no_wrap=True)
     for column in ("last loss\nnats", "KL retain\nnats", "KL forget\nnats", "stereo-\ntypes", "toxicity\nmin", "\nmax", "\nmean"):
         table.add_column(column, justify="right", no_wrap=True)

@@ -141,9 +141,10 @@ def test_mlflow_has_plots_and_figures_in_the_open_and_text_apart(swept: Swept) -
         (["{forget}", "--winobias", "{pairs}"], "lethe: --winobias {pairs} brings forget, retain, forget_test, retain_test; wanted no FORGET"),
         (["--winobias", "{empty}"], "lethe: {empty}/pro_stereotyped_type1.txt.dev does not exist; wanted the files of WinoBias"),
         (["--winobias", "{pairs}", "--budget", "2"], "lethe: --budget 2 without --grid; wanted --grid KEY=A,B,..."),
+        (["--winobias", "{pairs}", "--further", "5"], "lethe: --further 5 is no more than training.epochs, 10; wanted more epochs"),
         (["{forget}"], "lethe: --method scrub holds on to retain text, and there is none; wanted --retain FILE..."),
     ],
-    ids="form original;pairs and text;no files;budget;no retain text".split(";"),
+    ids="form original;pairs and text;no files;budget;no further;no retain text".split(";"),
 )
 def test_bad_input_ends_with_one_line(words: list[str], line: str, tiny_task: TinyTask, tmp_path: Path) -> None:
     places = {"pairs": str(write_pairs(tmp_path / "pairs")), "empty": str(tmp_path / "empty"), "forget": str(tiny_task.forget)}
