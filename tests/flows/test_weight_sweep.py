@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,12 @@ from rich.console import Console
 
 from flows.checks import with_pairs
 from flows.methods import METHODS
+from flows.outcome import Outcome
+from flows.scrub import scrub
 from flows.settings import apply_settings
-from flows.weight_sweep import WeightSweep, show_weight_sweep, sweep_weights
+from flows.weight_sweep import WeightSweep, collect, driven_further, show_weight_sweep, sweep_weights
 from tasks import formats, isolation, store, tracking
+from tasks.algorithms.scrub_config import ScrubUnlearningConfig, weight_sweep
 from tests.command import lethe
 from tests.tiny import SETTINGS, TinyTask
 
@@ -39,9 +42,10 @@ def write_pairs(folder: Path) -> Path:
 @dataclass(frozen=True, kw_only=True)
 class Swept:
     first: WeightSweep
-    again: WeightSweep
-    """The same request a second time: every stage from the cache."""
-    given: dict[str, Any]
+    again: Outcome
+    """The first pair a second time: every stage from the cache."""
+    config: ScrubUnlearningConfig
+    """Of the first pair."""
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +58,8 @@ def swept(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask, prefect
         isolation.warm_up()
         config, splits = with_pairs(config, dict.fromkeys(("forget", "retain", "forget_test", "retain_test")), str(write_pairs(folder / "winobias")))
         given = {**splits, "model": str(tiny_task.model), "config": config}
-        yield Swept(first=sweep_weights(given), again=sweep_weights(given), given=given)
+        one = weight_sweep(config)[PAIRS[0]]
+        yield Swept(first=sweep_weights(given), again=scrub(**{**given, "config": one}), config=one)
 
 
 def shown(sweep: WeightSweep, out: Path) -> dict[str, Any]:
@@ -92,17 +97,21 @@ def test_all_models_complete_the_same_prompts_in_the_samples(swept: Swept) -> No
     table = pandas.read_csv(store.path(swept.first.figures) / "scrub-samples.csv", keep_default_na=False)
     assert list(dict.fromkeys(table.model)) == ["baseline", *PAIRS]
     assert {tuple(group.prompt) for _, group in table.groupby("model")} == {tuple(table[table.model == "baseline"].prompt)}
+    assert set(table.prompt) <= {f"The {name} met the clerk because" for name in OCCUPATIONS}  # where a stereotype would go on
 
 
-def test_curves_are_there_when_every_stage_came_from_the_cache(swept: Swept, tmp_path: Path) -> None:
-    for outcome in swept.again.outcomes.values():
-        assert outcome.stages["scrub"] == "Cached"
-    first, again = (shown(sweep, tmp_path / "out") for sweep in (swept.first, swept.again))
-    apart = ("mlflow_run", "prefect_flow_run", "page")
-    assert [{**run, "mlflow_run": ""} for run in first["runs"]] == [{**run, "mlflow_run": ""} for run in again["runs"]]
-    assert {name: value for name, value in first.items() if name not in (*apart, "runs")} == {
-        name: value for name, value in again.items() if name not in (*apart, "runs")
-    }
+def test_figures_are_the_same_when_every_stage_came_from_the_cache(swept: Swept) -> None:
+    assert swept.again.stages["scrub"] == "Cached"
+    found = [collect({PAIRS[0]: outcome}, {PAIRS[0]: swept.config}) for outcome in (swept.first.outcomes[PAIRS[0]], swept.again)]
+    assert found[0] == found[1]
+    assert len(found[0].curves[PAIRS[0]]) == 6  # 3 epochs of 6 pairs, 4 in a batch
+
+
+def test_a_run_that_is_driven_on_differs_in_its_epochs_and_says_so(swept: Swept) -> None:
+    label, config = driven_further({PAIRS[0]: swept.config}, 50)
+    assert label == "alpha 0.25, beta 0.75, driven on to 50 epochs"
+    assert replace(config, training=replace(config.training, epochs=3)) == swept.config
+    assert config.training.epochs == 50
 
 
 def test_the_page_and_the_reports_say_what_the_run_is_not_and_that_nothing_was_bounded(swept: Swept) -> None:
@@ -155,6 +164,18 @@ def test_bad_input_ends_with_one_line(words: list[str], line: str, tiny_task: Ti
     assert ended.stderr.startswith(line.format(**places))
     assert not (tmp_path / "out").exists()
     assert not (tmp_path / "lethe" / "mlflow.db").exists()
+
+
+@pytest.mark.slow
+def test_the_command_drives_the_pair_that_stayed_healthy_on_and_says_so(tiny_task: TinyTask, tmp_path: Path) -> None:
+    words = ["--winobias", write_pairs(tmp_path / "pairs"), "--model", tiny_task.model, "--preset", "gpt2-winobias", "--further", "4"]
+    settings = [word for setting in (*SHORT, *OWN, "training.epochs=1", "training.rate_at_7b=1e-9") for word in ("--set", setting)]
+    ended = lethe("sweep", "--method", "scrub", *words, *settings, "--json", tmp_path / "found.json", home=tmp_path / "lethe")
+    assert ended.returncode == 0, ended.stderr
+    runs = {run["run"]: run for run in json.loads((tmp_path / "found.json").read_text())["runs"]}
+    assert runs[PAIRS[0]]["healthy"] is True
+    assert list(runs) == [*PAIRS, f"{PAIRS[0]}, driven on to 4 epochs"]
+    assert [run["steps"] for run in runs.values()] == [2, 2, 2, 8]
 
 
 @pytest.mark.slow
