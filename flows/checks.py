@@ -143,6 +143,17 @@ def with_teacher(config: Any, teacher: str | None) -> Any:
     return replace(config, training=replace(config.training, teacher=teacher))
 
 
+def check_weight_sweep(config: Any, budget: int, further: int) -> None:
+    """Refuse a sweep over SCRUB's weights whose loss has no such pairs, a budget, which is for grids, and no more epochs than there are anyway."""
+    from tasks.algorithms.scrub_config import weight_sweep
+
+    weight_sweep(config)
+    if budget:
+        raise ValueError(f"--budget {budget} without --grid; wanted --grid KEY=A,B,..., or no budget for the three pairs of weights")
+    if further and further <= config.training.epochs:
+        raise ValueError(f"--further {further} is no more than training.epochs, {config.training.epochs}; wanted more epochs than that")
+
+
 def with_pairs(config: Any, splits: dict[str, list[str] | None], winobias: str | None) -> tuple[Any, dict[str, list[str] | None]]:
     """Return settings and splits with the aligned pairs of WinoBias in place of text, scored as pairs.
 

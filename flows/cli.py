@@ -260,18 +260,23 @@ def sweep(
     grid: Annotated[Files | None, typer.Option(metavar="KEY=A,B,...", help="A setting and its values. Repeatable: all combinations are tried.")] = None,
     budget: Annotated[int, typer.Option(min=0, help="Trials at most, drawn at random from the grid; 0: all of it.")] = 0,
     floor: Annotated[float, typer.Option(min=0, max=1, help="Least share of the target model's retain probability that a setting must keep.")] = 0.85,
-    method: Annotated[str, typer.Option(help="Whose settings.")] = "whp",
+    method: Annotated[str, typer.Option(help="Whose settings; `scrub` without --grid: its three pairs of weights.")] = "whp",
     model: Annotated[str | None, typer.Option(metavar="MODEL", help="Model folder (safetensors) or hub name.", show_default=False)] = None,
     topic: Topic = "",
     retain: Annotated[Files | None, typer.Option(metavar="FILE...", help="Text to keep, used in training.")] = None,
     forget_test: Annotated[Files | None, typer.Option(metavar="FILE...", help="What is asked about. [default: last 15 % of FORGET]")] = None,
     retain_test: Annotated[Files | None, typer.Option(metavar="FILE...", help="What must stay. [default: last 15 % of --retain]")] = None,
     retrained: Annotated[str | None, typer.Option(metavar="MODEL", help="A model that never saw FORGET: its probability is what is wanted, else 0.")] = None,
+    winobias: WinoBias = None,
+    further: Annotated[int, typer.Option(min=0, metavar="EPOCHS", help="Without --grid: where the pair that forgets hardest stays healthy, drive it on.")] = 0,
     preset: Preset = "default",
     config: ConfigFile = None,
     settings: Set = None,
     seed: Seed = 0,
-    out: Annotated[str | None, typer.Option(metavar="DIR", help="Write sweep.csv and best.yaml there; the latter is for `unlearn --config`.")] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Write sweep.csv and best.yaml there; the latter is for `unlearn --config`. Without --grid: page, plots and tables."),
+    ] = None,
     json_file: JsonFile = None,
 ) -> None:
     """Try a method's settings on one request, and name the best that keeps enough. Judge it on another topic."""
@@ -283,7 +288,12 @@ def sweep(
         configured = checks.configured(find_method(method).preset(preset, seed), config, settings)
         for point in grid_points(wanted, 0, seed):
             checks.configured(configured, None, list(point))
+        if weights := method == "scrub" and not grid:
+            checks.check_weight_sweep(configured, budget, further)
+        elif further:
+            raise ValueError(f"--further {further} is for --method scrub without --grid; wanted that, or no such option")
         splits = {"forget": forget, "retain": retain, "forget_test": forget_test, "retain_test": retain_test}
+        configured, splits = checks.with_pairs(configured, splits, winobias)
         checks.check_request(topic, {**splits, "model": model, "retrained": retrained}, seed)
         given = {**checks.checked_inputs(splits, None), **checks.checked_models({"model": model, "retrained": retrained}, configured.corpus)}
     with running() as console:
@@ -294,6 +304,11 @@ def sweep(
             from flows.demo import embedded_request
 
             given, _ = embedded_request(topic, seed)
+        if weights:
+            from flows.weight_sweep import show_weight_sweep, sweep_weights
+
+            write_json(json_file, show_weight_sweep(console, sweep_weights({**given, "config": configured}, further), out))
+            return
         swept = sweep_flow(method=method, grid=wanted, given={**given, "config": configured}, budget=budget, floor=floor, seed=seed)
         write_json(json_file, show_sweep(console, swept, out))
 

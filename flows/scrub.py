@@ -1,5 +1,7 @@
 """SCRUB: corpus > scrub (max- and min-steps) > rewind > probing > benchmarking > scorecard > report."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 from prefect import flow
@@ -7,7 +9,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.outcome import Outcome, Stages
 from flows.unlearning import Futures, Request, carry_out, read_request
-from tasks.algorithms.scrub_config import ScrubUnlearningConfig
+from tasks.algorithms.scrub_config import ScrubUnlearningConfig, source_remark
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef
 from tasks.rewind import rewind_checkpoints
 from tasks.scrub import scrub as train_scrub
@@ -53,10 +55,19 @@ def scrub(
         coverage: `measure` says how much of what the target model tells of the topic is in the forget text; `expand` adds what is not.
     """
     given = dict(locals())
-    for wanted, why in (("retain", "holds on to retain text"), *((("holdout", "rewinds by held-out text"),) if config.rewind.enabled else ())):
-        if not given[wanted]:
+    require_text(given)
+    request = read_request(METHOD, PAPER, given)
+    notes = {"max-step": config.scrub.max_step, "source work": source_remark(config, request.target.parameters)}
+    named = {name: words for name, words in notes.items() if words}
+    return carry_out(replace(request, provenance=named, needs_anchors=not config.stereotypes), train)
+
+
+def require_text(given: Mapping[str, Any]) -> None:
+    """Refuse a request, the flow's parameters by name, without the text that SCRUB needs beside the forget text."""
+    reasons = {"retain": "holds on to retain text"} | ({"holdout": "rewinds by held-out text"} if given["config"].rewind.enabled else {})
+    for wanted, why in reasons.items():
+        if not given.get(wanted):
             raise BadInputError(f"--method scrub {why}, and there is none; wanted --{wanted} FILE...")
-    return carry_out(read_request(METHOD, PAPER, given), train)
 
 
 def train(stages: Stages, request: Request, corpus: CorpusRef, dictionary: Any, begun: Futures) -> Futures:

@@ -1,7 +1,7 @@
 """What the flows of all methods share: reading the request, measuring, judging, registering. A method adds how it trains."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from prefect.futures import PrefectFuture
@@ -40,6 +40,10 @@ class Request:
     coverage: str
     changes_weights: bool
     """Else nothing is registered: the weights are those that the user has."""
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    """What the method adds to the card's, in words for the report."""
+    needs_anchors: bool = True
+    """Else text without names of its own, such as pairs of sentences, is unlearned all the same."""
 
     @property
     def target(self) -> CheckpointRef:
@@ -107,7 +111,8 @@ def _run_stages(stages: Stages, request: Request, train: Train, begin: Begin) ->
     tracking.log_inputs(run, request.inputs.by_split())
     corpus = stages.result("corpus", read_corpus.submit(request.inputs, config.corpus, run))
     begun = {} if request.coverage == "expand" else begin(stages, request, corpus)  # the text may yet grow
-    prepared = prepare(stages, corpus, request.target, request.user, config, review=request.review, coverage=request.coverage)
+    asked = {"review": request.review, "coverage": request.coverage, "needs_anchors": request.needs_anchors}
+    prepared = prepare(stages, corpus, request.target, request.user, config, **asked)
     corpus, dictionary = prepared.corpus, prepared.dictionary
     begun = begun or begin(stages, request, corpus)
     invited = make_invitations.submit(corpus, dictionary, prepared.facts, request.prompts, config.probing, config.corpus, config.prompting, run)
@@ -126,7 +131,7 @@ def _conclude(stages: Stages, request: Request, prepared: Preparation, records: 
     """Judge, report, register and publish."""
     run, unlearned, target = stages.run, records[made[-1]], request.target
     provenance = {"method": request.method, "paper": request.paper, **origins(request.inputs, request.models | {"unlearned": unlearned})}
-    provenance |= adapter_origin(unlearned)
+    provenance |= {**adapter_origin(unlearned), **request.provenance}
     trained = [records[name] for name in made if isinstance(records[name], CheckpointRef)]
     judged = judge(stages, prepared.corpus, prepared.dictionary, records, request.config, provenance, trained=trained)
     version = None

@@ -1,5 +1,6 @@
 """Stage `probing`: one pass over every split and completions of prompts, for one model. The scorecard is arithmetic on this."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +10,11 @@ from tasks.algorithms.anchors import AnchorExpression, anchor_expression
 from tasks.algorithms.blocks import encode
 from tasks.algorithms.chat import Template
 from tasks.algorithms.config import ProbingConfig
-from tasks.algorithms.corpus import CorpusConfig
+from tasks.algorithms.corpus import CorpusConfig, Document
+from tasks.algorithms.differences import differing_spans
 from tasks.algorithms.metrics import ScoredSequence, score_sequences
-from tasks.algorithms.probing import Prompt, complete, invitation_prompts, make_prompts, probe_items, rate_completions
+from tasks.algorithms.pairs import pair_documents
+from tasks.algorithms.probing import Prompt, complete, invitation_prompts, make_prompts, probe_items, rate_completions, spaced
 from tasks.artifacts import AnchorTable, BadInputError, CheckpointRef, CorpusRef, ProbeRecords, PromptSet
 from tasks.records import Records, completion_table, token_tables, write_records
 from tasks.stage import stage
@@ -67,8 +70,35 @@ def _score(model: Any, sequences: list[ScoredSequence], pad: int, checkpoint: Ch
 
 
 def _prompts(splits: dict[str, list[Any]], template: Template, expression: AnchorExpression, config: ProbingConfig) -> list[Prompt]:
-    """Cloze prompts cut before anchors where the topic is to be forgotten, anywhere in text that is to be kept."""
-    return [prompt for split in PROMPTED for prompt in make_prompts(split, splits[split], template, expression if split == "forget_test" else None, config)]
+    """Cloze prompts cut before anchors where the topic is to be forgotten, anywhere in text that is to be kept; of aligned pairs what they share."""
+    shared = shared_beginnings(splits["forget_test"], splits["retain_test"], config)
+    cut = [split for split in PROMPTED if not shared or split not in ("forget_test", "retain_test")]
+    return shared + [prompt for split in cut for prompt in make_prompts(split, splits[split], template, expression if split == "forget_test" else None, config)]
+
+
+def shared_beginnings(forget: Sequence[Document], retain: Sequence[Document], config: ProbingConfig) -> list[Prompt]:
+    """Return up to `config.prompts` beginnings that aligned sentences share, each once: both go on from there, and only one as a stereotype has it.
+
+    Args:
+        forget: Records whose continuation stands as the true text.
+        retain: The same sentences otherwise; partners share their `fact`.
+        config: How many prompts, and words of the true text.
+
+    Returns:
+        Prompts; none where the records are no pairs of texts.
+    """
+    try:
+        pairs = pair_documents(forget, retain)
+    except ValueError:
+        return []
+    found: dict[str, Prompt] = {}
+    for item, (one, other) in enumerate(pairs if not any(document.is_question for pair in pairs for document in pair) else []):
+        differing, _ = differing_spans(one.text, other.text)
+        prompt, rest = (one.text[: differing[0][0]].rstrip(), one.text[differing[0][0] :]) if differing else ("", "")
+        truth = " ".join(rest.split()[: config.new_tokens])
+        if prompt and truth and other.text.startswith(prompt):
+            found.setdefault(prompt, Prompt(split="forget_test", item=item, kind="cloze", prompt=prompt, truth=truth, cluster=one.fact))
+    return spaced(list(found.values()), config.prompts)
 
 
 def _cut_truth(prompt: Prompt, tokenizer: Any, most: int) -> Prompt:

@@ -4,7 +4,7 @@ Data in, files out: curves come from the tracking server and scores from whoever
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,22 @@ class Sample:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Ending:
+    """How a run ended, beside its loss."""
+
+    retain_kl_nats: float | None = None
+    """KL(teacher || student) a token on retain text at the last step."""
+    forget_kl_nats: float | None = None
+    """The same on forget text, which training drives up."""
+    stereotype_preference: float | None = None
+    """Share of aligned pairs whose forget side is the likelier one, 0 to 1; None: none were scored."""
+    healthy: bool | None = None
+    """Whether its completions are those of a working model; None: not measured."""
+    reasons: tuple[str, ...] = ()
+    """What health was judged by: figure, limit, and whether it holds."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class SweepFigures:
     """What a sweep over the weights has found."""
 
@@ -50,6 +66,8 @@ class SweepFigures:
     toxicity: Mapping[str, Sequence[float]]
     """Label of a model, `baseline` among them -> scores of its completions, 0 to 1."""
     samples: Sequence[Sample] = ()
+    endings: Mapping[str, Ending] = field(default_factory=dict)
+    """Label of a run, or `baseline`, -> how it ended."""
     remark: str = ""
     """What is to be known of all of it, such as that the model is not the source work's."""
 
@@ -141,9 +159,10 @@ def write_sweep(folder: Path, found: SweepFigures) -> list[Path]:
     for name, table in (("scrub-toxicity.csv", rows), ("scrub-samples.csv", samples)):
         if table:
             formats.write_rows(folder / name, table)
-    runs = [_run(label, config, found.curves.get(label, ())) for label, config in found.configs.items()]
-    formats.write_json(folder / "scrub.json", {"schema": "lethe.scrub.v1", "remark": found.remark, "runs": runs, "toxicity": rows})
-    values = {"remark": found.remark, "runs": runs, "toxicity": rows, "samples": samples, "pictures": list(pictures.values())}
+    runs = [_run(label, config, found.curves.get(label, ())) | asdict(found.endings.get(label, Ending())) for label, config in found.configs.items()]
+    shared = {"remark": found.remark, "runs": runs, "baseline": asdict(found.endings.get(BASELINE, Ending())), "toxicity": rows}
+    formats.write_json(folder / "scrub.json", {"schema": "lethe.scrub.v1", **shared})
+    values = {**shared, "samples": samples, "pictures": list(pictures.values())}
     (folder / "scrub.html").write_text(pages.render("scrub.html.j2", **values), encoding="utf-8")
     return sorted(folder.glob("scrub*"))
 
@@ -151,4 +170,11 @@ def write_sweep(folder: Path, found: SweepFigures) -> list[Path]:
 def _run(label: str, config: ScrubConfig, curve: Sequence[tuple[int, float]]) -> dict[str, Any]:
     """Return what the table of runs says: weights, whether the ascent was bounded, and where the loss ended."""
     shared = {"run": label, "form": config.form, "alpha": config.alpha, "beta": config.beta, "gamma": config.gamma, "positions": config.positions}
-    return shared | {"temperature": config.temperature, "max_step": config.max_step, "last_loss_nats": curve[-1][1] if curve else None}
+    return (
+        shared
+        | {"temperature": config.temperature, "max_step": config.max_step}
+        | {
+            "steps": curve[-1][0] if curve else None,
+            "last_loss_nats": curve[-1][1] if curve else None,
+        }
+    )

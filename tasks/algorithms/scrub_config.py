@@ -6,7 +6,7 @@ language-model form: one joint loss with alpha + beta = 1, trained on GPT-2 with
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from tasks.algorithms.config import MethodConfig, TrainingConfig
 from tasks.algorithms.toxicity_config import ToxicityConfig
@@ -151,15 +151,32 @@ def scrub_preset(name: str, seed: int = 0) -> ScrubUnlearningConfig:
 
 
 def weight_sweep(config: ScrubUnlearningConfig, pairs: Iterable[tuple[float, float]] = WEIGHT_PAIRS) -> dict[str, ScrubUnlearningConfig]:
-    """Return label -> `config` with each (alpha, beta): the runs whose figures the source work shows side by side."""
+    """Return label -> `config` with each (alpha, beta): the runs whose figures the source work shows side by side.
+
+    Raises:
+        ValueError: If the loss is of form `original`, whose weights are no pair.
+    """
+    if config.scrub.form != "language_model":
+        raise ValueError(f"scrub.form is {config.scrub.form!r}; wanted language_model: pairs of weights with alpha + beta = 1 are swept without --grid")
     return {f"alpha {alpha:g}, beta {beta:g}": replace(config, scrub=replace(config.scrub, alpha=alpha, beta=beta)) for alpha, beta in pairs}
 
 
-def source_remark(preset: str, parameters: int) -> str:
-    """Return what a report says of a run of `gpt2-winobias` on another model than the source work's; empty where there is nothing to say."""
-    if preset != "gpt2-winobias" or parameters == SOURCE_PARAMETERS:
+def source_remark(config: ScrubUnlearningConfig, parameters: int) -> str:
+    """Return how a run with the source work's loss differs from the source work; empty with another loss, or where nothing differs.
+
+    Args:
+        config: All settings: its loss is the source work's where, but for the weights, it is that of `gpt2-winobias`.
+        parameters: Of the target model.
+    """
+    source = SCRUB_PRESETS["gpt2-winobias"]
+    if replace(config.scrub, alpha=source.scrub.alpha, beta=source.scrub.beta) != source.scrub:
         return ""
-    return f"The source work trained GPT-2 ({SOURCE_PARAMETERS:,} parameters); this run has its constants on a model of {parameters:,} parameters."
+    pairs = [(field.name, getattr(config.training, field.name), getattr(source.training, field.name)) for field in fields(source.training)]
+    changed = ", ".join(f"{name} {ours} instead of {theirs}" for name, ours, theirs in pairs if ours != theirs and name != "seed")
+    if not changed and parameters == SOURCE_PARAMETERS:
+        return ""
+    constants = f"its loss, and of its training all but {changed}," if changed else "its constants"
+    return f"The source work trained GPT-2 ({SOURCE_PARAMETERS:,} parameters); this run has {constants} on a model of {parameters:,} parameters."
 
 
 SCRUB_PRESETS = {

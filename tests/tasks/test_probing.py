@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from tasks.algorithms.config import ProbingConfig
 from tasks.algorithms.corpus import CorpusConfig, Document
 from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef, ProbeRecords
 from tasks.facts import write_facts
-from tasks.probing import probe
+from tasks.probing import probe, shared_beginnings
 from tasks.prompting import make_invitations
 from tasks.records import Records, read_records
 from tests.conftest import SENTENCES
@@ -112,3 +113,33 @@ def test_the_truth_of_a_cloze_prompt_is_as_long_as_what_the_model_may_say(
     assert max(len(tiny_tokenizer(text).input_ids) for text in cloze.truth) <= CONFIG.new_tokens
     for row in cloze.itertuples():
         assert f"{row.prompt} {row.truth}" in " ".join(SENTENCES) or f"{row.prompt}{row.truth}" in " ".join(SENTENCES)
+
+
+def pair(fact: str, one: str, other: str) -> tuple[Document, Document]:
+    return Document(source=f"{fact}-f", text=one, fact=fact), Document(source=f"{fact}-r", text=other, fact=fact)
+
+
+def test_aligned_pairs_are_prompted_by_what_they_share() -> None:
+    pairs = [
+        pair("nurse 1", "The nurse left because she was ill today.", "The nurse left because he was ill today."),
+        pair("nurse 2", "The nurse left because she was old.", "The nurse left because he was old."),  # begins like the first
+        pair("guard 3", "He is a guard.", "She is a guard."),  # shares no beginning
+        pair("guard 4", "The guard lost his dog.", "The guard lost her dog."),
+        pair("guard 5", "The guard ran.", "The guard ran."),  # does not differ
+    ]
+    forget, retain = (list(side) for side in zip(*pairs, strict=True))
+    found = shared_beginnings(forget, retain[::-1], ProbingConfig(prompts=9, new_tokens=3))
+    assert [(prompt.prompt, prompt.truth, prompt.cluster) for prompt in found] == [
+        ("The nurse left because", "she was ill", "nurse 1"),
+        ("The guard lost", "his dog.", "guard 4"),
+    ]
+    assert {(prompt.split, prompt.kind) for prompt in found} == {("forget_test", "cloze")}
+    assert [prompt.cluster for prompt in shared_beginnings(forget, retain, ProbingConfig(prompts=1))] == ["nurse 1"]
+
+
+def test_records_that_are_no_pairs_of_texts_share_no_beginning() -> None:
+    forget, retain = pair("nurse 1", "The nurse left because she was ill.", "The nurse left because he was ill.")
+    assert shared_beginnings([forget], [replace(retain, fact="nurse 2")], CONFIG) == []
+    assert shared_beginnings([forget], [], CONFIG) == []
+    assert shared_beginnings([], [], CONFIG) == []
+    assert shared_beginnings(QUESTIONS, QUESTIONS, CONFIG) == []

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tasks.algorithms.scrub_config import scrub_preset, weight_sweep
-from tasks.scrub_figures import Sample, SweepFigures, loss_curves, toxicity_histogram, toxicity_rows, write_sweep
+from tasks.scrub_figures import Ending, Sample, SweepFigures, loss_curves, toxicity_histogram, toxicity_rows, write_sweep
 from tests.browser import WIDTHS, opened, overflow
 
 LABELS = list(weight_sweep(scrub_preset("gpt2-winobias")))
@@ -71,6 +71,25 @@ def test_the_page_says_whether_the_ascent_was_bounded_and_shows_blanks(tmp_path:
     assert "<em>blank</em>" in page and "Not GPT-2." in page
     assert HOSTILE not in page and "&lt;script&gt;" in page
     assert page.count("data:image/png;base64,") == 2
+
+
+def test_health_stands_beside_the_loss(tmp_path: Path) -> None:
+    reason = "degeneration/empty_share is 1.0000, wanted <= 0.0500: fails"
+    ill = Ending(healthy=False, reasons=(reason,), retain_kl_nats=12.5, forget_kl_nats=13.5, stereotype_preference=0.25)
+    write_sweep(tmp_path, found(endings={LABELS[0]: ill, LABELS[1]: Ending(healthy=True), "baseline": Ending(stereotype_preference=0.625)}))
+    value = json.loads((tmp_path / "scrub.json").read_text())
+    assert [run["healthy"] for run in value["runs"]] == [False, True, None]
+    assert [run["steps"] for run in value["runs"]] == [3, 2, 2]
+    assert (value["runs"][0]["reasons"], value["baseline"]["stereotype_preference"]) == ([reason], 0.625)
+    page = (tmp_path / "scrub.html").read_text()
+    cells = [page.partition('id="endings"')[2].partition(f"<tr><th>{label}</th>")[2].partition("</tr>")[0] for label in LABELS]
+    assert [[word for word in ("<strong>no</strong>", "<td>yes</td>", "not measured") if word in cell] for cell in cells] == [
+        ["<strong>no</strong>"],
+        ["<td>yes</td>"],
+        ["not measured"],
+    ]
+    assert all(wanted in cells[0] for wanted in ("12.5", "13.5", "0.25", "degeneration/empty_share is 1.0000"))
+    assert "0.625" in page
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -81,8 +82,18 @@ def test_the_sweep_has_the_three_weights_of_the_source_work_and_nothing_else_cha
 
 
 def test_a_run_on_another_model_than_gpt2_is_labelled() -> None:
-    assert "944,000 parameters" in source_remark("gpt2-winobias", 944_000)
-    assert source_remark("gpt2-winobias", SOURCE_PARAMETERS) == source_remark("default", 944_000) == ""
+    published, begun = scrub_preset("gpt2-winobias", seed=3), "The source work trained GPT-2 (124,439,808 parameters); this run has "
+    assert source_remark(published, 944_000) == f"{begun}its constants on a model of 944,000 parameters."
+    shorter = replace(published, training=replace(published.training, epochs=6))
+    assert source_remark(shorter, 944_000) == f"{begun}its loss, and of its training all but epochs 6 instead of 50, on a model of 944,000 parameters."
+    assert "epochs 6 instead of 50" in source_remark(shorter, SOURCE_PARAMETERS)
+    assert source_remark(published, SOURCE_PARAMETERS) == source_remark(scrub_preset("default"), 944_000) == ""
+    assert all(source_remark(config, 944_000) for config in weight_sweep(published).values())
+
+
+def test_form_original_has_no_pairs_of_weights_to_sweep() -> None:
+    with pytest.raises(ValueError, match=r"scrub.form is 'original'; wanted language_model"):
+        weight_sweep(scrub_preset("original"))
 
 
 def test_settings_are_checked_without_torch() -> None:

@@ -1,0 +1,212 @@
+"""Flow `weight-sweep`: SCRUB with the source work's three pairs of weights on one request, and its figures.
+
+    loss curves in one plot; toxicity of the target and the three models; least, most and mean score; completions with their scores
+
+A pair whose model answers in blanks or recites is not healthy on its card, whatever its loss: health stands beside the loss.
+"""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas
+from prefect import flow
+from prefect.runtime import flow_run
+from prefect.task_runners import ThreadPoolTaskRunner
+from rich.console import Console
+from rich.table import Table
+
+from flows.outcome import Outcome
+from flows.presentation import prefect_place, show_run
+from flows.scrub import require_text, scrub
+from tasks import formats, store, tracking
+from tasks.algorithms.scrub_config import ScrubUnlearningConfig, source_remark, weight_sweep
+from tasks.artifacts import Artifact
+from tasks.records import read_completions, read_ratings
+from tasks.scrub_figures import BASELINE, Ending, Sample, SweepFigures, write_sweep
+
+METHOD = "weight sweep"
+SAMPLES = 4
+"""Prompts whose completions are shown, the same for every model: those where some model is most toxic."""
+PRIVATE = ("scrub-samples.csv", "scrub.html")
+"""Files that hold what models say of the forget text."""
+FIGURES = ("last_loss_nats", "retain_kl_nats", "forget_kl_nats", "stereotype_preference", "healthy")
+"""What is logged of a run."""
+TOXICITY = ("min", "max", "mean")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightSweep:
+    """What the sweep made."""
+
+    outcomes: dict[str, Outcome]
+    """Pair of weights -> its run."""
+    figures: Artifact
+    """Plots, tables and page."""
+    mlflow_run: str
+    flow_run: str
+    flow_run_name: str
+
+
+@flow(name="weight-sweep", task_runner=ThreadPoolTaskRunner(max_workers=2), log_prints=False, validate_parameters=False)
+def sweep_weights(given: Mapping[str, Any], further: int = 0) -> WeightSweep:
+    """Run SCRUB with each pair of weights, and draw the source work's figures.
+
+    Args:
+        given: The parameters of the flow `scrub`; its loss must be of form `language_model`.
+        further: Epochs of one more run, of the first pair, which forgets hardest, where that stays healthy: how it comes to be caught; 0: none.
+
+    Raises:
+        ValueError: If it is of another form.
+        BadInputError: If there is no retain text.
+    """
+    configs = weight_sweep(given["config"])
+    require_text(given)
+    tags = {"lethe.method": METHOD, "lethe.prefect_flow_run": str(flow_run.id)}
+    run = tracking.open_run(METHOD, {"method": "scrub", "further": further, "config": given["config"]}, tags)
+    try:
+        show_run(run)
+        outcomes = {label: scrub(**{**given, "config": config}) for label, config in configs.items()}
+        if further and _ending(next(iter(outcomes.values()))).healthy:
+            label, config = driven_further(configs, further)
+            configs[label], outcomes[label] = config, scrub(**{**given, "config": config})
+        for number, (label, outcome) in enumerate(outcomes.items(), 1):
+            tracking.set_tags(run, {f"lethe.sweep_pair.{number}": label, f"lethe.sweep_run.{number}": outcome.mlflow_run})
+        figures = _publish(run, collect(outcomes, configs))
+    except BaseException as error:
+        tracking.close(run, "FAILED" if isinstance(error, Exception) else "KILLED")
+        raise
+    tracking.close(run)
+    return WeightSweep(outcomes=outcomes, figures=figures, mlflow_run=run, flow_run=str(flow_run.id), flow_run_name=str(flow_run.name))
+
+
+def driven_further(configs: Mapping[str, ScrubUnlearningConfig], epochs: int) -> tuple[str, ScrubUnlearningConfig]:
+    """Return label and settings of the first pair's run over more epochs; the label says that it is none of the source work's."""
+    label, config = next(iter(configs.items()))
+    return f"{label}, driven on to {epochs} epochs", replace(config, training=replace(config.training, epochs=epochs))
+
+
+def collect(outcomes: Mapping[str, Outcome], configs: Mapping[str, ScrubUnlearningConfig]) -> SweepFigures:
+    """Return what the figures are drawn from; curves are those of the run that trained, be it this one or an earlier one.
+
+    Args:
+        outcomes: Label -> finished run.
+        configs: Label -> its settings.
+    """
+    label, first = next(iter(outcomes.items()))
+    said = {BASELINE: _completions(first, "target"), **{label: _completions(outcome, "unlearned") for label, outcome in outcomes.items()}}
+    preferred = first.records.get("stereotypes target")
+    endings = {BASELINE: Ending(stereotype_preference=preferred.preference)} if preferred else {}
+    return SweepFigures(
+        configs={label: config.scrub for label, config in configs.items()},
+        curves={label: _curve(outcome, "loss_nats") for label, outcome in outcomes.items()},
+        toxicity={label: table.score.tolist() for label, table in said.items() if "score" in table},
+        samples=_samples(said),
+        endings=endings | {label: _ending(outcome) for label, outcome in outcomes.items()},
+        remark=source_remark(configs[label], first.unlearned.parameters),
+    )
+
+
+def _curve(outcome: Outcome, metric: str) -> list[tuple[int, float]]:
+    origin = outcome.made_by.get("scrub")
+    return tracking.curve(origin, metric) if origin else []
+
+
+def _ending(outcome: Outcome) -> Ending:
+    verdict = formats.read_json(store.path(outcome.scorecard) / "scorecard.json")["verdict"]
+    curves = {name: _curve(outcome, name) for name in ("retain_kl_nats", "forget_kl_nats")}
+    preferred = outcome.records.get("stereotypes unlearned")
+    return Ending(
+        **{name: points[-1][1] if points else None for name, points in curves.items()},
+        stereotype_preference=preferred.preference if preferred else None,
+        healthy=verdict["healthy"],
+        reasons=tuple(reason.removeprefix("healthy: ") for reason in verdict["reasons"] if reason.startswith("healthy: ")),
+    )
+
+
+def _completions(outcome: Outcome, model: str) -> pandas.DataFrame:
+    """Return what a model said, with a `score` where somebody rated it."""
+    said, rated = read_completions(outcome.records[f"probing {model}"]), outcome.records.get(f"toxicity {model}")
+    return said.assign(score=read_ratings(rated).score.to_numpy()) if rated else said
+
+
+def _samples(said: Mapping[str, pandas.DataFrame]) -> list[Sample]:
+    """Return completions of the same few prompts by every model."""
+    scores = [table.score for table in said.values() if "score" in table]
+    rows = list(pandas.concat(scores, axis=1).max(axis=1).sort_values(ascending=False, kind="stable").index if scores else next(iter(said.values())).index)
+    chosen = {label: table.loc[sorted(rows[:SAMPLES])] for label, table in said.items()}
+    return [
+        Sample(model=label, prompt=row["prompt"], completion=row["completion"], toxicity=row.get("score"))
+        for label, table in chosen.items()
+        for row in table.to_dict("records")
+    ]
+
+
+def _publish(run: str, found: SweepFigures) -> Artifact:
+    """Keep the figures, and put them into MLflow: what holds text apart from what does not."""
+    digest = store.put("sweeps", lambda folder: write_sweep(folder, found) and None, sensitivity="forget")
+    made = Artifact(kind="sweeps", digest=digest, sensitivity="forget", origin=run)
+    folder = store.path(made)
+    for file in sorted(folder.glob("scrub*")):
+        tracking.log_artifact(run, file, "forget" if file.name in PRIVATE else "public", "sweep")
+    value = formats.read_json(folder / "scrub.json")
+    if value["toxicity"]:
+        tracking.log_table(run, pandas.DataFrame(value["toxicity"]), "toxicity", "public")
+    tracking.log_table(run, pandas.DataFrame([vars(sample) for sample in found.samples]), "samples", "forget")
+    tracking.log_metrics(run, {tracking.metric_name(name): number for name, number in _numbers(value).items()})
+    return made
+
+
+def _numbers(value: dict[str, Any]) -> dict[str, float]:
+    """Return the figures of every run and of the baseline, as they are logged."""
+    rows = {run["run"]: run for run in value["runs"]} | {BASELINE: value["baseline"]}
+    found = {f"{label}/{name}": float(row[name]) for label, row in rows.items() for name in FIGURES if row.get(name) is not None}
+    return found | {f"{row['model']}/toxicity_{name}": row[name] for row in value["toxicity"] for name in TOXICITY}
+
+
+def show_weight_sweep(console: Console, swept: WeightSweep, out: str | None) -> dict[str, Any]:
+    """Print a row a pair and where to look, copy the figures where it was asked for, and return everything as machines read it.
+
+    Args:
+        console: Where to print.
+        swept: What the flow made.
+        out: Folder for page, plots and tables, made if need be; None: they stay in the store.
+    """
+    folder = store.path(swept.figures)
+    value = formats.read_json(folder / "scrub.json")
+    if out:
+        Path(out).mkdir(parents=True, exist_ok=True)
+        for file in folder.glob("scrub*"):
+            shutil.copy(file, out)
+    console.print(_table(value))
+    for run in value["runs"]:
+        for reason in run["reasons"] if run["healthy"] is False else ():
+            console.print(f"{run['run']} is not healthy: {reason}", markup=False, highlight=False)
+    if value["remark"]:
+        console.print(value["remark"], markup=False, highlight=False)
+    page, (address, how) = Path(out or folder) / "scrub.html", tracking.run_address(swept.mlflow_run)
+    places = {"Page": str(page), "MLflow": f"{address} ({how})", "Prefect": prefect_place(swept.flow_run, swept.flow_run_name)}
+    for name, place in places.items():
+        console.print(f"{name:<8}{place}", markup=False, highlight=False, soft_wrap=True)
+    runs = [{**row, "mlflow_run": swept.outcomes[row["run"]].mlflow_run} for row in value["runs"]]
+    made = {"page": str(page), "mlflow_run": swept.mlflow_run, "prefect_flow_run": swept.flow_run}
+    return {**value, "schema": "lethe.weight_sweep.v1", "runs": runs, **made}
+
+
+def _table(value: dict[str, Any]) -> Table:
+    table = Table(title="SCRUB over its weights", title_justify="left", header_style="bold")
+    table.add_column("model", no_wrap=True)
+    for column in ("last loss\nnats", "KL retain\nnats", "KL forget\nnats", "stereo-\ntypes", "toxicity\nmin", "\nmax", "\nmean"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("healthy")
+    toxicity = {row["model"]: row for row in value["toxicity"]}
+    for row in [{"run": BASELINE, **value["baseline"]}, *value["runs"]]:
+        cells = [_cell(row.get(name)) for name in FIGURES[:-1]] + [_cell(toxicity.get(row["run"], {}).get(name)) for name in TOXICITY]
+        table.add_row(row["run"], *cells, {True: "yes", False: "no"}.get(row["healthy"], "-"))
+    return table
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
