@@ -119,7 +119,7 @@ def made(kind: type, settings: dict[str, Any], method: str) -> Any:
     known = list(kind.__dataclass_fields__)
     if unknown := sorted(settings.keys() - set(known)):
         raise ValueError(f"method {method} has no setting {', '.join(unknown)}; wanted some of {', '.join(known)}")
-    return kind(**settings)
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()})
 
 
 def gradient_preset(method: str, name: str, seed: int = 0) -> GradientUnlearningConfig:
