@@ -276,10 +276,10 @@ def test_a_misspelt_setting_is_refused_by_the_flows_schema(name: str) -> None:
     method = METHODS[name]
     config = method.preset("default", 0)
     written = json.loads(json.dumps(TypeAdapter(method.config).dump_python(config, mode="json")))
-    sections = {name.partition(".")[0] for name in setting_names(config) if "." in name}
-    for section in sections:
+    sections = list(dict.fromkeys(name.partition(".")[0] for name in setting_names(config) if "." in name))
+    for section in (sections[0], "objective" if "objective" in sections else sections[-1]):
         given = {"forget": ["a.txt"], "model": "m", "config": {**written, section: {**written[section], "misspelt": 1}}}
-        with pytest.raises(Exception, match="Unexpected keyword argument|has no setting misspelt"):
+        with pytest.raises(Exception, match=r"Unexpected keyword argument|has no setting misspelt"):
             method.flow().validate_parameters(given)
 
 
