@@ -182,7 +182,7 @@ def show_weight_sweep(console: Console, swept: WeightSweep, out: str | None) -> 
             shutil.copy(file, out)
     console.print(_table(value))
     for run in value["runs"]:
-        for reason in run["reasons"] if run["healthy"] is False else ():
+        for reason in [reason for reason in run["reasons"] if ": fails" in reason]:
             console.print(f"{run['run']} is not healthy: {reason}", markup=False, highlight=False)
     if value["remark"]:
         console.print(value["remark"], markup=False, highlight=False)
