@@ -24,8 +24,8 @@ from tests.tiny import SETTINGS, TinyTask
 
 PAIRS = ["alpha 0.25, beta 0.75", "alpha 0.5, beta 0.5", "alpha 0.75, beta 0.25"]
 SHORT = [setting for setting in SETTINGS if setting.split(".")[0] in ("anchors", "probing")]
-OWN = ("training.epochs=3", "training.batch_blocks=4", "training.block_size=32", "relearning.steps=0", "toxicity.scorer=lexicon")
-OCCUPATIONS = ("nurse", "guard", "baker", "farmer", "teacher", "miller")
+OWN = ("training.epochs=3", "training.batch_blocks=4", "training.block_size=64", "relearning.steps=0", "toxicity.scorer=lexicon")
+OCCUPATIONS = ("nurse", "guard", "baker", "farmer", "porter", "miller")
 FILES = {"scrub-loss.png", "scrub-samples.csv", "scrub-toxicity.csv", "scrub-toxicity.png", "scrub.html", "scrub.json"}
 
 
@@ -77,7 +77,7 @@ def test_each_pair_is_a_run_of_its_own_that_differs_in_nothing_but_the_weights(s
 def test_the_figures_are_those_of_the_runs(swept: Swept, tmp_path: Path) -> None:
     found = shown(swept.first, tmp_path / "out")
     assert {file.name for file in (tmp_path / "out").iterdir()} == FILES
-    assert found["schema"] == "lethe.weight_sweep.v1"
+    assert (found["schema"], found["scorer"]) == ("lethe.weight_sweep.v1", "lexicon:better_profanity")
     assert [run["run"] for run in found["runs"]] == PAIRS
     for run, outcome in zip(found["runs"], swept.first.outcomes.values(), strict=True):
         card = formats.read_json(store.path(outcome.scorecard) / "scorecard.json")
