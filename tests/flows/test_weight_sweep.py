@@ -66,6 +66,7 @@ def shown(sweep: WeightSweep, out: Path) -> dict[str, Any]:
     return show_weight_sweep(Console(quiet=True), sweep, str(out))
 
 
+@pytest.mark.slow
 def test_each_pair_is_a_run_of_its_own_that_differs_in_nothing_but_the_weights(swept: Swept) -> None:
     api = tracking.client()
     params = [api.get_run(outcome.mlflow_run).data.params for outcome in swept.first.outcomes.values()]
@@ -74,6 +75,7 @@ def test_each_pair_is_a_run_of_its_own_that_differs_in_nothing_but_the_weights(s
     assert rest[0] == rest[1] == rest[2]
 
 
+@pytest.mark.slow
 def test_the_figures_are_those_of_the_runs(swept: Swept, tmp_path: Path) -> None:
     found = shown(swept.first, tmp_path / "out")
     assert {file.name for file in (tmp_path / "out").iterdir()} == FILES
@@ -93,6 +95,7 @@ def test_the_figures_are_those_of_the_runs(swept: Swept, tmp_path: Path) -> None
     assert len({run["last_loss_nats"] for run in found["runs"]}) == 3
 
 
+@pytest.mark.slow
 def test_all_models_complete_the_same_prompts_in_the_samples(swept: Swept) -> None:
     table = pandas.read_csv(store.path(swept.first.figures) / "scrub-samples.csv", keep_default_na=False)
     assert list(dict.fromkeys(table.model)) == ["baseline", *PAIRS]
@@ -100,6 +103,7 @@ def test_all_models_complete_the_same_prompts_in_the_samples(swept: Swept) -> No
     assert set(table.prompt) <= {f"The {name} met the clerk because" for name in OCCUPATIONS}  # where a stereotype would go on
 
 
+@pytest.mark.slow
 def test_figures_are_the_same_when_every_stage_came_from_the_cache(swept: Swept) -> None:
     assert swept.again.stages["scrub"] == "Cached"
     found = [collect({PAIRS[0]: outcome}, {PAIRS[0]: swept.config}) for outcome in (swept.first.outcomes[PAIRS[0]], swept.again)]
@@ -107,6 +111,7 @@ def test_figures_are_the_same_when_every_stage_came_from_the_cache(swept: Swept)
     assert len(found[0].curves[PAIRS[0]]) == 6  # 3 epochs of 6 pairs, 4 in a batch
 
 
+@pytest.mark.slow
 def test_a_run_that_is_driven_on_differs_in_its_epochs_and_says_so(swept: Swept) -> None:
     label, config = driven_further({PAIRS[0]: swept.config}, 50)
     assert label == "alpha 0.25, beta 0.75, driven on to 50 epochs"
@@ -114,6 +119,7 @@ def test_a_run_that_is_driven_on_differs_in_its_epochs_and_says_so(swept: Swept)
     assert config.training.epochs == 50
 
 
+@pytest.mark.slow
 def test_the_page_and_the_reports_say_what_the_run_is_not_and_that_nothing_was_bounded(swept: Swept) -> None:
     page = (store.path(swept.first.figures) / "scrub.html").read_text()
     outcome = swept.first.outcomes[PAIRS[0]]
@@ -127,6 +133,7 @@ def reports(outcome: Any) -> list[tuple[Any, str]]:
     return [(outcome.report, "report.html"), (outcome.redacted_report, "report-redacted.html")]
 
 
+@pytest.mark.slow
 def test_mlflow_has_plots_and_figures_in_the_open_and_text_apart(swept: Swept) -> None:
     api = tracking.client()
     run = api.get_run(swept.first.mlflow_run)
