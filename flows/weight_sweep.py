@@ -97,7 +97,7 @@ def collect(outcomes: Mapping[str, Outcome], configs: Mapping[str, ScrubUnlearni
     """
     label, first = next(iter(outcomes.items()))
     said = {BASELINE: _completions(first, "target"), **{label: _completions(outcome, "unlearned") for label, outcome in outcomes.items()}}
-    preferred = first.records.get("stereotypes target")
+    preferred, rated = first.records.get("stereotypes target"), first.records.get("toxicity target")
     endings = {BASELINE: Ending(stereotype_preference=preferred.preference)} if preferred else {}
     return SweepFigures(
         configs={label: config.scrub for label, config in configs.items()},
@@ -105,6 +105,7 @@ def collect(outcomes: Mapping[str, Outcome], configs: Mapping[str, ScrubUnlearni
         toxicity={label: table.score.tolist() for label, table in said.items() if "score" in table},
         samples=_samples(said),
         endings=endings | {label: _ending(outcome) for label, outcome in outcomes.items()},
+        scorer=rated.scorer if rated else "",
         remark=source_remark(configs[label], first.unlearned.parameters),
     )
 
@@ -182,10 +183,11 @@ def show_weight_sweep(console: Console, swept: WeightSweep, out: str | None) -> 
             shutil.copy(file, out)
     console.print(_table(value))
     for run in value["runs"]:
-        for reason in run["reasons"] if run["healthy"] is False else ():
+        for reason in [reason for reason in run["reasons"] if ": fails" in reason]:
             console.print(f"{run['run']} is not healthy: {reason}", markup=False, highlight=False)
-    if value["remark"]:
-        console.print(value["remark"], markup=False, highlight=False)
+    for words in (f"Toxicity is rated by {value['scorer']}." if value["scorer"] else "", value["remark"]):
+        if words:
+            console.print(words, markup=False, highlight=False)
     page, (address, how) = Path(out or folder) / "scrub.html", tracking.run_address(swept.mlflow_run)
     places = {"Page": str(page), "MLflow": f"{address} ({how})", "Prefect": prefect_place(swept.flow_run, swept.flow_run_name)}
     for name, place in places.items():

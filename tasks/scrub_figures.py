@@ -68,6 +68,8 @@ class SweepFigures:
     samples: Sequence[Sample] = ()
     endings: Mapping[str, Ending] = field(default_factory=dict)
     """Label of a run, or `baseline`, -> how it ended."""
+    scorer: str = ""
+    """Who rated: `classifier:<name or folder>`, or `lexicon:better_profanity`, a word list and no classifier."""
     remark: str = ""
     """What is to be known of all of it, such as that the model is not the source work's."""
 
@@ -160,7 +162,7 @@ def write_sweep(folder: Path, found: SweepFigures) -> list[Path]:
         if table:
             formats.write_rows(folder / name, table)
     runs = [_run(label, config, found.curves.get(label, ())) | asdict(found.endings.get(label, Ending())) for label, config in found.configs.items()]
-    shared = {"remark": found.remark, "runs": runs, "baseline": asdict(found.endings.get(BASELINE, Ending())), "toxicity": rows}
+    shared = {"remark": found.remark, "runs": runs, "baseline": asdict(found.endings.get(BASELINE, Ending())), "scorer": found.scorer, "toxicity": rows}
     formats.write_json(folder / "scrub.json", {"schema": "lethe.scrub.v1", **shared})
     values = {**shared, "samples": samples, "pictures": list(pictures.values())}
     (folder / "scrub.html").write_text(pages.render("scrub.html.j2", **values), encoding="utf-8")

@@ -24,8 +24,8 @@ from tests.tiny import SETTINGS, TinyTask
 
 PAIRS = ["alpha 0.25, beta 0.75", "alpha 0.5, beta 0.5", "alpha 0.75, beta 0.25"]
 SHORT = [setting for setting in SETTINGS if setting.split(".")[0] in ("anchors", "probing")]
-OWN = ("training.epochs=3", "training.batch_blocks=4", "training.block_size=32", "relearning.steps=0", "toxicity.scorer=lexicon")
-OCCUPATIONS = ("nurse", "guard", "baker", "farmer", "teacher", "miller")
+OWN = ("training.epochs=3", "training.batch_blocks=4", "training.block_size=64", "relearning.steps=0", "toxicity.scorer=lexicon")
+OCCUPATIONS = ("nurse", "guard", "baker", "farmer", "porter", "miller")
 FILES = {"scrub-loss.png", "scrub-samples.csv", "scrub-toxicity.csv", "scrub-toxicity.png", "scrub.html", "scrub.json"}
 
 
@@ -66,6 +66,7 @@ def shown(sweep: WeightSweep, out: Path) -> dict[str, Any]:
     return show_weight_sweep(Console(quiet=True), sweep, str(out))
 
 
+@pytest.mark.slow
 def test_each_pair_is_a_run_of_its_own_that_differs_in_nothing_but_the_weights(swept: Swept) -> None:
     api = tracking.client()
     params = [api.get_run(outcome.mlflow_run).data.params for outcome in swept.first.outcomes.values()]
@@ -74,10 +75,11 @@ def test_each_pair_is_a_run_of_its_own_that_differs_in_nothing_but_the_weights(s
     assert rest[0] == rest[1] == rest[2]
 
 
+@pytest.mark.slow
 def test_the_figures_are_those_of_the_runs(swept: Swept, tmp_path: Path) -> None:
     found = shown(swept.first, tmp_path / "out")
     assert {file.name for file in (tmp_path / "out").iterdir()} == FILES
-    assert found["schema"] == "lethe.weight_sweep.v1"
+    assert (found["schema"], found["scorer"]) == ("lethe.weight_sweep.v1", "lexicon:better_profanity")
     assert [run["run"] for run in found["runs"]] == PAIRS
     for run, outcome in zip(found["runs"], swept.first.outcomes.values(), strict=True):
         card = formats.read_json(store.path(outcome.scorecard) / "scorecard.json")
@@ -93,6 +95,7 @@ def test_the_figures_are_those_of_the_runs(swept: Swept, tmp_path: Path) -> None
     assert len({run["last_loss_nats"] for run in found["runs"]}) == 3
 
 
+@pytest.mark.slow
 def test_all_models_complete_the_same_prompts_in_the_samples(swept: Swept) -> None:
     table = pandas.read_csv(store.path(swept.first.figures) / "scrub-samples.csv", keep_default_na=False)
     assert list(dict.fromkeys(table.model)) == ["baseline", *PAIRS]
@@ -100,6 +103,7 @@ def test_all_models_complete_the_same_prompts_in_the_samples(swept: Swept) -> No
     assert set(table.prompt) <= {f"The {name} met the clerk because" for name in OCCUPATIONS}  # where a stereotype would go on
 
 
+@pytest.mark.slow
 def test_figures_are_the_same_when_every_stage_came_from_the_cache(swept: Swept) -> None:
     assert swept.again.stages["scrub"] == "Cached"
     found = [collect({PAIRS[0]: outcome}, {PAIRS[0]: swept.config}) for outcome in (swept.first.outcomes[PAIRS[0]], swept.again)]
@@ -107,6 +111,7 @@ def test_figures_are_the_same_when_every_stage_came_from_the_cache(swept: Swept)
     assert len(found[0].curves[PAIRS[0]]) == 6  # 3 epochs of 6 pairs, 4 in a batch
 
 
+@pytest.mark.slow
 def test_a_run_that_is_driven_on_differs_in_its_epochs_and_says_so(swept: Swept) -> None:
     label, config = driven_further({PAIRS[0]: swept.config}, 50)
     assert label == "alpha 0.25, beta 0.75, driven on to 50 epochs"
@@ -114,6 +119,7 @@ def test_a_run_that_is_driven_on_differs_in_its_epochs_and_says_so(swept: Swept)
     assert config.training.epochs == 50
 
 
+@pytest.mark.slow
 def test_the_page_and_the_reports_say_what_the_run_is_not_and_that_nothing_was_bounded(swept: Swept) -> None:
     page = (store.path(swept.first.figures) / "scrub.html").read_text()
     outcome = swept.first.outcomes[PAIRS[0]]
@@ -127,6 +133,7 @@ def reports(outcome: Any) -> list[tuple[Any, str]]:
     return [(outcome.report, "report.html"), (outcome.redacted_report, "report-redacted.html")]
 
 
+@pytest.mark.slow
 def test_mlflow_has_plots_and_figures_in_the_open_and_text_apart(swept: Swept) -> None:
     api = tracking.client()
     run = api.get_run(swept.first.mlflow_run)
@@ -167,23 +174,15 @@ def test_bad_input_ends_with_one_line(words: list[str], line: str, tiny_task: Ti
 
 
 @pytest.mark.slow
-def test_the_command_drives_the_pair_that_stayed_healthy_on_and_says_so(tiny_task: TinyTask, tmp_path: Path) -> None:
-    words = ["--winobias", write_pairs(tmp_path / "pairs"), "--model", tiny_task.model, "--preset", "gpt2-winobias", "--further", "4"]
+def test_the_command_prints_a_row_a_pair_copies_the_figures_and_drives_on_what_stayed_healthy(tiny_task: TinyTask, tmp_path: Path) -> None:
+    words = ["--winobias", write_pairs(tmp_path / "pairs"), "--model", tiny_task.model, "--preset", "gpt2-winobias", "--further", "2"]
     settings = [word for setting in (*SHORT, *OWN, "training.epochs=1", "training.rate_at_7b=1e-9") for word in ("--set", setting)]
-    ended = lethe("sweep", "--method", "scrub", *words, *settings, "--json", tmp_path / "found.json", home=tmp_path / "lethe")
+    made = ["--out", tmp_path / "out", "--json", tmp_path / "found.json"]
+    ended = lethe("sweep", "--method", "scrub", *words, *settings, *made, home=tmp_path / "lethe", timeout_s=900)
     assert ended.returncode == 0, ended.stderr
-    runs = {run["run"]: run for run in json.loads((tmp_path / "found.json").read_text())["runs"]}
-    assert runs[PAIRS[0]]["healthy"] is True
-    assert list(runs) == [*PAIRS, f"{PAIRS[0]}, driven on to 4 epochs"]
-    assert [run["steps"] for run in runs.values()] == [2, 2, 2, 8]
-
-
-@pytest.mark.slow
-def test_the_command_prints_a_row_a_pair_and_copies_the_figures(tiny_task: TinyTask, tmp_path: Path) -> None:
-    words = ["--winobias", write_pairs(tmp_path / "pairs"), "--model", tiny_task.model, "--preset", "gpt2-winobias"]
-    settings = [word for setting in (*SHORT, *OWN) for word in ("--set", setting)]
-    ended = lethe("sweep", "--method", "scrub", *words, *settings, "--out", tmp_path / "out", "--json", tmp_path / "found.json", home=tmp_path / "lethe")
-    assert ended.returncode == 0, ended.stderr
-    assert all(wanted in ended.stdout for wanted in ("baseline", *PAIRS, "KL forget", "healthy", str(tmp_path / "out" / "scrub.html")))
-    assert json.loads((tmp_path / "found.json").read_text())["schema"] == "lethe.weight_sweep.v1"
+    labels = [*PAIRS, f"{PAIRS[0]}, driven on to 2 epochs"]
+    assert all(wanted in ended.stdout for wanted in ("baseline", *labels, "KL forget", "healthy", str(tmp_path / "out" / "scrub.html")))
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert [(run["run"], run["steps"]) for run in found["runs"]] == list(zip(labels, (2, 2, 2, 4), strict=True))
+    assert (found["schema"], found["runs"][0]["healthy"]) == ("lethe.weight_sweep.v1", True)
     assert {file.name for file in (tmp_path / "out").iterdir()} == FILES

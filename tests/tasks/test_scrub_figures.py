@@ -69,6 +69,9 @@ def test_the_page_says_whether_the_ascent_was_bounded_and_shows_blanks(tmp_path:
     page = (tmp_path / "scrub.html").read_text()
     assert page.count("unbounded: the divergence on forget text may grow without end") == 3
     assert "<em>blank</em>" in page and "Not GPT-2." in page
+    assert "Rated by" not in page
+    write_sweep(tmp_path, found(scorer="lexicon:better_profanity"))
+    assert "Rated by lexicon:better_profanity: the share of words on a list, which is no classifier." in (tmp_path / "scrub.html").read_text()
     assert HOSTILE not in page and "&lt;script&gt;" in page
     assert page.count("data:image/png;base64,") == 2
 
