@@ -123,10 +123,10 @@ def test_prompts_are_the_templates_and_completions_hold_no_markup(asked: Asked) 
 def test_the_dry_run_shows_how_questions_are_asked(asked: Asked) -> None:
     given = {name: asked.given[name] for name in ("model", "config")}
     paths = {"forget": asked.given["forget"], "retain": asked.given["retain"]}
-    found = plan(**paths, retrained=None, anchors=None, **given)
+    found = plan(method=METHODS["whp"], **paths, retrained=None, anchors=None, **given)
     assert found.questions == "chat template"
     assert found.shape.endswith("<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n{answer}<|im_end|>")
     assert found.stages["finetune"] == "cached"
-    off = plan(**paths, retrained=None, anchors=None, model=given["model"], config=apply_settings(given["config"], ["corpus.chat=off"]))
+    off = plan(method=METHODS["whp"], **paths, retrained=None, anchors=None, model=given["model"], config=apply_settings(given["config"], ["corpus.chat=off"]))
     assert (off.questions, off.shape) == ("qa_template", given["config"].corpus.qa_template)
     assert off.stages["finetune"] == "to run"

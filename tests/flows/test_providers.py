@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from flows.methods import METHODS
 from flows.plan import Plan, plan
 from flows.providers import settle_providers
 from flows.settings import apply_settings
@@ -53,7 +54,7 @@ def asking(url: str, fallback: str = "none", **changes: Any) -> SelectiveUnlearn
 
 
 def planned(task: TinyTask, config: SelectiveUnlearningConfig) -> Plan:
-    return plan(forget=[str(task.forget)], retain=[str(task.retain)], model=str(task.model), retrained=None, anchors=None, config=config)
+    return plan(method=METHODS["whp"], forget=[str(task.forget)], retain=[str(task.retain)], model=str(task.model), retrained=None, anchors=None, config=config)
 
 
 def translators(found: Plan) -> set[str]:
