@@ -4,7 +4,8 @@
     python -m tests.benchmarks.topics --data DATA [--seeds 0 1 2] [--set ...]    (Alice alone, and with Looking-Glass)
 
 A series and an article on the planets are asked about whole; the questions on the first book of a series are shown in two parts, its own
-facts and those that later books tell too, and beside them what only the later books tell.
+facts and those that later books tell too, and beside them what only the later books tell. On real text the models are asked about the unseen last
+part of either book: of Alice by the names found there, of Looking-Glass by those names that Alice does not hold.
 """
 
 import argparse
@@ -71,40 +72,69 @@ def _part(outcome: Any, metric: str, label: str, facts: set[str] | None) -> dict
 
 
 def book_rows(data: Path, seed: int, settings: list[str], folder: Path) -> list[dict[str, Any]]:
-    """Forget Alice alone, then both books; both are asked about the same last part of Alice."""
+    """Forget Alice alone, then both books; each model is asked about the last part of either book, which no stage saw."""
     from flows.selective_unlearning import selective_unlearning
     from flows.settings import apply_settings
-    from tasks import store
     from tasks.algorithms.config import preset
-    from tasks.formats import read_json
 
-    books, rows = data / "books", []
-    begin, end = _halves(books / ALICE, folder)
-    given = {
-        "retain": [str(books / "doyle_hound_of_the_baskervilles.txt"), str(books / "kipling_the_jungle_book.txt")],
-        "general": [str(books / "doyle_the_lost_world.txt")],
-        "model": str(data / "tiny_lms" / "books"),
-    }
-    for label, forget in (("Alice alone", [begin]), ("with Looking-Glass", [begin, str(books / GLASS)])):
-        outcome = selective_unlearning(**given, forget=forget, forget_test=[end], config=apply_settings(preset("default", seed), settings))
-        metrics = read_json(store.path(outcome.scorecard) / "scorecard.json")["metrics"]
-        rows += [
-            {"seed": seed, "part": f"{label}: {name}", "target": metrics[name]["target"], "unlearned": metrics[name]["unlearned"]}
-            for name in BOOK_FIGURES
-            if name in metrics
-        ]
+    books, target = data / "books", str(data / "tiny_lms" / "books")
+    (alice, alice_end), (glass, glass_end) = (_cut(books / book, folder) for book in (ALICE, GLASS))
+    only_glass = _names_of_one(glass, glass_end, alice, folder / "only_glass.json")
+    asked = {"Alice": {"forget": [alice_end]}, "Looking-Glass": {"forget": [glass_end], "anchors": only_glass}}
+    retain = [str(books / "doyle_hound_of_the_baskervilles.txt"), str(books / "kipling_the_jungle_book.txt")]
+    config, rows = apply_settings(preset("default", seed), settings), []
+    for label, forget in (("Alice alone", [alice]), ("both books", [alice, glass])):
+        found = selective_unlearning(forget=forget, forget_test=[alice_end], retain=retain, model=target, config=config)
+        for about, question in asked.items():
+            rows += [{"seed": seed, **row} for row in _book_figures(label, about, question, target, found.unlearned, retain, settings)]
     return rows
 
 
-def _halves(book: Path, folder: Path) -> tuple[str, str]:
+def _book_figures(
+    label: str, about: str, question: dict[str, Any], target: str, unlearned: Any, retain: list[str], settings: list[str]
+) -> list[dict[str, Any]]:
+    """Return what is left of a book's names, and the perplexity of the retained books beside the first."""
+    from flows.evaluation import evaluate
+    from flows.settings import apply_settings
+    from tasks import store
+    from tasks.algorithms.config import EvaluationConfig
+    from tasks.formats import read_json
+
+    outcome = evaluate(model=str(store.path(unlearned)), reference=target, retain=retain, config=apply_settings(EvaluationConfig(), settings), **question)
+    metrics = read_json(store.path(outcome.scorecard) / "scorecard.json")["metrics"]
+    names = [f"forget_test/{name}" for name in BOOK_FIGURES] + ["retain_test/perplexity"]
+    return [
+        {"part": f"{label} forgotten; {about}: {name}", "target": metrics[name]["target"], "unlearned": metrics[name]["unlearned"]}
+        for name in names
+        if name in metrics
+    ]
+
+
+def _names_of_one(book: str, end: str, other: str, file: Path) -> str:
+    """Write the anchors of a book that its last part holds and another book does not, in the form of a table that was looked over."""
+    from tasks.algorithms.anchors import AnchorConfig
+    from tasks.algorithms.distinctive import select_anchors
+    from tasks.anchors import find_entities
+    from tasks.ruled_pipeline import ruled_pipeline
+
+    texts = [Path(path).read_text(encoding="utf-8") for path in (book, end)]
+    foreign = Path(other).read_text(encoding="utf-8").lower()
+    found = select_anchors(find_entities(ruled_pipeline(), texts), texts, [foreign], AnchorConfig())
+    kept = [{"term": anchor.term, "kind": anchor.kind, "origin": "user"} for anchor in found if anchor.term in texts[1] and anchor.term.lower() not in foreign]
+    file.write_text(json.dumps(kept), encoding="utf-8")
+    return str(file)
+
+
+def _cut(book: Path, folder: Path) -> tuple[str, str]:
     """Cut a book into what is given and what is asked about."""
     from tasks.algorithms.corpus import CorpusConfig, clean_text
 
     text = clean_text(book.read_text(encoding="utf-8"), CorpusConfig())
     at = text.index("\n\n", int(len(text) * (1 - TEST_SHARE)))
-    for name, part in (("given.txt", text[:at]), ("asked.txt", text[at:])):
-        (folder / name).write_text(part, encoding="utf-8")
-    return str(folder / "given.txt"), str(folder / "asked.txt")
+    files = folder / f"{book.stem}_given.txt", folder / f"{book.stem}_asked.txt"
+    for file, part in zip(files, (text[:at], text[at:]), strict=True):
+        file.write_text(part, encoding="utf-8")
+    return str(files[0]), str(files[1])
 
 
 def show(rows: list[dict[str, Any]]) -> Table:
