@@ -35,14 +35,13 @@ def require_same_tokenizer(models: Sequence[CheckpointRef], reading: CorpusConfi
     """Refuse models whose predictions cannot be compared token by token.
 
     Args:
-        models: Those whose figures stand side by side: target, unlearned, retrained, reference.
+        models: Those whose figures stand side by side: target, unlearned, retrained, reference; none where a topic brings its own.
         reading: `chat`; at `off` chat templates may differ.
 
     Raises:
         BadInputError: If a model has another vocabulary, other special tokens or another chat template than the first one.
     """
-    first = models[0]
-    for other in models[1:]:
+    for first, other in ((models[0], other) for other in models[1:]):
         difference = _difference(store.path(first), store.path(other), chat=reading.chat != "off")
         if difference:
             raise BadInputError(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from transformers import PreTrainedTokenizerFast
 
+from flows.checks import checked_models
 from tasks.algorithms.corpus import CorpusConfig
 from tasks.artifacts import BadInputError, CheckpointRef
 from tasks.checkpoints import inspect_model
@@ -55,6 +56,10 @@ def test_the_same_tokenizer_written_in_other_ways_is_accepted(folder: Folder) ->
     settings = {"chat_template": template, "eos_token": {"content": "<|im_end|>", "lstrip": False}, "pad_token": "<|im_start|>"}
     retrained = rewrite(retrained, "tokenizer_config.json", lambda content: content.update(settings))
     require_same_tokenizer([target, retrained], AUTO)
+
+
+def test_where_a_topic_brings_its_own_models_there_is_none_to_compare() -> None:
+    assert checked_models({"model": None, "retrained": None}, AUTO) == {"model": None, "retrained": None}
 
 
 @pytest.mark.parametrize(
