@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from tasks import checkpoints, formats, tracking, vocabularies
+from tasks.algorithms.adapters import AdapterView
 from tasks.algorithms.corpus import CorpusConfig, Document
 from tasks.algorithms.degeneration import pieces
 from tasks.algorithms.gradient_config import UnlearningConfig
@@ -37,11 +38,11 @@ def unlearn(
     lora: LoraConfig = LoraConfig(),
     run: str | None = None,
 ) -> CheckpointRef:
-    """Train the target model, or an adapter on it; where the teacher is live, a second, frozen copy of it answers beside."""
+    """Train the target model, or an adapter on it; a live teacher is a second, frozen copy of it, or the model with its adapter off."""
     with tracking.stage_run(run, "finetune", {"method": method, "objective": objective, "training": config}) as nested:
         student, tokenizer = checkpoints.load_model(target), checkpoints.load_tokenizer(target)
         made, head = objective_class(method)(objective), deepcopy(output_head(student)).requires_grad_(False)
-        teacher = checkpoints.load_model(target).requires_grad_(False) if config.teacher == "live" else None
+        teacher = _live_teacher(student, target, lora) if config.teacher == "live" else None
         layer = made.layer(student) if hasattr(made, "layer") else None
         data = ObjectiveRows(reference, made.needs, head, teacher, checkpoints.pad_id(tokenizer), config, layer, student.device)
         validate = data.validation(student) if config.validation_share else None
@@ -51,6 +52,11 @@ def unlearn(
         _freeze_others(student, made, lora)
         train_stage(student, EpochBatches(data.forget_rows, data.batch, config), made, config, nested, validate=validate)
         return keep_trained(student, tokenizer, "unlearned", target, lora, sensitivity="ordinary", origin=nested)
+
+
+def _live_teacher(student: torch.nn.Module, target: CheckpointRef, lora: LoraConfig) -> torch.nn.Module:
+    """Return the frozen model; under an adapter it is there already."""
+    return AdapterView(student, None) if lora.rank else checkpoints.load_model(target).requires_grad_(False)
 
 
 def _freeze_others(model: torch.nn.Module, objective: Any, lora: LoraConfig) -> None:

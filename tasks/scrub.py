@@ -1,6 +1,7 @@
 """Stage `scrub`: max- and min-steps against the frozen target model, and the checkpoints that the rewind chooses from."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,8 @@ def scrub(
 ) -> list[CheckpointRef]:
     """Train the target model; return the checkpoints that can be gone back to, in order, the last one being the end of training."""
     with tracking.stage_run(run, "scrub", {"scrub": config, "training": training, "max_step": config.max_step}) as nested:
-        student, teacher, tokenizer = checkpoints.load_model(target), checkpoints.load_model(target), checkpoints.load_tokenizer(target)
-        batches = scrub_batches(_sequences(corpus, tokenizer, config, training, reading), teacher, config, training, checkpoints.pad_id(tokenizer))
+        student, tokenizer = checkpoints.load_model(target), checkpoints.load_tokenizer(target)
+        batches = scrub_batches(_sequences(corpus, tokenizer, config, training, reading), student, config, training, checkpoints.pad_id(tokenizer))
         ends = batches.ends if rewinding.enabled else batches.ends[-1:]
         kept = _Checkpoints(student, tokenizer, steps_to_keep(ends, rewinding.every_epochs, training.accumulation), nested)
         train_stage(student, batches, Scrub(config), training, nested, after_step=kept.keep)
@@ -86,12 +87,12 @@ def paired_sequences(pairs: Sequence[tuple[Document, Document]], tokenizer: Any,
 
 
 def scrub_batches(sequences: Sequences, teacher: nn.Module, config: ScrubConfig, training: ScrubTrainingConfig, pad_id: int) -> ScrubBatches:
-    """Run the teacher once over both sides and return all batches of all epochs."""
+    """Run the teacher once over both sides and return all batches of all epochs; they keep a copy of its head, so it may be the student itself."""
     check_head(teacher, *pad_batch([sequences.forget[0].ids], pad_id, teacher.device))
     make = SequenceBatches(
         forget=TaughtSequences(blocks=sequences.forget, hidden=_states(teacher, sequences.forget, pad_id)),
         retain=TaughtSequences(blocks=sequences.retain, hidden=_states(teacher, sequences.retain, pad_id), labelled=sequences.labelled),
-        reference_head=output_head(teacher),
+        reference_head=deepcopy(output_head(teacher)).requires_grad_(False),
         pad_id=pad_id,
         device=teacher.device,
     )

@@ -137,7 +137,8 @@ def switched(model: nn.Module, name: str | None) -> Iterator[nn.Module]:
 class AdapterView(nn.Module):
     """A model as it is with one adapter on, or with none; views of one model share all weights.
 
-    It stands in for a whole model wherever predictions are read: `base_model`, output head, `device` and `forward`.
+    It stands in for a whole model wherever predictions are read: `base_model`, output head, `device` and `forward`. Dropout is off in it,
+    even while the model is being trained.
     """
 
     def __init__(self, model: nn.Module, name: str | None) -> None:
@@ -159,8 +160,12 @@ class AdapterView(nn.Module):
         return self._run(self.model, **inputs)
 
     def _run(self, part: Callable[..., Any], **inputs: Any) -> Any:
-        with switched(self.model, self.name):
-            return part(**inputs)
+        training = self.model.training
+        try:
+            with switched(self.model.eval(), self.name):
+                return part(**inputs)
+        finally:
+            self.model.train(training)
 
     def get_output_embeddings(self) -> nn.Module:
         """Return the output head, which no adapter changes."""

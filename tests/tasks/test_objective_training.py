@@ -83,6 +83,18 @@ def test_a_run_from_the_cache_ends_where_one_with_a_live_teacher_does(name: str,
     assert max(float((cached[entry] - live[entry]).abs().max()) for entry in cached) <= 1e-5
 
 
+def test_under_an_adapter_the_live_teacher_is_the_model_with_it_off(target: CheckpointRef, monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus, lora, loaded = corpus_of([*QUESTIONS, PROSE], KEPT), LoraConfig(rank=2), []
+    cached = weights(trained("npo", target, corpus, lora=lora))
+    load = checkpoints.load_model
+    monkeypatch.setattr(checkpoints, "load_model", lambda *given: loaded.append(given) or load(*given))
+    unlearned = trained("npo", target, corpus, "live", lora=lora)
+    assert len(loaded) == 2, "one for the rows, one to train"
+    live, before = weights(unlearned), weights(target)
+    assert max(float((cached[entry] - live[entry]).abs().max()) for entry in cached) <= 1e-5
+    assert any(not torch.equal(before[entry], live[entry]) for entry in live)
+
+
 def test_rmu_too_and_only_its_matrices_are_trained(target: CheckpointRef) -> None:
     corpus = corpus_of([*QUESTIONS, PROSE], KEPT)
     cached, live = (weights(trained("rmu", target, corpus, teacher)) for teacher in ("cached", "live"))

@@ -1,6 +1,6 @@
 """Stage `scrub`: pairs meet their partners, checkpoints are kept where the rewind wants them, and a broken run ends as an unbroken one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +10,12 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tasks import checkpoints, formats, isolation, store
 from tasks.algorithms.corpus import CorpusConfig, Document
-from tasks.algorithms.objectives.scrub import Scrub
+from tasks.algorithms.objectives.scrub import Scrub, counted_positions
 from tasks.algorithms.scrub_config import RewindConfig, ScrubConfig, ScrubTrainingConfig
+from tasks.algorithms.training import Batch
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef
 from tasks.scrub import paired_sequences, scrub, scrub_batches, steps_to_keep
+from tasks.trainer import train_stage
 
 PAIRS = [
     ("The boy met Dorothy because he said hello.", "The boy met Dorothy because she said hello."),
@@ -85,6 +87,51 @@ def test_a_run_that_broke_off_ends_as_one_that_did_not(corpus: CorpusRef, target
 
 def unpadded(ids: torch.Tensor, mask: torch.Tensor) -> list[torch.Tensor]:
     return [row[flags.bool()] for row, flags in zip(ids, mask, strict=True)]
+
+
+class LiveBatches(Sequence[Batch]):
+    """The same batches, with a frozen model asked in every step."""
+
+    def __init__(self, batches: Sequence[Batch], teacher: LlamaForCausalLM) -> None:
+        self._batches, self._teacher = batches, teacher
+        self.epochs = batches.epochs
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    @torch.no_grad()
+    def __getitem__(self, index: int) -> Batch:
+        batch, said = self._batches[index], {}
+        for side in ("forget", "retain"):
+            lead = "" if side == "forget" else "retain_"
+            if f"{lead}ids" in batch.tensors:
+                ids, mask = batch.tensors[f"{lead}ids"], batch.tensors[f"{lead}mask"]
+                counted = counted_positions(batch.tensors[f"{lead}supervised"], mask)
+                said[f"{side}_hidden"] = self._teacher.base_model(input_ids=ids, attention_mask=mask).last_hidden_state[:, :-1][counted]
+        return replace(batch, cached={**batch.cached, **said})
+
+
+def moved(student: LlamaForCausalLM) -> LlamaForCausalLM:
+    """Take a student from where it equals its teacher: there both divergences are least, and rounding alone decides where the first step goes."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in student.parameters():
+            parameter += 0.02 * torch.randn(parameter.shape, generator=generator)
+    return student
+
+
+@pytest.mark.parametrize("config", [JOINT, replace(ORIGINAL, positions="differing")])
+def test_a_whole_run_ends_where_one_with_a_live_teacher_does(corpus: CorpusRef, target: CheckpointRef, config: ScrubConfig) -> None:
+    ends = []
+    for live in (False, True):
+        student, teacher = moved(checkpoints.load_model(target)), checkpoints.load_model(target)
+        blocks = paired_sequences(list(zip(documents(0), documents(1), strict=True)), checkpoints.load_tokenizer(target), 64)
+        batches = scrub_batches(blocks, teacher, config, TRAINING, 0)
+        train_stage(student, LiveBatches(batches, teacher) if live else batches, Scrub(config), TRAINING, None)
+        ends.append(student.state_dict())
+    before = moved(checkpoints.load_model(target)).state_dict()
+    assert max(float((ends[0][name] - ends[1][name]).abs().max()) for name in before) <= 1e-5
+    assert max(float((ends[0][name] - before[name]).abs().max()) for name in before) > 1e-3
 
 
 def test_pairs_are_shown_together(tiny_llama: Callable[..., LlamaForCausalLM], tiny_tokenizer: PreTrainedTokenizerFast) -> None:
