@@ -42,7 +42,7 @@ def unlearn(
     with tracking.stage_run(run, "finetune", {"method": method, "objective": objective, "training": config}) as nested:
         student, tokenizer = checkpoints.load_model(target), checkpoints.load_tokenizer(target)
         made, head = objective_class(method)(objective), deepcopy(output_head(student)).requires_grad_(False)
-        teacher = _live_teacher(student, target, lora) if config.teacher == "live" else None
+        teacher = live_teacher(student, target, lora) if config.teacher == "live" else None
         layer = made.layer(student) if hasattr(made, "layer") else None
         data = ObjectiveRows(reference, made.needs, head, teacher, checkpoints.pad_id(tokenizer), config, layer, student.device)
         validate = data.validation(student) if config.validation_share else None
@@ -54,7 +54,7 @@ def unlearn(
         return keep_trained(student, tokenizer, "unlearned", target, lora, sensitivity="ordinary", origin=nested)
 
 
-def _live_teacher(student: torch.nn.Module, target: CheckpointRef, lora: LoraConfig) -> torch.nn.Module:
+def live_teacher(student: torch.nn.Module, target: CheckpointRef, lora: LoraConfig) -> torch.nn.Module:
     """Return the frozen model; under an adapter it is there already."""
     return AdapterView(student, None) if lora.rank else checkpoints.load_model(target).requires_grad_(False)
 

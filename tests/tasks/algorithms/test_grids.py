@@ -50,3 +50,8 @@ def test_the_nearest_that_keeps_enough_is_best_though_another_is_nearer() -> Non
 
 def test_where_none_keeps_enough_the_one_that_keeps_most_is_best() -> None:
     assert best_trial([trial(0.1, 0.2), trial(0.5, 0.6)]) == trial(0.5, 0.6)
+
+
+def test_of_two_that_are_as_good_as_equally_near_the_one_that_keeps_more_is_best() -> None:
+    assert best_trial([trial(0.101, 0.7), trial(0.104, 0.8)]) == trial(0.104, 0.8)
+    assert best_trial([trial(0.10, 0.7), trial(0.12, 0.8)]) == trial(0.10, 0.7)

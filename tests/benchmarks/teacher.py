@@ -1,0 +1,186 @@
+"""What it saves to have no live teacher: memory and time of a training step, from the cache and with the frozen model beside the student.
+
+    python -m tests.benchmarks.teacher [--objectives npo undial] [--layers 8] [--hidden 384] [--vocabulary 8192] [--rows 8] [--tokens 128] [--steps 8]
+
+A random Llama over the embedded world's text. Four ways to the same weights, each in a process of its own, one after the other: `textbook` asks a
+live teacher and makes the logits of all counted positions of a batch at once, as published code does; `live` asks it and makes them in chunks;
+`cached` reads what it said from a file. All are batched, in float32, and make logits at counted positions only. With `--rank R` adapters are
+trained, and a live teacher is the student with its adapter off: no second model in any of them. The rise is that of the peak resident memory over
+what the process held when all modules were loaded, as Linux counts it, weights and optimiser included; the seconds are the median over steps after
+the first two. The time that the cache takes to make is shown as well.
+"""
+
+import argparse
+import itertools
+import multiprocessing
+import os
+import re
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flows import environment
+
+environment.prepare()
+
+from rich.console import Console  # noqa: E402 - the environment comes first
+from rich.table import Table  # noqa: E402
+
+from tasks.artifacts import CheckpointRef, CorpusRef, ReferenceCache  # noqa: E402
+
+WAYS = ("textbook", "live", "cached")
+UNBOUNDED = 2**62
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What one way took."""
+
+    seconds: float
+    megabytes: float
+    """Rise of the peak."""
+    weights: float
+    """Sum of the student's weights at the end: the ways end at the same."""
+
+
+def write_world(asked: argparse.Namespace) -> tuple[CorpusRef, CheckpointRef]:
+    """Return the embedded world's text as forget and retain prose, and a random model that reads it."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from tasks import checkpoints, formats, store
+    from tasks.algorithms.config import PretrainingConfig
+    from tasks.algorithms.corpus import Document
+    from tasks.algorithms.world.generator import WorldConfig, build_world
+    from tasks.algorithms.world.requests import world_text
+    from tasks.pretraining import train_tokenizer
+
+    world = build_world(WorldConfig())
+    texts = ["\n".join(topic.passages) for topic in world.topics]
+    splits = {split: [Document(source=split, text="\n".join(part))] for split, part in {"forget": texts[:2], "retain": texts[2:]}.items()}
+    tokenizer = train_tokenizer(world_text(world), PretrainingConfig(vocabulary=4096))
+    sizes = {"hidden_size": asked.hidden, "intermediate_size": 8 * asked.hidden // 3, "num_hidden_layers": asked.layers}
+    heads = {"num_attention_heads": asked.hidden // 64, "max_position_embeddings": 512}
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=max(asked.vocabulary, len(tokenizer)), **sizes, **heads))
+    digest = store.put("corpora", lambda folder: formats.write_splits(folder, splits), sensitivity="forget")
+    corpus = CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents=dict.fromkeys(splits, 1), characters={})
+    return corpus, checkpoints.save_checkpoint(model, tokenizer, "target", sensitivity="ordinary", origin="")
+
+
+def make_cache(name: str, objective: Any, asked: argparse.Namespace, corpus: CorpusRef, target: CheckpointRef, *, stored: bool) -> ReferenceCache:
+    """Return the rows, with what the frozen model says about them where it is to be stored."""
+    from tasks.algorithms.corpus import CorpusConfig
+    from tasks.algorithms.gradient_config import RowsConfig
+    from tasks.algorithms.objectives import objective_class
+    from tasks.reference_cache import Asked, cache_reference
+
+    wanted = Asked(needs=tuple(sorted(objective_class(name)(objective).needs)), stored=stored)
+    return cache_reference.body(corpus, target, wanted, RowsConfig(tokens=asked.tokens), CorpusConfig())
+
+
+def train_steps(name: str, way: str, objective: Any, asked: argparse.Namespace, target: CheckpointRef, reference: ReferenceCache) -> Step:
+    """Take some optimiser steps in one way, in a fresh process."""
+    from copy import deepcopy
+
+    import torch
+    from transformers.models.llama import modeling_llama  # noqa: F401 - the libraries' own weight is no matter of the way
+
+    from tasks import checkpoints, objective_training, trainer
+    from tasks.algorithms.gradient_config import UnlearningConfig
+    from tasks.algorithms.heads import output_head
+    from tasks.algorithms.lora import LoraConfig
+    from tasks.algorithms.objectives import objective_class, terms
+    from tasks.algorithms.training import EpochBatches, train
+
+    torch.set_num_threads(1)
+    if way == "textbook":
+        terms.LOGITS_AT_ONCE = UNBOUNDED
+    lora, made = LoraConfig(rank=asked.rank), objective_class(name)(objective)
+    config = UnlearningConfig(batch_blocks=asked.rows, retain_batch=asked.rows, mixed_precision="no", learning_rate=1e-4, least_steps=asked.steps)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
+    before = _peak_kilobytes()
+    student = checkpoints.load_model(target)
+    head = deepcopy(output_head(student)).requires_grad_(False)
+    teacher = None if way == "cached" else objective_training.live_teacher(student, target, lora)
+    rows = objective_training.ObjectiveRows(
+        reference, made.needs, head, teacher, checkpoints.pad_id(checkpoints.load_tokenizer(target)), config, None, student.device
+    )
+    config = trainer.adapt(student, config, lora, "unlearned")
+    batches = EpochBatches(rows.forget_rows, rows.batch, config)
+    marks = [time.perf_counter()]
+    train(student, _First(batches, asked.steps), made, config, on_step=lambda step, metrics: marks.append(time.perf_counter()))
+    gaps = [later - earlier for earlier, later in itertools.pairwise(marks)]
+    ended = [float(parameter.detach().double().norm()) for parameter in student.parameters() if parameter.requires_grad]
+    return Step(seconds=statistics.median(gaps[2:]), megabytes=(_peak_kilobytes() - before) / 1000, weights=sum(ended))
+
+
+class _First(Sequence[Any]):
+    """The first batches of many; each is built when its step comes."""
+
+    def __init__(self, batches: Sequence[Any], number: int) -> None:
+        self._batches, self._number, self.epochs = batches, number, 1
+
+    def __len__(self) -> int:
+        return self._number
+
+    def __getitem__(self, index: int) -> Any:
+        return self._batches[index]
+
+
+def _peak_kilobytes() -> int:
+    return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
+
+
+def in_fresh_process(work: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what a function returns in a process that has done nothing before."""
+    with ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(work, *arguments).result()
+
+
+def measure(name: str, asked: argparse.Namespace, corpus: CorpusRef, target: CheckpointRef) -> list[tuple[str, str, Step, float]]:
+    """Return a row for each way: objective, way, what a step took, and the seconds that its cache took."""
+    from tasks.algorithms.gradient_config import gradient_preset
+
+    objective, found = gradient_preset(name, "default").objective, []
+    for way in WAYS:
+        started = time.perf_counter()
+        reference = make_cache(name, objective, asked, corpus, target, stored=way == "cached")
+        caching = time.perf_counter() - started
+        found.append((name, way, in_fresh_process(train_steps, name, way, objective, asked, target, reference), caching))
+    return found
+
+
+def show(rows: list[tuple[str, str, Step, float]], title: str) -> Table:
+    """Return seconds and megabytes with their ratios to both live ways."""
+    table = Table("objective", "way", "s a step", "x textbook", "x live", "MB", "x textbook", "x live", "cache, s", title=title, title_justify="left")
+    steps = {(name, way): step for name, way, step, _ in rows}
+    for name, way, step, caching in rows:
+        ratios = [[f"{getattr(step, figure) / getattr(steps[name, other], figure):.2f}" for other in WAYS[:2]] for figure in ("seconds", "megabytes")]
+        table.add_row(name, way, f"{step.seconds:.2f}", *ratios[0], f"{step.megabytes:.0f}", *ratios[1], f"{caching:.1f}" if way == "cached" else "")
+    return table
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--objectives", nargs="+", default=["npo", "undial"])
+    for option, default in {"layers": 8, "hidden": 384, "vocabulary": 8192, "rows": 8, "tokens": 128, "steps": 8, "rank": 0}.items():
+        parser.add_argument(f"--{option}", type=int, default=default)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["LETHE_HOME"] = home
+        corpus, target = write_world(asked)
+        rows = [row for name in asked.objectives for row in measure(name, asked, corpus, target)]
+    share = asked.vocabulary / (asked.vocabulary + 12 * asked.layers * asked.hidden)
+    Console(width=140).print(show(rows, f"the head is {share:.0%} of a forward pass; {'all weights' if not asked.rank else f'adapters of rank {asked.rank}'}"))
+    for name in asked.objectives:
+        ends = [step.weights for objective, _, step, _ in rows if objective == name]
+        print(f"{name}: norms of the trained weights differ by {(max(ends) - min(ends)) / max(ends):.1e} between the ways")
+
+
+if __name__ == "__main__":
+    main()
