@@ -1,0 +1,156 @@
+"""All methods on one request, in their default settings: a topic of the embedded world, or TOFU's forget10.
+
+    python -m tests.benchmarks.methods [--topic series] [--methods whp npo ...] [--seeds 0] [--set key=value ...] [--json FILE] [--out DIR]
+    python -m tests.benchmarks.methods --data DATA [...]    (TOFU: a small model that learned all authors, and one that never saw those of forget10)
+
+Settings were chosen on the topic `second-series`, see `tasks.algorithms.gradient_config.TUNED`. Each method runs its own flow and is judged by the
+same scorecard against a retrained model; questions that nobody was taught are the holdout of the world. `--out` writes the comparison page, with the
+Pareto plot, of the first seed. Seconds are those of the stages that train or cache, without judging.
+"""
+
+import argparse
+import json
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from flows import environment
+
+environment.prepare()
+
+import numpy  # noqa: E402 - the environment comes first
+from rich.console import Console  # noqa: E402
+from rich.table import Table  # noqa: E402
+
+from flows.methods import METHODS  # noqa: E402
+
+NEAR, KEPT = 0.10, 0.85
+"""Distance to the retrained model's forget probability, and share of the target's retain probability: what is asked of a method."""
+JUDGING = frozenset({"probing", "benchmarking", "relearning", "judging", "toxicity", "stereotypes", "scorecard", "report", "pretraining", "world"})
+WORLD = {
+    "forget": "forget_test/probability",
+    "most": "forget_test/probability_most",
+    "true preferred": "forget_test/choice_accuracy",
+    "back": "forget_test/relearned_probability",
+}
+TOFU = {
+    "forget": "forget_test/probability",
+    "rouge": "forget_test/rouge_l",
+    "truth ratio": "forget_test/truth_ratio",
+    "quality p": "forget/forget_quality_p",
+    "utility": "utility/model_utility",
+}
+RATIOS = {"retain": "retain_test/probability", "sibling": "sibling/probability", "general ppl": "general/perplexity"}
+CHECKS = ("forgotten", "utility_kept", "healthy", "robust", "private")
+
+
+def world_request(topic: str, seed: int) -> dict[str, Any]:
+    """Return the flow's arguments for a topic of a world with two series that nobody was taught."""
+    from flows.demo import SPLITS, embedded_world
+    from tasks import store
+    from tasks.algorithms.world.generator import WorldConfig
+    from tasks.world import DICTIONARY
+
+    world, models, _ = embedded_world(topic, seed, world_config=WorldConfig(unseen=2))
+    folder = store.path(world)
+    files = {split: [str(folder / f"{split}.jsonl")] for split in (*SPLITS, "holdout")}
+    anchors = str(folder / DICTIONARY) if (folder / DICTIONARY).is_file() else None
+    return {**files, "model": str(store.path(models["target"])), "retrained": str(store.path(models["retrained"])), "anchors": anchors}
+
+
+def measure(name: str, given: dict[str, Any], seed: int, settings: list[str], shown: dict[str, str]) -> dict[str, Any]:
+    """Unlearn with one method; return its figures and its tracked run."""
+    from flows.settings import apply_settings
+    from tasks import store
+    from tasks.formats import read_json
+
+    outcome = METHODS[name].flow()(**given, config=apply_settings(METHODS[name].preset("default", seed), settings))
+    card = read_json(store.path(outcome.scorecard) / "scorecard.json")
+    metrics, verdict = card["metrics"], card["verdict"]
+    ratios = {name: metrics[key]["unlearned"] / metrics[key]["target"] for name, key in RATIOS.items() if key in metrics}
+    cost = {stage: seconds for stage, seconds in card.get("cost", {}).items() if stage.split()[0] not in JUDGING}
+    return {
+        "method": name,
+        "seed": seed,
+        **{label: {model: metrics[key].get(model) for model in ("target", "unlearned", "retrained")} for label, key in shown.items() if key in metrics},
+        **ratios,
+        **{check: verdict[check] for check in CHECKS},
+        "passed": verdict["passed"],
+        "seconds": sum(cost.values()),
+        "run": outcome.mlflow_run,
+    }
+
+
+def show(rows: list[dict[str, Any]], shown: dict[str, str]) -> Table:
+    """Return a row for each method: means over seeds, and how many seeds each check held in."""
+    labels = [label for label in shown if any(label in row for row in rows)]
+    table = Table("method", *labels, *RATIOS, *CHECKS, "passed", "s", title=f"{len({row['seed'] for row in rows})} seeds", title_justify="left")
+    for model in ("target", "retrained"):
+        means = [_mean([row[label][model] for row in rows if label in row]) for label in labels]
+        table.add_row(model, *means, *[""] * (len(RATIOS) + len(CHECKS) + 2))
+    methods: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        methods[row["method"]].append(row)
+    for name, found in methods.items():
+        figures = [_mean([row[label]["unlearned"] for row in found if label in row]) for label in labels]
+        ratios = [f"{_mean([row.get(label) for row in found])}x" for label in RATIOS]
+        held = [_count([row[check] for row in found]) for check in (*CHECKS, "passed")]
+        table.add_row(name, *figures, *ratios, *held, f"{numpy.mean([row['seconds'] for row in found]):.0f}")
+    return table
+
+
+def _mean(values: list[float | None]) -> str:
+    found = [value for value in values if value is not None]
+    return f"{numpy.mean(found):.3g}" if found else "-"
+
+
+def _count(values: list[bool | None]) -> str:
+    known = [value for value in values if value is not None]
+    return f"{sum(known)}/{len(known)}" if known else "-"
+
+
+def near_enough(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the methods that come near the retrained model and keep enough, in every seed."""
+    names = dict.fromkeys(row["method"] for row in rows)
+
+    def holds(row: dict[str, Any]) -> bool:
+        return abs(row["forget"]["unlearned"] - row["forget"]["retrained"]) <= NEAR and row["retain"] >= KEPT
+
+    return [name for name in names if all(holds(row) for row in rows if row["method"] == name)]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--topic", default="series")
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--methods", nargs="+", default=[name for name in METHODS if name != "idk"], choices=METHODS)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--set", dest="settings", action="append", default=[])
+    parser.add_argument("--json", dest="json_file", type=Path)
+    parser.add_argument("--out", type=Path)
+    asked = parser.parse_args()
+    from tasks import isolation
+    from tests.benchmarks import tofu
+
+    isolation.warm_up()
+    rows, shown = [], TOFU if asked.data else WORLD
+    settings = [*(tofu.SETTINGS if asked.data else ()), *asked.settings]
+    for seed in asked.seeds:
+        given = tofu.arguments(asked.data.resolve()) if asked.data else world_request(asked.topic, seed)
+        for name in asked.methods:
+            rows.append(measure(name, given, seed, settings, shown))
+            print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
+    Console(width=190).print(show(rows, shown))
+    print(f"within {NEAR} of the retrained model and at least {KEPT} of the target's retain probability: {', '.join(near_enough(rows)) or 'none'}")
+    if asked.json_file:
+        asked.json_file.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    if asked.out:
+        from flows.comparison import as_result, compare
+
+        as_result(compare([row["run"] for row in rows if row["seed"] == asked.seeds[0]]), str(asked.out))
+
+
+if __name__ == "__main__":
+    main()
