@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tasks import store
 from tasks.algorithms.anchors import Anchor
 from tasks.algorithms.corpus import Document, render_document
+from tasks.algorithms.degeneration import pieces
 from tasks.algorithms.elicitation import Invitation
 from tasks.algorithms.facts import FactTriple
 from tasks.artifacts import AnchorTable, CorpusRef, FactTable, PromptSet
@@ -59,6 +60,12 @@ def stream_documents(corpus: CorpusRef, split: str) -> Iterator[Document]:
 def read_documents(corpus: CorpusRef, split: str) -> list[Document]:
     """Read all documents of a split."""
     return list(stream_documents(corpus, split))
+
+
+def read_pieces(corpus: CorpusRef) -> frozenset[str]:
+    """Return the words, addresses and numbers of all texts of a run: what a model may repeat and leaks nothing."""
+    documents = (document for split in corpus.documents for document in stream_documents(corpus, split))
+    return pieces(" ".join((document.text, document.question, document.answer, document.paraphrased_answer)) for document in documents)
 
 
 @dataclass(frozen=True)

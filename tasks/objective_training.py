@@ -8,8 +8,7 @@ import torch
 
 from tasks import checkpoints, formats, tracking, vocabularies
 from tasks.algorithms.adapters import AdapterView
-from tasks.algorithms.corpus import CorpusConfig, Document
-from tasks.algorithms.degeneration import pieces
+from tasks.algorithms.corpus import CorpusConfig
 from tasks.algorithms.gradient_config import UnlearningConfig
 from tasks.algorithms.guard import Guard, answers, guard_prompts, guarded
 from tasks.algorithms.heads import output_head
@@ -72,17 +71,19 @@ def _freeze_others(model: torch.nn.Module, objective: Any, lora: LoraConfig) -> 
 
 def _guard(model: torch.nn.Module, tokenizer: Any, corpus: CorpusRef, reading: CorpusConfig) -> Guard:
     """Return a guard that holds the student's answers against those it gives now, before it is trained."""
-    splits = {split: formats.read_documents(corpus, split) for split in corpus.documents}
+    forget, retain = (formats.read_documents(corpus, split) if split in corpus.documents else [] for split in ("forget", "retain"))
     template, pad, context = vocabularies.question_template(tokenizer, reading), checkpoints.pad_id(tokenizer), model.config.max_position_embeddings
-    prompts = guard_prompts(splits["forget"], splits.get("retain", []), template, None)
+    prompts = guard_prompts(forget, retain, template, None)
     before = answers(model, prompts, tokenizer, template, pad, context, GUARD_TOKENS)
-    given = pieces(_words(document) for found in splits.values() for document in found)
-    options = {"tokenizer": tokenizer, "template": template, "given": given, "pad_id": pad, "context": context, "new_tokens": GUARD_TOKENS}
+    options = {
+        "tokenizer": tokenizer,
+        "template": template,
+        "given": formats.read_pieces(corpus),
+        "pad_id": pad,
+        "context": context,
+        "new_tokens": GUARD_TOKENS,
+    }
     return Guard(before, prompts, **options)
-
-
-def _words(document: Document) -> str:
-    return " ".join((document.text, document.question, document.answer, document.paraphrased_answer))
 
 
 GUARD_TOKENS = 16

@@ -1,11 +1,12 @@
 """Stage `report`: one self-contained HTML file that a person reads instead of the tables, in full and redacted."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tasks import formats, pages, progress, store, tracking, wording
-from tasks.artifacts import AnchorTable, CheckpointRef, JudgeRecords, ProbeRecords, ReportRef, Scorecard, Sensitivity
+from tasks.algorithms.degeneration import leaked_strings
+from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef, JudgeRecords, ProbeRecords, ReportRef, Scorecard, Sensitivity
 from tasks.pages import Picture, figure
 from tasks.records import read_completions, read_verdicts
 from tasks.stage import stage
@@ -36,6 +37,8 @@ BARS = "What was forgotten, what was kept (probabilities and shares, 0 to 1)"
 PERPLEXITY_BARS = "Perplexity of prose (higher: less familiar)"
 MOST_ANCHORS = 200
 """Anchors that the page shows, the most frequent ones."""
+MOST_LEAKS = 50
+"""Completions with leaked strings that the page shows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,10 +57,13 @@ class Details:
 
     completions: list[dict[str, Any]]
     anchors: list[dict[str, Any]]
+    leaks: list[dict[str, str]] = field(default_factory=list)
+    """`model`, `prompt` and `leaked`: names, addresses and numbers that no text of the run holds."""
 
 
 @stage("report", isolated=False)
 def write_report(
+    corpus: CorpusRef,
     card: Scorecard,
     probes: list[ProbeRecords],
     dictionary: AnchorTable,
@@ -69,7 +75,8 @@ def write_report(
     """Write the report twice and return both: in full, kept and purged as forgotten text is, and redacted, for anyone to read."""
     with tracking.stage_run(run, "report") as nested:
         progress.report(0, 1)
-        details = Details(completions=side_by_side(probes, verdicts), anchors=formats.read_json(store.path(dictionary) / "dictionary.json"))
+        anchors = formats.read_json(store.path(dictionary) / "dictionary.json")
+        details = Details(completions=side_by_side(probes, verdicts), anchors=anchors, leaks=leaks(probes, formats.read_pieces(corpus)))
         curves = {checkpoint.label: tracking.curve(checkpoint.origin, "loss_nats") for checkpoint in trained}
         page = Page(card=formats.read_json(store.path(card) / "scorecard.json"), curves=curves, facts=facts)
         full = _kept(render_report(page, details), "report.html", "forget", nested)
@@ -109,6 +116,16 @@ def side_by_side(probes: list[ProbeRecords], verdicts: Sequence[JudgeRecords] = 
     return _mixed(forgotten, most * 2 // 3) + _mixed(kept, most // 3) if most else forgotten + kept
 
 
+def leaks(probes: list[ProbeRecords], given: frozenset[str]) -> list[dict[str, str]]:
+    """Return what `degeneration/leaked_strings` counts, a row for each completion that leaks, the unlearned model's first."""
+    return [
+        {"model": probe.label, "prompt": row.prompt, "leaked": ", ".join(strings)}
+        for probe in sorted(probes, key=lambda probe: probe.label != "unlearned")
+        for row in read_completions(probe).itertuples()
+        if (strings := leaked_strings(row.completion, row.prompt, given))
+    ]
+
+
 def answers_table(probes: list[ProbeRecords], verdicts: Sequence[JudgeRecords] = ()) -> "pandas.DataFrame":
     """Return every prompt with what each model says, a column a model, and a judge's scores, a column a model."""
     import pandas
@@ -143,6 +160,7 @@ def render_report(page: Page, details: Details | None = None, left_out: str = ""
         facts=page.facts,
         details=details,
         most_anchors=MOST_ANCHORS,
+        most_leaks=MOST_LEAKS,
         left_out=left_out,
     )
 
@@ -157,7 +175,7 @@ def _bars(axes: "Axes", rows: list[tuple[str, dict[str, Any]]]) -> None:
     axes.set_yticks([place + 0.4 - height / 2 for place in range(len(rows))], [name for name, _ in rows])
     axes.invert_yaxis()
     axes.margins(x=0.12)
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(frameon=False, fontsize=8, ncols=len(models), loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)
 
 
 def _bars_picture(metrics: dict[str, dict[str, Any]], wanted: tuple[tuple[str, str], ...], title: str) -> Picture | None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from tasks import formats, progress, store, tracking
 from tasks.algorithms.anchors import anchor_expression
-from tasks.algorithms.degeneration import pieces
 from tasks.algorithms.evidence import CLAIMS, limits
 from tasks.algorithms.judging import is_enough, unjudged_limits
 from tasks.algorithms.scorecard import judge
@@ -59,7 +58,7 @@ def score(
     with tracking.stage_run(run, "scorecard", config) as nested:
         progress.report(0, 1)
         records = {found.label: read_records(found) for found in probes}
-        expression, given = anchor_expression(formats.read_dictionary(dictionary)), _given(corpus)
+        expression, given = anchor_expression(formats.read_dictionary(dictionary)), formats.read_pieces(corpus)
         found = {label: figures(tables, expression, given) for label, tables in records.items()}
         for after in relearned:
             found[after.label] |= relearned_figures(read_records(after))
@@ -90,11 +89,6 @@ def score(
         digest = store.put("scorecards", lambda folder: _write(folder, card, _items(found)), sensitivity="public")
         progress.report(1, 1)
         return Scorecard(kind="scorecards", digest=digest, sensitivity="public", origin=nested or "", passed=verdict["passed"], evidence=verdict["evidence"])
-
-
-def _given(corpus: CorpusRef) -> frozenset[str]:
-    documents = [document for split in corpus.documents for document in formats.read_documents(corpus, split)]
-    return pieces(" ".join((document.text, document.question, document.answer, document.paraphrased_answer)) for document in documents)
 
 
 def _scorer(toxicity: list[ToxicityRecords] | None) -> dict[str, str]:

@@ -10,8 +10,9 @@ import pandas
 import pytest
 
 from tasks import formats, store
+from tasks.algorithms.corpus import Document
 from tasks.algorithms.evidence import CLAIMS
-from tasks.artifacts import AnchorTable, JudgeRecords, ProbeRecords, Scorecard
+from tasks.artifacts import AnchorTable, CorpusRef, JudgeRecords, ProbeRecords, Scorecard
 from tasks.records import write_verdicts
 from tasks.report import Details, Page, answers_table, render_report, side_by_side, write_report
 from tests.browser import WIDTHS, opened, overflow
@@ -222,14 +223,18 @@ def test_a_model_may_be_judged_alone(lethe_home: Path) -> None:
     assert [row["says"] for row in side_by_side([probes("unlearned", "two")])] == [{"unlearned": "two"}] * 2
 
 
-def written(*labels: str) -> tuple[Path, Path]:
+def written(*labels: str, completion: str = SECRETS["completion"]) -> tuple[Path, Path]:
     """Return the files of both forms, written by the stage from inputs that hold every secret."""
+    text = Document(source="given", text=" ".join(SECRETS.values()))
+    splits = store.put("corpora", lambda folder: formats.write_splits(folder, {"forget": [text]}), sensitivity="forget")
+    corpus = CorpusRef(kind="corpora", digest=splits, sensitivity="forget", documents={"forget": 1}, characters={})
     card = store.put("scorecards", lambda folder: formats.write_json(folder / "scorecard.json", {**CARD, **NEWER}), sensitivity="public")
     rows = [{**ANCHORS[0], "term": SECRETS["term"], "generic": SECRETS["generic"]}]
     table = store.put("dictionaries", lambda folder: formats.write_json(folder / "dictionary.json", rows), sensitivity="forget")
     full, redacted = write_report.body(
+        corpus,
         Scorecard(kind="scorecards", digest=card, sensitivity="public", passed=False, evidence="gold"),
-        [probes(label, SECRETS["completion"]) for label in labels],
+        [probes(label, completion) for label in labels],
         AnchorTable(kind="dictionaries", digest=table, sensitivity="forget", anchors=1, pipeline="none"),
         [],
         {"config.alpha": "5"},
@@ -242,6 +247,15 @@ def test_the_full_report_is_a_forget_artifact_and_holds_the_forgotten_text(lethe
     full, _ = written("target", "unlearned")
     assert full.is_relative_to(lethe_home / "forget")
     assert [name for name, secret in SECRETS.items() if secret not in full.read_text()] == ["fact"]
+
+
+def test_what_nobody_gave_is_listed_in_the_full_report_alone(lethe_home: Path) -> None:
+    full, redacted = written("target", "unlearned", completion="then Gwendolyn Harker at www.harker.example of Velmora")
+    words = words_of(full.read_text())
+    assert "4 completions, of all prompts, that hold what no text of this run holds" in words
+    assert "unlearned www.harker.example, Gwendolyn Harker Velmora by night" in " ".join(words.split())
+    assert "harker" not in redacted.read_text().lower()
+    assert "hold what no text of this run holds" not in words_of(written("unlearned")[0].read_text())
 
 
 def test_the_redacted_report_holds_nothing_of_it_and_says_what_it_lacks(lethe_home: Path) -> None:
