@@ -1,10 +1,14 @@
 """The `lethe` command in a process of its own, with a home of its own."""
 
 import contextlib
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
+
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -22,6 +26,22 @@ def start(*words: str | Path, home: Path, error: Path | None = None, **changes: 
     with contextlib.ExitStack() as stack:
         target = stack.enter_context(error.open("w")) if error else subprocess.PIPE
         return subprocess.Popen(command, cwd=ROOT, env=environment(home, **changes), stdout=subprocess.PIPE, stderr=target, text=True)
+
+
+def called(*words: str | Path, home: Path) -> subprocess.CompletedProcess[str]:
+    """Call the command's entry point in this process, which spares its imports; for what ends before any flow begins."""
+    from flows import cli
+
+    out, error = io.StringIO(), io.StringIO()
+    argv = ["lethe", *(str(word) for word in words)]
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(mock.patch.dict(os.environ, {"LETHE_HOME": str(home), "COLUMNS": "160"}))
+        stack.enter_context(mock.patch.object(sys, "argv", argv))
+        stack.enter_context(contextlib.redirect_stdout(out))
+        stack.enter_context(contextlib.redirect_stderr(error))
+        ended = stack.enter_context(pytest.raises(SystemExit))
+        cli.main()
+    return subprocess.CompletedProcess(argv, int(str(ended.value.code)), out.getvalue(), error.getvalue())
 
 
 def lethe(*words: str | Path, home: Path, timeout_s: float = 300.0, **changes: str) -> subprocess.CompletedProcess[str]:

@@ -30,7 +30,7 @@ from tasks.algorithms.world.requests import READY, Request, read_request  # noqa
 PROBABILITY = "forget_test/probability"
 MODELS = ("target", "unlearned", "retrained")
 ALICE, GLASS = "carroll_alice_in_wonderland.txt", "carroll_through_the_looking_glass.txt"
-BOOK_FIGURES = ("forget_test/familiarity_first", "forget_test/familiarity", "forget_test/familiarity_completion", "retain_test/perplexity")
+BOOK_FIGURES = ("forget_test/familiarity_first", "forget_test/familiarity", "forget_test/familiarity_interior", "retain_test/perplexity")
 TEST_SHARE = 0.15
 
 
@@ -102,11 +102,10 @@ def _book_figures(
 
     outcome = evaluate(model=str(store.path(unlearned)), reference=target, retain=retain, config=apply_settings(EvaluationConfig(), settings), **question)
     metrics = read_json(store.path(outcome.scorecard) / "scorecard.json")["metrics"]
-    names = [f"forget_test/{name}" for name in BOOK_FIGURES] + ["retain_test/perplexity"]
     return [
         {"part": f"{label} forgotten; {about}: {name}", "target": metrics[name]["target"], "unlearned": metrics[name]["unlearned"]}
-        for name in names
-        if name in metrics
+        for name in BOOK_FIGURES
+        if name in metrics and metrics[name]["target"]
     ]
 
 

@@ -5,9 +5,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,7 @@ import torch
 from transformers import MambaConfig, MambaForCausalLM
 
 from tasks import adapter_files
-from tests.command import ROOT, lethe
+from tests.command import ROOT, called, lethe
 from tests.tiny import TinyTask
 
 FILES = {
@@ -105,15 +103,6 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
 """Name -> words after `unlearn`, and what the one line must hold."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ended:
-    """How a command ended, and where it might have left something."""
-
-    home: Path
-    out: Path
-    process: subprocess.CompletedProcess[str]
-
-
 @pytest.fixture(scope="module")
 def places(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("bad")
@@ -136,33 +125,30 @@ def places(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask) -> dic
     return {"folder": str(folder), "model": str(tiny_task.model), "forget": str(tiny_task.forget)}
 
 
-@pytest.fixture(scope="module")
-def commands(tmp_path_factory: pytest.TempPathFactory, places: dict[str, str]) -> Iterator[dict[str, Future[Ended]]]:
-    """All commands, two at a time."""
-
-    def run(words: list[str]) -> Ended:
-        folder = tmp_path_factory.mktemp("ended")
-        process = lethe("unlearn", *(word.format(**places) for word in words), "--out", folder / "out", home=folder / "lethe")
-        return Ended(home=folder / "lethe", out=folder / "out", process=process)
-
-    with ThreadPoolExecutor(2) as pool:
-        yield {name: pool.submit(run, words) for name, (words, _) in CASES.items()}
-
-
 def files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_bad_input_ends_with_one_line_and_leaves_nothing(case: str, commands: dict[str, Future[Ended]], places: dict[str, str]) -> None:
-    ended = commands[case].result()
-    lines = ended.process.stderr.splitlines()
-    assert (ended.process.returncode, len(lines)) == (2, 1), ended.process.stderr
+def test_bad_input_ends_with_one_line_and_leaves_nothing(case: str, places: dict[str, str], tmp_path: Path) -> None:
+    check(case, places, tmp_path, called)
+
+
+@pytest.mark.parametrize("case", ["empty file", "no such model", "unknown setting"])
+def test_so_does_the_command_in_a_process_of_its_own(case: str, places: dict[str, str], tmp_path: Path) -> None:
+    check(case, places, tmp_path, lethe)
+
+
+def check(case: str, places: dict[str, str], folder: Path, run: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    words, wanted = CASES[case]
+    ended = run("unlearn", *(word.format(**places) for word in words), "--out", folder / "out", home=folder / "lethe")
+    lines = ended.stderr.splitlines()
+    assert (ended.returncode, len(lines)) == (2, 1), ended.stderr
     assert lines[0].startswith("lethe: ")
-    assert [wanted for wanted in CASES[case][1] if wanted.format(**places) not in lines[0]] == [], lines[0]
-    assert ended.process.stdout == ""
-    assert not ended.out.exists()
-    assert files(ended.home) == []
+    assert [word for word in wanted if word.format(**places) not in lines[0]] == [], lines[0]
+    assert ended.stdout == ""
+    assert not (folder / "out").exists()
+    assert files(folder / "lethe") == []
 
 
 def test_a_text_without_anchors_ends_with_one_line_and_no_run_is_left_running(tiny_task: TinyTask, tmp_path: Path) -> None:
@@ -236,6 +222,6 @@ def test_help_comes_without_heavy_libraries() -> None:
     ids="option;missing option;type;command;run;single run;nothing to forget;topic and model;topic of the demo".split(";"),
 )
 def test_words_that_do_not_parse_end_with_one_line(words: list[str], line: str, tmp_path: Path) -> None:
-    ended = lethe(*words, home=tmp_path / "lethe")
+    ended = called(*words, home=tmp_path / "lethe")
     assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1), ended.stderr
     assert ended.stderr.startswith(line)
