@@ -71,10 +71,10 @@ def plan(*, method: Method, model: str, retrained: str | None, anchors: str | No
 @flow(name="plan")
 def _look(inputs: CorpusInputs, user: InputFile | None, config: MethodConfig) -> Any:
     isolation.begin()
-    config = settle_providers(config, Asked(inputs=inputs, user=user))
+    config = settle_providers(config, Asked(inputs=inputs, user=user, wanted=config.needs_anchors))
     stages, reading = Stages(run=""), config.corpus
     corpus = stages.result("corpus", read_corpus.submit(inputs, reading))
-    table = stages.result("anchors", extract_anchors.submit(corpus, config.anchors, reading, user))
+    table = stages.result("anchors", extract_anchors.submit(corpus, config.anchors, reading, user, config.needs_anchors))
     dictionary = stages.result("translation", translate_anchors.submit(table, corpus, config.translation, reading, user))
     facts = stages.result("facts", state_facts(stages, corpus, dictionary, config))
     return corpus, dictionary, facts, {name: "cached" if state == "Cached" else "done now" for name, state in stages.states.items()}

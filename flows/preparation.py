@@ -44,7 +44,6 @@ def prepare(
     *,
     review: bool,
     coverage: str,
-    needs_anchors: bool = True,
 ) -> Preparation:
     """Find and translate anchors.
 
@@ -56,16 +55,15 @@ def prepare(
         config: All settings.
         review: Wait until a person has looked over what is added to the text, and over dictionary and facts.
         coverage: One of `COVERAGE`.
-        needs_anchors: Whether text without any is refused.
     """
-    waiting = _translated(stages, corpus, user, config, needs_anchors)
+    waiting = _translated(stages, corpus, user, config)
     report = None
     if coverage != "off":
         measured = measure_coverage.submit(corpus, waiting["translation"], waiting["facts"], target, config.coverage, config.corpus, stages.run)
         report = stages.result("coverage", measured)
     if report and coverage == "expand" and (texts := _wanted(report, review)):
         corpus = stages.result("expansion", expand_corpus.submit(corpus, texts, config.corpus, stages.run))
-        waiting = _translated(stages, corpus, user, config, needs_anchors)
+        waiting = _translated(stages, corpus, user, config)
     dictionary, facts = waiting["translation"], waiting["facts"]
     if review:
         dictionary, facts = _reviewed(stages, corpus, stages.result("translation", dictionary), stages.result("facts", facts), config)
@@ -80,8 +78,8 @@ def _reviewed(stages: Stages, corpus: CorpusRef, dictionary: AnchorTable, facts:
     return stages.result("review", amended), stages.result("fact review", table)
 
 
-def _translated(stages: Stages, corpus: CorpusRef, user: InputFile | None, config: MethodConfig, needs_anchors: bool) -> dict[str, PrefectFuture[Any]]:
-    table = extract_anchors.submit(corpus, config.anchors, config.corpus, user, needs_anchors, stages.run)
+def _translated(stages: Stages, corpus: CorpusRef, user: InputFile | None, config: MethodConfig) -> dict[str, PrefectFuture[Any]]:
+    table = extract_anchors.submit(corpus, config.anchors, config.corpus, user, config.needs_anchors, stages.run)
     dictionary = translate_anchors.submit(table, corpus, config.translation, config.corpus, user, stages.run)
     return {"anchors": table, "translation": dictionary, "facts": state_facts(stages, corpus, dictionary, config)}
 

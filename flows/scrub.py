@@ -59,7 +59,7 @@ def scrub(
     request = read_request(METHOD, PAPER, given)
     notes = {"max-step": config.scrub.max_step, "source work": source_remark(config, request.target.parameters)}
     named = {name: words for name, words in notes.items() if words}
-    return carry_out(replace(request, provenance=named, needs_anchors=not config.stereotypes), train)
+    return carry_out(replace(request, provenance=named), train)
 
 
 def require_text(given: Mapping[str, Any]) -> None:

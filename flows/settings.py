@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import re
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,17 +16,19 @@ C = TypeVar("C")
 def apply_settings(config: C, settings: list[str]) -> C:
     """Return `config` with `key=value` settings applied.
 
-    A key is dotted (`labels.alpha`); its last part alone is enough where only one setting ends so.
+    A key is dotted (`labels.alpha`); its last part alone is enough where only one setting ends so. All are applied together, so that two which only
+    fit beside each other can be changed, in any order; of one key that comes twice the last value counts.
 
     Raises:
         BadInputError: If a key is unknown (the nearest is suggested) or ambiguous, or a value does not fit.
     """
+    changes, known = {}, setting_names(config)
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals:
             raise BadInputError(f"--set {setting}: no `=`; wanted key=value, such as labels.alpha=5")
-        config = _with(config, _full_key(key.strip(), setting_names(config)).split("."), _parse(value.strip()))
-    return config
+        changes[_full_key(key.strip(), known)] = _parse(value.strip())
+    return _changed(config, changes)
 
 
 def apply_file(config: C, file: str) -> C:
@@ -45,9 +48,8 @@ def apply_file(config: C, file: str) -> C:
         raise BadInputError(f"--config {file} does not parse ({' '.join(str(error).split())}); wanted YAML") from None
     if not isinstance(found, dict):
         raise BadInputError(f"--config {file} holds a {type(found).__name__}; wanted a mapping of settings")
-    for key, value in _flat(found).items():
-        config = _with(config, _full_key(key, setting_names(config)).split("."), value)
-    return config
+    known = setting_names(config)
+    return _changed(config, {_full_key(key, known): value for key, value in _flat(found).items()})
 
 
 def _flat(found: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -103,17 +105,26 @@ def _parse(value: str) -> Any:
         return value
 
 
-def _with(config: C, path: list[str], value: Any) -> C:
-    """Return a copy with one setting changed; the dataclasses check their own values."""
-    from pydantic import TypeAdapter, ValidationError
-
-    name, *rest = path
-    if rest:
-        return dataclasses.replace(config, **{name: _with(getattr(config, name), rest, value)})
-    wanted = typing.get_type_hints(type(config))[name]
+def _changed(config: C, changes: Mapping[str, Any]) -> C:
+    """Return a copy with settings changed by dotted name, those of one section together: the dataclasses check their own values, and some only
+    fit beside each other.
+    """
+    own = {name: _converted(config, name, value) for name, value in changes.items() if "." not in name}
+    sections = dict.fromkeys(name.partition(".")[0] for name in changes if "." in name)
+    for section in sections:
+        inner = {name.removeprefix(f"{section}."): value for name, value in changes.items() if name.startswith(f"{section}.")}
+        own[section] = _changed(getattr(config, section), inner)
     try:
-        return dataclasses.replace(config, **{name: TypeAdapter(wanted).validate_python(value)})
-    except ValidationError:
-        raise BadInputError(f"--set {name}={value}: wanted {getattr(wanted, '__name__', None) or wanted}") from None
+        return dataclasses.replace(config, **own)
     except ValueError as error:
         raise BadInputError(str(error)) from None
+
+
+def _converted(config: Any, name: str, value: Any) -> Any:
+    from pydantic import TypeAdapter, ValidationError
+
+    wanted = typing.get_type_hints(type(config))[name]
+    try:
+        return TypeAdapter(wanted).validate_python(value)
+    except ValidationError:
+        raise BadInputError(f"--set {name}={value}: wanted {getattr(wanted, '__name__', None) or wanted}") from None

@@ -65,7 +65,7 @@ def sweep(method: str, grid: Mapping[str, tuple[str, ...]], given: dict[str, Any
 def _run_trials(stages: Stages, request: Request, configs: dict[tuple[str, ...], Any], floor: float) -> Swept:
     run, method, config = stages.run, find_method(request.method), request.config
     corpus = stages.result("corpus", read_corpus.submit(request.inputs, config.corpus, run))
-    table = extract_anchors.submit(corpus, config.anchors, config.corpus, request.user, True, run)
+    table = extract_anchors.submit(corpus, config.anchors, config.corpus, request.user, config.needs_anchors, run)
     dictionary = translate_anchors.submit(table, corpus, config.translation, config.corpus, request.user, run)
     baselines = {label: _scored(corpus, model, config, run) for label, model in request.models.items()}
     found = {label: stages.result(f"trial {label}", future) for label, future in baselines.items()}

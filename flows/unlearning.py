@@ -42,8 +42,6 @@ class Request:
     """Else nothing is registered: the weights are those that the user has."""
     provenance: Mapping[str, str] = field(default_factory=dict)
     """What the method adds to the card's, in words for the report."""
-    needs_anchors: bool = True
-    """Else text without names of its own, such as pairs of sentences, is unlearned all the same."""
 
     @property
     def target(self) -> CheckpointRef:
@@ -86,7 +84,7 @@ def read_request(method: str, paper: str, given: dict[str, Any], *, changes_weig
         asked=asked,
         user=user,
         prompts=prompts,
-        config=settle_providers(given["config"], Asked(inputs=inputs, user=user, prompts=prompts)),
+        config=settle_providers(given["config"], Asked(inputs=inputs, user=user, prompts=prompts, wanted=given["config"].needs_anchors)),
         review=given["review"],
         coverage=given["coverage"],
         changes_weights=changes_weights,
@@ -111,8 +109,7 @@ def _run_stages(stages: Stages, request: Request, train: Train, begin: Begin) ->
     tracking.log_inputs(run, request.inputs.by_split())
     corpus = stages.result("corpus", read_corpus.submit(request.inputs, config.corpus, run))
     begun = {} if request.coverage == "expand" else begin(stages, request, corpus)  # the text may yet grow
-    asked = {"review": request.review, "coverage": request.coverage, "needs_anchors": request.needs_anchors}
-    prepared = prepare(stages, corpus, request.target, request.user, config, **asked)
+    prepared = prepare(stages, corpus, request.target, request.user, config, review=request.review, coverage=request.coverage)
     corpus, dictionary = prepared.corpus, prepared.dictionary
     begun = begun or begin(stages, request, corpus)
     invited = make_invitations.submit(corpus, dictionary, prepared.facts, request.prompts, config.probing, config.corpus, config.prompting, run)

@@ -343,6 +343,11 @@ class MethodConfig(EvaluationConfig):
     coverage: CoverageConfig = CoverageConfig()
     """What the target model is asked beside the given text."""
 
+    @property
+    def needs_anchors(self) -> bool:
+        """Whether text without any is refused; pairs of sentences have no names of their own, and are scored all the same."""
+        return not self.stereotypes
+
 
 @dataclass(frozen=True, kw_only=True)
 class SelectiveUnlearningConfig(MethodConfig):
@@ -356,6 +361,11 @@ class SelectiveUnlearningConfig(MethodConfig):
     """Training on the labels."""
     lora: LoraConfig = LoraConfig()
     """Adapters in place of whole weights, in both trainings."""
+
+    @property
+    def needs_anchors(self) -> bool:
+        """Whether text without any is refused: labels are made of them."""
+        return True
 
 
 def preset(name: str, seed: int = 0) -> SelectiveUnlearningConfig:

@@ -138,10 +138,19 @@ def guard_prompts(
         most: How many.
     """
     config = ProbingConfig(prompts=most, new_tokens=NEW_TOKENS)
-    kept = make_prompts("retain", retain, template, None, config) if retain else []
-    asked = make_prompts("forget", forget, template, expression, config)
+    kept = _prompts("retain", retain, template, None, config)
+    asked = _prompts("forget", forget, template, expression, config)
     kept = spaced(kept, max(most // 2, most - len(asked)))
     return spaced(asked, most - len(kept)) + kept
+
+
+def _prompts(split: str, documents: Sequence[Document], template: Template, expression: AnchorExpression | None, config: ProbingConfig) -> list[Prompt]:
+    """Return prompts of a split; where all texts are too short for them, such as single sentences, their first halves."""
+    halves = ((document.source, words[: len(words) // 2], words[len(words) // 2 :]) for document in documents if len(words := document.text.split()) > 1)
+    return make_prompts(split, documents, template, expression, config) or [
+        Prompt(split=split, item=item, kind="cloze", prompt=" ".join(head), truth=" ".join(rest), cluster=source)
+        for item, (source, head, rest) in enumerate(halves)
+    ]
 
 
 def guarded(validate: Callable[[nn.Module], Validation], guard: Guard) -> Callable[[nn.Module], Validation]:

@@ -42,6 +42,11 @@ class GuardrailUnlearningConfig(MethodConfig):
     guardrail: GuardrailConfig = GuardrailConfig()
     """Prefix and filter."""
 
+    @property
+    def needs_anchors(self) -> bool:
+        """Whether text without any is refused: prefix and filter name them."""
+        return True
+
 
 def guardrail_preset(name: str, seed: int = 0) -> GuardrailUnlearningConfig:
     """Return a preset; `default` and `paper` are the same, since the paper names kinds of guardrails and no constants.

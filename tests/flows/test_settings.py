@@ -38,6 +38,17 @@ def test_of_two_settings_of_one_key_the_last_holds() -> None:
     assert apply_settings(DEFAULT, ["alpha=3", "labels.alpha=4"]).labels.alpha == 4.0
 
 
+def test_two_settings_that_only_fit_beside_each_other_are_changed_in_any_order(tmp_path: Path) -> None:
+    config, words = METHODS["scrub"].preset("default", 0), ["scrub.alpha=0.75", "scrub.beta=0.25"]
+    changed = apply_settings(config, words)
+    assert (changed.scrub.alpha, changed.scrub.beta) == (0.75, 0.25)
+    assert apply_settings(config, words[::-1]) == changed
+    (tmp_path / "pair.yaml").write_text("scrub: {beta: 0.25, alpha: 0.75}")
+    assert apply_file(config, str(tmp_path / "pair.yaml")) == changed
+    with pytest.raises(BadInputError, match=r"scrub.alpha \+ scrub.beta is 0.75 \+ 0.5"):
+        apply_settings(config, words[:1])
+
+
 def test_an_ambiguous_key_lists_what_it_could_mean() -> None:
     found = message_of("epochs=1")
     assert found.startswith("--set epochs: several settings end so; wanted one of ")

@@ -19,7 +19,7 @@ from flows.settings import apply_settings
 from flows.weight_sweep import WeightSweep, collect, driven_further, show_weight_sweep, sweep_weights
 from tasks import formats, isolation, store, tracking
 from tasks.algorithms.scrub_config import ScrubUnlearningConfig, weight_sweep
-from tests.command import lethe
+from tests.command import called, lethe
 from tests.tiny import SETTINGS, TinyTask
 
 PAIRS = ["alpha 0.25, beta 0.75", "alpha 0.5, beta 0.5", "alpha 0.75, beta 0.25"]
@@ -166,7 +166,7 @@ def test_bad_input_ends_with_one_line(words: list[str], line: str, tiny_task: Ti
     places = {"pairs": str(write_pairs(tmp_path / "pairs")), "empty": str(tmp_path / "empty"), "forget": str(tiny_task.forget)}
     (tmp_path / "empty").mkdir()
     given = [word.format(**places) for word in words]
-    ended = lethe("sweep", "--method", "scrub", *given, "--model", tiny_task.model, "--out", tmp_path / "out", home=tmp_path / "lethe")
+    ended = called("sweep", "--method", "scrub", *given, "--model", tiny_task.model, "--out", tmp_path / "out", home=tmp_path / "lethe")
     assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1), ended.stderr
     assert ended.stderr.startswith(line.format(**places))
     assert not (tmp_path / "out").exists()
@@ -186,3 +186,16 @@ def test_the_command_prints_a_row_a_pair_copies_the_figures_and_drives_on_what_s
     assert [(run["run"], run["steps"]) for run in found["runs"]] == list(zip(labels, (2, 2, 2, 4), strict=True))
     assert (found["schema"], found["runs"][0]["healthy"]) == ("lethe.weight_sweep.v1", True)
     assert {file.name for file in (tmp_path / "out").iterdir()} == FILES
+
+
+@pytest.mark.slow
+def test_pairs_without_names_are_for_every_method_but_the_one_that_is_made_of_names(tiny_task: TinyTask, tmp_path: Path) -> None:
+    words = ["unlearn", "--winobias", write_pairs(tmp_path / "pairs"), "--model", tiny_task.model]
+    settings = [word for setting in (*SHORT, "training.least_steps=2", "anchors.min_count=1000") for word in ("--set", setting)]
+    ended = lethe(*words, "--method", "npo", *settings, "--json", tmp_path / "found.json", home=tmp_path / "lethe", timeout_s=900)
+    assert ended.returncode == 0, ended.stderr
+    assert {"stereotype/preference", "stereotype/difference_nats"} <= set(json.loads((tmp_path / "found.json").read_text())["scorecard"]["metrics"])
+    planned = lethe(*words, "--method", "npo", *settings, "--dry-run", home=tmp_path / "lethe")
+    assert (planned.returncode, "finetune" in planned.stdout) == (0, True), planned.stderr
+    refused = lethe(*words, "--set", "anchors.min_count=1000", home=tmp_path / "lethe")
+    assert (refused.returncode, "no anchors were found in the forget text" in refused.stderr) == (2, True), refused.stderr

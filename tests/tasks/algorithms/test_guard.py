@@ -169,6 +169,16 @@ def test_prompts_are_few_and_half_of_them_are_on_what_is_kept() -> None:
     assert len(guard_prompts(FORGET[:1], RETAIN * 5, TEMPLATE, None)) == 8
 
 
+def test_single_sentences_are_cut_in_half() -> None:
+    sentences = [Document(source=f"s{number}", text=text) for number, text in enumerate(("The clerk met her boss.", "Word", "The guard is late."))]
+    prompts = guard_prompts(sentences, sentences[:1], TEMPLATE, None)
+    assert [(prompt.split, prompt.prompt, prompt.truth) for prompt in prompts] == [
+        ("forget", "The clerk", "met her boss."),
+        ("forget", "The guard", "is late."),
+        ("retain", "The clerk", "met her boss."),
+    ]
+
+
 @pytest.mark.parametrize(("prompts", "before"), [(0, 0), (2, 1), (9, 9)])
 def test_other_numbers_of_prompts_are_refused(prompts: int, before: int, tokenizer: PreTrainedTokenizerFast) -> None:
     asked = (guard_prompts(FORGET * 5, RETAIN * 5, TEMPLATE, None) * 2)[:prompts]
