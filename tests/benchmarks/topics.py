@@ -32,6 +32,8 @@ MODELS = ("target", "unlearned", "retrained")
 ALICE, GLASS = "carroll_alice_in_wonderland.txt", "carroll_through_the_looking_glass.txt"
 BOOK_FIGURES = ("forget_test/familiarity_first", "forget_test/familiarity", "forget_test/familiarity_interior", "retain_test/perplexity")
 TEST_SHARE = 0.15
+WINDOW = 48
+"""Tokens of a scored window of a book: a name that stood a few lines before is copied from there by any model, whatever it knows of the book."""
 
 
 def world_rows(seed: int, settings: list[str]) -> list[dict[str, Any]]:
@@ -100,7 +102,8 @@ def _book_figures(
     from tasks.algorithms.config import EvaluationConfig
     from tasks.formats import read_json
 
-    outcome = evaluate(model=str(store.path(unlearned)), reference=target, retain=retain, config=apply_settings(EvaluationConfig(), settings), **question)
+    config = apply_settings(EvaluationConfig(), [f"probing.window={WINDOW}", *settings])
+    outcome = evaluate(model=str(store.path(unlearned)), reference=target, retain=retain, config=config, **question)
     metrics = read_json(store.path(outcome.scorecard) / "scorecard.json")["metrics"]
     return [
         {"part": f"{label} forgotten; {about}: {name}", "target": metrics[name]["target"], "unlearned": metrics[name]["unlearned"]}
