@@ -16,7 +16,7 @@ from flows.settings import apply_settings
 from flows.sweep import sweep, trial_table
 from tasks import checkpoints, formats, isolation, store
 from tasks.artifacts import BadInputError
-from tests.command import ROOT, lethe
+from tests.command import ROOT, called
 from tests.tiny import SETTINGS, TinyTask
 
 SCHEMA = json.loads((ROOT / "tests" / "schemas" / "scorecard.v1.json").read_text())
@@ -102,7 +102,7 @@ def test_a_sweep_tries_every_point_and_its_best_keeps_enough(home: Home) -> None
     ],
 )
 def test_bad_input_is_one_line_and_exit_status_2(words: tuple[str, ...], line: str, home: Home, tmp_path: Path) -> None:
-    ended = lethe("unlearn", home.task.forget, "--retain", home.task.retain, "--model", home.task.model, *words, home=tmp_path / "lethe")
+    ended = called("unlearn", home.task.forget, "--retain", home.task.retain, "--model", home.task.model, *words, home=tmp_path / "lethe")
     assert ended.returncode == 2, ended.stderr
     assert line in ended.stderr
     assert len(ended.stderr.strip().splitlines()) == 1
@@ -111,6 +111,6 @@ def test_bad_input_is_one_line_and_exit_status_2(words: tuple[str, ...], line: s
 def test_a_sweep_of_no_values_or_of_unknown_settings_is_refused(home: Home, tmp_path: Path) -> None:
     words = ("sweep", home.task.forget, "--model", home.task.model, "--method", "npo", "--grid")
     for grid, line in (("objective.b", "--grid objective.b: no values; wanted key=one,two"), ("objective.c=1,2", "--set objective.c: no such setting")):
-        ended = lethe(*words, grid, home=tmp_path / "lethe")
+        ended = called(*words, grid, home=tmp_path / "lethe")
         assert ended.returncode == 2, ended.stderr
         assert line in ended.stderr
