@@ -4,8 +4,8 @@
     python -m tests.benchmarks.topics --data DATA [--seeds 0 1 2] [--set ...]    (Alice alone, and with Looking-Glass)
 
 A series and an article on the planets are asked about whole; the questions on the first book of a series are shown in two parts, its own
-facts and those that later books tell too, and beside them what only the later books tell. On real text the models are asked about the unseen last
-part of either book: of Alice by the names found there, of Looking-Glass by those names that Alice does not hold.
+facts and those that later books tell too, and beside them what only the later books tell. On real text the models are asked about unseen
+stretches of either book: of Alice by the names found there, of Looking-Glass by those names that Alice does not hold.
 """
 
 import argparse
@@ -31,7 +31,8 @@ PROBABILITY = "forget_test/probability"
 MODELS = ("target", "unlearned", "retrained")
 ALICE, GLASS = "carroll_alice_in_wonderland.txt", "carroll_through_the_looking_glass.txt"
 BOOK_FIGURES = ("forget_test/familiarity_first", "forget_test/familiarity", "forget_test/familiarity_interior", "retain_test/perplexity")
-TEST_SHARE = 0.15
+STRETCH, EVERY = 3000, 7
+"""Characters of a stretch of a book, and which share of the stretches no stage sees."""
 WINDOW = 48
 """Tokens of a scored window of a book: a name that stood a few lines before is copied from there by any model, whatever it knows of the book."""
 
@@ -74,19 +75,19 @@ def _part(outcome: Any, metric: str, label: str, facts: set[str] | None) -> dict
 
 
 def book_rows(data: Path, seed: int, settings: list[str], folder: Path) -> list[dict[str, Any]]:
-    """Forget Alice alone, then both books; each model is asked about the last part of either book, which no stage saw."""
+    """Forget Alice alone, then both books; each model is asked about stretches of either book that no stage saw."""
     from flows.selective_unlearning import selective_unlearning
     from flows.settings import apply_settings
     from tasks.algorithms.config import preset
 
     books, target = data / "books", str(data / "tiny_lms" / "books")
-    (alice, alice_end), (glass, glass_end) = (_cut(books / book, folder) for book in (ALICE, GLASS))
-    only_glass = _names_of_one(glass, glass_end, alice, folder / "only_glass.json")
-    asked = {"Alice": {"forget": [alice_end]}, "Looking-Glass": {"forget": [glass_end], "anchors": only_glass}}
+    (alice, alice_asked), (glass, glass_asked) = (_cut(books / book, folder) for book in (ALICE, GLASS))
+    only_glass = _names_of_one(glass, glass_asked, alice, folder / "only_glass.json")
+    asked = {"Alice": {"forget": [alice_asked]}, "Looking-Glass": {"forget": [glass_asked], "anchors": only_glass}}
     retain = [str(books / "doyle_hound_of_the_baskervilles.txt"), str(books / "kipling_the_jungle_book.txt")]
     config, rows = apply_settings(preset("default", seed), settings), []
     for label, forget in (("Alice alone", [alice]), ("both books", [alice, glass])):
-        found = selective_unlearning(forget=forget, forget_test=[alice_end], retain=retain, model=target, config=config)
+        found = selective_unlearning(forget=forget, forget_test=[alice_asked], retain=retain, model=target, config=config)
         for about, question in asked.items():
             rows += [{"seed": seed, **row} for row in _book_figures(label, about, question, target, found.unlearned, retain, settings)]
     return rows
@@ -112,14 +113,14 @@ def _book_figures(
     ]
 
 
-def _names_of_one(book: str, end: str, other: str, file: Path) -> str:
-    """Write the anchors of a book that its last part holds and another book does not, in the form of a table that was looked over."""
+def _names_of_one(book: str, asked: str, other: str, file: Path) -> str:
+    """Write the anchors of a book that its unseen part holds and another book does not, in the form of a table that was looked over."""
     from tasks.algorithms.anchors import AnchorConfig
     from tasks.algorithms.distinctive import select_anchors
     from tasks.anchors import find_entities
     from tasks.ruled_pipeline import ruled_pipeline
 
-    texts = [Path(path).read_text(encoding="utf-8") for path in (book, end)]
+    texts = [Path(path).read_text(encoding="utf-8") for path in (book, asked)]
     foreign = Path(other).read_text(encoding="utf-8").lower()
     found = select_anchors(find_entities(ruled_pipeline(), texts), texts, [foreign], AnchorConfig())
     kept = [{"term": anchor.term, "kind": anchor.kind, "origin": "user"} for anchor in found if anchor.term in texts[1] and anchor.term.lower() not in foreign]
@@ -128,14 +129,18 @@ def _names_of_one(book: str, end: str, other: str, file: Path) -> str:
 
 
 def _cut(book: Path, folder: Path) -> tuple[str, str]:
-    """Cut a book into what is given and what is asked about."""
+    """Cut a book into what is given and what is asked about: one stretch in seven, so that all of its people are met in both."""
     from tasks.algorithms.corpus import CorpusConfig, clean_text
 
-    text = clean_text(book.read_text(encoding="utf-8"), CorpusConfig())
-    at = text.index("\n\n", int(len(text) * (1 - TEST_SHARE)))
+    stretches: list[list[str]] = [[]]
+    for paragraph in clean_text(book.read_text(encoding="utf-8"), CorpusConfig()).split("\n\n"):
+        if sum(map(len, stretches[-1])) >= STRETCH:
+            stretches.append([])
+        stretches[-1].append(paragraph)
     files = folder / f"{book.stem}_given.txt", folder / f"{book.stem}_asked.txt"
-    for file, part in zip(files, (text[:at], text[at:]), strict=True):
-        file.write_text(part, encoding="utf-8")
+    for asked, file in enumerate(files):
+        kept = ["\n\n".join(stretch) for number, stretch in enumerate(stretches) if (number % EVERY == EVERY // 2) == bool(asked)]
+        file.write_text("\n\n".join(kept), encoding="utf-8")
     return str(files[0]), str(files[1])
 
 
