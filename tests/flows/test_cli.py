@@ -172,3 +172,19 @@ def test_ctrl_c_says_how_to_go_on(tiny_task: TinyTask, tmp_path: Path) -> None:
         states = {status for (status,) in database.execute("select status from runs").fetchall()}
     assert "KILLED" in states
     assert "RUNNING" not in states
+
+
+@pytest.mark.slow
+def test_a_ready_topic_needs_no_text_and_no_model_and_a_sweep_on_it_writes_settings_for_another(tmp_path: Path) -> None:
+    home, short = tmp_path / "lethe", ["--set", "training.least_steps=4", "--set", "training.epochs=1"]
+    planned = lethe("unlearn", "--topic", "book", "--method", "npo", "--dry-run", "--json", tmp_path / "plan.json", home=home, timeout_s=900)
+    assert planned.returncode == 0, planned.stderr
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    assert (plan["schema"], plan["stages"]["finetune"]) == ("lethe.plan.v1", "to run")
+    made = ["--out", tmp_path / "tuned", "--json", tmp_path / "sweep.json"]
+    ended = lethe("sweep", "--topic", "book", "--method", "npo", "--grid", "objective.b=0.1,0.2", *short, *made, home=home, timeout_s=900)
+    assert ended.returncode == 0, ended.stderr
+    swept = json.loads((tmp_path / "sweep.json").read_text())
+    assert (swept["schema"], len(swept["trials"])) == ("lethe.sweep.v1", 2)
+    assert 0 < swept["wanted"] < swept["target_forget"] < 1  # as a model that never read the book, and one that did
+    assert (tmp_path / "tuned" / "best.yaml").read_text().startswith("objective")

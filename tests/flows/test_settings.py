@@ -39,7 +39,7 @@ def test_of_two_settings_of_one_key_the_last_holds() -> None:
 
 
 def test_two_settings_that_only_fit_beside_each_other_are_changed_in_any_order(tmp_path: Path) -> None:
-    config, words = METHODS["scrub"].preset("default", 0), ["scrub.alpha=0.75", "scrub.beta=0.25"]
+    config, words = METHODS["scrub"].preset("paper", 0), ["scrub.alpha=0.75", "scrub.beta=0.25"]
     changed = apply_settings(config, words)
     assert (changed.scrub.alpha, changed.scrub.beta) == (0.75, 0.25)
     assert apply_settings(config, words[::-1]) == changed
