@@ -73,11 +73,11 @@ def require_text(given: Mapping[str, Any]) -> None:
 def train(stages: Stages, request: Request, corpus: CorpusRef, dictionary: Any, begun: Futures) -> Futures:
     """Submit max- and min-steps, and the choice among their checkpoints."""
     config, run = request.config, stages.run
-    candidates = train_scrub.submit(corpus, request.target, config.scrub, config.training, config.rewind, config.corpus, run)
+    candidates = train_scrub.submit(corpus, request.target, config.scrub, config.training, config.rewind, config.corpus, config.lora, run)
     return {"scrub": candidates, "rewind": rewind_checkpoints.submit(corpus, candidates, config.rewind, config.corpus, run)}
 
 
 def lookups(corpus: CorpusRef, dictionary: Any, target: CheckpointRef, config: ScrubUnlearningConfig) -> dict[str, Any]:
     """Return what of these stages the cache has."""
-    candidates = train_scrub.lookup(corpus, target, config.scrub, config.training, config.rewind, config.corpus)
+    candidates = train_scrub.lookup(corpus, target, config.scrub, config.training, config.rewind, config.corpus, config.lora)
     return {"scrub": candidates, "rewind": rewind_checkpoints.lookup(corpus, candidates, config.rewind, config.corpus) if candidates else None}

@@ -57,7 +57,8 @@ def task_vector(
 
 def begin(stages: Stages, request: Request, corpus: CorpusRef) -> Futures:
     """Submit what needs no dictionary."""
-    return {"reinforcement": reinforce.submit(corpus, request.target, request.config.reinforcement, request.config.corpus, run=stages.run)}
+    config = request.config
+    return {"reinforcement": reinforce.submit(corpus, request.target, config.reinforcement, config.corpus, config.lora, stages.run)}
 
 
 def train(stages: Stages, request: Request, corpus: CorpusRef, dictionary: Any, begun: Futures) -> Futures:
@@ -67,5 +68,5 @@ def train(stages: Stages, request: Request, corpus: CorpusRef, dictionary: Any, 
 
 def lookups(corpus: CorpusRef, dictionary: Any, target: CheckpointRef, config: TaskVectorUnlearningConfig) -> dict[str, Any]:
     """Return what of these stages the cache has."""
-    finetuned = reinforce.lookup(corpus, target, config.reinforcement, config.corpus)
+    finetuned = reinforce.lookup(corpus, target, config.reinforcement, config.corpus, config.lora)
     return {"reinforcement": finetuned, "task vector": subtract_task_vector.lookup(target, finetuned, config.vector) if finetuned else None}

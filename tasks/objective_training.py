@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -47,8 +48,8 @@ def unlearn(
         validate = data.validation(student) if config.validation_share else None
         if validate and config.guard:
             validate = guarded(validate, _guard(student, tokenizer, corpus, reading))
+        lora = _train_some(student, made, lora)
         config = adapt(student, config, lora, "unlearned")
-        _freeze_others(student, made, lora)
         train_stage(student, EpochBatches(data.forget_rows, data.batch, config), made, config, nested, validate=validate)
         return keep_trained(student, tokenizer, "unlearned", target, lora, sensitivity="ordinary", origin=nested)
 
@@ -58,15 +59,16 @@ def live_teacher(student: torch.nn.Module, target: CheckpointRef, lora: LoraConf
     return AdapterView(student, None) if lora.rank else checkpoints.load_model(target).requires_grad_(False)
 
 
-def _freeze_others(model: torch.nn.Module, objective: Any, lora: LoraConfig) -> None:
-    """Train only what an objective wants trained; an adapter has chosen for itself."""
+def _train_some(model: torch.nn.Module, objective: Any, lora: LoraConfig) -> LoraConfig:
+    """Freeze all but what an objective wants trained, where it does not want all; return which layers get an adapter: the same."""
     if not hasattr(objective, "trainable"):
-        return
-    if lora.rank:
-        raise BadInputError("the method trains some matrices of its own choice, and no adapter; wanted it without --lora-rank")
+        return lora
+    if lora.rank and lora.targets:
+        raise BadInputError(f"lora.targets is {', '.join(lora.targets)}, but the method trains matrices of its own choice; wanted no lora.targets")
     names = objective.trainable(model)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in names)
+    return replace(lora, targets=tuple(name.removesuffix(".weight") for name in names))
 
 
 def _guard(model: torch.nn.Module, tokenizer: Any, corpus: CorpusRef, reading: CorpusConfig) -> Guard:

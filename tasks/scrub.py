@@ -1,6 +1,6 @@
 """Stage `scrub`: max- and min-steps against the frozen target model, and the checkpoints that the rewind chooses from."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from tasks import checkpoints, formats, isolation, progress, store, tracking, vo
 from tasks.algorithms.chat import TextBlock, text_blocks
 from tasks.algorithms.corpus import CorpusConfig, Document
 from tasks.algorithms.heads import check_head, last_hidden, output_head, pad_batch
+from tasks.algorithms.lora import LoraConfig
 from tasks.algorithms.objectives.scrub import Scrub, counted_positions
 from tasks.algorithms.pairs import pair_documents
 from tasks.algorithms.scrub import ScrubBatches, SequenceBatches, StepOrder, TaughtSequences
@@ -19,7 +20,7 @@ from tasks.algorithms.scrub_config import RewindConfig, ScrubConfig, ScrubTraini
 from tasks.algorithms.sequences import differing_blocks
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef
 from tasks.stage import stage
-from tasks.trainer import train_stage
+from tasks.trainer import adapt, keep_trained, train_stage
 
 KEPT = "checkpoints.json"
 """File in the stage's workspace: step -> checkpoint, so that a resumed run knows those it took before."""
@@ -33,14 +34,20 @@ def scrub(
     training: ScrubTrainingConfig,
     rewinding: RewindConfig,
     reading: CorpusConfig,
+    lora: LoraConfig = LoraConfig(),
     run: str | None = None,
 ) -> list[CheckpointRef]:
-    """Train the target model; return the checkpoints that can be gone back to, in order, the last one being the end of training."""
+    """Train the target model, or an adapter on it; return the checkpoints that can be gone back to, in order, the last one being the end of training."""
     with tracking.stage_run(run, "scrub", {"scrub": config, "training": training, "max_step": config.max_step}) as nested:
         student, tokenizer = checkpoints.load_model(target), checkpoints.load_tokenizer(target)
         batches = scrub_batches(_sequences(corpus, tokenizer, config, training, reading), student, config, training, checkpoints.pad_id(tokenizer))
         ends = batches.ends if rewinding.enabled else batches.ends[-1:]
-        kept = _Checkpoints(student, tokenizer, steps_to_keep(ends, rewinding.every_epochs, training.accumulation), nested)
+        training = adapt(student, training, lora, "unlearned")
+
+        def save() -> CheckpointRef:
+            return keep_trained(student, tokenizer, "unlearned", target, lora, sensitivity="ordinary", origin=nested, goes_on=True)
+
+        kept = _Checkpoints(save, steps_to_keep(ends, rewinding.every_epochs, training.accumulation))
         train_stage(student, batches, Scrub(config), training, nested, after_step=kept.keep)
         return kept.refs()
 
@@ -122,8 +129,8 @@ def steps_to_keep(ends: Sequence[int], every: int, accumulation: int) -> list[in
 class _Checkpoints:
     """Keeps the student at the wanted steps; those of an earlier try of this stage are known from its workspace."""
 
-    def __init__(self, student: nn.Module, tokenizer: Any, steps: list[int], run: str | None) -> None:
-        self._student, self._tokenizer, self._steps, self._run = student, tokenizer, steps, run
+    def __init__(self, save: Callable[[], CheckpointRef], steps: list[int]) -> None:
+        self._save, self._steps = save, steps
         key = isolation.current_key()
         self._file: Path | None = store.workspace(key) / KEPT if key else None
         known = formats.read_json(self._file) if self._file and self._file.is_file() else {}
@@ -133,7 +140,7 @@ class _Checkpoints:
         """Write the student to the store if this is one of the steps."""
         if step not in self._steps:
             return
-        self._kept[step] = checkpoints.save_checkpoint(self._student, self._tokenizer, "unlearned", sensitivity="ordinary", origin=self._run)
+        self._kept[step] = self._save()
         if self._file:
             temporary = self._file.with_suffix(".tmp")
             formats.write_json(temporary, {str(at): vars(ref) for at, ref in self._kept.items()})

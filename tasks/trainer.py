@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Any, TypeVar
 
 import torch
@@ -38,12 +39,21 @@ def adapt(model: nn.Module, config: T, lora: LoraConfig, name: str) -> T:
 
 
 def keep_trained(
-    model: nn.Module, tokenizer: Any, label: str, target: CheckpointRef, lora: LoraConfig, *, sensitivity: Sensitivity, origin: str | None
+    model: nn.Module,
+    tokenizer: Any,
+    label: str,
+    target: CheckpointRef,
+    lora: LoraConfig,
+    *,
+    sensitivity: Sensitivity,
+    origin: str | None,
+    goes_on: bool = False,
 ) -> CheckpointRef:
-    """Store what was trained: the adapter that bears the label, or a plain model into which it is merged."""
+    """Store what was trained: the adapter that bears the label, or a plain model into which it is merged: a copy, where training `goes_on`."""
     if lora.rank and lora.output == "adapter":
         return checkpoints.save_adapter(model, tokenizer, label, target, sensitivity=sensitivity, origin=origin)
     if lora.rank:
+        model = deepcopy(model) if goes_on else model
         adapters.merge(model, label)
     return checkpoints.save_checkpoint(model, tokenizer, label, sensitivity=sensitivity, origin=origin)
 

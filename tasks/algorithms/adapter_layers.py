@@ -22,16 +22,16 @@ def target_layers(model: nn.Module, targets: tuple[str, ...] = ()) -> list[str]:
 
     Args:
         model: A causal language model; it may lie on the meta device.
-        targets: Last parts of layers' names; none: all linear layers of attention and MLP in the model's blocks, by name, else those that
-            peft's table has for the model type.
+        targets: Layers' names in full, or their last parts; none: all linear layers of attention and MLP in the model's blocks, by name, else
+            those that peft's table has for the model type.
 
     Raises:
         ValueError: If there are none; the model type, what was found and what was wanted are named.
     """
     linear = _block_layers(model)
     if targets:
-        chosen = [name for name in linear if name.rpartition(".")[2] in targets]
-        missing = [target for target in targets if not any(name.rpartition(".")[2] == target for name in chosen)]
+        chosen = [name for name in linear if {name, name.rpartition(".")[2]} & {*targets}]
+        missing = [target for target in targets if not any(target in (name, name.rpartition(".")[2]) for name in chosen)]
     else:
         chosen, missing = _by_rule(linear) or _by_table(model, linear), []
     if missing or not chosen:

@@ -134,6 +134,19 @@ def switched(model: nn.Module, name: str | None) -> Iterator[nn.Module]:
         switch(model, before)
 
 
+class _LowerHalf:
+    """A base model that is called through a view, and looked into as it is."""
+
+    def __init__(self, part: nn.Module, run: Callable[..., Any]) -> None:
+        self._part, self._run = part, run
+
+    def __call__(self, **inputs: Any) -> Any:
+        return self._run(self._part, **inputs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._part, name)
+
+
 class AdapterView(nn.Module):
     """A model as it is with one adapter on, or with none; views of one model share all weights.
 
@@ -153,7 +166,7 @@ class AdapterView(nn.Module):
     @property
     def base_model(self) -> Callable[..., Any]:
         """The model's lower half, up to its last hidden states."""
-        return lambda **inputs: self._run(self.model.base_model, **inputs)
+        return _LowerHalf(self.model.base_model, self._run)
 
     def forward(self, **inputs: Any) -> Any:
         """Run the whole model."""

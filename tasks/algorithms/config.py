@@ -1,6 +1,4 @@
-"""Settings of training and of selective unlearning, one frozen dataclass a stage; torch is not imported here.
-
-The command line checks every setting before anything heavy is loaded, so the settings of the torch modules stand here and not
+"""Settings of training and of selective unlearning, one frozen dataclass a stage; torch is not imported here. The command line checks every setting before anything heavy is loaded, so the settings of the torch modules stand here and not
 beside their algorithms; those modules import them under the same names.
 """
 
@@ -345,7 +343,7 @@ class MethodConfig(EvaluationConfig):
 
     @property
     def needs_anchors(self) -> bool:
-        """Whether text without any is refused; pairs of sentences have no names of their own, and are scored all the same."""
+        """Whether text without any is refused; pairs of sentences have no names of their own."""
         return not self.stereotypes
 
 

@@ -21,7 +21,7 @@ class LoraConfig:
     output: str = "merged"
     """`merged`: a plain model that any tool loads; `adapter`: the adapter alone, which is taken off by loading its base without it."""
     targets: tuple[str, ...] = ()
-    """Names of the linear layers that get an adapter, such as q_proj; none: all of attention and MLP."""
+    """Names of the linear layers that get an adapter, such as q_proj, or model.layers.0.self_attn.q_proj; none: all of attention and MLP."""
 
     def __post_init__(self) -> None:
         if self.rank < 0:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 
 from tasks.algorithms.config import MethodConfig, TrainingConfig
+from tasks.algorithms.lora import LoraConfig
 from tasks.algorithms.toxicity_config import ToxicityConfig
 
 FORMS = ("language_model", "original")
@@ -124,6 +125,8 @@ class ScrubUnlearningConfig(MethodConfig):
     """How it is trained."""
     rewind: RewindConfig = RewindConfig()
     """Which checkpoint is taken."""
+    lora: LoraConfig = LoraConfig()
+    """Whole weights, or an adapter."""
     toxicity: ToxicityConfig = ToxicityConfig(scorer="auto")
     """Who rates the toxicity of completions: the source work's own measure."""
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from tasks.algorithms.config import MethodConfig, ReinforcementConfig
+from tasks.algorithms.lora import LoraConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +26,12 @@ class TaskVectorUnlearningConfig(MethodConfig):
     """Training on the forget text: the model theta_ft."""
     vector: TaskVectorConfig = TaskVectorConfig()
     """How far back."""
+    lora: LoraConfig = LoraConfig()
+    """Whole weights, or an adapter that theta_ft is made of; theta moves back along its update."""
+
+    def __post_init__(self) -> None:
+        if self.lora.rank and self.lora.output != "merged":
+            raise ValueError(f"lora.output is {self.lora.output!r}; wanted merged: a task vector ends in plain weights")
 
 
 def task_vector_preset(name: str, seed: int = 0) -> TaskVectorUnlearningConfig:

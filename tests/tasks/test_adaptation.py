@@ -17,11 +17,13 @@ from tasks.algorithms import adapters
 from tasks.algorithms.config import FinetuneConfig, LabelConfig, ReinforcementConfig
 from tasks.algorithms.corpus import CorpusConfig, Document
 from tasks.algorithms.lora import LoraConfig
+from tasks.algorithms.task_vector_config import TaskVectorConfig, TaskVectorUnlearningConfig
 from tasks.artifacts import AnchorTable, BadInputError, CheckpointRef, CorpusRef, LabelSet
 from tasks.finetune import finetune
 from tasks.label_rows import LabelRows
 from tasks.labels import make_labels
 from tasks.reinforcement import reinforce
+from tasks.task_vector import subtract_task_vector
 from tasks.teacher_cache import cache_teacher
 
 NAMES = ("Toto", "Alice", "Jon", "Dorothy")
@@ -132,6 +134,17 @@ def test_finetuning_holds_one_base_and_both_outputs_are_the_same_model(given: Gi
     one, two, target = (dict(checkpoints.load_model(found).named_parameters()) for found in (apart, merged, given.target))
     assert [name for name in one if not torch.equal(one[name], two[name])] == []
     assert [name for name in one if not torch.equal(one[name], target[name])] == [name for name in one if "_proj" in name]
+
+
+def test_a_task_vector_is_that_of_the_adapter_where_one_was_trained(given: Given) -> None:
+    finetuned = reinforce.body(given.corpus, given.target, BOOSTING, READING, replace(RANK4, output="merged"))
+    unlearned = subtract_task_vector.body(given.target, finetuned, TaskVectorConfig(scale=2.0))
+    made, tuned, target = (checkpoints.load_model(found).state_dict() for found in (unlearned, finetuned, given.target))
+    assert [name for name in target if not torch.equal(made[name], target[name])] == [name for name in target if "_proj" in name]
+    for name in target:
+        torch.testing.assert_close(made[name].double(), target[name].double() - 2.0 * (tuned[name].double() - target[name].double()), atol=1e-6, rtol=0)
+    with pytest.raises(ValueError, match=r"lora\.output is 'adapter'; wanted merged"):
+        TaskVectorUnlearningConfig(lora=RANK4)
 
 
 def test_without_an_adapter_stages_do_what_they_did(given: Given) -> None:

@@ -147,9 +147,16 @@ def test_an_adapter_is_trained_in_place_of_all_weights(output: str, target: Chec
     assert all("attn" in entry or "mlp" in entry for entry in moved)
 
 
-def test_a_method_that_chooses_its_matrices_takes_no_adapter(target: CheckpointRef) -> None:
-    with pytest.raises(BadInputError, match="wanted it without --lora-rank"):
-        trained("rmu", target, corpus_of(QUESTIONS, KEPT), lora=LoraConfig(rank=2))
+@pytest.mark.parametrize("output", ["merged", "adapter"])
+def test_a_method_that_chooses_its_matrices_has_the_adapter_there(output: str, target: CheckpointRef) -> None:
+    lora = LoraConfig(rank=2, output=output)
+    cached, live = (weights(trained("rmu", target, corpus_of(QUESTIONS, KEPT), teacher, lora=lora)) for teacher in ("cached", "live"))
+    assert max(float((cached[entry] - live[entry]).abs().max()) for entry in cached) <= 1e-5
+    whole, before = weights(trained("rmu", target, corpus_of(QUESTIONS, KEPT))), weights(target)
+    moved = [[entry for entry in before if not torch.equal(before[entry], found[entry])] for found in (cached, whole)]
+    assert moved[0] == moved[1] != []
+    with pytest.raises(BadInputError, match=r"lora\.targets is c_fc, but the method trains matrices of its own choice"):
+        trained("rmu", target, corpus_of(QUESTIONS, KEPT), lora=LoraConfig(rank=2, targets=("c_fc",)))
 
 
 def test_settings_of_another_method_are_refused_by_name() -> None:

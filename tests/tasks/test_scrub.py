@@ -10,6 +10,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tasks import checkpoints, formats, isolation, store
 from tasks.algorithms.corpus import CorpusConfig, Document
+from tasks.algorithms.lora import LoraConfig
 from tasks.algorithms.objectives.scrub import Scrub, counted_positions
 from tasks.algorithms.scrub_config import RewindConfig, ScrubConfig, ScrubTrainingConfig
 from tasks.algorithms.training import Batch
@@ -65,8 +66,23 @@ def test_the_last_checkpoint_does_not_depend_on_those_that_were_kept(corpus: Cor
 
 
 @pytest.mark.parametrize("config", [JOINT, ORIGINAL])
-def test_a_run_that_broke_off_ends_as_one_that_did_not(corpus: CorpusRef, target: CheckpointRef, config: ScrubConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    arguments = {"corpus": corpus, "target": target, "config": config, "training": TRAINING, "rewinding": ALL, "reading": CorpusConfig()}
+def test_an_adapter_is_trained_in_place_of_all_weights_and_every_checkpoint_is_one(corpus: CorpusRef, target: CheckpointRef, config: ScrubConfig) -> None:
+    apart, merged = (scrub.body(corpus, target, config, TRAINING, ALL, CorpusConfig(), LoraConfig(rank=2, output=output)) for output in ("adapter", "merged"))
+    assert [checkpoints.is_adapter(ref) for ref in (*apart, *merged)] == [True] * 4 + [False] * 4
+    before = checkpoints.load_model(target).state_dict()
+    for one, two in zip(apart, merged, strict=True):
+        found, same = checkpoints.load_model(one).state_dict(), checkpoints.load_model(two).state_dict()
+        assert all(torch.equal(found[name], same[name]) for name in before)
+        moved = {name for name in before if not torch.equal(before[name], found[name])}
+        assert moved and all("_proj" in name for name in moved)
+
+
+@pytest.mark.parametrize("lora", [LoraConfig(), LoraConfig(rank=2)])
+@pytest.mark.parametrize("config", [JOINT, ORIGINAL])
+def test_a_run_that_broke_off_ends_as_one_that_did_not(
+    corpus: CorpusRef, target: CheckpointRef, config: ScrubConfig, lora: LoraConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = {"corpus": corpus, "target": target, "config": config, "training": TRAINING, "rewinding": ALL, "reading": CorpusConfig(), "lora": lora}
     unbroken, loss, calls = scrub.body(**arguments), Scrub.loss, []
 
     def breaking(self: Scrub, *given: object) -> object:
