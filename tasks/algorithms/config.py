@@ -1,5 +1,6 @@
-"""Settings of training and of selective unlearning, one frozen dataclass a stage; torch is not imported here. The command line checks every setting before anything heavy is loaded, so the settings of the torch modules stand here and not
-beside their algorithms; those modules import them under the same names.
+"""Settings of training and of selective unlearning, one frozen dataclass a stage; torch is not imported here.
+
+The command line checks every setting before anything heavy is loaded, so those of torch modules stand here; these import them by the same names.
 """
 
 import math
