@@ -41,7 +41,7 @@ def measure(topic: str, seed: int, preset_name: str, settings: list[str]) -> dic
 
 
 def figures(card: dict[str, Any]) -> dict[str, float]:
-    """Return what the issue asks for, from one scorecard."""
+    """Return the figures of the table from one scorecard."""
     metrics = card["metrics"]
 
     def ratio(name: str) -> float:
