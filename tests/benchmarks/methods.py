@@ -33,6 +33,7 @@ WORLD = {
     "most": "forget_test/probability_most",
     "true preferred": "forget_test/choice_accuracy",
     "back": "forget_test/relearned_probability",
+    "min-k auc": "privacy/min_k_auc",
 }
 TOFU = {
     "forget": "forget_test/probability",
