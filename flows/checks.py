@@ -100,7 +100,7 @@ def check_adapter(config: Any, model: str | None) -> None:
     """Refuse an adapter that the model's architecture cannot carry, before anything is trained."""
     from tasks.checkpoints import check_adaptable, inspect_model
 
-    if model and getattr(config, "lora", None) and config.lora.rank:
+    if model and getattr(config, "lora", None) and config.lora.rank and not getattr(config, "chooses_weights", False):
         check_adaptable(inspect_model(model, "target"), config.lora)
 
 

@@ -88,7 +88,7 @@ def _needs(target: CheckpointRef, tokens: dict[str, int], *, adapted: bool) -> d
     weights = 4.0 * target.parameters
     hidden = 4.0 * read_json(config_folder(target) / "config.json").get("hidden_size", 4096)
     states = hidden * (2 * tokens.get("forget", 0) + tokens.get("retain", 0))
-    copies = (1, 2) if adapted else (7, 3)  # one base for all; unlearned and registered model
+    copies = (2, 2) if adapted else (7, 3)  # one base, and a copy where the adapter is merged; unlearned and registered model
     memory = copies[0] * weights  # student, gradients, two moments, best copy, two frozen models; states are read a batch at a time
     disk = copies[1] * weights + states + hidden * tokens.get("forget", 0)  # models, labels with a copy of one side while written, teacher states
     there = {"memory": psutil.virtual_memory().available, "disk": shutil.disk_usage(store.home()).free}

@@ -9,7 +9,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.outcome import Outcome, Stages
 from flows.unlearning import Futures, Request, carry_out, read_request
-from tasks.algorithms.scrub_config import ScrubUnlearningConfig, source_remark
+from tasks.algorithms.scrub_config import ScrubUnlearningConfig, scrub_preset, source_remark
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef
 from tasks.rewind import rewind_checkpoints
 from tasks.scrub import scrub as train_scrub
@@ -31,7 +31,7 @@ def scrub(
     anchors: str | None = None,
     prompts: list[str] | None = None,
     benchmark_data: str | None = None,
-    config: ScrubUnlearningConfig = ScrubUnlearningConfig(),
+    config: ScrubUnlearningConfig = scrub_preset("default"),
     review: bool = False,
     coverage: Literal["off", "measure", "expand"] = "off",
 ) -> Outcome:

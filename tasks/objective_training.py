@@ -18,7 +18,7 @@ from tasks.algorithms.objectives import objective_class
 from tasks.algorithms.probing import spaced
 from tasks.algorithms.reference import join_rows, reference_entries, row_tensors, validator, wanted_entries
 from tasks.algorithms.training import Batch, EpochBatches, Validation, shuffled
-from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef, ReferenceCache
+from tasks.artifacts import CheckpointRef, CorpusRef, ReferenceCache
 from tasks.row_files import RowFile
 from tasks.stage import stage
 from tasks.trainer import adapt, keep_trained, train_stage
@@ -63,8 +63,6 @@ def _train_some(model: torch.nn.Module, objective: Any, lora: LoraConfig) -> Lor
     """Freeze all but what an objective wants trained, where it does not want all; return which layers get an adapter: the same."""
     if not hasattr(objective, "trainable"):
         return lora
-    if lora.rank and lora.targets:
-        raise BadInputError(f"lora.targets is {', '.join(lora.targets)}, but the method trains matrices of its own choice; wanted no lora.targets")
     names = objective.trainable(model)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in names)

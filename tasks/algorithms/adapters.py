@@ -144,6 +144,8 @@ class _LowerHalf:
         return self._run(self._part, **inputs)
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # as copying asks, before there is a part
+            raise AttributeError(name)
         return getattr(self._part, name)
 
 

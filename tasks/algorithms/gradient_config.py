@@ -108,6 +108,13 @@ class GradientUnlearningConfig(MethodConfig):
         given = asdict(self.objective) if is_dataclass(self.objective) and not isinstance(self.objective, kind) else self.objective
         if given is None or isinstance(given, Mapping):
             object.__setattr__(self, "objective", made(kind, dict(given or {}), self.method))
+        if self.chooses_weights and self.lora.rank and self.lora.targets:
+            raise ValueError(f"lora.targets is {', '.join(self.lora.targets)}, but {self.method} chooses its matrices; wanted no lora.targets")
+
+    @property
+    def chooses_weights(self) -> bool:
+        """Whether the objective trains some matrices of its own choice; an adapter then sits there."""
+        return hasattr(objective_class(self.method), "trainable")
 
 
 def made(kind: type, settings: dict[str, Any], method: str) -> Any:

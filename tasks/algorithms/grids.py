@@ -64,8 +64,8 @@ def judge_trial(settings: tuple[str, ...], forget: float, retain: float, target_
 
 
 def best_trial(trials: Sequence[Trial]) -> Trial:
-    """Return the trial nearest to what is wanted among those that keep enough, of those equally near to 0.01 the one that keeps most; where none
-    keeps enough, the one that keeps most.
+    """Return the trial nearest to what is wanted among those that keep enough, of those whose distances are equal when rounded to 0.01 the one
+    that keeps most; where none keeps enough, the one that keeps most.
     """
     kept = [trial for trial in trials if trial.acceptable]
     return min(kept, key=lambda trial: (round(trial.distance, 2), -trial.retain_ratio)) if kept else max(trials, key=lambda trial: trial.retain_ratio)

@@ -5,7 +5,8 @@
 
 Settings were chosen on the topic `second-series`, see `tasks.algorithms.gradient_config.TUNED`. Each method runs its own flow and is judged by the
 same scorecard against a retrained model; questions that nobody was taught are the holdout of the world. `--out` writes the comparison page, with the
-Pareto plot, of the first seed. Seconds are those of the stages that train or cache, without judging.
+Pareto plot, of the first seed. Seconds are those of a method's own stages. `idk` is
+`dpo` under another name, and left out unless it is asked for.
 """
 
 import argparse
@@ -27,7 +28,8 @@ from flows.methods import METHODS  # noqa: E402
 
 NEAR, KEPT = 0.10, 0.85
 """Distance to the retrained model's forget probability, and share of the target's retain probability: what is asked of a method."""
-JUDGING = frozenset({"probing", "benchmarking", "relearning", "judging", "toxicity", "stereotypes", "scorecard", "report", "pretraining", "world"})
+SHARED = frozenset({"corpus", "anchors", "translation", "facts", "prompting", "probing", "benchmarking", "relearning", "judging", "toxicity", "stereotypes"})
+"""Stages that every method has; the others are its own."""
 WORLD = {
     "forget": "forget_test/probability",
     "most": "forget_test/probability_most",
@@ -70,7 +72,7 @@ def measure(name: str, given: dict[str, Any], seed: int, settings: list[str], sh
     card = read_json(store.path(outcome.scorecard) / "scorecard.json")
     metrics, verdict = card["metrics"], card["verdict"]
     ratios = {name: metrics[key]["unlearned"] / metrics[key]["target"] for name, key in RATIOS.items() if key in metrics}
-    cost = {stage: seconds for stage, seconds in card.get("cost", {}).items() if stage.split()[0] not in JUDGING}
+    cost = {stage: seconds for stage, seconds in card.get("cost", {}).items() if stage.split()[0] not in SHARED}
     return {
         "method": name,
         "seed": seed,

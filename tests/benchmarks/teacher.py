@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.teacher [--objectives npo undial] [--layers 8] [--hidden 384] [--vocabulary 8192] [--rows 8] [--tokens 128] [--steps 8]
 
-A random Llama over the embedded world's text. Four ways to the same weights, each in a process of its own, one after the other: `textbook` asks a
+A random Llama over the embedded world's text. Three ways to the same weights, each in a process of its own, one after the other: `textbook` asks a
 live teacher and makes the logits of all counted positions of a batch at once, as published code does; `live` asks it and makes them in chunks;
 `cached` reads what it said from a file. All are batched, in float32, and make logits at counted positions only. With `--rank R` adapters are
 trained, and a live teacher is the student with its adapter off: no second model in any of them. The rise is that of the peak resident memory over
@@ -45,7 +45,7 @@ class Step:
     megabytes: float
     """Rise of the peak."""
     weights: float
-    """Sum of the student's weights at the end: the ways end at the same."""
+    """Sum of the norms of what was trained: the ways end at the same."""
 
 
 def write_world(asked: argparse.Namespace) -> tuple[CorpusRef, CheckpointRef]:

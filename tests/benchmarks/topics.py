@@ -14,6 +14,7 @@ import json
 import sys
 import tempfile
 from collections import defaultdict
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,22 +90,20 @@ def book_rows(data: Path, seed: int, settings: list[str], folder: Path) -> list[
     for label, forget in (("Alice alone", [alice]), ("both books", [alice, glass])):
         found = selective_unlearning(forget=forget, forget_test=[alice_asked], retain=retain, model=target, config=config)
         for about, question in asked.items():
-            rows += [{"seed": seed, **row} for row in _book_figures(label, about, question, target, found.unlearned, retain, settings)]
+            rows += [{"seed": seed, **row} for row in _book_figures(label, about, question, target, found.unlearned, retain, config)]
     return rows
 
 
-def _book_figures(
-    label: str, about: str, question: dict[str, Any], target: str, unlearned: Any, retain: list[str], settings: list[str]
-) -> list[dict[str, Any]]:
+def _book_figures(label: str, about: str, question: dict[str, Any], target: str, unlearned: Any, retain: list[str], config: Any) -> list[dict[str, Any]]:
     """Return what is left of a book's names, and the perplexity of the retained books beside the first."""
     from flows.evaluation import evaluate
-    from flows.settings import apply_settings
     from tasks import store
     from tasks.algorithms.config import EvaluationConfig
     from tasks.formats import read_json
 
-    config = apply_settings(EvaluationConfig(), [f"probing.window={WINDOW}", *settings])
-    outcome = evaluate(model=str(store.path(unlearned)), reference=target, retain=retain, config=config, **question)
+    asking = EvaluationConfig(**{field.name: getattr(config, field.name) for field in fields(EvaluationConfig)})
+    asking = replace(asking, probing=replace(asking.probing, window=WINDOW))
+    outcome = evaluate(model=str(store.path(unlearned)), reference=target, retain=retain, config=asking, **question)
     metrics = read_json(store.path(outcome.scorecard) / "scorecard.json")["metrics"]
     return [
         {"part": f"{label} forgotten; {about}: {name}", "target": metrics[name]["target"], "unlearned": metrics[name]["unlearned"]}

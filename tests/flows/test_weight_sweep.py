@@ -158,7 +158,7 @@ def test_mlflow_has_plots_and_figures_in_the_open_and_text_apart(swept: Swept) -
         (["{forget}", "--winobias", "{pairs}"], "lethe: --winobias {pairs} brings forget, retain, forget_test, retain_test; wanted no FORGET"),
         (["--winobias", "{empty}"], "lethe: {empty}/pro_stereotyped_type1.txt.dev does not exist; wanted the files of WinoBias"),
         (["--winobias", "{pairs}", "--budget", "2"], "lethe: --budget 2 without --grid; wanted --grid KEY=A,B,..."),
-        (["--winobias", "{pairs}", "--further", "5"], "lethe: --further 5 is no more than training.epochs, 10; wanted more epochs"),
+        (["--winobias", "{pairs}", "--further", "5"], "lethe: --further 5 is no more than training.epochs, 20; wanted more epochs"),
     ],
     ids="form original;pairs and text;no files;budget;no further".split(";"),
 )
@@ -198,7 +198,7 @@ def test_the_command_prints_a_row_a_pair_copies_the_figures_and_drives_on_what_s
 
 
 @pytest.mark.slow
-def test_pairs_without_names_are_for_every_method_but_the_one_that_is_made_of_names(tiny_task: TinyTask, tmp_path: Path) -> None:
+def test_pairs_without_names_are_for_every_method_that_is_not_made_of_names(tiny_task: TinyTask, tmp_path: Path) -> None:
     words = ["unlearn", "--winobias", write_pairs(tmp_path / "pairs"), "--model", tiny_task.model]
     settings = [word for setting in (*SHORT, "training.least_steps=2", "anchors.min_count=1000") for word in ("--set", setting)]
     ended = lethe(*words, "--method", "npo", *settings, "--json", tmp_path / "found.json", home=tmp_path / "lethe", timeout_s=900)

@@ -155,8 +155,8 @@ def test_a_method_that_chooses_its_matrices_has_the_adapter_there(output: str, t
     whole, before = weights(trained("rmu", target, corpus_of(QUESTIONS, KEPT))), weights(target)
     moved = [[entry for entry in before if not torch.equal(before[entry], found[entry])] for found in (cached, whole)]
     assert moved[0] == moved[1] != []
-    with pytest.raises(BadInputError, match=r"lora\.targets is c_fc, but the method trains matrices of its own choice"):
-        trained("rmu", target, corpus_of(QUESTIONS, KEPT), lora=LoraConfig(rank=2, targets=("c_fc",)))
+    with pytest.raises(ValueError, match=r"lora\.targets is c_fc, but rmu chooses its matrices; wanted no lora\.targets"):
+        dataclasses.replace(gradient_preset("rmu", "default"), lora=LoraConfig(rank=2, targets=("c_fc",)))
 
 
 def test_settings_of_another_method_are_refused_by_name() -> None:

@@ -252,7 +252,7 @@ def test_the_full_report_is_a_forget_artifact_and_holds_the_forgotten_text(lethe
 def test_what_nobody_gave_is_listed_in_the_full_report_alone(lethe_home: Path) -> None:
     full, redacted = written("target", "unlearned", completion="then Gwendolyn Harker at www.harker.example of Velmora")
     words = words_of(full.read_text())
-    assert "4 completions, of all prompts, that hold what no text of this run holds" in words
+    assert "4 of all completions hold what no text of this run holds" in words
     assert "unlearned www.harker.example, Gwendolyn Harker Velmora by night" in " ".join(words.split())
     assert "harker" not in redacted.read_text().lower()
     assert "hold what no text of this run holds" not in words_of(written("unlearned")[0].read_text())
