@@ -100,8 +100,8 @@ class GradientUnlearningConfig(MethodConfig):
     """How text becomes rows of a batch."""
     training: UnlearningConfig = UnlearningConfig()
     """How the student is trained."""
-    lora: LoraConfig = LoraConfig()
-    """Whole weights, or an adapter."""
+    lora: LoraConfig = LoraConfig(rate_factor=2.0)
+    """Whole weights, or an adapter. At ten times their rate these objectives break the model; at twice they want more steps."""
 
     def __post_init__(self) -> None:
         kind = objective_class(self.method).config_type
