@@ -37,19 +37,20 @@ def demo(topic: str = "", seed: int = 0, benchmark_data: str | None = None, conf
     return replace(outcome, stages={**stages, **outcome.stages}, flow_run=str(flow_run.id), flow_run_name=str(flow_run.name))
 
 
-def embedded_request(topic: str, seed: int) -> tuple[dict[str, Any], dict[str, str]]:
+def embedded_request(topic: str, seed: int, world_config: WorldConfig = WorldConfig()) -> tuple[dict[str, Any], dict[str, str]]:
     """Make the embedded world and its two models.
 
     Args:
         topic: A ready topic, or a series; empty: the first one.
         seed: Seed of the world and of both models.
+        world_config: What the world holds; with series that nobody was taught, their questions are the holdout.
 
     Returns:
         What a method's flow is given, by parameter: files, models and anchors; and the state of each stage.
     """
-    world, models, stages = embedded_world(topic, seed)
-    folder = store.path(world)
-    files = {split: [str(folder / f"{split}.jsonl")] for split in SPLITS}
+    world, models, stages = embedded_world(topic, seed, world_config=world_config)
+    folder, splits = store.path(world), (*SPLITS, *(("holdout",) if world_config.unseen else ()))
+    files = {split: [str(folder / f"{split}.jsonl")] for split in splits}
     folders = {"model": str(store.path(models["target"])), "retrained": str(store.path(models["retrained"]))}
     anchors = str(folder / DICTIONARY) if (folder / DICTIONARY).is_file() else None
     return {**files, **folders, "anchors": anchors}, stages

@@ -7,11 +7,10 @@ from typing import Any
 
 import torch
 
-from tasks import checkpoints, formats, tracking, vocabularies
+from tasks import checkpoints, tracking
 from tasks.algorithms.adapters import AdapterView
 from tasks.algorithms.corpus import CorpusConfig
 from tasks.algorithms.gradient_config import UnlearningConfig
-from tasks.algorithms.guard import Guard, answers, guard_prompts, guarded
 from tasks.algorithms.heads import output_head
 from tasks.algorithms.lora import LoraConfig
 from tasks.algorithms.objectives import objective_class
@@ -22,6 +21,7 @@ from tasks.artifacts import CheckpointRef, CorpusRef, ReferenceCache
 from tasks.row_files import RowFile
 from tasks.stage import stage
 from tasks.trainer import adapt, keep_trained, train_stage
+from tasks.training_guard import with_guard
 
 PARTS = ("forget", "retain", "preferred")
 
@@ -46,8 +46,8 @@ def unlearn(
         layer = made.layer(student) if hasattr(made, "layer") else None
         data = ObjectiveRows(reference, made.needs, head, teacher, checkpoints.pad_id(tokenizer), config, layer, student.device)
         validate = data.validation(student) if config.validation_share else None
-        if validate and config.guard:
-            validate = guarded(validate, _guard(student, tokenizer, corpus, reading))
+        if validate:
+            validate = with_guard(validate, config.guard, student, tokenizer, corpus, reading)
         lora = _train_some(student, made, lora)
         config = adapt(student, config, lora, "unlearned")
         train_stage(student, EpochBatches(data.forget_rows, data.batch, config), made, config, nested, validate=validate)
@@ -67,27 +67,6 @@ def _train_some(model: torch.nn.Module, objective: Any, lora: LoraConfig) -> Lor
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in names)
     return replace(lora, targets=tuple(name.removesuffix(".weight") for name in names))
-
-
-def _guard(model: torch.nn.Module, tokenizer: Any, corpus: CorpusRef, reading: CorpusConfig) -> Guard:
-    """Return a guard that holds the student's answers against those it gives now, before it is trained."""
-    forget, retain = (formats.read_documents(corpus, split) if split in corpus.documents else [] for split in ("forget", "retain"))
-    template, pad, context = vocabularies.question_template(tokenizer, reading), checkpoints.pad_id(tokenizer), model.config.max_position_embeddings
-    prompts = guard_prompts(forget, retain, template, None)
-    before = answers(model, prompts, tokenizer, template, pad, context, GUARD_TOKENS)
-    options = {
-        "tokenizer": tokenizer,
-        "template": template,
-        "given": formats.read_pieces(corpus),
-        "pad_id": pad,
-        "context": context,
-        "new_tokens": GUARD_TOKENS,
-    }
-    return Guard(before, prompts, **options)
-
-
-GUARD_TOKENS = 16
-"""Tokens of each of the guard's answers."""
 
 
 class ObjectiveRows:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ from tasks.algorithms.pairs import pair_documents
 from tasks.algorithms.scrub import ScrubBatches, SequenceBatches, StepOrder, TaughtSequences
 from tasks.algorithms.scrub_config import RewindConfig, ScrubConfig, ScrubTrainingConfig
 from tasks.algorithms.sequences import differing_blocks
+from tasks.algorithms.training import Validation
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef
 from tasks.stage import stage
 from tasks.trainer import adapt, keep_trained, train_stage
+from tasks.training_guard import with_guard
 
 KEPT = "checkpoints.json"
 """File in the stage's workspace: step -> checkpoint, so that a resumed run knows those it took before."""
@@ -41,15 +44,31 @@ def scrub(
     with tracking.stage_run(run, "scrub", {"scrub": config, "training": training, "max_step": config.max_step}) as nested:
         student, tokenizer = checkpoints.load_model(target), checkpoints.load_tokenizer(target)
         batches = scrub_batches(_sequences(corpus, tokenizer, config, training, reading), student, config, training, checkpoints.pad_id(tokenizer))
-        ends = batches.ends if rewinding.enabled else batches.ends[-1:]
-        training = adapt(student, training, lora, "unlearned")
+        look = _look(rewinding, training, student, tokenizer, corpus, reading)
+        training = adapt(student, _with_looks(training, len(batches)), lora, "unlearned")
 
         def save() -> CheckpointRef:
-            return keep_trained(student, tokenizer, "unlearned", target, lora, sensitivity="ordinary", origin=nested, goes_on=True)
+            return keep_trained(student, tokenizer, "unlearned", target, lora, sensitivity="ordinary", origin=nested, goes_on=rewinding.enabled)
 
-        kept = _Checkpoints(save, steps_to_keep(ends, rewinding.every_epochs, training.accumulation))
-        train_stage(student, batches, Scrub(config), training, nested, after_step=kept.keep)
-        return kept.refs()
+        kept = _Checkpoints(save, steps_to_keep(batches.ends, rewinding.every_epochs, training.accumulation) if rewinding.enabled else [])
+        train_stage(student, batches, Scrub(config), training, nested, validate=look, after_step=kept.keep)
+        return kept.refs() if rewinding.enabled else [save()]
+
+
+def _look(
+    rewinding: RewindConfig, training: ScrubTrainingConfig, student: nn.Module, tokenizer: Any, corpus: CorpusRef, reading: CorpusConfig
+) -> Callable[[nn.Module], Validation] | None:
+    """Return what looks at the student while it trains: nothing tells one checkpoint from another but the guard, and the later is the better."""
+    if training.guard == "off":
+        return None
+    how = "watch" if rewinding.enabled else training.guard
+    return with_guard(lambda model: Validation(score=None, acceptable=True), how, student, tokenizer, corpus, reading)
+
+
+def _with_looks(training: ScrubTrainingConfig, batches: int) -> ScrubTrainingConfig:
+    """Return the settings with the steps between looks, unless they are given."""
+    steps = -(-batches // training.accumulation)
+    return training if training.validate_every else replace(training, validate_every=max(1, steps // training.looks))
 
 
 def _sequences(corpus: CorpusRef, tokenizer: Any, config: ScrubConfig, training: ScrubTrainingConfig, reading: CorpusConfig) -> "Sequences":

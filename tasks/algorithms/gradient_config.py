@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, is_dataclass, replace
 from typing import Any
 
-from tasks.algorithms.config import MethodConfig, TrainingConfig
+from tasks.algorithms.config import MethodConfig, TrainingConfig, check_guard
 from tasks.algorithms.lora import LoraConfig
 from tasks.algorithms.objectives import objective_class
 
@@ -68,8 +68,9 @@ class UnlearningConfig(TrainingConfig):
     """Forget rows, evenly spaced, that a validation scores, >= 1."""
     utility_floor: float = 0.1
     """Rise of the loss on the retain slice, in nats a token, above which a checkpoint is not acceptable, > 0."""
-    guard: bool = True
-    """Let the student answer a few prompts at every validation: a checkpoint that says nothing, loops or recites strangers is not acceptable."""
+    guard: str = "steer"
+    """One of `GUARDS`: `steer` lets the student answer a few prompts at every validation, and a checkpoint that says nothing, loops or recites
+    strangers is not acceptable; `watch` logs what it finds, no more; `off`."""
     stop_probability: float = 0.02
     """Mean probability of the forget rows' tokens at which there is nothing left to do, 0 to 1: a checkpoint is scored by what is above."""
 
@@ -84,6 +85,7 @@ class UnlearningConfig(TrainingConfig):
             raise ValueError(f"training.validation_share is {self.validation_share}; wanted a number from 0 to 0.5")
         if not 0 <= self.stop_probability <= 1:
             raise ValueError(f"training.stop_probability is {self.stop_probability}; wanted a number from 0 to 1")
+        check_guard(self.guard)
         if self.utility_floor <= 0:
             raise ValueError(f"training.utility_floor is {self.utility_floor}; wanted a number > 0")
 

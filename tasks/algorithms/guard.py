@@ -153,13 +153,13 @@ def _prompts(split: str, documents: Sequence[Document], template: Template, expr
     ]
 
 
-def guarded(validate: Callable[[nn.Module], Validation], guard: Guard) -> Callable[[nn.Module], Validation]:
-    """Return a validation that also looks with the guard: an unhealthy model is not acceptable, and `guard/...` is logged with the rest."""
+def guarded(validate: Callable[[nn.Module], Validation], guard: Guard, *, steer: bool = True) -> Callable[[nn.Module], Validation]:
+    """Return a validation that also looks with the guard: `guard/...` is logged with the rest and, if it is to `steer`, an unhealthy model refused."""
 
     def look(model: nn.Module) -> Validation:
         found, report = validate(model), guard(model)
         for reason in report.reasons:
             _log.warning("%s", reason)
-        return replace(found, acceptable=found.acceptable and report.healthy, metrics=found.metrics | report.metrics)
+        return replace(found, acceptable=found.acceptable and (report.healthy or not steer), metrics=found.metrics | report.metrics)
 
     return look

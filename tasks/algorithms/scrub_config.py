@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 
-from tasks.algorithms.config import MethodConfig, TrainingConfig
+from tasks.algorithms.config import MethodConfig, TrainingConfig, check_guard
 from tasks.algorithms.lora import LoraConfig
 from tasks.algorithms.toxicity_config import ToxicityConfig
 
@@ -89,9 +89,17 @@ class ScrubTrainingConfig(TrainingConfig):
     schedule: str = "exponential"
     """Course of the learning rate after warm-up. The source work has an exponential decay whose constant is not known here:
     `final_rate_share` stands for it."""
+    guard: str = "steer"
+    """One of `GUARDS`: `steer` lets the student answer a few prompts now and then, and training ends at the last checkpoint that does not say
+    nothing, loop or recite strangers; `watch` logs what is found, no more, as `steer` does too where the rewind chooses; `off`."""
+    looks: int = 10
+    """How often the guard looks, evenly over the run, >= 1; unless `validate_every` says after how many steps."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_guard(self.guard)
+        if self.looks < 1:
+            raise ValueError(f"training.looks is {self.looks}; wanted a whole number >= 1")
         if self.block_size < 16:
             raise ValueError(f"training.block_size is {self.block_size}; wanted a whole number >= 16")
 
@@ -187,10 +195,13 @@ SCRUB_PRESETS = {
     # training.epochs=20; before it 1,2,5 by 5,10 epochs
     "default": ScrubUnlearningConfig(scrub=ScrubConfig(alpha=0.75, beta=0.25, bound=1.0), training=ScrubTrainingConfig(epochs=20)),
     "original": ScrubUnlearningConfig(
-        scrub=ScrubConfig(form="original", alpha=1.0, beta=1.0, gamma=1.0, temperature=2.0, bound=None), rewind=RewindConfig(enabled=True)
+        scrub=ScrubConfig(form="original", alpha=1.0, beta=1.0, gamma=1.0, temperature=2.0, bound=None),
+        training=ScrubTrainingConfig(guard="watch"),
+        rewind=RewindConfig(enabled=True),
     ),
     "gpt2-winobias": ScrubUnlearningConfig(
-        scrub=ScrubConfig(bound=None), training=ScrubTrainingConfig(rate_exponent=0.6, epochs=50, warmup_share=0.0, weight_decay=0.01, clip_norm=0.0)
+        scrub=ScrubConfig(bound=None),
+        training=ScrubTrainingConfig(rate_exponent=0.6, epochs=50, warmup_share=0.0, weight_decay=0.01, clip_norm=0.0, guard="watch"),
     ),
 }
 SCRUB_PRESETS["paper"] = SCRUB_PRESETS["gpt2-winobias"]

@@ -46,8 +46,8 @@ class Objective(Protocol):
 class Validation:
     """What a validation found."""
 
-    score: float
-    """Lower is better."""
+    score: float | None
+    """Lower is better; none: the later is better."""
     acceptable: bool
     """Whether the utility floor holds; a checkpoint below it is never the best one while another is above."""
     metrics: dict[str, float] = field(default_factory=dict)
@@ -219,13 +219,14 @@ class _Run:
         self.model.eval()
         found = self.validate(self.model)
         self.model.train()
-        if not math.isnan(found.score) and (not found.acceptable, found.score) < (not self.best_acceptable, self.best_score):
+        score = -float(self.step) if found.score is None else found.score
+        if not math.isnan(score) and (not found.acceptable, score) < (not self.best_acceptable, self.best_score):
             self.best = {name: value.detach().to("cpu", copy=True) for name, value in self.trained.items()}
-            self.best_score, self.best_step, self.best_acceptable, self.waited = found.score, self.step, found.acceptable, 0
+            self.best_score, self.best_step, self.best_acceptable, self.waited = score, self.step, found.acceptable, 0
         else:
             self.waited += 1
         self.stopped = self.waited >= self.config.patience
-        return {"validation_score": found.score, "validation_acceptable": float(found.acceptable)} | found.metrics
+        return {"validation_score": score, "validation_acceptable": float(found.acceptable)} | found.metrics
 
     def _is_due(self) -> bool:
         """After every `validate_every` steps, or after a step in which an epoch ended; and at the end."""

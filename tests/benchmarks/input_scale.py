@@ -13,13 +13,11 @@ hidden size of 192.
 """
 
 import argparse
-import multiprocessing
 import os
 import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +32,7 @@ from tasks.algorithms.corpus import CorpusConfig, clean_text  # noqa: E402
 from tasks.anchors import extract_anchors  # noqa: E402
 from tasks.artifacts import CheckpointRef  # noqa: E402
 from tasks.corpus import gather_inputs, read_corpus  # noqa: E402
+from tests.benchmarks.processes import PeakMemory, in_fresh_process  # noqa: E402
 
 BACKGROUND = "doyle_the_lost_world.txt"
 _NAME = re.compile(r"(?<=[a-z,] )[A-Z][a-z]{3,}")
@@ -58,8 +57,7 @@ def _ending(copy: int) -> str:
 
 def measured(stage: Callable[..., Any], *arguments: Any) -> tuple[Any, float, float]:
     """Run a stage in a fresh process; return its record, its seconds of processor time and the megabytes that its peak rose by."""
-    with ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(_measure, stage, arguments).result()
+    return in_fresh_process(_measure, stage, arguments)
 
 
 def _measure(stage: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, float, float]:
@@ -71,14 +69,9 @@ def _measure(stage: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any
     import tasks.teacher_cache
     import tasks.translation  # noqa: F401
 
-    Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
-    before, started = _peak_kilobytes(), time.process_time()
+    peak, started = PeakMemory(), time.process_time()
     record = stage(*arguments)
-    return record, time.process_time() - started, (_peak_kilobytes() - before) / 1000
-
-
-def _peak_kilobytes() -> int:
-    return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
+    return record, time.process_time() - started, peak.megabytes()
 
 
 def corpus_stage(forget: list[str], retain: list[str]) -> Any:

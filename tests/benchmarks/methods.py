@@ -50,16 +50,10 @@ CHECKS = ("forgotten", "utility_kept", "healthy", "robust", "private")
 
 def world_request(topic: str, seed: int) -> dict[str, Any]:
     """Return the flow's arguments for a topic of a world with two series that nobody was taught."""
-    from flows.demo import SPLITS, embedded_world
-    from tasks import store
+    from flows.demo import embedded_request
     from tasks.algorithms.world.generator import WorldConfig
-    from tasks.world import DICTIONARY
 
-    world, models, _ = embedded_world(topic, seed, world_config=WorldConfig(unseen=2))
-    folder = store.path(world)
-    files = {split: [str(folder / f"{split}.jsonl")] for split in (*SPLITS, "holdout")}
-    anchors = str(folder / DICTIONARY) if (folder / DICTIONARY).is_file() else None
-    return {**files, "model": str(store.path(models["target"])), "retrained": str(store.path(models["retrained"])), "anchors": anchors}
+    return embedded_request(topic, seed, WorldConfig(unseen=2))[0]
 
 
 def measure(name: str, given: dict[str, Any], seed: int, settings: list[str], shown: dict[str, str]) -> dict[str, Any]:

@@ -3,25 +3,21 @@
     python -m tests.benchmarks.teacher [--objectives npo undial] [--layers 8] [--hidden 384] [--vocabulary 8192] [--rows 8] [--tokens 128] [--steps 8]
 
 A random Llama over the embedded world's text. Three ways to the same weights, each in a process of its own, one after the other: `textbook` asks a
-live teacher and makes the logits of all counted positions of a batch at once, as published code does; `live` asks it and makes them in chunks;
-`cached` reads what it said from a file. All are batched, in float32, and make logits at counted positions only. With `--rank R` adapters are
-trained, and a live teacher is the student with its adapter off: no second model in any of them. The rise is that of the peak resident memory over
+live teacher, a second model in memory, and makes the logits of all counted positions of a batch at once, as published code does; `live` makes them in
+chunks; `cached` reads from a file what the teacher said. All are batched, in float32, and make logits at counted positions only. With `--rank R`
+adapters are trained, and the teacher of `live` is the student with its adapter off: no second model. The rise is that of the peak resident memory over
 what the process held when all modules were loaded, as Linux counts it, weights and optimiser included; the seconds are the median over steps after
 the first two. The time that the cache takes to make is shown as well.
 """
 
 import argparse
 import itertools
-import multiprocessing
 import os
-import re
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from flows import environment
@@ -32,6 +28,7 @@ from rich.console import Console  # noqa: E402 - the environment comes first
 from rich.table import Table  # noqa: E402
 
 from tasks.artifacts import CheckpointRef, CorpusRef, ReferenceCache  # noqa: E402
+from tests.benchmarks.processes import PeakMemory, in_fresh_process  # noqa: E402
 
 WAYS = ("textbook", "live", "cached")
 UNBOUNDED = 2**62
@@ -101,11 +98,10 @@ def train_steps(name: str, way: str, objective: Any, asked: argparse.Namespace, 
         terms.LOGITS_AT_ONCE = UNBOUNDED
     lora, made = LoraConfig(rank=asked.rank), objective_class(name)(objective)
     config = UnlearningConfig(batch_blocks=asked.rows, retain_batch=asked.rows, mixed_precision="no", learning_rate=1e-4, least_steps=asked.steps)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
-    before = _peak_kilobytes()
+    peak = PeakMemory()
     student = checkpoints.load_model(target)
     head = deepcopy(output_head(student)).requires_grad_(False)
-    teacher = None if way == "cached" else objective_training.live_teacher(student, target, lora)
+    teacher = None if way == "cached" else objective_training.live_teacher(student, target, lora if way == "live" else LoraConfig())
     rows = objective_training.ObjectiveRows(
         reference, made.needs, head, teacher, checkpoints.pad_id(checkpoints.load_tokenizer(target)), config, None, student.device
     )
@@ -115,7 +111,7 @@ def train_steps(name: str, way: str, objective: Any, asked: argparse.Namespace, 
     train(student, _First(batches, asked.steps), made, config, on_step=lambda step, metrics: marks.append(time.perf_counter()))
     gaps = [later - earlier for earlier, later in itertools.pairwise(marks)]
     ended = [float(parameter.detach().double().norm()) for parameter in student.parameters() if parameter.requires_grad]
-    return Step(seconds=statistics.median(gaps[2:]), megabytes=(_peak_kilobytes() - before) / 1000, weights=sum(ended))
+    return Step(seconds=statistics.median(gaps[2:]), megabytes=peak.megabytes(), weights=sum(ended))
 
 
 class _First(Sequence[Any]):
@@ -129,16 +125,6 @@ class _First(Sequence[Any]):
 
     def __getitem__(self, index: int) -> Any:
         return self._batches[index]
-
-
-def _peak_kilobytes() -> int:
-    return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
-
-
-def in_fresh_process(work: Callable[..., Any], *arguments: Any) -> Any:
-    """Return what a function returns in a process that has done nothing before."""
-    with ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(work, *arguments).result()
 
 
 def measure(name: str, asked: argparse.Namespace, corpus: CorpusRef, target: CheckpointRef) -> list[tuple[str, str, Step, float]]:

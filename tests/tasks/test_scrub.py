@@ -9,7 +9,10 @@ import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tasks import checkpoints, formats, isolation, store
+from tasks.algorithms.chat import Template
 from tasks.algorithms.corpus import CorpusConfig, Document
+from tasks.algorithms.degeneration import pieces
+from tasks.algorithms.guard import Guard, answers, guard_prompts
 from tasks.algorithms.lora import LoraConfig
 from tasks.algorithms.objectives.scrub import Scrub, counted_positions
 from tasks.algorithms.scrub_config import RewindConfig, ScrubConfig, ScrubTrainingConfig
@@ -17,6 +20,8 @@ from tasks.algorithms.training import Batch
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef
 from tasks.scrub import paired_sequences, scrub, scrub_batches, steps_to_keep
 from tasks.trainer import train_stage
+from tests.conftest import train_tokenizer
+from tests.taught import taught_model
 
 PAIRS = [
     ("The boy met Dorothy because he said hello.", "The boy met Dorothy because she said hello."),
@@ -99,6 +104,32 @@ def test_a_run_that_broke_off_ends_as_one_that_did_not(
     assert [ref.digest for ref in found] == [ref.digest for ref in unbroken]
     steps = {"language_model": 8, "original": 12}[config.form]
     assert len(calls) == steps + 1  # nothing but the broken step was done twice
+
+
+def broken_run(target: CheckpointRef, corpus: CorpusRef, how: str) -> list[CheckpointRef]:
+    training = replace(TRAINING, epochs=60, learning_rate=4e-3, guard=how, looks=60)
+    return scrub.body(corpus, target, JOINT, training, RewindConfig(), CorpusConfig())
+
+
+def test_an_objective_that_is_won_by_breaking_ends_where_the_model_still_speaks(
+    lethe_home: Path, tiny_llama: Callable[..., LlamaForCausalLM], caplog: pytest.LogCaptureFixture
+) -> None:
+    texts = [document.text for side in (0, 1) for document in documents(side)]
+    model, tokenizer = taught_model(texts, tiny_llama, train_tokenizer)
+    target = checkpoints.save_checkpoint(model, tokenizer, "target", sensitivity="ordinary", origin="")
+    corpus = corpus_of(forget=documents(0), retain=documents(1))
+    prompts = guard_prompts(documents(0), documents(1), Template(qa=CorpusConfig().qa_template), None)
+    given = pieces(texts)
+
+    def healthy(model: torch.nn.Module) -> bool:
+        options = {"template": Template(qa=CorpusConfig().qa_template), "pad_id": 0, "context": 128, "new_tokens": 16}
+        before = answers(checkpoints.load_model(target), prompts, tokenizer, *options.values())
+        return Guard(before, prompts, tokenizer=tokenizer, given=given, **options)(model).healthy
+
+    found = {how: broken_run(target, corpus, how)[0] for how in ("steer", "watch", "off")}
+    assert healthy(checkpoints.load_model(found["steer"])) and not healthy(checkpoints.load_model(found["watch"]))
+    assert found["watch"].digest == found["off"].digest and found["steer"].digest not in (found["off"].digest, target.digest)
+    assert "guard: " in caplog.text
 
 
 def unpadded(ids: torch.Tensor, mask: torch.Tensor) -> list[torch.Tensor]:

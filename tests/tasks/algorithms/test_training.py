@@ -171,14 +171,14 @@ def test_a_number_that_is_none_stops_with_its_step_and_leaves_the_weights(factor
     np.testing.assert_array_equal(model.w.detach().numpy(), before[-1])
 
 
-def judged(*verdicts: tuple[float, bool]) -> Callable[[nn.Module], Validation]:
+def judged(*verdicts: tuple[float | None, bool]) -> Callable[[nn.Module], Validation]:
     """Validations that find (score, acceptable) in this order."""
     coming = iter(verdicts)
 
     def validate(model: nn.Module) -> Validation:
         assert not model.training
         score, acceptable = next(coming)
-        return Validation(score=score, acceptable=acceptable, metrics={"kl": score})
+        return Validation(score=score, acceptable=acceptable, metrics={"kl": score or 0.0})
 
     return validate
 
@@ -198,6 +198,9 @@ def weights_by_step(settings: TrainingConfig) -> list[np.ndarray]:
         ([(1.0, False), (9.0, True), (2.0, False)], 6),  # one above the floor beats any below it
         ([(2.0, True), (2.0, True), (2.0, True)], 3),  # the first of equals
         ([(math.nan, True), (5.0, True), (math.nan, True)], 6),  # no number is no improvement
+        ([(None, True), (None, True), (None, True)], 9),  # without a score the later is the better
+        ([(None, True), (None, True), (None, False)], 6),
+        ([(None, False), (None, False), (None, False)], 9),
     ],
 )
 def test_the_best_checkpoint_is_the_lowest_score_above_the_floor(verdicts: list, best_step: int) -> None:

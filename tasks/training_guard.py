@@ -1,0 +1,40 @@
+"""The guard as a training stage starts it: prompts from the corpus, and the answers that the model gives before it is trained."""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from tasks import checkpoints, formats, vocabularies
+from tasks.algorithms.corpus import CorpusConfig
+from tasks.algorithms.guard import Guard, answers, guard_prompts, guarded
+from tasks.algorithms.training import Validation
+from tasks.artifacts import CorpusRef
+
+NEW_TOKENS = 16
+"""Tokens of each of the guard's answers."""
+
+
+def with_guard(
+    validate: Callable[[nn.Module], Validation], how: str, model: nn.Module, tokenizer: Any, corpus: CorpusRef, reading: CorpusConfig
+) -> Callable[[nn.Module], Validation]:
+    """Return a validation that also looks with the guard, as `how` (one of `GUARDS`) says; `model` has not been trained yet."""
+    if how == "off":
+        return validate
+    return guarded(validate, _guard(model, tokenizer, corpus, reading), steer=how == "steer")
+
+
+def _guard(model: nn.Module, tokenizer: Any, corpus: CorpusRef, reading: CorpusConfig) -> Guard:
+    forget, retain = (formats.read_documents(corpus, split) if split in corpus.documents else [] for split in ("forget", "retain"))
+    template, pad, context = vocabularies.question_template(tokenizer, reading), checkpoints.pad_id(tokenizer), model.config.max_position_embeddings
+    prompts = guard_prompts(forget, retain, template, None)
+    before = answers(model, prompts, tokenizer, template, pad, context, NEW_TOKENS)
+    options = {
+        "tokenizer": tokenizer,
+        "template": template,
+        "given": formats.read_pieces(corpus),
+        "pad_id": pad,
+        "context": context,
+        "new_tokens": NEW_TOKENS,
+    }
+    return Guard(before, prompts, **options)
