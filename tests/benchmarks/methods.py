@@ -2,6 +2,7 @@
 
     python -m tests.benchmarks.methods [--topic series] [--methods whp npo ...] [--seeds 0] [--set key=value ...] [--json FILE] [--out DIR]
     python -m tests.benchmarks.methods --data DATA [...]    (TOFU: a small model that learned all authors, and one that never saw those of forget10)
+    python -m tests.benchmarks.methods [--data DATA] --measured FILE...    (what was measured before, by `--json`, in one table)
 
 Settings were chosen on the topic `second-series`, see `tasks.algorithms.gradient_config.TUNED`. Each method runs its own flow and is judged by the
 same scorecard against a retrained model; questions that nobody was taught are the holdout of the world. `--out` writes the comparison page, with the
@@ -80,7 +81,7 @@ def measure(name: str, given: dict[str, Any], seed: int, settings: list[str], sh
 
 
 def show(rows: list[dict[str, Any]], shown: dict[str, str]) -> Table:
-    """Return a row for each method: means over seeds, and how many seeds each check held in."""
+    """Return a row for each method: means over seeds, extremes of what is left and kept, and how many seeds each check held in."""
     labels = [label for label in shown if any(label in row for row in rows)]
     table = Table("method", *labels, *RATIOS, *CHECKS, "passed", "s", title=f"{len({row['seed'] for row in rows})} seeds", title_justify="left")
     for model in ("target", "retrained"):
@@ -90,16 +91,17 @@ def show(rows: list[dict[str, Any]], shown: dict[str, str]) -> Table:
     for row in rows:
         methods[row["method"]].append(row)
     for name, found in methods.items():
-        figures = [_mean([row[label]["unlearned"] for row in found if label in row]) for label in labels]
-        ratios = [f"{_mean([row.get(label) for row in found])}x" for label in RATIOS]
+        figures = [_mean([row[label]["unlearned"] for row in found if label in row], extremes=label == "forget") for label in labels]
+        ratios = [f"{_mean([row.get(label) for row in found], extremes=label == 'retain')}x" for label in RATIOS]
         held = [_count([row[check] for row in found]) for check in (*CHECKS, "passed")]
         table.add_row(name, *figures, *ratios, *held, f"{numpy.mean([row['seconds'] for row in found]):.0f}")
     return table
 
 
-def _mean(values: list[float | None]) -> str:
+def _mean(values: list[float | None], *, extremes: bool = False) -> str:
     found = [value for value in values if value is not None]
-    return f"{numpy.mean(found):.3g}" if found else "-"
+    spread = f" ({min(found):.3f}, {max(found):.3f})" if extremes and len(found) > 1 else ""
+    return f"{numpy.mean(found):.3g}{spread}" if found else "-"
 
 
 def _count(values: list[bool | None]) -> str:
@@ -127,26 +129,34 @@ def main() -> None:
     parser.add_argument("--set", dest="settings", action="append", default=[])
     parser.add_argument("--json", dest="json_file", type=Path)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--measured", type=Path, nargs="+")
     asked = parser.parse_args()
-    from tasks import isolation
-    from tests.benchmarks import tofu
-
-    isolation.warm_up()
-    rows, shown = [], TOFU if asked.data else WORLD
-    settings = [*(tofu.SETTINGS if asked.data else ()), *asked.settings]
-    for seed in asked.seeds:
-        given = tofu.arguments(asked.data.resolve()) if asked.data else world_request(asked.topic, seed)
-        for name in asked.methods:
-            rows.append(measure(name, given, seed, settings, shown))
-            print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
-    Console(width=190).print(show(rows, shown))
+    shown = TOFU if asked.data else WORLD
+    rows = [row for file in asked.measured for row in json.loads(file.read_text(encoding="utf-8"))] if asked.measured else measured(asked, shown)
+    Console(width=210).print(show(rows, shown))
     print(f"within {NEAR} of the retrained model and at least {KEPT} of the target's retain probability: {', '.join(near_enough(rows)) or 'none'}")
     if asked.json_file:
         asked.json_file.write_text(json.dumps(rows, indent=1), encoding="utf-8")
     if asked.out:
         from flows.comparison import as_result, compare
 
-        as_result(compare([row["run"] for row in rows if row["seed"] == asked.seeds[0]]), str(asked.out))
+        as_result(compare([row["run"] for row in rows if row["seed"] == rows[0]["seed"]]), str(asked.out))
+
+
+def measured(asked: argparse.Namespace, shown: dict[str, str]) -> list[dict[str, Any]]:
+    """Return a row for each seed and method; each is shown on stderr when it is there."""
+    from tasks import isolation
+    from tests.benchmarks import tofu
+
+    isolation.warm_up()
+    rows: list[dict[str, Any]] = []
+    settings = [*(tofu.SETTINGS if asked.data else ()), *asked.settings]
+    for seed in asked.seeds:
+        given = tofu.arguments(asked.data.resolve()) if asked.data else world_request(asked.topic, seed)
+        for name in asked.methods:
+            rows.append(measure(name, given, seed, settings, shown))
+            print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
+    return rows
 
 
 if __name__ == "__main__":

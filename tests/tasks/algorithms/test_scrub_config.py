@@ -47,6 +47,10 @@ def test_a_step_is_not_half_ascent_and_half_descent() -> None:
         ScrubUnlearningConfig(scrub=ScrubConfig(form="original"), training=ScrubTrainingConfig(accumulation=2))
     with pytest.raises(ValueError, match=r"training.block_size is 8"):
         ScrubTrainingConfig(block_size=8)
+    with pytest.raises(ValueError, match=r"training.looks is 0"):
+        ScrubTrainingConfig(looks=0)
+    with pytest.raises(ValueError, match=r"training.guard is 'on'; wanted one of steer, watch, off"):
+        ScrubTrainingConfig(guard="on")
     with pytest.raises(ValueError, match=r"rewind.every_epochs is 0"):
         RewindConfig(every_epochs=0)
 
