@@ -80,20 +80,6 @@ class TrainingConfig:
             raise ValueError(f"warmup_share is {self.warmup_share}; wanted a number from 0 to 1")
 
 
-GUARDS = ("steer", "watch", "off")
-"""What the guard may do while a model trains: refuse unhealthy checkpoints, only log what it finds, nothing."""
-
-
-def check_guard(how: str) -> None:
-    """Refuse a setting of `training.guard` that is none.
-
-    Raises:
-        ValueError: If it is not one of `GUARDS`.
-    """
-    if how not in GUARDS:
-        raise ValueError(f"training.guard is {how!r}; wanted one of {', '.join(GUARDS)}")
-
-
 @dataclass(frozen=True, kw_only=True)
 class PretrainingConfig(TrainingConfig):
     """How the embedded model is trained from scratch: a Llama of about a million parameters in two minutes on one core."""

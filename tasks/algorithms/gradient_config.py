@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, is_dataclass, replace
 from typing import Any
 
-from tasks.algorithms.config import MethodConfig, TrainingConfig, check_guard
+from tasks.algorithms.config import MethodConfig, TrainingConfig
+from tasks.algorithms.guard_config import check_guard
 from tasks.algorithms.lora import LoraConfig
 from tasks.algorithms.objectives import objective_class
 

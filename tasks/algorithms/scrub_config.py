@@ -8,7 +8,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 
-from tasks.algorithms.config import MethodConfig, TrainingConfig, check_guard
+from tasks.algorithms.config import MethodConfig, TrainingConfig
+from tasks.algorithms.guard_config import check_guard
 from tasks.algorithms.lora import LoraConfig
 from tasks.algorithms.toxicity_config import ToxicityConfig
 
