@@ -1,4 +1,4 @@
-"""SCRUB: corpus > scrub (max- and min-steps) > rewind > probing > benchmarking > scorecard > report."""
+"""SCRUB: corpus > reference cache > scrub (max- and min-steps) > rewind > probing > benchmarking > scorecard > report."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,8 +9,11 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.outcome import Outcome, Stages
 from flows.unlearning import Futures, Request, carry_out, read_request
+from tasks.algorithms.gradient_config import RowsConfig
+from tasks.algorithms.objectives import objective_class
 from tasks.algorithms.scrub_config import ScrubUnlearningConfig, scrub_preset, source_remark
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef
+from tasks.reference_cache import Asked, cache_reference
 from tasks.rewind import rewind_checkpoints
 from tasks.scrub import scrub as train_scrub
 
@@ -73,11 +76,25 @@ def require_text(given: Mapping[str, Any]) -> None:
 def train(stages: Stages, request: Request, corpus: CorpusRef, dictionary: Any, begun: Futures) -> Futures:
     """Submit max- and min-steps, and the choice among their checkpoints."""
     config, run = request.config, stages.run
-    candidates = train_scrub.submit(corpus, request.target, config.scrub, config.training, config.rewind, config.corpus, config.lora, run)
-    return {"scrub": candidates, "rewind": rewind_checkpoints.submit(corpus, candidates, config.rewind, config.corpus, run)}
+    reference = cache_reference.submit(corpus, request.target, _asked(config), _rows(config), config.corpus, run)
+    given = (corpus, request.target, reference, config.scrub, config.training, config.rewind, config.corpus, config.lora)
+    candidates = train_scrub.submit(*given, run)
+    return {"reference cache": reference, "scrub": candidates, "rewind": rewind_checkpoints.submit(corpus, candidates, config.rewind, config.corpus, run)}
 
 
 def lookups(corpus: CorpusRef, dictionary: Any, target: CheckpointRef, config: ScrubUnlearningConfig) -> dict[str, Any]:
     """Return what of these stages the cache has."""
-    candidates = train_scrub.lookup(corpus, target, config.scrub, config.training, config.rewind, config.corpus, config.lora)
-    return {"scrub": candidates, "rewind": rewind_checkpoints.lookup(corpus, candidates, config.rewind, config.corpus) if candidates else None}
+    reference = cache_reference.lookup(corpus, target, _asked(config), _rows(config), config.corpus)
+    given = (corpus, target, reference, config.scrub, config.training, config.rewind, config.corpus, config.lora)
+    candidates = train_scrub.lookup(*given) if reference else None
+    chosen = rewind_checkpoints.lookup(corpus, candidates, config.rewind, config.corpus) if candidates else None
+    return {"reference cache": reference, "scrub": candidates, "rewind": chosen}
+
+
+def _asked(config: ScrubUnlearningConfig) -> Asked:
+    needs = tuple(sorted(objective_class(METHOD).needs))
+    return Asked(needs=needs, differing=config.scrub.positions == "differing", stored=config.training.teacher == "cached")
+
+
+def _rows(config: ScrubUnlearningConfig) -> RowsConfig:
+    return RowsConfig(tokens=config.training.block_size)

@@ -10,7 +10,7 @@ from tasks.algorithms.config import FinetuneConfig, LabelConfig
 from tasks.algorithms.heads import output_head, pad_batch
 from tasks.algorithms.lora import LoraConfig
 from tasks.algorithms.objectives.generic_labels import GenericLabelLoss, GenericLabelLossConfig
-from tasks.algorithms.training import Batch, EpochBatches, Validation, shuffled
+from tasks.algorithms.training import Batch, EpochBatches, Validation, held_back, shuffled
 from tasks.artifacts import CheckpointRef, LabelSet, TeacherCache
 from tasks.label_rows import LabelRows, TeacherRows
 from tasks.stage import stage
@@ -61,7 +61,7 @@ class _LabelledBlocks:
         self._retain = TeacherRows(teacher) if teacher and config.retain_weight else None
         self._heads, self._pad, self._device, self._config = heads, pad, device, config
         self.forget_blocks, self._retain_blocks = len(self._forget), len(self._retain) if self._retain else 0
-        self._retain_held = int(self._retain_blocks * config.validation_share)
+        self._retain_held = held_back(self._retain_blocks, config.validation_share)
 
     def batch(self, indices: list[int], step: int) -> Batch:
         """Return forget blocks by index, with as many retain blocks; every retain block comes round before any comes twice."""

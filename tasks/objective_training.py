@@ -1,29 +1,25 @@
 """Stage `finetune` of methods that train by an entry of `OBJECTIVES`: the target model ends at its best checkpoint."""
 
-from collections.abc import Callable, Sequence
-from copy import deepcopy
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import torch
 
 from tasks import checkpoints, tracking
-from tasks.algorithms.adapters import AdapterView
+from tasks.algorithms.chat import TextBlock
 from tasks.algorithms.corpus import CorpusConfig
 from tasks.algorithms.gradient_config import UnlearningConfig
-from tasks.algorithms.heads import output_head
 from tasks.algorithms.lora import LoraConfig
 from tasks.algorithms.objectives import objective_class
 from tasks.algorithms.probing import spaced
-from tasks.algorithms.reference import join_rows, reference_entries, row_tensors, validator, wanted_entries
-from tasks.algorithms.training import Batch, EpochBatches, Validation, shuffled
+from tasks.algorithms.reference import validator
+from tasks.algorithms.training import Batch, EpochBatches, Validation, held_back, shuffled
 from tasks.artifacts import CheckpointRef, CorpusRef, ReferenceCache
-from tasks.row_files import RowFile
+from tasks.reference_rows import ReferenceRows, live_teacher
 from tasks.stage import stage
 from tasks.trainer import adapt, keep_trained, train_stage
-from tasks.training_guard import with_guard
-
-PARTS = ("forget", "retain", "preferred")
+from tasks.training_guard import no_score, with_guard
 
 
 @stage("finetune")
@@ -41,22 +37,17 @@ def unlearn(
     """Train the target model, or an adapter on it; a live teacher is a second, frozen copy of it, or the model with its adapter off."""
     with tracking.stage_run(run, "finetune", {"method": method, "objective": objective, "training": config}) as nested:
         student, tokenizer = checkpoints.load_model(target), checkpoints.load_tokenizer(target)
-        made, head = objective_class(method)(objective), deepcopy(output_head(student)).requires_grad_(False)
+        made, pad = objective_class(method)(objective), checkpoints.pad_id(tokenizer)
         teacher = live_teacher(student, target, lora) if config.teacher == "live" else None
         layer = made.layer(student) if hasattr(made, "layer") else None
-        data = ObjectiveRows(reference, made.needs, head, teacher, checkpoints.pad_id(tokenizer), config, layer, student.device)
-        validate = data.validation(student) if config.validation_share else None
-        if validate:
-            validate = with_guard(validate, config.guard, student, tokenizer, corpus, reading)
+        data = ObjectiveRows(ReferenceRows(reference, made.needs, student, teacher, pad, layer), config, rows_count=getattr(made, "weighs_rows", False))
+        look = validation(student, data.rows.rows("forget"), data.held, pad, config) if config.validation_share else no_score
+        validate = with_guard(look, config.guard, student, tokenizer, corpus, reading)
         lora = _train_some(student, made, lora)
         config = adapt(student, config, lora, "unlearned")
-        train_stage(student, EpochBatches(data.forget_rows, data.batch, config), made, config, nested, validate=validate)
+        batches = EpochBatches(len(data.rows.rows("forget")), data.batch, config)
+        train_stage(student, batches, made, config, nested, validate=None if validate is no_score else validate)
         return keep_trained(student, tokenizer, "unlearned", target, lora, sensitivity="ordinary", origin=nested)
-
-
-def live_teacher(student: torch.nn.Module, target: CheckpointRef, lora: LoraConfig) -> torch.nn.Module:
-    """Return the frozen model; under an adapter it is there already."""
-    return AdapterView(student, None) if lora.rank else checkpoints.load_model(target).requires_grad_(False)
 
 
 def _train_some(model: torch.nn.Module, objective: Any, lora: LoraConfig) -> LoraConfig:
@@ -70,63 +61,38 @@ def _train_some(model: torch.nn.Module, objective: Any, lora: LoraConfig) -> Lor
 
 
 class ObjectiveRows:
-    """Forget rows beside retain rows, with what the frozen model says about both; the last retain rows are only validated on."""
+    """Forget rows beside retain rows; the last retain rows are only validated on."""
 
-    def __init__(
-        self,
-        reference: ReferenceCache,
-        needs: frozenset[str],
-        head: torch.nn.Module,
-        teacher: torch.nn.Module | None,
-        pad: int,
-        config: UnlearningConfig,
-        layer: int | None,
-        device: torch.device,
-    ) -> None:
-        """Open the rows. `head` is the frozen output head; `teacher` the frozen model, where it is asked live."""
-        self._files = {part: RowFile(reference, part) for part in PARTS}
-        self._wanted = {part: wanted_entries(part, needs) for part in PARTS}
-        self._head, self._teacher, self._device, self._layer = head, teacher, device, layer
-        self._pad, self._config = pad, config
-        self.forget_rows = len(self._files["forget"].rows)
-        self._retain_held = int(len(self._files["retain"].rows) * config.validation_share)
+    def __init__(self, rows: ReferenceRows, config: UnlearningConfig, *, rows_count: bool) -> None:
+        """Take the rows; `rows_count` says that the loss is a mean over rows, not over tokens."""
+        self.rows, self._config, self._rows_count = rows, config, rows_count
+        retain = rows.rows("retain")
+        self._usable = len(retain) - held_back(len(retain), config.validation_share)
+        self.held = retain[self._usable :]
+        """Retain rows that are not trained on."""
 
     def batch(self, indices: list[int], step: int) -> Batch:
         """Return forget rows by index, with retain rows beside them; every retain row comes round before any comes twice."""
-        usable, size = len(self._files["retain"].rows) - self._retain_held, self._config.retain_batch
-        retain = [self._retain_at(step * size + slot, usable) for slot in range(min(size, usable))]
-        chosen = {"forget": indices, "retain": retain, "preferred": indices if self._files["preferred"].rows else []}
-        tensors: dict[str, torch.Tensor] = {}
-        cached: dict[str, Any] = {"reference_head": self._head}
-        for part, numbers in chosen.items():
-            if numbers:
-                found = row_tensors(part, [self._files[part].rows[number] for number in numbers], self._pad, self._device)
-                tensors |= found
-                cached |= self._said(part, numbers, found)
-        weight = sum(sum(self._files["forget"].rows[number].supervised) for number in indices)
-        return Batch(tensors=tensors, cached=cached, weight=float(weight))
+        size = self._config.retain_batch
+        retain = [self._retain_at(step * size + slot) for slot in range(min(size, self._usable))]
+        tensors, cached = self.rows.batch({"forget": indices, "retain": retain, "preferred": indices if self.rows.rows("preferred") else []})
+        tokens = float(sum(sum(self.rows.rows("forget")[number].supervised[:-1]) for number in indices))
+        return Batch(tensors=tensors, cached=cached, weight=float(len(indices)) if self._rows_count else tokens, tokens=tokens)
 
-    def _retain_at(self, number: int, usable: int) -> int:
-        epoch, slot = divmod(number, usable)
-        return shuffled(usable, self._config.seed + 1, epoch)[slot]
+    def _retain_at(self, number: int) -> int:
+        epoch, slot = divmod(number, self._usable)
+        return shuffled(self._usable, self._config.seed + 1, epoch)[slot]
 
-    def _said(self, part: str, numbers: list[int], tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        names = self._wanted[part]
-        if self._teacher is not None:
-            return reference_entries(self._teacher, tensors, part, names, self._layer)
-        file, width = self._files[part], max(len(self._files[part].rows[number].ids) for number in numbers)
-        return {name: join_rows(name, file.pieces(name, numbers), width).to(self._device) for name in names}
 
-    def validation(self, student: torch.nn.Module) -> Callable[[torch.nn.Module], Validation]:
-        """Return a function that scores a slice: what is left of the forget rows, acceptable while the retain rows lose little."""
-        retain = self._files["retain"].rows
-        held: Sequence[Any] = retain[len(retain) - self._retain_held :] if self._retain_held else []
-        forget, config = spaced(self._files["forget"].rows, self._config.validation_rows), self._config
-        look = validator(student, forget, held, self._pad, config.batch_blocks, config.stop_probability)
+def validation(
+    student: torch.nn.Module, forget: list[TextBlock], held: list[TextBlock], pad: int, config: UnlearningConfig
+) -> Callable[[torch.nn.Module], Validation]:
+    """Return a function that scores a slice: what is left of the forget rows, acceptable while the retain rows lose little."""
+    look = validator(student, spaced(forget, config.validation_rows), held, pad, config.batch_blocks, config.stop_probability)
 
-        def validate(model: torch.nn.Module) -> Validation:
-            found = look(model)
-            metrics = {f"validation/{name}": value for name, value in found.items()}
-            return Validation(score=found["left"], acceptable=found["retain_loss_rise_nats"] <= config.utility_floor, metrics=metrics)
+    def validate(model: torch.nn.Module) -> Validation:
+        found = look(model)
+        metrics = {f"validation/{name}": value for name, value in found.items()}
+        return Validation(score=found["left"], acceptable=found["retain_loss_rise_nats"] <= config.utility_floor, metrics=metrics)
 
-        return validate
+    return validate

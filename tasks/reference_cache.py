@@ -14,8 +14,9 @@ from tasks.algorithms.gradient_config import RowsConfig
 from tasks.algorithms.heads import check_head
 from tasks.algorithms.layers import decoder_layers
 from tasks.algorithms.objectives.rmu import default_layer
+from tasks.algorithms.pairs import pair_documents
 from tasks.algorithms.reference import reference_entries, row_tensors, split_by_row, wanted_entries
-from tasks.algorithms.sequences import Rows, answered_with, packed_rows, token_rows
+from tasks.algorithms.sequences import Rows, answered_with, packed_rows, paired_rows, token_rows
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef, ReferenceCache
 from tasks.stage import stage
 
@@ -30,6 +31,8 @@ class Asked:
     """See `tasks.algorithms.objectives`, sorted."""
     layer: int | None = None
     """Whose hidden states, for `retain_layer_hidden`; none: by RMU's rule."""
+    differing: bool = False
+    """Whether only words count in which a forget record and the retain record of the same fact differ."""
     stored: bool = True
     """Whether the answers are stored; else the rows alone, for a live teacher."""
 
@@ -41,7 +44,8 @@ def cache_reference(
     """Cut forget and retain text into rows and run the target model once over those of which the objective wants to know something."""
     with tracking.stage_run(run, "reference cache", {"asked": asked, "rows": config}) as nested:
         model, tokenizer = checkpoints.load_model(target), checkpoints.load_tokenizer(target)
-        parts = _rows(corpus, tokenizer, frozenset(asked.needs), config, reading, model.config.max_position_embeddings)
+        size = min(config.tokens, model.config.max_position_embeddings)
+        parts = _pairs(corpus, tokenizer, size) if asked.differing else _rows(corpus, tokenizer, frozenset(asked.needs), config, reading, size)
         pad, layer = checkpoints.pad_id(tokenizer), _layer(model, asked)
         check_head(model, *(row_tensors("forget", parts["forget"].rows[:1], pad, model.device)[name] for name in ("ids", "mask")))
         wanted = {part: wanted_entries(part, frozenset(asked.needs)) if asked.stored else () for part in parts}
@@ -77,9 +81,17 @@ def _said(model: torch.nn.Module, rows: Sequence[TextBlock], part: str, names: S
     return {name: split_by_row(name, value.cpu(), rows) for name, value in found.items()}
 
 
-def _rows(corpus: CorpusRef, tokenizer: Any, needs: frozenset[str], config: RowsConfig, reading: CorpusConfig, context: int) -> dict[str, Rows]:
+def _pairs(corpus: CorpusRef, tokenizer: Any, size: int) -> dict[str, Rows]:
+    try:
+        pairs = pair_documents(*(formats.read_documents(corpus, split) for split in ("forget", "retain")))
+        return dict(zip(("forget", "retain"), paired_rows(pairs, tokenizer, size), strict=True))
+    except ValueError as error:
+        raise BadInputError(f"only words that differ within a pair are to count, but {error}") from None
+
+
+def _rows(corpus: CorpusRef, tokenizer: Any, needs: frozenset[str], config: RowsConfig, reading: CorpusConfig, size: int) -> dict[str, Rows]:
     """Return the rows of each part that the objective reads."""
-    template, size = vocabularies.question_template(tokenizer, reading), min(config.tokens, context)
+    template = vocabularies.question_template(tokenizer, reading)
     forget, retain = formats.read_documents(corpus, "forget"), formats.read_documents(corpus, "retain") if "retain" in needs else []
     if "preferred" in needs:
         forget = [document for document in forget if document.is_question]  # prose asks nothing that another answer could be given to

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 
-from tasks import checkpoints, formats, store, tracking
+from tasks import checkpoints, formats, guardrails, store, tracking
 from tasks.algorithms.corpus import CorpusConfig, render_document
 from tasks.algorithms.pairs import AlignedPair, comparable, group_of, pair_documents
 from tasks.algorithms.stereotypes import pair_log_probabilities, preference_by_group, stereotype_preference
@@ -18,7 +18,7 @@ def score_stereotypes(corpus: CorpusRef, checkpoint: CheckpointRef, reading: Cor
     import pandas
 
     with tracking.stage_run(run, f"stereotypes {label}") as nested:
-        model, tokenizer = checkpoints.load_model(checkpoint), checkpoints.load_tokenizer(checkpoint)
+        model, tokenizer = guardrails.load_guarded(checkpoint), checkpoints.load_tokenizer(checkpoint)
         known = _pairs(corpus, reading)
         pairs = comparable(known)
         groups = [pair.group for pair in pairs]

@@ -1,5 +1,6 @@
 """What every stage that trains shares: whole weights or an adapter, resume from the workspace, step metrics, progress, state saved by the clock."""
 
+import logging
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from tasks.algorithms.training import Batch, Objective, TrainingState, Validatio
 from tasks.artifacts import BadInputError, CheckpointRef, Sensitivity
 
 T = TypeVar("T", bound=TrainingConfig)
+_log = logging.getLogger(__name__)
 SAVE_EVERY_S = 10.0
 """Seconds between saved states, unless LETHE_SAVE_EVERY_S says otherwise. When a state is saved changes no number."""
 
@@ -101,6 +103,10 @@ def train_stage(
 
         numbers = train(model, batches, objective, config, state=state, on_step=step_done, on_checkpoint=checkpoint, validate=validate)
     progress.report(total, total, "done")
+    if numbers["best_step"]:
+        tracking.log_metrics(run, {"kept_step": numbers["best_step"], "kept_acceptable": numbers["best_acceptable"]})
+    if numbers["best_step"] and not numbers["best_acceptable"]:
+        _log.warning("no checkpoint was acceptable: the one of step %d is kept, which is the best of those that are not", numbers["best_step"])
     return numbers
 
 

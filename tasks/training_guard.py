@@ -1,5 +1,6 @@
 """The guard as a training stage starts it: prompts from the corpus, and the answers that the model gives before it is trained."""
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -11,23 +12,31 @@ from tasks.algorithms.guard import Guard, answers, guard_prompts, guarded
 from tasks.algorithms.training import Validation
 from tasks.artifacts import CorpusRef
 
+_log = logging.getLogger(__name__)
 NEW_TOKENS = 16
 """Tokens of each of the guard's answers."""
+
+
+def no_score(model: nn.Module) -> Validation:
+    """Return a validation that accepts every checkpoint and finds the later the better."""
+    return Validation(score=None, acceptable=True)
 
 
 def with_guard(
     validate: Callable[[nn.Module], Validation], how: str, model: nn.Module, tokenizer: Any, corpus: CorpusRef, reading: CorpusConfig
 ) -> Callable[[nn.Module], Validation]:
     """Return a validation that also looks with the guard, as `how` (one of `GUARDS`) says; `model` has not been trained yet."""
-    if how == "off":
-        return validate
-    return guarded(validate, _guard(model, tokenizer, corpus, reading), steer=how == "steer")
+    guard = _guard(model, tokenizer, corpus, reading) if how != "off" else None
+    return guarded(validate, guard, steer=how == "steer") if guard else validate
 
 
-def _guard(model: nn.Module, tokenizer: Any, corpus: CorpusRef, reading: CorpusConfig) -> Guard:
+def _guard(model: nn.Module, tokenizer: Any, corpus: CorpusRef, reading: CorpusConfig) -> Guard | None:
     forget, retain = (formats.read_documents(corpus, split) if split in corpus.documents else [] for split in ("forget", "retain"))
     template, pad, context = vocabularies.question_template(tokenizer, reading), checkpoints.pad_id(tokenizer), model.config.max_position_embeddings
     prompts = guard_prompts(forget, retain, template, None)
+    if not prompts:
+        _log.warning("no text is long enough to make a prompt of: the guard is off")
+        return None
     before = answers(model, prompts, tokenizer, template, pad, context, NEW_TOKENS)
     options = {
         "tokenizer": tokenizer,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy
 
-from tasks import checkpoints, formats, progress, tracking, vocabularies
+from tasks import checkpoints, formats, guardrails, progress, tracking, vocabularies
 from tasks.algorithms.anchors import anchor_expression
 from tasks.algorithms.config import ProbingConfig
 from tasks.algorithms.corpus import CorpusConfig
@@ -29,7 +29,7 @@ class TrialFigures:
 def score_trial(corpus: CorpusRef, checkpoint: CheckpointRef, config: ProbingConfig, reading: CorpusConfig, run: str | None = None) -> TrialFigures:
     """Score the test splits of forget and retain text."""
     with tracking.stage_run(run, f"trial {checkpoint.label}") as nested:
-        model, tokenizer = checkpoints.load_model(checkpoint), checkpoints.load_tokenizer(checkpoint)
+        model, tokenizer = guardrails.load_guarded(checkpoint), checkpoints.load_tokenizer(checkpoint)
         template, context = vocabularies.question_template(tokenizer, reading), model.config.max_position_embeddings
         found = {}
         for split in SPLITS:

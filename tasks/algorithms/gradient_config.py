@@ -8,9 +8,8 @@ from tasks.algorithms.config import MethodConfig, TrainingConfig
 from tasks.algorithms.guard_config import check_guard
 from tasks.algorithms.lora import LoraConfig
 from tasks.algorithms.objectives import objective_class
+from tasks.algorithms.teachers import check_teacher
 
-TEACHERS = ("cached", "live")
-"""What the frozen model says comes from a file made beforehand, or from the model itself, batch by batch."""
 RETAIN_ROWS = ("sequences", "packed")
 REFUSALS = (
     "I don't know.",
@@ -80,8 +79,7 @@ class UnlearningConfig(TrainingConfig):
         for name, least in {"retain_batch": 1, "validation_rows": 1}.items():
             if getattr(self, name) < least:
                 raise ValueError(f"training.{name} is {getattr(self, name)}; wanted a whole number >= {least}")
-        if self.teacher not in TEACHERS:
-            raise ValueError(f"training.teacher is {self.teacher!r}; wanted one of {', '.join(TEACHERS)}")
+        check_teacher(self.teacher)
         if not 0 <= self.validation_share <= 0.5:
             raise ValueError(f"training.validation_share is {self.validation_share}; wanted a number from 0 to 0.5")
         if not 0 <= self.stop_probability <= 1:
@@ -145,7 +143,7 @@ def gradient_preset(method: str, name: str, seed: int = 0) -> GradientUnlearning
     return GradientUnlearningConfig(method=method, objective=tuned.get("objective"), training=training)
 
 
-PAPER = UnlearningConfig(learning_rate=1e-5, least_steps=0, epochs=10, batch_blocks=32, retain_batch=32, validation_share=0.0, weight_decay=0.01)
+PAPER = UnlearningConfig(learning_rate=1e-5, least_steps=0, epochs=10, batch_blocks=32, retain_batch=32, validation_share=0.0, weight_decay=0.01, guard="watch")
 """How TOFU's repository and open-unlearning train every one of these methods on 7-billion-parameter models; it suits no small model."""
 HELD: dict[str, Any] = {"retain_loss": "kl", "retain_weight": 4.0}
 """Stay with the target model on retain text, as selective unlearning does."""

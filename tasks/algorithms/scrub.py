@@ -9,13 +9,7 @@ Source: Kurmanji et al. 2023, arXiv:2302.09880, algorithm 1 and its section on r
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import torch
-from torch import Tensor, nn
-
-from tasks.algorithms.chat import TextBlock
-from tasks.algorithms.heads import pad_batch
 from tasks.algorithms.scrub_config import ScrubConfig, ScrubTrainingConfig
 from tasks.algorithms.training import Batch, shuffled
 
@@ -106,7 +100,7 @@ class ScrubBatches(Sequence[Batch]):
     """All batches of all epochs, by index. Epochs of form `original` are not equally long, so there is no `per_epoch`: see `ends`."""
 
     def __init__(self, order: StepOrder, make: Callable[[Step], Batch]) -> None:
-        """Take the order of the steps, and what builds the batch of one; `SequenceBatches` does."""
+        """Take the order of the steps, and what builds the batch of one."""
         self._order, self._make = order, make
         self.epochs = order.epochs
         self.ends = tuple(order.end(epoch) for epoch in range(1, self.epochs + 1))
@@ -119,48 +113,6 @@ class ScrubBatches(Sequence[Batch]):
         if not 0 <= index < len(self):
             raise IndexError(f"there is no batch {index}; wanted 0 to {len(self) - 1}")
         return self._make(self._order.step(index))
-
-
-@dataclass(frozen=True, kw_only=True)
-class TaughtSequences:
-    """Sequences with what the teacher's head reads of them."""
-
-    blocks: Sequence[TextBlock]
-    hidden: Sequence[Tensor]
-    """For each block the teacher's last hidden states at its counted positions, (counted, hidden)."""
-    labelled: Sequence[Sequence[bool]] | None = None
-    """At which positions cross-entropy counts; none: where the divergence does."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SequenceBatches:
-    """Builds batches of forget and retain sequences beside the teacher's states."""
-
-    forget: TaughtSequences
-    retain: TaughtSequences
-    reference_head: nn.Module
-    pad_id: int
-    device: torch.device
-
-    def __call__(self, step: Step) -> Batch:
-        """Return the batch of one step; it weighs as much as it has sequences of one set."""
-        tensors: dict[str, Tensor] = {}
-        cached: dict[str, Any] = {"reference_head": self.reference_head}
-        for prefix, hidden, taught, chosen in (("", "forget_hidden", self.forget, step.forget), ("retain_", "retain_hidden", self.retain, step.retain)):
-            if chosen:
-                tensors |= self._padded(prefix, taught, chosen)
-                cached[hidden] = torch.cat([taught.hidden[index] for index in chosen]).to(self.device)
-        tokens = sum(len(states) for name, states in cached.items() if name != "reference_head")
-        return Batch(tensors=tensors, cached=cached, weight=float(max(len(step.forget), len(step.retain))), tokens=float(tokens))
-
-    def _padded(self, prefix: str, taught: TaughtSequences, chosen: Sequence[int]) -> dict[str, Tensor]:
-        blocks = [taught.blocks[index] for index in chosen]
-        ids, mask = pad_batch([block.ids for block in blocks], self.pad_id, self.device)
-        supervised, _ = pad_batch([block.supervised for block in blocks], 0, self.device)
-        made = {f"{prefix}ids": ids, f"{prefix}mask": mask, f"{prefix}supervised": supervised}
-        if taught.labelled is not None:
-            made[f"{prefix}labelled"], _ = pad_batch([taught.labelled[index] for index in chosen], 0, self.device)
-        return made
 
 
 def rewind(forget_errors: Sequence[float], holdout_error: float) -> int:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, replace
 from tasks.algorithms.config import MethodConfig, TrainingConfig
 from tasks.algorithms.guard_config import check_guard
 from tasks.algorithms.lora import LoraConfig
+from tasks.algorithms.teachers import check_teacher
 from tasks.algorithms.toxicity_config import ToxicityConfig
 
 FORMS = ("language_model", "original")
@@ -92,13 +93,16 @@ class ScrubTrainingConfig(TrainingConfig):
     `final_rate_share` stands for it."""
     guard: str = "steer"
     """One of `GUARDS`: `steer` lets the student answer a few prompts now and then, and training ends at the last checkpoint that does not say
-    nothing, loop or recite strangers; `watch` logs what is found, no more, as `steer` does too where the rewind chooses; `off`."""
+    nothing, loop or recite strangers; `watch` logs what is found, no more, as `steer` does too in form `original`, whose min-steps mend; `off`."""
+    teacher: str = "cached"
+    """One of `TEACHERS`: what the frozen model says is computed once, or it is asked in every step, to the same numbers."""
     looks: int = 10
     """How often the guard looks, evenly over the run, >= 1; unless `validate_every` says after how many steps."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_guard(self.guard)
+        check_teacher(self.teacher)
         if self.looks < 1:
             raise ValueError(f"training.looks is {self.looks}; wanted a whole number >= 1")
         if self.block_size < 16:
@@ -163,14 +167,15 @@ def scrub_preset(name: str, seed: int = 0) -> ScrubUnlearningConfig:
 
 
 def weight_sweep(config: ScrubUnlearningConfig, pairs: Iterable[tuple[float, float]] = WEIGHT_PAIRS) -> dict[str, ScrubUnlearningConfig]:
-    """Return label -> `config` with each (alpha, beta): the runs whose figures the source work shows side by side.
+    """Return label -> `config` with each (alpha, beta): the runs whose figures the source work shows side by side, each to its end, broken or not.
 
     Raises:
         ValueError: If the loss is of form `original`, whose weights are no pair.
     """
     if config.scrub.form != "language_model":
         raise ValueError(f"scrub.form is {config.scrub.form!r}; wanted language_model: pairs of weights with alpha + beta = 1 are swept without --grid")
-    return {f"alpha {alpha:g}, beta {beta:g}": replace(config, scrub=replace(config.scrub, alpha=alpha, beta=beta)) for alpha, beta in pairs}
+    ends = replace(config, training=replace(config.training, guard="watch" if config.training.guard == "steer" else config.training.guard))
+    return {f"alpha {alpha:g}, beta {beta:g}": replace(ends, scrub=replace(ends.scrub, alpha=alpha, beta=beta)) for alpha, beta in pairs}
 
 
 def source_remark(config: ScrubUnlearningConfig, parameters: int) -> str:

@@ -70,6 +70,27 @@ def answered_with(documents: Sequence[Document], answers: Sequence[str]) -> list
     return [replace(document, answer=answers[number % len(answers)]) for number, document in enumerate(questions)]
 
 
+def paired_rows(pairs: Sequence[tuple[Document, Document]], tokenizer: Any, size: int) -> tuple[Rows, Rows]:
+    """Return aligned texts as rows of which only the tokens count in which a pair differs: row i of one side belongs to row i of the other.
+
+    Args:
+        pairs: Of a text to be forgotten and one to be kept.
+        tokenizer: A fast tokenizer.
+        size: Tokens of a row; the end of a longer text is cut off.
+
+    Raises:
+        ValueError: If a record is a question, or if no pair differs in a token that both sides keep.
+    """
+    asked = next((document.source for pair in pairs for document in pair if document.is_question), None)
+    if asked:
+        raise ValueError(f"{asked} is a question; wanted pairs of texts")
+    blocks = [differing_blocks(first.text, second.text, tokenizer, size) for first, second in pairs]
+    first, second = (tuple(pair[side] for pair in blocks) for side in (0, 1))
+    if not all(any(any(block.supervised[:-1]) for block in side) for side in (first, second)):
+        raise ValueError("no pair differs; wanted forget and retain texts that differ in a word before their last")
+    return Rows(rows=first), Rows(rows=second)
+
+
 def differing_blocks(first: str, second: str, tokenizer: Any, size: int) -> tuple[TextBlock, TextBlock]:
     """Return two aligned texts as sequences of which only differing tokens are supervised.
 

@@ -90,6 +90,11 @@ def shuffled(items: int, seed: int, epoch: int) -> list[int]:
     return torch.randperm(items, generator=generator).tolist()
 
 
+def held_back(items: int, share: float) -> int:
+    """Return how many of `items` are kept for validation: the share of them, but one at least where there are two; none with a share of 0."""
+    return max(1, int(items * share)) if share and items > 1 else 0
+
+
 def peak_learning_rate(config: TrainingConfig, parameters: int) -> float:
     """Return the config's learning rate, or the rule's for a model of `parameters` weights: higher for smaller models."""
     if config.learning_rate is not None:

@@ -83,17 +83,15 @@ def make_cache(name: str, objective: Any, asked: argparse.Namespace, corpus: Cor
 
 def train_steps(name: str, way: str, objective: Any, asked: argparse.Namespace, target: CheckpointRef, reference: ReferenceCache) -> Step:
     """Take some optimiser steps in one way, in a fresh process."""
-    from copy import deepcopy
-
     import torch
     from transformers.models.llama import modeling_llama  # noqa: F401 - the libraries' own weight is no matter of the way
 
-    from tasks import checkpoints, objective_training, trainer
+    from tasks import checkpoints, reference_rows, trainer
     from tasks.algorithms.gradient_config import UnlearningConfig
-    from tasks.algorithms.heads import output_head
     from tasks.algorithms.lora import LoraConfig
     from tasks.algorithms.objectives import objective_class, terms
     from tasks.algorithms.training import EpochBatches, train
+    from tasks.objective_training import ObjectiveRows
 
     torch.set_num_threads(1)
     if way == "textbook":
@@ -102,13 +100,11 @@ def train_steps(name: str, way: str, objective: Any, asked: argparse.Namespace, 
     config = UnlearningConfig(batch_blocks=asked.rows, retain_batch=asked.rows, mixed_precision="no", learning_rate=1e-4, least_steps=asked.steps)
     peak = PeakMemory()
     student = checkpoints.load_model(target)
-    head = deepcopy(output_head(student)).requires_grad_(False)
-    teacher = None if way == "cached" else objective_training.live_teacher(student, target, lora if way == "live" else LoraConfig())
-    rows = objective_training.ObjectiveRows(
-        reference, made.needs, head, teacher, checkpoints.pad_id(checkpoints.load_tokenizer(target)), config, None, student.device
-    )
+    teacher = None if way == "cached" else reference_rows.live_teacher(student, target, lora if way == "live" else LoraConfig())
+    pad = checkpoints.pad_id(checkpoints.load_tokenizer(target))
+    data = ObjectiveRows(reference_rows.ReferenceRows(reference, made.needs, student, teacher, pad, None), config, rows_count=False)
     config = trainer.adapt(student, config, lora, "unlearned")
-    batches = EpochBatches(rows.forget_rows, rows.batch, config)
+    batches = EpochBatches(len(data.rows.rows("forget")), data.batch, config)
     marks = [time.perf_counter()]
     train(student, _First(batches, asked.steps), made, config, on_step=lambda step, metrics: marks.append(time.perf_counter()))
     gaps = [later - earlier for earlier, later in itertools.pairwise(marks)]

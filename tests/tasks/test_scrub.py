@@ -1,6 +1,6 @@
 """Stage `scrub`: pairs meet their partners, checkpoints are kept where the rewind wants them, and a broken run ends as an unbroken one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,13 +12,16 @@ from tasks import checkpoints, formats, isolation, store
 from tasks.algorithms.chat import Template
 from tasks.algorithms.corpus import CorpusConfig, Document
 from tasks.algorithms.degeneration import pieces
+from tasks.algorithms.gradient_config import RowsConfig
 from tasks.algorithms.guard import Guard, answers, guard_prompts
 from tasks.algorithms.lora import LoraConfig
 from tasks.algorithms.objectives.scrub import Scrub, counted_positions
+from tasks.algorithms.scrub import ScrubBatches
 from tasks.algorithms.scrub_config import RewindConfig, ScrubConfig, ScrubTrainingConfig
-from tasks.algorithms.training import Batch
-from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef
-from tasks.scrub import paired_sequences, scrub, scrub_batches, steps_to_keep
+from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef, ReferenceCache
+from tasks.reference_cache import Asked, cache_reference
+from tasks.reference_rows import ReferenceRows, live_teacher
+from tasks.scrub import scrub, scrub_batches, steps_to_keep
 from tasks.trainer import train_stage
 from tests.conftest import train_tokenizer
 from tests.taught import taught_model
@@ -53,26 +56,46 @@ def target(lethe_home: Path, tiny_llama: Callable[..., LlamaForCausalLM], tiny_t
     return checkpoints.save_checkpoint(tiny_llama(0, initializer_range=0.3), tiny_tokenizer, "target", sensitivity="ordinary", origin="")
 
 
+def referred(corpus: CorpusRef, target: CheckpointRef, config: ScrubConfig, teacher: str = "cached") -> ReferenceCache:
+    asked = Asked(needs=tuple(sorted(Scrub.needs)), differing=config.positions == "differing", stored=teacher == "cached")
+    return cache_reference.body(corpus, target, asked, RowsConfig(tokens=256), CorpusConfig())
+
+
+def scrubbed(
+    corpus: CorpusRef,
+    target: CheckpointRef,
+    config: ScrubConfig,
+    training: ScrubTrainingConfig = TRAINING,
+    rewinding: RewindConfig = ALL,
+    lora: LoraConfig = LoraConfig(),
+) -> list[CheckpointRef]:
+    return scrub.body(corpus, target, referred(corpus, target, config, training.teacher), config, training, rewinding, CorpusConfig(), lora)
+
+
+def batches_of(corpus: CorpusRef, target: CheckpointRef, config: ScrubConfig, teacher: str = "cached") -> ScrubBatches:
+    asked = live_teacher(checkpoints.load_model(target), target, LoraConfig()) if teacher == "live" else None
+    rows = ReferenceRows(referred(corpus, target, config, teacher), Scrub.needs, checkpoints.load_model(target), asked, 0, None)
+    return scrub_batches(rows, config, TRAINING, aligned=True)
+
+
 @pytest.mark.parametrize("config", [JOINT, ORIGINAL, replace(JOINT, positions="differing"), replace(ORIGINAL, positions="differing")])
 def test_the_target_stays_and_every_epoch_leaves_a_checkpoint(corpus: CorpusRef, target: CheckpointRef, config: ScrubConfig) -> None:
     before = checkpoints.load_model(target).state_dict()
-    found = scrub.body(corpus, target, config, TRAINING, ALL, CorpusConfig())
+    found = scrubbed(corpus, target, config)
     assert len(found) == 4 and len({ref.digest for ref in found} | {target.digest}) == 5
     after = checkpoints.load_model(target).state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
 def test_the_last_checkpoint_does_not_depend_on_those_that_were_kept(corpus: CorpusRef, target: CheckpointRef) -> None:
-    every, second, last = (
-        scrub.body(corpus, target, JOINT, TRAINING, rewinding, CorpusConfig()) for rewinding in (ALL, replace(ALL, every_epochs=2), RewindConfig())
-    )
+    every, second, last = (scrubbed(corpus, target, JOINT, rewinding=rewinding) for rewinding in (ALL, replace(ALL, every_epochs=2), RewindConfig()))
     assert [ref.digest for ref in second] == [every[1].digest, every[3].digest]
     assert [ref.digest for ref in last] == [every[3].digest]
 
 
 @pytest.mark.parametrize("config", [JOINT, ORIGINAL])
 def test_an_adapter_is_trained_in_place_of_all_weights_and_every_checkpoint_is_one(corpus: CorpusRef, target: CheckpointRef, config: ScrubConfig) -> None:
-    apart, merged = (scrub.body(corpus, target, config, TRAINING, ALL, CorpusConfig(), LoraConfig(rank=2, output=output)) for output in ("adapter", "merged"))
+    apart, merged = (scrubbed(corpus, target, config, lora=LoraConfig(rank=2, output=output)) for output in ("adapter", "merged"))
     assert [checkpoints.is_adapter(ref) for ref in (*apart, *merged)] == [True] * 4 + [False] * 4
     before = checkpoints.load_model(target).state_dict()
     for one, two in zip(apart, merged, strict=True):
@@ -87,7 +110,9 @@ def test_an_adapter_is_trained_in_place_of_all_weights_and_every_checkpoint_is_o
 def test_a_run_that_broke_off_ends_as_one_that_did_not(
     corpus: CorpusRef, target: CheckpointRef, config: ScrubConfig, lora: LoraConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments = {"corpus": corpus, "target": target, "config": config, "training": TRAINING, "rewinding": ALL, "reading": CorpusConfig(), "lora": lora}
+    reference = referred(corpus, target, config)
+    arguments = {"corpus": corpus, "target": target, "reference": reference, "config": config, "training": TRAINING, "rewinding": ALL}
+    arguments |= {"reading": CorpusConfig(), "lora": lora}
     unbroken, loss, calls = scrub.body(**arguments), Scrub.loss, []
 
     def breaking(self: Scrub, *given: object) -> object:
@@ -108,7 +133,7 @@ def test_a_run_that_broke_off_ends_as_one_that_did_not(
 
 def broken_run(target: CheckpointRef, corpus: CorpusRef, how: str) -> list[CheckpointRef]:
     training = replace(TRAINING, epochs=60, learning_rate=4e-3, guard=how, looks=60)
-    return scrub.body(corpus, target, JOINT, training, RewindConfig(), CorpusConfig())
+    return scrubbed(corpus, target, JOINT, training, RewindConfig())
 
 
 def test_an_objective_that_is_won_by_breaking_ends_where_the_model_still_speaks(
@@ -136,28 +161,6 @@ def unpadded(ids: torch.Tensor, mask: torch.Tensor) -> list[torch.Tensor]:
     return [row[flags.bool()] for row, flags in zip(ids, mask, strict=True)]
 
 
-class LiveBatches(Sequence[Batch]):
-    """The same batches, with a frozen model asked in every step."""
-
-    def __init__(self, batches: Sequence[Batch], teacher: LlamaForCausalLM) -> None:
-        self._batches, self._teacher = batches, teacher
-        self.epochs = batches.epochs
-
-    def __len__(self) -> int:
-        return len(self._batches)
-
-    @torch.no_grad()
-    def __getitem__(self, index: int) -> Batch:
-        batch, said = self._batches[index], {}
-        for side in ("forget", "retain"):
-            lead = "" if side == "forget" else "retain_"
-            if f"{lead}ids" in batch.tensors:
-                ids, mask = batch.tensors[f"{lead}ids"], batch.tensors[f"{lead}mask"]
-                counted = counted_positions(batch.tensors[f"{lead}supervised"], mask)
-                said[f"{side}_hidden"] = self._teacher.base_model(input_ids=ids, attention_mask=mask).last_hidden_state[:, :-1][counted]
-        return replace(batch, cached={**batch.cached, **said})
-
-
 def moved(student: LlamaForCausalLM) -> LlamaForCausalLM:
     """Take a student from where it equals its teacher: there both divergences are least, and rounding alone decides where the first step goes."""
     generator = torch.Generator().manual_seed(0)
@@ -170,33 +173,44 @@ def moved(student: LlamaForCausalLM) -> LlamaForCausalLM:
 @pytest.mark.parametrize("config", [JOINT, replace(ORIGINAL, positions="differing")])
 def test_a_whole_run_ends_where_one_with_a_live_teacher_does(corpus: CorpusRef, target: CheckpointRef, config: ScrubConfig) -> None:
     ends = []
-    for live in (False, True):
-        student, teacher = moved(checkpoints.load_model(target)), checkpoints.load_model(target)
-        blocks = paired_sequences(list(zip(documents(0), documents(1), strict=True)), checkpoints.load_tokenizer(target), 64)
-        batches = scrub_batches(blocks, teacher, config, TRAINING, 0)
-        train_stage(student, LiveBatches(batches, teacher) if live else batches, Scrub(config), TRAINING, None)
+    for teacher in ("cached", "live"):
+        student = moved(checkpoints.load_model(target))
+        train_stage(student, batches_of(corpus, target, config, teacher), Scrub(config), TRAINING, None)
         ends.append(student.state_dict())
     before = moved(checkpoints.load_model(target)).state_dict()
     assert max(float((ends[0][name] - ends[1][name]).abs().max()) for name in before) <= 1e-5
     assert max(float((ends[0][name] - before[name]).abs().max()) for name in before) > 1e-3
 
 
-def test_pairs_are_shown_together(tiny_llama: Callable[..., LlamaForCausalLM], tiny_tokenizer: PreTrainedTokenizerFast) -> None:
-    pairs = list(zip(documents(0), documents(1), strict=True))
-    sequences = paired_sequences(pairs, tiny_tokenizer, 256)
-    batches = scrub_batches(sequences, tiny_llama(0), replace(JOINT, positions="differing"), TRAINING, 0)
-    for batch in batches:
+@pytest.mark.parametrize("lora", [LoraConfig(), LoraConfig(rank=2)])
+def test_a_live_teacher_is_asked_in_every_step(corpus: CorpusRef, target: CheckpointRef, lora: LoraConfig) -> None:
+    found = scrubbed(corpus, target, JOINT, replace(TRAINING, teacher="live"), lora=lora)
+    assert len({ref.digest for ref in found}) == 4
+
+
+def test_pairs_are_shown_together_and_a_batch_weighs_its_sequences(corpus: CorpusRef, target: CheckpointRef, tiny_tokenizer: PreTrainedTokenizerFast) -> None:
+    for batch in batches_of(corpus, target, replace(JOINT, positions="differing")):
         texts = [tiny_tokenizer.batch_decode(unpadded(batch.tensors[f"{side}ids"], batch.tensors[f"{side}mask"])) for side in ("", "retain_")]
         assert all((left, right) in PAIRS for left, right in zip(*texts, strict=True))
         counted = batch.tensors["supervised"][:, :-1] * batch.tensors["mask"][:, 1:]
         assert len(batch.cached["forget_hidden"]) == int(counted.sum()) < int(batch.tensors["mask"].sum()) / 2
-        assert int(batch.tensors["retain_labelled"].sum()) == int(batch.tensors["retain_mask"].sum())
+        assert torch.equal(batch.tensors["retain_labelled"], batch.tensors["retain_mask"])
+        assert batch.weight == len(batch.tensors["ids"])
+        assert batch.tokens == len(batch.cached["forget_hidden"]) + len(batch.cached["retain_hidden"])
+
+
+def test_of_a_question_only_the_answer_counts(target: CheckpointRef, tiny_tokenizer: PreTrainedTokenizerFast) -> None:
+    asked = [Document(source=f"q{at}", question="Who met Toto today?", answer=answer) for at, answer in enumerate(("the boy", "the girl"))]
+    batch = batches_of(corpus_of(forget=asked[:1], retain=asked[1:]), target, JOINT)[0].tensors
+    for side, answer in (("", "the boy"), ("retain_", "the girl")):
+        counted = counted_positions(batch[f"{side}supervised"], batch[f"{side}mask"])[0]
+        assert tiny_tokenizer.decode(batch[f"{side}ids"][0, 1:][counted]).strip() == answer
 
 
 def test_sets_that_are_no_pairs_are_trained_on_as_they_are(target: CheckpointRef) -> None:
     questions = [Document(source="q", question="Who met Toto?", answer="the boy")]
     mixed = corpus_of(forget=documents(0, fact=False), retain=[*documents(1, fact=False)[:1], *questions])
-    assert scrub.body(mixed, target, JOINT, TRAINING, RewindConfig(), CorpusConfig())[0].digest != target.digest
+    assert scrubbed(mixed, target, JOINT, rewinding=RewindConfig())[0].digest != target.digest
 
 
 def test_inputs_that_do_not_fit_are_refused(corpus: CorpusRef, target: CheckpointRef) -> None:
@@ -204,11 +218,13 @@ def test_inputs_that_do_not_fit_are_refused(corpus: CorpusRef, target: Checkpoin
 
     def refused(forget: list[Document], retain: list[Document], config: ScrubConfig) -> str:
         with pytest.raises(BadInputError) as error:
-            scrub.body(corpus_of(forget=forget, retain=retain), target, config, TRAINING, ALL, CorpusConfig())
+            scrubbed(corpus_of(forget=forget, retain=retain), target, config)
         return str(error.value)
 
-    assert "3 forget and 0 retain records" in refused(documents(0), [], JOINT)
-    assert "scrub.positions is 'differing', but the forget record file:0 has no fact" in refused(documents(0, fact=False), documents(1), differing)
+    assert "3 forget and 0 retain sequences" in refused(documents(0), [], JOINT)
+    assert "only words that differ within a pair are to count, but the forget record file:0 has no fact" in refused(
+        documents(0, fact=False), documents(1), differing
+    )
     assert "but no pair differs" in refused(documents(0), documents(0), differing)
     question = [Document(source="q:1", question="Who?", answer="he", fact="pair-0")]
     assert "q:1 is a question" in refused(question, documents(1)[:1], differing)

@@ -2,7 +2,8 @@
 
 An objective is made from its config (`config_type`), names what it `needs` beside the student (a subset of `reference_logprobs`,
 `reference_hidden`, `forget_hidden`, `retain_layer_hidden`, `preferred`, `retain`, `labels`), and turns a batch into a scalar:
-`loss(student, batch, cached) -> (scalar in nats, metrics)`. To name them loads nothing: `objective_class` imports the one that is asked for.
+`loss(student, batch, cached) -> (scalar in nats, metrics)`. One whose loss is a mean over rows, not over tokens, says `weighs_rows`. To
+name them loads nothing: `objective_class` imports the one that is asked for.
 """
 
 from importlib import import_module

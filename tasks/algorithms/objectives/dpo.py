@@ -37,6 +37,7 @@ class DPO:
 
     config_type = DPOConfig
     paper = "arXiv:2305.18290"
+    weighs_rows = True
 
     def __init__(self, config: DPOConfig) -> None:
         self.config = config

@@ -36,6 +36,7 @@ class NPO:
 
     config_type = NPOConfig
     paper = "arXiv:2404.05868"
+    weighs_rows = True
 
     def __init__(self, config: NPOConfig) -> None:
         self.config = config

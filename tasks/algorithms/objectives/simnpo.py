@@ -39,6 +39,7 @@ class SimNPO:
 
     config_type = SimNPOConfig
     paper = "arXiv:2410.07163"
+    weighs_rows = True
 
     def __init__(self, config: SimNPOConfig) -> None:
         self.config = config

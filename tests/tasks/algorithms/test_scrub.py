@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from tasks.algorithms.chat import TextBlock
-from tasks.algorithms.heads import last_hidden, pad_batch
 from tasks.algorithms.objectives.scrub import Scrub
-from tasks.algorithms.scrub import ScrubBatches, SequenceBatches, StepOrder, TaughtSequences, rewind
+from tasks.algorithms.reference import reference_entries, row_tensors
+from tasks.algorithms.scrub import ScrubBatches, Step, StepOrder, rewind
 from tasks.algorithms.scrub_config import ScrubConfig, ScrubTrainingConfig
-from tasks.algorithms.training import train
+from tasks.algorithms.training import Batch, train
 from tests.reference.scrub import pretended_steps
 
 ORIGINAL = ScrubConfig(form="original", alpha=1.0, beta=1.0, gamma=0.5, max_epochs=2)
@@ -72,47 +72,27 @@ FORGET = [(5, 6, 7, 8), (9, 10, 11), (12, 13, 14, 15, 16), (17, 18)]
 RETAIN = [(25, 26, 27), (28, 29, 30, 31), (32, 33)]
 
 
-def taught(teacher, sequences: list[tuple[int, ...]], labelled=None) -> TaughtSequences:
-    """Every prediction counts; the states of each sequence are computed alone."""
-    blocks = [TextBlock(ids=ids, supervised=(True,) * len(ids)) for ids in sequences]
-    with torch.no_grad():
-        hidden = [last_hidden(teacher, *pad_batch([ids], 0))[0, :-1] for ids in sequences]
-    return TaughtSequences(blocks=blocks, hidden=hidden, labelled=labelled)
-
-
 def batches(teacher, config: ScrubConfig, **changes: object) -> ScrubBatches:
-    make = SequenceBatches(
-        forget=taught(teacher, FORGET),
-        retain=taught(teacher, RETAIN),
-        reference_head=teacher.get_output_embeddings(),
-        pad_id=0,
-        device=torch.device("cpu"),
-    )
+    """Every prediction counts; the teacher is asked for its states when a batch is built."""
+    rows = {part: [TextBlock(ids=ids, supervised=(True,) * len(ids)) for ids in found] for part, found in {"forget": FORGET, "retain": RETAIN}.items()}
+
+    def make(step: Step) -> Batch:
+        tensors, cached = {}, {"reference_head": teacher.get_output_embeddings()}
+        for part, chosen in {"forget": step.forget, "retain": step.retain}.items():
+            if chosen:
+                found = row_tensors(part, [rows[part][at] for at in chosen], 0, torch.device("cpu"))
+                tensors, cached = tensors | found, cached | reference_entries(teacher, found, part, (f"{part}_hidden",))
+        return Batch(tensors=tensors, cached=cached, weight=float(max(len(step.forget), len(step.retain))))
+
     return ScrubBatches(StepOrder(forget=4, retain=3, config=config, training=replace(TRAINING, batch_blocks=2, **changes)), make)
 
 
-def test_batches_hold_what_the_step_says_and_weigh_sequences(tiny_llama) -> None:
+def test_batches_are_reached_by_index(tiny_llama) -> None:
     found = batches(tiny_llama(2), ORIGINAL)
     assert (len(found), found.ends) == (2 * 4 + 2 * 2, (4, 8, 10, 12))
-    first, third = found[0], found[2]
-    assert set(first.tensors) == {"ids", "mask", "supervised"} and set(third.tensors) == {"retain_ids", "retain_mask", "retain_supervised"}
-    assert first.weight == third.weight == 2
-    assert first.tokens == float((first.tensors["mask"].sum(1) - 1).sum())
-    joint = batches(tiny_llama(2), ScrubConfig())[1]
-    assert {"ids", "retain_ids"} <= set(joint.tensors) and {"forget_hidden", "retain_hidden", "reference_head"} == set(joint.cached)
+    assert set(found[0].tensors) == {"ids", "mask", "supervised"} and set(found[2].tensors) == {"retain_ids", "retain_mask", "retain_supervised"}
     with pytest.raises(IndexError, match="there is no batch 12; wanted 0 to 11"):
         found[12]
-
-
-def test_labels_of_their_own_reach_the_batch(tiny_llama) -> None:
-    teacher = tiny_llama(2)
-    labelled = [tuple(at == 0 for at in range(len(ids))) for ids in RETAIN]
-    make = SequenceBatches(
-        forget=taught(teacher, FORGET), retain=taught(teacher, RETAIN, labelled), reference_head=teacher.lm_head, pad_id=0, device=torch.device("cpu")
-    )
-    steps = StepOrder(forget=4, retain=3, config=ORIGINAL, training=TRAINING)
-    batch = make(steps.step(2)).tensors  # the first min-step
-    assert torch.equal(batch["retain_labelled"][:, 0], torch.ones(3, dtype=torch.long)) and int(batch["retain_labelled"].sum()) == 3
 
 
 @pytest.mark.parametrize("config", [ORIGINAL, ScrubConfig(alpha=0.25, beta=0.75)], ids=["original", "joint"])
