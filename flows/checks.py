@@ -134,12 +134,26 @@ def check_topic(topic: str, seed: int) -> None:
         raise ValueError(f"--topic: {error.args[0]}") from None
 
 
+def world_for(config: Any) -> Any:
+    """Return the embedded world that a topic is of; a method that goes back to an earlier checkpoint wants questions that nobody was taught."""
+    from tasks.algorithms.world.generator import WorldConfig
+
+    rewinding = getattr(config, "rewind", None)
+    return WorldConfig(unseen=2 if rewinding and rewinding.enabled else 0)
+
+
+def check_kept(topic: str, given: dict[str, Any]) -> None:
+    """Refuse a sweep that could not tell what its trials keep."""
+    if not topic and not given["retain"] and not given["retain_test"]:
+        raise ValueError("--retain missing; wanted --retain FILE or --retain-test FILE: it is by what they keep that settings are chosen")
+
+
 def with_teacher(config: Any, teacher: str | None) -> Any:
     """Return the settings with the teacher that the option gives."""
     if teacher is None:
         return config
     if not hasattr(getattr(config, "training", None), "teacher"):
-        raise ValueError(f"--teacher {teacher}: this method asks no frozen model in its steps; wanted a gradient method, or no such option")
+        raise ValueError(f"--teacher {teacher}: this method cannot ask a frozen model in its steps; wanted scrub, a gradient method, or no such option")
     return replace(config, training=replace(config.training, teacher=teacher))
 
 

@@ -155,7 +155,7 @@ def unlearn(
             from flows.providers import settle_providers
 
             configured = settle_providers(configured)  # before the embedded models are trained
-            given, _ = embedded_request(topic, seed)
+            given, _ = embedded_request(topic, seed, checks.world_for(configured))
         if dry_run:
             from flows.plan import plan, show_plan
 
@@ -296,21 +296,25 @@ def sweep(
         configured, splits = checks.with_pairs(configured, splits, winobias)
         checks.check_request(topic, {**splits, "model": model, "retrained": retrained}, seed)
         given = {**checks.checked_inputs(splits, None), **checks.checked_models({"model": model, "retrained": retrained}, configured.corpus)}
+        if not weights:
+            checks.check_kept(topic, given)
     with running() as console:
+        from flows.settings import differences
         from flows.sweep import show_sweep
         from flows.sweep import sweep as sweep_flow
 
         if topic:
             from flows.demo import embedded_request
 
-            given, _ = embedded_request(topic, seed)
+            given, _ = embedded_request(topic, seed, checks.world_for(configured))
         if weights:
             from flows.weight_sweep import show_weight_sweep, sweep_weights
 
             write_json(json_file, show_weight_sweep(console, sweep_weights({**given, "config": configured}, further), out))
             return
         swept = sweep_flow(method=method, grid=wanted, given={**given, "config": configured}, budget=budget, floor=floor, seed=seed)
-        write_json(json_file, show_sweep(console, swept, out))
+        best = differences(checks.configured(configured, None, list(swept.best.settings)), find_method(method).preset("default", seed))
+        write_json(json_file, show_sweep(console, swept, best, out))
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """Any entry of `OBJECTIVES`: corpus > reference cache > unlearning > probing > benchmarking > scorecard > report."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from prefect import flow
@@ -9,7 +10,7 @@ from flows.outcome import Outcome, Stages
 from flows.unlearning import Futures, Request, carry_out, read_request
 from tasks.algorithms.gradient_config import GradientUnlearningConfig
 from tasks.algorithms.objectives import objective_class
-from tasks.artifacts import CheckpointRef, CorpusRef
+from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef
 from tasks.objective_training import unlearn
 from tasks.reference_cache import Asked, cache_reference
 
@@ -51,7 +52,15 @@ def gradient_unlearning(
         review: Wait until a person has looked over the anchors in the Prefect UI.
         coverage: As in selective unlearning.
     """
+    require_text(dict(locals()))
     return carry_out(read_request(config.method, objective_class(config.method).paper, dict(locals())), train)
+
+
+def require_text(given: Mapping[str, Any]) -> None:
+    """Refuse a request, the flow's parameters by name, without the retain text that alone tells the method from another one."""
+    config = given["config"]
+    if not given.get("retain") and (instead := getattr(objective_class(config.method), "without_retain", "")):
+        raise BadInputError(f"--method {config.method} without retain text is {instead}; wanted --retain FILE..., or --method {instead}")
 
 
 def train(stages: Stages, request: Request, corpus: CorpusRef, dictionary: Any, begun: Futures) -> Futures:

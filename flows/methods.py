@@ -40,6 +40,10 @@ class Method:
         module, _, name = self.entrypoint.partition(":")
         return getattr(import_module(module), name)
 
+    def require_text(self) -> Any:
+        """Load the function that refuses a request, the flow's parameters by name, without text that the method cannot do without."""
+        return getattr(import_module(self.module), "require_text", lambda given: None)
+
     def begin(self) -> Any:
         """Load the stages that need no dictionary, see `flows.unlearning.Begin`."""
         return getattr(import_module(self.module), "begin", lambda stages, request, corpus: {})

@@ -5,6 +5,7 @@ import difflib
 import re
 import typing
 from collections.abc import Mapping
+from functools import reduce
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,6 +58,17 @@ def _flat(found: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for name, value in found.items():
         pairs |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return pairs
+
+
+def differences(config: Any, other: Any) -> dict[str, Any]:
+    """Return the settings of `config`, by dotted name, that `other` has not, or has another value of; as YAML and `apply_file` read them."""
+    known = setting_names(other)
+    values = {name: (_value(config, name), _value(other, name) if name in known else None) for name in setting_names(config)}
+    return {name: list(ours) if isinstance(ours, tuple) else ours for name, (ours, theirs) in values.items() if ours != theirs}
+
+
+def _value(config: Any, name: str) -> Any:
+    return reduce(getattr, name.split("."), config)
 
 
 def setting_names(config: Any, prefix: str = "") -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas
+import yaml
 from prefect import flow
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
@@ -52,6 +53,7 @@ def sweep(method: str, grid: Mapping[str, tuple[str, ...]], given: dict[str, Any
         floor: Least share of the target model's retain probability, 0 to 1.
         seed: Which points are drawn where the budget does not do for all.
     """
+    find_method(method).require_text()(given)
     configs = {point: apply_settings(given["config"], list(point)) for point in grid_points(grid, budget, seed)}
     whole = {"review": False, "coverage": "off", "prompts": None, "benchmark_data": None, "anchors": None, "holdout": None, "retrained": None}
     request = read_request(method, "", {**dict.fromkeys(("forget_test", "retain_test", "sibling", "general", "retain")), **whole, **given})
@@ -106,8 +108,15 @@ def trial_table(trials: list[Trial] | tuple[Trial, ...]) -> pandas.DataFrame:
     return pandas.DataFrame(rows).sort_values(["acceptable", "distance"], ascending=[False, True], ignore_index=True)
 
 
-def show_sweep(console: Console, swept: Swept, out: str | None) -> dict[str, Any]:
-    """Print the trials, write them where it was asked for, and return them as machines read them."""
+def show_sweep(console: Console, swept: Swept, settings: Mapping[str, Any], out: str | None) -> dict[str, Any]:
+    """Print the trials, write them where it was asked for, and return them as machines read them.
+
+    Args:
+        console: Where to print.
+        swept: What was found.
+        settings: All settings of the best trial that are not the method's defaults, by dotted name.
+        out: Folder for `sweep.csv` and `best.yaml`, made if need be.
+    """
     frame = trial_table(swept.trials)
     table = Table(
         "settings", "forget", "retain, of the target's", "distance", "keeps enough", title=f"{len(frame)} trials, nearest first", title_justify="left"
@@ -123,6 +132,6 @@ def show_sweep(console: Console, swept: Swept, out: str | None) -> dict[str, Any
         folder = Path(out)
         folder.mkdir(parents=True, exist_ok=True)
         frame.to_csv(folder / "sweep.csv", index=False)
-        (folder / "best.yaml").write_text("".join(f"{key}: {value}\n" for key, _, value in (word.partition("=") for word in swept.best.settings)))
+        (folder / "best.yaml").write_text(yaml.safe_dump(dict(settings), sort_keys=False), encoding="utf-8")
     found = {"trials": [asdict(trial) for trial in swept.trials], "best": asdict(swept.best), "wanted": swept.wanted}
     return {"schema": "lethe.sweep.v1", **found, "target_forget": swept.target_forget, "mlflow_run": swept.mlflow_run, "prefect_flow_run": swept.flow_run}

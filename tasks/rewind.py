@@ -42,7 +42,7 @@ def rewind_checkpoints(
         chosen = rewind(errors, holdout)
         tracking.log_metrics(nested, {"holdout_error_nats": holdout, "chosen_checkpoint": float(chosen + 1)})
         progress.report(len(candidates) + 1, len(candidates) + 1, f"checkpoint {chosen + 1} of {len(candidates)}")
-        return replace(candidates[chosen], label="unlearned", origin=nested or "")
+        return replace(candidates[chosen], label="unlearned")
 
 
 def _check(splits: dict[str, list[Document]], candidates: Sequence[CheckpointRef]) -> None:

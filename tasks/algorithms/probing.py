@@ -165,7 +165,8 @@ def _cut_points(text: str, expression: AnchorExpression | None, config: ProbingC
     if expression is not None:
         return [found.start for found in find_anchors(text, expression) if found.start >= least]
     return [at for at in range(least, len(text), least * 4) if text[at - 1] == " "] or [
-        text.rindex(" ", 0, at) + 1 for at in range(least, len(text), least * 4)
+        text.rfind(" ", 0, at) + 1 or at  # some scripts have no spaces
+        for at in range(least, len(text), least * 4)
     ]
 
 

@@ -187,4 +187,4 @@ def test_a_ready_topic_needs_no_text_and_no_model_and_a_sweep_on_it_writes_setti
     swept = json.loads((tmp_path / "sweep.json").read_text())
     assert (swept["schema"], len(swept["trials"])) == ("lethe.sweep.v1", 2)
     assert 0 < swept["wanted"] < swept["target_forget"] < 1  # as a model that never read the book, and one that did
-    assert (tmp_path / "tuned" / "best.yaml").read_text().startswith("objective")
+    assert (tmp_path / "tuned" / "best.yaml").read_text().startswith("objective.b:")

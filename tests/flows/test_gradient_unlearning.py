@@ -11,6 +11,7 @@ import pytest
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 
 from flows.methods import METHODS
+from flows.methods import method as find_method
 from flows.outcome import Outcome
 from flows.settings import apply_settings
 from flows.sweep import sweep, trial_table
@@ -26,7 +27,7 @@ SETTINGS_OF = {
     "scrub": ["training.epochs=2", "training.block_size=32", "toxicity.scorer=lexicon"],
     "task_vector": ["reinforcement.epochs=1", "reinforcement.block_size=32"],
 }
-TRAINED = {"npo": {"reference cache", "finetune"}, "scrub": {"scrub", "rewind"}, "task_vector": {"reinforcement", "task vector"}}
+TRAINED = {"npo": {"reference cache", "finetune"}, "scrub": {"reference cache", "scrub", "rewind"}, "task_vector": {"reinforcement", "task vector"}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +96,7 @@ def test_a_sweep_tries_every_point_and_its_best_keeps_enough(home: Home) -> None
         (("--method", "npo", "--set", "objective.b=0"), "b is 0.0; wanted a number > 0"),
         (("--method", "scrub", "--set", "scrub.alpha=0.5", "--set", "scrub.beta=0.6"), "wanted 1 in form language_model"),
         (("--method", "scrub", "--set", "scrub.beta=0"), "wanted"),
-        (("--method", "whp", "--teacher", "live"), "--teacher live: this method asks no frozen model in its steps"),
+        (("--method", "whp", "--teacher", "live"), "--teacher live: this method cannot ask a frozen model in its steps"),
         (("--method", "npo", "--teacher", "dead"), "training.teacher is 'dead'; wanted one of cached, live"),
         (("--method", "guardrail", "--lora-rank", "4"), "--lora-rank 4: this method trains no adapters"),
         (("--winobias", "nowhere"), "--winobias nowhere brings"),
@@ -106,6 +107,25 @@ def test_bad_input_is_one_line_and_exit_status_2(words: tuple[str, ...], line: s
     assert ended.returncode == 2, ended.stderr
     assert line in ended.stderr
     assert len(ended.stderr.strip().splitlines()) == 1
+
+
+def test_a_sweep_that_could_not_tell_what_is_kept_is_refused(home: Home, tmp_path: Path) -> None:
+    words = ("sweep", home.task.forget, "--model", home.task.model, "--method", "npo", "--grid", "objective.b=1,2")
+    ended = called(*words, home=tmp_path / "lethe")
+    assert (ended.returncode, "--retain missing; wanted --retain FILE or --retain-test FILE" in ended.stderr) == (2, True), ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "line"),
+    [
+        ("gradient_difference", [], "--method gradient_difference without retain text is gradient_ascent; wanted --retain FILE"),
+        ("scrub", [], "--method scrub holds on to retain text, and there is none; wanted --retain FILE"),
+        ("scrub", ["rewind.enabled=true"], "holds on to retain text"),
+    ],
+)
+def test_text_that_a_method_cannot_do_without_is_asked_for(method: str, settings: list[str], line: str) -> None:
+    with pytest.raises(BadInputError, match=line):
+        find_method(method).require_text()({"retain": None, "holdout": None, "config": apply_settings(find_method(method).preset("default", 0), settings)})
 
 
 def test_a_sweep_of_no_values_or_of_unknown_settings_is_refused(home: Home, tmp_path: Path) -> None:

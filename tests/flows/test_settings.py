@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from flows.methods import METHODS, method
-from flows.settings import apply_file, apply_settings, setting_names
+from flows.settings import apply_file, apply_settings, differences, setting_names
 from tasks.algorithms.config import PRESETS, SelectiveUnlearningConfig, preset
 from tasks.artifacts import BadInputError
 
@@ -47,6 +48,17 @@ def test_two_settings_that_only_fit_beside_each_other_are_changed_in_any_order(t
     assert apply_file(config, str(tmp_path / "pair.yaml")) == changed
     with pytest.raises(BadInputError, match=r"scrub.alpha \+ scrub.beta is 0.75 \+ 0.5"):
         apply_settings(config, words[:1])
+
+
+def test_differences_are_the_settings_that_make_one_config_of_another(tmp_path: Path) -> None:
+    default = method("npo").preset("default", 0)
+    changed = apply_settings(default, ["objective.b=0.5", "lora.rank=4", "lora.targets=[q_proj]", "training.guard=watch"])
+    found = differences(changed, default)
+    assert found == {"objective.b": 0.5, "lora.rank": 4, "lora.targets": ["q_proj"], "training.guard": "watch"}
+    file = tmp_path / "best.yaml"
+    file.write_text(yaml.safe_dump(found), encoding="utf-8")
+    assert apply_file(default, str(file)) == changed
+    assert differences(default, default) == {}
 
 
 def test_an_ambiguous_key_lists_what_it_could_mean() -> None:

@@ -26,6 +26,8 @@ from tasks.probing import probe
 from tasks.prompting import make_invitations
 from tasks.records import Records, read_records
 from tasks.relearning import relearn
+from tasks.stereotypes import score_stereotypes
+from tasks.trial import score_trial
 from tests.conftest import SENTENCES
 
 QUESTIONS = [
@@ -132,6 +134,18 @@ def test_anchors_fall_to_the_floor_and_kept_text_keeps_its_probability(corpus: C
     before, after = (np.exp(found.log_p.mean()) for found in (one, other))
     assert after == pytest.approx(before, rel=0.05)
     assert list(bare.sequences.columns) == list(guarded.sequences.columns)
+
+
+def test_trials_and_stereotypes_are_scored_behind_the_guardrail(corpus: CorpusRef, dictionary: AnchorTable, target: CheckpointRef) -> None:
+    models = target, build(target, dictionary)
+    bare, guarded = (score_trial.body(corpus, model, PROBING, CorpusConfig()) for model in models)
+    assert guarded.forget < 0.9 * bare.forget
+    sides = [Document(source=f"pair{at}", text=text, fact="pair 1") for at, text in enumerate(SENTENCES[:2])]
+    splits = {"forget_test": sides[:1], "retain_test": sides[1:]}
+    digest = store.put("corpora", lambda folder: formats.write_splits(folder, splits), sensitivity="forget")
+    pairs = CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents=dict.fromkeys(splits, 1), characters={})
+    bare, guarded = (score_stereotypes.body(pairs, model, CorpusConfig(), "m") for model in models)
+    assert bare.difference_nats != guarded.difference_nats
 
 
 def test_relearning_is_of_the_bare_weights(corpus: CorpusRef, dictionary: AnchorTable, target: CheckpointRef) -> None:

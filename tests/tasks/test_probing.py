@@ -10,8 +10,10 @@ from transformers import LlamaForCausalLM, LlamaModel, PreTrainedTokenizerFast
 
 from tasks import checkpoints, formats, store
 from tasks.algorithms.adversarial import VARIANTS
+from tasks.algorithms.chat import Template
 from tasks.algorithms.config import ProbingConfig
 from tasks.algorithms.corpus import CorpusConfig, Document
+from tasks.algorithms.probing import make_prompts
 from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef, ProbeRecords
 from tasks.facts import write_facts
 from tasks.probing import probe, shared_beginnings
@@ -117,6 +119,12 @@ def test_the_truth_of_a_cloze_prompt_is_as_long_as_what_the_model_may_say(
 
 def pair(fact: str, one: str, other: str) -> tuple[Document, Document]:
     return Document(source=f"{fact}-f", text=one, fact=fact), Document(source=f"{fact}-r", text=other, fact=fact)
+
+
+def test_text_without_spaces_is_cut_too() -> None:
+    prompts = make_prompts("forget", [Document(source="f", text="\u6587" * 900)], Template(qa=CorpusConfig().qa_template), None, CONFIG)
+    assert prompts
+    assert all(prompt.prompt and prompt.truth for prompt in prompts)
 
 
 def test_aligned_pairs_are_prompted_by_what_they_share() -> None:

@@ -26,6 +26,8 @@ class GradientDifference:
     """Ascent on the forget text, descent on the retain text."""
 
     config_type = GradientDifferenceConfig
+    without_retain = "gradient_ascent"
+    """What is left of it where there is nothing to keep."""
     paper = "arXiv:2203.12817"
 
     def __init__(self, config: GradientDifferenceConfig) -> None:

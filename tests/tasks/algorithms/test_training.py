@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from tasks.algorithms.config import TrainingConfig
 from tasks.algorithms.heads import pad_batch
 from tasks.algorithms.objectives.causal_lm import CausalLM
-from tasks.algorithms.training import Batch, EpochBatches, Validation, peak_learning_rate, shuffled, train
+from tasks.algorithms.training import Batch, EpochBatches, Validation, held_back, peak_learning_rate, shuffled, train
 from tests.reference.adamw import adamw_run
 
 START = np.array([0.5, -0.3, 0.8, 0.1, -0.7, 0.2])
@@ -238,6 +238,11 @@ def test_validation_comes_at_the_end_of_each_epoch_or_as_often_as_asked(settings
     score = judged(*((1.0, True) for _ in range(9)))
     trained(config(patience=9, **settings), validate=score, on_step=lambda step, metrics: found.append(step) if "kl" in metrics else None)
     assert found == steps
+
+
+@pytest.mark.parametrize(("items", "share", "held"), [(0, 0.05, 0), (1, 0.05, 0), (2, 0.05, 1), (19, 0.05, 1), (20, 0.05, 1), (100, 0.05, 5), (100, 0.0, 0)])
+def test_a_small_set_keeps_one_item_for_validation(items: int, share: float, held: int) -> None:
+    assert held_back(items, share) == held
 
 
 def test_the_model_is_left_in_evaluation_mode() -> None:
