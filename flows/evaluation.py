@@ -277,7 +277,7 @@ def judge(
     scored = score.submit(corpus, probes, benchmarks, relearned, dictionary, config.verdict, provenance, cost, verdicts, rated, preferred, run)
     card = stages.result("scorecard", scored)
     facts = {name: str(value) for name, value in tracking.flatten(config).items()}
-    report, redacted = stages.result("report", write_report.submit(corpus, card, probes, dictionary, trained, facts, verdicts, run))
+    report, redacted = stages.result("report", write_report.submit(corpus, card, probes, dictionary, trained, facts, verdicts, preferred, run))
     folder = store.path(card)
     for name in ("scorecard.json", "items.parquet"):
         tracking.log_artifact(run, folder / name, "public", "scorecard")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks import formats, pages, progress, store, tracking, wording
 from tasks.algorithms.degeneration import leaked_strings
-from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef, JudgeRecords, ProbeRecords, ReportRef, Scorecard, Sensitivity
+from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef, JudgeRecords, ProbeRecords, ReportRef, Scorecard, Sensitivity, StereotypeScores
 from tasks.pages import Picture, figure
 from tasks.records import read_completions, read_verdicts
 from tasks.stage import stage
@@ -59,6 +59,8 @@ class Details:
     anchors: list[dict[str, Any]]
     leaks: list[dict[str, str]] = field(default_factory=list)
     """`model`, `prompt` and `leaked`: names, addresses and numbers that no text of the run holds."""
+    preferences: list[dict[str, Any]] = field(default_factory=list)
+    """`group`, such as an occupation, `pairs`, and model -> share of the pairs whose forget side it finds likelier."""
 
 
 @stage("report", isolated=False)
@@ -70,13 +72,15 @@ def write_report(
     trained: list[CheckpointRef],
     facts: dict[str, str],
     verdicts: Sequence[JudgeRecords] = (),
+    stereotypes: Sequence[StereotypeScores] = (),
     run: str | None = None,
 ) -> list[ReportRef]:
     """Write the report twice and return both: in full, kept and purged as forgotten text is, and redacted, for anyone to read."""
     with tracking.stage_run(run, "report") as nested:
         progress.report(0, 1)
         anchors = formats.read_json(store.path(dictionary) / "dictionary.json")
-        details = Details(completions=side_by_side(probes, verdicts), anchors=anchors, leaks=leaks(probes, formats.read_pieces(corpus)))
+        leaked, preferences = leaks(probes, formats.read_pieces(corpus)), preferences_by_group(stereotypes)
+        details = Details(completions=side_by_side(probes, verdicts), anchors=anchors, leaks=leaked, preferences=preferences)
         curves = {checkpoint.label: tracking.curve(checkpoint.origin, "loss_nats") for checkpoint in trained}
         page = Page(card=formats.read_json(store.path(card) / "scorecard.json"), curves=curves, facts=facts)
         full = _kept(render_report(page, details), "report.html", "forget", nested)
@@ -124,6 +128,13 @@ def leaks(probes: list[ProbeRecords], given: frozenset[str]) -> list[dict[str, s
         for row in read_completions(probe).itertuples()
         if (strings := leaked_strings(row.completion, row.prompt, given))
     ]
+
+
+def preferences_by_group(stereotypes: Sequence[StereotypeScores]) -> list[dict[str, Any]]:
+    """Return a row for each group of aligned pairs, with every model's preference, as the first model's table orders them."""
+    tables = {scores.label: {row["group"]: row for row in formats.read_json(store.path(scores) / "stereotypes.json")["groups"]} for scores in stereotypes}
+    first = next(iter(tables.values()), {})
+    return [{"group": group, "pairs": row["pairs"]} | {label: table[group]["share"] for label, table in tables.items()} for group, row in first.items()]
 
 
 def answers_table(probes: list[ProbeRecords], verdicts: Sequence[JudgeRecords] = ()) -> "pandas.DataFrame":

@@ -12,9 +12,9 @@ import pytest
 from tasks import formats, store
 from tasks.algorithms.corpus import Document
 from tasks.algorithms.evidence import CLAIMS
-from tasks.artifacts import AnchorTable, CorpusRef, JudgeRecords, ProbeRecords, Scorecard
+from tasks.artifacts import AnchorTable, CorpusRef, JudgeRecords, ProbeRecords, Scorecard, StereotypeScores
 from tasks.records import write_verdicts
-from tasks.report import Details, Page, answers_table, render_report, side_by_side, write_report
+from tasks.report import Details, Page, answers_table, preferences_by_group, render_report, side_by_side, write_report
 from tests.browser import WIDTHS, opened, overflow
 
 HOSTILE = '<script>alert("x")</script><img src="http://evil.example/x.png">'
@@ -90,9 +90,10 @@ def words_of(page: str) -> str:
     return " ".join(re.sub(r"<[^>]+>", " ", page.partition("</style>")[2]).split())
 
 
-def render(card: dict[str, Any] = CARD, completions: list[dict[str, Any]] = COMPLETIONS, curves: Any = None) -> str:
+def render(card: dict[str, Any] = CARD, completions: list[dict[str, Any]] = COMPLETIONS, curves: Any = None, **details: Any) -> str:
     curves = {"reinforced": [(1, 2.0), (2, 1.5)]} if curves is None else curves
-    return render_report(Page(card=card, curves=curves, facts={"config.alpha": "5"}), Details(completions=completions, anchors=ANCHORS))
+    page = Page(card=card, curves=curves, facts={"config.alpha": "5"})
+    return render_report(page, Details(completions=completions, anchors=ANCHORS, **details))
 
 
 @pytest.fixture(scope="module")
@@ -206,6 +207,20 @@ def test_completions_of_all_models_come_together_forgotten_first(lethe_home: Pat
     rows = side_by_side([probes("target", "one"), probes("retrained", "three"), probes("unlearned", "two")])
     assert [row["split"] for row in rows] == ["forget_test", "retain_test"]
     assert list(rows[0]["says"].items()) == [("target", "one"), ("unlearned", "two"), ("retrained", "three")]
+
+
+def test_preferences_stand_by_group_with_every_model_beside_the_others(lethe_home: Path) -> None:
+    def scored(label: str, shares: dict[str, float]) -> StereotypeScores:
+        rows = [{"group": group, "pairs": 4, "share": share, "difference_nats": share - 0.5} for group, share in shares.items()]
+        digest = store.put("stereotypes", lambda folder: formats.write_json(folder / "stereotypes.json", {"groups": rows}), sensitivity="forget")
+        ref = {"kind": "stereotypes", "digest": digest, "sensitivity": "forget", "label": label}
+        return StereotypeScores(**ref, pairs=8, left_out=0, preference=0.5, difference_nats=0.0)
+
+    rows = preferences_by_group([scored("target", {"nurse": 0.75, "baker": 0.5}), scored("unlearned", {"baker": 0.25, "nurse": 0.5})])
+    assert rows == [{"group": "nurse", "pairs": 4, "target": 0.75, "unlearned": 0.5}, {"group": "baker", "pairs": 4, "target": 0.5, "unlearned": 0.25}]
+    page = words_of(render(preferences=rows))
+    assert "in 2 groups (0.5: no preference) group pairs target unlearned nurse 4 0.75 0.5 baker 4 0.5 0.25" in page
+    assert preferences_by_group([]) == []
 
 
 def test_scores_go_with_their_completions_into_report_and_table(lethe_home: Path) -> None:
