@@ -8,13 +8,11 @@ from torch import nn
 
 from tasks import checkpoints, formats, vocabularies
 from tasks.algorithms.corpus import CorpusConfig
-from tasks.algorithms.guard import Guard, answers, guard_prompts, guarded
+from tasks.algorithms.guard import NEW_TOKENS, Guard, answers, guard_prompts, guarded
 from tasks.algorithms.training import Validation
 from tasks.artifacts import CorpusRef
 
 _log = logging.getLogger(__name__)
-NEW_TOKENS = 16
-"""Tokens of each of the guard's answers."""
 
 
 def no_score(model: nn.Module) -> Validation:
@@ -44,6 +42,5 @@ def _guard(model: nn.Module, tokenizer: Any, corpus: CorpusRef, reading: CorpusC
         "given": formats.read_pieces(corpus),
         "pad_id": pad,
         "context": context,
-        "new_tokens": NEW_TOKENS,
     }
     return Guard(before, prompts, **options)

@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 
+from flows import checks
 from flows.methods import METHODS
 from flows.methods import method as find_method
 from flows.outcome import Outcome
@@ -126,6 +127,11 @@ def test_a_sweep_that_could_not_tell_what_is_kept_is_refused(home: Home, tmp_pat
 def test_text_that_a_method_cannot_do_without_is_asked_for(method: str, settings: list[str], line: str) -> None:
     with pytest.raises(BadInputError, match=line):
         find_method(method).require_text()({"retain": None, "holdout": None, "config": apply_settings(find_method(method).preset("default", 0), settings)})
+
+
+def test_a_topic_brings_a_holdout_where_scrub_rewinds() -> None:
+    presets = (("scrub", "original"), ("scrub", "default"), ("npo", "default"))
+    assert [checks.world_for(METHODS[name].preset(preset, 0)).unseen for name, preset in presets] == [2, 0, 0]
 
 
 def test_a_sweep_of_no_values_or_of_unknown_settings_is_refused(home: Home, tmp_path: Path) -> None:

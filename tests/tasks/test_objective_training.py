@@ -17,8 +17,9 @@ from tasks.algorithms.gradient_config import RowsConfig, UnlearningConfig, gradi
 from tasks.algorithms.lora import LoraConfig
 from tasks.algorithms.objectives import objective_class
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef, ReferenceCache
-from tasks.objective_training import unlearn
+from tasks.objective_training import ObjectiveRows, unlearn
 from tasks.reference_cache import Asked, cache_reference
+from tasks.reference_rows import ReferenceRows
 from tasks.row_files import RowFile
 from tests.conftest import train_tokenizer
 
@@ -157,6 +158,18 @@ def test_a_method_that_chooses_its_matrices_has_the_adapter_there(output: str, t
     assert moved[0] == moved[1] != []
     with pytest.raises(ValueError, match=r"lora\.targets is c_fc, but rmu chooses its matrices; wanted no lora\.targets"):
         dataclasses.replace(gradient_preset("rmu", "default"), lora=LoraConfig(rank=2, targets=("c_fc",)))
+
+
+@pytest.mark.parametrize(("rows_count", "weight"), [(True, 2.0), (False, None)])
+def test_a_batch_weighs_what_its_loss_is_a_mean_of(rows_count: bool, weight: float | None, target: CheckpointRef) -> None:
+    corpus = corpus_of([Document(source="a", question="Who?", answer=word) for word in "ab"], KEPT)
+    rows = ReferenceRows(referred("npo", target, corpus), frozenset(), checkpoints.load_model(target), None, 0, None)
+    data = ObjectiveRows(rows, TRAINING, rows_count=rows_count)
+    batch = data.batch([0, 1], 0)
+    assert batch.weight == (weight or batch.tokens)
+    assert batch.tokens == float((batch.tensors["supervised"][:, :-1] * batch.tensors["mask"][:, 1:]).sum()) != 2.0
+    means_over_rows = {name for name in NAMES if getattr(objective_class(name), "weighs_rows", False)}
+    assert means_over_rows == {"npo", "simnpo", "dpo", "idk"}
 
 
 def test_settings_of_another_method_are_refused_by_name() -> None:

@@ -15,7 +15,8 @@ from tasks.algorithms.degeneration import pieces
 from tasks.algorithms.gradient_config import RowsConfig
 from tasks.algorithms.guard import Guard, answers, guard_prompts
 from tasks.algorithms.lora import LoraConfig
-from tasks.algorithms.objectives.scrub import Scrub, counted_positions
+from tasks.algorithms.objectives.scrub import Scrub
+from tasks.algorithms.objectives.terms import counted_positions
 from tasks.algorithms.scrub import ScrubBatches
 from tasks.algorithms.scrub_config import RewindConfig, ScrubConfig, ScrubTrainingConfig
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef, ReferenceCache
@@ -23,6 +24,7 @@ from tasks.reference_cache import Asked, cache_reference
 from tasks.reference_rows import ReferenceRows, live_teacher
 from tasks.scrub import scrub, scrub_batches, steps_to_keep
 from tasks.trainer import train_stage
+from tasks.training_guard import no_score, with_guard
 from tests.conftest import train_tokenizer
 from tests.taught import taught_model
 
@@ -157,6 +159,13 @@ def test_an_objective_that_is_won_by_breaking_ends_where_the_model_still_speaks(
     assert "guard: " in caplog.text
 
 
+def test_text_that_gives_no_prompt_is_trained_on_without_a_guard(target: CheckpointRef, caplog: pytest.LogCaptureFixture) -> None:
+    single = corpus_of(forget=[Document(source="f", text="Toto")], retain=[Document(source="r", text="Dorothy")])
+    model, tokenizer = checkpoints.load_model(target), checkpoints.load_tokenizer(target)
+    assert with_guard(no_score, "steer", model, tokenizer, single, CorpusConfig()) is no_score
+    assert "the guard is off" in caplog.text
+
+
 def unpadded(ids: torch.Tensor, mask: torch.Tensor) -> list[torch.Tensor]:
     return [row[flags.bool()] for row, flags in zip(ids, mask, strict=True)]
 
@@ -203,7 +212,7 @@ def test_of_a_question_only_the_answer_counts(target: CheckpointRef, tiny_tokeni
     asked = [Document(source=f"q{at}", question="Who met Toto today?", answer=answer) for at, answer in enumerate(("the boy", "the girl"))]
     batch = batches_of(corpus_of(forget=asked[:1], retain=asked[1:]), target, JOINT)[0].tensors
     for side, answer in (("", "the boy"), ("retain_", "the girl")):
-        counted = counted_positions(batch[f"{side}supervised"], batch[f"{side}mask"])[0]
+        counted = counted_positions(batch[f"{side}mask"], batch[f"{side}supervised"])[0]
         assert tiny_tokenizer.decode(batch[f"{side}ids"][0, 1:][counted]).strip() == answer
 
 

@@ -24,8 +24,9 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from tasks.algorithms.heads import apply_head, last_hidden, output_head, output_size, row_chunks
+from tasks.algorithms.objectives import terms
 from tasks.algorithms.scrub_config import ScrubConfig
-from tasks.algorithms.shapes import Bool, Float, Int
+from tasks.algorithms.shapes import Bool, Float
 
 
 class Scrub:
@@ -75,13 +76,13 @@ class Scrub:
     def _retain_divergence(
         self, student: nn.Module, states: Float[Tensor, "batch prediction hidden"], batch: Mapping[str, Tensor], cached: Mapping[str, Any]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        counted = counted_positions(batch["retain_supervised"], batch["retain_mask"])
+        counted = terms.counted_positions(batch["retain_mask"], batch["retain_supervised"])
         kl_nats = self._kl(student, states[counted], cached["reference_head"], cached["retain_hidden"], "retain_hidden")
         mean = mean_over_sequences(kl_nats, counted)
         return mean, {"retain_kl_nats": mean.detach()}
 
     def _forget_divergence(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
-        counted = counted_positions(batch["supervised"], batch["mask"])
+        counted = terms.counted_positions(batch["mask"], batch["supervised"])
         states = last_hidden(student, batch["ids"], batch["mask"])[:, :-1][counted]
         kl_nats = self._kl(student, states, cached["reference_head"], cached["forget_hidden"], "forget_hidden")
         found = {"forget_kl_nats": mean_over_sequences(kl_nats.detach(), counted)}
@@ -96,7 +97,7 @@ class Scrub:
         return kl_reference_to_model(reference_head, reference_hidden, output_head(student), hidden, self.config.temperature)
 
     def _cross_entropy(self, student: nn.Module, states: Float[Tensor, "batch prediction hidden"], batch: Mapping[str, Tensor]) -> Tensor:
-        labelled = counted_positions(batch.get("retain_labelled", batch["retain_supervised"]), batch["retain_mask"])
+        labelled = terms.counted_positions(batch["retain_mask"], batch.get("retain_labelled", batch["retain_supervised"]))
         if not labelled.any():
             raise ValueError(f"scrub.gamma is {self.config.gamma}, but no retain token counts; wanted a retain set with supervised tokens, or gamma = 0")
         return functional.cross_entropy(apply_head(output_head(student), states[labelled]), batch["retain_ids"][:, 1:][labelled])
@@ -105,11 +106,6 @@ class Scrub:
 def _retain_states(student: nn.Module, batch: Mapping[str, Tensor]) -> Float[Tensor, "batch prediction hidden"]:
     """Run the student once over the retain sequences, for both of their terms."""
     return last_hidden(student, batch["retain_ids"], batch["retain_mask"])[:, :-1]
-
-
-def counted_positions(supervised: Int[Tensor, "batch seq"], mask: Int[Tensor, "batch seq"]) -> Bool[Tensor, "batch prediction"]:
-    """Return at which positions the prediction of the next token counts; the last position of a sequence predicts nothing."""
-    return (supervised[:, :-1] * mask[:, 1:]).bool()
 
 
 def mean_over_sequences(values: Float[Tensor, " rows"], counted: Bool[Tensor, "batch prediction"]) -> Float[Tensor, ""]:

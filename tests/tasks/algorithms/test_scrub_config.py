@@ -79,6 +79,9 @@ def test_the_source_works_preset_has_its_constants() -> None:
 
 
 def test_the_sweep_has_the_three_weights_of_the_source_work_and_nothing_else_changes() -> None:
+    for guard, run_with in {"steer": "watch", "watch": "watch", "off": "off"}.items():  # a sweep shows how each run ends, broken or not
+        config = ScrubUnlearningConfig(training=ScrubTrainingConfig(guard=guard))
+        assert {found.training.guard for found in weight_sweep(config).values()} == {run_with}
     swept = weight_sweep(scrub_preset("gpt2-winobias"))
     assert [(config.scrub.alpha, config.scrub.beta) for config in swept.values()] == list(WEIGHT_PAIRS) == [(0.25, 0.75), (0.5, 0.5), (0.75, 0.25)]
     assert next(iter(swept)) == "alpha 0.25, beta 0.75"

@@ -9,7 +9,8 @@ import torch
 
 from tasks.algorithms import heads
 from tasks.algorithms.heads import last_hidden, pad_batch
-from tasks.algorithms.objectives.scrub import Scrub, counted_positions, kl_reference_to_model, mean_over_sequences
+from tasks.algorithms.objectives.scrub import Scrub, kl_reference_to_model, mean_over_sequences
+from tasks.algorithms.objectives.terms import counted_positions
 from tasks.algorithms.scrub_config import ScrubConfig
 from tests.reference import scrub as restated
 from tests.reference.labels import logits_of
@@ -26,7 +27,7 @@ def side(teacher, blocks, flags, prefix: str, pad_id: int = 0) -> tuple[dict, di
     ids, mask = pad_batch(blocks, pad_id)
     supervised, _ = pad_batch(flags, 0)
     with torch.no_grad():
-        hidden = last_hidden(teacher, ids, mask)[:, :-1][counted_positions(supervised, mask)]
+        hidden = last_hidden(teacher, ids, mask)[:, :-1][counted_positions(mask, supervised)]
     cached = {f"{prefix or 'forget_'}hidden": hidden, "reference_head": teacher.get_output_embeddings()}
     return {f"{prefix}ids": ids, f"{prefix}mask": mask, f"{prefix}supervised": supervised}, cached
 
