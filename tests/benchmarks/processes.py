@@ -43,3 +43,19 @@ class PeakMemory:
 
 def _peak_kilobytes() -> int:
     return int(re.search(r"VmHWM:\s+(\d+)", (_PROC / "status").read_text())[1])
+
+
+class PeakGpuMemory:
+    """The rise of the peak of what tensors hold on the GPU since the object was made, in this process."""
+
+    def __init__(self) -> None:
+        import torch
+
+        torch.cuda.reset_peak_memory_stats()
+        self._before = torch.cuda.max_memory_allocated()
+
+    def megabytes(self) -> float:
+        """Return by how much the peak has risen, in MB."""
+        import torch
+
+        return (torch.cuda.max_memory_allocated() - self._before) / 1e6

@@ -8,8 +8,9 @@ chunks; `cached` reads from a file what the teacher said. All are batched, in fl
 adapters are trained, and the teacher of `live` is the student with its adapter off: no second model.
 
 The rise is that of the peak resident memory over what the process held when all modules were loaded, as Linux counts it, weights and optimiser
-included; it is taken in a process of its own, in which glibc gives back every freed tensor at once, since what it keeps hides the difference. The
-seconds are the median over steps after the first two. The time that the cache takes to make is shown as well.
+included; it is taken in a process of its own, in which glibc gives back every freed tensor at once, since what it keeps hides the difference. On a GPU
+it is the peak of what tensors hold there. The seconds are the median over steps after the first two. The time that the cache takes to make is shown
+as well.
 """
 
 import argparse
@@ -30,7 +31,7 @@ from rich.console import Console  # noqa: E402 - the environment comes first
 from rich.table import Table  # noqa: E402
 
 from tasks.artifacts import CheckpointRef, CorpusRef, ReferenceCache  # noqa: E402
-from tests.benchmarks.processes import NOTHING_KEPT, PeakMemory, in_fresh_process  # noqa: E402
+from tests.benchmarks.processes import NOTHING_KEPT, PeakGpuMemory, PeakMemory, in_fresh_process  # noqa: E402
 
 WAYS = ("textbook", "live", "cached")
 UNBOUNDED = 2**62
@@ -98,7 +99,7 @@ def train_steps(name: str, way: str, objective: Any, asked: argparse.Namespace, 
         terms.LOGITS_AT_ONCE = UNBOUNDED
     lora, made = LoraConfig(rank=asked.rank), objective_class(name)(objective)
     config = UnlearningConfig(batch_blocks=asked.rows, retain_batch=asked.rows, mixed_precision="no", learning_rate=1e-4, least_steps=asked.steps)
-    peak = PeakMemory()
+    peak = PeakGpuMemory() if torch.cuda.is_available() else PeakMemory()
     student = checkpoints.load_model(target)
     teacher = None if way == "cached" else reference_rows.live_teacher(student, target, lora if way == "live" else LoraConfig())
     pad = checkpoints.pad_id(checkpoints.load_tokenizer(target))
@@ -127,6 +128,8 @@ class _First(Sequence[Any]):
 
 def measure(name: str, asked: argparse.Namespace, corpus: CorpusRef, target: CheckpointRef) -> list[tuple[str, str, Step, float]]:
     """Return a row for each way: objective, way, what a step took, and the seconds that its cache took."""
+    import torch
+
     from tasks.algorithms.gradient_config import gradient_preset
 
     objective, found = gradient_preset(name, "default").objective, []
@@ -135,7 +138,8 @@ def measure(name: str, asked: argparse.Namespace, corpus: CorpusRef, target: Che
         reference = make_cache(name, objective, asked, corpus, target, stored=way == "cached")
         caching = time.perf_counter() - started
         given = (train_steps, name, way, objective, asked, target, reference)
-        timed, weighed = in_fresh_process(*given), in_fresh_process(*given, environment=NOTHING_KEPT)
+        timed = in_fresh_process(*given)
+        weighed = timed if torch.cuda.is_available() else in_fresh_process(*given, environment=NOTHING_KEPT)
         found.append((name, way, replace(timed, megabytes=weighed.megabytes), caching))
     return found
 
@@ -152,6 +156,8 @@ def show(rows: list[tuple[str, str, Step, float]], title: str) -> Table:
 
 def main() -> None:
     """Measure and print."""
+    import torch
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--objectives", nargs="+", default=["npo", "undial"])
     for option, default in {"layers": 8, "hidden": 384, "vocabulary": 8192, "rows": 8, "tokens": 128, "steps": 8, "rank": 0}.items():
@@ -162,7 +168,8 @@ def main() -> None:
         corpus, target = write_world(asked)
         rows = [row for name in asked.objectives for row in measure(name, asked, corpus, target)]
     share = asked.vocabulary / (asked.vocabulary + 12 * asked.layers * asked.hidden)
-    Console(width=140).print(show(rows, f"the head is {share:.0%} of a forward pass; {'all weights' if not asked.rank else f'adapters of rank {asked.rank}'}"))
+    where = torch.cuda.get_device_name() if torch.cuda.is_available() else "one thread of a CPU"
+    Console(width=140).print(show(rows, f"{where}; the head is {share:.0%} of a forward pass; {'all weights' if not asked.rank else f'adapters of rank {asked.rank}'}"))
     for name in asked.objectives:
         ends = [step.weights for objective, _, step, _ in rows if objective == name]
         print(f"{name}: norms of the trained weights differ by {(max(ends) - min(ends)) / max(ends):.1e} between the ways")

@@ -125,7 +125,7 @@ def first_token(tokenizer, lead: str, generic: str) -> tuple[int, bool]:
 def logits_of(model, ids) -> np.ndarray:
     """Logits of one unpadded block in float64, (seq, vocab), by the model's own forward pass."""
     with torch.no_grad():
-        return copy.deepcopy(model).double().eval()(input_ids=torch.tensor([list(ids)])).logits[0].numpy()
+        return copy.deepcopy(model).cpu().double().eval()(input_ids=torch.tensor([list(ids)])).logits[0].numpy()
 
 
 def log_softmax(row: np.ndarray) -> np.ndarray:

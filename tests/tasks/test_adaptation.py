@@ -158,10 +158,11 @@ def test_a_bare_peft_loads_the_adapter_as_we_do(given: Given) -> None:
     from peft import PeftModel
 
     adapter = reinforce.body(given.corpus, given.target, BOOSTING, READING, RANK4)
-    ids = torch.arange(40)[None]
+    ours = checkpoints.load_model(adapter)
+    ids = torch.arange(40, device=ours.device)[None]
     with torch.no_grad():
         theirs = PeftModel.from_pretrained(checkpoints.load_model(given.target), store.path(adapter)).eval()(input_ids=ids).logits
-        torch.testing.assert_close(theirs, checkpoints.load_model(adapter)(input_ids=ids).logits, atol=1e-5, rtol=0)
+        torch.testing.assert_close(theirs, ours(input_ids=ids).logits, atol=1e-5, rtol=0)
 
 
 def test_an_adapter_finds_its_base_in_the_store_where_it_was_or_where_it_was_last_seen(given: Given, tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def test_what_is_stored_is_what_the_frozen_model_says(target: CheckpointRef) -> 
     assert record.rows["forget"] == len(file.rows) > len(QUESTIONS)
     for number in (0, len(file.rows) - 1):
         row = file.rows[number]
-        log_p = model(torch.tensor([row.ids])).logits[0].detach().double().log_softmax(-1)
+        log_p = model(torch.tensor([row.ids], device=model.device)).logits[0].detach().double().log_softmax(-1)
         wanted = sum(float(log_p[at, row.ids[at + 1]]) for at in range(len(row.ids) - 1) if row.supervised[at])
         assert float(file.pieces("reference_logprob", [number])[0]) == pytest.approx(wanted, abs=1e-3)
 

@@ -175,7 +175,7 @@ def moved(student: LlamaForCausalLM) -> LlamaForCausalLM:
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in student.parameters():
-            parameter += 0.02 * torch.randn(parameter.shape, generator=generator)
+            parameter += 0.02 * torch.randn(parameter.shape, generator=generator).to(parameter.device)
     return student
 
 
