@@ -197,10 +197,9 @@ def source_remark(config: ScrubUnlearningConfig, parameters: int) -> str:
 
 
 SCRUB_PRESETS = {
-    # lethe sweep --topic second-series --floor 0.92 --method scrub --set scrub.alpha=0.75 --set scrub.beta=0.25 --grid scrub.bound=1,1.5 --grid
-    # training.epochs=20; before it 1,2,5 by 5,10 epochs. All of this when questions counted beside their answers: since answers alone do, the
-    # last grid names bound 1.5 (0.029 from the retrained model, 0.978x kept; 1.0: 0.038, 0.998x)
-    "default": ScrubUnlearningConfig(scrub=ScrubConfig(alpha=0.75, beta=0.25, bound=1.0), training=ScrubTrainingConfig(epochs=20)),
+    # lethe sweep --topic second-series --floor 0.92 --method scrub --set scrub.alpha=0.75 --set scrub.beta=0.25 --grid scrub.bound=1,2,3,5 --grid
+    # training.epochs=10,20
+    "default": ScrubUnlearningConfig(scrub=ScrubConfig(alpha=0.75, beta=0.25, bound=3.0), training=ScrubTrainingConfig(epochs=20)),
     "original": ScrubUnlearningConfig(
         scrub=ScrubConfig(form="original", alpha=1.0, beta=1.0, gamma=1.0, temperature=2.0, bound=None),
         training=ScrubTrainingConfig(guard="watch"),

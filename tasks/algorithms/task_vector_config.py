@@ -10,7 +10,8 @@ from tasks.algorithms.lora import LoraConfig
 class TaskVectorConfig:
     """How far the target model goes back along what the forget text taught it."""
 
-    scale: float = 1.0
+    # lethe sweep --topic second-series --floor 0.92 --method task_vector --grid vector.scale=0.5,1,1.25,1.5,2
+    scale: float = 1.25
     """a in theta - a (theta_ft - theta), dimensionless, >= 0; at 0 nothing changes."""
 
     def __post_init__(self) -> None:
