@@ -14,7 +14,7 @@ demo: .venv  ## build a small model, make it forget one topic, show the evidence
 	$(BIN)/lethe demo
 
 test: .venv  ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-all: .venv  ## run the tests with servers, faults and real data
 	$(BIN)/python -m pytest -m "not gpu and not network"

@@ -61,27 +61,28 @@ def _train_some(model: torch.nn.Module, objective: Any, lora: LoraConfig) -> Lor
 
 
 class ObjectiveRows:
-    """Forget rows beside retain rows; the last retain rows are only validated on."""
+    """Forget rows beside retain rows; some retain rows, spaced evenly so that every topic and file has its share, are only validated on."""
 
     def __init__(self, rows: ReferenceRows, config: UnlearningConfig, *, rows_count: bool) -> None:
         """Take the rows; `rows_count` says that the loss is a mean over rows, not over tokens."""
         self.rows, self._config, self._rows_count = rows, config, rows_count
-        retain = rows.rows("retain")
-        self._usable = len(retain) - held_back(len(retain), config.validation_share)
-        self.held = retain[self._usable :]
+        numbers = range(len(rows.rows("retain")))
+        held = set(spaced(numbers, held_back(len(numbers), config.validation_share)))
+        self._kept = [number for number in numbers if number not in held]
+        self.held = [rows.rows("retain")[number] for number in sorted(held)]
         """Retain rows that are not trained on."""
 
     def batch(self, indices: list[int], step: int) -> Batch:
         """Return forget rows by index, with retain rows beside them; every retain row comes round before any comes twice."""
-        size = self._config.retain_batch
-        retain = [self._retain_at(step * size + slot) for slot in range(min(size, self._usable))]
+        size = min(self._config.retain_batch, len(self._kept))
+        retain = [self._retain_at(step * size + slot) for slot in range(size)]
         tensors, cached = self.rows.batch({"forget": indices, "retain": retain, "preferred": indices if self.rows.rows("preferred") else []})
         tokens = float(sum(sum(self.rows.rows("forget")[number].supervised[:-1]) for number in indices))
         return Batch(tensors=tensors, cached=cached, weight=float(len(indices)) if self._rows_count else tokens, tokens=tokens)
 
     def _retain_at(self, number: int) -> int:
-        epoch, slot = divmod(number, self._usable)
-        return shuffled(self._usable, self._config.seed + 1, epoch)[slot]
+        epoch, slot = divmod(number, len(self._kept))
+        return self._kept[shuffled(len(self._kept), self._config.seed + 1, epoch)[slot]]
 
 
 def validation(

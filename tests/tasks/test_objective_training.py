@@ -172,6 +172,34 @@ def test_a_batch_weighs_what_its_loss_is_a_mean_of(rows_count: bool, weight: flo
     assert means_over_rows == {"npo", "simnpo", "dpo", "idk"}
 
 
+def retain_rows(target: CheckpointRef, kept: int, **changes: Any) -> ObjectiveRows:
+    """Forget rows beside `kept` retain rows, each of which says its own number."""
+    retain = [Document(source="k", question="Who?", answer=f"{'a b' if number % 2 else 'b a'} {number}") for number in range(kept)]
+    rows = ReferenceRows(referred("npo", target, corpus_of(QUESTIONS, retain)), frozenset(), checkpoints.load_model(target), None, 0, None)
+    return ObjectiveRows(rows, dataclasses.replace(TRAINING, **changes), rows_count=False)
+
+
+def test_retain_rows_that_are_validated_on_come_from_everywhere_and_are_not_trained_on(target: CheckpointRef) -> None:
+    data = retain_rows(target, 20, retain_batch=4)
+    every = [row.ids for row in data.rows.rows("retain")]
+    assert [every.index(row.ids) for row in data.held] == [0, 5, 10, 15]
+    shown = [tuple(ids[mask.bool()].tolist()) for step in range(4) for ids, mask in zip(*drawn(data, step), strict=True)]
+    assert sorted(shown) == sorted(tuple(ids) for at, ids in enumerate(every) if at % 5)
+
+
+@pytest.mark.parametrize("kept", [2, 3, 7])
+def test_a_batch_shows_a_retain_row_once_where_there_are_few(kept: int, target: CheckpointRef) -> None:
+    data = retain_rows(target, kept, retain_batch=8)
+    for step in range(3):
+        shown = [tuple(ids[mask.bool()].tolist()) for ids, mask in zip(*drawn(data, step), strict=True)]
+        assert len(shown) == len(set(shown)) == kept - 1
+
+
+def drawn(data: ObjectiveRows, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+    tensors = data.batch([0], step).tensors
+    return tensors["retain_ids"], tensors["retain_mask"]
+
+
 def test_settings_of_another_method_are_refused_by_name() -> None:
     with pytest.raises(ValueError, match="method npo has no setting delta; wanted some of"):
         dataclasses.replace(gradient_preset("npo", "default"), objective={"delta": 1.0})
