@@ -96,12 +96,19 @@ def with_lora(config: Any, rank: int | None) -> Any:
     return replace(config, lora=replace(config.lora, rank=rank))
 
 
-def check_adapter(config: Any, model: str | None) -> None:
-    """Refuse an adapter that the model's architecture cannot carry, before anything is trained."""
-    from tasks.checkpoints import check_adaptable, inspect_model
+def check_trainable(config: Any, model: str | None) -> None:
+    """Refuse an adapter, or an objective's choice of matrices, that the model's architecture does not have, before anything is trained."""
+    adapted, chosen = getattr(config, "lora", None) and config.lora.rank, getattr(config, "chooses_weights", False)
+    if not model or not (adapted or chosen):
+        return
+    from tasks.algorithms.adapters import check_adaptable
+    from tasks.checkpoints import inspect_model, skeleton
+    from tasks.objective_training import trained_alone
 
-    if model and getattr(config, "lora", None) and config.lora.rank and not getattr(config, "chooses_weights", False):
-        check_adaptable(inspect_model(model, "target"), config.lora)
+    bare = skeleton(inspect_model(model, "target"))
+    lora = trained_alone(bare, config.made_objective(), config.lora) if chosen else config.lora
+    if adapted:
+        check_adaptable(bare, lora)
 
 
 def check_benchmarks(config: Any, folder: str | None) -> None:

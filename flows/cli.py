@@ -147,7 +147,7 @@ def unlearn(
         checks.check_request(topic, {**splits, "model": model, "retrained": retrained, "anchors": anchors}, seed)
         paths = checks.checked_inputs(splits, anchors)
         models = checks.checked_models({"model": model, "retrained": retrained}, configured.corpus)
-        checks.check_adapter(configured, models["model"])
+        checks.check_trainable(configured, models["model"])
         given, asked = {**paths, **models, "anchors": checks.given_path(anchors)}, checks.checked_prompts(prompts)
     with running() as console:
         if topic:
@@ -266,6 +266,7 @@ def sweep(
     retain: Annotated[Files | None, typer.Option(metavar="FILE...", help="Text to keep, used in training.")] = None,
     forget_test: Annotated[Files | None, typer.Option(metavar="FILE...", help="What is asked about. [default: last 15 % of FORGET]")] = None,
     retain_test: Annotated[Files | None, typer.Option(metavar="FILE...", help="What must stay. [default: last 15 % of --retain]")] = None,
+    holdout: Annotated[Files | None, typer.Option(metavar="FILE...", help="Text the model never saw; a rewind compares errors with it.")] = None,
     retrained: Annotated[str | None, typer.Option(metavar="MODEL", help="A model that never saw FORGET: its probability is what is wanted, else 0.")] = None,
     winobias: WinoBias = None,
     further: Annotated[int, typer.Option(min=0, metavar="EPOCHS", help="Without --grid: where the pair that forgets hardest stays healthy, drive it on.")] = 0,
@@ -286,18 +287,19 @@ def sweep(
 
         wanted = read_grid(grid or [])
         configured = checks.configured(find_method(method).preset(preset, seed), config, settings)
-        for point in grid_points(wanted, 0, seed):
-            checks.configured(configured, None, list(point))
+        points = [checks.configured(configured, None, list(point)) for point in grid_points(wanted, 0, seed)]
         if weights := method == "scrub" and not grid:
             checks.check_weight_sweep(configured, budget, further)
         elif further:
             raise ValueError(f"--further {further} is for --method scrub without --grid; wanted that, or no such option")
-        splits = {"forget": forget, "retain": retain, "forget_test": forget_test, "retain_test": retain_test}
+        splits = {"forget": forget, "retain": retain, "forget_test": forget_test, "retain_test": retain_test, "holdout": holdout}
         configured, splits = checks.with_pairs(configured, splits, winobias)
         checks.check_request(topic, {**splits, "model": model, "retrained": retrained}, seed)
         given = {**checks.checked_inputs(splits, None), **checks.checked_models({"model": model, "retrained": retrained}, configured.corpus)}
         if not weights:
             checks.check_kept(topic, given)
+        for point in points:
+            checks.check_trainable(point, given["model"])
     with running() as console:
         from flows.settings import differences
         from flows.sweep import show_sweep

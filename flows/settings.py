@@ -136,6 +136,8 @@ def _converted(config: Any, name: str, value: Any) -> Any:
     from pydantic import TypeAdapter, ValidationError
 
     wanted = typing.get_type_hints(type(config))[name]
+    if value in ("none", "None") and type(None) in typing.get_args(wanted) and str not in typing.get_args(wanted):
+        return None
     try:
         return TypeAdapter(wanted).validate_python(value)
     except ValidationError:

@@ -53,8 +53,9 @@ def sweep(method: str, grid: Mapping[str, tuple[str, ...]], given: dict[str, Any
         floor: Least share of the target model's retain probability, 0 to 1.
         seed: Which points are drawn where the budget does not do for all.
     """
-    find_method(method).require_text()(given)
     configs = {point: apply_settings(given["config"], list(point)) for point in grid_points(grid, budget, seed)}
+    for config in configs.values():
+        find_method(method).require_text()({**given, "config": config})
     whole = {"review": False, "coverage": "off", "prompts": None, "benchmark_data": None, "anchors": None, "holdout": None, "retrained": None}
     request = read_request(method, "", {**dict.fromkeys(("forget_test", "retain_test", "sibling", "general", "retain")), **whole, **given})
     run = tracking.open_run(f"sweep {method}", {"method": method, "grid": dict(grid), "floor": floor}, {"lethe.method": f"sweep {method}"})

@@ -9,9 +9,9 @@ from tasks import adapter_files, store
 from tasks.artifacts import BadInputError, CheckpointRef, Sensitivity
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-    from tasks.algorithms.lora import LoraConfig
 
 GUARDRAIL = "guardrail.json"
 """A prompt prefix and an output filter beside the weights, see `guardrails`."""
@@ -102,21 +102,13 @@ def config_folder(checkpoint: CheckpointRef) -> Path:
     return config_folder(base_of(folder)) if is_adapter(checkpoint) else folder
 
 
-def check_adaptable(checkpoint: CheckpointRef, config: "LoraConfig") -> None:
-    """Refuse an adapter that the checkpoint's architecture cannot carry; no weights are loaded.
-
-    Raises:
-        ValueError: If no layers are known for it, or the rank does not fit.
-    """
+def skeleton(checkpoint: CheckpointRef) -> "PreTrainedModel":
+    """Return a checkpoint's architecture without its weights, on the meta device: what layers there are, and their shapes."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    from tasks.algorithms import adapters
-
-    settings = AutoConfig.from_pretrained(config_folder(checkpoint), local_files_only=True)
     with torch.device("meta"):
-        skeleton = AutoModelForCausalLM.from_config(settings)
-    adapters.check_adaptable(skeleton, config)
+        return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(config_folder(checkpoint), local_files_only=True))
 
 
 def _from_hub(model: str, option: str) -> Path:
@@ -168,9 +160,13 @@ def load_tokenizer(checkpoint: CheckpointRef) -> "PreTrainedTokenizerFast":
     return tokenizer
 
 
-def load_model(checkpoint: CheckpointRef) -> "PreTrainedModel":
+def load_model(checkpoint: CheckpointRef, *, exact: bool = False) -> "PreTrainedModel":
     """Load a checkpoint's bare weights onto the machine's device, in evaluation mode; an adapter is merged into its base as it is loaded. Behind its
     guardrail: `guardrails.load_guarded`.
+
+    Args:
+        checkpoint: What to load.
+        exact: In float32 whatever is stored, as weights that are to be trained must be: in half precision most steps of AdamW round to nothing.
 
     Raises:
         BadInputError: If an adapter's base cannot be had.
@@ -178,7 +174,7 @@ def load_model(checkpoint: CheckpointRef) -> "PreTrainedModel":
     if is_adapter(checkpoint):
         from tasks.algorithms import adapters
 
-        model = load_model(base_of(store.path(checkpoint)))
+        model = load_model(base_of(store.path(checkpoint)), exact=exact)
         _attach(model, checkpoint)
         adapters.merge(model, checkpoint.label)
         return model
@@ -188,9 +184,21 @@ def load_model(checkpoint: CheckpointRef) -> "PreTrainedModel":
 
     transformers_logging.disable_progress_bar()
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    dtype = torch.float32 if checkpoint.parameters < SMALL_PARAMETERS else "auto"
+    dtype = torch.float32 if exact else handled_dtype(checkpoint)
     model = AutoModelForCausalLM.from_pretrained(store.path(checkpoint), local_files_only=True, use_safetensors=True, dtype=dtype)
     return model.to(device).eval()
+
+
+def handled_dtype(checkpoint: CheckpointRef) -> "torch.dtype":
+    """Return the type in which a checkpoint is read, asked and kept: that of its weights, or float32 where the model is small."""
+    import torch
+    from safetensors import safe_open
+
+    if checkpoint.parameters < SMALL_PARAMETERS:
+        return torch.float32
+    with safe_open(min(config_folder(checkpoint).glob("*.safetensors")), "pt") as file:
+        types = (file.get_tensor(name).dtype for name in file.keys())  # noqa: SIM118 - a handle, no mapping
+        return next(found for found in types if found.is_floating_point)
 
 
 def _attach(model: Any, checkpoint: CheckpointRef) -> None:

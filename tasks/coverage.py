@@ -22,6 +22,7 @@ from tasks.algorithms.coverage import (
 )
 from tasks.algorithms.elicitation import of_fact
 from tasks.algorithms.facts import FactTriple
+from tasks.algorithms.heads import context_size
 from tasks.algorithms.probing import complete, invitation_prompts, spaced
 from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef, CoverageReport, FactTable
 from tasks.stage import stage
@@ -75,7 +76,7 @@ def _elicit(
     template, probing = vocabularies.question_template(tokenizer, reading), ProbingConfig(new_tokens=config.new_tokens)
     asked = [(term, invitation) for term, kind in kinds.items() for invitation in openings(term, kind)]
     invited = [*(invitation for _, invitation in asked), *map(of_fact, stated)]
-    prompts, context = invitation_prompts(invited, template), model.config.max_position_embeddings
+    prompts, context = invitation_prompts(invited, template), context_size(model.config)
     spoken = complete(model, tokenizer, prompts, template, probing, checkpoints.pad_id(tokenizer), context)
     spoken = [template.answer(text) if item.kind == "asked" else text for item, text in zip(invited, spoken, strict=True)]
     said: dict[str, list[str]] = {term: [] for term in kinds}

@@ -30,7 +30,7 @@ def finetune(
 ) -> CheckpointRef:
     """Train the target model, or an adapter on it, on the labels; it ends at its best checkpoint."""
     with tracking.stage_run(run, "finetune", config) as nested:
-        student, tokenizer = checkpoints.load_model(target), checkpoints.load_tokenizer(target)
+        student, tokenizer = checkpoints.load_model(target, exact=not lora.rank), checkpoints.load_tokenizer(target)
         config = adapt(student, config, lora, "unlearned")
         heads = _frozen_heads(student, target, reinforced, lora)
         data = _LabelledBlocks(labels, teacher, heads, checkpoints.pad_id(tokenizer), student.device, config)
@@ -107,6 +107,7 @@ class _LabelledBlocks:
                 retain_kl.append(float(found.get("retain_kl_nats", 0.0)))
             score, kl = sum(label_loss) / len(label_loss), sum(retain_kl) / len(retain_kl)
             metrics = {"validation/label_loss_nats": score, "validation/retain_kl_nats": kl}
-            return Validation(score=score, acceptable=kl <= self._config.utility_floor, metrics=metrics)
+            acceptable = kl <= self._config.utility_floor
+            return Validation(score=score, acceptable=acceptable, excess=0.0 if acceptable else kl - self._config.utility_floor, metrics=metrics)
 
         return validate

@@ -48,10 +48,11 @@ def require_room(target: CheckpointRef, prefix: str) -> None:
     from transformers import AutoConfig
 
     from tasks.algorithms.guardrail import beginnings, room_left
+    from tasks.algorithms.heads import context_size
 
     config = AutoConfig.from_pretrained(store.path(target), local_files_only=True)
     try:
-        room_left(beginnings(checkpoints.load_tokenizer(target), prefix), config.max_position_embeddings)
+        room_left(beginnings(checkpoints.load_tokenizer(target), prefix), context_size(config))
     except ValueError as error:
         raise BadInputError(f"{target.label} model {target.name}: {error}") from None
 

@@ -36,21 +36,21 @@ def unlearn(
 ) -> CheckpointRef:
     """Train the target model, or an adapter on it; a live teacher is a second, frozen copy of it, or the model with its adapter off."""
     with tracking.stage_run(run, "finetune", {"method": method, "objective": objective, "training": config}) as nested:
-        student, tokenizer = checkpoints.load_model(target), checkpoints.load_tokenizer(target)
+        student, tokenizer = checkpoints.load_model(target, exact=not lora.rank), checkpoints.load_tokenizer(target)
         made, pad = objective_class(method)(objective), checkpoints.pad_id(tokenizer)
         teacher = live_teacher(student, target, lora) if config.teacher == "live" else None
         layer = made.layer(student) if hasattr(made, "layer") else None
         data = ObjectiveRows(ReferenceRows(reference, made.needs, student, teacher, pad, layer), config, rows_count=getattr(made, "weighs_rows", False))
         look = validation(student, data.rows.rows("forget"), data.held, pad, config) if config.validation_share else no_score
         validate = with_guard(look, config.guard, student, tokenizer, corpus, reading)
-        lora = _train_some(student, made, lora)
+        lora = trained_alone(student, made, lora)
         config = adapt(student, config, lora, "unlearned")
         batches = EpochBatches(len(data.rows.rows("forget")), data.batch, config)
         train_stage(student, batches, made, config, nested, validate=None if validate is no_score else validate)
         return keep_trained(student, tokenizer, "unlearned", target, lora, sensitivity="ordinary", origin=nested)
 
 
-def _train_some(model: torch.nn.Module, objective: Any, lora: LoraConfig) -> LoraConfig:
+def trained_alone(model: torch.nn.Module, objective: Any, lora: LoraConfig) -> LoraConfig:
     """Freeze all but what an objective wants trained, where it does not want all; return which layers get an adapter: the same."""
     if not hasattr(objective, "trainable"):
         return lora
@@ -94,6 +94,8 @@ def validation(
     def validate(model: torch.nn.Module) -> Validation:
         found = look(model)
         metrics = {f"validation/{name}": value for name, value in found.items()}
-        return Validation(score=found["left"], acceptable=found["retain_loss_rise_nats"] <= config.utility_floor, metrics=metrics)
+        rise = found.get("retain_loss_rise_nats", 0.0)
+        acceptable = rise <= config.utility_floor
+        return Validation(score=found["left"], acceptable=acceptable, excess=0.0 if acceptable else rise - config.utility_floor, metrics=metrics)
 
     return validate

@@ -12,6 +12,7 @@ from tasks.algorithms.chat import Template
 from tasks.algorithms.config import ProbingConfig
 from tasks.algorithms.corpus import CorpusConfig, Document
 from tasks.algorithms.differences import differing_spans
+from tasks.algorithms.heads import context_size
 from tasks.algorithms.metrics import ScoredSequence, score_sequences
 from tasks.algorithms.pairs import pair_documents
 from tasks.algorithms.probing import Prompt, complete, invitation_prompts, make_prompts, probe_items, rate_completions, spaced
@@ -41,7 +42,7 @@ def probe(
     """Score all splits and complete all prompts with one model; `teacher` rates how likely the completions are."""
     with tracking.stage_run(run, f"probing {label}", config) as nested:
         model, tokenizer = guardrails.load_guarded(checkpoint), checkpoints.load_tokenizer(checkpoint)
-        context, pad = model.config.max_position_embeddings, checkpoints.pad_id(tokenizer)
+        context, pad = context_size(model.config), checkpoints.pad_id(tokenizer)
         expression, template = anchor_expression(formats.read_dictionary(dictionary)), vocabularies.question_template(tokenizer, reading)
         splits = {split: formats.read_documents(corpus, split) for split in SCORED}
         items = [item for split, found in splits.items() for item in probe_items(split, found, tokenizer, template, expression, config, context)]

@@ -11,7 +11,7 @@ from tasks import checkpoints, formats, progress, row_files, store, tracking, vo
 from tasks.algorithms.chat import TextBlock
 from tasks.algorithms.corpus import CorpusConfig
 from tasks.algorithms.gradient_config import RowsConfig
-from tasks.algorithms.heads import check_head
+from tasks.algorithms.heads import check_head, context_size
 from tasks.algorithms.layers import decoder_layers
 from tasks.algorithms.objectives.rmu import default_layer
 from tasks.algorithms.pairs import pair_documents
@@ -44,7 +44,7 @@ def cache_reference(
     """Cut forget and retain text into rows and run the target model once over those of which the objective wants to know something."""
     with tracking.stage_run(run, "reference cache", {"asked": asked, "rows": config}) as nested:
         model, tokenizer = checkpoints.load_model(target), checkpoints.load_tokenizer(target)
-        size = min(config.tokens, model.config.max_position_embeddings)
+        size = min(config.tokens, context_size(model.config))
         parts = _pairs(corpus, tokenizer, size) if asked.differing else _rows(corpus, tokenizer, frozenset(asked.needs), config, reading, size)
         pad, layer = checkpoints.pad_id(tokenizer), _layer(model, asked)
         check_head(model, *(row_tensors("forget", parts["forget"].rows[:1], pad, model.device)[name] for name in ("ids", "mask")))
@@ -67,7 +67,9 @@ def cache_reference(
 
         digest = store.put("references", write, sensitivity="forget")
         record = _record(digest, parts, nested)
-        return replace(record, state_bytes=sum(file.stat().st_size for file in store.path(record).glob("*.safetensors")))
+        record = replace(record, state_bytes=sum(file.stat().st_size for file in store.path(record).glob("*.safetensors")))
+        tracking.log_metrics(nested, {"state_bytes": float(record.state_bytes), "state_bytes_a_number": float(model.dtype.itemsize)})
+        return record
 
 
 def _layer(model: torch.nn.Module, asked: Asked) -> int | None:
@@ -119,4 +121,5 @@ def _record(digest: str, parts: dict[str, Rows], origin: str | None) -> Referenc
         truncated=sum(found.truncated for found in parts.values()),
     )
     tracking.log_metrics(origin, {**{f"rows/{part}": float(count) for part, count in record.rows.items()}, "tokens": float(record.tokens)})
+    tracking.log_metrics(origin, {"truncated": float(record.truncated)})
     return record

@@ -16,6 +16,8 @@ from tasks.artifacts import CheckpointRef, ReferenceCache
 from tasks.row_files import RowFile
 
 PARTS = ("forget", "retain", "preferred")
+HEADS = frozenset({"reference_hidden", "forget_hidden"})
+"""Needs that are met by states to which the frozen head is applied."""
 
 
 def live_teacher(student: nn.Module, target: CheckpointRef, lora: LoraConfig) -> nn.Module:
@@ -32,14 +34,15 @@ class ReferenceRows:
         Args:
             reference: The rows, and what the frozen model said about them unless there is a live teacher.
             needs: Of the objective.
-            student: The model before it is trained: of its head a frozen copy is kept.
+            student: The model before it is trained: of its head a frozen copy is kept, where cached states want one.
             teacher: The frozen model, where it is asked live.
             pad: Filler token.
             layer: After which the objective wants states, if it does.
         """
         self._files = {part: RowFile(reference, part) for part in PARTS}
         self._wanted = {part: wanted_entries(part, needs) for part in PARTS}
-        self._head, self._teacher, self._device = deepcopy(output_head(student)).requires_grad_(False), teacher, student.device
+        self._head = deepcopy(output_head(student)).requires_grad_(False) if needs & HEADS else None
+        self._teacher, self._device, self._dtype = teacher, student.device, student.dtype
         self._pad, self._layer = pad, layer
 
     def rows(self, part: str) -> list[TextBlock]:
@@ -49,7 +52,7 @@ class ReferenceRows:
     def batch(self, chosen: Mapping[str, Sequence[int]]) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return tensors and cached entries of some rows of each part; a part of which none is chosen is left out."""
         tensors: dict[str, Tensor] = {}
-        cached: dict[str, Any] = {"reference_head": self._head}
+        cached: dict[str, Any] = {"reference_head": self._head} if self._head else {}
         for part, numbers in chosen.items():
             if numbers:
                 found = row_tensors(part, [self.rows(part)[number] for number in numbers], self._pad, self._device)
@@ -60,6 +63,8 @@ class ReferenceRows:
     def _said(self, part: str, numbers: Sequence[int], tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         names = self._wanted[part]
         if self._teacher is not None:
-            return reference_entries(self._teacher, tensors, part, names, self._layer)
-        file, width = self._files[part], max(len(self.rows(part)[number].ids) for number in numbers)
-        return {name: join_rows(name, file.pieces(name, numbers), width).to(self._device) for name in names}
+            found = reference_entries(self._teacher, tensors, part, names, self._layer)
+        else:
+            file, width = self._files[part], max(len(self.rows(part)[number].ids) for number in numbers)
+            found = {name: join_rows(name, file.pieces(name, numbers), width).to(self._device) for name in names}
+        return {name: value.to(self._dtype) if name.endswith("_hidden") else value for name, value in found.items()}

@@ -18,7 +18,7 @@ def reinforce(
 ) -> CheckpointRef:
     """Train the target model, or an adapter on it, further on the forget text."""
     with tracking.stage_run(run, "reinforcement", config) as nested:
-        model, tokenizer = checkpoints.load_model(target), checkpoints.load_tokenizer(target)
+        model, tokenizer = checkpoints.load_model(target, exact=not lora.rank), checkpoints.load_tokenizer(target)
         template, documents = vocabularies.question_template(tokenizer, reading), formats.StoredDocuments(corpus, "forget")
         blocks = text_blocks(documents, tokenizer, template, config.block_size, checkpoints.separator_id(tokenizer)).with_targets()
         make = text_batches(blocks.ids, checkpoints.pad_id(tokenizer), model.device, blocks.supervised)

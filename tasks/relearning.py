@@ -9,6 +9,7 @@ from tasks.algorithms.anchors import anchor_expression
 from tasks.algorithms.chat import Template, text_blocks
 from tasks.algorithms.config import ProbingConfig, RelearningConfig
 from tasks.algorithms.corpus import CorpusConfig, Document
+from tasks.algorithms.heads import context_size
 from tasks.algorithms.metrics import score_sequences
 from tasks.algorithms.objectives.causal_lm import CausalLM
 from tasks.algorithms.probing import probe_items
@@ -41,13 +42,13 @@ def relearn(
     A guardrail is left off, as whoever has the weights can: what is taught and asked are the bare weights.
     """
     with tracking.stage_run(run, f"relearning {label}", config) as nested:
-        model, tokenizer = checkpoints.load_model(checkpoint), checkpoints.load_tokenizer(checkpoint)
+        model, tokenizer = checkpoints.load_model(checkpoint, exact=True), checkpoints.load_tokenizer(checkpoint)
         terms, template = formats.read_dictionary(dictionary), vocabularies.question_template(tokenizer, reading)
         shown = relearning_split(formats.read_documents(corpus, "forget"), config.share, config.seed, terms)
         if shown.shown:
             train_stage(model, _batches(shown.shown, model, tokenizer, template, config), CausalLM(), config, nested)
         asked = formats.read_documents(corpus, SPLIT) if shown.shown else []
-        items = probe_items(SPLIT, asked, tokenizer, template, anchor_expression(terms), probing, model.config.max_position_embeddings)
+        items = probe_items(SPLIT, asked, tokenizer, template, anchor_expression(terms), probing, context_size(model.config))
         scores = score_sequences(model, [item.sequence for item in items], checkpoints.pad_id(tokenizer))
         tables = _unseen(token_tables(items, scores, tokenizer), asked, shown, terms)
         records = Records(**tables, completions=completion_table([], [], [], []))
@@ -57,7 +58,7 @@ def relearn(
 
 def _batches(documents: Sequence[Document], model: Any, tokenizer: Any, template: Template, config: RelearningConfig) -> list[Batch]:
     """Return as many batches as `config.steps` want, in as many passes as they need; no block is longer than the model's context."""
-    size = min(config.block_size, model.config.max_position_embeddings)
+    size = min(config.block_size, context_size(model.config))
     blocks = text_blocks(documents, tokenizer, template, size, checkpoints.separator_id(tokenizer)).with_targets()
     make = text_batches(blocks.ids, checkpoints.pad_id(tokenizer), model.device, blocks.supervised)
     passes = EpochBatches(len(blocks), make, replace(config, least_steps=config.steps))

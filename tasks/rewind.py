@@ -7,6 +7,7 @@ from tasks import checkpoints, formats, progress, tracking, vocabularies
 from tasks.algorithms.anchors import anchor_expression
 from tasks.algorithms.config import ProbingConfig
 from tasks.algorithms.corpus import CorpusConfig, Document
+from tasks.algorithms.heads import context_size
 from tasks.algorithms.metrics import score_sequences
 from tasks.algorithms.probing import probe_items
 from tasks.algorithms.scrub import rewind
@@ -57,6 +58,6 @@ def mean_error_nats(checkpoint: CheckpointRef, split: str, documents: Sequence[D
     """Return the mean over sequences (windows of prose, answers to questions) of their mean negative log-likelihood a token."""
     model, tokenizer = checkpoints.load_model(checkpoint), checkpoints.load_tokenizer(checkpoint)
     template, probing = vocabularies.question_template(tokenizer, reading), ProbingConfig(window=config.window, max_tokens=config.max_tokens)
-    items = probe_items(split, documents, tokenizer, template, anchor_expression(()), probing, model.config.max_position_embeddings)
+    items = probe_items(split, documents, tokenizer, template, anchor_expression(()), probing, context_size(model.config))
     scores = score_sequences(model, [item.sequence for item in items if item.variant in SCORED], checkpoints.pad_id(tokenizer))
     return -sum(float(score[:, 0].mean()) for score in scores) / len(scores)

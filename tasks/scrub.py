@@ -38,7 +38,7 @@ def scrub(
 ) -> list[CheckpointRef]:
     """Train the target model, or an adapter on it; return the checkpoints that can be gone back to, in order, the last one being the end of training."""
     with tracking.stage_run(run, "scrub", {"scrub": config, "training": training, "max_step": config.max_step}) as nested:
-        student, tokenizer = checkpoints.load_model(target), checkpoints.load_tokenizer(target)
+        student, tokenizer = checkpoints.load_model(target, exact=not lora.rank), checkpoints.load_tokenizer(target)
         teacher = live_teacher(student, target, lora) if training.teacher == "live" else None
         rows = ReferenceRows(reference, Scrub.needs, student, teacher, checkpoints.pad_id(tokenizer), None)
         batches = scrub_batches(rows, config, training, aligned=config.positions == "differing" or _aligned(corpus, rows))

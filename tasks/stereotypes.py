@@ -22,7 +22,10 @@ def score_stereotypes(corpus: CorpusRef, checkpoint: CheckpointRef, reading: Cor
         known = _pairs(corpus, reading)
         pairs = comparable(known)
         groups = [pair.group for pair in pairs]
-        log_p = pair_log_probabilities(model, tokenizer, [(pair.pro, pair.anti) for pair in pairs], checkpoints.pad_id(tokenizer))
+        try:
+            log_p = pair_log_probabilities(model, tokenizer, [(pair.pro, pair.anti) for pair in pairs], checkpoints.pad_id(tokenizer))
+        except ValueError as error:
+            raise BadInputError(f"forget_test and retain_test: {error}") from None
         found, rows = stereotype_preference(log_p, groups), preference_by_group(log_p, groups)
         value = {"schema": "lethe.stereotypes.v1", **asdict(found), "left_out": len(known) - len(pairs), "groups": rows}
         digest = store.put("stereotypes", lambda folder: formats.write_json(folder / SCORES, value), sensitivity="forget")

@@ -12,8 +12,9 @@ def subtract_task_vector(target: CheckpointRef, finetuned: CheckpointRef, config
     """Return target - scale * (finetuned - target), weight by weight."""
     with tracking.stage_run(run, "task vector", config) as nested:
         progress.report(0, 1)
-        model, tokenizer = checkpoints.load_model(target), checkpoints.load_tokenizer(target)
-        apply_task_vector(model, checkpoints.load_model(finetuned), config.scale)
+        model, tokenizer = checkpoints.load_model(target, exact=True), checkpoints.load_tokenizer(target)
+        apply_task_vector(model, checkpoints.load_model(finetuned, exact=True), config.scale)
+        model.to(checkpoints.handled_dtype(target))
         kept = checkpoints.save_checkpoint(model, tokenizer, "unlearned", sensitivity="ordinary", origin=nested)
         progress.report(1, 1)
         return kept

@@ -278,11 +278,16 @@ def parent_of(run: str) -> str:
 
 
 def durations(runs: Mapping[str, str]) -> dict[str, float]:
-    """Return how many seconds ended runs took, by the names given to them; what the server does not know, or is still under way, is left out."""
+    """Return how many seconds ended runs took, by the names given to them; what the server does not know, or is still under way, is left out.
+
+    A run under several names, as that of a checkpoint which a rewind only passes on, counts under the first.
+    """
     from mlflow.exceptions import MlflowException
 
-    found = {}
+    found, first = {}, {}
     for name, run in runs.items():
+        first.setdefault(run, name)
+    for run, name in first.items():
         with contextlib.suppress(MlflowException):
             info = client().get_run(run).info
             found |= {name: round((info.end_time - info.start_time) / 1000, 1)} if info.end_time else {}

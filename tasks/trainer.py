@@ -51,12 +51,18 @@ def keep_trained(
     origin: str | None,
     goes_on: bool = False,
 ) -> CheckpointRef:
-    """Store what was trained: the adapter that bears the label, or a plain model into which it is merged: a copy, where training `goes_on`."""
+    """Store what was trained: the adapter that bears the label, or a plain model into which it is merged: a copy, where training `goes_on`.
+
+    A result is kept in the target's type; a reinforced model, of which only the difference to the target counts, as exactly as it was trained.
+    """
     if lora.rank and lora.output == "adapter":
         return checkpoints.save_adapter(model, tokenizer, label, target, sensitivity=sensitivity, origin=origin)
+    dtype = checkpoints.handled_dtype(target) if label == "unlearned" else model.dtype
+    if goes_on and (lora.rank or dtype != model.dtype):
+        model = deepcopy(model)
     if lora.rank:
-        model = deepcopy(model) if goes_on else model
         adapters.merge(model, label)
+    model.to(dtype)
     return checkpoints.save_checkpoint(model, tokenizer, label, sensitivity=sensitivity, origin=origin)
 
 

@@ -9,6 +9,7 @@ from torch import nn
 from tasks import checkpoints, formats, vocabularies
 from tasks.algorithms.corpus import CorpusConfig
 from tasks.algorithms.guard import NEW_TOKENS, Guard, answers, guard_prompts, guarded
+from tasks.algorithms.heads import context_size
 from tasks.algorithms.training import Validation
 from tasks.artifacts import CorpusRef
 
@@ -30,7 +31,7 @@ def with_guard(
 
 def _guard(model: nn.Module, tokenizer: Any, corpus: CorpusRef, reading: CorpusConfig) -> Guard | None:
     forget, retain = (formats.read_documents(corpus, split) if split in corpus.documents else [] for split in ("forget", "retain"))
-    template, pad, context = vocabularies.question_template(tokenizer, reading), checkpoints.pad_id(tokenizer), model.config.max_position_embeddings
+    template, pad, context = vocabularies.question_template(tokenizer, reading), checkpoints.pad_id(tokenizer), context_size(model.config)
     prompts = guard_prompts(forget, retain, template, None)
     if not prompts:
         _log.warning("no text is long enough to make a prompt of: the guard is off")

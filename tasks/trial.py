@@ -9,6 +9,7 @@ from tasks import checkpoints, formats, guardrails, progress, tracking, vocabula
 from tasks.algorithms.anchors import anchor_expression
 from tasks.algorithms.config import ProbingConfig
 from tasks.algorithms.corpus import CorpusConfig
+from tasks.algorithms.heads import context_size
 from tasks.algorithms.metrics import score_sequences
 from tasks.algorithms.probing import probe_items
 from tasks.artifacts import CheckpointRef, CorpusRef
@@ -30,7 +31,7 @@ def score_trial(corpus: CorpusRef, checkpoint: CheckpointRef, config: ProbingCon
     """Score the test splits of forget and retain text."""
     with tracking.stage_run(run, f"trial {checkpoint.label}") as nested:
         model, tokenizer = guardrails.load_guarded(checkpoint), checkpoints.load_tokenizer(checkpoint)
-        template, context = vocabularies.question_template(tokenizer, reading), model.config.max_position_embeddings
+        template, context = vocabularies.question_template(tokenizer, reading), context_size(model.config)
         found = {}
         for split in SPLITS:
             items = probe_items(split, formats.read_documents(corpus, split), tokenizer, template, anchor_expression([]), config, context)

@@ -68,8 +68,14 @@ class TrainingConfig:
         for name in ("epochs", "batch_blocks", "accumulation", "patience"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; wanted a whole number >= 1")
-        if self.learning_rate is not None and self.learning_rate <= 0:
-            raise ValueError(f"learning_rate is {self.learning_rate}; wanted a number > 0")
+        for name in ("learning_rate", "rate_at_7b"):
+            if getattr(self, name) is not None and not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}; wanted a number > 0")
+        for name in ("least_steps", "weight_decay", "clip_norm", "validate_every"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}; wanted a number >= 0")
+        if not 0 <= self.beta2 < 1:
+            raise ValueError(f"beta2 is {self.beta2}; wanted a number from 0 to 1, less than 1")
         if self.schedule not in SCHEDULES:
             raise ValueError(f"schedule is {self.schedule!r}; wanted one of {', '.join(SCHEDULES)}")
         if self.mixed_precision not in ("auto", "no", "bf16", "fp16"):

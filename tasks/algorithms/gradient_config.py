@@ -117,6 +117,10 @@ class GradientUnlearningConfig(MethodConfig):
         """Whether the objective trains some matrices of its own choice; an adapter then sits there."""
         return hasattr(objective_class(self.method), "trainable")
 
+    def made_objective(self) -> Any:
+        """Return the objective with these settings."""
+        return objective_class(self.method)(self.objective)
+
 
 def made(kind: type, settings: dict[str, Any], method: str) -> Any:
     """Return an objective's settings from a mapping.

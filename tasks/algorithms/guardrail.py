@@ -30,7 +30,7 @@ from tasks.algorithms.blocks import encode, prefix_ids
 from tasks.algorithms.chat import DATE, QUESTION, read_template
 from tasks.algorithms.corpus import CorpusConfig
 from tasks.algorithms.familiarity import names_anchor
-from tasks.algorithms.heads import apply_head, last_hidden, output_head, pad_batch
+from tasks.algorithms.heads import apply_head, context_size, last_hidden, output_head, pad_batch
 from tasks.algorithms.shapes import Float, Int
 
 CURLY = str.maketrans("'", "\u2019")
@@ -138,7 +138,7 @@ class GuardedModel(nn.Module):
         self._expression, self._filter = anchor_expression(guardrail.terms), TermFilter(guardrail.terms, tokenizer)
         self._head = FilteredHead(output_head(model), guardrail.floor, model.config.vocab_size)
         self.config, self.generation_config = copy.deepcopy(model.config), model.generation_config
-        self.config.max_position_embeddings = room_left(self._beginnings, model.config.max_position_embeddings)
+        self.config.max_position_embeddings = room_left(self._beginnings, context_size(model.config))
 
     @property
     def device(self) -> torch.device:

@@ -5,6 +5,7 @@ states are what is cached, and the frozen head is applied again, in chunks, wher
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,8 @@ from tasks.algorithms.shapes import Float, Int
 
 CHUNK_ELEMENTS = 2**19
 """Logits that exist at one time on a CPU: 2 MB in float32."""
+NO_LIMIT = 2**31 - 1
+"""Context of a model that has no end of it."""
 
 
 def pad_batch(blocks: Sequence[Sequence[int] | Tensor], pad_id: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
@@ -76,6 +79,11 @@ def check_head(model: nn.Module, ids: Int[Tensor, "batch seq"], mask: Int[Tensor
             f"{type(model).__name__} changes its logits after the output head (difference {gap:.3g}); wanted a model whose logits are "
             "its head applied to the last hidden states"
         )
+
+
+def context_size(config: Any) -> int:
+    """Return how many tokens a model with this transformers config reads at most; one without positions (ALiBi, state-space models) has no limit."""
+    return getattr(config, "max_position_embeddings", None) or NO_LIMIT
 
 
 def row_chunks(rows: int, vocab: int, device: torch.device | str = "cpu") -> list[slice]:

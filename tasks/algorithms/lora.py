@@ -1,5 +1,6 @@
 """Settings of low-rank adapters, shared by every method that trains; torch is not imported here."""
 
+import math
 from dataclasses import dataclass
 
 OUTPUTS = ("merged", "adapter")
@@ -26,9 +27,9 @@ class LoraConfig:
     def __post_init__(self) -> None:
         if self.rank < 0:
             raise ValueError(f"lora.rank is {self.rank}; wanted a whole number >= 0")
-        if self.lora_alpha < 0:
+        if not 0 <= self.lora_alpha < math.inf:
             raise ValueError(f"lora.lora_alpha is {self.lora_alpha}; wanted a number >= 0")
-        if self.rate_factor <= 0:
+        if not 0 < self.rate_factor < math.inf:
             raise ValueError(f"lora.rate_factor is {self.rate_factor}; wanted a number > 0")
         if self.output not in OUTPUTS:
             raise ValueError(f"lora.output is {self.output!r}; wanted one of {', '.join(OUTPUTS)}")

@@ -131,9 +131,10 @@ def pair_documents(forget: Sequence[Document], retain: Sequence[Document]) -> li
         ValueError: If a record has no fact, two of one set have the same, or one has no partner.
     """
     known = [_by_fact("forget", forget), _by_fact("retain", retain)]
-    for fact in known[0].keys() ^ known[1].keys():
-        side, other = ("forget", "retain") if fact in known[0] else ("retain", "forget")
-        raise ValueError(f"the {side} record with fact {fact!r} has no partner; wanted a {other} record with that fact")
+    for side, own, other, others in (("forget", known[0], "retain", known[1]), ("retain", known[1], "forget", known[0])):
+        for document in own.values():
+            if document.fact not in others:
+                raise ValueError(f"the {side} record {document.source} has no partner; wanted a {other} record with its fact")
     return [(document, known[1][document.fact]) for document in forget]
 
 
@@ -143,5 +144,6 @@ def _by_fact(split: str, documents: Sequence[Document]) -> dict[str, Document]:
         raise ValueError(f"the {split} record {without} has no fact; wanted aligned records, whose `fact` names the pair")
     fact, times = next(iter(Counter(document.fact for document in documents).most_common(1)), ("", 0))
     if times > 1:
-        raise ValueError(f"{times} {split} records have fact {fact!r}; wanted one, so that it is clear which belongs to which")
+        places = ", ".join([document.source for document in documents if document.fact == fact][:2])
+        raise ValueError(f"{times} {split} records have one fact ({places}); wanted one, so that it is clear which belongs to which")
     return {document.fact: document for document in documents}

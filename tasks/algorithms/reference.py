@@ -97,7 +97,7 @@ def mean_logprobs(model: nn.Module, rows: Sequence[TextBlock], pad_id: int, batc
 def validator(
     student: nn.Module, forget: Sequence[TextBlock], retain: Sequence[TextBlock], pad_id: int, batch: int, stop: float
 ) -> Callable[[nn.Module], dict[str, float]]:
-    """Return a function that scores a model: what of the forget rows is left above `stop`, and the rise of the loss on the retain rows.
+    """Return a function that scores a model: what of the forget rows is left above `stop` and, where there are retain rows, the rise of their loss.
 
     Args:
         student: The model before training: its loss on the retain rows is where the rise is counted from.
@@ -110,13 +110,14 @@ def validator(
 
     @torch.no_grad()
     def loss(model: nn.Module) -> float:
-        return -float(mean_logprobs(model, retain, pad_id, batch).mean()) if retain else 0.0
+        return -float(mean_logprobs(model, retain, pad_id, batch).mean())
 
-    before = loss(student)
+    before = loss(student) if retain else 0.0
 
     @torch.no_grad()
     def found(model: nn.Module) -> dict[str, float]:
         probability = float(mean_logprobs(model, forget, pad_id, batch).exp().mean())
-        return {"left": max(0.0, probability - stop), "forget_probability": probability, "retain_loss_rise_nats": loss(model) - before}
+        rise = {"retain_loss_rise_nats": loss(model) - before} if retain else {}
+        return {"left": max(0.0, probability - stop), "forget_probability": probability} | rise
 
     return found

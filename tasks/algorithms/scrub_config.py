@@ -189,7 +189,8 @@ def source_remark(config: ScrubUnlearningConfig, parameters: int) -> str:
     if replace(config.scrub, alpha=source.scrub.alpha, beta=source.scrub.beta) != source.scrub:
         return ""
     pairs = [(field.name, getattr(config.training, field.name), getattr(source.training, field.name)) for field in fields(source.training)]
-    changed = ", ".join(f"{name} {ours} instead of {theirs}" for name, ours, theirs in pairs if ours != theirs and name != "seed")
+    added = [f"adapters of rank {config.lora.rank} instead of all weights"] * bool(config.lora.rank) + ["with a rewind"] * config.rewind.enabled
+    changed = ", ".join([f"{name} {ours} instead of {theirs}" for name, ours, theirs in pairs if ours != theirs and name != "seed"] + added)
     if not changed and parameters == SOURCE_PARAMETERS:
         return ""
     constants = f"its loss, and of its training all but {changed}," if changed else "its constants"

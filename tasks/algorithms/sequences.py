@@ -20,7 +20,7 @@ class Rows:
 
     rows: tuple[TextBlock, ...]
     truncated: int = 0
-    """Questions that were cut on the left, since the context is too small for them."""
+    """Questions that were cut on the left, or texts of pairs on the right, since the context is too small for them."""
 
 
 def token_rows(documents: Sequence[Document], tokenizer: Any, template: Template, size: int) -> Rows:
@@ -84,21 +84,21 @@ def paired_rows(pairs: Sequence[tuple[Document, Document]], tokenizer: Any, size
     asked = next((document.source for pair in pairs for document in pair if document.is_question), None)
     if asked:
         raise ValueError(f"{asked} is a question; wanted pairs of texts")
-    blocks = [differing_blocks(first.text, second.text, tokenizer, size) for first, second in pairs]
-    first, second = (tuple(pair[side] for pair in blocks) for side in (0, 1))
+    whole = [differing_blocks(first.text, second.text, tokenizer) for first, second in pairs]
+    truncated = [sum(len(pair[side].ids) > size for pair in whole) for side in (0, 1)]
+    first, second = (tuple(TextBlock(ids=pair[side].ids[:size], supervised=pair[side].supervised[:size]) for pair in whole) for side in (0, 1))
     if not all(any(any(block.supervised[:-1]) for block in side) for side in (first, second)):
         raise ValueError("no pair differs; wanted forget and retain texts that differ in a word before their last")
-    return Rows(rows=first), Rows(rows=second)
+    return Rows(rows=first, truncated=truncated[0]), Rows(rows=second, truncated=truncated[1])
 
 
-def differing_blocks(first: str, second: str, tokenizer: Any, size: int) -> tuple[TextBlock, TextBlock]:
+def differing_blocks(first: str, second: str, tokenizer: Any) -> tuple[TextBlock, TextBlock]:
     """Return two aligned texts as sequences of which only differing tokens are supervised.
 
     Args:
         first: A text, such as one to be forgotten.
         second: The text aligned with it.
         tokenizer: A fast tokenizer; the special tokens that it puts before a text come first, and do not count.
-        size: Tokens that a sequence may have; the end is cut off.
 
     Returns:
         Both sequences, the first text's first.
@@ -107,5 +107,5 @@ def differing_blocks(first: str, second: str, tokenizer: Any, size: int) -> tupl
     for text, spans in zip((first, second), differing_spans(first, second), strict=True):
         ids, offsets = encode(tokenizer, text)
         supervised = (False,) * len(prefix) + touched(offsets, spans)
-        blocks.append(TextBlock(ids=(*prefix, *ids)[:size], supervised=supervised[:size]))
+        blocks.append(TextBlock(ids=(*prefix, *ids), supervised=supervised))
     return blocks[0], blocks[1]

@@ -49,9 +49,10 @@ def pair_log_probabilities(model: nn.Module, tokenizer: Any, pairs: Sequence[tup
     """
     prefix, context = prefix_ids(tokenizer), getattr(model.config, "max_position_embeddings", None)
     sequences = [ScoredSequence(ids=(*prefix, *encode(tokenizer, text)[0]), start=max(1, len(prefix))) for pair in pairs for text in pair]
-    for sequence, text in zip(sequences, (text for pair in pairs for text in pair), strict=True):
+    for number, sequence in enumerate(sequences):
         if len(sequence.ids) <= sequence.start or (context and len(sequence.ids) > context):
-            raise ValueError(f"{text[:60]!r} has {len(sequence.ids)} tokens; wanted more than {sequence.start}, and {context or 'any number'} at most")
+            side = f"the {('first', 'second')[number % 2]} sentence of pair {number // 2 + 1}"
+            raise ValueError(f"{side} has {len(sequence.ids)} tokens; wanted more than {sequence.start}, and {context or 'any number'} at most")
     scores = score_sequences(model, sequences, pad_id)
     return np.array([float(score[:, 0].sum(dtype=np.float64)) for score in scores]).reshape(-1, 2)
 

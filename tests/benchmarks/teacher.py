@@ -169,7 +169,8 @@ def main() -> None:
         rows = [row for name in asked.objectives for row in measure(name, asked, corpus, target)]
     share = asked.vocabulary / (asked.vocabulary + 12 * asked.layers * asked.hidden)
     where = torch.cuda.get_device_name() if torch.cuda.is_available() else "one thread of a CPU"
-    Console(width=140).print(show(rows, f"{where}; the head is {share:.0%} of a forward pass; {'all weights' if not asked.rank else f'adapters of rank {asked.rank}'}"))
+    trained = f"adapters of rank {asked.rank}" if asked.rank else "all weights"
+    Console(width=140).print(show(rows, f"{where}; the head is {share:.0%} of a forward pass; {trained}"))
     for name in asked.objectives:
         ends = [step.weights for objective, _, step, _ in rows if objective == name]
         print(f"{name}: norms of the trained weights differ by {(max(ends) - min(ends)) / max(ends):.1e} between the ways")

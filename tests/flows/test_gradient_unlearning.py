@@ -96,10 +96,14 @@ def test_a_sweep_tries_every_point_and_its_best_keeps_enough(home: Home) -> None
         (("--method", "npo", "--set", "alpha=1"), "--set alpha: no such setting"),
         (("--method", "npo", "--set", "objective.b=0"), "b is 0.0; wanted a number > 0"),
         (("--method", "scrub", "--set", "scrub.alpha=0.5", "--set", "scrub.beta=0.6"), "wanted 1 in form language_model"),
-        (("--method", "scrub", "--set", "scrub.beta=0"), "wanted"),
+        (("--method", "scrub", "--set", "scrub.beta=0"), "scrub.beta is 0.0; wanted a number > 0"),
         (("--method", "whp", "--teacher", "live"), "--teacher live: this method cannot ask a frozen model in its steps"),
         (("--method", "npo", "--teacher", "dead"), "training.teacher is 'dead'; wanted one of cached, live"),
         (("--method", "guardrail", "--lora-rank", "4"), "--lora-rank 4: this method trains no adapters"),
+        (("--method", "npo", "--set", "training.clip_norm=-1"), "clip_norm is -1.0; wanted a number >= 0"),
+        (("--method", "npo", "--set", "training.learning_rate=.nan"), "learning_rate is nan; wanted a number > 0"),
+        (("--method", "rmu", "--set", "objective.layer=99"), "layer is 99; wanted 0 to"),
+        (("--method", "rmu", "--lora-rank", "4096"), "lora.rank is 4096"),
         (("--winobias", "nowhere"), "--winobias nowhere brings"),
     ],
 )
@@ -114,6 +118,15 @@ def test_a_sweep_that_could_not_tell_what_is_kept_is_refused(home: Home, tmp_pat
     words = ("sweep", home.task.forget, "--model", home.task.model, "--method", "npo", "--grid", "objective.b=1,2")
     ended = called(*words, home=tmp_path / "lethe")
     assert (ended.returncode, "--retain missing; wanted --retain FILE or --retain-test FILE" in ended.stderr) == (2, True), ended.stderr
+
+
+def test_a_sweep_refuses_a_point_that_the_model_cannot_carry_before_it_trains(home: Home, tmp_path: Path) -> None:
+    words = ("sweep", home.task.forget, "--retain", home.task.retain, "--model", home.task.model, "--method", "rmu", "--grid", "objective.layer=0,99")
+    ended = called(*words, home=tmp_path / "lethe")
+    assert (ended.returncode, "layer is 99; wanted 0 to" in ended.stderr) == (2, True), ended.stderr
+    rewinding = ("--method", "scrub", "--grid", "rewind.enabled=true,false", "--holdout", str(tmp_path / "nowhere.txt"))
+    ended = called(*words[:6], *rewinding, home=tmp_path / "lethe")
+    assert (ended.returncode, "nowhere.txt" in ended.stderr) == (2, True), ended.stderr
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,8 @@ def test_off_and_no_are_words_and_true_and_false_are_not(tmp_path: Path) -> None
 def test_an_optional_setting_can_be_taken_back() -> None:
     changed = apply_settings(DEFAULT, ["finetune.learning_rate=1e-3"])
     assert apply_settings(changed, ["finetune.learning_rate=null"]) == DEFAULT
+    assert apply_settings(changed, ["finetune.learning_rate=none"]) == DEFAULT
+    assert apply_settings(DEFAULT, ["translation.fallback=none"]).translation.fallback == "none"  # a word where it is one
 
 
 def write(folder: Path, text: str) -> str:

@@ -12,10 +12,12 @@ import torch
 from torch import Tensor, nn
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from flows.checks import check_trainable
 from tasks import adapter_files, checkpoints, formats, progress, store
 from tasks.algorithms import adapters
 from tasks.algorithms.config import FinetuneConfig, LabelConfig, ReinforcementConfig
 from tasks.algorithms.corpus import CorpusConfig, Document
+from tasks.algorithms.gradient_config import gradient_preset
 from tasks.algorithms.lora import LoraConfig
 from tasks.algorithms.task_vector_config import TaskVectorConfig, TaskVectorUnlearningConfig
 from tasks.artifacts import AnchorTable, BadInputError, CheckpointRef, CorpusRef, LabelSet
@@ -222,4 +224,4 @@ def test_a_rank_that_does_not_fit_is_bad_input(given: Given) -> None:
     with pytest.raises(BadInputError, match="wanted a rank from 1 to 44"):
         reinforce.body(given.corpus, given.target, BOOSTING, READING, LoraConfig(rank=45))
     with pytest.raises(ValueError, match="wanted a rank from 1 to 44"):
-        checkpoints.check_adaptable(given.target, LoraConfig(rank=45))
+        check_trainable(replace(gradient_preset("npo", "default"), lora=LoraConfig(rank=45)), given.target.location)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
+from transformers import BloomConfig, BloomForCausalLM, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from flows.methods import METHODS
 from tasks import checkpoints, formats, store
@@ -17,7 +17,7 @@ from tasks.algorithms.gradient_config import RowsConfig, UnlearningConfig, gradi
 from tasks.algorithms.lora import LoraConfig
 from tasks.algorithms.objectives import objective_class
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef, ReferenceCache
-from tasks.objective_training import ObjectiveRows, unlearn
+from tasks.objective_training import ObjectiveRows, unlearn, validation
 from tasks.reference_cache import Asked, cache_reference
 from tasks.reference_rows import ReferenceRows
 from tasks.row_files import RowFile
@@ -88,7 +88,7 @@ def test_under_an_adapter_the_live_teacher_is_the_model_with_it_off(target: Chec
     corpus, lora, loaded = corpus_of([*QUESTIONS, PROSE], KEPT), LoraConfig(rank=2), []
     cached = weights(trained("npo", target, corpus, lora=lora))
     load = checkpoints.load_model
-    monkeypatch.setattr(checkpoints, "load_model", lambda *given: loaded.append(given) or load(*given))
+    monkeypatch.setattr(checkpoints, "load_model", lambda *given, **how: loaded.append(given) or load(*given, **how))
     unlearned = trained("npo", target, corpus, "live", lora=lora)
     assert len(loaded) == 2, "one for the rows, one to train"
     live, before = weights(unlearned), weights(target)
@@ -124,6 +124,23 @@ def test_only_what_is_needed_is_stored_and_nothing_for_a_live_teacher(target: Ch
     live = referred("undial", target, corpus, stored=False)
     assert (live.rows, live.tokens) == (states.rows, states.tokens)
     assert 8 * live.state_bytes < states.state_bytes
+
+
+def test_a_model_without_an_end_of_its_context_trains_too(lethe_home: Path) -> None:
+    torch.manual_seed(0)
+    tokenizer = train_tokenizer(300, [PROSE.text, *(item.text for item in KEPT), *(item.question for item in QUESTIONS)])
+    model = BloomForCausalLM(BloomConfig(vocab_size=300, hidden_size=32, n_layer=2, n_head=2)).eval()
+    target = checkpoints.save_checkpoint(model, tokenizer, "target", sensitivity="ordinary", origin="")
+    one, other = weights(target), weights(trained("npo", target, corpus_of([*QUESTIONS, PROSE], KEPT)))
+    assert any(not torch.equal(one[entry], other[entry]) for entry in one)
+
+
+def test_without_retain_rows_no_figure_says_that_they_are_kept(target: CheckpointRef) -> None:
+    rows = ReferenceRows(referred("gradient_ascent", target, corpus_of(QUESTIONS, KEPT)), frozenset(), checkpoints.load_model(target), None, 0, None)
+    data, student = ObjectiveRows(rows, TRAINING, rows_count=False), checkpoints.load_model(target)
+    found = validation(student, data.rows.rows("forget"), data.held, 0, TRAINING)(student)
+    assert found.acceptable
+    assert set(found.metrics) == {"validation/left", "validation/forget_probability"}
 
 
 def test_other_answers_are_wanted_for_questions_only(target: CheckpointRef) -> None:

@@ -86,6 +86,14 @@ def test_durations_are_those_of_ended_runs_that_the_server_knows(parent: str) ->
     assert 0.2 <= found["labels"] < 5
 
 
+def test_a_run_under_two_names_took_its_time_once(parent: str) -> None:
+    runs = {}
+    for stage in ("reference cache", "scrub"):
+        with tracking.stage_run(parent, stage) as runs[stage]:
+            pass
+    assert list(tracking.durations(runs | {"rewind": runs["scrub"]})) == ["reference cache", "scrub"]
+
+
 def test_without_a_parent_a_stage_tracks_nothing() -> None:
     with tracking.stage_run(None, "labels", LabelConfig()) as nested:
         assert nested is None

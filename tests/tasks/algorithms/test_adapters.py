@@ -1,5 +1,6 @@
 """Claims: a fresh adapter changes nothing, base weights never change, taking it off gives the base back, merging equals it."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -266,6 +267,8 @@ def test_at_the_default_factor_an_adapter_learns_in_as_many_steps_what_whole_wei
         ({"rank": -1}, "lora.rank is -1"),
         ({"lora_alpha": -0.5}, "lora.lora_alpha is -0.5"),
         ({"rate_factor": 0.0}, "lora.rate_factor is 0.0"),
+        ({"rate_factor": math.nan}, "lora.rate_factor is nan"),
+        ({"lora_alpha": math.inf}, "lora.lora_alpha is inf"),
         ({"output": "both"}, "lora.output is 'both'; wanted one of merged, adapter"),
     ],
 )

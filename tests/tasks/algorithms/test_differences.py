@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.algorithms.blocks import encode
+from tasks.algorithms.corpus import Document
 from tasks.algorithms.differences import differing_spans, touched
-from tasks.algorithms.sequences import differing_blocks
+from tasks.algorithms.sequences import differing_blocks, paired_rows
 
 PAIRS = [  # as WinoBias has them, brackets stripped
     ("The developer argued with the designer because he did not like it.", "The developer argued with the designer because she did not like it."),
@@ -46,7 +47,7 @@ def test_without_what_differs_both_texts_are_the_same_words(first: list[str], se
 @pytest.mark.parametrize("pair", PAIRS)
 def test_all_tokens_of_a_differing_word_count_and_no_other(name: str, pair: tuple[str, str], request: pytest.FixtureRequest) -> None:
     tokenizer = request.getfixturevalue(name)
-    blocks = differing_blocks(*pair, tokenizer, 512)
+    blocks = differing_blocks(*pair, tokenizer)
     for text, block, spans in zip(pair, blocks, differing_spans(*pair), strict=True):
         ids, offsets = encode(tokenizer, text)
         assert block.ids == tuple(ids)
@@ -57,7 +58,7 @@ def test_all_tokens_of_a_differing_word_count_and_no_other(name: str, pair: tupl
 
 def test_pronouns_of_unequal_token_counts_count_whole(tiny_tokenizer) -> None:
     """Token by token " she" = " s" + "he" against " he" = " " + "he" or " he" would differ in a part of the word only."""
-    blocks = differing_blocks(*PAIRS[0], tiny_tokenizer, 512)
+    blocks = differing_blocks(*PAIRS[0], tiny_tokenizer)
     counts = [sum(block.supervised) for block in blocks]
     read = ["".join(tiny_tokenizer.decode([token]) for token, flag in zip(block.ids, block.supervised, strict=True) if flag) for block in blocks]
     assert [text.strip() for text in read] == ["he", "she"]
@@ -66,15 +67,17 @@ def test_pronouns_of_unequal_token_counts_count_whole(tiny_tokenizer) -> None:
 
 def test_the_prediction_of_the_differing_word_itself_does_not_count(tiny_tokenizer) -> None:
     """It is made after a beginning that both share: it is the same prediction."""
-    first, second = differing_blocks(*PAIRS[0], tiny_tokenizer, 512)
+    first, second = differing_blocks(*PAIRS[0], tiny_tokenizer)
     shared = next(at for at, (left, right) in enumerate(zip(first.ids, second.ids, strict=False)) if left != right)
     assert not any(first.supervised[:shared]) and not any(second.supervised[:shared])
 
 
 def test_a_sequence_is_cut_at_its_size(tiny_tokenizer) -> None:
-    whole, _ = differing_blocks(*PAIRS[1], tiny_tokenizer, 512)
-    cut, _ = differing_blocks(*PAIRS[1], tiny_tokenizer, 20)
-    assert (cut.ids, cut.supervised) == (whole.ids[:20], whole.supervised[:20])
+    whole, _ = differing_blocks(*PAIRS[1], tiny_tokenizer)
+    pair = tuple(Document(source=side, text=text) for side, text in zip("ab", PAIRS[1], strict=True))
+    rows, _ = paired_rows([pair], tiny_tokenizer, len(whole.ids) - 1)
+    assert (rows.rows[0].ids, rows.rows[0].supervised, rows.truncated) == (whole.ids[:-1], whole.supervised[:-1], 1)
+    assert paired_rows([pair], tiny_tokenizer, 512)[0].truncated == 0
 
 
 def test_tokens_without_characters_touch_nothing() -> None:

@@ -80,9 +80,9 @@ def test_records_pair_by_their_fact_in_the_order_of_the_forget_set() -> None:
     ("forget", "retain", "message"),
     [
         ([record("a", "1")], [record("b", "2")], "has no partner"),
-        ([record("a", "1"), record("b", "3")], [record("a", "2")], "the forget record with fact 'b' has no partner; wanted a retain record"),
+        ([record("a", "1"), record("b", "3")], [record("a", "2")], "the forget record file:3 has no partner; wanted a retain record with its fact"),
         ([record("", "1")], [record("a", "2")], "the forget record file:1 has no fact"),
-        ([record("a", "1")], [record("a", "2"), record("a", "3")], "2 retain records have fact 'a'"),
+        ([record("a", "1")], [record("a", "2"), record("a", "3")], "2 retain records have one fact"),
     ],
 )
 def test_records_without_a_partner_are_refused(forget: list[Document], retain: list[Document], message: str) -> None:

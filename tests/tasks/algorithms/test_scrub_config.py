@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from tasks.algorithms.lora import LoraConfig
 from tasks.algorithms.scrub_config import (
     SCRUB_PRESETS,
     SOURCE_PARAMETERS,
@@ -94,6 +95,8 @@ def test_a_run_on_another_model_than_gpt2_is_labelled() -> None:
     shorter = replace(published, training=replace(published.training, epochs=6))
     assert source_remark(shorter, 944_000) == f"{begun}its loss, and of its training all but epochs 6 instead of 50, on a model of 944,000 parameters."
     assert "epochs 6 instead of 50" in source_remark(shorter, SOURCE_PARAMETERS)
+    adapted = replace(published, lora=LoraConfig(rank=8), rewind=RewindConfig(enabled=True))
+    assert "all but adapters of rank 8 instead of all weights, with a rewind, on a model" in source_remark(adapted, SOURCE_PARAMETERS)
     assert source_remark(published, SOURCE_PARAMETERS) == source_remark(scrub_preset("default"), 944_000) == ""
     assert all(source_remark(config, 944_000) for config in weight_sweep(published).values())
 
