@@ -12,7 +12,8 @@ from flows.presentation import progress_artifacts
 from flows.providers import settle_providers
 from flows.selective_unlearning import selective_unlearning
 from tasks import isolation, store, tracking
-from tasks.algorithms.config import PretrainingConfig, SelectiveUnlearningConfig
+from tasks.algorithms.config import SelectiveUnlearningConfig
+from tasks.algorithms.training_config import PretrainingConfig
 from tasks.algorithms.world.generator import WorldConfig
 from tasks.artifacts import CheckpointRef, WorldRef
 from tasks.pretraining import pretrain

@@ -12,12 +12,12 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from tasks import checkpoints, tracking
 from tasks.algorithms.blocks import encode, pack_whole
 from tasks.algorithms.chat import read_template
-from tasks.algorithms.config import PretrainingConfig
 from tasks.algorithms.corpus import CorpusConfig, Document
 from tasks.algorithms.metrics import answer_probability, score_sequences
 from tasks.algorithms.objectives.causal_lm import CausalLM
 from tasks.algorithms.probing import answer_sequence
 from tasks.algorithms.training import Batch, shuffled
+from tasks.algorithms.training_config import PretrainingConfig
 from tasks.algorithms.world.generator import Topic, WorldConfig, build_world, topic_text
 from tasks.algorithms.world.requests import read_request, world_text
 from tasks.artifacts import CheckpointRef

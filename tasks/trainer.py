@@ -12,10 +12,10 @@ from torch import nn
 
 from tasks import checkpoints, formats, isolation, progress, store, tracking
 from tasks.algorithms import adapters
-from tasks.algorithms.config import TrainingConfig
 from tasks.algorithms.heads import pad_batch
 from tasks.algorithms.lora import LoraConfig
 from tasks.algorithms.training import Batch, Objective, TrainingState, Validation, train
+from tasks.algorithms.training_config import TrainingConfig
 from tasks.artifacts import BadInputError, CheckpointRef, Sensitivity
 
 T = TypeVar("T", bound=TrainingConfig)

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from tasks.algorithms.config import TrainingConfig
 from tasks.algorithms.objectives.causal_lm import CausalLM
 from tasks.algorithms.training import EpochBatches, train
+from tasks.algorithms.training_config import TrainingConfig
 from tasks.trainer import text_batches
 
 

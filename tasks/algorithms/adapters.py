@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from tasks.algorithms.adapter_layers import check_adaptable, model_type
-from tasks.algorithms.config import TrainingConfig
 from tasks.algorithms.lora import LoraConfig
 from tasks.algorithms.training import peak_learning_rate
+from tasks.algorithms.training_config import TrainingConfig
 
 T = TypeVar("T", bound=TrainingConfig)
 SAVED_PREFIX = "base_model.model."

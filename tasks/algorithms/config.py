@@ -1,9 +1,8 @@
-"""Settings of training and of selective unlearning, one frozen dataclass a stage; torch is not imported here.
+"""Settings of selective unlearning, one frozen dataclass a stage; torch is not imported here.
 
 The command line checks every setting before anything heavy is loaded, so those of torch modules stand here; these import them by the same names.
 """
 
-import math
 from dataclasses import dataclass, replace
 
 from tasks.algorithms.anchors import AnchorConfig
@@ -12,121 +11,11 @@ from tasks.algorithms.corpus import CorpusConfig
 from tasks.algorithms.facts import FactConfig
 from tasks.algorithms.lora import LoraConfig
 from tasks.algorithms.toxicity_config import ToxicityConfig
+from tasks.algorithms.training_config import TrainingConfig
 from tasks.algorithms.verdict import VerdictConfig
 
-SCHEDULES = {
-    "constant": lambda share, final: 1.0,
-    "linear": lambda share, final: 1.0 - share,
-    "cosine": lambda share, final: 0.5 * (1.0 + math.cos(math.pi * share)),
-    "exponential": lambda share, final: final**share,
-}
-"""Share of the steps after warm-up that is done, `final_rate_share` -> factor on the learning rate."""
 BENCHMARK_NAMES = ("world", "arc_easy", "arc_challenge", "boolq", "hellaswag", "piqa", "winogrande")
 """Benchmarks: the embedded world's, and tasks of lm-eval."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingConfig:
-    """How a model is trained, whatever the objective."""
-
-    learning_rate: float | None = None
-    """Peak learning rate of AdamW, > 0; none: by the rule of the next two fields from the number of parameters N."""
-    rate_at_7b: float = 3e-6
-    """The rule's learning rate for seven billion parameters: the paper's value."""
-    rate_exponent: float = 0.6
-    """The rule is rate_at_7b * (7e9 / N) ** rate_exponent."""
-    epochs: int = 3
-    """Passes over the data, >= 1."""
-    least_steps: int = 0
-    """Optimiser steps that are taken at least, in further passes where the data are few; >= 0."""
-    batch_blocks: int = 8
-    """Blocks in one forward pass, >= 1."""
-    accumulation: int = 1
-    """Forward passes in one optimiser step, >= 1."""
-    schedule: str = "linear"
-    """Course of the learning rate after warm-up: constant, linear, cosine or exponential."""
-    final_rate_share: float = 0.01
-    """What an exponential decay leaves of the peak at the end, above 0 to 1; the other courses do not read it."""
-    warmup_share: float = 0.05
-    """Share of the steps in which the learning rate rises, 0 to 1."""
-    weight_decay: float = 0.0
-    """Decoupled weight decay, >= 0."""
-    beta2: float = 0.999
-    """Decay of AdamW's second moment, 0 to 1."""
-    clip_norm: float = 1.0
-    """Gradient norm above which gradients are scaled down; 0 switches it off."""
-    mixed_precision: str = "auto"
-    """`no`, `bf16`, `fp16`, or `auto`: bf16 where the hardware multiplies it natively."""
-    validate_every: int = 0
-    """Optimiser steps between validations; 0 validates at the end of each epoch."""
-    patience: int = 3
-    """Validations without improvement after which training stops, >= 1."""
-    seed: int = 0
-    """Order of the blocks."""
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_blocks", "accumulation", "patience"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; wanted a whole number >= 1")
-        for name in ("learning_rate", "rate_at_7b"):
-            if getattr(self, name) is not None and not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} is {getattr(self, name)}; wanted a number > 0")
-        for name in ("least_steps", "weight_decay", "clip_norm", "validate_every"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} is {getattr(self, name)}; wanted a number >= 0")
-        if not 0 <= self.beta2 < 1:
-            raise ValueError(f"beta2 is {self.beta2}; wanted a number from 0 to 1, less than 1")
-        if self.schedule not in SCHEDULES:
-            raise ValueError(f"schedule is {self.schedule!r}; wanted one of {', '.join(SCHEDULES)}")
-        if self.mixed_precision not in ("auto", "no", "bf16", "fp16"):
-            raise ValueError(f"mixed_precision is {self.mixed_precision!r}; wanted auto, no, bf16 or fp16")
-        if not 0 < self.final_rate_share <= 1:
-            raise ValueError(f"final_rate_share is {self.final_rate_share}; wanted a number above 0, 1 at most")
-        if not 0 <= self.warmup_share <= 1:
-            raise ValueError(f"warmup_share is {self.warmup_share}; wanted a number from 0 to 1")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PretrainingConfig(TrainingConfig):
-    """How the embedded model is trained from scratch: a Llama of about a million parameters in two minutes on one core."""
-
-    learning_rate: float | None = 4e-3
-    """Peak learning rate of AdamW, > 0."""
-    epochs: int = 22
-    """Passes over the world's text, each packed anew, >= 1."""
-    mixed_precision: str = "no"
-    """float32: at this size bfloat16 saves nothing on a CPU."""
-    batch_blocks: int = 16
-    """Blocks in one forward pass, >= 1."""
-    schedule: str = "cosine"
-    """Course of the learning rate after warm-up."""
-    weight_decay: float = 0.1
-    """Decoupled weight decay, >= 0."""
-    beta2: float = 0.95
-    """Decay of AdamW's second moment."""
-    vocabulary: int = 1024
-    """Entries of the byte-level BPE, > 256."""
-    hidden: int = 128
-    """Width; a multiple of `heads`."""
-    layers: int = 4
-    """Depth, >= 1."""
-    heads: int = 4
-    """Attention heads, >= 1."""
-    intermediate: int = 384
-    """Width inside the MLP, >= 1."""
-    context: int = 512
-    """Positions, >= `block_size`."""
-    block_size: int = 128
-    """Tokens of a training block, >= 16."""
-    least_probability: float = 0.55
-    """Mean probability that the target model must reach on the questions of every split, 0 to 1; below it the stage fails."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.vocabulary <= 256:
-            raise ValueError(f"vocabulary is {self.vocabulary}; wanted more than 256, one entry for each byte")
-        if self.hidden % self.heads:
-            raise ValueError(f"hidden is {self.hidden}; wanted a multiple of heads, {self.heads}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, is_dataclass, replace
 from typing import Any
 
-from tasks.algorithms.config import MethodConfig, TrainingConfig
+from tasks.algorithms.config import MethodConfig
 from tasks.algorithms.guard_config import check_guard
 from tasks.algorithms.lora import LoraConfig
 from tasks.algorithms.objectives import objective_class
 from tasks.algorithms.teachers import check_teacher
+from tasks.algorithms.training_config import TrainingConfig
 
 RETAIN_ROWS = ("sequences", "packed")
 REFUSALS = (

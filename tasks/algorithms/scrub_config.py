@@ -8,11 +8,12 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 
-from tasks.algorithms.config import MethodConfig, TrainingConfig
+from tasks.algorithms.config import MethodConfig
 from tasks.algorithms.guard_config import check_guard
 from tasks.algorithms.lora import LoraConfig
 from tasks.algorithms.teachers import check_teacher
 from tasks.algorithms.toxicity_config import ToxicityConfig
+from tasks.algorithms.training_config import TrainingConfig
 
 FORMS = ("language_model", "original")
 POSITIONS = ("all", "differing")

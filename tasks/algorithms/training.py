@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
-from tasks.algorithms.config import SCHEDULES, TrainingConfig
+from tasks.algorithms.training_config import SCHEDULES, TrainingConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,12 +17,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Llama
 
 from tasks.algorithms.anchors import AnchorConfig
 from tasks.algorithms.blocks import align_document, cut_blocks, join_documents
-from tasks.algorithms.config import LabelConfig, PretrainingConfig
+from tasks.algorithms.config import LabelConfig
 from tasks.algorithms.corpus import CorpusConfig, clean_text
 from tasks.algorithms.distinctive import select_anchors
 from tasks.algorithms.heads import pad_batch
 from tasks.algorithms.labels import first_tokens, generate_labels, length_batches, plan_positions
 from tasks.algorithms.runs import lowercase_words
+from tasks.algorithms.training_config import PretrainingConfig
 from tasks.algorithms.translation import translate_offline
 from tasks.algorithms.world.generator import WorldConfig, build_world
 from tasks.algorithms.world.requests import world_text

@@ -27,8 +27,9 @@ from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 from tasks import isolation, store  # noqa: E402
-from tasks.algorithms.config import PretrainingConfig, ProbingConfig, RelearningConfig, SelectiveUnlearningConfig  # noqa: E402
+from tasks.algorithms.config import ProbingConfig, RelearningConfig, SelectiveUnlearningConfig  # noqa: E402
 from tasks.algorithms.scorecard import judge  # noqa: E402
+from tasks.algorithms.training_config import PretrainingConfig  # noqa: E402
 from tasks.algorithms.verdict import VerdictConfig  # noqa: E402
 from tasks.algorithms.world.generator import WorldConfig, build_world  # noqa: E402
 from tasks.anchors import extract_anchors  # noqa: E402

@@ -53,8 +53,8 @@ def write_world(asked: argparse.Namespace) -> tuple[CorpusRef, CheckpointRef]:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     from tasks import checkpoints, formats, store
-    from tasks.algorithms.config import PretrainingConfig
     from tasks.algorithms.corpus import Document
+    from tasks.algorithms.training_config import PretrainingConfig
     from tasks.algorithms.world.generator import WorldConfig, build_world
     from tasks.algorithms.world.requests import world_text
     from tasks.pretraining import train_tokenizer

@@ -15,13 +15,13 @@ from torch import nn
 
 from tasks import checkpoints, formats, tracking
 from tasks.algorithms.blocks import encode, pack_tokens
-from tasks.algorithms.config import TrainingConfig
 from tasks.algorithms.corpus import CorpusConfig, Document, render_document, render_prompt
 from tasks.algorithms.heads import last_hidden, pad_batch
 from tasks.algorithms.metrics import score_sequences
 from tasks.algorithms.objectives.causal_lm import CausalLM
 from tasks.algorithms.probing import answer_sequence
 from tasks.algorithms.training import Batch, EpochBatches, train
+from tasks.algorithms.training_config import TrainingConfig
 from tasks.artifacts import CheckpointRef, CorpusRef
 from tasks.stage import stage
 

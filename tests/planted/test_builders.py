@@ -11,12 +11,13 @@ import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tasks.algorithms.chat import Template
-from tasks.algorithms.config import ProbingConfig, TrainingConfig
+from tasks.algorithms.config import ProbingConfig
 from tasks.algorithms.corpus import Document, render_document, render_prompt
 from tasks.algorithms.heads import last_hidden
 from tasks.algorithms.objectives.causal_lm import CausalLM
 from tasks.algorithms.probing import Prompt, complete
 from tasks.algorithms.training import EpochBatches, train
+from tasks.algorithms.training_config import TrainingConfig
 from tasks.trainer import text_batches
 from tests.conftest import train_tokenizer
 from tests.planted.builders import BLOCK, LEVEL, PLANTS, REFUSAL, TEMPLATE, WRONG, Ground

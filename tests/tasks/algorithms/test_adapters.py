@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from tasks.algorithms import adapters
-from tasks.algorithms.config import TrainingConfig
 from tasks.algorithms.heads import last_hidden, output_head, pad_batch
 from tasks.algorithms.lora import LoraConfig
 from tasks.algorithms.objectives.causal_lm import CausalLM
 from tasks.algorithms.training import Batch, EpochBatches, TrainingState, Validation, train
+from tasks.algorithms.training_config import TrainingConfig
 from tests.reference.lora import merged_weight
 
 BLOCKS = [tuple(torch.randint(300, (4 + 3 * number % 9,), generator=torch.Generator().manual_seed(number)).tolist()) for number in range(8)]

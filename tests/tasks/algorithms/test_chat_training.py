@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from tasks.algorithms.chat import Template, TextBlock, read_template, text_blocks
-from tasks.algorithms.config import ProbingConfig, TrainingConfig
+from tasks.algorithms.config import ProbingConfig
 from tasks.algorithms.corpus import CorpusConfig, Document
 from tasks.algorithms.objectives.causal_lm import CausalLM
 from tasks.algorithms.probing import Prompt, complete, make_prompts
 from tasks.algorithms.training import EpochBatches, train
+from tasks.algorithms.training_config import TrainingConfig
 from tasks.trainer import text_batches
 from tests.chats import CHATML_SYSTEM, HEADERS, INST, chat_tokenizer, question
 from tests.reference.labels import log_softmax, logits_of

@@ -12,12 +12,12 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tasks.algorithms.anchors import anchor_expression
 from tasks.algorithms.chat import Template
-from tasks.algorithms.config import TrainingConfig
 from tasks.algorithms.corpus import CorpusConfig, Document, render_document
 from tasks.algorithms.degeneration import pieces
 from tasks.algorithms.guard import NEW_TOKENS, PROMPTS, Guard, answers, guard_prompts, guarded
 from tasks.algorithms.objectives.causal_lm import CausalLM
 from tasks.algorithms.training import EpochBatches, Validation, train
+from tasks.algorithms.training_config import TrainingConfig
 from tasks.trainer import text_batches
 from tests.conftest import train_tokenizer
 

@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tasks.algorithms.config import TrainingConfig
 from tasks.algorithms.heads import pad_batch
 from tasks.algorithms.objectives.causal_lm import CausalLM
 from tasks.algorithms.training import Batch, EpochBatches, Validation, held_back, peak_learning_rate, shuffled, train
+from tasks.algorithms.training_config import TrainingConfig
 from tests.reference.adamw import adamw_run
 
 START = np.array([0.5, -0.3, 0.8, 0.1, -0.7, 0.2])

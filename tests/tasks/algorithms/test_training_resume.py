@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tasks.algorithms.config import TrainingConfig
 from tasks.algorithms.heads import apply_head, last_hidden, output_head, pad_batch
 from tasks.algorithms.objectives.causal_lm import CausalLM
 from tasks.algorithms.training import Batch, EpochBatches, TrainingState, Validation, train
+from tasks.algorithms.training_config import TrainingConfig
 
 BLOCKS = [tuple(torch.randint(300, (3 + 5 * number % 17,), generator=torch.Generator().manual_seed(number)).tolist()) for number in range(10)]
 FAMILIES = pytest.mark.parametrize("family", ["tiny_llama", "tiny_gpt2"])

@@ -9,9 +9,9 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 
-from tasks.algorithms.config import TrainingConfig
 from tasks.algorithms.objectives import OBJECTIVES, objective_class
 from tasks.algorithms.training import Batch, train
+from tasks.algorithms.training_config import TrainingConfig
 from tests.objectives import FORGET, PREFERRED, RETAIN, TwoTokens, gradient, make_batch, make_cached, padded
 
 NEEDS = {"reference_logprobs", "reference_hidden", "forget_hidden", "retain_layer_hidden", "preferred", "retain", "labels"}
