@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from transformers import BloomConfig, GPT2Config, LlamaConfig, PretrainedConfig
 
-from tasks.algorithms.heads import CHUNK_ELEMENTS, apply_head, check_head, last_hidden, output_head, pad_batch, row_chunks
+from tasks.algorithms.heads import CHUNK_ELEMENTS, NO_LIMIT, apply_head, check_head, context_size, last_hidden, output_head, pad_batch, row_chunks
 
 BLOCKS = [(5, 6, 7), (8,), (9, 5)]
 
@@ -43,3 +44,8 @@ def test_chunks_cover_every_row_once(rows: int, sizes: list[int]) -> None:
     chunks = row_chunks(rows, CHUNK_ELEMENTS // 4)
     assert [chunk.stop - chunk.start for chunk in chunks] == sizes
     assert [row for chunk in chunks for row in range(rows)[chunk]] == list(range(rows))
+
+
+@pytest.mark.parametrize(("config", "size"), [(GPT2Config(n_positions=77), 77), (LlamaConfig(max_position_embeddings=99), 99), (BloomConfig(), NO_LIMIT)])
+def test_a_context_is_what_the_config_names_or_has_no_end(config: PretrainedConfig, size: int) -> None:
+    assert context_size(config) == size
