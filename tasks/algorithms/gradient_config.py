@@ -159,7 +159,7 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {
     # --grid training.least_steps=20,40,80 --grid training.rate_at_7b=3e-6,1e-5; nothing kept 0.92: what kept most
     "gradient_ascent": {"training": {"least_steps": 20, "rate_at_7b": 3e-6}},
     # --grid training.least_steps=40,80,160 --grid objective.retain_weight=10,40
-    "gradient_difference": {"objective": HELD | {"retain_weight": 10.0}},
+    "gradient_difference": {"objective": HELD | {"retain_weight": 40.0}, "training": {"least_steps": 160}},
     # --grid training.least_steps=80,160 --grid training.rate_at_7b=1e-5,1.5e-5 --grid objective.retain_weight=4,10 --budget 6
     "npo": {"objective": HELD, "training": LONG},
     # --grid training.least_steps=80,160 --grid training.rate_at_7b=1e-5,1.5e-5 --grid objective.retain_weight=1,4 --budget 6
