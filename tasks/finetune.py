@@ -108,6 +108,7 @@ class _LabelledBlocks:
             score, kl = sum(label_loss) / len(label_loss), sum(retain_kl) / len(retain_kl)
             metrics = {"validation/label_loss_nats": score, "validation/retain_kl_nats": kl}
             acceptable = kl <= self._config.utility_floor
-            return Validation(score=score, acceptable=acceptable, excess=0.0 if acceptable else kl - self._config.utility_floor, metrics=metrics)
+            excess = 0.0 if acceptable else kl - self._config.utility_floor
+            return Validation(score=score + excess, acceptable=acceptable, metrics=metrics)
 
         return validate

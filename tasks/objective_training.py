@@ -88,7 +88,9 @@ class ObjectiveRows:
 def validation(
     student: torch.nn.Module, forget: list[TextBlock], held: list[TextBlock], pad: int, config: UnlearningConfig
 ) -> Callable[[torch.nn.Module], Validation]:
-    """Return a function that scores a slice: what is left of the forget rows, acceptable while the retain rows lose little."""
+    """Return a function that scores a slice: what is left of the forget rows, acceptable while the retain rows lose little; what they lose beyond
+    that counts as much as what is left.
+    """
     look = validator(student, spaced(forget, config.validation_rows), held, pad, config.batch_blocks, config.stop_probability)
 
     def validate(model: torch.nn.Module) -> Validation:
@@ -96,6 +98,7 @@ def validation(
         metrics = {f"validation/{name}": value for name, value in found.items()}
         rise = found.get("retain_loss_rise_nats", 0.0)
         acceptable = rise <= config.utility_floor
-        return Validation(score=found["left"], acceptable=acceptable, excess=0.0 if acceptable else rise - config.utility_floor, metrics=metrics)
+        excess = 0.0 if acceptable else rise - config.utility_floor  # so that training goes on while what is kept comes back
+        return Validation(score=found["left"] + excess, acceptable=acceptable, metrics=metrics)
 
     return validate

@@ -50,8 +50,6 @@ class Validation:
     """Lower is better; none: the later is better."""
     acceptable: bool
     """Whether the utility floor holds; a checkpoint below it is never the best one while another is above."""
-    excess: float = 0.0
-    """How far beyond the floor it is, >= 0: of checkpoints that are not acceptable the nearest is the best, so that training goes on while it comes near."""
     metrics: dict[str, float] = field(default_factory=dict)
 
 
@@ -175,7 +173,7 @@ class _Run:
         self.step, self.waited, self.stopped = 0, 0, False
         self.best: dict[str, Tensor] = {}
         self.scaler: Any = None
-        self.best_score, self.best_excess, self.best_step, self.best_acceptable = math.inf, math.inf, 0, False
+        self.best_score, self.best_step, self.best_acceptable = math.inf, 0, False
 
     def take_step(self, accelerator: Accelerator, objective: Objective) -> dict[str, float]:
         """Do one optimiser step and return its metrics."""
@@ -227,10 +225,9 @@ class _Run:
         found = self.validate(self.model)
         self.model.train()
         score = -float(self.step) if found.score is None else found.score
-        order = (not found.acceptable, found.excess, score)
-        if not math.isnan(score) and order < (not self.best_acceptable, self.best_excess, self.best_score):
+        if not math.isnan(score) and (not found.acceptable, score) < (not self.best_acceptable, self.best_score):
             self.best = {name: value.detach().to("cpu", copy=True) for name, value in self.trained.items()}
-            self.best_acceptable, self.best_excess, self.best_score, self.best_step, self.waited = found.acceptable, found.excess, score, self.step, 0
+            self.best_score, self.best_step, self.best_acceptable, self.waited = score, self.step, found.acceptable, 0
         else:
             self.waited += 1
         self.stopped = self.waited >= self.config.patience
@@ -266,7 +263,7 @@ class _Run:
                     slots.setdefault(int(index), {})[slot] = value.clone()
         self.optimizer.load_state_dict({"state": slots, "param_groups": self.optimizer.state_dict()["param_groups"]})
         self.step, self.waited, self.best_step = (int(state.numbers[name]) for name in ("step", "waited", "best_step"))
-        self.best_score, self.best_excess, self.best_acceptable = (state.numbers[f"best_{name}"] for name in ("score", "excess", "acceptable"))
+        self.best_score, self.best_acceptable = state.numbers["best_score"], bool(state.numbers["best_acceptable"])
         self.stopped = bool(state.numbers["stopped"])
         if self.scaler is not None:
             self.scaler.load_state_dict({name: state.numbers[f"scaler/{name}"] for name in self.scaler.state_dict()})
@@ -281,7 +278,6 @@ class _Run:
             "stopped": float(self.stopped),
             "best_step": self.best_step,
             "best_score": self.best_score,
-            "best_excess": self.best_excess,
             "best_acceptable": float(self.best_acceptable),
         }
 

@@ -135,6 +135,22 @@ def test_a_model_without_an_end_of_its_context_trains_too(lethe_home: Path) -> N
     assert any(not torch.equal(one[entry], other[entry]) for entry in one)
 
 
+def test_beyond_the_floor_every_nat_of_what_is_kept_counts_as_what_is_left_does(target: CheckpointRef) -> None:
+    """So training goes on while retain text comes back, long after all is forgotten, and does not turn round for a little of it."""
+    student, worse = checkpoints.load_model(target), checkpoints.load_model(target)
+    with torch.no_grad():
+        for parameter in worse.parameters():
+            parameter.mul_(3.0)
+    config = dataclasses.replace(TRAINING, utility_floor=0.25)
+    data = retain_rows(target, 20)
+    look = validation(student, data.rows.rows("forget"), data.held, 0, config)
+    same, broken = look(student), look(worse)
+    assert (same.acceptable, same.score) == (True, same.metrics["validation/left"])
+    rise = broken.metrics["validation/retain_loss_rise_nats"]
+    assert not broken.acceptable and rise > 0.25
+    assert broken.score == pytest.approx(broken.metrics["validation/left"] + rise - 0.25)
+
+
 def test_without_retain_rows_no_figure_says_that_they_are_kept(target: CheckpointRef) -> None:
     rows = ReferenceRows(referred("gradient_ascent", target, corpus_of(QUESTIONS, KEPT)), frozenset(), checkpoints.load_model(target), None, 0, None)
     data, student = ObjectiveRows(rows, TRAINING, rows_count=False), checkpoints.load_model(target)

@@ -171,14 +171,14 @@ def test_a_number_that_is_none_stops_with_its_step_and_leaves_the_weights(factor
     np.testing.assert_array_equal(model.w.detach().numpy(), before[-1])
 
 
-def judged(*verdicts: tuple[float | None, bool] | tuple[float | None, bool, float]) -> Callable[[nn.Module], Validation]:
-    """Validations that find (score, acceptable), or (score, acceptable, excess), in this order."""
+def judged(*verdicts: tuple[float | None, bool]) -> Callable[[nn.Module], Validation]:
+    """Validations that find (score, acceptable) in this order."""
     coming = iter(verdicts)
 
     def validate(model: nn.Module) -> Validation:
         assert not model.training
-        score, acceptable, *excess = next(coming)
-        return Validation(score=score, acceptable=acceptable, excess=sum(excess), metrics={"kl": score or 0.0})
+        score, acceptable = next(coming)
+        return Validation(score=score, acceptable=acceptable, metrics={"kl": score or 0.0})
 
     return validate
 
@@ -201,9 +201,6 @@ def weights_by_step(settings: TrainingConfig) -> list[np.ndarray]:
         ([(None, True), (None, True), (None, True)], 9),  # without a score the later is the better
         ([(None, True), (None, True), (None, False)], 6),
         ([(None, False), (None, False), (None, False)], 9),
-        ([(1.0, False, 0.5), (2.0, False, 0.1), (1.0, False, 0.3)], 6),  # of those below the floor the nearest to it, whatever its score
-        ([(2.0, False, 0.1), (1.0, False, 0.1), (3.0, True)], 9),
-        ([(1.0, False, math.nan), (2.0, False, 9.0), (1.0, False, math.nan)], 6),
     ],
 )
 def test_the_best_checkpoint_is_the_lowest_score_above_the_floor(verdicts: list, best_step: int) -> None:
@@ -229,13 +226,6 @@ def test_patience_ends_the_run(patience: int, steps: int) -> None:
     assert (numbers["step"], numbers["stopped"]) == (steps, 1.0)
     assert [report["validation_score"] for report in reports] == scores[:steps]
     assert reports[0]["kl"] == 5.0
-
-
-def test_training_goes_on_while_it_comes_nearer_to_the_floor() -> None:
-    """As NPO does: what is to be kept breaks first, and comes back long after all is forgotten."""
-    verdicts = [(0.0, False, 1.2), (0.1, False, 0.8), (0.1, False, 0.5), (0.1, False, 0.2), (0.1, True), (0.2, True), (0.2, True)]
-    numbers = trained(config(validate_every=1, patience=2), validate=judged(*verdicts))[1]
-    assert (numbers["best_step"], numbers["step"], numbers["best_acceptable"]) == (5, 7, 1.0)
 
 
 @pytest.mark.parametrize(
