@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from transformers import GPT2LMHeadModel
 
-from tasks import checkpoints
+from tasks import checkpoints, objective_training, reinforcement
+from tasks import scrub as scrub_stage
 from tasks.algorithms.config import ReinforcementConfig
 from tasks.algorithms.corpus import CorpusConfig
 from tasks.algorithms.scrub_config import RewindConfig, ScrubConfig, ScrubTrainingConfig
@@ -41,6 +43,18 @@ def moved(target: CheckpointRef, other: CheckpointRef) -> float:
     pairs = list(zip(one.parameters(), two.parameters(), strict=True))
     assert all(bool(parameter.isfinite().all()) for _, parameter in pairs)
     return sum(int((left != right).sum()) for left, right in pairs) / sum(left.numel() for left, _ in pairs)
+
+
+@pytest.fixture(autouse=True)
+def exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is trained is float32 when training begins."""
+    for module in (objective_training, scrub_stage, reinforcement):
+
+        def checked(model: Any, *given: Any, _train: Callable[..., Any] = module.train_stage, **how: Any) -> Any:
+            assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+            return _train(model, *given, **how)
+
+        monkeypatch.setattr(module, "train_stage", checked)
 
 
 @pytest.mark.parametrize("teacher", ["cached", "live"])
