@@ -10,6 +10,7 @@ from tasks.algorithms.config import FinetuneConfig, LabelConfig
 from tasks.algorithms.heads import output_head, pad_batch
 from tasks.algorithms.lora import LoraConfig
 from tasks.algorithms.objectives.generic_labels import GenericLabelLoss, GenericLabelLossConfig
+from tasks.algorithms.probing import spaced
 from tasks.algorithms.training import Batch, EpochBatches, Validation, held_back, shuffled
 from tasks.artifacts import CheckpointRef, LabelSet, TeacherCache
 from tasks.label_rows import LabelRows, TeacherRows
@@ -33,14 +34,14 @@ def finetune(
         student, tokenizer = checkpoints.load_model(target, exact=not lora.rank), checkpoints.load_tokenizer(target)
         config = adapt(student, config, lora, "unlearned")
         heads = _frozen_heads(student, target, reinforced, lora)
-        data = _LabelledBlocks(labels, teacher, heads, checkpoints.pad_id(tokenizer), student.device, config)
+        data = LabelledBlocks(labels, teacher, heads, checkpoints.pad_id(tokenizer), student.device, config)
         objective = GenericLabelLoss(
             GenericLabelLossConfig(
                 kind=label_config.kind, alpha=label_config.alpha, relu_on=label_config.relu_on, retain_weight=config.retain_weight if teacher else 0.0
             )
         )
         batches = EpochBatches(data.forget_blocks, data.batch, config)
-        train_stage(student, batches, objective, config, nested, validate=data.validation(objective) if config.validation_share else None)
+        train_stage(student, batches, objective, config, nested, validate=validation(data, objective, config) if config.validation_share else None)
         return keep_trained(student, tokenizer, "unlearned", target, lora, sensitivity="ordinary", origin=nested)
 
 
@@ -51,64 +52,83 @@ def _frozen_heads(student: torch.nn.Module, target: CheckpointRef, reinforced: C
     return {"baseline_head": baseline, "reinforced_head": boosted}
 
 
-class _LabelledBlocks:
-    """Forget blocks with their labels beside retain blocks with the teacher's states; the last retain blocks are only validated on."""
+Part = tuple[dict[str, torch.Tensor], dict[str, Any], int]
+"""Tensors of a batch, what is cached about them, and over how many items a mean goes."""
+
+
+class LabelledBlocks:
+    """Forget blocks with their labels beside retain blocks with the teacher's states; some retain blocks, spaced evenly so that every file and topic
+    has its share, are only validated on.
+    """
 
     def __init__(
         self, labels: LabelSet, teacher: TeacherCache | None, heads: dict[str, torch.nn.Module], pad: int, device: torch.device, config: FinetuneConfig
     ) -> None:
+        """Take labels and states, the frozen heads that turn states into logits, and how to train."""
         self._forget = LabelRows(labels)
         self._retain = TeacherRows(teacher) if teacher and config.retain_weight else None
         self._heads, self._pad, self._device, self._config = heads, pad, device, config
-        self.forget_blocks, self._retain_blocks = len(self._forget), len(self._retain) if self._retain else 0
-        self._retain_held = held_back(self._retain_blocks, config.validation_share)
+        numbers = range(len(self._retain) if self._retain else 0)
+        self.forget_blocks = len(self._forget)
+        self.held = spaced(numbers, held_back(len(numbers), config.validation_share))
+        """Retain blocks that are not trained on."""
+        self._kept = [number for number in numbers if number not in set(self.held)]
 
     def batch(self, indices: list[int], step: int) -> Batch:
         """Return forget blocks by index, with as many retain blocks; every retain block comes round before any comes twice."""
-        usable = self._retain_blocks - self._retain_held
-        retain = [self._retain_at(step * self._config.batch_blocks + slot, usable) for slot in range(len(indices))] if usable else []
-        return self._build(indices, retain)
+        size = min(len(indices), len(self._kept))
+        return self._build(indices, [self._retain_at(step * self._config.batch_blocks + slot) for slot in range(size)])
 
-    def _retain_at(self, number: int, usable: int) -> int:
-        epoch, slot = divmod(number, usable)
-        return shuffled(usable, self._config.seed + 1, epoch)[slot]
+    def _retain_at(self, number: int) -> int:
+        epoch, slot = divmod(number, len(self._kept))
+        return self._kept[shuffled(len(self._kept), self._config.seed + 1, epoch)[slot]]
 
-    def _build(self, indices: list[int], retain: list[int]) -> Batch:
-        ids, mask = pad_batch([self._forget.ids(index) for index in indices], self._pad, self._device)
-        labels = self._forget.labels(indices)
+    def _build(self, forget: list[int], retain: list[int]) -> Batch:
+        tensors, cached, rows = self.forget_part(forget)
+        if retain:
+            more, states, _ = self.retain_part(retain)
+            tensors, cached = tensors | more, cached | states
+        return Batch(tensors=tensors, cached=cached, weight=float(max(1, rows)))
+
+    def forget_part(self, blocks: list[int]) -> Part:
+        """Return tensors, what is cached, and how many labels some forget blocks have."""
+        ids, mask = pad_batch([self._forget.ids(block) for block in blocks], self._pad, self._device)
+        labels = self._forget.labels(blocks)
         tensors = {"ids": ids, "mask": mask, "rows": torch.stack([labels.block, labels.position], dim=1).to(self._device)}
         cached: dict[str, Any] = {name: getattr(labels, name).to(self._device) for name in ("hard", "baseline_hidden", "reinforced_hidden", "banned")}
-        cached |= self._heads
-        if self._retain and retain:
-            retain_ids, retain_mask = pad_batch([self._retain.ids(index) for index in retain], self._pad, self._device)
-            counted, _ = pad_batch([self._retain.supervised(index) for index in retain], 0, self._device)
-            tensors |= {"retain_ids": retain_ids, "retain_mask": retain_mask, "retain_supervised": counted}
-            cached["retain_hidden"] = torch.cat([self._retain.hidden(index) for index in retain]).to(self._device)
-        return Batch(tensors=tensors, cached=cached, weight=float(max(1, len(labels.hard))))
+        return tensors, cached | self._heads, len(labels.hard)
 
-    def validation(self, objective: GenericLabelLoss) -> Callable[[torch.nn.Module], Validation]:
-        """Return a function that scores a slice: the label loss on forget blocks, acceptable while the retain KL is below the floor.
+    def retain_part(self, blocks: list[int]) -> Part:
+        """Return tensors, what is cached, and how many supervised tokens some retain blocks have."""
+        if self._retain is None:
+            raise ValueError("there are no retain blocks; wanted a teacher cache")
+        ids, mask = pad_batch([self._retain.ids(block) for block in blocks], self._pad, self._device)
+        counted, _ = pad_batch([self._retain.supervised(block) for block in blocks], 0, self._device)
+        hidden = torch.cat([self._retain.hidden(block) for block in blocks]).to(self._device)
+        return {"retain_ids": ids, "retain_mask": mask, "retain_supervised": counted}, self._heads | {"retain_hidden": hidden}, len(hidden)
 
-        The forget blocks are trained on too: what is removed need not generalise to other facts, and to hold any back would keep them.
-        """
-        number = max(1, round(self.forget_blocks * self._config.validation_share))
-        forget = [index * self.forget_blocks // number for index in range(number)]
-        retain = list(range(self._retain_blocks - self._retain_held, self._retain_blocks))
-        size = self._config.batch_blocks
-        rounds = [(forget[start : start + size], retain[start : start + size]) for start in range(0, len(forget), size)]
 
-        @torch.no_grad()
-        def validate(model: torch.nn.Module) -> Validation:
-            label_loss, retain_kl = [], []
-            for blocks, kept in rounds:
-                batch = self._build(blocks, kept)
-                found = objective.loss(model, batch.tensors, batch.cached)[1]
-                label_loss.append(float(found["label_loss_nats"]))
-                retain_kl.append(float(found.get("retain_kl_nats", 0.0)))
-            score, kl = sum(label_loss) / len(label_loss), sum(retain_kl) / len(retain_kl)
-            metrics = {"validation/label_loss_nats": score, "validation/retain_kl_nats": kl}
-            acceptable = kl <= self._config.utility_floor
-            excess = 0.0 if acceptable else kl - self._config.utility_floor
-            return Validation(score=score + excess, acceptable=acceptable, metrics=metrics)
+def validation(data: LabelledBlocks, objective: GenericLabelLoss, config: FinetuneConfig) -> Callable[[torch.nn.Module], Validation]:
+    """Return a function that scores a slice: the label loss on forget blocks, acceptable while the KL of the held retain blocks is below the floor;
+    what it has beyond that counts as much as label loss.
 
-        return validate
+    The forget blocks are trained on too: what is removed need not generalise to other facts, and to hold any back would keep them.
+    """
+    forget = spaced(range(data.forget_blocks), max(1, round(data.forget_blocks * config.validation_share)))
+
+    @torch.no_grad()
+    def over(term: Callable[..., torch.Tensor], part: Callable[[list[int]], Part], blocks: list[int], model: torch.nn.Module) -> float:
+        total = items = 0.0
+        for start in range(0, len(blocks), config.batch_blocks):
+            tensors, cached, count = part(blocks[start : start + config.batch_blocks])
+            total, items = total + count * float(term(model, tensors, cached)), items + count
+        return total / items if items else 0.0
+
+    def validate(model: torch.nn.Module) -> Validation:
+        label_loss = over(objective.forget_term, data.forget_part, forget, model)
+        kl = over(objective.retain_term, data.retain_part, data.held, model)
+        metrics = {"validation/label_loss_nats": label_loss, "validation/retain_kl_nats": kl}
+        acceptable = kl <= config.utility_floor
+        return Validation(score=label_loss + (0.0 if acceptable else kl - config.utility_floor), acceptable=acceptable, metrics=metrics)
+
+    return validate

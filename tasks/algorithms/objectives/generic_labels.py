@@ -18,7 +18,6 @@ from tasks.algorithms.config import GenericLabelLossConfig
 from tasks.algorithms.heads import apply_head, last_hidden, output_head
 from tasks.algorithms.labels import ban, generic_logits
 from tasks.algorithms.objectives.terms import kl_divergence, kl_to_cached, mean
-from tasks.algorithms.shapes import Float
 
 
 class GenericLabelLoss:
@@ -41,17 +40,22 @@ class GenericLabelLoss:
                 frozen `baseline_head`, `reinforced_head`; with retain text `retain_hidden` (supervised retain
                 tokens, hidden).
         """
-        head = output_head(student)
-        rows = last_hidden(student, batch["ids"], batch["mask"])[batch["rows"][:, 0], batch["rows"][:, 1]]
-        forget = self._forget_term(apply_head(head, rows), cached)
+        forget = self.forget_term(student, batch, cached)
         if "retain_ids" not in batch or not self.config.retain_weight:
             return forget, {"label_loss_nats": forget.detach()}
-        counted = batch.get("retain_supervised", batch["retain_mask"]).bool()
-        retain_rows = last_hidden(student, batch["retain_ids"], batch["retain_mask"])[counted]
-        retain = mean(kl_to_cached(head, retain_rows, cached["baseline_head"], cached["retain_hidden"]))
+        retain = self.retain_term(student, batch, cached)
         return forget + self.config.retain_weight * retain, {"label_loss_nats": forget.detach(), "retain_kl_nats": retain.detach()}
 
-    def _forget_term(self, logits: Float[Tensor, "rows vocab"], cached: Mapping[str, Any]) -> Tensor:
+    def retain_term(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> Tensor:
+        """Return the mean of KL(p_target || p_student) over supervised retain tokens, in nats; unweighted."""
+        counted = batch.get("retain_supervised", batch["retain_mask"]).bool()
+        rows = last_hidden(student, batch["retain_ids"], batch["retain_mask"])[counted]
+        return mean(kl_to_cached(output_head(student), rows, cached["baseline_head"], cached["retain_hidden"]))
+
+    def forget_term(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> Tensor:
+        """Return the mean of the label loss over rows, in nats."""
+        rows = last_hidden(student, batch["ids"], batch["mask"])[batch["rows"][:, 0], batch["rows"][:, 1]]
+        logits = apply_head(output_head(student), rows)
         if not len(logits):  # blocks without a single label ask for nothing
             return logits.sum()
         if self.config.kind == "hard":

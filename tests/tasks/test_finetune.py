@@ -1,0 +1,85 @@
+"""Rows of selective unlearning's finetuning: which retain blocks are shown, which are held back, and what a validation makes of them."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import GPT2LMHeadModel
+
+from tasks import checkpoints, formats, store
+from tasks.algorithms.config import FinetuneConfig, LabelConfig, ReinforcementConfig
+from tasks.algorithms.corpus import CorpusConfig, Document
+from tasks.algorithms.heads import output_head
+from tasks.algorithms.objectives.generic_labels import GenericLabelLoss, GenericLabelLossConfig
+from tasks.artifacts import AnchorTable
+from tasks.finetune import LabelledBlocks, validation
+from tasks.label_rows import TeacherRows
+from tasks.labels import make_labels
+from tasks.reinforcement import reinforce
+from tasks.teacher_cache import cache_teacher
+from tests.conftest import train_tokenizer
+from tests.tasks.test_objective_training import corpus_of
+
+NAMES = ("Toto", "Alice", "Jon", "Dorothy", "Hans")
+PROSE = Document(source="p", text="\n\n".join(f"{one} met {other} in the old town, and {one} said hello." for one in NAMES for other in NAMES))
+READING = CorpusConfig()
+BRIEF = ReinforcementConfig(block_size=32, learning_rate=5e-4, batch_blocks=2, least_steps=2, epochs=1, mixed_precision="no")
+TUNING = FinetuneConfig(batch_blocks=4, validation_share=0.2)
+
+
+@pytest.fixture
+def made(lethe_home: Path, tiny_gpt2: Callable[..., GPT2LMHeadModel]) -> tuple[LabelledBlocks, TeacherRows, GPT2LMHeadModel]:
+    """Blocks of a forget text beside twenty retain questions, their teacher's rows, and the target model."""
+    kept = [Document(source="k", question="Who?", answer=f"{'a b ' * (1 + number % 3)}{number}") for number in range(20)]
+    tokenizer = train_tokenizer(300, [PROSE.text, *(item.text for item in kept)])
+    target = checkpoints.save_checkpoint(tiny_gpt2(0), tokenizer, "target", sensitivity="ordinary", origin="")
+    corpus = corpus_of([PROSE], kept)
+    rows = [{"term": name, "generic": "Tom"} for name in NAMES]
+    digest = store.put("dictionaries", lambda folder: formats.write_json(folder / "dictionary.json", rows), sensitivity="forget")
+    dictionary = AnchorTable(kind="dictionaries", digest=digest, sensitivity="forget", anchors=len(NAMES), pipeline="none")
+    reinforced = reinforce.body(corpus, target, BRIEF, READING)
+    labels = make_labels.body(corpus, dictionary, target, reinforced, LabelConfig(block_size=32), READING)
+    teacher = cache_teacher.body(corpus, target, 32, READING)
+    model = checkpoints.load_model(target)
+    heads = {"baseline_head": output_head(checkpoints.load_model(target)), "reinforced_head": output_head(checkpoints.load_model(reinforced))}
+    return LabelledBlocks(labels, teacher, heads, 0, model.device, TUNING), TeacherRows(teacher), model
+
+
+def test_retain_blocks_that_are_validated_on_come_from_everywhere_and_are_not_trained_on(made: tuple[LabelledBlocks, TeacherRows, GPT2LMHeadModel]) -> None:
+    data, retain, _ = made
+    assert (len(retain), data.held) == (22, [0, 5, 11, 16])
+    every = [tuple(retain.ids(number).tolist()) for number in range(len(retain))]
+    shown = []
+    for step in range(9):  # two rounds of the other 18
+        tensors = data.batch([0, 1, 2, 3], step).tensors
+        shown += [tuple(ids[mask.bool()].tolist()) for ids, mask in zip(tensors["retain_ids"], tensors["retain_mask"], strict=True)]
+    assert sorted(shown) == sorted(2 * [ids for number, ids in enumerate(every) if number not in data.held])
+
+
+def test_a_validation_looks_at_every_held_block_and_counts_what_is_lost_beyond_the_floor(made: tuple[LabelledBlocks, TeacherRows, GPT2LMHeadModel]) -> None:
+    data, retain, model = made
+    tuning = replace(TUNING, batch_blocks=3, utility_floor=1e-4)
+    validate = validation(data, GenericLabelLoss(GenericLabelLossConfig(retain_weight=4.0)), tuning)
+    untouched = validate(model)
+    assert untouched.acceptable
+    assert untouched.metrics["validation/retain_kl_nats"] == pytest.approx(0.0, abs=1e-6)
+    assert untouched.score == untouched.metrics["validation/label_loss_nats"] > 0
+    before = [logprobs(model, retain, number) for number in data.held]
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(0.9)
+    after = [logprobs(model, retain, number) for number in data.held]
+    divergences = [(one.exp() * (one - two)).sum(-1) for one, two in zip(before, after, strict=True)]
+    found = validate(model)
+    assert found.metrics["validation/retain_kl_nats"] == pytest.approx(float(torch.cat(divergences).mean()), rel=1e-4)
+    assert not found.acceptable
+    assert found.score == pytest.approx(found.metrics["validation/label_loss_nats"] + found.metrics["validation/retain_kl_nats"] - tuning.utility_floor)
+
+
+@torch.no_grad()
+def logprobs(model: GPT2LMHeadModel, retain: TeacherRows, number: int) -> torch.Tensor:
+    """Log-probabilities of every next token at a block's supervised positions, (positions, vocab), float64."""
+    logits = model(input_ids=retain.ids(number)[None]).logits[0].double()
+    return logits[retain.supervised(number).bool()].log_softmax(-1)
