@@ -167,9 +167,8 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {
     # --grid objective.b=0.02 --grid objective.retain_weight=1,4 --grid training.rate_at_7b=2e-5,4e-5 --set training.least_steps=160
     "dpo": PREFERENCE,
     "idk": PREFERENCE,
-    # --grid training.rate_at_7b=2e-4,5e-4 --grid objective.alpha=3,5 --set training.least_steps=160; before it 1,10 by 5e-5,2e-4. All of this
-    # while held-back rows came from the end of the retain text: since then the last grid names 2e-4 and 5 (0.180 left of 0.878, 0.926x kept)
-    "rmu": {"objective": {"alpha": 5.0}, "training": LONG | {"rate_at_7b": 5e-4}},
+    # --grid training.rate_at_7b=1e-4,2e-4,3e-4,5e-4 --grid objective.alpha=3,4,5 --set training.least_steps=160 --budget 12
+    "rmu": {"objective": {"alpha": 4.0}, "training": LONG | {"rate_at_7b": 2e-4}},
     # --grid objective.b=10,30 --grid training.least_steps=160 --grid training.rate_at_7b=1e-5,2e-5
     "undial": {"objective": HELD | {"b": 30.0}, "training": LONG | {"rate_at_7b": 2e-5}},
 }
