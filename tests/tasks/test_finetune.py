@@ -1,7 +1,7 @@
 """Rows of selective unlearning's finetuning: which retain blocks are shown, which are held back, and what a validation makes of them."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from tasks.algorithms.config import FinetuneConfig, LabelConfig, ReinforcementCo
 from tasks.algorithms.corpus import CorpusConfig, Document
 from tasks.algorithms.heads import output_head
 from tasks.algorithms.objectives.generic_labels import GenericLabelLoss, GenericLabelLossConfig
-from tasks.artifacts import AnchorTable
+from tasks.artifacts import AnchorTable, CheckpointRef, LabelSet, TeacherCache
 from tasks.finetune import LabelledBlocks, validation
 from tasks.label_rows import TeacherRows
 from tasks.labels import make_labels
@@ -29,22 +29,41 @@ BRIEF = ReinforcementConfig(block_size=32, learning_rate=5e-4, batch_blocks=2, l
 TUNING = FinetuneConfig(batch_blocks=4, validation_share=0.2)
 
 
-@pytest.fixture
-def made(lethe_home: Path, tiny_gpt2: Callable[..., GPT2LMHeadModel]) -> tuple[LabelledBlocks, TeacherRows, GPT2LMHeadModel]:
-    """Blocks of a forget text beside twenty retain questions, their teacher's rows, and the target model."""
-    kept = [Document(source="k", question="Who?", answer=f"{'a b ' * (1 + number % 3)}{number}") for number in range(20)]
-    tokenizer = train_tokenizer(300, [PROSE.text, *(item.text for item in kept)])
-    target = checkpoints.save_checkpoint(tiny_gpt2(0), tokenizer, "target", sensitivity="ordinary", origin="")
-    corpus = corpus_of([PROSE], kept)
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """What finetuning gets."""
+
+    target: CheckpointRef
+    reinforced: CheckpointRef
+    labels: LabelSet
+    teacher: TeacherCache
+
+
+def dictionary() -> AnchorTable:
+    """A dictionary of the names."""
     rows = [{"term": name, "generic": "Tom"} for name in NAMES]
     digest = store.put("dictionaries", lambda folder: formats.write_json(folder / "dictionary.json", rows), sensitivity="forget")
-    dictionary = AnchorTable(kind="dictionaries", digest=digest, sensitivity="forget", anchors=len(NAMES), pipeline="none")
+    return AnchorTable(kind="dictionaries", digest=digest, sensitivity="forget", anchors=len(NAMES), pipeline="none")
+
+
+def given(model: GPT2LMHeadModel) -> Given:
+    """Run the stages before finetuning on a forget text and twenty retain questions."""
+    kept = [Document(source="k", question="Who?", answer=f"{'a b ' * (1 + number % 3)}{number}") for number in range(20)]
+    tokenizer = train_tokenizer(300, [PROSE.text, *(item.text for item in kept)])
+    target = checkpoints.save_checkpoint(model, tokenizer, "target", sensitivity="ordinary", origin="")
+    corpus = corpus_of([PROSE], kept)
     reinforced = reinforce.body(corpus, target, BRIEF, READING)
-    labels = make_labels.body(corpus, dictionary, target, reinforced, LabelConfig(block_size=32), READING)
-    teacher = cache_teacher.body(corpus, target, 32, READING)
-    model = checkpoints.load_model(target)
-    heads = {"baseline_head": output_head(checkpoints.load_model(target)), "reinforced_head": output_head(checkpoints.load_model(reinforced))}
-    return LabelledBlocks(labels, teacher, heads, 0, model.device, TUNING), TeacherRows(teacher), model
+    labels = make_labels.body(corpus, dictionary(), target, reinforced, LabelConfig(block_size=32), READING)
+    return Given(target=target, reinforced=reinforced, labels=labels, teacher=cache_teacher.body(corpus, target, 32, READING))
+
+
+@pytest.fixture
+def made(lethe_home: Path, tiny_gpt2: Callable[..., GPT2LMHeadModel]) -> tuple[LabelledBlocks, TeacherRows, GPT2LMHeadModel]:
+    """Blocks of the forget text beside those of the retain text, the teacher's rows, and the target model."""
+    found = given(tiny_gpt2(0))
+    model = checkpoints.load_model(found.target)
+    heads = {"baseline_head": output_head(checkpoints.load_model(found.target)), "reinforced_head": output_head(checkpoints.load_model(found.reinforced))}
+    return LabelledBlocks(found.labels, found.teacher, heads, 0, model.device, TUNING), TeacherRows(found.teacher), model
 
 
 def test_retain_blocks_that_are_validated_on_come_from_everywhere_and_are_not_trained_on(made: tuple[LabelledBlocks, TeacherRows, GPT2LMHeadModel]) -> None:

@@ -8,25 +8,28 @@ import pytest
 import torch
 from transformers import GPT2LMHeadModel
 
-from tasks import checkpoints, objective_training, reinforcement
+from tasks import checkpoints, objective_training, reinforcement, relearning
+from tasks import finetune as finetuning
 from tasks import scrub as scrub_stage
-from tasks.algorithms.config import ReinforcementConfig
+from tasks.algorithms.config import FinetuneConfig, LabelConfig, ProbingConfig, ReinforcementConfig, RelearningConfig
 from tasks.algorithms.corpus import CorpusConfig
 from tasks.algorithms.scrub_config import RewindConfig, ScrubConfig, ScrubTrainingConfig
 from tasks.algorithms.task_vector_config import TaskVectorConfig
 from tasks.artifacts import CheckpointRef, CorpusRef
+from tasks.finetune import finetune
 from tasks.reference_cache import Asked, cache_reference
 from tasks.reinforcement import reinforce
+from tasks.relearning import relearn
 from tasks.scrub import scrub
 from tasks.task_vector import subtract_task_vector
 from tests.conftest import train_tokenizer
+from tests.tasks.test_finetune import dictionary, given
 from tests.tasks.test_objective_training import KEPT, NAMES, PROSE, QUESTIONS, ROWS, corpus_of, trained
 
 
 @pytest.fixture
-def half(lethe_home: Path, tiny_gpt2: Callable[..., GPT2LMHeadModel], monkeypatch: pytest.MonkeyPatch) -> CheckpointRef:
-    """A target model in bfloat16 that counts as large."""
-    monkeypatch.setattr(checkpoints, "SMALL_PARAMETERS", 0)
+def half(lethe_home: Path, tiny_gpt2: Callable[..., GPT2LMHeadModel]) -> CheckpointRef:
+    """A target model in bfloat16."""
     tokenizer = train_tokenizer(300, [PROSE.text, *(item.text for item in KEPT), *(item.question for item in QUESTIONS)])
     return checkpoints.save_checkpoint(tiny_gpt2(0).to(torch.bfloat16), tokenizer, "target", sensitivity="ordinary", origin="")
 
@@ -47,8 +50,9 @@ def moved(target: CheckpointRef, other: CheckpointRef) -> float:
 
 @pytest.fixture(autouse=True)
 def exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever is trained is float32 when training begins."""
-    for module in (objective_training, scrub_stage, reinforcement):
+    """Every model counts as large, and whatever is trained is float32 when training begins."""
+    monkeypatch.setattr(checkpoints, "SMALL_PARAMETERS", 0)
+    for module in (objective_training, scrub_stage, reinforcement, finetuning, relearning):
 
         def checked(model: Any, *given: Any, _train: Callable[..., Any] = module.train_stage, **how: Any) -> Any:
             assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
@@ -69,6 +73,19 @@ def test_scrub_trains_it_and_keeps_its_type(half: CheckpointRef, corpus: CorpusR
     training = ScrubTrainingConfig(epochs=2, learning_rate=3e-3, mixed_precision="no", guard="off", block_size=32)
     (ended,) = scrub.body(corpus, half, reference, config, training, RewindConfig(), CorpusConfig())
     assert moved(half, ended) > 0.5
+
+
+def test_selective_unlearning_trains_it_and_keeps_its_type(lethe_home: Path, tiny_gpt2: Callable[..., GPT2LMHeadModel]) -> None:
+    found = given(tiny_gpt2(0).to(torch.bfloat16))
+    training = FinetuneConfig(epochs=1, least_steps=4, learning_rate=1e-3, mixed_precision="no")
+    unlearned = finetune.body(found.target, found.reinforced, found.labels, found.teacher, LabelConfig(block_size=32), training)
+    assert moved(found.target, unlearned) > 0.5
+
+
+def test_relearning_trains_it(half: CheckpointRef, corpus: CorpusRef) -> None:
+    config = RelearningConfig(steps=2, mixed_precision="no")
+    relearned = relearn.body(corpus, dictionary(), half, config, ProbingConfig(), CorpusConfig(), "target")
+    assert (relearned.steps, relearned.shown > 0) == (2, True)
 
 
 def test_small_steps_add_up(half: CheckpointRef, corpus: CorpusRef) -> None:
