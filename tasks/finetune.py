@@ -75,9 +75,9 @@ class LabelledBlocks:
         self._kept = [number for number in numbers if number not in set(self.held)]
 
     def batch(self, indices: list[int], step: int) -> Batch:
-        """Return forget blocks by index, with as many retain blocks; every retain block comes round before any comes twice."""
-        size = min(len(indices), len(self._kept))
-        return self._build(indices, [self._retain_at(step * self._config.batch_blocks + slot) for slot in range(size)])
+        """Return forget blocks by index, with retain blocks beside them; every retain block comes round before any comes twice."""
+        size = min(self._config.batch_blocks, len(self._kept))
+        return self._build(indices, [self._retain_at(step * size + slot) for slot in range(size)])
 
     def _retain_at(self, number: int) -> int:
         epoch, slot = divmod(number, len(self._kept))

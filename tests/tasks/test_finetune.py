@@ -1,5 +1,6 @@
 """Rows of selective unlearning's finetuning: which retain blocks are shown, which are held back, and what a validation makes of them."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -58,16 +59,19 @@ def given(model: GPT2LMHeadModel) -> Given:
 
 
 @pytest.fixture
-def made(lethe_home: Path, tiny_gpt2: Callable[..., GPT2LMHeadModel]) -> tuple[LabelledBlocks, TeacherRows, GPT2LMHeadModel]:
+def stages(lethe_home: Path, tiny_gpt2: Callable[..., GPT2LMHeadModel]) -> Given:
+    return given(tiny_gpt2(0))
+
+
+def blocks(found: Given, config: FinetuneConfig) -> tuple[LabelledBlocks, TeacherRows, GPT2LMHeadModel]:
     """Blocks of the forget text beside those of the retain text, the teacher's rows, and the target model."""
-    found = given(tiny_gpt2(0))
     model = checkpoints.load_model(found.target)
     heads = {"baseline_head": output_head(checkpoints.load_model(found.target)), "reinforced_head": output_head(checkpoints.load_model(found.reinforced))}
-    return LabelledBlocks(found.labels, found.teacher, heads, 0, model.device, TUNING), TeacherRows(found.teacher), model
+    return LabelledBlocks(found.labels, found.teacher, heads, 0, model.device, config), TeacherRows(found.teacher), model
 
 
-def test_retain_blocks_that_are_validated_on_come_from_everywhere_and_are_not_trained_on(made: tuple[LabelledBlocks, TeacherRows, GPT2LMHeadModel]) -> None:
-    data, retain, _ = made
+def test_retain_blocks_that_are_validated_on_come_from_everywhere_and_are_not_trained_on(stages: Given) -> None:
+    data, retain, _ = blocks(stages, TUNING)
     assert (len(retain), data.held) == (22, [0, 5, 11, 16])
     every = [tuple(retain.ids(number).tolist()) for number in range(len(retain))]
     shown = []
@@ -77,8 +81,22 @@ def test_retain_blocks_that_are_validated_on_come_from_everywhere_and_are_not_tr
     assert sorted(shown) == sorted(2 * [ids for number, ids in enumerate(every) if number not in data.held])
 
 
-def test_a_validation_looks_at_every_held_block_and_counts_what_is_lost_beyond_the_floor(made: tuple[LabelledBlocks, TeacherRows, GPT2LMHeadModel]) -> None:
-    data, retain, model = made
+@pytest.mark.parametrize(("share", "forget", "kept"), [(0.2, 3, 18), (0.5, 1, 11), (0.2, 9, 18)])
+def test_every_retain_block_comes_round_before_any_comes_twice(share: float, forget: int, kept: int, stages: Given) -> None:
+    """Whatever number of forget blocks a batch has, and where fewer retain blocks are kept than a batch wants."""
+    data, retain, _ = blocks(stages, replace(TUNING, validation_share=share, batch_blocks=12))
+    every = [tuple(retain.ids(number).tolist()) for number in range(len(retain))]
+    shown: Counter[tuple[int, ...]] = Counter()
+    for step in range(6):
+        tensors = data.batch(list(range(forget)), step).tensors
+        shown.update(tuple(ids[mask.bool()].tolist()) for ids, mask in zip(tensors["retain_ids"], tensors["retain_mask"], strict=True))
+        times = [shown[ids] for number, ids in enumerate(every) if number not in data.held]
+        assert len(times) == kept
+        assert max(times) - min(times) <= 1
+
+
+def test_a_validation_looks_at_every_held_block_and_counts_what_is_lost_beyond_the_floor(stages: Given) -> None:
+    data, retain, model = blocks(stages, TUNING)
     tuning = replace(TUNING, batch_blocks=3, utility_floor=1e-4)
     validate = validation(data, GenericLabelLoss(GenericLabelLossConfig(retain_weight=4.0)), tuning)
     untouched = validate(model)

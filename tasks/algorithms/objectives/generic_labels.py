@@ -7,17 +7,16 @@ Source: Eldan & Russinovich 2023, arXiv:2310.02238 (hard labels, lambda = 0). So
 label collapses every ordinary position onto its mode and pays for it with entropy everywhere.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from tasks.algorithms.config import GenericLabelLossConfig
 from tasks.algorithms.heads import apply_head, last_hidden, output_head
 from tasks.algorithms.labels import ban, generic_logits
-from tasks.algorithms.objectives.terms import kl_divergence, kl_to_cached, mean
+from tasks.algorithms.objectives.terms import kl_rows, kl_to_cached, mean, over_chunks, token_logprobs
 
 
 class GenericLabelLoss:
@@ -53,19 +52,24 @@ class GenericLabelLoss:
         return mean(kl_to_cached(output_head(student), rows, cached["baseline_head"], cached["retain_hidden"]))
 
     def forget_term(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> Tensor:
-        """Return the mean of the label loss over rows, in nats."""
+        """Return the mean of the label loss over rows, in nats; 0 where there are none."""
         rows = last_hidden(student, batch["ids"], batch["mask"])[batch["rows"][:, 0], batch["rows"][:, 1]]
-        logits = apply_head(output_head(student), rows)
-        if not len(logits):  # blocks without a single label ask for nothing
-            return logits.sum()
+        if not len(rows):  # blocks without a single label ask for nothing
+            return rows.sum()
+        head = output_head(student)
         if self.config.kind == "hard":
-            return functional.cross_entropy(logits, cached["hard"])
-        with torch.no_grad():
-            generic = generic_logits(
-                apply_head(cached["baseline_head"], cached["baseline_hidden"]),
-                apply_head(cached["reinforced_head"], cached["reinforced_hidden"]),
-                self.config.alpha,
-                self.config.relu_on,
-            )
-            generic = ban(generic, cached["banned"], slice(0, len(generic))).log_softmax(-1)
-        return kl_divergence(generic, logits.log_softmax(-1))
+            return -mean(token_logprobs(head, rows, cached["hard"]))
+        numbers = torch.arange(len(rows), device=rows.device)
+        return mean(over_chunks(self._divergence(head, cached), head, rows, cached["baseline_hidden"], cached["reinforced_hidden"], numbers))
+
+    def _divergence(self, head: nn.Module, cached: Mapping[str, Any]) -> Callable[..., Tensor]:
+        """Return the function of consecutive rows (states of three models, the rows' numbers) that gives KL(generic || student) of each."""
+
+        def divergence(rows: Tensor, baseline: Tensor, reinforced: Tensor, numbers: Tensor) -> Tensor:
+            with torch.no_grad():
+                logits = apply_head(cached["baseline_head"], baseline), apply_head(cached["reinforced_head"], reinforced)
+                generic = generic_logits(*logits, self.config.alpha, self.config.relu_on)
+                generic = ban(generic, cached["banned"], slice(int(numbers[0]), int(numbers[-1]) + 1))
+            return kl_rows(generic.log_softmax(-1), apply_head(head, rows).log_softmax(-1))
+
+        return divergence

@@ -20,7 +20,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from tasks.algorithms.heads import apply_head, last_hidden, output_head, output_size, row_chunks
@@ -100,7 +99,7 @@ class Scrub:
         labelled = terms.counted_positions(batch["retain_mask"], batch.get("retain_labelled", batch["retain_supervised"]))
         if not labelled.any():
             raise ValueError(f"scrub.gamma is {self.config.gamma}, but no retain token counts; wanted a retain set with supervised tokens, or gamma = 0")
-        return functional.cross_entropy(apply_head(output_head(student), states[labelled]), batch["retain_ids"][:, 1:][labelled])
+        return -terms.mean(terms.token_logprobs(output_head(student), states[labelled], batch["retain_ids"][:, 1:][labelled]))
 
 
 def _retain_states(student: nn.Module, batch: Mapping[str, Tensor]) -> Float[Tensor, "batch prediction hidden"]:

@@ -146,11 +146,6 @@ def kl_rows(reference_log_p: Float[Tensor, "rows vocab"], model_log_p: Float[Ten
     return terms.sum(-1)
 
 
-def kl_divergence(reference_log_p: Float[Tensor, "rows vocab"], model_log_p: Float[Tensor, "rows vocab"]) -> Float[Tensor, ""]:
-    """Return KL(reference || model), the mean over rows, in nats; see `kl_rows`."""
-    return kl_rows(reference_log_p, model_log_p).mean()
-
-
 def kl_to_cached(
     head: nn.Module, hidden: Float[Tensor, "rows hidden"], frozen_head: nn.Module, frozen_hidden: Float[Tensor, "frozen_rows frozen_hidden"]
 ) -> Float[Tensor, " rows"]:

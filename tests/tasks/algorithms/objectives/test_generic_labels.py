@@ -8,6 +8,7 @@ import torch
 
 from tasks.algorithms.config import GenericLabelLossConfig
 from tasks.algorithms.heads import last_hidden, pad_batch
+from tasks.algorithms.objectives import terms
 from tasks.algorithms.objectives.generic_labels import GenericLabelLoss
 from tests.reference import losses
 from tests.reference.labels import logits_of
@@ -44,7 +45,9 @@ def bench(tiny_llama):
 @pytest.mark.parametrize("kind", ["soft", "hard"])
 @pytest.mark.parametrize("relu_on", ["logits", "log_probabilities"])
 @pytest.mark.parametrize("weight", [0.0, 1.0, 4.0])
-def test_the_loss_equals_float64(bench, kind: str, relu_on: str, weight: float) -> None:
+@pytest.mark.parametrize("at_once", [1, 2**24])
+def test_the_loss_equals_float64(bench, kind: str, relu_on: str, weight: float, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terms, "LOGITS_AT_ONCE", at_once)
     student, baseline, reinforced, inputs = bench
     config = GenericLabelLossConfig(kind=kind, alpha=2.0, relu_on=relu_on, retain_weight=weight)
     found, metrics = GenericLabelLoss(config).loss(student, *inputs())
@@ -57,6 +60,22 @@ def test_the_loss_equals_float64(bench, kind: str, relu_on: str, weight: float) 
     assert metrics["label_loss_nats"].item() == pytest.approx(forget_only, rel=2e-5)
     if weight:
         assert metrics["retain_kl_nats"].item() == pytest.approx(losses.mean_kl(*retain), rel=2e-5)
+
+
+@pytest.mark.parametrize("kind", ["soft", "hard"])
+def test_chunks_of_rows_change_no_gradient_and_bound_what_the_head_sees(bench, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    student, _, _, inputs = bench
+    batch, cached = inputs()
+    objective, seen, found = GenericLabelLoss(GenericLabelLossConfig(kind=kind)), [], []
+    student.lm_head.register_forward_hook(lambda module, given, output: seen.append(len(output)))
+    for rows in (2, len(ROWS) + sum(map(len, RETAIN))):
+        monkeypatch.setattr(terms, "LOGITS_AT_ONCE", rows * student.config.vocab_size)
+        seen.clear()
+        loss, _ = objective.loss(student, batch, cached)
+        found.append(torch.autograd.grad(loss, list(student.parameters())))
+        assert max(seen) == min(rows, sum(map(len, RETAIN)))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
 
 
 def test_without_retain_text_its_weight_has_no_effect(bench) -> None:

@@ -9,6 +9,7 @@ import torch
 
 from tasks.algorithms import heads
 from tasks.algorithms.heads import last_hidden, pad_batch
+from tasks.algorithms.objectives import terms
 from tasks.algorithms.objectives.scrub import Scrub, kl_reference_to_model, mean_over_sequences
 from tasks.algorithms.objectives.terms import counted_positions
 from tasks.algorithms.scrub_config import ScrubConfig
@@ -82,7 +83,9 @@ def test_a_bound_that_bites_says_how_many_tokens_it_clips(llamas) -> None:
 
 
 @pytest.mark.parametrize("temperature", [1.0, 3.0])
-def test_the_original_steps_equal_float64(models, temperature: float) -> None:
+@pytest.mark.parametrize("at_once", [1, 2**24])
+def test_the_original_steps_equal_float64(models, temperature: float, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terms, "LOGITS_AT_ONCE", at_once)
     student, teacher = models
     objective = Scrub(ScrubConfig(**ORIGINAL | {"temperature": temperature}))
     highest, _ = objective.loss(student, *inputs(teacher, retain=None))

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from tasks.algorithms.objectives import terms
-from tasks.algorithms.objectives.terms import cross_entropy, kl_divergence, kl_to_cached, retain_term, sequence_lengths, sequence_logprobs, token_logprobs
+from tasks.algorithms.objectives.terms import cross_entropy, kl_rows, kl_to_cached, retain_term, sequence_lengths, sequence_logprobs, token_logprobs
 from tests.objectives import FORGET, PREFERRED, RETAIN, make_batch, make_cached, padded, rows_of
 from tests.reference import losses, objectives
 from tests.reference.labels import log_softmax
@@ -140,7 +140,7 @@ def random_log_p(seed: int) -> torch.Tensor:
 
 def test_kl_of_equals_is_0_and_its_gradient_too() -> None:
     logits = torch.randn(4, 7, generator=torch.Generator().manual_seed(1)).requires_grad_()
-    loss = kl_divergence(logits.detach().log_softmax(-1), logits.log_softmax(-1))
+    loss = kl_rows(logits.detach().log_softmax(-1), logits.log_softmax(-1)).mean()
     loss.backward()
     assert abs(loss.item()) < 1e-7
     assert logits.grad.abs().max() < 1e-7
@@ -149,15 +149,15 @@ def test_kl_of_equals_is_0_and_its_gradient_too() -> None:
 def test_kl_goes_from_the_reference_to_the_model() -> None:
     # reference (3/4, 1/4), model (1/2, 1/2): 3/4 log(3/2) + 1/4 log(1/2) = 0.1308; the other way 1/2 log(2/3) + 1/2 log 2 = 0.1438
     reference, model = torch.tensor([[0.75, 0.25]]).log(), torch.tensor([[0.5, 0.5]]).log()
-    assert kl_divergence(reference, model).item() == pytest.approx(0.75 * math.log(1.5) + 0.25 * math.log(0.5), abs=1e-7)
-    assert kl_divergence(model, reference).item() == pytest.approx(0.5 * math.log(2 / 3) + 0.5 * math.log(2), abs=1e-7)
+    assert kl_rows(reference, model).mean().item() == pytest.approx(0.75 * math.log(1.5) + 0.25 * math.log(0.5), abs=1e-7)
+    assert kl_rows(model, reference).mean().item() == pytest.approx(0.5 * math.log(2 / 3) + 0.5 * math.log(2), abs=1e-7)
 
 
 def test_kl_is_the_mean_over_rows_and_never_below_0() -> None:
     reference, model = random_log_p(1), random_log_p(2)
     rows = [losses.kl(log_softmax(r), log_softmax(m)) for r, m in zip(reference.double().numpy(), model.double().numpy(), strict=True)]
     assert min(rows) > 0
-    assert kl_divergence(reference, model).item() == pytest.approx(sum(rows) / 4, rel=1e-5)
+    assert kl_rows(reference, model).mean().item() == pytest.approx(sum(rows) / 4, rel=1e-5)
 
 
 def test_a_banned_token_costs_nothing_by_itself_and_its_gradient_is_finite() -> None:
@@ -165,7 +165,7 @@ def test_a_banned_token_costs_nothing_by_itself_and_its_gradient_is_finite() -> 
     reference[0, 2] = float("-inf")
     reference = reference.log_softmax(-1)
     logits = torch.randn(4, 7, generator=torch.Generator().manual_seed(4)).requires_grad_()
-    loss = kl_divergence(reference, logits.log_softmax(-1))
+    loss = kl_rows(reference, logits.log_softmax(-1)).mean()
     loss.backward()
     assert loss.item() == pytest.approx(losses.mean_kl(reference.double().numpy(), logits.detach().double().numpy()), rel=1e-5)
     # d KL / d logits = (softmax(logits) - reference) / rows, also where the reference is 0
