@@ -283,11 +283,12 @@ def sweep(
     """Try a method's settings on one request, and name the best that keeps enough. Judge it on another topic."""
     with plain_errors():
         from flows.methods import method as find_method
-        from tasks.algorithms.grids import grid_points, read_grid
+        from tasks.algorithms.grids import check_grid, grid_points, read_grid
 
         wanted = read_grid(grid or [])
         configured = checks.configured(find_method(method).preset(preset, seed), config, settings)
         points = [checks.configured(configured, None, list(point)) for point in grid_points(wanted, 0, seed)]
+        check_grid(wanted, configured)
         if weights := method == "scrub" and not grid:
             checks.check_weight_sweep(configured, budget, further)
         elif further:

@@ -19,7 +19,7 @@ from flows.facts import state_facts
 from flows.outcome import Outcome, Stages
 from flows.presentation import progress_artifacts, show_run, show_scorecard
 from flows.providers import Asked, settle_providers
-from tasks import formats, isolation, store, tracking
+from tasks import formats, isolation, run_history, store, tracking
 from tasks.algorithms.config import EvaluationConfig
 from tasks.algorithms.facts import HELD_OUT
 from tasks.algorithms.toxicity_config import ToxicityConfig
@@ -272,7 +272,7 @@ def judge(
     """
     run = stages.run
     probes, benchmarks, relearned, verdicts, rated, preferred = (_labelled(records, kind) for kind in MEASURED)
-    cost = tracking.durations(stages.made_by)
+    cost = run_history.durations(stages.made_by)
     provenance = provenance | ({"judge": config.judging.provider.title} if verdicts else {})
     scored = score.submit(corpus, probes, benchmarks, relearned, dictionary, config.verdict, provenance, cost, verdicts, rated, preferred, run)
     card = stages.result("scorecard", scored)

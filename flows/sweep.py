@@ -19,12 +19,12 @@ from flows.outcome import Stages
 from flows.settings import apply_settings
 from flows.unlearning import Request, read_request
 from tasks import tracking
-from tasks.algorithms.grids import Trial, best_trial, grid_points, judge_trial
+from tasks.algorithms.grids import Trial, best_trial, check_grid, grid_points, judge_trial
 from tasks.anchors import extract_anchors
-from tasks.artifacts import CorpusRef
+from tasks.artifacts import BadInputError, CorpusRef
 from tasks.corpus import read_corpus
 from tasks.translation import translate_anchors
-from tasks.trial import score_trial
+from tasks.trial import SPLITS, TrialFigures, score_trial
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,12 @@ def sweep(method: str, grid: Mapping[str, tuple[str, ...]], given: dict[str, Any
         budget: Trials at most; 0: the whole grid.
         floor: Least share of the target model's retain probability, 0 to 1.
         seed: Which points are drawn where the budget does not do for all.
+
+    Raises:
+        ValueError: If the grid has a setting that trials cannot differ in.
+        BadInputError: If nothing is left to score by, or a point cannot be trained; the point is named.
     """
+    check_grid(grid, given["config"])
     configs = {point: apply_settings(given["config"], list(point)) for point in grid_points(grid, budget, seed)}
     for config in configs.values():
         find_method(method).require_text()({**given, "config": config})
@@ -68,8 +73,12 @@ def sweep(method: str, grid: Mapping[str, tuple[str, ...]], given: dict[str, Any
 def _run_trials(stages: Stages, request: Request, configs: dict[tuple[str, ...], Any], floor: float) -> Swept:
     run, method, config = stages.run, find_method(request.method), request.config
     corpus = stages.result("corpus", read_corpus.submit(request.inputs, config.corpus, run))
+    for split in SPLITS:
+        if not corpus.documents.get(split):
+            raise BadInputError(f"nothing is left for {split}, by which trials are scored; wanted more text, or --{split.replace('_', '-')} FILE")
     table = extract_anchors.submit(corpus, config.anchors, config.corpus, request.user, config.needs_anchors, run)
     dictionary = translate_anchors.submit(table, corpus, config.translation, config.corpus, request.user, run)
+    stages.result("anchors", table)
     baselines = {label: _scored(corpus, model, config, run) for label, model in request.models.items()}
     found = {label: stages.result(f"trial {label}", future) for label, future in baselines.items()}
     wanted = found["retrained"].forget if "retrained" in found else 0.0
@@ -79,10 +88,10 @@ def _run_trials(stages: Stages, request: Request, configs: dict[tuple[str, ...],
         own = Stages(run=tracking.open_run(f"trial {len(started) + 1}", {"settings": " ".join(point)}, tags))  # its stages have names of their own there
         begun = method.begin()(own, asked, corpus)
         made = begun | method.train()(own, asked, corpus, dictionary, begun)
-        started[point] = own, _scored(corpus, made[next(reversed(made))], config, own.run)
+        started[point] = own, {**made, "trial": _scored(corpus, made[next(reversed(made))], config, own.run)}
     trials = []
-    for number, (point, (own, future)) in enumerate(started.items(), 1):
-        scores = stages.result(f"trial {number}", future)
+    for point, (own, waiting) in started.items():
+        scores = _waited_for(point, own, waiting)
         tracking.close(own.run)
         trials.append(judge_trial(point, scores.forget, scores.retain, found["target"].retain, wanted, floor))
     tracking.log_table(run, trial_table(trials), "sweep", "public")
@@ -97,6 +106,14 @@ def _run_trials(stages: Stages, request: Request, configs: dict[tuple[str, ...],
         flow_run=str(flow_run.id),
         flow_run_name=str(flow_run.name),
     )
+
+
+def _waited_for(point: tuple[str, ...], stages: Stages, waiting: Mapping[str, Any]) -> TrialFigures:
+    """Wait for all stages of a trial, in their order: one that waits for another that failed only says that it never began."""
+    try:
+        return [stages.result(name, future) for name, future in waiting.items()][-1]
+    except (BadInputError, FloatingPointError) as error:
+        raise BadInputError(f"{' '.join(point)}: {error}") from error
 
 
 def _scored(corpus: CorpusRef, model: Any, config: Any, run: str) -> Any:

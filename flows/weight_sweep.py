@@ -21,7 +21,7 @@ from rich.table import Table
 from flows.outcome import Outcome
 from flows.presentation import prefect_place, show_run
 from flows.scrub import require_text, scrub
-from tasks import formats, store, tracking
+from tasks import formats, run_history, store, tracking
 from tasks.algorithms.scrub_config import ScrubUnlearningConfig, source_remark, weight_sweep
 from tasks.artifacts import Artifact
 from tasks.records import read_completions, read_ratings
@@ -112,7 +112,7 @@ def collect(outcomes: Mapping[str, Outcome], configs: Mapping[str, ScrubUnlearni
 
 def _curve(outcome: Outcome, metric: str) -> list[tuple[int, float]]:
     origin = outcome.made_by.get("scrub")
-    return tracking.curve(origin, metric) if origin else []
+    return run_history.curve(origin, metric) if origin else []
 
 
 def _ending(outcome: Outcome) -> Ending:

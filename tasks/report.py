@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tasks import formats, pages, progress, store, tracking, wording
+from tasks import formats, pages, progress, run_history, store, tracking, wording
 from tasks.algorithms.degeneration import leaked_strings
 from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef, JudgeRecords, ProbeRecords, ReportRef, Scorecard, Sensitivity, StereotypeScores
 from tasks.pages import Picture, figure
@@ -81,7 +81,7 @@ def write_report(
         anchors = formats.read_json(store.path(dictionary) / "dictionary.json")
         leaked, preferences = leaks(probes, formats.read_pieces(corpus)), preferences_by_group(stereotypes)
         details = Details(completions=side_by_side(probes, verdicts), anchors=anchors, leaks=leaked, preferences=preferences)
-        curves = {checkpoint.label: tracking.curve(checkpoint.origin, "loss_nats") for checkpoint in trained}
+        curves = {checkpoint.label: run_history.curve(checkpoint.origin, "loss_nats") for checkpoint in trained}
         page = Page(card=formats.read_json(store.path(card) / "scorecard.json"), curves=curves, facts=facts)
         full = _kept(render_report(page, details), "report.html", "forget", nested)
         redacted = _kept(render_report(page, left_out=_left_out(details, full)), "report-redacted.html", "public", nested)

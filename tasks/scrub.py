@@ -50,7 +50,7 @@ def scrub(
 
         kept = _Checkpoints(save, steps_to_keep(batches.ends, rewinding.every_epochs, training.accumulation) if rewinding.enabled else [])
         train_stage(student, batches, Scrub(config), training, nested, validate=look, after_step=kept.keep)
-        return kept.refs() if rewinding.enabled else [save()]
+        return kept.refs(nested or "") if rewinding.enabled else [save()]
 
 
 def _aligned(corpus: CorpusRef, rows: ReferenceRows) -> bool:
@@ -123,6 +123,6 @@ class _Checkpoints:
             formats.write_json(temporary, {str(at): vars(ref) for at, ref in self._kept.items()})
             temporary.replace(self._file)
 
-    def refs(self) -> list[CheckpointRef]:
-        """Return what was kept, in the order of the steps."""
-        return [self._kept[step] for step in self._steps]
+    def refs(self, origin: str) -> list[CheckpointRef]:
+        """Return what was kept, in the order of the steps, as made by the run that ends here: it knows those that it went on from."""
+        return [replace(self._kept[step], origin=origin) for step in self._steps]

@@ -22,6 +22,7 @@ from tasks.artifacts import Artifact, InputFile, Sensitivity
 if TYPE_CHECKING:
     import pandas
     from mlflow import MlflowClient
+    from mlflow.entities import Metric, Run
 
 _ready: set[str] = set()
 EXPERIMENT = "lethe"
@@ -267,41 +268,19 @@ def link_cached(run: str, stage: str, artifact: Artifact) -> None:
     api.set_terminated(nested, "FINISHED")
 
 
-def parent_of(run: str) -> str:
-    """Return the parent of a nested run, or an empty text where the tracking server does not know the run."""
+def find_run(run: str) -> "Run | None":
+    """Return a run, or None where the server knows no such run."""
     from mlflow.exceptions import MlflowException
 
     try:
-        return client().get_run(run).data.tags.get("mlflow.parentRunId", "")
+        return client().get_run(run)
     except MlflowException:
-        return ""
+        return None
 
 
-def durations(runs: Mapping[str, str]) -> dict[str, float]:
-    """Return how many seconds ended runs took, by the names given to them; what the server does not know, or is still under way, is left out.
-
-    A run under several names, as that of a checkpoint which a rewind only passes on, counts under the first.
-    """
-    from mlflow.exceptions import MlflowException
-
-    found, first = {}, {}
-    for name, run in runs.items():
-        first.setdefault(run, name)
-    for run, name in first.items():
-        with contextlib.suppress(MlflowException):
-            info = client().get_run(run).info
-            found |= {name: round((info.end_time - info.start_time) / 1000, 1)} if info.end_time else {}
-    return found
-
-
-def curve(run: str, metric: str) -> list[tuple[int, float]]:
-    """Return (step, value) of a run's metric; empty where the server knows no such run."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return sorted({point.step: point.value for point in client().get_metric_history(run, metric)}.items())
-    except MlflowException:
-        return []
+def points(run: str, metric: str) -> "list[Metric]":
+    """Return all that was logged of a run's metric, each with `step`, `value` and `timestamp` in milliseconds."""
+    return client().get_metric_history(run, metric)
 
 
 def set_tags(run: str, tags: Mapping[str, str]) -> None:
@@ -342,10 +321,10 @@ def set_alias(name: str, alias: str, version: str) -> None:
 
 
 def close(run: str, status: str = "FINISHED") -> None:
-    """End a run and any nested run that is still open: no run is left running."""
+    """End a run and any nested run that is still open, at whatever depth: no run is left running."""
     api = client()
     for nested in api.search_runs([_experiment(api)], f"tags.`mlflow.parentRunId` = '{run}' and attributes.status = 'RUNNING'"):
-        api.set_terminated(nested.info.run_id, status)
+        close(nested.info.run_id, status)
     api.set_terminated(run, status)
 
 

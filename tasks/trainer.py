@@ -5,12 +5,13 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
-from tasks import checkpoints, formats, isolation, progress, store, tracking
+from tasks import checkpoints, formats, isolation, progress, run_history, store, tracking
 from tasks.algorithms import adapters
 from tasks.algorithms.heads import pad_batch
 from tasks.algorithms.lora import LoraConfig
@@ -92,12 +93,14 @@ def train_stage(
     key = isolation.current_key()
     path = store.workspace(key) / "state.safetensors" if key else None
     state, saved = formats.read_state(path) if path else None, time.monotonic()
+    _note_run(path, run, goes_on=state is not None)
     total, pause = -(-len(batches) // config.accumulation), float(os.environ.get("LETHE_SAVE_EVERY_S", SAVE_EVERY_S))
 
     def checkpoint(step: int, capture: Callable[[], TrainingState]) -> None:
         nonlocal saved
         after_step(step)
         if path and time.monotonic() - saved >= pause:
+            log.flush()  # whoever goes on from this state finds every step before it
             formats.write_state(path, capture())
             saved = time.monotonic()
 
@@ -114,6 +117,17 @@ def train_stage(
     if numbers["best_step"] and not numbers["best_acceptable"]:
         _log.warning("no checkpoint was acceptable: the one of step %d is kept, which is the best of those that are not", numbers["best_step"])
     return numbers
+
+
+def _note_run(state: Path | None, run: str | None, *, goes_on: bool) -> None:
+    """Note beside the saved state which run trains here; where another one began it, that is tracked."""
+    if not state or not run:
+        return
+    notes = state.with_name("run.json")
+    earlier = formats.read_json(notes)["run"] if goes_on and notes.is_file() else run
+    if earlier != run:
+        run_history.goes_on_from(run, earlier)
+    formats.write_json(notes, {"run": run})
 
 
 def text_batches(

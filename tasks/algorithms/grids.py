@@ -3,7 +3,10 @@
 import itertools
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
+
+from tasks.algorithms.config import MethodConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +41,18 @@ def read_grid(words: Sequence[str]) -> dict[str, tuple[str, ...]]:
             raise ValueError(f"--grid {key.strip()} comes twice; wanted every key once, with all its values")
         grid[key.strip()] = found
     return grid
+
+
+def check_grid(grid: Mapping[str, Sequence[str]], config: Any) -> None:
+    """Refuse settings that trials cannot differ in: all are read, asked and scored alike.
+
+    Raises:
+        ValueError: If the grid has a setting that is not the method's own.
+    """
+    own = [field.name for field in fields(config) if field.name not in {shared.name for shared in fields(MethodConfig)} | {"method"}]
+    for key in grid:
+        if key.partition(".")[0] not in own:
+            raise ValueError(f"--grid {key}: every trial is read, asked and scored alike, so it would change nothing; wanted settings of {', '.join(own)}")
 
 
 def grid_points(grid: Mapping[str, Sequence[str]], budget: int, seed: int) -> list[tuple[str, ...]]:

@@ -60,12 +60,12 @@ def parse_sentence(line: str) -> Sentence:
     """
     match = _LINE.fullmatch(line.strip())
     if not match:
-        raise ValueError(f"{line.strip()[:60]!r} has no number; wanted a number and a sentence")
+        raise ValueError("no number in front; wanted a number and a sentence")
     marked = [found.strip() for found in _BRACKETS.findall(match[2])]
     pronouns = tuple(found for found in marked if found.lower() in PRONOUNS)
     others = [found for found in marked if found.lower() not in PRONOUNS]
     if len(others) != 1 or not others[0] or not pronouns:
-        raise ValueError(f"sentence {match[1]} has {', '.join(marked) or 'nothing'} in brackets; wanted one occupation, and its pronouns")
+        raise ValueError(f"sentence {match[1]} has {len(others)} occupations and {len(pronouns)} pronouns in brackets; wanted one, and one at least")
     text = " ".join(_BRACKETS.sub(lambda found: found[1], match[2]).split())
     return Sentence(number=int(match[1]), text=text, occupation=_ARTICLE.sub("", others[0], count=1), pronouns=pronouns)
 

@@ -16,7 +16,7 @@ from flows.methods import method as find_method
 from flows.outcome import Outcome
 from flows.settings import apply_settings
 from flows.sweep import sweep, trial_table
-from tasks import checkpoints, formats, isolation, store
+from tasks import checkpoints, formats, isolation, store, tracking
 from tasks.artifacts import BadInputError
 from tests.command import ROOT, called
 from tests.tiny import SETTINGS, TinyTask
@@ -90,6 +90,22 @@ def test_a_sweep_tries_every_point_and_its_best_keeps_enough(home: Home) -> None
     assert list(trial_table(swept.trials).distance) == sorted(trial.distance for trial in swept.trials)
 
 
+def test_a_point_that_breaks_is_named_and_nothing_is_left_running(home: Home) -> None:
+    given = {**home.given, "config": configured("npo")}
+    with pytest.raises(BadInputError, match=r"training.learning_rate=1e30: loss .* at step \d; wanted finite numbers"):
+        sweep(method="npo", grid={"training.learning_rate": ("1e30",)}, given=given)
+    with pytest.raises(BadInputError, match=r"objective.b=0.2: .*prefers other answers to questions"):
+        sweep(method="idk", grid={"objective.b": ("0.2",)}, given={**given, "config": apply_settings(find_method("idk").preset("default", 0), SHORT)})
+    api = tracking.client()
+    assert not api.search_runs([api.get_experiment_by_name(tracking.EXPERIMENT).experiment_id], "attributes.status = 'RUNNING'")
+
+
+def test_a_sweep_that_has_nothing_to_score_by_is_refused_before_it_trains(home: Home) -> None:
+    config = apply_settings(configured("npo"), ["corpus.test_share=0"])
+    with pytest.raises(BadInputError, match="nothing is left for forget_test, by which trials are scored; wanted more text, or --forget-test FILE"):
+        sweep(method="npo", grid={"objective.b": ("0.1",)}, given={**home.given, "config": config})
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [
@@ -149,7 +165,11 @@ def test_a_topic_brings_a_holdout_where_scrub_rewinds() -> None:
 
 def test_a_sweep_of_no_values_or_of_unknown_settings_is_refused(home: Home, tmp_path: Path) -> None:
     words = ("sweep", home.task.forget, "--model", home.task.model, "--method", "npo", "--grid")
-    for grid, line in (("objective.b", "--grid objective.b: no values; wanted key=one,two"), ("objective.c=1,2", "--set objective.c: no such setting")):
+    for grid, line in (
+        ("objective.b", "--grid objective.b: no values; wanted key=one,two"),
+        ("objective.c=1,2", "--set objective.c: no such setting"),
+        ("anchors.min_count=2,3", "--grid anchors.min_count: every trial is read"),
+    ):
         ended = called(*words, grid, home=tmp_path / "lethe")
         assert ended.returncode == 2, ended.stderr
         assert line in ended.stderr

@@ -23,7 +23,7 @@ from flows.methods import METHODS
 from flows.outcome import Outcome
 from flows.selective_unlearning import selective_unlearning
 from flows.settings import apply_settings, setting_names
-from tasks import formats, isolation, store, tracking
+from tasks import formats, isolation, run_history, store, tracking
 from tasks.algorithms.config import PRESETS
 from tests.benchmark_files import NAMES as NAMES_OF_BENCHMARKS
 from tests.benchmark_files import write_benchmarks
@@ -154,7 +154,7 @@ def test_mlflow_has_a_finished_parent_with_a_finished_run_for_every_stage(twice:
     assert set(nested) == STAGES
     assert {run.info.status for run in nested.values()} == {"FINISHED"}
     for stage in TRAINING:
-        assert len(tracking.curve(nested[stage].info.run_id, "loss_nats")) > 1
+        assert len(run_history.curve(nested[stage].info.run_id, "loss_nats")) > 1
 
 
 def test_mlflow_has_the_table_of_benchmarks(twice: Twice) -> None:

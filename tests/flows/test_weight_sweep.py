@@ -18,7 +18,7 @@ from flows.outcome import Outcome
 from flows.scrub import scrub
 from flows.settings import apply_settings
 from flows.weight_sweep import WeightSweep, collect, driven_further, show_weight_sweep, sweep_weights
-from tasks import formats, isolation, store, tracking
+from tasks import formats, isolation, run_history, store, tracking
 from tasks.algorithms.scrub_config import ScrubUnlearningConfig, weight_sweep
 from tests.command import called, lethe
 from tests.tiny import SETTINGS, TinyTask
@@ -84,7 +84,7 @@ def test_the_figures_are_those_of_the_runs(swept: Swept, tmp_path: Path) -> None
     assert [run["run"] for run in found["runs"]] == PAIRS
     for run, outcome in zip(found["runs"], swept.first.outcomes.values(), strict=True):
         card = formats.read_json(store.path(outcome.scorecard) / "scorecard.json")
-        curve = tracking.curve(outcome.made_by["scrub"], "loss_nats")
+        curve = run_history.curve(outcome.made_by["scrub"], "loss_nats")
         assert (run["steps"], run["last_loss_nats"]) == curve[-1]
         assert run["retain_kl_nats"] * run["alpha"] - run["forget_kl_nats"] * run["beta"] == pytest.approx(run["last_loss_nats"], abs=1e-4)
         assert run["stereotype_preference"] == card["metrics"]["stereotype/preference"]["unlearned"]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from tasks import checkpoints, formats, isolation, store
+from tasks import checkpoints, formats, isolation, run_history, store, tracking
 from tasks.algorithms.chat import Template
 from tasks.algorithms.corpus import CorpusConfig, Document
 from tasks.algorithms.degeneration import pieces
@@ -126,8 +126,10 @@ def test_a_run_that_broke_off_ends_as_one_that_did_not(
     monkeypatch.setenv("LETHE_SAVE_EVERY_S", "0")
     monkeypatch.setattr(Scrub, "loss", breaking)
     with pytest.raises(OSError, match="goes down"):
-        isolation.call(scrub.body, arguments, "scrub", "a-key")
-    found = isolation.call(scrub.body, arguments, "scrub", "a-key")
+        isolation.call(scrub.body, arguments | {"run": tracking.open_run("killed", {}, {})}, "scrub", "a-key")
+    found = isolation.call(scrub.body, arguments | {"run": tracking.open_run("again", {}, {})}, "scrub", "a-key")
+    assert len({ref.origin for ref in found}) == 1
+    assert [step for step, _ in run_history.curve(found[0].origin, "loss_nats")] == list(range(1, 1 + {"language_model": 8, "original": 12}[config.form]))
     assert [ref.digest for ref in found] == [ref.digest for ref in unbroken]
     steps = {"language_model": 8, "original": 12}[config.form]
     assert len(calls) == steps + 1  # nothing but the broken step was done twice

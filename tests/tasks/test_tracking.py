@@ -2,7 +2,6 @@
 
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 from mlflow.entities import Run
 from mlflow.utils.validation import _validate_metric_name
 
-from tasks import tracking
+from tasks import run_history, tracking
 from tasks.algorithms.config import LabelConfig
 from tasks.artifacts import Artifact, InputFile
 
@@ -73,25 +72,6 @@ def test_a_stage_is_a_finished_nested_run_with_its_settings(parent: str) -> None
     found = get(nested)
     assert [run.info.run_id for run in nested_in(parent)] == [nested]
     assert (found.info.status, found.info.run_name, found.data.params["alpha"]) == ("FINISHED", "labels", "2")
-    assert tracking.parent_of(nested) == parent
-    assert tracking.parent_of("0" * 32) == ""
-
-
-def test_durations_are_those_of_ended_runs_that_the_server_knows(parent: str) -> None:
-    with tracking.stage_run(parent, "labels") as nested:
-        assert tracking.durations({"labels": nested}) == {}
-        time.sleep(0.2)
-    found = tracking.durations({"labels": nested, "unknown": "0" * 32})
-    assert list(found) == ["labels"]
-    assert 0.2 <= found["labels"] < 5
-
-
-def test_a_run_under_two_names_took_its_time_once(parent: str) -> None:
-    runs = {}
-    for stage in ("reference cache", "scrub"):
-        with tracking.stage_run(parent, stage) as runs[stage]:
-            pass
-    assert list(tracking.durations(runs | {"rewind": runs["scrub"]})) == ["reference cache", "scrub"]
 
 
 def test_without_a_parent_a_stage_tracks_nothing() -> None:
@@ -118,19 +98,15 @@ def test_all_step_metrics_arrive(parent: str, steps: int) -> None:
     with tracking.stage_run(parent, "finetune") as nested, tracking.StepLog(nested) as log:
         for step in range(1, steps + 1):
             log(step, {"loss_nats": 1 / step, "learning_rate": step})
-    assert tracking.curve(nested, "loss_nats") == [(step, pytest.approx(1 / step)) for step in range(1, steps + 1)]
-    assert len(tracking.curve(nested, "learning_rate")) == steps
+    assert run_history.curve(nested, "loss_nats") == [(step, pytest.approx(1 / step)) for step in range(1, steps + 1)]
+    assert len(run_history.curve(nested, "learning_rate")) == steps
 
 
 def test_step_metrics_arrive_even_if_training_fails(parent: str) -> None:
     with pytest.raises(FloatingPointError), tracking.stage_run(parent, "finetune") as nested, tracking.StepLog(nested) as log:
         log(1, {"loss_nats": 2.0})
         raise FloatingPointError("loss nan at step 2")
-    assert tracking.curve(nested, "loss_nats") == [(1, 2.0)]
-
-
-def test_a_curve_of_an_unknown_run_is_empty() -> None:
-    assert tracking.curve("0" * 32, "loss_nats") == []
+    assert run_history.curve(nested, "loss_nats") == [(1, 2.0)]
 
 
 def test_a_cache_hit_is_a_finished_nested_run_that_names_its_origin(parent: str) -> None:
@@ -223,3 +199,10 @@ def test_system_metrics_go_to_the_run_and_stop(parent: str) -> None:
     with tracking.system_metrics(parent):
         pass
     assert get(parent).info.status == "RUNNING"
+
+
+def test_no_run_is_left_running_however_deep_it_is_nested(parent: str) -> None:
+    trial = tracking.open_run("trial 1", {}, {"mlflow.parentRunId": parent})
+    stage = tracking.open_run("finetune", {}, {"mlflow.parentRunId": trial})
+    tracking.close(parent, "KILLED")
+    assert [get(run).info.status for run in (parent, trial, stage)] == ["KILLED"] * 3

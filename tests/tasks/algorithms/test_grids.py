@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.algorithms.grids import Trial, best_trial, grid_points, judge_trial, read_grid
+from tasks.algorithms.gradient_config import gradient_preset
+from tasks.algorithms.grids import Trial, best_trial, check_grid, grid_points, judge_trial, read_grid
 
 
 def test_words_become_a_grid_and_all_its_combinations() -> None:
@@ -55,3 +56,11 @@ def test_where_none_keeps_enough_the_one_that_keeps_most_is_best() -> None:
 def test_of_two_that_are_as_good_as_equally_near_the_one_that_keeps_more_is_best() -> None:
     assert best_trial([trial(0.101, 0.7), trial(0.104, 0.8)]) == trial(0.104, 0.8)
     assert best_trial([trial(0.10, 0.7), trial(0.12, 0.8)]) == trial(0.10, 0.7)
+
+
+@pytest.mark.parametrize("key", ["corpus.test_share", "anchors.min_count", "probing.prompts", "verdict.required", "method", "nonsense"])
+def test_settings_that_no_trial_would_feel_are_refused(key: str) -> None:
+    line = rf"--grid {key}: every trial is read, asked and scored alike, so it would change nothing; wanted settings of objective, rows, training, lora"
+    with pytest.raises(ValueError, match=line):
+        check_grid({"objective.b": ("1",), key: ("1", "2")}, gradient_preset("npo", "default"))
+    check_grid({"objective.b": ("1",), "training.epochs": ("1", "2"), "lora.rank": ("0", "4")}, gradient_preset("npo", "default"))

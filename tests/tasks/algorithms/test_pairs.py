@@ -36,9 +36,9 @@ def test_pairs_know_their_occupation_and_pronouns() -> None:
     [
         (PRO, [ANTI[0], ANTI[2]], "line 2: sentence 4 stands against sentence 7"),
         (PRO, ANTI[:2], "line 3: one file ends; 3 lines against 2"),
-        (PRO, [ANTI[0], "The chief asked."], "line 2: 'The chief asked.' has no number"),
-        ([PRO[0], "4 The chief asked [the cook]."], ANTI, "line 2: sentence 4 has the cook in brackets"),
-        ([PRO[0].replace("[The developer]", "The developer")], ANTI[:1], "line 1: sentence 1 has he in brackets"),
+        (PRO, [ANTI[0], "The chief asked."], "line 2: no number in front"),
+        ([PRO[0], "4 The chief asked [the cook]."], ANTI, "line 2: sentence 4 has 1 occupations and 0 pronouns in brackets"),
+        ([PRO[0].replace("[The developer]", "The developer")], ANTI[:1], "line 1: sentence 1 has 0 occupations and 1 pronouns in brackets"),
     ],
 )
 def test_misaligned_lines_are_named(pro: list[str], anti: list[str], message: str) -> None:
