@@ -86,7 +86,7 @@ class UnlearningConfig(TrainingConfig):
         if not 0 <= self.stop_probability <= 1:
             raise ValueError(f"training.stop_probability is {self.stop_probability}; wanted a number from 0 to 1")
         check_guard(self.guard)
-        if self.utility_floor <= 0:
+        if not self.utility_floor > 0:
             raise ValueError(f"training.utility_floor is {self.utility_floor}; wanted a number > 0")
 
 

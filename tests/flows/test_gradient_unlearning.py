@@ -113,6 +113,8 @@ def test_a_sweep_that_has_nothing_to_score_by_is_refused_before_it_trains(home: 
         (("--method", "npo", "--set", "objective.b=0"), "b is 0.0; wanted a number > 0"),
         (("--method", "scrub", "--set", "scrub.alpha=0.5", "--set", "scrub.beta=0.6"), "wanted 1 in form language_model"),
         (("--method", "scrub", "--set", "scrub.beta=0"), "scrub.beta is 0.0; wanted a number > 0"),
+        (("--method", "scrub", "--set", "scrub.gamma=1"), "scrub.gamma is 1.0; wanted 0 in form language_model"),
+        (("--method", "npo", "--set", "training.utility_floor=.nan"), "training.utility_floor is nan; wanted a number > 0"),
         (("--method", "whp", "--teacher", "live"), "--teacher live: this method cannot ask a frozen model in its steps"),
         (("--method", "npo", "--teacher", "dead"), "training.teacher is 'dead'; wanted one of cached, live"),
         (("--method", "guardrail", "--lora-rank", "4"), "--lora-rank 4: this method trains no adapters"),
