@@ -11,7 +11,7 @@ from tasks.algorithms.heads import output_head, pad_batch
 from tasks.algorithms.lora import LoraConfig
 from tasks.algorithms.objectives.generic_labels import GenericLabelLoss, GenericLabelLossConfig
 from tasks.algorithms.probing import spaced
-from tasks.algorithms.training import Batch, EpochBatches, Validation, held_back, shuffled
+from tasks.algorithms.training import MOST_VALIDATED, Batch, EpochBatches, Validation, held_back, shuffled
 from tasks.artifacts import CheckpointRef, LabelSet, TeacherCache
 from tasks.label_rows import LabelRows, TeacherRows
 from tasks.stage import stage
@@ -114,7 +114,7 @@ def validation(data: LabelledBlocks, objective: GenericLabelLoss, config: Finetu
 
     The forget blocks are trained on too: what is removed need not generalise to other facts, and to hold any back would keep them.
     """
-    forget = spaced(range(data.forget_blocks), max(1, round(data.forget_blocks * config.validation_share)))
+    forget = spaced(range(data.forget_blocks), min(MOST_VALIDATED, max(1, round(data.forget_blocks * config.validation_share))))
 
     @torch.no_grad()
     def over(term: Callable[..., torch.Tensor], part: Callable[[list[int]], Part], blocks: list[int], model: torch.nn.Module) -> float:

@@ -123,7 +123,7 @@ class FinetuneConfig(TrainingConfig):
     retain_weight: float = 4.0
     """Weight of KL(target || student) on the retain text, dimensionless, >= 0."""
     validation_share: float = 0.05
-    """Share of the blocks that are scored during training, 0 to 0.5: forget blocks spaced evenly, retain blocks that are not trained on.
+    """Share of the blocks that are scored during training, 256 a side at most, 0 to 0.5: both spaced evenly, the retain blocks not trained on.
     0 trains to the end without a look."""
     utility_floor: float = 0.15
     """KL(target || student) on the retain slice, in nats a token, above which a checkpoint is not acceptable."""

@@ -64,7 +64,7 @@ class UnlearningConfig(TrainingConfig):
     validate_every: int = 20
     """Optimiser steps between validations."""
     validation_share: float = 0.05
-    """Share of the retain rows that is kept for validation, 0 to 0.5; 0 trains to the end without a look."""
+    """Share of the retain rows that is kept for validation, 256 at most, 0 to 0.5; 0 trains to the end without a look."""
     validation_rows: int = 32
     """Forget rows, evenly spaced, that a validation scores, >= 1."""
     utility_floor: float = 0.1

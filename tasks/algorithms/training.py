@@ -18,6 +18,9 @@ from torch import Tensor, nn
 
 from tasks.algorithms.training_config import SCHEDULES, TrainingConfig
 
+MOST_VALIDATED = 256
+"""Items of either side that a validation looks at, at most: a mean over as many is exact enough, and a large text should not be scored more than read."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
@@ -91,8 +94,10 @@ def shuffled(items: int, seed: int, epoch: int) -> list[int]:
 
 
 def held_back(items: int, share: float) -> int:
-    """Return how many of `items` are kept for validation: the share of them, but one at least where there are two; none with a share of 0."""
-    return max(1, int(items * share)) if share and items > 1 else 0
+    """Return how many of `items` are kept for validation: the share of them, `MOST_VALIDATED` at most, but one at least where there are two; none with a
+    share of 0.
+    """
+    return min(MOST_VALIDATED, max(1, int(items * share))) if share and items > 1 else 0
 
 
 def peak_learning_rate(config: TrainingConfig, parameters: int) -> float:

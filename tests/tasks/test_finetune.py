@@ -10,6 +10,8 @@ import torch
 from transformers import GPT2LMHeadModel
 
 from tasks import checkpoints, formats, store
+from tasks import finetune as finetuning
+from tasks.algorithms import training
 from tasks.algorithms.config import FinetuneConfig, LabelConfig, ReinforcementConfig
 from tasks.algorithms.corpus import CorpusConfig, Document
 from tasks.algorithms.heads import output_head
@@ -113,6 +115,18 @@ def test_a_validation_looks_at_every_held_block_and_counts_what_is_lost_beyond_t
     assert found.metrics["validation/retain_kl_nats"] == pytest.approx(float(torch.cat(divergences).mean()), rel=1e-4)
     assert not found.acceptable
     assert found.score == pytest.approx(found.metrics["validation/label_loss_nats"] + found.metrics["validation/retain_kl_nats"] - tuning.utility_floor)
+
+
+def test_a_validation_of_a_large_text_looks_at_so_many_blocks_and_no_more(stages: Given, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (finetuning, training):
+        monkeypatch.setattr(module, "MOST_VALIDATED", 2)
+    data, _, model = blocks(stages, TUNING)
+    assert data.held == [0, 11]
+    looked: list[list[int]] = []
+    part = data.forget_part
+    monkeypatch.setattr(data, "forget_part", lambda numbers: looked.append(numbers) or part(numbers))
+    validation(data, GenericLabelLoss(GenericLabelLossConfig()), replace(TUNING, validation_share=0.5))(model)
+    assert looked == [[0, data.forget_blocks // 2]]
 
 
 @torch.no_grad()

@@ -240,8 +240,11 @@ def test_validation_comes_at_the_end_of_each_epoch_or_as_often_as_asked(settings
     assert found == steps
 
 
-@pytest.mark.parametrize(("items", "share", "held"), [(0, 0.05, 0), (1, 0.05, 0), (2, 0.05, 1), (19, 0.05, 1), (20, 0.05, 1), (100, 0.05, 5), (100, 0.0, 0)])
-def test_a_small_set_keeps_one_item_for_validation(items: int, share: float, held: int) -> None:
+@pytest.mark.parametrize(
+    ("items", "share", "held"),
+    [(0, 0.05, 0), (1, 0.05, 0), (2, 0.05, 1), (19, 0.05, 1), (20, 0.05, 1), (100, 0.05, 5), (100, 0.0, 0), (5120, 0.05, 256), (100_000, 0.5, 256)],
+)
+def test_a_small_set_keeps_one_item_for_validation_and_a_large_one_no_more_than_tell_enough(items: int, share: float, held: int) -> None:
     assert held_back(items, share) == held
 
 
