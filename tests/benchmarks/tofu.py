@@ -18,6 +18,7 @@ SETTINGS = ["probing.prompts=100", "probing.new_tokens=64"]
 """TOFU's answers are sentences: longer, and more of them, than the default asks for."""
 SHOWN = {
     "forget_test/probability": "forget10: probability",
+    "forget_test/probability_most": "forget10: probability, asked in the way that brings out most",
     "forget_test/rouge_l": "forget10: ROUGE-L recall",
     "forget_test/truth_ratio": "forget10: truth ratio (geometric), 1 is indifferent",
     "forget_test/choice_accuracy": "forget10: true answer preferred",
