@@ -11,7 +11,8 @@ from tasks.algorithms.heads import output_head, pad_batch
 from tasks.algorithms.lora import LoraConfig
 from tasks.algorithms.objectives.generic_labels import GenericLabelLoss, GenericLabelLossConfig
 from tasks.algorithms.probing import spaced
-from tasks.algorithms.training import MOST_VALIDATED, Batch, EpochBatches, Validation, held_back, shuffled
+from tasks.algorithms.rounds import Rounds
+from tasks.algorithms.training import MOST_VALIDATED, Batch, EpochBatches, Validation
 from tasks.artifacts import CheckpointRef, LabelSet, TeacherCache
 from tasks.label_rows import LabelRows, TeacherRows
 from tasks.stage import stage
@@ -67,21 +68,15 @@ class LabelledBlocks:
         """Take labels and states, the frozen heads that turn states into logits, and how to train."""
         self._forget = LabelRows(labels)
         self._retain = TeacherRows(teacher) if teacher and config.retain_weight else None
-        self._heads, self._pad, self._device, self._config = heads, pad, device, config
-        numbers = range(len(self._retain) if self._retain else 0)
-        self.forget_blocks = len(self._forget)
-        self.held = spaced(numbers, held_back(len(numbers), config.validation_share))
+        self._heads, self._pad, self._device = heads, pad, device
+        self.forget_blocks, retain_blocks = len(self._forget), len(self._retain) if self._retain else 0
+        self._rounds = Rounds(retain_blocks, config.validation_share, config.batch_blocks, config.seed + 1)
+        self.held = self._rounds.held
         """Retain blocks that are not trained on."""
-        self._kept = [number for number in numbers if number not in set(self.held)]
 
     def batch(self, indices: list[int], step: int) -> Batch:
         """Return forget blocks by index, with retain blocks beside them; every retain block comes round before any comes twice."""
-        size = min(self._config.batch_blocks, len(self._kept))
-        return self._build(indices, [self._retain_at(step * size + slot) for slot in range(size)])
-
-    def _retain_at(self, number: int) -> int:
-        epoch, slot = divmod(number, len(self._kept))
-        return self._kept[shuffled(len(self._kept), self._config.seed + 1, epoch)[slot]]
+        return self._build(indices, self._rounds.at(step))
 
     def _build(self, forget: list[int], retain: list[int]) -> Batch:
         tensors, cached, rows = self.forget_part(forget)

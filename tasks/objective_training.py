@@ -14,7 +14,8 @@ from tasks.algorithms.lora import LoraConfig
 from tasks.algorithms.objectives import objective_class
 from tasks.algorithms.probing import spaced
 from tasks.algorithms.reference import validator
-from tasks.algorithms.training import Batch, EpochBatches, Validation, held_back, shuffled
+from tasks.algorithms.rounds import Rounds
+from tasks.algorithms.training import Batch, EpochBatches, Validation
 from tasks.artifacts import CheckpointRef, CorpusRef, ReferenceCache
 from tasks.reference_rows import ReferenceRows, live_teacher
 from tasks.stage import stage
@@ -65,24 +66,16 @@ class ObjectiveRows:
 
     def __init__(self, rows: ReferenceRows, config: UnlearningConfig, *, rows_count: bool) -> None:
         """Take the rows; `rows_count` says that the loss is a mean over rows, not over tokens."""
-        self.rows, self._config, self._rows_count = rows, config, rows_count
-        numbers = range(len(rows.rows("retain")))
-        held = set(spaced(numbers, held_back(len(numbers), config.validation_share)))
-        self._kept = [number for number in numbers if number not in held]
-        self.held = [rows.rows("retain")[number] for number in sorted(held)]
+        self.rows, self._rows_count = rows, rows_count
+        self._rounds = Rounds(len(rows.rows("retain")), config.validation_share, config.retain_batch, config.seed + 1)
+        self.held = [rows.rows("retain")[number] for number in self._rounds.held]
         """Retain rows that are not trained on."""
 
     def batch(self, indices: list[int], step: int) -> Batch:
         """Return forget rows by index, with retain rows beside them; every retain row comes round before any comes twice."""
-        size = min(self._config.retain_batch, len(self._kept))
-        retain = [self._retain_at(step * size + slot) for slot in range(size)]
-        tensors, cached = self.rows.batch({"forget": indices, "retain": retain, "preferred": indices if self.rows.rows("preferred") else []})
+        tensors, cached = self.rows.batch({"forget": indices, "retain": self._rounds.at(step), "preferred": indices if self.rows.rows("preferred") else []})
         tokens = float(sum(sum(self.rows.rows("forget")[number].supervised[:-1]) for number in indices))
         return Batch(tensors=tensors, cached=cached, weight=float(len(indices)) if self._rows_count else tokens, tokens=tokens)
-
-    def _retain_at(self, number: int) -> int:
-        epoch, slot = divmod(number, len(self._kept))
-        return self._kept[shuffled(len(self._kept), self._config.seed + 1, epoch)[slot]]
 
 
 def validation(
