@@ -99,7 +99,7 @@ def test_every_retain_block_comes_round_before_any_comes_twice(share: float, for
 
 def test_a_validation_looks_at_every_held_block_and_counts_what_is_lost_beyond_the_floor(stages: Given) -> None:
     data, retain, model = blocks(stages, TUNING)
-    tuning = replace(TUNING, batch_blocks=3, utility_floor=1e-4)
+    tuning = replace(TUNING, batch_blocks=3, utility_floor=1e-4, validation_share=0.01)  # a single forget block, and still all that are held
     validate = validation(data, GenericLabelLoss(GenericLabelLossConfig(retain_weight=4.0)), tuning)
     untouched = validate(model)
     assert untouched.acceptable
