@@ -7,7 +7,7 @@
     LETHE_HOME/locks/  damaged/  results/
 
 An artifact is written under a temporary name, synced, and renamed to its digest; its `manifest.json` lists the SHA-256 of each
-file, its sensitivity and, for forget artifacts, until when it is kept.
+file, its sensitivity and, for forget artifacts, until when it is kept. What a killed writer left goes when the next artifact of its kind is written.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import shutil
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -78,7 +79,8 @@ def put(kind: str, writer: Callable[[Path], None], *, sensitivity: Sensitivity =
     """
     room = _room(kind, sensitivity)
     room.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = room / f".{os.getpid()}-{time.monotonic_ns()}.tmp"
+    _clear_abandoned(room)
+    temporary = room / f".{socket.gethostname()}-{os.getpid()}-{time.monotonic_ns()}.tmp"
     temporary.mkdir(mode=0o700)
     try:
         writer(temporary)
@@ -89,6 +91,25 @@ def put(kind: str, writer: Callable[[Path], None], *, sensitivity: Sensitivity =
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return digest
+
+
+def _clear_abandoned(room: Path) -> None:
+    """Delete what writers of this machine that were killed have left: it may hold what is to be forgotten."""
+    for folder in room.glob(f".{socket.gethostname()}-*.tmp"):
+        process = folder.name.rsplit("-", 2)[1]
+        if not alive(int(process)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def alive(process: int) -> bool:
+    """Return whether a process of this machine runs."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _settle(temporary: Path, final: Path) -> None:

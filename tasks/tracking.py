@@ -85,18 +85,8 @@ def _bury_dead_runs(api: "MlflowClient") -> None:
     """End the runs of processes of this machine that were killed: no run is left running."""
     for run in api.search_runs([_experiment(api)], "attributes.status = 'RUNNING'"):
         host, _, process = run.data.tags.get("lethe.process", "").rpartition(":")
-        if host == socket.gethostname() and not _alive(int(process)):
+        if host == socket.gethostname() and not store.alive(int(process)):
             close(run.info.run_id, "KILLED")
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _experiment(api: "MlflowClient") -> str:

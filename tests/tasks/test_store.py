@@ -30,6 +30,18 @@ from tasks import store
 print(store.put("notes", lambda folder: [(folder / f"{number}.bin").write_bytes(bytes([number]) * 500_000) for number in range(8)]))
 """
 
+STUCK = """
+import time
+from tasks import store
+
+def write(folder):
+    (folder / "text.txt").write_text("what is to be forgotten")
+    print("written", flush=True)
+    time.sleep(600)
+
+store.put("labels", write, sensitivity="forget")
+"""
+
 
 def put(text: str = "hello", *, kind: str = "notes", sensitivity: Sensitivity = "ordinary") -> Artifact:
     digest = store.put(kind, lambda folder: (folder / "note.txt").write_text(text) and None, sensitivity=sensitivity)
@@ -167,6 +179,21 @@ def test_a_lock_is_freed_when_its_holder_is_killed(lethe_home: Path) -> None:
                 assert waiting.communicate(timeout=30)[0] == "taken\n"
         finally:
             holder.kill()
+
+
+def test_what_a_killed_writer_left_is_gone_with_the_next_artifact_of_its_kind(lethe_home: Path) -> None:
+    room = lethe_home / "forget" / "labels"
+    with subprocess.Popen([sys.executable, "-c", STUCK], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "written\n"
+            put("while it writes", kind="labels", sensitivity="forget")
+            assert len(list(room.glob(".*.tmp/text.txt"))) == 1, "a living writer is left alone"
+        finally:
+            process.kill()
+    put("after it was killed", kind="labels", sensitivity="forget")
+    assert list(room.glob(".*.tmp")) == []
+    assert len(list(room.iterdir())) == 2
 
 
 def test_two_processes_that_put_the_same_content_at_once_both_succeed(lethe_home: Path) -> None:
