@@ -1,20 +1,18 @@
 """Flow `compare`: the scorecards of finished runs side by side, as tables, a plot, a page and an MLflow run."""
 
-import shutil
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pandas
 from prefect import flow
 from prefect.runtime import flow_run
 
-from flows.outcome import Stages
-from flows.presentation import prefect_place, show_comparison, show_run
-from tasks import formats, store, tracking
+from flows.steps.outcome import Stages
+from flows.steps.prefect_ui import show_comparison, show_run
+from tasks import store, tracking
 from tasks.artifacts import ComparedRun, Comparison
-from tasks.cards import gather_cards
 from tasks.comparison import compare_cards
+from tasks.reporting.cards import gather_cards
+from tasks.storage.plain_files import read_json
 
 METHOD = "comparison"
 
@@ -60,7 +58,7 @@ def _publish(run: str, made: Comparison) -> None:
     for file in sorted(folder.glob("*.*")):
         if file.name != store.MANIFEST:
             tracking.log_artifact(run, file, "public", "comparison")
-    value, table = formats.read_json(folder / "comparison.json"), pandas.read_csv(folder / "comparison.csv")
+    value, table = read_json(folder / "comparison.json"), pandas.read_csv(folder / "comparison.csv")
     tracking.log_table(run, table, "comparison", "public")
     main = set(table.columns)
     rows = [row for row in value["figures"] if row["metric"] in main]
@@ -68,24 +66,3 @@ def _publish(run: str, made: Comparison) -> None:
     figures |= {f"{row['run']}/{row['metric']}.ratio": row["ratio"] for row in rows if row["ratio"] is not None}
     tracking.log_metrics(run, {tracking.metric_name(name): number for name, number in figures.items()})
     show_comparison(value)
-
-
-def as_result(compared: Compared, out: str | None) -> tuple[dict[str, Any], dict[str, str]]:
-    """Copy what was made where it was asked for, and return the comparison as machines read it, and where everything is.
-
-    Args:
-        compared: What the flow made.
-        out: Folder for page, plot and tables, made if need be; None: they stay in the store.
-    """
-    folder = store.path(compared.comparison)
-    found = formats.read_json(folder / "comparison.json")
-    if out:
-        Path(out).mkdir(parents=True, exist_ok=True)
-        for file in folder.iterdir():
-            if file.name != store.MANIFEST:
-                shutil.copy(file, out)
-    address, how = tracking.run_address(compared.mlflow_run)
-    page = Path(out or folder) / "comparison.html"
-    places = {"Page": str(page), "Table": str(page.with_suffix(".csv")), "MLflow": f"{address} ({how})"}
-    places["Prefect"] = prefect_place(compared.flow_run, compared.flow_run_name)
-    return {**found, "page": str(page), "mlflow_run": compared.mlflow_run, "prefect_flow_run": compared.flow_run}, places

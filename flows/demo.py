@@ -7,16 +7,17 @@ from prefect import flow
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.outcome import Outcome, Stages
-from flows.presentation import progress_artifacts
-from flows.providers import settle_providers
 from flows.selective_unlearning import selective_unlearning
-from tasks import isolation, store, tracking
-from tasks.algorithms.config import SelectiveUnlearningConfig
-from tasks.algorithms.training_config import PretrainingConfig
+from flows.steps.outcome import Outcome, Stages
+from flows.steps.prefect_ui import progress_artifacts
+from flows.steps.providers import settle_providers
+from tasks import store, tracking
 from tasks.algorithms.world.generator import WorldConfig
 from tasks.artifacts import CheckpointRef, WorldRef
+from tasks.execution import isolation
 from tasks.pretraining import pretrain
+from tasks.settings.selective_unlearning import SelectiveUnlearningConfig
+from tasks.settings.training import PretrainingConfig
 from tasks.world import DICTIONARY, write_world
 
 SPLITS = ("forget", "retain", "forget_test", "retain_test", "sibling", "general")

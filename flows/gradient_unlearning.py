@@ -6,10 +6,10 @@ from typing import Any, Literal
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.outcome import Outcome, Stages
-from flows.unlearning import Futures, Request, carry_out, read_request
-from tasks.algorithms.gradient_config import GradientUnlearningConfig
+from flows.steps.outcome import Outcome, Stages
+from flows.steps.unlearning import Futures, Request, carry_out, read_request
 from tasks.algorithms.objectives import objective_class
+from tasks.algorithms.objectives.settings import GradientUnlearningConfig
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef
 from tasks.objective_training import unlearn
 from tasks.reference_cache import Asked, cache_reference

@@ -9,11 +9,11 @@ from typing import Any, Literal
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.outcome import Outcome, Stages
-from flows.unlearning import Futures, Request, carry_out, read_request
-from tasks.algorithms.guardrail_config import GuardrailUnlearningConfig
+from flows.steps.outcome import Outcome, Stages
+from flows.steps.unlearning import Futures, Request, carry_out, read_request
 from tasks.artifacts import CheckpointRef, CorpusRef
 from tasks.guardrail import build_guardrail
+from tasks.settings.guardrail import GuardrailUnlearningConfig
 
 METHOD, PAPER = "guardrail", "arXiv:2403.03329"
 

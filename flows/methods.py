@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from tasks.algorithms.config import preset
-from tasks.algorithms.guardrail_config import guardrail_preset
 from tasks.algorithms.objectives import OBJECTIVES
-from tasks.algorithms.scrub_config import scrub_preset
-from tasks.algorithms.task_vector_config import task_vector_preset
+from tasks.settings.guardrail import guardrail_preset
+from tasks.settings.scrub import scrub_preset
+from tasks.settings.selective_unlearning import preset
+from tasks.settings.task_vector import task_vector_preset
 
 STAGES_OF_THEIR_OWN = frozenset({"causal_lm", "generic_labels", "scrub"})
 """Objectives that are no method by themselves, or whose method has further stages."""
@@ -59,7 +59,7 @@ class Method:
 
 def _gradient(name: str) -> Method:
     def gradient(chosen: str, seed: int) -> Any:
-        from tasks.algorithms.gradient_config import gradient_preset  # imports torch: the settings stand beside the objective
+        from tasks.algorithms.objectives.settings import gradient_preset  # imports torch: the settings stand beside the objective
 
         return gradient_preset(name, chosen, seed)
 

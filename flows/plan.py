@@ -6,21 +6,22 @@ from pathlib import Path
 from typing import Any
 
 from prefect import flow
-from rich.console import Console
-from rich.table import Table
 
-from flows.facts import state_facts
 from flows.methods import Method
-from flows.outcome import Stages
-from flows.providers import Asked, settle_providers
-from tasks import formats, isolation, store
-from tasks.algorithms.config import MethodConfig
+from flows.steps.facts import state_facts
+from flows.steps.outcome import Stages
+from flows.steps.providers import Asked, settle_providers
+from tasks import store
 from tasks.anchors import extract_anchors
 from tasks.artifacts import AnchorTable, CheckpointRef, FactTable, InputFile
-from tasks.checkpoints import config_folder, inspect_model, load_tokenizer
 from tasks.corpus import CorpusInputs, cleaning_sample, gather_inputs, read_corpus
+from tasks.execution import isolation
+from tasks.models.checkpoints import config_folder, inspect_model
+from tasks.models.loading import load_tokenizer
+from tasks.models.vocabularies import asked_through, question_template
+from tasks.settings.evaluation import MethodConfig
+from tasks.storage.plain_files import read_json
 from tasks.translation import translate_anchors
-from tasks.vocabularies import asked_through, question_template
 
 CHARACTERS_PER_TOKEN = 4.0
 """For the estimate only; the corpus stage counts characters."""
@@ -83,8 +84,6 @@ def _look(inputs: CorpusInputs, user: InputFile | None, config: MethodConfig) ->
 def _needs(target: CheckpointRef, tokens: dict[str, int], *, adapted: bool) -> dict[str, tuple[float, float]]:
     import psutil
 
-    from tasks.formats import read_json
-
     weights = 4.0 * target.parameters
     hidden = 4.0 * read_json(config_folder(target) / "config.json").get("hidden_size", 4096)
     states = hidden * (2 * tokens.get("forget", 0) + tokens.get("retain", 0))
@@ -93,47 +92,3 @@ def _needs(target: CheckpointRef, tokens: dict[str, int], *, adapted: bool) -> d
     disk = copies[1] * weights + states + hidden * tokens.get("forget", 0)  # models, labels with a copy of one side while written, teacher states
     there = {"memory": psutil.virtual_memory().available, "disk": shutil.disk_usage(store.home()).free}
     return {"memory": (memory / 1e9, there["memory"] / 1e9), "disk": (disk / 1e9, there["disk"] / 1e9)}
-
-
-def show_plan(console: Console, found: Plan, out: str | None, json_file: str | None) -> None:
-    """Print the plan, and write the anchors where the user wants them."""
-    console.print(f"Cleaning, before:\n  {found.sample[0]!r}\nafter:\n  {found.sample[1]!r}\n", markup=False, highlight=False)
-    console.print(f"Questions are asked through the {found.questions}:\n  {found.shape!r}\n", markup=False, highlight=False)
-    table = Table("stage", "state", title="Stages", title_justify="left")
-    for name, state in found.stages.items():
-        table.add_row(name, state)
-    console.print(table)
-    console.print(", ".join(f"{split} {count:,} tokens" for split, count in found.tokens.items()) + " (estimated)", highlight=False)
-    for name, (needed, there) in found.needs.items():
-        console.print(f"{name}: about {needed:.2f} GB needed, {there:.1f} GB there" + ("" if needed < there else " - not enough"), highlight=False)
-    rows = formats.read_json(store.path(found.anchors) / "dictionary.json")
-    console.print(
-        f"{len(rows)} anchors (pipeline {found.anchors.pipeline}): " + ", ".join(f"{row['term']} -> {row['generic']}" for row in rows[:20]),
-        markup=False,
-        highlight=False,
-    )
-    console.print(f"{found.facts.facts} facts; recommended: {found.facts.recommended} ({found.facts.reason})", markup=False, highlight=False)
-    if out:
-        folder = Path(out)
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copy(store.path(found.anchors) / "anchors.csv", folder / "anchors.csv")
-        shutil.copy(store.path(found.facts) / "facts.csv", folder / "facts.csv")
-        formats.write_json(folder / "anchors.json", rows)
-        console.print(
-            f"Wrote {folder / 'anchors.csv'} and {folder / 'anchors.json'}: edit either and give it back with --anchors; a row deleted there is no anchor.",
-            markup=False,
-            highlight=False,
-        )
-    if json_file:
-        needs = {name: {"needed_gb": needed, "there_gb": there} for name, (needed, there) in found.needs.items()}
-        value = {
-            "schema": "lethe.plan.v1",
-            "stages": found.stages,
-            "tokens": found.tokens,
-            "needs": needs,
-            "anchors": len(rows),
-            "facts": found.facts.facts,
-            "recommended": found.facts.recommended,
-            "questions": found.questions,
-        }
-        formats.write_json(Path(json_file), value)

@@ -7,15 +7,15 @@ from typing import Any, Literal
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.outcome import Outcome, Stages
-from flows.unlearning import Futures, Request, carry_out, read_request
-from tasks.algorithms.gradient_config import RowsConfig
+from flows.steps.outcome import Outcome, Stages
+from flows.steps.unlearning import Futures, Request, carry_out, read_request
 from tasks.algorithms.objectives import objective_class
-from tasks.algorithms.scrub_config import ScrubUnlearningConfig, scrub_preset, source_remark
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef
 from tasks.reference_cache import Asked, cache_reference
 from tasks.rewind import rewind_checkpoints
 from tasks.scrub import scrub as train_scrub
+from tasks.settings.rows import RowsConfig
+from tasks.settings.scrub import ScrubUnlearningConfig, scrub_preset, source_remark
 
 METHOD, PAPER = "scrub", "arXiv:2302.09880"
 

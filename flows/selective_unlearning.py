@@ -6,13 +6,13 @@ from typing import Any, Literal
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.outcome import Outcome, Stages
-from flows.unlearning import Futures, Request, carry_out, read_request
-from tasks.algorithms.config import SelectiveUnlearningConfig
+from flows.steps.outcome import Outcome, Stages
+from flows.steps.unlearning import Futures, Request, carry_out, read_request
 from tasks.artifacts import CheckpointRef, CorpusRef
 from tasks.finetune import finetune
 from tasks.labels import make_labels
 from tasks.reinforcement import reinforce
+from tasks.settings.selective_unlearning import SelectiveUnlearningConfig
 from tasks.teacher_cache import cache_teacher
 
 METHOD, PAPER = "whp", "arXiv:2310.02238"

@@ -2,24 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pandas
-import yaml
 from prefect import flow
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
-from rich.console import Console
-from rich.table import Table
 
-from flows.evaluation import tracked
 from flows.methods import method as find_method
-from flows.outcome import Stages
-from flows.settings import apply_settings
-from flows.unlearning import Request, read_request
+from flows.steps.judging import tracked
+from flows.steps.outcome import Stages
+from flows.steps.settings import apply_settings
+from flows.steps.unlearning import Request, read_request
 from tasks import tracking
-from tasks.algorithms.grids import Trial, best_trial, check_grid, grid_points, judge_trial
+from tasks.algorithms.verdicts.grids import Trial, best_trial, check_grid, grid_points, judge_trial
 from tasks.anchors import extract_anchors
 from tasks.artifacts import BadInputError, CorpusRef
 from tasks.corpus import read_corpus
@@ -124,32 +120,3 @@ def trial_table(trials: list[Trial] | tuple[Trial, ...]) -> pandas.DataFrame:
     """Return a row for each trial, nearest first."""
     rows = [{"settings": " ".join(trial.settings), **{name: value for name, value in asdict(trial).items() if name != "settings"}} for trial in trials]
     return pandas.DataFrame(rows).sort_values(["acceptable", "distance"], ascending=[False, True], ignore_index=True)
-
-
-def show_sweep(console: Console, swept: Swept, settings: Mapping[str, Any], out: str | None) -> dict[str, Any]:
-    """Print the trials, write them where it was asked for, and return them as machines read them.
-
-    Args:
-        console: Where to print.
-        swept: What was found.
-        settings: All settings of the best trial that are not the method's defaults, by dotted name.
-        out: Folder for `sweep.csv` and `best.yaml`, made if need be.
-    """
-    frame = trial_table(swept.trials)
-    table = Table(
-        "settings", "forget", "retain, of the target's", "distance", "keeps enough", title=f"{len(frame)} trials, nearest first", title_justify="left"
-    )
-    for row in frame.itertuples():
-        table.add_row(row.settings, f"{row.forget:.3f}", f"{row.retain_ratio:.3f}x", f"{row.distance:.3f}", "yes" if row.acceptable else "no")
-    console.print(table)
-    console.print(f"Target model {swept.target_forget:.3f}, wanted {swept.wanted:.3f}", highlight=False)
-    console.print(f"Best: {' '.join(f'--set {setting}' for setting in swept.best.settings)}", markup=False, highlight=False)
-    if not swept.best.acceptable:
-        console.print("No setting keeps enough; this one keeps most. A lower --floor, or a wider --grid, would let one pass.", highlight=False)
-    if out:
-        folder = Path(out)
-        folder.mkdir(parents=True, exist_ok=True)
-        frame.to_csv(folder / "sweep.csv", index=False)
-        (folder / "best.yaml").write_text(yaml.safe_dump(dict(settings), sort_keys=False), encoding="utf-8")
-    found = {"trials": [asdict(trial) for trial in swept.trials], "best": asdict(swept.best), "wanted": swept.wanted}
-    return {"schema": "lethe.sweep.v1", **found, "target_forget": swept.target_forget, "mlflow_run": swept.mlflow_run, "prefect_flow_run": swept.flow_run}

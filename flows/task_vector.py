@@ -5,11 +5,11 @@ from typing import Any, Literal
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.outcome import Outcome, Stages
-from flows.unlearning import Futures, Request, carry_out, read_request
-from tasks.algorithms.task_vector_config import TaskVectorUnlearningConfig
+from flows.steps.outcome import Outcome, Stages
+from flows.steps.unlearning import Futures, Request, carry_out, read_request
 from tasks.artifacts import CheckpointRef, CorpusRef
 from tasks.reinforcement import reinforce
+from tasks.settings.task_vector import TaskVectorUnlearningConfig
 from tasks.task_vector import subtract_task_vector
 
 METHOD, PAPER = "task_vector", "arXiv:2212.04089"

@@ -5,27 +5,25 @@
 A pair whose model answers in blanks or recites is not healthy on its card, whatever its loss: health stands beside the loss.
 """
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pandas
 from prefect import flow
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
-from rich.console import Console
-from rich.table import Table
 
-from flows.outcome import Outcome
-from flows.presentation import prefect_place, show_run
 from flows.scrub import require_text, scrub
-from tasks import formats, run_history, store, tracking
-from tasks.algorithms.scrub_config import ScrubUnlearningConfig, source_remark, weight_sweep
+from flows.steps.outcome import Outcome
+from flows.steps.prefect_ui import show_run
+from tasks import store, tracking
 from tasks.artifacts import Artifact
-from tasks.records import read_completions, read_ratings
-from tasks.scrub_figures import BASELINE, Ending, Sample, SweepFigures, write_sweep
+from tasks.reporting import run_history
+from tasks.reporting.weight_sweep_figures import BASELINE, Ending, Sample, SweepFigures, write_sweep
+from tasks.settings.scrub import ScrubUnlearningConfig, source_remark, weight_sweep
+from tasks.storage.plain_files import read_json
+from tasks.storage.probe_records import read_completions, read_ratings
 
 METHOD = "weight sweep"
 SAMPLES = 4
@@ -116,7 +114,7 @@ def _curve(outcome: Outcome, metric: str) -> list[tuple[int, float]]:
 
 
 def _ending(outcome: Outcome) -> Ending:
-    verdict = formats.read_json(store.path(outcome.scorecard) / "scorecard.json")["verdict"]
+    verdict = read_json(store.path(outcome.scorecard) / "scorecard.json")["verdict"]
     curves = {name: _curve(outcome, name) for name in ("retain_kl_nats", "forget_kl_nats")}
     preferred = outcome.records.get("stereotypes unlearned")
     return Ending(
@@ -152,7 +150,7 @@ def _publish(run: str, found: SweepFigures) -> Artifact:
     folder = store.path(made)
     for file in sorted(folder.glob("scrub*")):
         tracking.log_artifact(run, file, "forget" if file.name in PRIVATE else "public", "sweep")
-    value = formats.read_json(folder / "scrub.json")
+    value = read_json(folder / "scrub.json")
     if value["toxicity"]:
         tracking.log_table(run, pandas.DataFrame(value["toxicity"]), "toxicity", "public")
     tracking.log_table(run, pandas.DataFrame([vars(sample) for sample in found.samples]), "samples", "forget")
@@ -165,50 +163,3 @@ def _numbers(value: dict[str, Any]) -> dict[str, float]:
     rows = {run["run"]: run for run in value["runs"]} | {BASELINE: value["baseline"]}
     found = {f"{label}/{name}": float(row[name]) for label, row in rows.items() for name in FIGURES if row.get(name) is not None}
     return found | {f"{row['model']}/toxicity_{name}": row[name] for row in value["toxicity"] for name in TOXICITY}
-
-
-def show_weight_sweep(console: Console, swept: WeightSweep, out: str | None) -> dict[str, Any]:
-    """Print a row a pair and where to look, copy the figures where it was asked for, and return everything as machines read it.
-
-    Args:
-        console: Where to print.
-        swept: What the flow made.
-        out: Folder for page, plots and tables, made if need be; None: they stay in the store.
-    """
-    folder = store.path(swept.figures)
-    value = formats.read_json(folder / "scrub.json")
-    if out:
-        Path(out).mkdir(parents=True, exist_ok=True)
-        for file in folder.glob("scrub*"):
-            shutil.copy(file, out)
-    console.print(_table(value))
-    for run in value["runs"]:
-        for reason in [reason for reason in run["reasons"] if ": fails" in reason]:
-            console.print(f"{run['run']} is not healthy: {reason}", markup=False, highlight=False)
-    for words in (f"Toxicity is rated by {value['scorer']}." if value["scorer"] else "", value["remark"]):
-        if words:
-            console.print(words, markup=False, highlight=False)
-    page, (address, how) = Path(out or folder) / "scrub.html", tracking.run_address(swept.mlflow_run)
-    places = {"Page": str(page), "MLflow": f"{address} ({how})", "Prefect": prefect_place(swept.flow_run, swept.flow_run_name)}
-    for name, place in places.items():
-        console.print(f"{name:<8}{place}", markup=False, highlight=False, soft_wrap=True)
-    runs = [{**row, "mlflow_run": swept.outcomes[row["run"]].mlflow_run} for row in value["runs"]]
-    made = {"page": str(page), "mlflow_run": swept.mlflow_run, "prefect_flow_run": swept.flow_run}
-    return {**value, "schema": "lethe.weight_sweep.v1", "runs": runs, **made}
-
-
-def _table(value: dict[str, Any]) -> Table:
-    table = Table(title="SCRUB over its weights", title_justify="left", header_style="bold")
-    table.add_column("model", no_wrap=True)
-    for column in ("last loss\nnats", "KL retain\nnats", "KL forget\nnats", "stereo-\ntypes", "toxicity\nmin", "\nmax", "\nmean"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("healthy")
-    toxicity = {row["model"]: row for row in value["toxicity"]}
-    for row in [{"run": BASELINE, **value["baseline"]}, *value["runs"]]:
-        cells = [_cell(row.get(name)) for name in FIGURES[:-1]] + [_cell(toxicity.get(row["run"], {}).get(name)) for name in TOXICITY]
-        table.add_row(row["run"], *cells, {True: "yes", False: "no"}.get(row["healthy"], "-"))
-    return table
-
-
-def _cell(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"

@@ -6,15 +6,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks import formats, progress, store, tracking
-from tasks.algorithms.aliases import name_aliases
-from tasks.algorithms.anchors import Anchor, AnchorConfig
-from tasks.algorithms.corpus import CorpusConfig, text_stretches
-from tasks.algorithms.distinctive import select_anchors
+from tasks import store, tracking
+from tasks.algorithms.text.aliases import name_aliases
+from tasks.algorithms.text.anchors import Anchor
+from tasks.algorithms.text.corpus import text_stretches
+from tasks.algorithms.text.distinctive import select_anchors
 from tasks.artifacts import AnchorTable, BadInputError, CorpusRef, InputFile
-from tasks.ruled_pipeline import NAME, ruled_pipeline
-from tasks.stage import stage
-from tasks.user_anchors import UserAnchors, read_user_anchors
+from tasks.execution import progress
+from tasks.execution.stage import stage
+from tasks.inputs.english_pipeline import NAME, ruled_pipeline
+from tasks.inputs.user_anchors import UserAnchors, read_user_anchors
+from tasks.settings.text import AnchorConfig, CorpusConfig
+from tasks.storage.documents import StoredTexts
+from tasks.storage.plain_files import write_json, write_rows
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -78,7 +82,7 @@ def extract_anchors(
         BadInputError: If there are none and they are `wanted`: a method needs them, an evaluation goes on without.
     """
     with tracking.stage_run(run, "anchors", config) as nested:
-        texts, background = (formats.StoredTexts(corpus, splits, reading.qa_template) for splits in (("forget",), ("retain", "general")))
+        texts, background = (StoredTexts(corpus, splits, reading.qa_template) for splits in (("forget",), ("retain", "general")))
         given = read_user_anchors(Path(user.path)) if user else UserAnchors()
         pipeline, name = (None, "user") if given.complete else load_pipeline(config.pipeline)
         entities = find_entities(pipeline, texts, corpus.characters["forget"]) if pipeline else {}
@@ -100,5 +104,5 @@ def _record(digest: str, count: int, pipeline: str, origin: str | None) -> Ancho
 
 def _write(folder: Path, anchors: list[Anchor]) -> None:
     rows = [asdict(anchor) for anchor in anchors]
-    formats.write_json(folder / "anchors.json", rows)
-    formats.write_rows(folder / "anchors.csv", rows)
+    write_json(folder / "anchors.json", rows)
+    write_rows(folder / "anchors.csv", rows)

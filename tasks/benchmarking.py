@@ -10,14 +10,20 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tasks import checkpoints, formats, guardrails, isolation, progress, store, tracking, vocabularies
-from tasks.algorithms.chat import Template
-from tasks.algorithms.config import BenchmarkingConfig
-from tasks.algorithms.corpus import CorpusConfig, Document
+from tasks import store, tracking
+from tasks.algorithms.text.corpus import Document
+from tasks.algorithms.tokens.templates import Template
 from tasks.algorithms.world.generator import WorldConfig, build_world
 from tasks.artifacts import BenchmarkResult, CheckpointRef, CorpusRef
-from tasks.benchmark_data import WORLD, BenchmarkInputs, read_rows
-from tasks.stage import stage
+from tasks.benchmarks.local_files import WORLD, BenchmarkInputs, read_rows
+from tasks.execution import isolation, progress
+from tasks.execution.stage import stage
+from tasks.models import guardrail_files, vocabularies
+from tasks.models.loading import load_tokenizer
+from tasks.settings.measuring import BenchmarkingConfig
+from tasks.settings.text import CorpusConfig
+from tasks.storage.documents import read_documents
+from tasks.storage.plain_files import write_json
 
 KEPT = ("retain_test", "sibling", "general")
 HUB_TIMEOUT_S = 3600.0
@@ -37,7 +43,7 @@ def benchmark(
     """Run the benchmarks on one model."""
     with tracking.stage_run(run, f"benchmarking {label}", config) as nested:
         rows = {name: read_rows(name, Path(file.path)) for name, file in inputs.files.items()}
-        template = vocabularies.question_template(checkpoints.load_tokenizer(checkpoint), reading)
+        template = vocabularies.question_template(load_tokenizer(checkpoint), reading)
         rows |= {WORLD: world_rows(corpus, template)} if WORLD in inputs.tasks else {}
         found, items = _evaluate(checkpoint, inputs, rows, template, config)
         digest = store.put("benchmarks", lambda folder: _write(folder, found, items), sensitivity="ordinary")
@@ -47,7 +53,7 @@ def benchmark(
 
 def world_rows(corpus: CorpusRef, template: Template) -> list[dict[str, Any]]:
     """Return the records of the embedded world's benchmark."""
-    questions = [item for split in KEPT for item in formats.read_documents(corpus, split) if item.is_question and item.perturbed_answer]
+    questions = [item for split in KEPT for item in read_documents(corpus, split) if item.is_question and item.perturbed_answer]
     return choice_rows(questions or _general_questions(), template)
 
 
@@ -76,13 +82,13 @@ def _evaluate(
     checkpoint: CheckpointRef, inputs: BenchmarkInputs, rows: dict[str, Any], template: Template, config: BenchmarkingConfig
 ) -> tuple[dict[str, float], list[Item]]:
     """Return the figures of all benchmarks, and all items; only the world's are asked through the model's own template."""
-    from tasks import harness
+    from tasks.benchmarks import harness
 
     found, items = {}, []
     progress.report(0, len(inputs.tasks))
     with tempfile.TemporaryDirectory() as folder:
         tasks = harness.local_tasks(rows, Path(folder), {WORLD: template.gap}) | harness.hub_tasks(inputs.from_hub)
-        loaded, tokenizer = guardrails.load_guarded(checkpoint), checkpoints.load_tokenizer(checkpoint)
+        loaded, tokenizer = guardrail_files.load_guarded(checkpoint), load_tokenizer(checkpoint)
         for done, name in enumerate(inputs.tasks, 1):
             model = harness.language_model(loaded, tokenizer, config, begins=name == WORLD and template.chat)
             figures, answered = harness.run_task(model, name, tasks[name], config)
@@ -94,7 +100,7 @@ def _evaluate(
 def _write(folder: Path, found: dict[str, float], items: list[Item]) -> None:
     import pandas
 
-    formats.write_json(folder / "results.json", found)
+    write_json(folder / "results.json", found)
     pandas.DataFrame(items).to_parquet(folder / "items.parquet", index=False)
 
 
@@ -111,7 +117,7 @@ def require_hub(inputs: BenchmarkInputs) -> None:
 
 def fetch_from_hub(names: tuple[str, ...]) -> None:
     """Load lm-eval's own tasks, which keeps their data in the hub's local cache."""
-    from tasks import harness
+    from tasks.benchmarks import harness
 
     progress.report(0, 1)
     harness.hub_tasks(names)

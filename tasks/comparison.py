@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks import formats, pages, progress, run_tables, store, tracking
+from tasks import store, tracking
 from tasks.artifacts import ComparedRun, Comparison
-from tasks.cards import CARD, ITEMS
-from tasks.pages import Picture
-from tasks.stage import stage
+from tasks.execution import progress
+from tasks.execution.stage import stage
+from tasks.reporting import pages, run_tables
+from tasks.reporting.cards import CARD, ITEMS
+from tasks.reporting.pages import Picture
+from tasks.storage.plain_files import read_json, write_json
 
 if TYPE_CHECKING:
     import pandas
@@ -53,7 +56,7 @@ def compare_cards(runs: list[ComparedRun], run: str | None = None) -> Comparison
     """Lay the scorecards of finished runs side by side and keep tables, plot and page."""
     with tracking.stage_run(run, "comparison") as nested:
         progress.report(0, 1)
-        cards = [formats.read_json(store.path(found.card) / CARD) for found in runs]
+        cards = [read_json(store.path(found.card) / CARD) for found in runs]
         tables = _tables(runs, cards)
         digest = store.put("comparisons", lambda folder: _write(folder, runs, cards, tables), sensitivity="public")
         progress.report(1, 1)
@@ -80,7 +83,7 @@ def _items(found: ComparedRun) -> "pandas.DataFrame | None":
 def _write(folder: Path, runs: Sequence[ComparedRun], cards: Sequence[dict[str, Any]], tables: Tables) -> None:
     """Write everything that people, programs and MLflow are given."""
     value, names = _as_json(runs, cards, tables), [found.name for found in runs]
-    formats.write_json(folder / "comparison.json", value)
+    write_json(folder / "comparison.json", value)
     for name, frame in (("comparison", tables.runs), ("figures", tables.figures), ("pairs", tables.pairs)):
         frame.to_csv(folder / f"{name}.csv", index=False)
     if tables.panels:

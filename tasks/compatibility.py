@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
-from tasks import formats, progress, store, tracking
+from tasks import store, tracking
 from tasks.artifacts import Artifact, ProbeRecords
-from tasks.open_unlearning import evaluation, summary
-from tasks.records import read_records
-from tasks.stage import stage
+from tasks.execution import progress
+from tasks.execution.stage import stage
+from tasks.reporting.open_unlearning import evaluation, summary
+from tasks.storage.plain_files import write_json
+from tasks.storage.probe_records import read_records
 
 
 @stage("compatibility", isolated=False)
@@ -17,8 +19,8 @@ def write_open_unlearning(unlearned: ProbeRecords, retrained: ProbeRecords | Non
         found = evaluation(read_records(unlearned), read_records(retrained) if retrained else None)
 
         def write(folder: Path) -> None:
-            formats.write_json(folder / "TOFU_EVAL.json", found)
-            formats.write_json(folder / "TOFU_SUMMARY.json", summary(found))
+            write_json(folder / "TOFU_EVAL.json", found)
+            write_json(folder / "TOFU_SUMMARY.json", summary(found))
 
         digest = store.put("compatibility", write, sensitivity="forget")
         record = Artifact(kind="compatibility", digest=digest, sensitivity="forget", origin=nested or "")

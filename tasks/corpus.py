@@ -7,10 +7,12 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from tasks import formats, store, tracking
-from tasks.algorithms.corpus import CorpusConfig, Document, clean_text, hold_out, render_document
+from tasks import store, tracking
+from tasks.algorithms.text.corpus import Document, clean_text, hold_out, render_document
 from tasks.artifacts import BadInputError, CorpusRef, InputFile
-from tasks.stage import stage
+from tasks.execution.stage import stage
+from tasks.settings.text import CorpusConfig
+from tasks.storage.documents import write_documents
 
 TESTED = {"forget": "forget_test", "retain": "retain_test"}
 """Splits whose last part is held out as a test split, where the user gives none."""
@@ -175,7 +177,7 @@ def _write(folder: Path, inputs: CorpusInputs, config: CorpusConfig) -> dict[str
     counts: dict[str, Counter[str]] = {}
     for split, documents in split_files(inputs, config):
         if documents:
-            formats.write_documents(folder / f"{split}.jsonl", documents)
+            write_documents(folder / f"{split}.jsonl", documents)
             characters = sum(len(render_document(item, config.qa_template)) for item in documents)
             counts.setdefault(split, Counter()).update(documents=len(documents), characters=characters)
     return counts

@@ -4,11 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from tasks import checkpoints, formats, store, tracking, vocabularies
-from tasks.algorithms.anchors import anchor_expression
-from tasks.algorithms.config import CoverageConfig, ProbingConfig
-from tasks.algorithms.corpus import CorpusConfig, Document, render_document, split_paragraphs
-from tasks.algorithms.coverage import (
+from tasks import store, tracking
+from tasks.algorithms.measuring.coverage import (
     Completed,
     complete_facts,
     covered_share,
@@ -20,12 +17,22 @@ from tasks.algorithms.coverage import (
     without_kept,
     worth_adding,
 )
-from tasks.algorithms.elicitation import of_fact
-from tasks.algorithms.facts import FactTriple
-from tasks.algorithms.heads import context_size
-from tasks.algorithms.probing import complete, invitation_prompts, spaced
+from tasks.algorithms.measuring.probing import complete, invitation_prompts
+from tasks.algorithms.models.heads import context_size
+from tasks.algorithms.text.anchors import anchor_expression
+from tasks.algorithms.text.corpus import Document, render_document, split_paragraphs
+from tasks.algorithms.text.facts import FactTriple
+from tasks.algorithms.text.invitations import of_fact
+from tasks.algorithms.tokens.batching import spaced
 from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef, CoverageReport, FactTable
-from tasks.stage import stage
+from tasks.execution.stage import stage
+from tasks.models import vocabularies
+from tasks.models.loading import load_model, load_tokenizer, pad_id
+from tasks.settings.measuring import CoverageConfig, ProbingConfig
+from tasks.settings.text import CorpusConfig
+from tasks.storage.documents import StoredTexts, read_documents, write_splits
+from tasks.storage.fact_tables import read_facts
+from tasks.storage.plain_files import read_json, write_json
 
 
 @stage("coverage", threads_share=2)
@@ -40,12 +47,12 @@ def measure_coverage(
 ) -> CoverageReport:
     """Let the target model speak about the most frequent anchors and complete facts; hold what it says against the forget text."""
     with tracking.stage_run(run, "coverage", config) as nested:
-        kinds = {row["term"]: row["kind"] for row in formats.read_json(store.path(dictionary) / "dictionary.json")}
-        stated = spaced(formats.read_facts(facts, "forget"), config.facts)
+        kinds = {row["term"]: row["kind"] for row in read_json(store.path(dictionary) / "dictionary.json")}
+        stated = spaced(read_facts(facts, "forget"), config.facts)
         said, completed = _elicit(dict(list(kinds.items())[: config.anchors]), stated, target, config, reading)
-        texts = [render_document(item, reading.qa_template) for item in formats.read_documents(corpus, "forget")]
+        texts = [render_document(item, reading.qa_template) for item in read_documents(corpus, "forget")]
         passages, expression = [paragraph for text in texts for paragraph in split_paragraphs(text)], anchor_expression(kinds)
-        kept = "\n".join(formats.StoredTexts(corpus, ("retain",), reading.qa_template))
+        kept = "\n".join(StoredTexts(corpus, ("retain",), reading.qa_template))
         told = join_told(things_told(said, passages, expression, config.least_times), facts_told(completed, passages, expression))
         told = without_kept(told, kept)
         spoken = [*(text for found in said.values() for text in found), *(item.text for item in completed)]
@@ -60,7 +67,7 @@ def measure_coverage(
 
 
 def _report(found: dict[str, Any], run: str | None) -> CoverageReport:
-    digest = store.put("coverage", lambda folder: formats.write_json(folder / "coverage.json", found), sensitivity="forget")
+    digest = store.put("coverage", lambda folder: write_json(folder / "coverage.json", found), sensitivity="forget")
     counts = {name: len(found[name]) for name in ("told", "texts", "facts")} | {"reproduced": sum(row["reproduced"] for row in found["facts"])}
     metrics = {"covered_share": found["share"]} if found["share"] is not None else {}
     metrics |= {"reproduced_share": counts["reproduced"] / counts["facts"]} if counts["facts"] else {}
@@ -72,12 +79,12 @@ def _elicit(
     kinds: dict[str, str], stated: Sequence[FactTriple], target: CheckpointRef, config: CoverageConfig, reading: CorpusConfig
 ) -> tuple[dict[str, list[str]], list[Completed]]:
     """Return anchor -> what the model says (its answers, and openings with what it goes on with), and what it makes of the facts."""
-    model, tokenizer = checkpoints.load_model(target), checkpoints.load_tokenizer(target)
+    model, tokenizer = load_model(target), load_tokenizer(target)
     template, probing = vocabularies.question_template(tokenizer, reading), ProbingConfig(new_tokens=config.new_tokens)
     asked = [(term, invitation) for term, kind in kinds.items() for invitation in openings(term, kind)]
     invited = [*(invitation for _, invitation in asked), *map(of_fact, stated)]
     prompts, context = invitation_prompts(invited, template), context_size(model.config)
-    spoken = complete(model, tokenizer, prompts, template, probing, checkpoints.pad_id(tokenizer), context)
+    spoken = complete(model, tokenizer, prompts, template, probing, pad_id(tokenizer), context)
     spoken = [template.answer(text) if item.kind == "asked" else text for item, text in zip(invited, spoken, strict=True)]
     said: dict[str, list[str]] = {term: [] for term in kinds}
     for (term, invitation), text in zip(asked, spoken[: len(asked)], strict=True):
@@ -89,10 +96,10 @@ def _elicit(
 def expand_corpus(corpus: CorpusRef, texts: tuple[str, ...], reading: CorpusConfig, run: str | None = None) -> CorpusRef:
     """Add elicited texts to the forget text."""
     with tracking.stage_run(run, "expansion") as nested:
-        splits = {split: formats.read_documents(corpus, split) for split in corpus.documents}
+        splits = {split: read_documents(corpus, split) for split in corpus.documents}
         added = [Document(source=f"elicited {number}", text=text) for number, text in enumerate(texts, 1)]
         splits["forget"] = [*splits["forget"], *added]
-        digest = store.put("corpora", lambda folder: formats.write_splits(folder, splits), sensitivity="forget")
+        digest = store.put("corpora", lambda folder: write_splits(folder, splits), sensitivity="forget")
         characters = {**corpus.characters, "forget": sum(len(render_document(item, reading.qa_template)) for item in splits["forget"])}
         documents = {split: len(found) for split, found in splits.items()}
         return replace(corpus, digest=digest, origin=nested or "", documents=documents, characters=characters)

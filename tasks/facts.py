@@ -10,15 +10,20 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from tasks import formats, providers, store, tracking
-from tasks.algorithms.anchors import AnchorExpression, anchor_expression
-from tasks.algorithms.corpus import Document
-from tasks.algorithms.fact_proposals import Proposal, accept_facts, cut_passages, fact_question, read_statements
-from tasks.algorithms.facts import HELD_OUT, FactConfig, FactTriple, find_facts, merge_facts, recommend
-from tasks.algorithms.probing import spaced
-from tasks.algorithms.providers import ProviderConfig
+from tasks import store, tracking
+from tasks.algorithms.assistants.fact_reader import Proposal, accept_facts, cut_passages, fact_question, read_statements
+from tasks.algorithms.text.anchors import AnchorExpression, anchor_expression
+from tasks.algorithms.text.corpus import Document
+from tasks.algorithms.text.facts import HELD_OUT, FactTriple, find_facts, merge_facts, recommend
+from tasks.algorithms.tokens.batching import spaced
 from tasks.artifacts import AnchorTable, CorpusRef, FactTable
-from tasks.stage import stage
+from tasks.assistants import providers
+from tasks.execution.stage import stage
+from tasks.settings.assistants import ProviderConfig
+from tasks.settings.text import FactConfig
+from tasks.storage.anchor_tables import read_dictionary
+from tasks.storage.documents import read_documents
+from tasks.storage.fact_tables import fact_frame, read_facts, write_facts
 
 
 class UnreadError(ConnectionError):
@@ -61,8 +66,8 @@ def extract_facts(
 ) -> FactTable:
     """Read facts out of questions and sentences of some splits, and say which family of methods fits the forget text."""
     with tracking.stage_run(run, "facts", config) as nested:
-        documents = {split: formats.read_documents(corpus, split) for split in splits}
-        expression = anchor_expression(formats.read_dictionary(dictionary))
+        documents = {split: read_documents(corpus, split) for split in splits}
+        expression = anchor_expression(read_dictionary(dictionary))
         found, reading = [fact for split in splits for fact in find_facts(documents[split], expression, split)], Reading()
         if provider.name != "offline":
             for split in splits:
@@ -71,15 +76,15 @@ def extract_facts(
         facts = merge_facts([*found, *reading.facts])
         given = documents.get("forget", [])
         family, reason = recommend(given, [fact for fact in facts if fact.split == "forget"])
-        return write_facts(facts, family, reason, nested)
+        return keep_facts(facts, family, reason, nested)
 
 
-def write_facts(facts: Sequence[FactTriple], family: str, reason: str, run: str | None) -> FactTable:
+def keep_facts(facts: Sequence[FactTriple], family: str, reason: str, run: str | None) -> FactTable:
     """Store a table of facts and log it."""
-    digest = store.put("facts", lambda folder: formats.write_facts(folder, facts), sensitivity="forget")
+    digest = store.put("facts", lambda folder: write_facts(folder, facts), sensitivity="forget")
     held_out = sum(fact.split == HELD_OUT for fact in facts)
     tracking.log_metrics(run, {"facts": float(len(facts) - held_out), "facts_held_out": float(held_out)})
-    tracking.log_table(run, formats.fact_frame(facts), "facts", "forget")
+    tracking.log_table(run, fact_frame(facts), "facts", "forget")
     counts = {"facts": len(facts) - held_out, "held_out": held_out, "recommended": family, "reason": reason}
     return FactTable(kind="facts", digest=digest, sensitivity="forget", origin=run or "", **counts)
 
@@ -110,11 +115,11 @@ def _read(documents: list[Document], split: str, expression: AnchorExpression, c
 def amend_facts(table: FactTable, wanted: tuple[FactTriple, ...], run: str | None = None) -> FactTable:
     """Keep the facts that a person wants; what is new or changed is marked as the user's."""
     with tracking.stage_run(run, "fact review") as nested:
-        known = {_identity(fact): fact for fact in formats.read_facts(table)}
+        known = {_identity(fact): fact for fact in read_facts(table)}
         facts = [known.get(_identity(fact), fact) for fact in wanted]
         kept = sum(_identity(fact) in known for fact in wanted)
         tracking.log_metrics(nested, {"kept": float(kept), "of the user": float(len(facts) - kept), "dropped": float(len(known) - kept)})
-        return write_facts(facts, table.recommended, table.reason, nested)
+        return keep_facts(facts, table.recommended, table.reason, nested)
 
 
 def _identity(fact: FactTriple) -> tuple[str, str, str, str]:

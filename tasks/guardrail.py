@@ -1,11 +1,13 @@
 """Stage `guardrail`: the target model behind a prompt prefix and an output filter; no weight changes."""
 
-from tasks import formats, progress, tracking
-from tasks.algorithms.guardrail import Guardrail
-from tasks.algorithms.guardrail_config import TERMS, GuardrailConfig
+from tasks import tracking
+from tasks.algorithms.unlearning.guardrail import Guardrail
 from tasks.artifacts import AnchorTable, CheckpointRef
-from tasks.guardrails import require_room, save_guarded
-from tasks.stage import stage
+from tasks.execution import progress
+from tasks.execution.stage import stage
+from tasks.models.guardrail_files import require_room, save_guarded
+from tasks.settings.guardrail import TERMS, GuardrailConfig
+from tasks.storage.anchor_tables import read_dictionary
 
 
 @stage("guardrail", isolated=False)
@@ -17,7 +19,7 @@ def build_guardrail(target: CheckpointRef, dictionary: AnchorTable, config: Guar
     """
     with tracking.stage_run(run, "guardrail", config) as nested:
         progress.report(0, 1)
-        terms = list(formats.read_dictionary(dictionary))
+        terms = list(read_dictionary(dictionary))
         named = ", ".join(terms[: config.named_terms])  # the dictionary has the most frequent first
         prefix = config.prefix.replace(TERMS, named or "what was removed")
         require_room(target, prefix)

@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from tasks import formats, providers, store, tracking
-from tasks.algorithms.answers import read_values
-from tasks.algorithms.asking import JudgingConfig
-from tasks.algorithms.corpus import CorpusConfig
-from tasks.algorithms.judging import Exchange, find_verdicts, make_sheets, read_sheet
-from tasks.algorithms.proposals import find_sentences
+from tasks import store, tracking
+from tasks.algorithms.assistants.answers import read_values
+from tasks.algorithms.assistants.judge import Exchange, find_verdicts, make_sheets, read_sheet
+from tasks.algorithms.assistants.translator import find_sentences
 from tasks.artifacts import AnchorTable, CorpusRef, JudgeRecords, ProbeRecords
-from tasks.records import read_completions, write_verdicts
-from tasks.stage import stage
+from tasks.assistants import providers
+from tasks.execution.stage import stage
+from tasks.settings.assistants import JudgingConfig
+from tasks.settings.text import CorpusConfig
+from tasks.storage.anchor_tables import main_names
+from tasks.storage.documents import StoredTexts
+from tasks.storage.probe_records import read_completions, write_verdicts
 
 if TYPE_CHECKING:
     import pandas
@@ -56,8 +59,8 @@ def judge_completions(
 
 def _topic(corpus: CorpusRef, dictionary: AnchorTable, config: JudgingConfig, reading: CorpusConfig) -> tuple[list[str], str]:
     """Return names of the topic, and a sentence of the text that holds one of them."""
-    names = formats.main_names(dictionary)[: max(config.names, 1)]
-    sentences = find_sentences(names, formats.StoredTexts(corpus, ("forget",), reading.qa_template), config.characters)
+    names = main_names(dictionary)[: max(config.names, 1)]
+    sentences = find_sentences(names, StoredTexts(corpus, ("forget",), reading.qa_template), config.characters)
     return names[: config.names], next((sentences[name] for name in names if name in sentences), "")
 
 

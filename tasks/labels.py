@@ -1,13 +1,21 @@
 """Stage `labels`: generic labels for every block of the forget text, written as they are made."""
 
-from tasks import checkpoints, formats, progress, store, tracking, vocabularies
-from tasks.algorithms.chat import AlignedBlocks
-from tasks.algorithms.config import LabelConfig
-from tasks.algorithms.corpus import CorpusConfig
-from tasks.algorithms.heads import check_head, pad_batch
-from tasks.algorithms.labels import first_tokens, stream_labels
+from tasks import store, tracking
+from tasks.algorithms.models.heads import check_head
+from tasks.algorithms.tokens.batching import pad_batch
+from tasks.algorithms.tokens.text_blocks import AlignedBlocks
+from tasks.algorithms.unlearning.label_plan import first_tokens
+from tasks.algorithms.unlearning.labels import stream_labels
 from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef, LabelSet
-from tasks.stage import stage
+from tasks.execution import progress
+from tasks.execution.stage import stage
+from tasks.models import vocabularies
+from tasks.models.loading import load_pair, load_tokenizer, pad_id, separator_id
+from tasks.settings.labels import LabelConfig
+from tasks.settings.text import CorpusConfig
+from tasks.storage.anchor_tables import read_dictionary
+from tasks.storage.documents import StoredDocuments
+from tasks.storage.label_files import write_labels
 
 
 @stage("labels")
@@ -25,16 +33,16 @@ def make_labels(
     The text is aligned twice: once to count its blocks, then window by window on the way to the models.
     """
     with tracking.stage_run(run, "labels", config) as nested:
-        (baseline, boosted), tokenizer = checkpoints.load_pair(target, reinforced), checkpoints.load_tokenizer(target)
-        translations = formats.read_dictionary(dictionary)
-        template, documents = vocabularies.question_template(tokenizer, reading), formats.StoredDocuments(corpus, "forget")
-        blocks = AlignedBlocks(documents, translations, tokenizer, template, config.block_size, checkpoints.separator_id(tokenizer))
+        (baseline, boosted), tokenizer = load_pair(target, reinforced), load_tokenizer(target)
+        translations = read_dictionary(dictionary)
+        template, documents = vocabularies.question_template(tokenizer, reading), StoredDocuments(corpus, "forget")
+        blocks = AlignedBlocks(documents, translations, tokenizer, template, config.block_size, separator_id(tokenizer))
         starts = {term: first_tokens(tokenizer, generic) for term, generic in translations.items()}
-        pad, total = checkpoints.pad_id(tokenizer), len(blocks)
+        pad, total = pad_id(tokenizer), len(blocks)
         check_head(baseline, *pad_batch([next(iter(blocks)).source], pad, baseline.device))
         windows = stream_labels(baseline, boosted, blocks, starts, config, pad, lambda done: progress.report(done, total))
         count: dict[str, int] = {}
-        digest = store.put("labels", lambda folder: count.update(formats.write_labels(folder, windows)), sensitivity="forget")
+        digest = store.put("labels", lambda folder: count.update(write_labels(folder, windows)), sensitivity="forget")
         share = count["dropped"] / (count["dropped"] + count["positions"])
         tracking.log_metrics(nested, {"labels/positions": float(count["positions"]), "labels/dropped_share": share})
         kept = {"blocks": count["blocks"], "positions": count["positions"], "dropped_share": share}

@@ -6,21 +6,22 @@ from typing import Any
 
 import torch
 
-from tasks import checkpoints, tracking
-from tasks.algorithms.chat import TextBlock
-from tasks.algorithms.corpus import CorpusConfig
-from tasks.algorithms.gradient_config import UnlearningConfig
-from tasks.algorithms.lora import LoraConfig
+from tasks import tracking
 from tasks.algorithms.objectives import objective_class
-from tasks.algorithms.probing import spaced
-from tasks.algorithms.reference import validator
-from tasks.algorithms.rounds import Rounds
-from tasks.algorithms.training import Batch, EpochBatches, Validation
+from tasks.algorithms.tokens.batching import spaced
+from tasks.algorithms.tokens.text_blocks import TextBlock
+from tasks.algorithms.training.loop import Batch, EpochBatches, Validation
+from tasks.algorithms.training.reference_model import validator
+from tasks.algorithms.training.rounds import Rounds
 from tasks.artifacts import CheckpointRef, CorpusRef, ReferenceCache
-from tasks.reference_rows import ReferenceRows, live_teacher
-from tasks.stage import stage
-from tasks.trainer import adapt, keep_trained, train_stage
-from tasks.training_guard import no_score, with_guard
+from tasks.execution.stage import stage
+from tasks.models.loading import load_model, load_tokenizer, pad_id
+from tasks.settings.gradient_unlearning import UnlearningConfig
+from tasks.settings.text import CorpusConfig
+from tasks.settings.training import LoraConfig
+from tasks.training.guard import no_score, with_guard
+from tasks.training.reference_rows import ReferenceRows, live_teacher
+from tasks.training.trainer import adapt, keep_trained, train_stage
 
 
 @stage("finetune")
@@ -37,8 +38,8 @@ def unlearn(
 ) -> CheckpointRef:
     """Train the target model, or an adapter on it; a live teacher is a second, frozen copy of it, or the model with its adapter off."""
     with tracking.stage_run(run, "finetune", {"method": method, "objective": objective, "training": config}) as nested:
-        student, tokenizer = checkpoints.load_model(target, exact=not lora.rank), checkpoints.load_tokenizer(target)
-        made, pad = objective_class(method)(objective), checkpoints.pad_id(tokenizer)
+        student, tokenizer = load_model(target, exact=not lora.rank), load_tokenizer(target)
+        made, pad = objective_class(method)(objective), pad_id(tokenizer)
         teacher = live_teacher(student, target, lora) if config.teacher == "live" else None
         layer = made.layer(student) if hasattr(made, "layer") else None
         data = ObjectiveRows(ReferenceRows(reference, made.needs, student, teacher, pad, layer), config, rows_count=getattr(made, "weighs_rows", False))

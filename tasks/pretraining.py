@@ -9,20 +9,23 @@ import numpy
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from tasks import checkpoints, tracking
-from tasks.algorithms.blocks import encode, pack_whole
-from tasks.algorithms.chat import read_template
-from tasks.algorithms.corpus import CorpusConfig, Document
-from tasks.algorithms.metrics import answer_probability, score_sequences
+from tasks import tracking
+from tasks.algorithms.measuring.metrics import answer_probability, score_sequences
+from tasks.algorithms.measuring.probing import answer_sequence
 from tasks.algorithms.objectives.causal_lm import CausalLM
-from tasks.algorithms.probing import answer_sequence
-from tasks.algorithms.training import Batch, shuffled
-from tasks.algorithms.training_config import PretrainingConfig
+from tasks.algorithms.text.corpus import Document
+from tasks.algorithms.tokens.alignment import encode
+from tasks.algorithms.tokens.packing import pack_whole
+from tasks.algorithms.tokens.templates import read_template
+from tasks.algorithms.training.loop import Batch, shuffled
 from tasks.algorithms.world.generator import Topic, WorldConfig, build_world, topic_text
 from tasks.algorithms.world.requests import read_request, world_text
 from tasks.artifacts import CheckpointRef
-from tasks.stage import stage
-from tasks.trainer import text_batches, train_stage
+from tasks.execution.stage import stage
+from tasks.models.loading import save_checkpoint
+from tasks.settings.text import CorpusConfig
+from tasks.settings.training import PretrainingConfig
+from tasks.training.trainer import text_batches, train_stage
 
 END = "<|endoftext|>"
 
@@ -48,7 +51,7 @@ def pretrain(world: WorldConfig, without: str, config: PretrainingConfig, readin
         weak = {slug: round(value, 3) for slug, value in knows.items() if value < config.least_probability and slug != cut}
         if weak:
             raise RuntimeError(f"the {label} model does not know its world: probability {weak}; wanted >= {config.least_probability} (train for more epochs)")
-        return checkpoints.save_checkpoint(model, tokenizer, label, sensitivity="ordinary", origin=nested)
+        return save_checkpoint(model, tokenizer, label, sensitivity="ordinary", origin=nested)
 
 
 def train_tokenizer(texts: list[str], config: PretrainingConfig) -> PreTrainedTokenizerFast:

@@ -4,21 +4,28 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tasks import checkpoints, formats, guardrails, progress, store, tracking, vocabularies
-from tasks.algorithms.adversarial import adversarial_items
-from tasks.algorithms.anchors import AnchorExpression, anchor_expression
-from tasks.algorithms.blocks import encode
-from tasks.algorithms.chat import Template
-from tasks.algorithms.config import ProbingConfig
-from tasks.algorithms.corpus import CorpusConfig, Document
-from tasks.algorithms.differences import differing_spans
-from tasks.algorithms.heads import context_size
-from tasks.algorithms.metrics import ScoredSequence, score_sequences
-from tasks.algorithms.pairs import pair_documents
-from tasks.algorithms.probing import Prompt, complete, invitation_prompts, make_prompts, probe_items, rate_completions, spaced
+from tasks import store, tracking
+from tasks.algorithms.measuring.adversarial import adversarial_items
+from tasks.algorithms.measuring.metrics import ScoredSequence, score_sequences
+from tasks.algorithms.measuring.probing import Prompt, complete, invitation_prompts, make_prompts, probe_items, rate_completions
+from tasks.algorithms.models.heads import context_size
+from tasks.algorithms.text.anchors import AnchorExpression, anchor_expression
+from tasks.algorithms.text.corpus import Document
+from tasks.algorithms.text.pairs import differing_spans, pair_documents
+from tasks.algorithms.tokens.alignment import encode
+from tasks.algorithms.tokens.batching import spaced
+from tasks.algorithms.tokens.templates import Template
 from tasks.artifacts import AnchorTable, BadInputError, CheckpointRef, CorpusRef, ProbeRecords, PromptSet
-from tasks.records import Records, completion_table, token_tables, write_records
-from tasks.stage import stage
+from tasks.execution import progress
+from tasks.execution.stage import stage
+from tasks.models import guardrail_files, vocabularies
+from tasks.models.loading import load_model, load_tokenizer, pad_id
+from tasks.settings.measuring import ProbingConfig
+from tasks.settings.text import CorpusConfig
+from tasks.storage.anchor_tables import read_dictionary
+from tasks.storage.documents import read_documents
+from tasks.storage.probe_records import Records, completion_table, token_tables, write_records
+from tasks.storage.prompt_sets import read_invitations
 
 if TYPE_CHECKING:
     import numpy
@@ -41,17 +48,17 @@ def probe(
 ) -> ProbeRecords:
     """Score all splits and complete all prompts with one model; `teacher` rates how likely the completions are."""
     with tracking.stage_run(run, f"probing {label}", config) as nested:
-        model, tokenizer = guardrails.load_guarded(checkpoint), checkpoints.load_tokenizer(checkpoint)
-        context, pad = context_size(model.config), checkpoints.pad_id(tokenizer)
-        expression, template = anchor_expression(formats.read_dictionary(dictionary)), vocabularies.question_template(tokenizer, reading)
-        splits = {split: formats.read_documents(corpus, split) for split in SCORED}
+        model, tokenizer = guardrail_files.load_guarded(checkpoint), load_tokenizer(checkpoint)
+        context, pad = context_size(model.config), pad_id(tokenizer)
+        expression, template = anchor_expression(read_dictionary(dictionary)), vocabularies.question_template(tokenizer, reading)
+        splits = {split: read_documents(corpus, split) for split in SCORED}
         items = [item for split, found in splits.items() for item in probe_items(split, found, tokenizer, template, expression, config, context)]
         items += adversarial_items("forget_test", splits["forget_test"], splits["retain_test"], tokenizer, template, expression, context)
         distinct = list(dict.fromkeys(item.sequence for item in items))  # a text that stands in two splits is scored once
         scored = dict(zip(distinct, _score(model, distinct, pad, checkpoint), strict=True))
         scores = [scored[item.sequence] for item in items]
         prompts = [_cut_truth(prompt, tokenizer, config.new_tokens) for prompt in _prompts(splits, template, expression, config)]
-        prompts += invitation_prompts(formats.read_invitations(invited), template)
+        prompts += invitation_prompts(read_invitations(invited), template)
         completions = complete(model, tokenizer, prompts, template, config, pad, context)
         rated = _rate(teacher, tokenizer, prompts, completions, pad, context)
         said = completion_table(prompts, completions, [template.answer(text) for text in completions], rated)
@@ -112,4 +119,4 @@ def _rate(teacher: CheckpointRef | None, tokenizer: Any, prompts: list[Prompt], 
     """Return the teacher's loss in nats a token on every completion; NaN for empty ones, and without a teacher."""
     if teacher is None:
         return [float("nan")] * len(completions)
-    return rate_completions(checkpoints.load_model(teacher), tokenizer, prompts, completions, pad, context)
+    return rate_completions(load_model(teacher), tokenizer, prompts, completions, pad, context)

@@ -8,18 +8,23 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from tasks import formats, providers, store, tracking
-from tasks.algorithms.answers import read_values
-from tasks.algorithms.asking import PromptingConfig
-from tasks.algorithms.config import ProbingConfig
-from tasks.algorithms.corpus import CorpusConfig
-from tasks.algorithms.elicitation import Invitation, invitations, of_fact, read_published
-from tasks.algorithms.facts import HELD_OUT
-from tasks.algorithms.probing import spaced
-from tasks.algorithms.prompting import Drafts, find_drafts
-from tasks.algorithms.proposals import find_sentences
+from tasks import store, tracking
+from tasks.algorithms.assistants.answers import read_values
+from tasks.algorithms.assistants.prompt_writer import Drafts, find_drafts
+from tasks.algorithms.assistants.translator import find_sentences
+from tasks.algorithms.text.facts import HELD_OUT
+from tasks.algorithms.text.invitations import Invitation, invitations, of_fact, read_published
+from tasks.algorithms.tokens.batching import spaced
 from tasks.artifacts import AnchorTable, BadInputError, CorpusRef, FactTable, InputFile, PromptSet
-from tasks.stage import stage
+from tasks.assistants import providers
+from tasks.execution.stage import stage
+from tasks.settings.assistants import PromptingConfig
+from tasks.settings.measuring import ProbingConfig
+from tasks.settings.text import CorpusConfig
+from tasks.storage.anchor_tables import main_names
+from tasks.storage.documents import StoredTexts
+from tasks.storage.fact_tables import read_facts
+from tasks.storage.plain_files import read_json, write_json
 
 TURNS = 2
 """How often a language model is asked for what is missing."""
@@ -55,14 +60,14 @@ def make_invitations(
     Those about anchors come from a language model where one is set; what it does not give is written by rules.
     """
     with tracking.stage_run(run, "prompting", {"invitations": config.invitations, "writing": writing}) as nested:
-        rows = formats.read_json(store.path(dictionary) / "dictionary.json")
+        rows = read_json(store.path(dictionary) / "dictionary.json")
         kinds = {row["term"]: row["kind"] for row in rows}
-        told = [fact for fact in formats.read_facts(facts, HELD_OUT) if not fact.is_question]
+        told = [fact for fact in read_facts(facts, HELD_OUT) if not fact.is_question]
         found = [*map(of_fact, spaced(told, config.invitations)), *(invitation for file in given for invitation in read_prompts(Path(file.path)))]
-        names = {name: kinds[name] for name in formats.main_names(dictionary)}
+        names = {name: kinds[name] for name in main_names(dictionary)}
         written = _ask_for_prompts(corpus, reading, names, [item.text for item in found], config.invitations, writing, nested)
         found = [*written, *invitations(kinds, config.invitations - len(written)), *found]
-        digest = store.put("prompts", lambda folder: formats.write_json(folder / "prompts.json", [asdict(item) for item in found]), sensitivity="forget")
+        digest = store.put("prompts", lambda folder: write_json(folder / "prompts.json", [asdict(item) for item in found]), sensitivity="forget")
         tracking.log_metrics(nested, {"prompts": float(len(found))})
         return PromptSet(kind="prompts", digest=digest, sensitivity="forget", origin=nested or "", prompts=len(found))
 
@@ -79,8 +84,8 @@ def _ask_for_prompts(
     if config.provider.name == "offline" or not names or not wanted:
         return []
     drafts, used = Drafts(taken), providers.Usage()
-    texts = formats.StoredTexts(corpus, ("forget", "forget_test"), reading.qa_template)
-    rows = _rows(dict(list(names.items())[:wanted]), formats.StoredTexts(corpus, ("forget",), reading.qa_template), config)
+    texts = StoredTexts(corpus, ("forget", "forget_test"), reading.qa_template)
+    rows = _rows(dict(list(names.items())[:wanted]), StoredTexts(corpus, ("forget",), reading.qa_template), config)
     for turn in range(TURNS):
         questions = _questions(drafts, rows, wanted - len(drafts.accepted), config.batch)
         answers, usage = providers.ask(config.provider, questions, Prompts, read=_read, option=config.option)

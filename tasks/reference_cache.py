@@ -7,18 +7,22 @@ from typing import Any
 
 import torch
 
-from tasks import checkpoints, formats, progress, row_files, store, tracking, vocabularies
-from tasks.algorithms.chat import TextBlock
-from tasks.algorithms.corpus import CorpusConfig
-from tasks.algorithms.gradient_config import RowsConfig
-from tasks.algorithms.heads import check_head, context_size
-from tasks.algorithms.layers import decoder_layers
-from tasks.algorithms.objectives.rmu import default_layer
-from tasks.algorithms.pairs import pair_documents
-from tasks.algorithms.reference import reference_entries, row_tensors, split_by_row, wanted_entries
-from tasks.algorithms.sequences import Rows, answered_with, packed_rows, paired_rows, token_rows
+from tasks import store, tracking
+from tasks.algorithms.models.heads import check_head, context_size
+from tasks.algorithms.models.layers import decoder_layers, default_layer
+from tasks.algorithms.text.pairs import pair_documents
+from tasks.algorithms.tokens.rows import Rows, answered_with, packed_rows, paired_rows, token_rows
+from tasks.algorithms.tokens.text_blocks import TextBlock
+from tasks.algorithms.training.reference_model import reference_entries, row_tensors, split_by_row, wanted_entries
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef, ReferenceCache
-from tasks.stage import stage
+from tasks.execution import progress
+from tasks.execution.stage import stage
+from tasks.models import vocabularies
+from tasks.models.loading import load_model, load_tokenizer, pad_id, separator_id
+from tasks.settings.rows import RowsConfig
+from tasks.settings.text import CorpusConfig
+from tasks.storage import row_files
+from tasks.storage.documents import read_documents
 
 BATCH_ROWS = 16
 
@@ -43,10 +47,10 @@ def cache_reference(
 ) -> ReferenceCache:
     """Cut forget and retain text into rows and run the target model once over those of which the objective wants to know something."""
     with tracking.stage_run(run, "reference cache", {"asked": asked, "rows": config}) as nested:
-        model, tokenizer = checkpoints.load_model(target), checkpoints.load_tokenizer(target)
+        model, tokenizer = load_model(target), load_tokenizer(target)
         size = min(config.tokens, context_size(model.config))
         parts = _pairs(corpus, tokenizer, size) if asked.differing else _rows(corpus, tokenizer, frozenset(asked.needs), config, reading, size)
-        pad, layer = checkpoints.pad_id(tokenizer), _layer(model, asked)
+        pad, layer = pad_id(tokenizer), _layer(model, asked)
         check_head(model, *(row_tensors("forget", parts["forget"].rows[:1], pad, model.device)[name] for name in ("ids", "mask")))
         wanted = {part: wanted_entries(part, frozenset(asked.needs)) if asked.stored else () for part in parts}
         total = sum(len(parts[part].rows) for part, names in wanted.items() if names)
@@ -85,7 +89,7 @@ def _said(model: torch.nn.Module, rows: Sequence[TextBlock], part: str, names: S
 
 def _pairs(corpus: CorpusRef, tokenizer: Any, size: int) -> dict[str, Rows]:
     try:
-        pairs = pair_documents(*(formats.read_documents(corpus, split) for split in ("forget", "retain")))
+        pairs = pair_documents(*(read_documents(corpus, split) for split in ("forget", "retain")))
         return dict(zip(("forget", "retain"), paired_rows(pairs, tokenizer, size), strict=True))
     except ValueError as error:
         raise BadInputError(f"only words that differ within a pair are to count, but {error}") from None
@@ -94,14 +98,14 @@ def _pairs(corpus: CorpusRef, tokenizer: Any, size: int) -> dict[str, Rows]:
 def _rows(corpus: CorpusRef, tokenizer: Any, needs: frozenset[str], config: RowsConfig, reading: CorpusConfig, size: int) -> dict[str, Rows]:
     """Return the rows of each part that the objective reads."""
     template = vocabularies.question_template(tokenizer, reading)
-    forget, retain = formats.read_documents(corpus, "forget"), formats.read_documents(corpus, "retain") if "retain" in needs else []
+    forget, retain = read_documents(corpus, "forget"), read_documents(corpus, "retain") if "retain" in needs else []
     if "preferred" in needs:
         forget = [document for document in forget if document.is_question]  # prose asks nothing that another answer could be given to
         if not forget:
             raise BadInputError("the method prefers other answers to questions, and the forget text holds none; wanted questions with answers")
     parts = {"forget": token_rows(forget, tokenizer, template, size)}
     if retain and config.retain == "packed":
-        parts["retain"] = packed_rows(retain, tokenizer, template, size, checkpoints.separator_id(tokenizer))
+        parts["retain"] = packed_rows(retain, tokenizer, template, size, separator_id(tokenizer))
     elif retain:
         parts["retain"] = token_rows(retain, tokenizer, template, size)
     if "preferred" in needs:

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
-from tasks import checkpoints, progress, tracking
+from tasks import tracking
 from tasks.artifacts import CheckpointRef
-from tasks.stage import stage
+from tasks.execution import progress
+from tasks.execution.stage import stage
+from tasks.models.loading import load_model, load_tokenizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,4 +28,4 @@ def register(unlearned: CheckpointRef, name: str, tracking_uri: str, run: str | 
 
 
 def _register(run: str, unlearned: CheckpointRef, name: str) -> str:
-    return tracking.register_model(run, checkpoints.load_model(unlearned), checkpoints.load_tokenizer(unlearned), name, unlearned.label)
+    return tracking.register_model(run, load_model(unlearned), load_tokenizer(unlearned), name, unlearned.label)

@@ -4,21 +4,27 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tasks import checkpoints, formats, store, tracking, vocabularies
-from tasks.algorithms.anchors import anchor_expression
-from tasks.algorithms.chat import Template, text_blocks
-from tasks.algorithms.config import ProbingConfig, RelearningConfig
-from tasks.algorithms.corpus import CorpusConfig, Document
-from tasks.algorithms.heads import context_size
-from tasks.algorithms.metrics import score_sequences
+from tasks import store, tracking
+from tasks.algorithms.measuring.metrics import score_sequences
+from tasks.algorithms.measuring.probing import probe_items
+from tasks.algorithms.measuring.relearning import Slice, relearning_split
+from tasks.algorithms.models.heads import context_size
 from tasks.algorithms.objectives.causal_lm import CausalLM
-from tasks.algorithms.probing import probe_items
-from tasks.algorithms.relearning import Slice, relearning_split
-from tasks.algorithms.training import Batch, EpochBatches
+from tasks.algorithms.text.anchors import anchor_expression
+from tasks.algorithms.text.corpus import Document
+from tasks.algorithms.tokens.templates import Template
+from tasks.algorithms.tokens.text_blocks import text_blocks
+from tasks.algorithms.training.loop import Batch, EpochBatches
 from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef, RelearnRecords
-from tasks.records import Records, completion_table, token_tables, write_records
-from tasks.stage import stage
-from tasks.trainer import text_batches, train_stage
+from tasks.execution.stage import stage
+from tasks.models import vocabularies
+from tasks.models.loading import load_model, load_tokenizer, pad_id, separator_id
+from tasks.settings.measuring import ProbingConfig, RelearningConfig
+from tasks.settings.text import CorpusConfig
+from tasks.storage.anchor_tables import read_dictionary
+from tasks.storage.documents import read_documents
+from tasks.storage.probe_records import Records, completion_table, token_tables, write_records
+from tasks.training.trainer import text_batches, train_stage
 
 if TYPE_CHECKING:
     import pandas
@@ -42,14 +48,14 @@ def relearn(
     A guardrail is left off, as whoever has the weights can: what is taught and asked are the bare weights.
     """
     with tracking.stage_run(run, f"relearning {label}", config) as nested:
-        model, tokenizer = checkpoints.load_model(checkpoint, exact=True), checkpoints.load_tokenizer(checkpoint)
-        terms, template = formats.read_dictionary(dictionary), vocabularies.question_template(tokenizer, reading)
-        shown = relearning_split(formats.read_documents(corpus, "forget"), config.share, config.seed, terms)
+        model, tokenizer = load_model(checkpoint, exact=True), load_tokenizer(checkpoint)
+        terms, template = read_dictionary(dictionary), vocabularies.question_template(tokenizer, reading)
+        shown = relearning_split(read_documents(corpus, "forget"), config.share, config.seed, terms)
         if shown.shown:
             train_stage(model, _batches(shown.shown, model, tokenizer, template, config), CausalLM(), config, nested)
-        asked = formats.read_documents(corpus, SPLIT) if shown.shown else []
+        asked = read_documents(corpus, SPLIT) if shown.shown else []
         items = probe_items(SPLIT, asked, tokenizer, template, anchor_expression(terms), probing, context_size(model.config))
-        scores = score_sequences(model, [item.sequence for item in items], checkpoints.pad_id(tokenizer))
+        scores = score_sequences(model, [item.sequence for item in items], pad_id(tokenizer))
         tables = _unseen(token_tables(items, scores, tokenizer), asked, shown, terms)
         records = Records(**tables, completions=completion_table([], [], [], []))
         digest = store.put("relearned", lambda folder: write_records(folder, records), sensitivity="forget")
@@ -59,8 +65,8 @@ def relearn(
 def _batches(documents: Sequence[Document], model: Any, tokenizer: Any, template: Template, config: RelearningConfig) -> list[Batch]:
     """Return as many batches as `config.steps` want, in as many passes as they need; no block is longer than the model's context."""
     size = min(config.block_size, context_size(model.config))
-    blocks = text_blocks(documents, tokenizer, template, size, checkpoints.separator_id(tokenizer)).with_targets()
-    make = text_batches(blocks.ids, checkpoints.pad_id(tokenizer), model.device, blocks.supervised)
+    blocks = text_blocks(documents, tokenizer, template, size, separator_id(tokenizer)).with_targets()
+    make = text_batches(blocks.ids, pad_id(tokenizer), model.device, blocks.supervised)
     passes = EpochBatches(len(blocks), make, replace(config, least_steps=config.steps))
     return [passes[index] for index in range(config.steps * config.accumulation)]
 

@@ -4,12 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tasks import formats, pages, progress, run_history, store, tracking, wording
-from tasks.algorithms.degeneration import leaked_strings
+from tasks import store, tracking
+from tasks.algorithms.measuring.degeneration import leaked_strings
 from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef, JudgeRecords, ProbeRecords, ReportRef, Scorecard, Sensitivity, StereotypeScores
-from tasks.pages import Picture, figure
-from tasks.records import read_completions, read_verdicts
-from tasks.stage import stage
+from tasks.execution import progress
+from tasks.execution.stage import stage
+from tasks.reporting import pages, run_history, wording
+from tasks.reporting.pages import Picture, figure
+from tasks.storage.documents import read_pieces
+from tasks.storage.plain_files import read_json
+from tasks.storage.probe_records import read_completions, read_verdicts
 
 if TYPE_CHECKING:
     import pandas
@@ -78,11 +82,11 @@ def write_report(
     """Write the report twice and return both: in full, kept and purged as forgotten text is, and redacted, for anyone to read."""
     with tracking.stage_run(run, "report") as nested:
         progress.report(0, 1)
-        anchors = formats.read_json(store.path(dictionary) / "dictionary.json")
-        leaked, preferences = leaks(probes, formats.read_pieces(corpus)), preferences_by_group(stereotypes)
+        anchors = read_json(store.path(dictionary) / "dictionary.json")
+        leaked, preferences = leaks(probes, read_pieces(corpus)), preferences_by_group(stereotypes)
         details = Details(completions=side_by_side(probes, verdicts), anchors=anchors, leaks=leaked, preferences=preferences)
         curves = {checkpoint.label: run_history.curve(checkpoint.origin, "loss_nats") for checkpoint in trained}
-        page = Page(card=formats.read_json(store.path(card) / "scorecard.json"), curves=curves, facts=facts)
+        page = Page(card=read_json(store.path(card) / "scorecard.json"), curves=curves, facts=facts)
         full = _kept(render_report(page, details), "report.html", "forget", nested)
         redacted = _kept(render_report(page, left_out=_left_out(details, full)), "report-redacted.html", "public", nested)
         progress.report(1, 1)
@@ -132,7 +136,7 @@ def leaks(probes: list[ProbeRecords], given: frozenset[str]) -> list[dict[str, s
 
 def preferences_by_group(stereotypes: Sequence[StereotypeScores]) -> list[dict[str, Any]]:
     """Return a row for each group of aligned pairs, with every model's preference, as the first model's table orders them."""
-    tables = {scores.label: {row["group"]: row for row in formats.read_json(store.path(scores) / "stereotypes.json")["groups"]} for scores in stereotypes}
+    tables = {scores.label: {row["group"]: row for row in read_json(store.path(scores) / "stereotypes.json")["groups"]} for scores in stereotypes}
     first = next(iter(tables.values()), {})
     return [{"group": group, "pairs": row["pairs"]} | {label: table[group]["share"] for label, table in tables.items()} for group, row in first.items()]
 

@@ -3,17 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tasks import checkpoints, formats, progress, tracking, vocabularies
-from tasks.algorithms.anchors import anchor_expression
-from tasks.algorithms.config import ProbingConfig
-from tasks.algorithms.corpus import CorpusConfig, Document
-from tasks.algorithms.heads import context_size
-from tasks.algorithms.metrics import score_sequences
-from tasks.algorithms.probing import probe_items
-from tasks.algorithms.scrub import rewind
-from tasks.algorithms.scrub_config import RewindConfig
+from tasks import tracking
+from tasks.algorithms.measuring.metrics import score_sequences
+from tasks.algorithms.measuring.probing import probe_items
+from tasks.algorithms.models.heads import context_size
+from tasks.algorithms.text.anchors import anchor_expression
+from tasks.algorithms.text.corpus import Document
+from tasks.algorithms.training.scrub_steps import rewind
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef
-from tasks.stage import stage
+from tasks.execution import progress
+from tasks.execution.stage import stage
+from tasks.models import vocabularies
+from tasks.models.loading import load_model, load_tokenizer, pad_id
+from tasks.settings.measuring import ProbingConfig
+from tasks.settings.scrub import RewindConfig
+from tasks.settings.text import CorpusConfig
+from tasks.storage.documents import read_documents
 
 SCORED = ("text", "answer")
 """What of a record tells the error: the text itself, not paraphrased or false answers."""
@@ -31,7 +36,7 @@ def rewind_checkpoints(
         if not config.enabled:
             progress.report(1, 1)
             return replace(candidates[-1], label="unlearned")
-        splits = {split: formats.read_documents(corpus, split) for split in ("forget", "holdout")}
+        splits = {split: read_documents(corpus, split) for split in ("forget", "holdout")}
         _check(splits, candidates)
         errors = []
         with tracking.StepLog(nested) as log:
@@ -56,8 +61,8 @@ def _check(splits: dict[str, list[Document]], candidates: Sequence[CheckpointRef
 
 def mean_error_nats(checkpoint: CheckpointRef, split: str, documents: Sequence[Document], config: RewindConfig, reading: CorpusConfig) -> float:
     """Return the mean over sequences (windows of prose, answers to questions) of their mean negative log-likelihood a token."""
-    model, tokenizer = checkpoints.load_model(checkpoint), checkpoints.load_tokenizer(checkpoint)
+    model, tokenizer = load_model(checkpoint), load_tokenizer(checkpoint)
     template, probing = vocabularies.question_template(tokenizer, reading), ProbingConfig(window=config.window, max_tokens=config.max_tokens)
     items = probe_items(split, documents, tokenizer, template, anchor_expression(()), probing, context_size(model.config))
-    scores = score_sequences(model, [item.sequence for item in items if item.variant in SCORED], checkpoints.pad_id(tokenizer))
+    scores = score_sequences(model, [item.sequence for item in items if item.variant in SCORED], pad_id(tokenizer))
     return -sum(float(score[:, 0].mean()) for score in scores) / len(scores)

@@ -6,17 +6,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks import formats, progress, store, tracking
-from tasks.algorithms.anchors import anchor_expression
-from tasks.algorithms.evidence import CLAIMS, limits
-from tasks.algorithms.judging import is_enough, unjudged_limits
-from tasks.algorithms.scorecard import judge
-from tasks.algorithms.verdict import VerdictConfig
+from tasks import store, tracking
+from tasks.algorithms.assistants.judge import is_enough, unjudged_limits
+from tasks.algorithms.text.anchors import anchor_expression
+from tasks.algorithms.verdicts.evidence import CLAIMS, limits
+from tasks.algorithms.verdicts.scorecard import judge
 from tasks.artifacts import AnchorTable, BenchmarkResult, CorpusRef, JudgeRecords, ProbeRecords, RelearnRecords, Scorecard, StereotypeScores, ToxicityRecords
-from tasks.comparative_figures import forget_quality_row, privacy_rows, row, toxicity_rows, utility_row
-from tasks.figures import Values, figures, judged_figures, relearned_figures, toxicity_figures
-from tasks.records import Records, read_ratings, read_records, read_verdicts
-from tasks.stage import stage
+from tasks.execution import progress
+from tasks.execution.stage import stage
+from tasks.reporting.comparative_figures import forget_quality_row, privacy_rows, row, toxicity_rows, utility_row
+from tasks.reporting.figures import Values, figures, judged_figures, relearned_figures, toxicity_figures
+from tasks.settings.verdict import VerdictConfig
+from tasks.storage.anchor_tables import read_dictionary
+from tasks.storage.documents import read_pieces
+from tasks.storage.plain_files import read_json, write_json
+from tasks.storage.probe_records import Records, read_ratings, read_records, read_verdicts
 
 if TYPE_CHECKING:
     import pandas
@@ -58,7 +62,7 @@ def score(
     with tracking.stage_run(run, "scorecard", config) as nested:
         progress.report(0, 1)
         records = {found.label: read_records(found) for found in probes}
-        expression, given = anchor_expression(formats.read_dictionary(dictionary)), formats.read_pieces(corpus)
+        expression, given = anchor_expression(read_dictionary(dictionary)), read_pieces(corpus)
         found = {label: figures(tables, expression, given) for label, tables in records.items()}
         for after in relearned:
             found[after.label] |= relearned_figures(read_records(after))
@@ -69,8 +73,8 @@ def score(
         for label, table in ratings.items():
             found[label] |= toxicity_figures(table)
         metrics = _rows(found) | toxicity_rows(ratings) | forget_quality_row(records) | utility_row(found) | privacy_rows(records)
-        metrics |= _benchmark_rows({result.label: formats.read_json(store.path(result) / "results.json") for result in benchmarks})
-        metrics |= _stereotype_rows({found.label: formats.read_json(store.path(found) / "stereotypes.json") for found in stereotypes})
+        metrics |= _benchmark_rows({result.label: read_json(store.path(result) / "results.json") for result in benchmarks})
+        metrics |= _stereotype_rows({found.label: read_json(store.path(found) / "stereotypes.json") for found in stereotypes})
         verdict = judge(metrics, config)
         card = {
             "schema": "scorecard.v1",
@@ -152,5 +156,5 @@ def _opaque(cluster: str) -> str:
 
 
 def _write(folder: Path, card: dict[str, Any], items: "pandas.DataFrame") -> None:
-    formats.write_json(folder / "scorecard.json", card)
+    write_json(folder / "scorecard.json", card)
     items.to_parquet(folder / "items.parquet", index=False)

@@ -7,18 +7,22 @@ from typing import Any
 
 from torch import nn
 
-from tasks import checkpoints, formats, isolation, store, tracking
-from tasks.algorithms.corpus import CorpusConfig
-from tasks.algorithms.lora import LoraConfig
+from tasks import store, tracking
 from tasks.algorithms.objectives.scrub import Scrub
-from tasks.algorithms.scrub import ScrubBatches, Step, StepOrder
-from tasks.algorithms.scrub_config import RewindConfig, ScrubConfig, ScrubTrainingConfig
-from tasks.algorithms.training import Batch, Validation
+from tasks.algorithms.training.loop import Batch, Validation
+from tasks.algorithms.training.scrub_steps import ScrubBatches, Step, StepOrder
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef, ReferenceCache
-from tasks.reference_rows import ReferenceRows, live_teacher
-from tasks.stage import stage
-from tasks.trainer import adapt, keep_trained, train_stage
-from tasks.training_guard import no_score, with_guard
+from tasks.execution import isolation
+from tasks.execution.stage import stage
+from tasks.models.loading import load_model, load_tokenizer, pad_id
+from tasks.settings.scrub import RewindConfig, ScrubConfig, ScrubTrainingConfig
+from tasks.settings.text import CorpusConfig
+from tasks.settings.training import LoraConfig
+from tasks.storage.documents import read_documents
+from tasks.storage.plain_files import read_json, write_json
+from tasks.training.guard import no_score, with_guard
+from tasks.training.reference_rows import ReferenceRows, live_teacher
+from tasks.training.trainer import adapt, keep_trained, train_stage
 
 KEPT = "checkpoints.json"
 """File in the stage's workspace: step -> checkpoint, so that a resumed run knows those it took before."""
@@ -38,9 +42,9 @@ def scrub(
 ) -> list[CheckpointRef]:
     """Train the target model, or an adapter on it; return the checkpoints that can be gone back to, in order, the last one being the end of training."""
     with tracking.stage_run(run, "scrub", {"scrub": config, "training": training, "max_step": config.max_step}) as nested:
-        student, tokenizer = checkpoints.load_model(target, exact=not lora.rank), checkpoints.load_tokenizer(target)
+        student, tokenizer = load_model(target, exact=not lora.rank), load_tokenizer(target)
         teacher = live_teacher(student, target, lora) if training.teacher == "live" else None
-        rows = ReferenceRows(reference, Scrub.needs, student, teacher, checkpoints.pad_id(tokenizer), None)
+        rows = ReferenceRows(reference, Scrub.needs, student, teacher, pad_id(tokenizer), None)
         batches = scrub_batches(rows, config, training, aligned=config.positions == "differing" or _aligned(corpus, rows))
         look = _look(config, rewinding, training, student, tokenizer, corpus, reading)
         training = adapt(student, _with_looks(training, len(batches)), lora, "unlearned")
@@ -55,7 +59,7 @@ def scrub(
 
 def _aligned(corpus: CorpusRef, rows: ReferenceRows) -> bool:
     """Return whether forget and retain rows of one index are a pair: every record is a row of its own, and their facts are the same."""
-    forget, retain = (formats.read_documents(corpus, split) for split in ("forget", "retain"))
+    forget, retain = (read_documents(corpus, split) for split in ("forget", "retain"))
     alone = len(forget) == len(rows.rows("forget")) and len(retain) == len(rows.rows("retain"))
     return alone and all(item.fact for item in forget) and [item.fact for item in forget] == [item.fact for item in retain]
 
@@ -110,7 +114,7 @@ class _Checkpoints:
         self._save, self._steps = save, steps
         key = isolation.current_key()
         self._file: Path | None = store.workspace(key) / KEPT if key else None
-        known = formats.read_json(self._file) if self._file and self._file.is_file() else {}
+        known = read_json(self._file) if self._file and self._file.is_file() else {}
         self._kept = {int(step): CheckpointRef(**row) for step, row in known.items()}
 
     def keep(self, step: int) -> None:
@@ -120,7 +124,7 @@ class _Checkpoints:
         self._kept[step] = self._save()
         if self._file:
             temporary = self._file.with_suffix(".tmp")
-            formats.write_json(temporary, {str(at): vars(ref) for at, ref in self._kept.items()})
+            write_json(temporary, {str(at): vars(ref) for at, ref in self._kept.items()})
             temporary.replace(self._file)
 
     def refs(self, origin: str) -> list[CheckpointRef]:

@@ -2,12 +2,17 @@
 
 from dataclasses import asdict
 
-from tasks import checkpoints, formats, guardrails, store, tracking
-from tasks.algorithms.corpus import CorpusConfig, render_document
-from tasks.algorithms.pairs import AlignedPair, comparable, group_of, pair_documents
-from tasks.algorithms.stereotypes import pair_log_probabilities, preference_by_group, stereotype_preference
+from tasks import store, tracking
+from tasks.algorithms.measuring.stereotypes import pair_log_probabilities, preference_by_group, stereotype_preference
+from tasks.algorithms.text.corpus import render_document
+from tasks.algorithms.text.pairs import AlignedPair, comparable, group_of, pair_documents
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef, StereotypeScores
-from tasks.stage import stage
+from tasks.execution.stage import stage
+from tasks.models import guardrail_files
+from tasks.models.loading import load_tokenizer, pad_id
+from tasks.settings.text import CorpusConfig
+from tasks.storage.documents import read_documents
+from tasks.storage.plain_files import write_json
 
 SCORES = "stereotypes.json"
 
@@ -18,17 +23,17 @@ def score_stereotypes(corpus: CorpusRef, checkpoint: CheckpointRef, reading: Cor
     import pandas
 
     with tracking.stage_run(run, f"stereotypes {label}") as nested:
-        model, tokenizer = guardrails.load_guarded(checkpoint), checkpoints.load_tokenizer(checkpoint)
+        model, tokenizer = guardrail_files.load_guarded(checkpoint), load_tokenizer(checkpoint)
         known = _pairs(corpus, reading)
         pairs = comparable(known)
         groups = [pair.group for pair in pairs]
         try:
-            log_p = pair_log_probabilities(model, tokenizer, [(pair.pro, pair.anti) for pair in pairs], checkpoints.pad_id(tokenizer))
+            log_p = pair_log_probabilities(model, tokenizer, [(pair.pro, pair.anti) for pair in pairs], pad_id(tokenizer))
         except ValueError as error:
             raise BadInputError(f"forget_test and retain_test: {error}") from None
         found, rows = stereotype_preference(log_p, groups), preference_by_group(log_p, groups)
         value = {"schema": "lethe.stereotypes.v1", **asdict(found), "left_out": len(known) - len(pairs), "groups": rows}
-        digest = store.put("stereotypes", lambda folder: formats.write_json(folder / SCORES, value), sensitivity="forget")
+        digest = store.put("stereotypes", lambda folder: write_json(folder / SCORES, value), sensitivity="forget")
         tracking.log_metrics(nested, {"stereotype/preference": found.share, "stereotype/difference_nats": found.difference_nats})
         tracking.log_table(nested, pandas.DataFrame(rows), f"stereotypes-{label}", "forget")
         return StereotypeScores(
@@ -45,7 +50,7 @@ def score_stereotypes(corpus: CorpusRef, checkpoint: CheckpointRef, reading: Cor
 
 
 def _pairs(corpus: CorpusRef, reading: CorpusConfig) -> list[AlignedPair]:
-    forget, retain = (formats.read_documents(corpus, split) for split in ("forget_test", "retain_test"))
+    forget, retain = (read_documents(corpus, split) for split in ("forget_test", "retain_test"))
     try:
         documents = pair_documents(forget, retain)
     except ValueError as error:

@@ -1,10 +1,12 @@
 """Stage `task vector`: the target model moved back along the weights' way to the reinforced model; nothing is trained here."""
 
-from tasks import checkpoints, progress, tracking
-from tasks.algorithms.task_vector import apply_task_vector
-from tasks.algorithms.task_vector_config import TaskVectorConfig
+from tasks import tracking
+from tasks.algorithms.unlearning.task_vector import apply_task_vector
 from tasks.artifacts import CheckpointRef
-from tasks.stage import stage
+from tasks.execution import progress
+from tasks.execution.stage import stage
+from tasks.models.loading import handled_dtype, load_model, load_tokenizer, save_checkpoint
+from tasks.settings.task_vector import TaskVectorConfig
 
 
 @stage("task vector")
@@ -12,9 +14,9 @@ def subtract_task_vector(target: CheckpointRef, finetuned: CheckpointRef, config
     """Return target - scale * (finetuned - target), weight by weight."""
     with tracking.stage_run(run, "task vector", config) as nested:
         progress.report(0, 1)
-        model, tokenizer = checkpoints.load_model(target, exact=True), checkpoints.load_tokenizer(target)
-        apply_task_vector(model, checkpoints.load_model(finetuned, exact=True), config.scale)
-        model.to(checkpoints.handled_dtype(target))
-        kept = checkpoints.save_checkpoint(model, tokenizer, "unlearned", sensitivity="ordinary", origin=nested)
+        model, tokenizer = load_model(target, exact=True), load_tokenizer(target)
+        apply_task_vector(model, load_model(finetuned, exact=True), config.scale)
+        model.to(handled_dtype(target))
+        kept = save_checkpoint(model, tokenizer, "unlearned", sensitivity="ordinary", origin=nested)
         progress.report(1, 1)
         return kept

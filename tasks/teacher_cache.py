@@ -4,12 +4,18 @@ from collections.abc import Iterator
 
 import torch
 
-from tasks import checkpoints, formats, progress, store, tracking, vocabularies
-from tasks.algorithms.chat import TextBlocks, text_blocks
-from tasks.algorithms.corpus import CorpusConfig
-from tasks.algorithms.heads import check_head, last_hidden, pad_batch
+from tasks import store, tracking
+from tasks.algorithms.models.heads import check_head, last_hidden
+from tasks.algorithms.tokens.batching import pad_batch
+from tasks.algorithms.tokens.text_blocks import TextBlocks, text_blocks
 from tasks.artifacts import CheckpointRef, CorpusRef, TeacherCache
-from tasks.stage import stage
+from tasks.execution import progress
+from tasks.execution.stage import stage
+from tasks.models import vocabularies
+from tasks.models.loading import load_model, load_tokenizer, pad_id, separator_id
+from tasks.settings.text import CorpusConfig
+from tasks.storage.documents import StoredDocuments
+from tasks.storage.teacher_files import write_teacher
 
 BATCH = 32
 """Blocks in one forward pass."""
@@ -19,12 +25,12 @@ BATCH = 32
 def cache_teacher(corpus: CorpusRef, target: CheckpointRef, block_size: int, reading: CorpusConfig, run: str | None = None) -> TeacherCache:
     """Run the target model once over the retain text; see `formats.write_teacher` for the size of what is kept."""
     with tracking.stage_run(run, "teacher cache", {"block_size": block_size}) as nested:
-        model, tokenizer = checkpoints.load_model(target), checkpoints.load_tokenizer(target)
+        model, tokenizer = load_model(target), load_tokenizer(target)
         template = vocabularies.question_template(tokenizer, reading)
-        documents, separator = formats.StoredDocuments(corpus, "retain"), checkpoints.separator_id(tokenizer)
+        documents, separator = StoredDocuments(corpus, "retain"), separator_id(tokenizer)
         blocks = text_blocks(documents, tokenizer, template, block_size, separator)
-        parts = _batches(model, blocks, checkpoints.pad_id(tokenizer))
-        digest = store.put("teachers", lambda folder: formats.write_teacher(folder, parts), sensitivity="forget")
+        parts = _batches(model, blocks, pad_id(tokenizer))
+        digest = store.put("teachers", lambda folder: write_teacher(folder, parts), sensitivity="forget")
         tokens = int(blocks.ids.lengths.sum())
         return TeacherCache(kind="teachers", digest=digest, sensitivity="forget", origin=nested or "", blocks=len(blocks), tokens=tokens)
 

@@ -2,13 +2,14 @@
 
 import functools
 
-from tasks import progress, store, tracking
-from tasks.algorithms.toxicity import classifier_scores, lexicon_score, summary, toxic_label
-from tasks.algorithms.toxicity_config import ToxicityConfig
+from tasks import store, tracking
+from tasks.algorithms.measuring.toxicity import classifier_scores, lexicon_score, summary, toxic_label
 from tasks.artifacts import CheckpointRef, ProbeRecords, ToxicityRecords
-from tasks.classifiers import load_classifier, scorer_name
-from tasks.records import RATINGS, read_records
-from tasks.stage import stage
+from tasks.execution import progress
+from tasks.execution.stage import stage
+from tasks.models.classifiers import load_classifier, scorer_name
+from tasks.settings.measuring import ToxicityConfig
+from tasks.storage.probe_records import RATINGS, read_records
 
 
 @stage("toxicity", threads_share=2)

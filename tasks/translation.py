@@ -11,17 +11,21 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
-from tasks import formats, providers, store, tracking
-from tasks.algorithms.anchors import Anchor
-from tasks.algorithms.answers import read_pairs
-from tasks.algorithms.config import TranslationConfig
-from tasks.algorithms.corpus import CorpusConfig
-from tasks.algorithms.proposals import Proposals, find_sentences, make_batches
-from tasks.algorithms.runs import lowercase_words
-from tasks.algorithms.translation import Translation, check_translations, translate_offline
+from tasks import store, tracking
+from tasks.algorithms.assistants.answers import read_pairs
+from tasks.algorithms.assistants.translator import Proposals, find_sentences, make_batches
+from tasks.algorithms.text.anchors import Anchor
+from tasks.algorithms.text.translation import Translation, check_translations, translate_offline
+from tasks.algorithms.text.words import lowercase_words
 from tasks.artifacts import AnchorTable, BadInputError, CorpusRef, InputFile
-from tasks.stage import stage
-from tasks.user_anchors import read_user_anchors
+from tasks.assistants import providers
+from tasks.execution.stage import stage
+from tasks.inputs.user_anchors import read_user_anchors
+from tasks.settings.assistants import TranslationConfig
+from tasks.settings.text import CorpusConfig
+from tasks.storage.anchor_tables import read_anchors, write_dictionary
+from tasks.storage.documents import StoredTexts
+from tasks.storage.plain_files import read_json
 
 if TYPE_CHECKING:
     import pandas
@@ -51,9 +55,9 @@ def translate_anchors(
 ) -> AnchorTable:
     """Translate every anchor and check that no translation is an anchor itself."""
     with tracking.stage_run(run, "translation", config) as nested:
-        anchors = formats.read_anchors(table)
-        ordinary = lowercase_words(formats.StoredTexts(corpus, SPLITS, reading.qa_template))
-        forget = formats.StoredTexts(corpus, ("forget",), reading.qa_template)
+        anchors = read_anchors(table)
+        ordinary = lowercase_words(StoredTexts(corpus, SPLITS, reading.qa_template))
+        forget = StoredTexts(corpus, ("forget",), reading.qa_template)
         given = read_user_anchors(Path(user.path)).generics if user else {}
         fixed = [Translation(term=term, generic=generic, translator="user") for term, generic in given.items()]
         fixed += _propose(anchors, forget, ordinary, given, config, nested)
@@ -107,10 +111,10 @@ def _read(text: str) -> dict[str, list[dict[str, str]]]:
 
 
 def _write(folder: Path, anchors: list[Anchor], translations: list[Translation]) -> None:
-    formats.write_dictionary(folder, [{**asdict(anchor), **asdict(item)} for anchor, item in zip(anchors, translations, strict=True)])
+    write_dictionary(folder, [{**asdict(anchor), **asdict(item)} for anchor, item in zip(anchors, translations, strict=True)])
 
 
 def _frame(record: AnchorTable) -> "pandas.DataFrame":
     import pandas
 
-    return pandas.DataFrame(formats.read_json(store.path(record) / "dictionary.json"))
+    return pandas.DataFrame(read_json(store.path(record) / "dictionary.json"))

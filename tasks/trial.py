@@ -5,15 +5,19 @@ from dataclasses import dataclass
 
 import numpy
 
-from tasks import checkpoints, formats, guardrails, progress, tracking, vocabularies
-from tasks.algorithms.anchors import anchor_expression
-from tasks.algorithms.config import ProbingConfig
-from tasks.algorithms.corpus import CorpusConfig
-from tasks.algorithms.heads import context_size
-from tasks.algorithms.metrics import score_sequences
-from tasks.algorithms.probing import probe_items
+from tasks import tracking
+from tasks.algorithms.measuring.metrics import score_sequences
+from tasks.algorithms.measuring.probing import probe_items
+from tasks.algorithms.models.heads import context_size
+from tasks.algorithms.text.anchors import anchor_expression
 from tasks.artifacts import CheckpointRef, CorpusRef
-from tasks.stage import stage
+from tasks.execution import progress
+from tasks.execution.stage import stage
+from tasks.models import guardrail_files, vocabularies
+from tasks.models.loading import load_tokenizer, pad_id
+from tasks.settings.measuring import ProbingConfig
+from tasks.settings.text import CorpusConfig
+from tasks.storage.documents import read_documents
 
 SPLITS = ("forget_test", "retain_test")
 
@@ -30,13 +34,13 @@ class TrialFigures:
 def score_trial(corpus: CorpusRef, checkpoint: CheckpointRef, config: ProbingConfig, reading: CorpusConfig, run: str | None = None) -> TrialFigures:
     """Score the test splits of forget and retain text."""
     with tracking.stage_run(run, f"trial {checkpoint.label}") as nested:
-        model, tokenizer = guardrails.load_guarded(checkpoint), checkpoints.load_tokenizer(checkpoint)
+        model, tokenizer = guardrail_files.load_guarded(checkpoint), load_tokenizer(checkpoint)
         template, context = vocabularies.question_template(tokenizer, reading), context_size(model.config)
         found = {}
         for split in SPLITS:
-            items = probe_items(split, formats.read_documents(corpus, split), tokenizer, template, anchor_expression([]), config, context)
+            items = probe_items(split, read_documents(corpus, split), tokenizer, template, anchor_expression([]), config, context)
             answers = [item.sequence for item in items if item.variant == "answer"]
-            scores = score_sequences(model, answers or [item.sequence for item in items], checkpoints.pad_id(tokenizer), on_step=progress.report)
+            scores = score_sequences(model, answers or [item.sequence for item in items], pad_id(tokenizer), on_step=progress.report)
             means = numpy.array([table[:, 0].mean() for table in scores])
             found[split] = float(numpy.exp(means).mean()) if answers else math.exp(float(numpy.concatenate([table[:, 0] for table in scores]).mean()))
         tracking.log_metrics(nested, {f"{split}/trial_probability": value for split, value in found.items()})

@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
-from tasks import formats, progress, store, tracking
-from tasks.algorithms.corpus import Document
+from tasks import store, tracking
+from tasks.algorithms.text.corpus import Document
 from tasks.algorithms.world.generator import Topic, World, WorldConfig, build_world
 from tasks.algorithms.world.requests import Request, read_request
 from tasks.artifacts import WorldRef
-from tasks.stage import stage
+from tasks.execution import progress
+from tasks.execution.stage import stage
+from tasks.storage.documents import write_splits
+from tasks.storage.plain_files import write_json
 
 SIBLINGS = 2
 """Series that no unlearning stage sees, the next ones after the forgotten one; all others are retain text."""
@@ -79,6 +82,6 @@ def _tested(topic: Topic) -> list[Document]:
 
 
 def _write(folder: Path, world: World, request: Request) -> None:
-    formats.write_splits(folder, _splits(world, request))
+    write_splits(folder, _splits(world, request))
     if request.dictionary:
-        formats.write_json(folder / DICTIONARY, dict(request.dictionary))
+        write_json(folder / DICTIONARY, dict(request.dictionary))

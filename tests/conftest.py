@@ -114,7 +114,7 @@ for _name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "PREFECT_API_URL", "
     os.environ.pop(_name, None)
 os.environ |= {"LETHE_HOME": str(_SANDBOX / "lethe"), "PREFECT_HOME": str(_SANDBOX / "prefect"), "LETHE_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
-from flows import environment  # noqa: E402
+from flows.terminal import environment  # noqa: E402
 from tasks import store  # noqa: E402
 
 environment.prepare()
@@ -159,14 +159,14 @@ def flow_home(lethe_home: Path, prefect_server: None) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def tiny_task(tmp_path_factory: pytest.TempPathFactory, tiny_llama: Callable[..., LlamaForCausalLM]) -> object:
     """A made-up text to forget, one to keep, and a random model of two layers, as files."""
-    from tests.tiny import write_tiny_task
+    from tests.stand_ins.tiny import write_tiny_task
 
     return write_tiny_task(tmp_path_factory.mktemp("tiny"), tiny_llama, train_tokenizer)
 
 
 @pytest.fixture(scope="module")
 def _scripted() -> Iterator[object]:
-    from tests.openai_server import scripted_server
+    from tests.stand_ins.openai_server import scripted_server
 
     with scripted_server() as script:
         yield script

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.algorithms.anchors import AnchorConfig
-from tasks.algorithms.corpus import CorpusConfig, clean_text
-from tasks.algorithms.distinctive import select_anchors
+from tasks.algorithms.text.corpus import clean_text
+from tasks.algorithms.text.distinctive import select_anchors
 from tasks.anchors import find_entities
-from tasks.ruled_pipeline import ruled_pipeline
-from tests.book_names import BOOK_NAMES, TUNED, recall_and_precision
+from tasks.inputs.english_pipeline import ruled_pipeline
+from tasks.settings.text import AnchorConfig, CorpusConfig
+from tests.stand_ins.book_names import BOOK_NAMES, TUNED, recall_and_precision
 
 TOP = 60
 RECALL, PRECISION = 0.85, 0.6

@@ -8,7 +8,7 @@ DATA holds `books/` and `tiny_lms/`. Prints each figure of the target, the unlea
 from pathlib import Path
 from typing import Any
 
-from flows import environment
+from flows.terminal import environment
 
 environment.prepare()
 

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from flows import environment
+from flows.terminal import environment
 
 environment.prepare()
 
@@ -32,9 +32,9 @@ def measure(seed: int, settings: list[str]) -> dict[str, Any]:
     """Unlearn the book in both ways; return what coverage found and a row for each part of the topic and each way."""
     from flows.demo import embedded_request
     from flows.selective_unlearning import selective_unlearning
-    from flows.settings import apply_settings
-    from tasks.algorithms.config import preset
+    from flows.steps.settings import apply_settings
     from tasks.algorithms.world.generator import WorldConfig, build_world
+    from tasks.settings.selective_unlearning import preset
 
     request = read_request(build_world(WorldConfig(seed=seed)), "book")
     given, _ = embedded_request("book", seed)
@@ -47,9 +47,10 @@ def measure(seed: int, settings: list[str]) -> dict[str, Any]:
 
 
 def _found(report: Any, request: Request) -> dict[str, Any]:
-    from tasks import formats, store
+    from tasks import store
+    from tasks.storage.plain_files import read_json
 
-    uncovered = formats.read_json(store.path(report) / "coverage.json")["uncovered"]
+    uncovered = read_json(store.path(report) / "coverage.json")["uncovered"]
     told = "\n".join([*request.rest.passages, *(text for lesson in request.rest.lessons for text in (lesson.question, lesson.answer))])
     counts = {name: getattr(report, name) for name in COUNTS if hasattr(report, name)}
     return counts | {"uncovered": len(uncovered), "of later books": sum(name in told for name in uncovered)}
@@ -76,7 +77,7 @@ def main() -> None:
     parser.add_argument("--set", dest="settings", action="append", default=[])
     parser.add_argument("--json", dest="json_file", type=Path)
     asked = parser.parse_args()
-    from tasks import isolation
+    from tasks.execution import isolation
 
     isolation.warm_up()
     measured = []

@@ -10,7 +10,7 @@ import json
 import sys
 from typing import Any
 
-from flows import environment
+from flows.terminal import environment
 
 environment.prepare()
 
@@ -30,10 +30,10 @@ WANTED = {
 def measure(topic: str, seed: int, preset_name: str, settings: list[str]) -> dict[str, float]:
     """Unlearn one topic and return the figures of its scorecard."""
     from flows.demo import demo
-    from flows.settings import apply_settings
+    from flows.steps.settings import apply_settings
     from tasks import store
-    from tasks.algorithms.config import preset
-    from tasks.formats import read_json
+    from tasks.settings.selective_unlearning import preset
+    from tasks.storage.plain_files import read_json
 
     outcome = demo(topic=topic, seed=seed, config=apply_settings(preset(preset_name, seed), settings))
     card = read_json(store.path(outcome.scorecard) / "scorecard.json")
@@ -97,8 +97,8 @@ def main() -> None:
     parser.add_argument("--set", dest="settings", action="append", default=[])
     parser.add_argument("--json", dest="json_file")
     asked = parser.parse_args()
-    from tasks import isolation
     from tasks.algorithms.world.generator import WorldConfig, build_world
+    from tasks.execution import isolation
 
     isolation.warm_up()
     rows = []

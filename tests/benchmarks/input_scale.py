@@ -21,17 +21,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from flows import environment
+from flows.terminal import environment
 
 environment.prepare()
 
-from tasks import checkpoints, formats, vocabularies  # noqa: E402
-from tasks.algorithms.anchors import AnchorConfig  # noqa: E402 - the environment comes first
-from tasks.algorithms.config import LabelConfig, TranslationConfig  # noqa: E402
-from tasks.algorithms.corpus import CorpusConfig, clean_text  # noqa: E402
+from tasks.algorithms.text.corpus import clean_text  # noqa: E402
 from tasks.anchors import extract_anchors  # noqa: E402
 from tasks.artifacts import CheckpointRef  # noqa: E402
 from tasks.corpus import gather_inputs, read_corpus  # noqa: E402
+from tasks.models import vocabularies  # noqa: E402
+from tasks.models.checkpoints import inspect_model  # noqa: E402
+from tasks.models.loading import load_tokenizer, separator_id  # noqa: E402
+from tasks.settings.assistants import TranslationConfig  # noqa: E402
+from tasks.settings.labels import LabelConfig  # noqa: E402
+from tasks.settings.text import AnchorConfig, CorpusConfig  # noqa: E402
+from tasks.storage.documents import StoredDocuments  # noqa: E402
 from tests.benchmarks.processes import PeakMemory, in_fresh_process  # noqa: E402
 
 BACKGROUND = "doyle_the_lost_world.txt"
@@ -93,11 +97,11 @@ def translation_stage(anchors: Any, corpus: Any) -> Any:
 
 def blocks_stage(corpus: Any, model: CheckpointRef) -> int:
     """Make the blocks that reinforcement trains on."""
-    from tasks.algorithms.chat import text_blocks
+    from tasks.algorithms.tokens.text_blocks import text_blocks
 
-    tokenizer = checkpoints.load_tokenizer(model)
-    template, documents = vocabularies.question_template(tokenizer, CorpusConfig()), formats.StoredDocuments(corpus, "forget")
-    return len(text_blocks(documents, tokenizer, template, LabelConfig().block_size, checkpoints.separator_id(tokenizer)).with_targets())
+    tokenizer = load_tokenizer(model)
+    template, documents = vocabularies.question_template(tokenizer, CorpusConfig()), StoredDocuments(corpus, "forget")
+    return len(text_blocks(documents, tokenizer, template, LabelConfig().block_size, separator_id(tokenizer)).with_targets())
 
 
 def labels_stage(corpus: Any, dictionary: Any, model: CheckpointRef) -> Any:
@@ -109,8 +113,8 @@ def labels_stage(corpus: Any, dictionary: Any, model: CheckpointRef) -> Any:
 
 def epoch_stage(labels: Any) -> int:
     """Read the labels of all blocks, in a shuffled order, eight blocks at a time."""
-    from tasks.algorithms.training import shuffled
-    from tasks.label_rows import LabelRows
+    from tasks.algorithms.training.loop import shuffled
+    from tasks.storage.label_files import LabelRows
 
     rows = LabelRows(labels)
     order = shuffled(len(rows), 0, 0)
@@ -150,7 +154,7 @@ def main() -> None:
         anchors = shown("anchors", measured(anchors_stage, corpus))
         print(f"{sum(corpus.characters.values()):,} characters, {asked.files} forget files, {anchors.anchors} anchors")
         if asked.model:
-            model_stages(checkpoints.inspect_model(asked.model, "target"), corpus, anchors, forget, retain)
+            model_stages(inspect_model(asked.model, "target"), corpus, anchors, forget, retain)
 
 
 def environment_home(folder: Path) -> None:

@@ -15,19 +15,21 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from tasks.algorithms.anchors import AnchorConfig
-from tasks.algorithms.blocks import align_document, cut_blocks, join_documents
-from tasks.algorithms.config import LabelConfig
-from tasks.algorithms.corpus import CorpusConfig, clean_text
-from tasks.algorithms.distinctive import select_anchors
-from tasks.algorithms.heads import pad_batch
-from tasks.algorithms.labels import first_tokens, generate_labels, length_batches, plan_positions
-from tasks.algorithms.runs import lowercase_words
-from tasks.algorithms.training_config import PretrainingConfig
-from tasks.algorithms.translation import translate_offline
+from tasks.algorithms.text.corpus import clean_text
+from tasks.algorithms.text.distinctive import select_anchors
+from tasks.algorithms.text.translation import translate_offline
+from tasks.algorithms.text.words import lowercase_words
+from tasks.algorithms.tokens.alignment import align_document
+from tasks.algorithms.tokens.batching import length_batches, pad_batch
+from tasks.algorithms.tokens.packing import cut_blocks, join_documents
+from tasks.algorithms.unlearning.label_plan import first_tokens, plan_positions
+from tasks.algorithms.unlearning.labels import generate_labels
 from tasks.algorithms.world.generator import WorldConfig, build_world
 from tasks.algorithms.world.requests import world_text
 from tasks.pretraining import train_tokenizer
+from tasks.settings.labels import LabelConfig
+from tasks.settings.text import AnchorConfig, CorpusConfig
+from tasks.settings.training import PretrainingConfig
 
 
 def bare_passes(models: list, sides: list[list[tuple[int, ...]]], batch_tokens: int) -> None:

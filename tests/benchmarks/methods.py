@@ -17,7 +17,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from flows import environment
+from flows.terminal import environment
 
 environment.prepare()
 
@@ -59,9 +59,9 @@ def world_request(topic: str, seed: int) -> dict[str, Any]:
 
 def measure(name: str, given: dict[str, Any], seed: int, settings: list[str], shown: dict[str, str]) -> dict[str, Any]:
     """Unlearn with one method; return its figures and its tracked run."""
-    from flows.settings import apply_settings
+    from flows.steps.settings import apply_settings
     from tasks import store
-    from tasks.formats import read_json
+    from tasks.storage.plain_files import read_json
 
     outcome = METHODS[name].flow()(**given, config=apply_settings(METHODS[name].preset("default", seed), settings))
     card = read_json(store.path(outcome.scorecard) / "scorecard.json")
@@ -138,14 +138,15 @@ def main() -> None:
     if asked.json_file:
         asked.json_file.write_text(json.dumps(rows, indent=1), encoding="utf-8")
     if asked.out:
-        from flows.comparison import as_result, compare
+        from flows.comparison import compare
+        from flows.terminal.results import as_result
 
         as_result(compare([row["run"] for row in rows if row["seed"] == rows[0]["seed"]]), str(asked.out))
 
 
 def measured(asked: argparse.Namespace, shown: dict[str, str]) -> list[dict[str, Any]]:
     """Return a row for each seed and method; each is shown on stderr when it is there."""
-    from tasks import isolation
+    from tasks.execution import isolation
     from tests.benchmarks import tofu
 
     isolation.warm_up()

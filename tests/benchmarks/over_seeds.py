@@ -26,7 +26,7 @@ def main(description: str, arguments: Callable[[Path], dict[str, Any]], shown: M
     parser.add_argument("--set", dest="settings", action="append", default=[])
     parser.add_argument("--json", dest="json_file", type=Path)
     asked = parser.parse_args()
-    from tasks import isolation
+    from tasks.execution import isolation
 
     isolation.warm_up()
     cards = [measure(arguments(asked.data.resolve()), seed, [*settings, *asked.settings]) for seed in asked.seeds]
@@ -39,10 +39,10 @@ def main(description: str, arguments: Callable[[Path], dict[str, Any]], shown: M
 def measure(arguments: dict[str, Any], seed: int, settings: list[str]) -> dict[str, Any]:
     """Unlearn once and return the scorecard."""
     from flows.selective_unlearning import selective_unlearning
-    from flows.settings import apply_settings
+    from flows.steps.settings import apply_settings
     from tasks import store
-    from tasks.algorithms.config import preset
-    from tasks.formats import read_json
+    from tasks.settings.selective_unlearning import preset
+    from tasks.storage.plain_files import read_json
 
     outcome = selective_unlearning(**arguments, config=apply_settings(preset("default", seed), settings))
     return read_json(store.path(outcome.scorecard) / "scorecard.json")

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from flows import environment
+from flows.terminal import environment
 
 environment.prepare()
 
@@ -26,20 +26,22 @@ from prefect.task_runners import ThreadPoolTaskRunner  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
-from tasks import isolation, store  # noqa: E402
-from tasks.algorithms.config import ProbingConfig, RelearningConfig, SelectiveUnlearningConfig  # noqa: E402
-from tasks.algorithms.scorecard import judge  # noqa: E402
-from tasks.algorithms.training_config import PretrainingConfig  # noqa: E402
-from tasks.algorithms.verdict import VerdictConfig  # noqa: E402
+from tasks import store  # noqa: E402
+from tasks.algorithms.verdicts.scorecard import judge  # noqa: E402
 from tasks.algorithms.world.generator import WorldConfig, build_world  # noqa: E402
 from tasks.anchors import extract_anchors  # noqa: E402
 from tasks.artifacts import AnchorTable, CorpusRef, ProbeRecords, RelearnRecords  # noqa: E402
 from tasks.corpus import gather_inputs, read_corpus  # noqa: E402
-from tasks.facts import write_facts  # noqa: E402
+from tasks.execution import isolation  # noqa: E402
+from tasks.facts import keep_facts  # noqa: E402
 from tasks.pretraining import pretrain  # noqa: E402
 from tasks.probing import probe  # noqa: E402
 from tasks.prompting import make_invitations  # noqa: E402
 from tasks.relearning import relearn  # noqa: E402
+from tasks.settings.measuring import ProbingConfig, RelearningConfig  # noqa: E402
+from tasks.settings.selective_unlearning import SelectiveUnlearningConfig  # noqa: E402
+from tasks.settings.training import PretrainingConfig  # noqa: E402
+from tasks.settings.verdict import VerdictConfig  # noqa: E402
 from tasks.translation import translate_anchors  # noqa: E402
 from tasks.world import write_world  # noqa: E402
 from tests.planted.builders import PLANTS, plant  # noqa: E402
@@ -95,7 +97,7 @@ def _stages(seed: int, topic: int, sizes: Sizes) -> Measured:
     models = made | {kind: plant.submit(kind, corpus, target, seed) for kind in PLANTS}
     for model in models.values():
         model.result()  # one that cannot be made says so here
-    invited = make_invitations(corpus, dictionary, write_facts([], "whp", "", None), (), sizes.probing)
+    invited = make_invitations(corpus, dictionary, keep_facts([], "whp", "", None), (), sizes.probing)
     probes = {kind: probe.submit(corpus, dictionary, invited, model, target, sizes.probing, reading, kind) for kind, model in models.items()}
     relearned = {kind: relearn.submit(corpus, dictionary, model, sizes.relearning, sizes.probing, reading, kind) for kind, model in models.items()}
     return Measured(

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from flows import environment
+from flows.terminal import environment
 
 environment.prepare()
 
@@ -52,12 +52,14 @@ def write_world(asked: argparse.Namespace) -> tuple[CorpusRef, CheckpointRef]:
     """Return the embedded world's text as forget and retain prose, and a random model that reads it."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from tasks import checkpoints, formats, store
-    from tasks.algorithms.corpus import Document
-    from tasks.algorithms.training_config import PretrainingConfig
+    from tasks import store
+    from tasks.algorithms.text.corpus import Document
     from tasks.algorithms.world.generator import WorldConfig, build_world
     from tasks.algorithms.world.requests import world_text
+    from tasks.models.loading import save_checkpoint
     from tasks.pretraining import train_tokenizer
+    from tasks.settings.training import PretrainingConfig
+    from tasks.storage.documents import write_splits
 
     world = build_world(WorldConfig())
     texts = ["\n".join(topic.passages) for topic in world.topics]
@@ -66,17 +68,17 @@ def write_world(asked: argparse.Namespace) -> tuple[CorpusRef, CheckpointRef]:
     sizes = {"hidden_size": asked.hidden, "intermediate_size": 8 * asked.hidden // 3, "num_hidden_layers": asked.layers}
     heads = {"num_attention_heads": asked.hidden // 64, "max_position_embeddings": 512}
     model = LlamaForCausalLM(LlamaConfig(vocab_size=max(asked.vocabulary, len(tokenizer)), **sizes, **heads))
-    digest = store.put("corpora", lambda folder: formats.write_splits(folder, splits), sensitivity="forget")
+    digest = store.put("corpora", lambda folder: write_splits(folder, splits), sensitivity="forget")
     corpus = CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents=dict.fromkeys(splits, 1), characters={})
-    return corpus, checkpoints.save_checkpoint(model, tokenizer, "target", sensitivity="ordinary", origin="")
+    return corpus, save_checkpoint(model, tokenizer, "target", sensitivity="ordinary", origin="")
 
 
 def make_cache(name: str, objective: Any, asked: argparse.Namespace, corpus: CorpusRef, target: CheckpointRef, *, stored: bool) -> ReferenceCache:
     """Return the rows, with what the frozen model says about them where it is to be stored."""
-    from tasks.algorithms.corpus import CorpusConfig
-    from tasks.algorithms.gradient_config import RowsConfig
     from tasks.algorithms.objectives import objective_class
     from tasks.reference_cache import Asked, cache_reference
+    from tasks.settings.rows import RowsConfig
+    from tasks.settings.text import CorpusConfig
 
     wanted = Asked(needs=tuple(sorted(objective_class(name)(objective).needs)), stored=stored)
     return cache_reference.body(corpus, target, wanted, RowsConfig(tokens=asked.tokens), CorpusConfig())
@@ -87,12 +89,13 @@ def train_steps(name: str, way: str, objective: Any, asked: argparse.Namespace, 
     import torch
     from transformers.models.llama import modeling_llama  # noqa: F401 - the libraries' own weight is no matter of the way
 
-    from tasks import checkpoints, reference_rows, trainer
-    from tasks.algorithms.gradient_config import UnlearningConfig
-    from tasks.algorithms.lora import LoraConfig
     from tasks.algorithms.objectives import objective_class, terms
-    from tasks.algorithms.training import EpochBatches, train
+    from tasks.algorithms.training.loop import EpochBatches, train
+    from tasks.models.loading import load_model, load_tokenizer, pad_id
     from tasks.objective_training import ObjectiveRows
+    from tasks.settings.gradient_unlearning import UnlearningConfig
+    from tasks.settings.training import LoraConfig
+    from tasks.training import reference_rows, trainer
 
     torch.set_num_threads(1)
     if way == "textbook":
@@ -100,9 +103,9 @@ def train_steps(name: str, way: str, objective: Any, asked: argparse.Namespace, 
     lora, made = LoraConfig(rank=asked.rank), objective_class(name)(objective)
     config = UnlearningConfig(batch_blocks=asked.rows, retain_batch=asked.rows, mixed_precision="no", learning_rate=1e-4, least_steps=asked.steps)
     peak = PeakGpuMemory() if torch.cuda.is_available() else PeakMemory()
-    student = checkpoints.load_model(target)
+    student = load_model(target)
     teacher = None if way == "cached" else reference_rows.live_teacher(student, target, lora if way == "live" else LoraConfig())
-    pad = checkpoints.pad_id(checkpoints.load_tokenizer(target))
+    pad = pad_id(load_tokenizer(target))
     data = ObjectiveRows(reference_rows.ReferenceRows(reference, made.needs, student, teacher, pad, None), config, rows_count=False)
     config = trainer.adapt(student, config, lora, "unlearned")
     batches = EpochBatches(len(data.rows.rows("forget")), data.batch, config)
@@ -130,7 +133,7 @@ def measure(name: str, asked: argparse.Namespace, corpus: CorpusRef, target: Che
     """Return a row for each way: objective, way, what a step took, and the seconds that its cache took."""
     import torch
 
-    from tasks.algorithms.gradient_config import gradient_preset
+    from tasks.algorithms.objectives.settings import gradient_preset
 
     objective, found = gradient_preset(name, "default").objective, []
     for way in WAYS:

@@ -8,7 +8,7 @@ DATA holds `tofu/` and `tiny_lms/`. As TOFU has it, the questions that are forgo
 from pathlib import Path
 from typing import Any
 
-from flows import environment
+from flows.terminal import environment
 
 environment.prepare()
 

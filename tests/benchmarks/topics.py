@@ -18,7 +18,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from flows import environment
+from flows.terminal import environment
 
 environment.prepare()
 
@@ -41,9 +41,9 @@ WINDOW = 48
 def world_rows(seed: int, settings: list[str]) -> list[dict[str, Any]]:
     """Forget every ready topic once; return a row for each part of what is asked."""
     from flows.demo import demo
-    from flows.settings import apply_settings
-    from tasks.algorithms.config import preset
+    from flows.steps.settings import apply_settings
     from tasks.algorithms.world.generator import WorldConfig, build_world
+    from tasks.settings.selective_unlearning import preset
 
     world, rows = build_world(WorldConfig(seed=seed)), []
     for name in READY:
@@ -78,8 +78,8 @@ def _part(outcome: Any, metric: str, label: str, facts: set[str] | None) -> dict
 def book_rows(data: Path, seed: int, settings: list[str], folder: Path) -> list[dict[str, Any]]:
     """Forget Alice alone, then both books; each model is asked about stretches of either book that no stage saw."""
     from flows.selective_unlearning import selective_unlearning
-    from flows.settings import apply_settings
-    from tasks.algorithms.config import preset
+    from flows.steps.settings import apply_settings
+    from tasks.settings.selective_unlearning import preset
 
     books, target = data / "books", str(data / "tiny_lms" / "books")
     (alice, alice_asked), (glass, glass_asked) = (_cut(books / book, folder) for book in (ALICE, GLASS))
@@ -98,8 +98,8 @@ def _book_figures(label: str, about: str, question: dict[str, Any], target: str,
     """Return what is left of a book's names, and the perplexity of the retained books beside the first."""
     from flows.evaluation import evaluate
     from tasks import store
-    from tasks.algorithms.config import EvaluationConfig
-    from tasks.formats import read_json
+    from tasks.settings.evaluation import EvaluationConfig
+    from tasks.storage.plain_files import read_json
 
     asking = EvaluationConfig(**{field.name: getattr(config, field.name) for field in fields(EvaluationConfig)})
     asking = replace(asking, probing=replace(asking.probing, window=WINDOW))
@@ -114,10 +114,10 @@ def _book_figures(label: str, about: str, question: dict[str, Any], target: str,
 
 def _names_of_one(book: str, asked: str, other: str, file: Path) -> str:
     """Write the anchors of a book that its unseen part holds and another book does not, in the form of a table that was looked over."""
-    from tasks.algorithms.anchors import AnchorConfig
-    from tasks.algorithms.distinctive import select_anchors
+    from tasks.algorithms.text.distinctive import select_anchors
     from tasks.anchors import find_entities
-    from tasks.ruled_pipeline import ruled_pipeline
+    from tasks.inputs.english_pipeline import ruled_pipeline
+    from tasks.settings.text import AnchorConfig
 
     texts = [Path(path).read_text(encoding="utf-8") for path in (book, asked)]
     foreign = Path(other).read_text(encoding="utf-8").lower()
@@ -129,7 +129,8 @@ def _names_of_one(book: str, asked: str, other: str, file: Path) -> str:
 
 def _cut(book: Path, folder: Path) -> tuple[str, str]:
     """Cut a book into what is given and what is asked about: one stretch in seven, so that all of its people are met in both."""
-    from tasks.algorithms.corpus import CorpusConfig, clean_text
+    from tasks.algorithms.text.corpus import clean_text
+    from tasks.settings.text import CorpusConfig
 
     stretches: list[list[str]] = [[]]
     for paragraph in clean_text(book.read_text(encoding="utf-8"), CorpusConfig()).split("\n\n"):
@@ -164,7 +165,7 @@ def main() -> None:
     parser.add_argument("--set", dest="settings", action="append", default=[])
     parser.add_argument("--json", dest="json_file", type=Path)
     asked = parser.parse_args()
-    from tasks import isolation
+    from tasks.execution import isolation
 
     isolation.warm_up()
     rows: list[dict[str, Any]] = []

@@ -19,15 +19,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from flows import environment
+from flows.terminal import environment
 
 environment.prepare()
 
 from rich.console import Console  # noqa: E402 - the environment comes first
 from rich.table import Table  # noqa: E402
 
-from tasks.algorithms.config import SelectiveUnlearningConfig, preset  # noqa: E402
-from tasks.algorithms.providers import ProviderConfig  # noqa: E402
+from tasks.settings.assistants import ProviderConfig  # noqa: E402
+from tasks.settings.selective_unlearning import SelectiveUnlearningConfig, preset  # noqa: E402
 
 JUNK_TOKENS = 64
 """A random model never ends by itself."""
@@ -36,9 +36,9 @@ JUNK_TOKENS = 64
 @contextmanager
 def translators(folder: Path, model: Path | None) -> Iterator[dict[str, ProviderConfig]]:
     """Start the servers and yield every provider by what the table calls it."""
-    from tests.chats import write_chat_model
-    from tests.openai_server import MODEL, scripted_server
-    from tests.servers import transformers_server
+    from tests.stand_ins.chats import write_chat_model
+    from tests.stand_ins.openai_server import MODEL, scripted_server
+    from tests.stand_ins.servers import transformers_server
 
     local = model or write_chat_model(folder / "junk", positions=16_384)  # its tokens are single letters
     limit = {} if model else {"max_tokens": JUNK_TOKENS}
@@ -57,10 +57,11 @@ def translators(folder: Path, model: Path | None) -> Iterator[dict[str, Provider
 
 def translate(topic: str, seed: int, config: SelectiveUnlearningConfig) -> dict[str, Any]:
     """Run the stages up to translation; return what the last of them took and made."""
-    from tasks import formats, store, tracking
+    from tasks import store, tracking
     from tasks.algorithms.world.generator import WorldConfig
     from tasks.anchors import extract_anchors
     from tasks.corpus import gather_inputs, read_corpus
+    from tasks.storage.plain_files import read_json
     from tasks.translation import translate_anchors
     from tasks.world import write_world
 
@@ -73,7 +74,7 @@ def translate(topic: str, seed: int, config: SelectiveUnlearningConfig) -> dict[
     seconds = time.monotonic() - began
     tracking.close(run)
     nested = tracking.client().search_runs([tracking.client().get_run(run).info.experiment_id], f"tags.`mlflow.parentRunId` = '{run}'")[0]
-    rows = formats.read_json(store.path(record) / "dictionary.json")
+    rows = read_json(store.path(record) / "dictionary.json")
     counts = {name: int(nested.data.metrics.get(name, 0)) for name in ("model_calls", "prompt_tokens", "completion_tokens")}
     made = sum(row["translator"] not in ("offline", "user") for row in rows)
     return {"anchors": len(rows), **counts, "seconds": round(seconds, 1), "by the model": made / len(rows)}
@@ -83,7 +84,7 @@ def unlearn(topic: str, seed: int, config: SelectiveUnlearningConfig) -> dict[st
     """Make the whole run; return its verdict."""
     from flows.demo import demo
     from tasks import store
-    from tasks.formats import read_json
+    from tasks.storage.plain_files import read_json
 
     card = read_json(store.path(demo(topic=topic, seed=seed, config=config).scorecard) / "scorecard.json")
     probability = card["metrics"]["forget_test/probability"]
@@ -93,7 +94,7 @@ def unlearn(topic: str, seed: int, config: SelectiveUnlearningConfig) -> dict[st
 
 def measure(name: str, provider: ProviderConfig, arguments: argparse.Namespace) -> dict[str, Any]:
     """Return a row: translation in a home of its own, the whole run in the usual one, where the embedded models are."""
-    from flows.settings import apply_settings
+    from flows.steps.settings import apply_settings
 
     config = apply_settings(preset("default", arguments.seed), arguments.settings)
     config = replace(config, translation=replace(config.translation, provider=provider))

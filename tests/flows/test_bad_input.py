@@ -12,9 +12,9 @@ import pytest
 import torch
 from transformers import MambaConfig, MambaForCausalLM
 
-from tasks import adapter_files
-from tests.command import ROOT, called, lethe
-from tests.tiny import TinyTask
+from tasks.models import adapter_files
+from tests.stand_ins.command import ROOT, called, lethe
+from tests.stand_ins.tiny import TinyTask
 
 FILES = {
     "empty.txt": b"",

@@ -13,16 +13,19 @@ from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from flows.methods import METHODS
-from flows.outcome import Outcome
 from flows.plan import plan
 from flows.selective_unlearning import selective_unlearning
-from flows.settings import apply_settings
-from tasks import formats, isolation, store, tracking
-from tasks.algorithms.chat import read_template
+from flows.steps.outcome import Outcome
+from flows.steps.settings import apply_settings
+from tasks import store, tracking
+from tasks.algorithms.tokens.templates import read_template
 from tasks.artifacts import LabelSet, TeacherCache
-from tasks.label_rows import LabelRows, TeacherRows
-from tests.chats import CHATML_SYSTEM, WORDS, chat_tokenizer
-from tests.tiny import NAMES, PEOPLE, SETTINGS, story
+from tasks.execution import isolation
+from tasks.storage.label_files import LabelRows
+from tasks.storage.plain_files import read_json
+from tasks.storage.teacher_files import TeacherRows
+from tests.stand_ins.chats import CHATML_SYSTEM, WORDS, chat_tokenizer
+from tests.stand_ins.tiny import NAMES, PEOPLE, SETTINGS, story
 
 pytestmark = pytest.mark.slow
 
@@ -77,7 +80,7 @@ def targets(tokenizer: PreTrainedTokenizerFast, ids: list[int], positions: list[
 
 
 def test_the_run_ends_with_a_card_on_the_questions_and_says_how_they_were_asked(asked: Asked) -> None:
-    card = formats.read_json(store.path(asked.outcome.scorecard) / "scorecard.json")
+    card = read_json(store.path(asked.outcome.scorecard) / "scorecard.json")
     assert {"forget_test/probability", "retain_test/probability", "benchmark/world/acc"} <= set(card["metrics"])
     params = tracking.client().get_run(asked.outcome.mlflow_run).data.params
     assert (params["questions"], params["config.corpus.chat"]) == ("chat template", "auto")

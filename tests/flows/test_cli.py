@@ -17,11 +17,11 @@ import jsonschema
 import pandas
 import pytest
 
-from flows.options import spread_lists
+from flows.terminal.options import spread_lists
 from tasks import tracking
-from tests.command import ROOT, environment, lethe, start
-from tests.tiny import NAMES, TinyTask
-from tests.waiting import wait_for
+from tests.stand_ins.command import ROOT, environment, lethe, start
+from tests.stand_ins.tiny import NAMES, TinyTask
+from tests.stand_ins.waiting import wait_for
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,12 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from pydantic import TypeAdapter
 
 from flows.methods import METHODS
-from flows.settings import apply_settings
+from flows.steps.settings import apply_settings
 from tasks import tracking
-from tests.command import ROOT, environment
-from tests.servers import prefect, prefect_server, prefect_settings, running
-from tests.tiny import NAMES, SETTINGS, TinyTask
-from tests.waiting import wait_for
+from tests.stand_ins.command import ROOT, environment
+from tests.stand_ins.servers import prefect, prefect_server, prefect_settings, running
+from tests.stand_ins.tiny import NAMES, SETTINGS, TinyTask
+from tests.stand_ins.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 FILE = ROOT / "deployments" / "prefect.yaml"

@@ -15,8 +15,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.command import lethe
-from tests.tiny import TinyTask
+from tests.stand_ins.command import lethe
+from tests.stand_ins.tiny import TinyTask
 
 SCHEMA = json.loads((Path(__file__).parent.parent / "schemas" / "scorecard.v1.json").read_text())
 SHORT = ("anchors.min_log_odds_z=0", "probing.window=64", "probing.prompts=4", "probing.new_tokens=4", "relearning.steps=2")

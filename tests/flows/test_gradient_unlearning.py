@@ -10,16 +10,20 @@ import jsonschema
 import pytest
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 
-from flows import checks
 from flows.methods import METHODS
 from flows.methods import method as find_method
-from flows.outcome import Outcome
-from flows.settings import apply_settings
+from flows.steps.outcome import Outcome
+from flows.steps.settings import apply_settings
 from flows.sweep import sweep, trial_table
-from tasks import checkpoints, formats, isolation, store, tracking
+from flows.terminal import checks
+from tasks import store, tracking
 from tasks.artifacts import BadInputError
-from tests.command import ROOT, called
-from tests.tiny import SETTINGS, TinyTask
+from tasks.execution import isolation
+from tasks.models.checkpoints import inspect_model
+from tasks.models.loading import load_model
+from tasks.storage.plain_files import read_json
+from tests.stand_ins.command import ROOT, called
+from tests.stand_ins.tiny import SETTINGS, TinyTask
 
 SCHEMA = json.loads((ROOT / "tests" / "schemas" / "scorecard.v1.json").read_text())
 SHORT = [setting for setting in SETTINGS if setting.split(".")[0] in ("anchors", "probing", "relearning")]
@@ -55,7 +59,7 @@ def configured(name: str) -> Any:
 
 def run(name: str, home: Home) -> tuple[Outcome, dict[str, Any]]:
     outcome = METHODS[name].flow()(**home.given, config=configured(name))
-    return outcome, formats.read_json(store.path(outcome.scorecard) / "scorecard.json")
+    return outcome, read_json(store.path(outcome.scorecard) / "scorecard.json")
 
 
 @pytest.mark.parametrize("name", ["npo", *(pytest.param(name, marks=pytest.mark.slow) for name in ("scrub", "task_vector"))])
@@ -65,7 +69,7 @@ def test_a_method_ends_in_a_card_with_a_model_of_its_own(name: str, home: Home) 
     assert TRAINED[name] <= set(outcome.stages)
     assert (card["provenance"]["method"], card["provenance"]["paper"].startswith("arXiv:")) == (name, True)
     assert outcome.model_version.startswith(f"lethe-{name}-")
-    before, after = checkpoints.load_model(checkpoints.inspect_model(str(home.task.model), "target")), checkpoints.load_model(outcome.unlearned)
+    before, after = load_model(inspect_model(str(home.task.model), "target")), load_model(outcome.unlearned)
     assert any(bool((one != other).any()) for one, other in zip(before.parameters(), after.parameters(), strict=True))
     again, _ = run(name, home)
     assert {again.stages[stage] for stage in TRAINED[name]} == {"Cached"}

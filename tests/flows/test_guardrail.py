@@ -14,14 +14,17 @@ from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 
 from flows.evaluation import evaluate
 from flows.methods import METHODS
-from flows.outcome import Outcome, result_files
-from flows.settings import apply_settings
-from tasks import formats, isolation, store, tracking
-from tasks.algorithms.anchors import anchor_expression
-from tasks.algorithms.config import EvaluationConfig
-from tasks.algorithms.familiarity import names_anchor
-from tests.command import ROOT
-from tests.tiny import NAMES, SETTINGS, TinyTask
+from flows.steps.outcome import Outcome
+from flows.steps.settings import apply_settings
+from flows.terminal.results import result_files
+from tasks import store, tracking
+from tasks.algorithms.measuring.familiarity import names_anchor
+from tasks.algorithms.text.anchors import anchor_expression
+from tasks.execution import isolation
+from tasks.settings.evaluation import EvaluationConfig
+from tasks.storage.plain_files import read_json
+from tests.stand_ins.command import ROOT
+from tests.stand_ins.tiny import NAMES, SETTINGS, TinyTask
 
 pytestmark = pytest.mark.slow
 
@@ -47,7 +50,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask, prefect_s
         isolation.warm_up()
         given = {"forget": [str(tiny_task.forget)], "retain": [str(tiny_task.retain)], "model": str(tiny_task.model)}
         outcome = METHODS["guardrail"].flow()(**given, config=config)
-        yield Run(task=tiny_task, outcome=outcome, card=formats.read_json(store.path(outcome.scorecard) / "scorecard.json"))
+        yield Run(task=tiny_task, outcome=outcome, card=read_json(store.path(outcome.scorecard) / "scorecard.json"))
 
 
 def test_every_stage_is_there_and_none_trains(run: Run) -> None:
@@ -100,6 +103,6 @@ def test_evaluate_judges_the_folder_behind_its_guardrail(run: Run, tmp_path: Pat
     model = shutil.copytree(store.path(run.outcome.unlearned), tmp_path / "model", ignore=shutil.ignore_patterns(store.MANIFEST))
     config = apply_settings(EvaluationConfig(), [*SHORT, "relearning.steps=0"])
     found = evaluate(model=str(model), reference=str(run.task.model), forget=[str(run.task.forget)], config=config)
-    card = formats.read_json(store.path(found.scorecard) / "scorecard.json")
+    card = read_json(store.path(found.scorecard) / "scorecard.json")
     assert card["metrics"]["forget_test/familiarity"]["unlearned"] <= 1.01e-6
     assert "weights are unchanged" in card["provenance"]["guardrail"]

@@ -10,9 +10,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from tasks import checkpoints
-from tests.command import lethe
-from tests.tiny import TinyTask
+from tasks.models.checkpoints import inspect_model
+from tasks.models.loading import load_model
+from tests.stand_ins.command import lethe
+from tests.stand_ins.tiny import TinyTask
 
 pytestmark = pytest.mark.slow
 
@@ -41,7 +42,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask) -> Itera
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
-    model = checkpoints.load_model(checkpoints.inspect_model(str(folder), "unlearned"))
+    model = load_model(inspect_model(str(folder), "unlearned"))
     return {name: value.detach() for name, value in model.named_parameters()}
 
 
@@ -60,7 +61,7 @@ def test_the_adapter_is_the_same_model_on_an_untouched_base(runs: Runs, tiny_tas
     assert not {"config.json", "model.safetensors"} & files
     one, two = weights(runs.adapter / "model"), weights(runs.merged / "model")
     assert [name for name in two if not torch.equal(one[name], two[name])] == []
-    target = checkpoints.inspect_model(str(tiny_task.model), "target")
+    target = inspect_model(str(tiny_task.model), "target")
     told = runs.results["adapter"]["adapter"]
     assert told["adapter base"] == target.digest == runs.results["adapter"]["scorecard"]["provenance"]["adapter base"]
     assert told["adapter taken off by"] == "loading the base model, whose files were not changed, without the adapter"

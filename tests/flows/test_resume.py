@@ -11,10 +11,11 @@ import psutil
 import pytest
 from safetensors import SafetensorError, safe_open
 
-from tasks import run_history, tracking
-from tests.command import lethe, start
-from tests.tiny import TinyTask
-from tests.waiting import wait_for
+from tasks import tracking
+from tasks.reporting import run_history
+from tests.stand_ins.command import lethe, start
+from tests.stand_ins.tiny import TinyTask
+from tests.stand_ins.waiting import wait_for
 
 EPOCHS = ("reinforcement.epochs=80", "finetune.epochs=80", "finetune.patience=1000")
 """Several hundred steps in either training stage: long enough to be met."""

@@ -20,15 +20,18 @@ from pydantic import TypeAdapter
 from transformers import AutoModelForCausalLM, GPT2LMHeadModel
 
 from flows.methods import METHODS
-from flows.outcome import Outcome
 from flows.selective_unlearning import selective_unlearning
-from flows.settings import apply_settings, setting_names
-from tasks import formats, isolation, run_history, store, tracking
-from tasks.algorithms.config import PRESETS
-from tests.benchmark_files import NAMES as NAMES_OF_BENCHMARKS
-from tests.benchmark_files import write_benchmarks
-from tests.command import ROOT
-from tests.tiny import NAMES, SETTINGS, TinyTask
+from flows.steps.outcome import Outcome
+from flows.steps.settings import apply_settings, setting_names
+from tasks import store, tracking
+from tasks.execution import isolation
+from tasks.reporting import run_history
+from tasks.settings.selective_unlearning import PRESETS
+from tasks.storage.plain_files import read_json
+from tests.stand_ins.benchmark_files import NAMES as NAMES_OF_BENCHMARKS
+from tests.stand_ins.benchmark_files import write_benchmarks
+from tests.stand_ins.command import ROOT
+from tests.stand_ins.tiny import NAMES, SETTINGS, TinyTask
 
 TRAINING = ("reinforcement", "finetune")
 STAGES = {
@@ -106,7 +109,7 @@ def test_every_stage_is_computed_once_and_is_a_completed_task_run(twice: Twice) 
 
 
 def test_the_scorecard_fits_its_schema(twice: Twice) -> None:
-    card = formats.read_json(store.path(twice.first.scorecard) / "scorecard.json")
+    card = read_json(store.path(twice.first.scorecard) / "scorecard.json")
     jsonschema.validate(card, SCHEMA)
     assert card["verdict"]["evidence"] == "behavioural"
     assert {"forget_test/perplexity", "retain_test/perplexity", "forget_test/familiarity", "benchmark/world/acc"} <= set(card["metrics"])
@@ -115,7 +118,7 @@ def test_the_scorecard_fits_its_schema(twice: Twice) -> None:
 
 def test_the_scorecard_says_what_each_stage_took_and_keeps_it_when_nothing_is_computed_anew(twice: Twice) -> None:
     made = nested_runs(twice.first)
-    cost = formats.read_json(store.path(twice.first.scorecard) / "scorecard.json")["cost"]
+    cost = read_json(store.path(twice.first.scorecard) / "scorecard.json")["cost"]
     assert set(cost) == STAGES - {"scorecard", "report", "registration"}
     info = made["finetune"].info
     assert cost["finetune"] == pytest.approx((info.end_time - info.start_time) / 1000, abs=0.06)
@@ -161,7 +164,7 @@ def test_mlflow_has_the_table_of_benchmarks(twice: Twice) -> None:
     assert [found.label for found in twice.first.benchmarks] == ["target", "unlearned"]
     folder = tracking.client().download_artifacts(twice.first.mlflow_run, "tables")
     table = pandas.read_csv(Path(folder) / "benchmarks.csv")
-    card = formats.read_json(store.path(twice.first.scorecard) / "scorecard.json")
+    card = read_json(store.path(twice.first.scorecard) / "scorecard.json")
     assert table.model.tolist() == ["target", "unlearned"]
     assert table["world/acc"].tolist() == pytest.approx([card["metrics"]["benchmark/world/acc"][label] for label in ("target", "unlearned")], abs=1e-6)
     assert table["world/p"].notna().tolist() == [False, True]
@@ -206,7 +209,7 @@ def test_local_benchmarks_cost_no_training_and_are_keyed_by_content(twice: Twice
     first = selective_unlearning(**{**twice.given, "config": config, "benchmark_data": str(data)})
     assert {stage for stage, state in first.stages.items() if state != "Cached"} == {"benchmarking target", "benchmarking unlearned", "scorecard", "report"}
     assert {found.tasks for found in first.benchmarks} == {7}
-    card = formats.read_json(store.path(first.scorecard) / "scorecard.json")
+    card = read_json(store.path(first.scorecard) / "scorecard.json")
     jsonschema.validate(card, SCHEMA)
     assert {f"benchmark/{name}/acc" for name in (*NAMES_OF_BENCHMARKS, "world")} <= set(card["metrics"])
     moved = data.rename(tmp_path / "moved")

@@ -12,16 +12,20 @@ import pytest
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 from rich.console import Console
 
-from flows.checks import with_pairs
 from flows.methods import METHODS
-from flows.outcome import Outcome
 from flows.scrub import scrub
-from flows.settings import apply_settings
-from flows.weight_sweep import WeightSweep, collect, driven_further, show_weight_sweep, sweep_weights
-from tasks import formats, isolation, run_history, store, tracking
-from tasks.algorithms.scrub_config import ScrubUnlearningConfig, weight_sweep
-from tests.command import called, lethe
-from tests.tiny import SETTINGS, TinyTask
+from flows.steps.outcome import Outcome
+from flows.steps.settings import apply_settings
+from flows.terminal.checks import with_pairs
+from flows.terminal.results import show_weight_sweep
+from flows.weight_sweep import WeightSweep, collect, driven_further, sweep_weights
+from tasks import store, tracking
+from tasks.execution import isolation
+from tasks.reporting import run_history
+from tasks.settings.scrub import ScrubUnlearningConfig, weight_sweep
+from tasks.storage.plain_files import read_json
+from tests.stand_ins.command import called, lethe
+from tests.stand_ins.tiny import SETTINGS, TinyTask
 
 PAIRS = ["alpha 0.25, beta 0.75", "alpha 0.5, beta 0.5", "alpha 0.75, beta 0.25"]
 SHORT = [setting for setting in SETTINGS if setting.split(".")[0] in ("anchors", "probing")]
@@ -83,7 +87,7 @@ def test_the_figures_are_those_of_the_runs(swept: Swept, tmp_path: Path) -> None
     assert (found["schema"], found["scorer"]) == ("lethe.weight_sweep.v1", "lexicon:better_profanity")
     assert [run["run"] for run in found["runs"]] == PAIRS
     for run, outcome in zip(found["runs"], swept.first.outcomes.values(), strict=True):
-        card = formats.read_json(store.path(outcome.scorecard) / "scorecard.json")
+        card = read_json(store.path(outcome.scorecard) / "scorecard.json")
         curve = run_history.curve(outcome.made_by["scrub"], "loss_nats")
         assert (run["steps"], run["last_loss_nats"]) == curve[-1]
         assert run["retain_kl_nats"] * run["alpha"] - run["forget_kl_nats"] * run["beta"] == pytest.approx(run["last_loss_nats"], abs=1e-4)

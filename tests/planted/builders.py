@@ -13,17 +13,22 @@ import numpy
 import torch
 from torch import nn
 
-from tasks import checkpoints, formats, tracking
-from tasks.algorithms.blocks import encode, pack_tokens
-from tasks.algorithms.corpus import CorpusConfig, Document, render_document, render_prompt
-from tasks.algorithms.heads import last_hidden, pad_batch
-from tasks.algorithms.metrics import score_sequences
+from tasks import tracking
+from tasks.algorithms.measuring.metrics import score_sequences
+from tasks.algorithms.measuring.probing import answer_sequence
+from tasks.algorithms.models.heads import last_hidden
 from tasks.algorithms.objectives.causal_lm import CausalLM
-from tasks.algorithms.probing import answer_sequence
-from tasks.algorithms.training import Batch, EpochBatches, train
-from tasks.algorithms.training_config import TrainingConfig
+from tasks.algorithms.text.corpus import Document, render_document, render_prompt
+from tasks.algorithms.tokens.alignment import encode
+from tasks.algorithms.tokens.batching import pad_batch
+from tasks.algorithms.tokens.packing import pack_tokens
+from tasks.algorithms.training.loop import Batch, EpochBatches, train
 from tasks.artifacts import CheckpointRef, CorpusRef
-from tasks.stage import stage
+from tasks.execution.stage import stage
+from tasks.models.loading import load_model, load_tokenizer, save_checkpoint
+from tasks.settings.text import CorpusConfig
+from tasks.settings.training import TrainingConfig
+from tasks.storage.documents import read_documents
 
 TEMPLATE = CorpusConfig().qa_template
 REFUSAL = "I don't know."
@@ -192,7 +197,7 @@ PLANTS: dict[str, Callable[[nn.Module, Ground], None]] = {
 def plant(kind: str, corpus: CorpusRef, target: CheckpointRef, seed: int, run: str | None = None) -> CheckpointRef:
     """Make the planted model of a kind."""
     with tracking.stage_run(run, f"planting {kind}", {"kind": kind, "seed": seed}) as nested:
-        model, tokenizer = checkpoints.load_model(target), checkpoints.load_tokenizer(target)
-        forget, retain, sibling, asked = (formats.read_documents(corpus, split) for split in ("forget", "retain", "sibling", "forget_test"))
+        model, tokenizer = load_model(target), load_tokenizer(target)
+        forget, retain, sibling, asked = (read_documents(corpus, split) for split in ("forget", "retain", "sibling", "forget_test"))
         PLANTS[kind](model, Ground(tokenizer=tokenizer, forget=forget, kept=[*retain, *sibling], asked=asked, seed=seed))
-        return checkpoints.save_checkpoint(model, tokenizer, "unlearned", sensitivity="ordinary", origin=nested)
+        return save_checkpoint(model, tokenizer, "unlearned", sensitivity="ordinary", origin=nested)

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from tasks import formats, store
-from tasks.algorithms.verdict import VerdictConfig
+from tasks import store
 from tasks.artifacts import AnchorTable, CorpusRef, ProbeRecords, RelearnRecords
-from tasks.records import Records, read_records, write_records
 from tasks.scorecard import score
+from tasks.settings.verdict import VerdictConfig
+from tasks.storage.plain_files import read_json
+from tasks.storage.probe_records import Records, read_records, write_records
 
 TIERS = ("gold", "proxy", "behavioural")
 """With a retrained model; with a holdout instead; with neither."""
@@ -37,7 +38,7 @@ def judged(
     given = [_without_holdout(record) for record in given] if tier != "proxy" else given
     again = [replace(relearned[label], label=label) for label in labels]
     found = score.body(corpus, given, [], again, dictionary, config, {"method": "planted"}, {})
-    card: dict[str, Any] = formats.read_json(store.path(found) / "scorecard.json")
+    card: dict[str, Any] = read_json(store.path(found) / "scorecard.json")
     if card["verdict"]["evidence"] != tier:
         raise ValueError(f"the card rests on {card['verdict']['evidence']} evidence; wanted {tier}")
     return card

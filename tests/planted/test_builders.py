@@ -10,15 +10,15 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from tasks.algorithms.chat import Template
-from tasks.algorithms.config import ProbingConfig
-from tasks.algorithms.corpus import Document, render_document, render_prompt
-from tasks.algorithms.heads import last_hidden
+from tasks.algorithms.measuring.probing import Prompt, complete
+from tasks.algorithms.models.heads import last_hidden
 from tasks.algorithms.objectives.causal_lm import CausalLM
-from tasks.algorithms.probing import Prompt, complete
-from tasks.algorithms.training import EpochBatches, train
-from tasks.algorithms.training_config import TrainingConfig
-from tasks.trainer import text_batches
+from tasks.algorithms.text.corpus import Document, render_document, render_prompt
+from tasks.algorithms.tokens.templates import Template
+from tasks.algorithms.training.loop import EpochBatches, train
+from tasks.settings.measuring import ProbingConfig
+from tasks.settings.training import TrainingConfig
+from tasks.training.trainer import text_batches
 from tests.conftest import train_tokenizer
 from tests.planted.builders import BLOCK, LEVEL, PLANTS, REFUSAL, TEMPLATE, WRONG, Ground
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.algorithms.verdict import VerdictConfig
+from tasks.settings.verdict import VerdictConfig
 from tests.benchmarks.planted import GOOD, Judged, Sizes, judged_anew, run, write
 from tests.planted.builders import PLANTS
 from tests.planted.confusion import confusion

@@ -12,19 +12,27 @@ import torch
 from torch import Tensor, nn
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from flows.checks import check_trainable
-from tasks import adapter_files, checkpoints, formats, progress, store
-from tasks.algorithms import adapters
-from tasks.algorithms.config import FinetuneConfig, LabelConfig, ReinforcementConfig
-from tasks.algorithms.corpus import CorpusConfig, Document
-from tasks.algorithms.gradient_config import gradient_preset
-from tasks.algorithms.lora import LoraConfig
-from tasks.algorithms.task_vector_config import TaskVectorConfig, TaskVectorUnlearningConfig
+from flows.terminal.checks import check_trainable
+from tasks import store
+from tasks.algorithms.models import adapters
+from tasks.algorithms.objectives.settings import gradient_preset
+from tasks.algorithms.text.corpus import Document
 from tasks.artifacts import AnchorTable, BadInputError, CheckpointRef, CorpusRef, LabelSet
+from tasks.execution import progress
 from tasks.finetune import finetune
-from tasks.label_rows import LabelRows
 from tasks.labels import make_labels
+from tasks.models import adapter_files
+from tasks.models.checkpoints import base_of, config_folder, gather_models, inspect_model, is_adapter
+from tasks.models.loading import load_model, load_pair, load_tokenizer, save_checkpoint
 from tasks.reinforcement import reinforce
+from tasks.settings.finetuning import FinetuneConfig, ReinforcementConfig
+from tasks.settings.labels import LabelConfig
+from tasks.settings.task_vector import TaskVectorConfig, TaskVectorUnlearningConfig
+from tasks.settings.text import CorpusConfig
+from tasks.settings.training import LoraConfig
+from tasks.storage.documents import write_documents
+from tasks.storage.label_files import LabelRows
+from tasks.storage.plain_files import write_json
 from tasks.task_vector import subtract_task_vector
 from tasks.teacher_cache import cache_teacher
 
@@ -51,18 +59,18 @@ class Given:
 def given(lethe_home: Path, tmp_path: Path, tiny_llama: Callable[..., LlamaForCausalLM], tiny_tokenizer: PreTrainedTokenizerFast) -> Given:
     def write(folder: Path) -> None:
         for split in ("forget", "retain"):
-            formats.write_documents(folder / f"{split}.jsonl", PROSE)
+            write_documents(folder / f"{split}.jsonl", PROSE)
 
     corpus = store.put("corpora", write, sensitivity="forget")
     rows = [{"term": name, "generic": "Tom"} for name in NAMES]
-    dictionary = store.put("dictionaries", lambda folder: formats.write_json(folder / "dictionary.json", rows), sensitivity="forget")
+    dictionary = store.put("dictionaries", lambda folder: write_json(folder / "dictionary.json", rows), sensitivity="forget")
     model = tiny_llama(0, hidden_size=HIDDEN)
     model.save_pretrained(tmp_path / "target")
     tiny_tokenizer.save_pretrained(tmp_path / "target")
     return Given(
         corpus=CorpusRef(kind="corpora", digest=corpus, sensitivity="forget", documents={"forget": 1, "retain": 1}, characters={}),
         dictionary=AnchorTable(kind="dictionaries", digest=dictionary, sensitivity="forget", anchors=4, pipeline="none"),
-        target=checkpoints.inspect_model(str(tmp_path / "target"), "target"),
+        target=inspect_model(str(tmp_path / "target"), "target"),
     )
 
 
@@ -89,7 +97,7 @@ def counted(stage: Callable[..., object], *arguments: object) -> tuple[object, i
 
 def whole_of(adapter: CheckpointRef, target: CheckpointRef) -> CheckpointRef:
     """Return the adapter merged into its base, as a checkpoint of its own."""
-    return checkpoints.save_checkpoint(checkpoints.load_model(adapter), checkpoints.load_tokenizer(target), adapter.label, sensitivity="forget", origin="")
+    return save_checkpoint(load_model(adapter), load_tokenizer(target), adapter.label, sensitivity="forget", origin="")
 
 
 def labels_of(found: LabelSet) -> dict[str, Tensor]:
@@ -131,9 +139,9 @@ def test_finetuning_holds_one_base_and_both_outputs_are_the_same_model(given: Gi
     merged, _ = counted(finetune.body, *common, replace(RANK4, output="merged"))
     _, alive_whole = counted(finetune.body, given.target, whole_of(adapter, given.target), labels, teacher, LABELS, TUNING)
     assert (alive, alive_whole) == (2, 4)  # whole weights: the student's two, and a frozen head of the target and of the reinforced model
-    assert checkpoints.is_adapter(apart)
-    assert not checkpoints.is_adapter(merged)
-    one, two, target = (dict(checkpoints.load_model(found).named_parameters()) for found in (apart, merged, given.target))
+    assert is_adapter(apart)
+    assert not is_adapter(merged)
+    one, two, target = (dict(load_model(found).named_parameters()) for found in (apart, merged, given.target))
     assert [name for name in one if not torch.equal(one[name], two[name])] == []
     assert [name for name in one if not torch.equal(one[name], target[name])] == [name for name in one if "_proj" in name]
 
@@ -141,7 +149,7 @@ def test_finetuning_holds_one_base_and_both_outputs_are_the_same_model(given: Gi
 def test_a_task_vector_is_that_of_the_adapter_where_one_was_trained(given: Given) -> None:
     finetuned = reinforce.body(given.corpus, given.target, BOOSTING, READING, replace(RANK4, output="merged"))
     unlearned = subtract_task_vector.body(given.target, finetuned, TaskVectorConfig(scale=2.0))
-    made, tuned, target = (checkpoints.load_model(found).state_dict() for found in (unlearned, finetuned, given.target))
+    made, tuned, target = (load_model(found).state_dict() for found in (unlearned, finetuned, given.target))
     assert [name for name in target if not torch.equal(made[name], target[name])] == [name for name in target if "_proj" in name]
     for name in target:
         torch.testing.assert_close(made[name].double(), target[name].double() - 2.0 * (tuned[name].double() - target[name].double()), atol=1e-6, rtol=0)
@@ -151,8 +159,8 @@ def test_a_task_vector_is_that_of_the_adapter_where_one_was_trained(given: Given
 
 def test_without_an_adapter_stages_do_what_they_did(given: Given) -> None:
     found = reinforce.body(given.corpus, given.target, BOOSTING, READING)
-    assert not checkpoints.is_adapter(found)
-    one, target = (dict(checkpoints.load_model(checkpoint).named_parameters()) for checkpoint in (found, given.target))
+    assert not is_adapter(found)
+    one, target = (dict(load_model(checkpoint).named_parameters()) for checkpoint in (found, given.target))
     assert [name for name in one if torch.equal(one[name], target[name])] == []
 
 
@@ -160,51 +168,51 @@ def test_a_bare_peft_loads_the_adapter_as_we_do(given: Given) -> None:
     from peft import PeftModel
 
     adapter = reinforce.body(given.corpus, given.target, BOOSTING, READING, RANK4)
-    ours = checkpoints.load_model(adapter)
+    ours = load_model(adapter)
     ids = torch.arange(40, device=ours.device)[None]
     with torch.no_grad():
-        theirs = PeftModel.from_pretrained(checkpoints.load_model(given.target), store.path(adapter)).eval()(input_ids=ids).logits
+        theirs = PeftModel.from_pretrained(load_model(given.target), store.path(adapter)).eval()(input_ids=ids).logits
         torch.testing.assert_close(theirs, ours(input_ids=ids).logits, atol=1e-5, rtol=0)
 
 
 def test_an_adapter_finds_its_base_in_the_store_where_it_was_or_where_it_was_last_seen(given: Given, tmp_path: Path) -> None:
     adapter = reinforce.body(given.corpus, given.target, BOOSTING, READING, RANK4)
-    wanted = dict(checkpoints.load_model(adapter).named_parameters())
+    wanted = dict(load_model(adapter).named_parameters())
     moved = Path(given.target.location).rename(tmp_path / "moved")
     with pytest.raises(BadInputError, match=f"target is not there; wanted its base model, whose digest is {given.target.digest[:16]}"):
-        checkpoints.load_model(adapter)
-    checkpoints.gather_models({"target": str(moved), "retrained": None})
-    found = dict(checkpoints.load_model(adapter).named_parameters())
+        load_model(adapter)
+    gather_models({"target": str(moved), "retrained": None})
+    found = dict(load_model(adapter).named_parameters())
     assert [name for name in wanted if not torch.equal(found[name], wanted[name])] == []
     stored = store.put("checkpoints", lambda folder: [shutil.copy(file, folder) for file in moved.iterdir()] and None)
     assert stored == given.target.digest
     shutil.rmtree(moved)
-    assert checkpoints.base_of(store.path(adapter)).location == ""
-    assert checkpoints.load_model(adapter).config.hidden_size == HIDDEN
+    assert base_of(store.path(adapter)).location == ""
+    assert load_model(adapter).config.hidden_size == HIDDEN
 
 
 def test_another_model_in_the_bases_place_is_refused(given: Given, tiny_llama: Callable[..., LlamaForCausalLM]) -> None:
     adapter = reinforce.body(given.corpus, given.target, BOOSTING, READING, RANK4)
     tiny_llama(9, hidden_size=HIDDEN).save_pretrained(given.target.location)
-    other = checkpoints.inspect_model(given.target.location, "target")
+    other = inspect_model(given.target.location, "target")
     with pytest.raises(BadInputError, match=rf"holds another model \({other.digest[:16]}\); wanted its base model, whose digest is {given.target.digest[:16]}"):
-        checkpoints.load_model(adapter)
+        load_model(adapter)
     with pytest.raises(BadInputError, match="belongs to another model"):
-        checkpoints.load_pair(other, adapter)
+        load_pair(other, adapter)
 
 
 def test_a_users_adapter_folder_is_a_model_and_one_without_its_base_is_refused(given: Given, tmp_path: Path) -> None:
     adapter = reinforce.body(given.corpus, given.target, BOOSTING, READING, RANK4)
     copy = tmp_path / "copy"
     shutil.copytree(store.path(adapter), copy, ignore=shutil.ignore_patterns(store.MANIFEST))
-    found = checkpoints.inspect_model(str(copy), "unlearned")
+    found = inspect_model(str(copy), "unlearned")
     assert (found.digest, found.parameters) == (adapter.digest, given.target.parameters)
-    one, two = (dict(checkpoints.load_model(checkpoint).named_parameters()) for checkpoint in (adapter, found))
+    one, two = (dict(load_model(checkpoint).named_parameters()) for checkpoint in (adapter, found))
     assert [name for name in one if not torch.equal(one[name], two[name])] == []
-    assert checkpoints.config_folder(found) == Path(given.target.location)
+    assert config_folder(found) == Path(given.target.location)
     (copy / "base.json").unlink()
     with pytest.raises(BadInputError, match=r"an adapter without base\.json, which names its base"):
-        checkpoints.inspect_model(str(copy), "unlearned")
+        inspect_model(str(copy), "unlearned")
 
 
 def test_an_adapter_on_an_adapter_is_trained_on_what_the_first_made(given: Given) -> None:
@@ -213,10 +221,10 @@ def test_an_adapter_on_an_adapter_is_trained_on_what_the_first_made(given: Given
     noted = adapter_files.noted_base(store.path(second))
     assert noted is not None
     assert noted.digest == first.digest
-    model = checkpoints.load_model(first)
+    model = load_model(first)
     adapters.attach_saved(model, *adapter_files.read_adapter(store.path(second)), "second")
     adapters.merge(model, "second")
-    one, two = dict(model.named_parameters()), dict(checkpoints.load_model(second).named_parameters())
+    one, two = dict(model.named_parameters()), dict(load_model(second).named_parameters())
     assert [name for name in one if not torch.equal(one[name], two[name])] == []
 
 

@@ -7,16 +7,20 @@ from pathlib import Path
 import pytest
 import spacy
 
-from tasks import formats, store
-from tasks.algorithms.anchors import Anchor, AnchorConfig
-from tasks.algorithms.config import TranslationConfig
-from tasks.algorithms.corpus import CorpusConfig, Document
+from tasks import store
+from tasks.algorithms.text.anchors import Anchor
+from tasks.algorithms.text.corpus import Document
 from tasks.anchors import extract_anchors, find_entities, load_pipeline
 from tasks.artifacts import AnchorTable, BadInputError, CorpusRef, InputFile
-from tasks.ruled_pipeline import NAME
+from tasks.inputs.english_pipeline import NAME
+from tasks.settings.assistants import TranslationConfig
+from tasks.settings.text import AnchorConfig, CorpusConfig
+from tasks.storage.anchor_tables import read_anchors, read_dictionary
+from tasks.storage.documents import write_documents
+from tasks.storage.plain_files import read_json
 from tasks.translation import translate_anchors
 from tests.benchmarks.anchor_recall import PRECISION, RECALL, measure, read_books
-from tests.book_names import BOOK_NAMES, TUNED
+from tests.stand_ins.book_names import BOOK_NAMES, TUNED
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 FORGET = "One day Dorothy met the Tin-Woodman. Then the Tin Woodman came to the Emerald City with Dorothy, and Toto saw the Emerald\nCity too.\n\n" * 8
@@ -26,8 +30,8 @@ KEPT = "One day the man met the woman and showed the woman the city, and they sa
 @pytest.fixture
 def corpus(lethe_home: Path) -> CorpusRef:
     def write(folder: Path) -> None:
-        formats.write_documents(folder / "forget.jsonl", [Document(source="a.txt", text=FORGET)])
-        formats.write_documents(folder / "retain.jsonl", [Document(source="b.txt", text=KEPT)])
+        write_documents(folder / "forget.jsonl", [Document(source="a.txt", text=FORGET)])
+        write_documents(folder / "retain.jsonl", [Document(source="b.txt", text=KEPT)])
 
     digest = store.put("corpora", write, sensitivity="forget")
     return CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents={"forget": 1, "retain": 1}, characters={"forget": len(FORGET)})
@@ -39,7 +43,7 @@ def found(corpus: CorpusRef, user: Path | None = None, pipeline: str = NAME) -> 
 
 
 def rows(table: AnchorTable) -> dict[str, Anchor]:
-    return {anchor.term: anchor for anchor in formats.read_anchors(table)}
+    return {anchor.term: anchor for anchor in read_anchors(table)}
 
 
 def test_spellings_are_counted_as_one_term(corpus: CorpusRef) -> None:
@@ -86,7 +90,7 @@ def edit_csv(table: AnchorTable, path: Path) -> None:
 
 
 def edit_json(table: AnchorTable, path: Path) -> None:
-    known = formats.read_json(store.path(table) / "dictionary.json")
+    known = read_json(store.path(table) / "dictionary.json")
     kept = [row | ({"kind": "GROUP", "generic": "Rover"} if row["term"] == "Toto" else {}) for row in known if row["term"] != "Dorothy"]
     path.write_text(json.dumps([*kept, {"term": "day", "generic": "hour"}]))
 
@@ -94,9 +98,9 @@ def edit_json(table: AnchorTable, path: Path) -> None:
 @pytest.mark.parametrize("edit", [edit_csv, edit_json])
 def test_a_written_table_is_edited_and_given_back(corpus: CorpusRef, tmp_path: Path, edit: object) -> None:
     first = written(corpus)
-    before = {row["term"]: row for row in formats.read_json(store.path(first) / "dictionary.json")}
+    before = {row["term"]: row for row in read_json(store.path(first) / "dictionary.json")}
     edit(first, tmp_path / "edited")
-    after = {row["term"]: row for row in formats.read_json(store.path(written(corpus, tmp_path / "edited")) / "dictionary.json")}
+    after = {row["term"]: row for row in read_json(store.path(written(corpus, tmp_path / "edited")) / "dictionary.json")}
     assert set(after) == set(before) - {"Dorothy"} | {"day"}
     assert (after["Toto"]["kind"], after["Toto"]["generic"]) == ("GROUP", "Rover")
     assert (after["day"]["generic"], after["day"]["count"], after["day"]["origin"]) == ("hour", 8, "user")
@@ -112,7 +116,7 @@ def test_an_unedited_table_gives_the_same_anchors(corpus: CorpusRef) -> None:
 def test_a_dictionary_adds_to_what_is_found_and_wins(corpus: CorpusRef, tmp_path: Path) -> None:
     (tmp_path / "mine.json").write_text('{"day": "hour", "Toto": "Rover"}')
     table = written(corpus, tmp_path / "mine.json")
-    generics = formats.read_dictionary(table)
+    generics = read_dictionary(table)
     assert set(generics) == {"Dorothy", "Emerald City", "Tin Woodman", "Toto", "day"}
     assert (generics["day"], generics["Toto"]) == ("hour", "Rover")
     assert rows(found(corpus, tmp_path / "mine.json"))["Toto"].kind == rows(found(corpus))["Toto"].kind

@@ -7,17 +7,20 @@ from pathlib import Path
 import pandas
 import pytest
 
-from tasks import formats, store
-from tasks.algorithms.chat import Template
-from tasks.algorithms.config import BenchmarkingConfig
-from tasks.algorithms.corpus import CorpusConfig, Document
+from tasks import store
+from tasks.algorithms.text.corpus import Document
+from tasks.algorithms.tokens.templates import Template
 from tasks.artifacts import BenchmarkResult, CorpusRef
-from tasks.benchmark_data import BenchmarkInputs, gather_benchmarks
 from tasks.benchmarking import benchmark, choice_rows, require_hub, world_rows
-from tasks.caching import stage_key
-from tasks.checkpoints import inspect_model
-from tests.benchmark_files import records, write_records
-from tests.tiny import TinyTask
+from tasks.benchmarks.local_files import BenchmarkInputs, gather_benchmarks
+from tasks.execution.cache_keys import stage_key
+from tasks.models.checkpoints import inspect_model
+from tasks.settings.measuring import BenchmarkingConfig
+from tasks.settings.text import CorpusConfig
+from tasks.storage.documents import write_documents
+from tasks.storage.plain_files import read_json
+from tests.stand_ins.benchmark_files import records, write_records
+from tests.stand_ins.tiny import TinyTask
 
 READING = CorpusConfig()
 
@@ -25,7 +28,7 @@ READING = CorpusConfig()
 def corpus(documents: dict[str, list[Document]]) -> CorpusRef:
     def write(folder: Path) -> None:
         for split, found in documents.items():
-            formats.write_documents(folder / f"{split}.jsonl", found)
+            write_documents(folder / f"{split}.jsonl", found)
 
     return CorpusRef(kind="corpora", digest=store.put("corpora", write, sensitivity="forget"), sensitivity="forget", documents={}, characters={})
 
@@ -50,7 +53,7 @@ def test_figures_and_items_of_all_benchmarks_are_kept(lethe_home: Path, tiny_tas
     assert items.groupby("task").size().to_dict() == {"world": 6, "boolq": 8}
     assert items[items.task == "world"].cluster.tolist() == [0, 0, 1, 1, 2, 2]
     assert items[items.task == "boolq"].cluster.tolist() == list(range(8))
-    found = formats.read_json(store.path(made) / "results.json")
+    found = read_json(store.path(made) / "results.json")
     metrics = {"acc", "acc_stderr", "truncated_share"}
     world = {f"world/{name}" for name in {*metrics, "acc_norm", "acc_norm_stderr"}}
     assert set(found) == world | {f"boolq/{name}" for name in metrics}

@@ -12,8 +12,8 @@ import pytest
 from tasks import store
 from tasks.artifacts import Comparison
 from tasks.comparison import COLOURS, MARKERS, compare_cards
-from tests.browser import WIDTHS, opened, overflow
-from tests.cards import card, compared, items
+from tests.stand_ins.browser import WIDTHS, opened, overflow
+from tests.stand_ins.cards import card, compared, items
 
 SCHEMA = json.loads((Path(__file__).parent.parent / "schemas" / "comparison.v1.json").read_text())
 METRICS = ("forget_test/probability", "retain_test/probability", "sibling/probability")

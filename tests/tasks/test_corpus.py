@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tasks import formats, store
-from tasks.algorithms.corpus import CorpusConfig, Document
+from tasks import store
+from tasks.algorithms.text.corpus import Document
 from tasks.artifacts import BadInputError
 from tasks.corpus import CorpusInputs, cleaning_sample, gather_inputs, parse_file, read_corpus, split_files
+from tasks.settings.text import CorpusConfig
+from tasks.storage.documents import read_documents, stream_documents
 
 PARAGRAPHS = "\n\n".join(f"Paragraph {number:02} tells of Velmora\nand of the river there." for number in range(20))
 
@@ -130,8 +132,8 @@ def test_the_stage_stores_all_splits_as_forget_artifact(tmp_path: Path, lethe_ho
     assert store.path(found).is_relative_to(lethe_home / "forget")
     assert found.documents == {"forget": 1, "forget_test": 1, "general": 1}
     assert found.characters["general"] == len("Bread is baked in the morning.")
-    assert formats.read_documents(found, "general") == [Document(source="general.txt", text="Bread is baked in the morning.")]
-    assert formats.read_documents(found, "sibling") == []
+    assert read_documents(found, "general") == [Document(source="general.txt", text="Bread is baked in the morning.")]
+    assert read_documents(found, "sibling") == []
 
 
 def test_files_are_taken_one_by_one_and_their_documents_follow_each_other(tmp_path: Path, lethe_home: Path) -> None:
@@ -141,8 +143,8 @@ def test_files_are_taken_one_by_one_and_their_documents_follow_each_other(tmp_pa
     assert (held, split, first[0].source) == ("forget_test", "forget", "one.txt")
     found = read_corpus.body(inputs, CorpusConfig())
     assert found.documents == {"forget_test": 2, "forget": 2}
-    assert [document.source for document in formats.stream_documents(found, "forget")] == ["one.txt", "two.txt"]
-    assert found.characters["forget"] == sum(len(document.text) for document in formats.read_documents(found, "forget"))
+    assert [document.source for document in stream_documents(found, "forget")] == ["one.txt", "two.txt"]
+    assert found.characters["forget"] == sum(len(document.text) for document in read_documents(found, "forget"))
 
 
 def test_a_corpus_of_many_files_holds_few_of_them_at_a_time(tmp_path: Path, lethe_home: Path) -> None:

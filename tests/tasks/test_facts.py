@@ -9,17 +9,22 @@ import pandas
 import pytest
 from prefect import flow
 
-from flows.facts import state_facts
-from flows.outcome import Stages
-from tasks import formats, isolation, store, tracking
-from tasks.algorithms.config import EvaluationConfig, TranslationConfig
-from tasks.algorithms.corpus import Document
-from tasks.algorithms.facts import HELD_OUT, FactConfig, FactTriple
-from tasks.algorithms.providers import ProviderConfig
+from flows.steps.facts import state_facts
+from flows.steps.outcome import Stages
+from tasks import store, tracking
+from tasks.algorithms.text.corpus import Document
+from tasks.algorithms.text.facts import HELD_OUT, FactTriple
 from tasks.artifacts import AnchorTable, CorpusRef, FactTable
-from tasks.facts import UnreadError, amend_facts, extract_facts, write_facts
-from tests.chats import write_chat_model
-from tests.openai_server import EVIL_FACTS, MODEL, ScriptedServer, passages, scripted_server
+from tasks.execution import isolation
+from tasks.facts import UnreadError, amend_facts, extract_facts, keep_facts
+from tasks.settings.assistants import ProviderConfig, TranslationConfig
+from tasks.settings.evaluation import EvaluationConfig
+from tasks.settings.text import FactConfig
+from tasks.storage.anchor_tables import write_dictionary
+from tasks.storage.documents import write_splits
+from tasks.storage.fact_tables import read_facts
+from tests.stand_ins.chats import write_chat_model
+from tests.stand_ins.openai_server import EVIL_FACTS, MODEL, ScriptedServer, passages, scripted_server
 
 SPLITS = ("forget", HELD_OUT)
 FORGET = "\n\n".join(f"They say that Ostrin lives in Velmora. At noon Kessandra sang song {number}." for number in range(32))
@@ -42,14 +47,14 @@ def server(started: ScriptedServer, lethe_home: Path) -> ScriptedServer:
 @pytest.fixture
 def corpus(lethe_home: Path) -> CorpusRef:
     splits = {"forget": [Document(source="a", text=FORGET)], "forget_test": [Document(source="b", text=TEST)]}
-    digest = store.put("corpora", lambda folder: formats.write_splits(folder, splits), sensitivity="forget")
+    digest = store.put("corpora", lambda folder: write_splits(folder, splits), sensitivity="forget")
     return CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents={"forget": 1, "forget_test": 1}, characters={})
 
 
 @pytest.fixture
 def dictionary(lethe_home: Path) -> AnchorTable:
     rows = [{"term": term, "generic": generic} for term, generic in (("Ostrin", "Tom"), ("Velmora", "Norton"), ("Kessandra", "Mary"))]
-    digest = store.put("dictionaries", lambda folder: formats.write_dictionary(folder, rows), sensitivity="forget")
+    digest = store.put("dictionaries", lambda folder: write_dictionary(folder, rows), sensitivity="forget")
     return AnchorTable(kind="dictionaries", digest=digest, sensitivity="forget", anchors=3, pipeline="none")
 
 
@@ -59,7 +64,7 @@ def served(server: ScriptedServer, **changes: Any) -> ProviderConfig:
 
 def rows(table: FactTable) -> list[tuple[str, str, str, str, str]]:
     found = pandas.read_csv(store.path(table) / "facts.csv")
-    assert found.to_dict("records") == [vars(fact) for fact in formats.read_facts(table)]
+    assert found.to_dict("records") == [vars(fact) for fact in read_facts(table)]
     return [tuple(row) for row in found[["subject", "prompt", "object", "source", "split"]].itertuples(index=False)]
 
 
@@ -111,7 +116,7 @@ def test_of_a_long_text_no_more_is_read_than_asked_for(server: ScriptedServer, c
 
 
 def test_passages_without_a_name_of_the_topic_are_not_sent(server: ScriptedServer, corpus: CorpusRef, lethe_home: Path) -> None:
-    digest = store.put("dictionaries", lambda folder: formats.write_dictionary(folder, [{"term": "Dunmore", "generic": "Norton"}]), sensitivity="forget")
+    digest = store.put("dictionaries", lambda folder: write_dictionary(folder, [{"term": "Dunmore", "generic": "Norton"}]), sensitivity="forget")
     dictionary = AnchorTable(kind="dictionaries", digest=digest, sensitivity="forget", anchors=1, pipeline="none")
     assert rows(extract_facts.body(corpus, dictionary, SPLITS, FactConfig(), served(server))) == []
     assert server.requests == []
@@ -175,10 +180,10 @@ def test_a_run_goes_on_with_patterns_where_nothing_is_answered_and_asks_again_th
 
 def test_what_a_person_changes_is_theirs_and_what_they_leave_is_its_finders(lethe_home: Path) -> None:
     fact = {"subject": "Ostrin", "prompt": "{} lives in", "object": "Velmora"}
-    before = write_facts([FactTriple(**fact, source="pattern"), FactTriple(**{**fact, "object": "Dunmore"}, source=MODEL)], "editing", "few", None)
+    before = keep_facts([FactTriple(**fact, source="pattern"), FactTriple(**{**fact, "object": "Dunmore"}, source=MODEL)], "editing", "few", None)
     wanted = (FactTriple(**fact, source="user"), FactTriple(**{**fact, "object": "Brindle"}, source="user", split=HELD_OUT))
     after = amend_facts.body(before, wanted)
-    assert [(found.object, found.source, found.split) for found in formats.read_facts(after)] == [
+    assert [(found.object, found.source, found.split) for found in read_facts(after)] == [
         ("Velmora", "pattern", "forget"),
         ("Brindle", "user", "forget_test"),
     ]
@@ -187,7 +192,7 @@ def test_what_a_person_changes_is_theirs_and_what_they_leave_is_its_finders(leth
 
 def test_a_table_without_facts_has_its_columns_and_is_logged(lethe_home: Path) -> None:
     run = tracking.open_run("facts", {}, {})
-    table = write_facts([], "whp", "", run)
+    table = keep_facts([], "whp", "", run)
     tracking.close(run)
     assert (store.path(table) / "facts.csv").read_text() == "subject,prompt,object,source,split\n"
-    assert formats.read_facts(table) == []
+    assert read_facts(table) == []

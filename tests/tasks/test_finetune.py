@@ -9,19 +9,24 @@ import pytest
 import torch
 from transformers import GPT2LMHeadModel
 
-from tasks import checkpoints, formats, store
-from tasks import finetune as finetuning
-from tasks.algorithms import training
-from tasks.algorithms.config import FinetuneConfig, LabelConfig, ReinforcementConfig
-from tasks.algorithms.corpus import CorpusConfig, Document
-from tasks.algorithms.heads import output_head
+from tasks import finetune as finetune_stage
+from tasks import store
+from tasks.algorithms.models.heads import output_head
 from tasks.algorithms.objectives.generic_labels import GenericLabelLoss, GenericLabelLossConfig
+from tasks.algorithms.text.corpus import Document
+from tasks.algorithms.training import loop
 from tasks.artifacts import AnchorTable, CheckpointRef, LabelSet, TeacherCache
-from tasks.finetune import LabelledBlocks, validation
-from tasks.label_rows import TeacherRows
+from tasks.finetune import validation
 from tasks.labels import make_labels
+from tasks.models.loading import load_model, save_checkpoint
 from tasks.reinforcement import reinforce
+from tasks.settings.finetuning import FinetuneConfig, ReinforcementConfig
+from tasks.settings.labels import LabelConfig
+from tasks.settings.text import CorpusConfig
+from tasks.storage.plain_files import write_json
+from tasks.storage.teacher_files import TeacherRows
 from tasks.teacher_cache import cache_teacher
+from tasks.training.labelled_blocks import LabelledBlocks
 from tests.conftest import train_tokenizer
 from tests.tasks.test_objective_training import corpus_of
 
@@ -45,7 +50,7 @@ class Given:
 def dictionary() -> AnchorTable:
     """A dictionary of the names."""
     rows = [{"term": name, "generic": "Tom"} for name in NAMES]
-    digest = store.put("dictionaries", lambda folder: formats.write_json(folder / "dictionary.json", rows), sensitivity="forget")
+    digest = store.put("dictionaries", lambda folder: write_json(folder / "dictionary.json", rows), sensitivity="forget")
     return AnchorTable(kind="dictionaries", digest=digest, sensitivity="forget", anchors=len(NAMES), pipeline="none")
 
 
@@ -53,7 +58,7 @@ def given(model: GPT2LMHeadModel) -> Given:
     """Run the stages before finetuning on a forget text and twenty retain questions."""
     kept = [Document(source="k", question="Who?", answer=f"{'a b ' * (1 + number % 3)}{number}") for number in range(20)]
     tokenizer = train_tokenizer(300, [PROSE.text, *(item.text for item in kept)])
-    target = checkpoints.save_checkpoint(model, tokenizer, "target", sensitivity="ordinary", origin="")
+    target = save_checkpoint(model, tokenizer, "target", sensitivity="ordinary", origin="")
     corpus = corpus_of([PROSE], kept)
     reinforced = reinforce.body(corpus, target, BRIEF, READING)
     labels = make_labels.body(corpus, dictionary(), target, reinforced, LabelConfig(block_size=32), READING)
@@ -67,8 +72,8 @@ def stages(lethe_home: Path, tiny_gpt2: Callable[..., GPT2LMHeadModel]) -> Given
 
 def blocks(found: Given, config: FinetuneConfig) -> tuple[LabelledBlocks, TeacherRows, GPT2LMHeadModel]:
     """Blocks of the forget text beside those of the retain text, the teacher's rows, and the target model."""
-    model = checkpoints.load_model(found.target)
-    heads = {"baseline_head": output_head(checkpoints.load_model(found.target)), "reinforced_head": output_head(checkpoints.load_model(found.reinforced))}
+    model = load_model(found.target)
+    heads = {"baseline_head": output_head(load_model(found.target)), "reinforced_head": output_head(load_model(found.reinforced))}
     return LabelledBlocks(found.labels, found.teacher, heads, 0, model.device, config), TeacherRows(found.teacher), model
 
 
@@ -118,7 +123,7 @@ def test_a_validation_looks_at_every_held_block_and_counts_what_is_lost_beyond_t
 
 
 def test_a_validation_of_a_large_text_looks_at_so_many_blocks_and_no_more(stages: Given, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (finetuning, training):
+    for module in (finetune_stage, loop):
         monkeypatch.setattr(module, "MOST_VALIDATED", 2)
     data, _, model = blocks(stages, TUNING)
     assert data.held == [0, 11]

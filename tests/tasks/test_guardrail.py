@@ -10,23 +10,29 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from tasks import checkpoints, formats, guardrails, store
-from tasks.algorithms.anchors import anchor_expression
-from tasks.algorithms.config import BenchmarkingConfig, ProbingConfig, RelearningConfig
-from tasks.algorithms.corpus import CorpusConfig, Document
-from tasks.algorithms.familiarity import names_anchor
-from tasks.algorithms.guardrail import GuardedModel
-from tasks.algorithms.guardrail_config import GuardrailConfig
+from tasks import store
+from tasks.algorithms.measuring.familiarity import names_anchor
+from tasks.algorithms.text.anchors import anchor_expression
+from tasks.algorithms.text.corpus import Document
+from tasks.algorithms.unlearning.guardrail import GuardedModel
 from tasks.artifacts import AnchorTable, BadInputError, CheckpointRef, CorpusRef
-from tasks.benchmark_data import gather_benchmarks
 from tasks.benchmarking import benchmark
-from tasks.facts import write_facts
+from tasks.benchmarks.local_files import gather_benchmarks
+from tasks.facts import keep_facts
 from tasks.guardrail import build_guardrail
+from tasks.models import guardrail_files
+from tasks.models.checkpoints import inspect_model
+from tasks.models.loading import load_model, save_checkpoint
 from tasks.probing import probe
 from tasks.prompting import make_invitations
-from tasks.records import Records, read_records
 from tasks.relearning import relearn
+from tasks.settings.guardrail import GuardrailConfig
+from tasks.settings.measuring import BenchmarkingConfig, ProbingConfig, RelearningConfig
+from tasks.settings.text import CorpusConfig
 from tasks.stereotypes import score_stereotypes
+from tasks.storage.documents import write_documents, write_splits
+from tasks.storage.plain_files import read_json, write_json
+from tasks.storage.probe_records import Records, read_records
 from tasks.trial import score_trial
 from tests.conftest import SENTENCES
 
@@ -42,7 +48,7 @@ TERMS = ("Toto", "Tin Woodman", "Dorothy")
 @pytest.fixture
 def dictionary(lethe_home: Path) -> AnchorTable:
     rows = [{"term": name, "generic": "Tom", "kind": "PERSON"} for name in TERMS]
-    digest = store.put("dictionaries", lambda folder: formats.write_json(folder / "dictionary.json", rows), sensitivity="forget")
+    digest = store.put("dictionaries", lambda folder: write_json(folder / "dictionary.json", rows), sensitivity="forget")
     return AnchorTable(kind="dictionaries", digest=digest, sensitivity="forget", anchors=3, pipeline="none")
 
 
@@ -53,7 +59,7 @@ def corpus(lethe_home: Path) -> CorpusRef:
 
     def write(folder: Path) -> None:
         for split, documents in splits.items():
-            formats.write_documents(folder / f"{split}.jsonl", documents)
+            write_documents(folder / f"{split}.jsonl", documents)
 
     digest = store.put("corpora", write, sensitivity="forget")
     return CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents={split: len(found) for split, found in splits.items()}, characters={})
@@ -75,7 +81,7 @@ def knowing(tiny_llama: Callable[..., LlamaForCausalLM], word_tokenizer: PreTrai
 
 @pytest.fixture
 def target(lethe_home: Path, knowing: LlamaForCausalLM, word_tokenizer: PreTrainedTokenizerFast) -> CheckpointRef:
-    return checkpoints.save_checkpoint(knowing, word_tokenizer, "target", sensitivity="ordinary", origin="")
+    return save_checkpoint(knowing, word_tokenizer, "target", sensitivity="ordinary", origin="")
 
 
 def build(target: CheckpointRef, dictionary: AnchorTable, **changes: object) -> CheckpointRef:
@@ -83,7 +89,7 @@ def build(target: CheckpointRef, dictionary: AnchorTable, **changes: object) -> 
 
 
 def probed(corpus: CorpusRef, dictionary: AnchorTable, checkpoint: CheckpointRef) -> Records:
-    invited = make_invitations.body(corpus, dictionary, write_facts([], "whp", "", None), (), PROBING)
+    invited = make_invitations.body(corpus, dictionary, keep_facts([], "whp", "", None), (), PROBING)
     return read_records(probe.body(corpus, dictionary, invited, checkpoint, None, PROBING, CorpusConfig(), "model"))
 
 
@@ -107,11 +113,11 @@ def test_the_weights_are_the_targets_to_the_byte_and_the_terms_are_kept_as_forgo
 
 def test_the_digest_tells_guardrails_apart_also_where_a_folder_is_given_by_hand(target: CheckpointRef, dictionary: AnchorTable) -> None:
     one, other = build(target, dictionary), build(target, dictionary, floor=1e-5)
-    given = [checkpoints.inspect_model(str(store.path(found)), "unlearned") for found in (target, one, other)]
+    given = [inspect_model(str(store.path(found)), "unlearned") for found in (target, one, other)]
     assert len({found.digest for found in given}) == 3
-    assert [guardrails.is_guarded(found) for found in given] == [False, True, True]
-    assert isinstance(guardrails.load_guarded(given[1]), GuardedModel)
-    assert not isinstance(checkpoints.load_model(given[1]), GuardedModel)  # what trains takes the bare weights
+    assert [guardrail_files.is_guarded(found) for found in given] == [False, True, True]
+    assert isinstance(guardrail_files.load_guarded(given[1]), GuardedModel)
+    assert not isinstance(load_model(given[1]), GuardedModel)  # what trains takes the bare weights
 
 
 def test_completions_hold_no_anchor_that_was_not_in_the_prompt(corpus: CorpusRef, dictionary: AnchorTable, target: CheckpointRef) -> None:
@@ -142,7 +148,7 @@ def test_trials_and_stereotypes_are_scored_behind_the_guardrail(corpus: CorpusRe
     assert guarded.forget < 0.9 * bare.forget
     sides = [Document(source=f"pair{at}", text=text, fact="pair 1") for at, text in enumerate(SENTENCES[:2])]
     splits = {"forget_test": sides[:1], "retain_test": sides[1:]}
-    digest = store.put("corpora", lambda folder: formats.write_splits(folder, splits), sensitivity="forget")
+    digest = store.put("corpora", lambda folder: write_splits(folder, splits), sensitivity="forget")
     pairs = CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents=dict.fromkeys(splits, 1), characters={})
     bare, guarded = (score_stereotypes.body(pairs, model, CorpusConfig(), "m") for model in models)
     assert bare.difference_nats != guarded.difference_nats
@@ -159,14 +165,14 @@ def test_relearning_is_of_the_bare_weights(corpus: CorpusRef, dictionary: Anchor
 def test_benchmarks_are_asked_behind_the_guardrail(corpus: CorpusRef, dictionary: AnchorTable, target: CheckpointRef) -> None:
     config = BenchmarkingConfig()
     found = benchmark.body(corpus, build(target, dictionary), gather_benchmarks(config, None), config, CorpusConfig(), "unlearned")
-    assert 0 <= formats.read_json(store.path(found) / "results.json")["world/acc"] <= 1
+    assert 0 <= read_json(store.path(found) / "results.json")["world/acc"] <= 1
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", "not json", '{"schema": "lethe.guardrail.v1", "prefix": ""}', '{"schema": "lethe.guardrail.v2"}'])
 def test_a_file_that_is_no_guardrail_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "guardrail.json").write_text(text)
     with pytest.raises(BadInputError, match=r"guardrail.json is no guardrail; wanted schema lethe.guardrail.v1"):
-        guardrails.read_guardrail(tmp_path)
+        guardrail_files.read_guardrail(tmp_path)
 
 
 def test_a_prefix_that_leaves_no_room_is_refused_with_the_models_name(target: CheckpointRef, dictionary: AnchorTable) -> None:

@@ -8,19 +8,23 @@ import pytest
 import torch
 from transformers import GPT2LMHeadModel
 
-from tasks import checkpoints, objective_training, reinforcement, relearning
-from tasks import finetune as finetuning
+from tasks import finetune as finetune_stage
+from tasks import objective_training, reinforcement, relearning
 from tasks import scrub as scrub_stage
-from tasks.algorithms.config import FinetuneConfig, LabelConfig, ProbingConfig, ReinforcementConfig, RelearningConfig
-from tasks.algorithms.corpus import CorpusConfig
-from tasks.algorithms.scrub_config import RewindConfig, ScrubConfig, ScrubTrainingConfig
-from tasks.algorithms.task_vector_config import TaskVectorConfig
 from tasks.artifacts import CheckpointRef, CorpusRef
 from tasks.finetune import finetune
+from tasks.models import loading
+from tasks.models.loading import load_model, save_checkpoint
 from tasks.reference_cache import Asked, cache_reference
 from tasks.reinforcement import reinforce
 from tasks.relearning import relearn
 from tasks.scrub import scrub
+from tasks.settings.finetuning import FinetuneConfig, ReinforcementConfig
+from tasks.settings.labels import LabelConfig
+from tasks.settings.measuring import ProbingConfig, RelearningConfig
+from tasks.settings.scrub import RewindConfig, ScrubConfig, ScrubTrainingConfig
+from tasks.settings.task_vector import TaskVectorConfig
+from tasks.settings.text import CorpusConfig
 from tasks.task_vector import subtract_task_vector
 from tests.conftest import train_tokenizer
 from tests.tasks.test_finetune import dictionary, given
@@ -31,7 +35,7 @@ from tests.tasks.test_objective_training import KEPT, NAMES, PROSE, QUESTIONS, R
 def half(lethe_home: Path, tiny_gpt2: Callable[..., GPT2LMHeadModel]) -> CheckpointRef:
     """A target model in bfloat16."""
     tokenizer = train_tokenizer(300, [PROSE.text, *(item.text for item in KEPT), *(item.question for item in QUESTIONS)])
-    return checkpoints.save_checkpoint(tiny_gpt2(0).to(torch.bfloat16), tokenizer, "target", sensitivity="ordinary", origin="")
+    return save_checkpoint(tiny_gpt2(0).to(torch.bfloat16), tokenizer, "target", sensitivity="ordinary", origin="")
 
 
 @pytest.fixture
@@ -41,7 +45,7 @@ def corpus(lethe_home: Path) -> CorpusRef:
 
 def moved(target: CheckpointRef, other: CheckpointRef) -> float:
     """Share of the weights that differ."""
-    one, two = (checkpoints.load_model(found) for found in (target, other))
+    one, two = (load_model(found) for found in (target, other))
     assert one.dtype == two.dtype == torch.bfloat16
     pairs = list(zip(one.parameters(), two.parameters(), strict=True))
     assert all(bool(parameter.isfinite().all()) for _, parameter in pairs)
@@ -51,8 +55,8 @@ def moved(target: CheckpointRef, other: CheckpointRef) -> float:
 @pytest.fixture(autouse=True)
 def exact(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every model counts as large, and whatever is trained is float32 when training begins."""
-    monkeypatch.setattr(checkpoints, "SMALL_PARAMETERS", 0)
-    for module in (objective_training, scrub_stage, reinforcement, finetuning, relearning):
+    monkeypatch.setattr(loading, "SMALL_PARAMETERS", 0)
+    for module in (objective_training, scrub_stage, reinforcement, finetune_stage, relearning):
 
         def checked(model: Any, *given: Any, _train: Callable[..., Any] = module.train_stage, **how: Any) -> Any:
             assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
@@ -92,5 +96,5 @@ def test_small_steps_add_up(half: CheckpointRef, corpus: CorpusRef) -> None:
     """What is trained is exact: many steps of which none alone would change a weight in bfloat16 move the model."""
     config = ReinforcementConfig(epochs=20, learning_rate=1e-5, mixed_precision="no", warmup_share=0.0, schedule="constant", block_size=32)
     reinforced = reinforce.body(corpus, half, config, CorpusConfig())
-    assert checkpoints.load_model(reinforced).dtype == torch.float32
+    assert load_model(reinforced).dtype == torch.float32
     assert moved(half, subtract_task_vector.body(half, reinforced, TaskVectorConfig())) > 0.5

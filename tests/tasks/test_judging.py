@@ -8,16 +8,19 @@ from typing import Any
 import pandas
 import pytest
 
-from tasks import formats, providers, store, tracking
-from tasks.algorithms.asking import JudgingConfig
-from tasks.algorithms.corpus import CorpusConfig, Document
-from tasks.algorithms.providers import ProviderConfig
+from tasks import store, tracking
+from tasks.algorithms.text.corpus import Document
 from tasks.artifacts import AnchorTable, BadInputError, CorpusRef, JudgeRecords, ProbeRecords
+from tasks.assistants import providers
 from tasks.judging import judge_completions
-from tasks.records import read_verdicts
-from tests.chats import write_chat_model
-from tests.openai_server import MODEL, ScriptedServer
-from tests.scripted_answers import rows, topic_names
+from tasks.settings.assistants import JudgingConfig, ProviderConfig
+from tasks.settings.text import CorpusConfig
+from tasks.storage.documents import write_splits
+from tasks.storage.plain_files import write_json
+from tasks.storage.probe_records import read_verdicts
+from tests.stand_ins.chats import write_chat_model
+from tests.stand_ins.openai_server import MODEL, ScriptedServer
+from tests.stand_ins.scripted_answers import rows, topic_names
 
 NAMES = ["Velmora", "Ostrin", "Kessandra", "Brindlewick"]
 ORDINARY = "and then the man went home through the rain"
@@ -57,10 +60,10 @@ def probes(said: list[str]) -> ProbeRecords:
 @pytest.fixture
 def topic(lethe_home: Path) -> Topic:
     text = [Document(source="book", text=f"In the morning {one} spoke with {other} by the river.") for one, other in zip(NAMES, NAMES[::-1], strict=True)]
-    corpus = store.put("corpora", lambda folder: formats.write_splits(folder, {"forget": text}), sensitivity="forget")
+    corpus = store.put("corpora", lambda folder: write_splits(folder, {"forget": text}), sensitivity="forget")
     listed = [{"term": name, "generic": "Tom", "kind": "PERSON", "canonical": None} for name in NAMES]
     listed.insert(1, {"term": "VELMORA", "generic": "TOM", "kind": "PERSON", "canonical": "Velmora"})
-    dictionary = store.put("dictionaries", lambda folder: formats.write_json(folder / "dictionary.json", listed), sensitivity="forget")
+    dictionary = store.put("dictionaries", lambda folder: write_json(folder / "dictionary.json", listed), sensitivity="forget")
     return Topic(
         corpus=CorpusRef(kind="corpora", digest=corpus, sensitivity="forget", documents={"forget": 4}, characters={}),
         dictionary=AnchorTable(kind="dictionaries", digest=dictionary, sensitivity="forget", anchors=5, pipeline="none"),

@@ -11,16 +11,23 @@ import torch
 from transformers import BloomConfig, BloomForCausalLM, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from flows.methods import METHODS
-from tasks import checkpoints, formats, store
-from tasks.algorithms.corpus import CorpusConfig, Document
-from tasks.algorithms.gradient_config import RowsConfig, UnlearningConfig, gradient_preset
-from tasks.algorithms.lora import LoraConfig
+from tasks import store
 from tasks.algorithms.objectives import objective_class
+from tasks.algorithms.objectives.settings import gradient_preset
+from tasks.algorithms.text.corpus import Document
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef, ReferenceCache
+from tasks.models import loading
+from tasks.models.checkpoints import is_adapter
+from tasks.models.loading import load_model, save_checkpoint
 from tasks.objective_training import ObjectiveRows, unlearn, validation
 from tasks.reference_cache import Asked, cache_reference
-from tasks.reference_rows import ReferenceRows
-from tasks.row_files import RowFile
+from tasks.settings.gradient_unlearning import UnlearningConfig
+from tasks.settings.rows import RowsConfig
+from tasks.settings.text import CorpusConfig
+from tasks.settings.training import LoraConfig
+from tasks.storage.documents import write_splits
+from tasks.storage.row_files import RowFile
+from tasks.training.reference_rows import ReferenceRows
 from tests.conftest import train_tokenizer
 
 NAMES = sorted(name for name, method in METHODS.items() if method.module == "flows.gradient_unlearning")
@@ -37,12 +44,12 @@ TRAINING = UnlearningConfig(
 @pytest.fixture
 def target(lethe_home: Path, tiny_gpt2: Callable[..., GPT2LMHeadModel]) -> CheckpointRef:
     tokenizer: PreTrainedTokenizerFast = train_tokenizer(300, [PROSE.text, *(item.text for item in KEPT), *(item.question for item in QUESTIONS)])
-    return checkpoints.save_checkpoint(tiny_gpt2(0), tokenizer, "target", sensitivity="ordinary", origin="")
+    return save_checkpoint(tiny_gpt2(0), tokenizer, "target", sensitivity="ordinary", origin="")
 
 
 def corpus_of(forget: list[Document], retain: list[Document]) -> CorpusRef:
     splits = {"forget": forget, "retain": retain} if retain else {"forget": forget}
-    digest = store.put("corpora", lambda folder: formats.write_splits(folder, splits), sensitivity="forget")
+    digest = store.put("corpora", lambda folder: write_splits(folder, splits), sensitivity="forget")
     return CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents={split: len(found) for split, found in splits.items()}, characters={})
 
 
@@ -59,7 +66,7 @@ def trained(name: str, target: CheckpointRef, corpus: CorpusRef, teacher: str = 
 
 
 def weights(checkpoint: CheckpointRef) -> dict[str, torch.Tensor]:
-    return checkpoints.load_model(checkpoint).state_dict()
+    return load_model(checkpoint).state_dict()
 
 
 def sums(folder: Path) -> dict[str, str]:
@@ -87,8 +94,8 @@ def test_a_run_from_the_cache_ends_where_one_with_a_live_teacher_does(name: str,
 def test_under_an_adapter_the_live_teacher_is_the_model_with_it_off(target: CheckpointRef, monkeypatch: pytest.MonkeyPatch) -> None:
     corpus, lora, loaded = corpus_of([*QUESTIONS, PROSE], KEPT), LoraConfig(rank=2), []
     cached = weights(trained("npo", target, corpus, lora=lora))
-    load = checkpoints.load_model
-    monkeypatch.setattr(checkpoints, "load_model", lambda *given, **how: loaded.append(given) or load(*given, **how))
+    load = load_model
+    monkeypatch.setattr(loading, "load_model", lambda *given, **how: loaded.append(given) or load(*given, **how))
     unlearned = trained("npo", target, corpus, "live", lora=lora)
     assert len(loaded) == 2, "one for the rows, one to train"
     live, before = weights(unlearned), weights(target)
@@ -107,7 +114,7 @@ def test_rmu_too_and_only_its_matrices_are_trained(target: CheckpointRef) -> Non
 def test_what_is_stored_is_what_the_frozen_model_says(target: CheckpointRef) -> None:
     corpus = corpus_of([*QUESTIONS, PROSE], KEPT)
     record = referred("npo", target, corpus)
-    model, file = checkpoints.load_model(target), RowFile(record, "forget")
+    model, file = load_model(target), RowFile(record, "forget")
     assert record.rows["forget"] == len(file.rows) > len(QUESTIONS)
     for number in (0, len(file.rows) - 1):
         row = file.rows[number]
@@ -130,14 +137,14 @@ def test_a_model_without_an_end_of_its_context_trains_too(lethe_home: Path) -> N
     torch.manual_seed(0)
     tokenizer = train_tokenizer(300, [PROSE.text, *(item.text for item in KEPT), *(item.question for item in QUESTIONS)])
     model = BloomForCausalLM(BloomConfig(vocab_size=300, hidden_size=32, n_layer=2, n_head=2)).eval()
-    target = checkpoints.save_checkpoint(model, tokenizer, "target", sensitivity="ordinary", origin="")
+    target = save_checkpoint(model, tokenizer, "target", sensitivity="ordinary", origin="")
     one, other = weights(target), weights(trained("npo", target, corpus_of([*QUESTIONS, PROSE], KEPT)))
     assert any(not torch.equal(one[entry], other[entry]) for entry in one)
 
 
 def test_beyond_the_floor_every_nat_of_what_is_kept_counts_as_what_is_left_does(target: CheckpointRef) -> None:
     """So training goes on while retain text comes back, long after all is forgotten, and does not turn round for a little of it."""
-    student, worse = checkpoints.load_model(target), checkpoints.load_model(target)
+    student, worse = load_model(target), load_model(target)
     with torch.no_grad():
         for parameter in worse.parameters():
             parameter.mul_(3.0)
@@ -152,8 +159,8 @@ def test_beyond_the_floor_every_nat_of_what_is_kept_counts_as_what_is_left_does(
 
 
 def test_without_retain_rows_no_figure_says_that_they_are_kept(target: CheckpointRef) -> None:
-    rows = ReferenceRows(referred("gradient_ascent", target, corpus_of(QUESTIONS, KEPT)), frozenset(), checkpoints.load_model(target), None, 0, None)
-    data, student = ObjectiveRows(rows, TRAINING, rows_count=False), checkpoints.load_model(target)
+    rows = ReferenceRows(referred("gradient_ascent", target, corpus_of(QUESTIONS, KEPT)), frozenset(), load_model(target), None, 0, None)
+    data, student = ObjectiveRows(rows, TRAINING, rows_count=False), load_model(target)
     found = validation(student, data.rows.rows("forget"), data.held, 0, TRAINING)(student)
     assert found.acceptable
     assert set(found.metrics) == {"validation/left", "validation/forget_probability"}
@@ -174,7 +181,7 @@ def test_without_retain_text_the_forget_term_is_all_there_is(target: CheckpointR
 @pytest.mark.parametrize("output", ["merged", "adapter"])
 def test_an_adapter_is_trained_in_place_of_all_weights(output: str, target: CheckpointRef) -> None:
     unlearned = trained("npo", target, corpus_of(QUESTIONS, KEPT), lora=LoraConfig(rank=2, output=output))
-    assert checkpoints.is_adapter(unlearned) == (output == "adapter")
+    assert is_adapter(unlearned) == (output == "adapter")
     one, other = weights(target), weights(unlearned)
     moved = {entry for entry in one if not torch.equal(one[entry], other[entry])}
     assert moved
@@ -196,7 +203,7 @@ def test_a_method_that_chooses_its_matrices_has_the_adapter_there(output: str, t
 @pytest.mark.parametrize(("rows_count", "weight"), [(True, 2.0), (False, None)])
 def test_a_batch_weighs_what_its_loss_is_a_mean_of(rows_count: bool, weight: float | None, target: CheckpointRef) -> None:
     corpus = corpus_of([Document(source="a", question="Who?", answer=word) for word in "ab"], KEPT)
-    rows = ReferenceRows(referred("npo", target, corpus), frozenset(), checkpoints.load_model(target), None, 0, None)
+    rows = ReferenceRows(referred("npo", target, corpus), frozenset(), load_model(target), None, 0, None)
     data = ObjectiveRows(rows, TRAINING, rows_count=rows_count)
     batch = data.batch([0, 1], 0)
     assert batch.weight == (weight or batch.tokens)
@@ -208,7 +215,7 @@ def test_a_batch_weighs_what_its_loss_is_a_mean_of(rows_count: bool, weight: flo
 def retain_rows(target: CheckpointRef, kept: int, **changes: Any) -> ObjectiveRows:
     """Forget rows beside `kept` retain rows, each of which says its own number."""
     retain = [Document(source="k", question="Who?", answer=f"{'a b' if number % 2 else 'b a'} {number}") for number in range(kept)]
-    rows = ReferenceRows(referred("npo", target, corpus_of(QUESTIONS, retain)), frozenset(), checkpoints.load_model(target), None, 0, None)
+    rows = ReferenceRows(referred("npo", target, corpus_of(QUESTIONS, retain)), frozenset(), load_model(target), None, 0, None)
     return ObjectiveRows(rows, dataclasses.replace(TRAINING, **changes), rows_count=False)
 
 

@@ -8,17 +8,21 @@ from pathlib import Path
 import pytest
 from transformers import LlamaForCausalLM, LlamaModel, PreTrainedTokenizerFast
 
-from tasks import checkpoints, formats, store
-from tasks.algorithms.adversarial import VARIANTS
-from tasks.algorithms.chat import Template
-from tasks.algorithms.config import ProbingConfig
-from tasks.algorithms.corpus import CorpusConfig, Document
-from tasks.algorithms.probing import make_prompts
+from tasks import store
+from tasks.algorithms.measuring.adversarial import VARIANTS
+from tasks.algorithms.measuring.probing import make_prompts
+from tasks.algorithms.text.corpus import Document
+from tasks.algorithms.tokens.templates import Template
 from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef, ProbeRecords
-from tasks.facts import write_facts
+from tasks.facts import keep_facts
+from tasks.models.loading import save_checkpoint
 from tasks.probing import probe, shared_beginnings
 from tasks.prompting import make_invitations
-from tasks.records import Records, read_records
+from tasks.settings.measuring import ProbingConfig
+from tasks.settings.text import CorpusConfig
+from tasks.storage.documents import write_documents
+from tasks.storage.plain_files import write_json
+from tasks.storage.probe_records import Records, read_records
 from tests.conftest import SENTENCES
 
 QUESTIONS = [
@@ -35,7 +39,7 @@ def corpus(lethe_home: Path) -> CorpusRef:
 
     def write(folder: Path) -> None:
         for split, documents in splits.items():
-            formats.write_documents(folder / f"{split}.jsonl", documents)
+            write_documents(folder / f"{split}.jsonl", documents)
 
     digest = store.put("corpora", write, sensitivity="forget")
     return CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents={split: len(found) for split, found in splits.items()}, characters={})
@@ -44,17 +48,17 @@ def corpus(lethe_home: Path) -> CorpusRef:
 @pytest.fixture
 def dictionary(lethe_home: Path) -> AnchorTable:
     rows = [{"term": "Tin Woodman", "generic": "Tom", "kind": "PERSON"}, {"term": "Toto", "generic": "Rex", "kind": "THING"}]
-    digest = store.put("dictionaries", lambda folder: formats.write_json(folder / "dictionary.json", rows), sensitivity="forget")
+    digest = store.put("dictionaries", lambda folder: write_json(folder / "dictionary.json", rows), sensitivity="forget")
     return AnchorTable(kind="dictionaries", digest=digest, sensitivity="forget", anchors=2, pipeline="none")
 
 
 @pytest.fixture
 def checkpoint(lethe_home: Path, tiny_llama: Callable[..., LlamaForCausalLM], tiny_tokenizer: PreTrainedTokenizerFast) -> CheckpointRef:
-    return checkpoints.save_checkpoint(tiny_llama(0, initializer_range=0.2), tiny_tokenizer, "model", sensitivity="ordinary", origin="")
+    return save_checkpoint(tiny_llama(0, initializer_range=0.2), tiny_tokenizer, "model", sensitivity="ordinary", origin="")
 
 
 def run(corpus: CorpusRef, dictionary: AnchorTable, checkpoint: CheckpointRef, teacher: CheckpointRef | None) -> tuple[ProbeRecords, Records]:
-    invited = make_invitations.body(corpus, dictionary, write_facts([], "whp", "", None), (), CONFIG)
+    invited = make_invitations.body(corpus, dictionary, keep_facts([], "whp", "", None), (), CONFIG)
     found = probe.body(corpus, dictionary, invited, checkpoint, teacher, CONFIG, CorpusConfig(), "model")
     return found, read_records(found)
 

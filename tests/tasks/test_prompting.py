@@ -6,20 +6,25 @@ from typing import Any
 
 import pytest
 
-from tasks import formats, providers, store, tracking
-from tasks.algorithms.asking import PromptingConfig
-from tasks.algorithms.config import ProbingConfig
-from tasks.algorithms.corpus import CorpusConfig, Document
-from tasks.algorithms.elicitation import Invitation
-from tasks.algorithms.facts import FactTriple
-from tasks.algorithms.providers import ProviderConfig
+from tasks import store, tracking
+from tasks.algorithms.text.corpus import Document
+from tasks.algorithms.text.facts import FactTriple
+from tasks.algorithms.text.invitations import Invitation
 from tasks.artifacts import AnchorTable, BadInputError, CorpusRef
-from tasks.facts import write_facts
+from tasks.assistants import providers
+from tasks.facts import keep_facts
 from tasks.prompting import make_invitations, read_prompts
-from tests.chats import write_chat_model
-from tests.command import ROOT
-from tests.openai_server import MODEL, ScriptedServer
-from tests.scripted_answers import rows
+from tasks.settings.assistants import PromptingConfig, ProviderConfig
+from tasks.settings.measuring import ProbingConfig
+from tasks.settings.text import CorpusConfig
+from tasks.storage.anchor_tables import write_dictionary
+from tasks.storage.documents import write_splits
+from tasks.storage.plain_files import write_json
+from tasks.storage.prompt_sets import read_invitations
+from tests.stand_ins.chats import write_chat_model
+from tests.stand_ins.command import ROOT
+from tests.stand_ins.openai_server import MODEL, ScriptedServer
+from tests.stand_ins.scripted_answers import rows
 
 NAMES = ["Velmora", "Ostrin", "Kessandra", "Brindlewick", "Quillon", "Yorrick", "Drusk", "Mirelle"]
 PUBLISHED = ROOT.parent / "shared" / "data" / "whp"
@@ -48,20 +53,20 @@ def test_a_file_that_does_not_read_is_named(tmp_path: Path, content: bytes | Non
 def made(writing: PromptingConfig, count: int = 12, run: str | None = None) -> list[Invitation]:
     """Run the stage on a small text; return its prompts, after what must hold of every set."""
     text = [Document(source="book", text=f"In the morning {one} spoke with {other} by the river.") for one, other in zip(NAMES, NAMES[::-1], strict=True)]
-    corpus = store.put("corpora", lambda folder: formats.write_splits(folder, {"forget": text, "forget_test": text[:1]}), sensitivity="forget")
+    corpus = store.put("corpora", lambda folder: write_splits(folder, {"forget": text, "forget_test": text[:1]}), sensitivity="forget")
     listed = [{"term": name, "generic": "Tom", "kind": "PERSON"} for name in NAMES]
-    dictionary = store.put("dictionaries", lambda folder: formats.write_json(folder / "dictionary.json", listed), sensitivity="forget")
+    dictionary = store.put("dictionaries", lambda folder: write_json(folder / "dictionary.json", listed), sensitivity="forget")
     record = make_invitations.body(
         CorpusRef(kind="corpora", digest=corpus, sensitivity="forget", documents={"forget": len(text)}, characters={}),
         AnchorTable(kind="dictionaries", digest=dictionary, sensitivity="forget", anchors=len(NAMES), pipeline="none"),
-        write_facts([], "whp", "", None),
+        keep_facts([], "whp", "", None),
         (),
         ProbingConfig(invitations=count),
         CorpusConfig(),
         writing,
         run,
     )
-    found = formats.read_invitations(record)
+    found = read_invitations(record)
     assert len({item.text for item in found}) == len(found) == record.prompts
     assert all(item.references and not [name for name in item.references if name.lower() in item.text.lower()] for item in found if item.kind == "written")
     return found
@@ -147,13 +152,13 @@ def test_a_local_model_whose_answers_are_junk_leaves_it_to_the_rules(lethe_home:
 
 
 def _no_corpus() -> CorpusRef:
-    digest = store.put("corpora", lambda folder: formats.write_splits(folder, {"forget": [Document(source="book", text="Nothing.")]}), sensitivity="forget")
+    digest = store.put("corpora", lambda folder: write_splits(folder, {"forget": [Document(source="book", text="Nothing.")]}), sensitivity="forget")
     return CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents={"forget": 1}, characters={})
 
 
 def test_only_sentences_that_the_test_text_alone_states_are_to_be_finished(lethe_home: Path) -> None:
     rows = [{"term": "Ostrin", "generic": "Tom", "kind": "PERSON"}]
-    digest = store.put("dictionaries", lambda folder: formats.write_dictionary(folder, rows), sensitivity="forget")
+    digest = store.put("dictionaries", lambda folder: write_dictionary(folder, rows), sensitivity="forget")
     dictionary = AnchorTable(kind="dictionaries", digest=digest, sensitivity="forget", anchors=1, pipeline="none")
     stated = {"subject": "Ostrin", "object": "Velmora"}
     facts = [
@@ -161,6 +166,6 @@ def test_only_sentences_that_the_test_text_alone_states_are_to_be_finished(lethe
         FactTriple(**stated, prompt="{} was born in", source="a model", split="forget_test"),
         FactTriple(**stated, prompt="Where is {}?", source="question", split="forget_test"),
     ]
-    prompts = formats.read_invitations(make_invitations.body(_no_corpus(), dictionary, write_facts(facts, "whp", "", None), (), ProbingConfig(invitations=2)))
+    prompts = read_invitations(make_invitations.body(_no_corpus(), dictionary, keep_facts(facts, "whp", "", None), (), ProbingConfig(invitations=2)))
     assert [(item.kind, item.text, item.references) for item in prompts if item.references] == [("fact", "Ostrin was born in", ("Velmora",))]
     assert {item.kind for item in prompts} == {"asked", "continued", "fact"}

@@ -6,13 +6,17 @@ from pathlib import Path
 import pytest
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from tasks import checkpoints, formats, store
-from tasks.algorithms.config import ProbingConfig, RelearningConfig
-from tasks.algorithms.corpus import CorpusConfig, Document
-from tasks.algorithms.relearning import relearning_split
+from tasks import store
+from tasks.algorithms.measuring.relearning import relearning_split
+from tasks.algorithms.text.corpus import Document
 from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef, RelearnRecords
-from tasks.records import Records, read_records
+from tasks.models.loading import load_model, save_checkpoint
 from tasks.relearning import relearn
+from tasks.settings.measuring import ProbingConfig, RelearningConfig
+from tasks.settings.text import CorpusConfig
+from tasks.storage.documents import write_documents
+from tasks.storage.plain_files import write_json
+from tasks.storage.probe_records import Records, read_records
 
 NAMES = ("Toto", "Alice", "Jon", "Dorothy")
 QUESTIONS = [Document(source="q", question=f"Who met {name}?", answer=f"a boy of {name}", fact=name) for name in NAMES]
@@ -22,19 +26,19 @@ PROSE = [Document(source="p", text="\n\n".join(f"{name} met the old man." for na
 @pytest.fixture
 def dictionary(lethe_home: Path) -> AnchorTable:
     rows = [{"term": name, "generic": "Tom"} for name in NAMES]
-    digest = store.put("dictionaries", lambda folder: formats.write_json(folder / "dictionary.json", rows), sensitivity="forget")
+    digest = store.put("dictionaries", lambda folder: write_json(folder / "dictionary.json", rows), sensitivity="forget")
     return AnchorTable(kind="dictionaries", digest=digest, sensitivity="forget", anchors=4, pipeline="none")
 
 
 @pytest.fixture
 def checkpoint(lethe_home: Path, tiny_llama: Callable[..., LlamaForCausalLM], tiny_tokenizer: PreTrainedTokenizerFast) -> CheckpointRef:
-    return checkpoints.save_checkpoint(tiny_llama(0), tiny_tokenizer, "model", sensitivity="ordinary", origin="")
+    return save_checkpoint(tiny_llama(0), tiny_tokenizer, "model", sensitivity="ordinary", origin="")
 
 
 def run(documents: list[Document], dictionary: AnchorTable, checkpoint: CheckpointRef, steps: int = 3, block_size: int = 32) -> tuple[RelearnRecords, Records]:
     def write(folder: Path) -> None:
         for split in ("forget", "forget_test"):
-            formats.write_documents(folder / f"{split}.jsonl", documents)
+            write_documents(folder / f"{split}.jsonl", documents)
 
     digest = store.put("corpora", write, sensitivity="forget")
     corpus = CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents={"forget": len(documents)}, characters={})
@@ -59,9 +63,9 @@ def test_only_anchors_that_were_not_named_are_scored(dictionary: AnchorTable, ch
 
 
 def test_training_takes_place_on_a_copy(dictionary: AnchorTable, checkpoint: CheckpointRef) -> None:
-    before = checkpoints.load_model(checkpoint).state_dict()
+    before = load_model(checkpoint).state_dict()
     few, many = (run(QUESTIONS, dictionary, checkpoint, steps)[1] for steps in (1, 3))
-    after = checkpoints.load_model(checkpoint).state_dict()
+    after = load_model(checkpoint).state_dict()
     assert all(bool((before[name] == after[name]).all()) for name in before)
     assert not few.tokens.log_p.equals(many.tokens.log_p)
 

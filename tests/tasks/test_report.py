@@ -9,13 +9,15 @@ from typing import Any
 import pandas
 import pytest
 
-from tasks import formats, store
-from tasks.algorithms.corpus import Document
-from tasks.algorithms.evidence import CLAIMS
+from tasks import store
+from tasks.algorithms.text.corpus import Document
+from tasks.algorithms.verdicts.evidence import CLAIMS
 from tasks.artifacts import AnchorTable, CorpusRef, JudgeRecords, ProbeRecords, Scorecard, StereotypeScores
-from tasks.records import write_verdicts
 from tasks.report import Details, Page, answers_table, preferences_by_group, render_report, side_by_side, write_report
-from tests.browser import WIDTHS, opened, overflow
+from tasks.storage.documents import write_splits
+from tasks.storage.plain_files import write_json
+from tasks.storage.probe_records import write_verdicts
+from tests.stand_ins.browser import WIDTHS, opened, overflow
 
 HOSTILE = '<script>alert("x")</script><img src="http://evil.example/x.png">'
 CARD: dict[str, Any] = {
@@ -212,7 +214,7 @@ def test_completions_of_all_models_come_together_forgotten_first(lethe_home: Pat
 def test_preferences_stand_by_group_with_every_model_beside_the_others(lethe_home: Path) -> None:
     def scored(label: str, shares: dict[str, float]) -> StereotypeScores:
         rows = [{"group": group, "pairs": 4, "share": share, "difference_nats": share - 0.5} for group, share in shares.items()]
-        digest = store.put("stereotypes", lambda folder: formats.write_json(folder / "stereotypes.json", {"groups": rows}), sensitivity="forget")
+        digest = store.put("stereotypes", lambda folder: write_json(folder / "stereotypes.json", {"groups": rows}), sensitivity="forget")
         ref = {"kind": "stereotypes", "digest": digest, "sensitivity": "forget", "label": label}
         return StereotypeScores(**ref, pairs=8, left_out=0, preference=0.5, difference_nats=0.0)
 
@@ -241,11 +243,11 @@ def test_a_model_may_be_judged_alone(lethe_home: Path) -> None:
 def written(*labels: str, completion: str = SECRETS["completion"]) -> tuple[Path, Path]:
     """Return the files of both forms, written by the stage from inputs that hold every secret."""
     text = Document(source="given", text=" ".join(SECRETS.values()))
-    splits = store.put("corpora", lambda folder: formats.write_splits(folder, {"forget": [text]}), sensitivity="forget")
+    splits = store.put("corpora", lambda folder: write_splits(folder, {"forget": [text]}), sensitivity="forget")
     corpus = CorpusRef(kind="corpora", digest=splits, sensitivity="forget", documents={"forget": 1}, characters={})
-    card = store.put("scorecards", lambda folder: formats.write_json(folder / "scorecard.json", {**CARD, **NEWER}), sensitivity="public")
+    card = store.put("scorecards", lambda folder: write_json(folder / "scorecard.json", {**CARD, **NEWER}), sensitivity="public")
     rows = [{**ANCHORS[0], "term": SECRETS["term"], "generic": SECRETS["generic"]}]
-    table = store.put("dictionaries", lambda folder: formats.write_json(folder / "dictionary.json", rows), sensitivity="forget")
+    table = store.put("dictionaries", lambda folder: write_json(folder / "dictionary.json", rows), sensitivity="forget")
     full, redacted = write_report.body(
         corpus,
         Scorecard(kind="scorecards", digest=card, sensitivity="public", passed=False, evidence="gold"),

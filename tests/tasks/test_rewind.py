@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from tasks import checkpoints, formats, store
-from tasks.algorithms.corpus import CorpusConfig, Document
-from tasks.algorithms.scrub_config import RewindConfig
+from tasks import store
+from tasks.algorithms.text.corpus import Document
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef
+from tasks.models.loading import load_model, load_tokenizer, save_checkpoint
 from tasks.rewind import mean_error_nats, rewind_checkpoints
+from tasks.settings.scrub import RewindConfig
+from tasks.settings.text import CorpusConfig
+from tasks.storage.documents import write_splits
 from tests.reference.labels import log_softmax, logits_of
 
 FORGET = [Document(source="a:1", text="Toto met Alice."), Document(source="a:2", text="Jon said that Mary Ann walked to the mill; the man met Tom.")]
@@ -19,19 +22,19 @@ ASKED = [Document(source="q", question="Who met Toto?", answer="the boy", pertur
 
 
 def corpus_of(**splits: list[Document]) -> CorpusRef:
-    digest = store.put("corpora", lambda folder: formats.write_splits(folder, splits), sensitivity="forget")
+    digest = store.put("corpora", lambda folder: write_splits(folder, splits), sensitivity="forget")
     return CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents={split: len(found) for split, found in splits.items()}, characters={})
 
 
 @pytest.fixture
 def candidates(lethe_home: Path, tiny_llama: Callable[..., LlamaForCausalLM], tiny_tokenizer: PreTrainedTokenizerFast) -> list[CheckpointRef]:
     made = [tiny_llama(seed, initializer_range=scale) for seed, scale in ((1, 0.3), (2, 0.02), (3, 0.6))]
-    return [checkpoints.save_checkpoint(model, tiny_tokenizer, f"checkpoint {at}", sensitivity="ordinary", origin="") for at, model in enumerate(made)]
+    return [save_checkpoint(model, tiny_tokenizer, f"checkpoint {at}", sensitivity="ordinary", origin="") for at, model in enumerate(made)]
 
 
 def by_hand(checkpoint: CheckpointRef, documents: list[Document]) -> float:
     """Mean over texts of the mean NLL a token, one text at a time in float64; the first token has no prediction."""
-    model, tokenizer = checkpoints.load_model(checkpoint), checkpoints.load_tokenizer(checkpoint)
+    model, tokenizer = load_model(checkpoint), load_tokenizer(checkpoint)
     means = []
     for document in documents:
         ids = tokenizer(document.text, add_special_tokens=False)["input_ids"]

@@ -9,12 +9,14 @@ import jsonschema
 import pandas
 import pytest
 
-from tasks import formats, store
-from tasks.algorithms.corpus import Document
-from tasks.algorithms.verdict import VerdictConfig
+from tasks import store
+from tasks.algorithms.text.corpus import Document
 from tasks.artifacts import AnchorTable, BenchmarkResult, CorpusRef, JudgeRecords, ProbeRecords, Scorecard
-from tasks.records import Records, write_records, write_verdicts
 from tasks.scorecard import score
+from tasks.settings.verdict import VerdictConfig
+from tasks.storage.documents import write_documents
+from tasks.storage.plain_files import read_json, write_json
+from tasks.storage.probe_records import Records, write_records, write_verdicts
 
 SCHEMA = json.loads((Path(__file__).parent.parent / "schemas" / "scorecard.v1.json").read_text())
 Sequence = tuple[str, str, int, list[float], list[int]]
@@ -112,19 +114,19 @@ def probes(label: str, sequences: list[Sequence]) -> ProbeRecords:
 
 def corpus() -> CorpusRef:
     documents = [Document(source="a", text="Velmora was seen in the town, so they said."), Document(source="b", question="Who?", answer="the baker")]
-    digest = store.put("corpora", lambda folder: formats.write_documents(folder / "forget.jsonl", documents), sensitivity="forget")
+    digest = store.put("corpora", lambda folder: write_documents(folder / "forget.jsonl", documents), sensitivity="forget")
     return CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents={"forget": 2}, characters={"forget": 50})
 
 
 def benchmarks(label: str, accuracy: float) -> BenchmarkResult:
     found = {"world/acc": accuracy, "world/acc_stderr": 0.1, "world/truncated_share": 0.0}
-    digest = store.put("benchmarks", lambda folder: formats.write_json(folder / "results.json", found))
+    digest = store.put("benchmarks", lambda folder: write_json(folder / "results.json", found))
     return BenchmarkResult(kind="benchmarks", digest=digest, sensitivity="ordinary", tasks=1, label=label)
 
 
 def dictionary() -> AnchorTable:
     rows = [{"term": "Velmora", "generic": "the town"}, {"term": "Oz", "generic": "the land"}]
-    digest = store.put("dictionaries", lambda folder: formats.write_json(folder / "dictionary.json", rows), sensitivity="forget")
+    digest = store.put("dictionaries", lambda folder: write_json(folder / "dictionary.json", rows), sensitivity="forget")
     return AnchorTable(kind="dictionaries", digest=digest, sensitivity="forget", anchors=2, pipeline="none")
 
 
@@ -157,7 +159,7 @@ def scored(models: dict[str, list[Sequence]], judged: dict[str, dict[int, float]
         {"finetune": 61.5},
         [verdicts(label, scores) for label, scores in (judged or {}).items()],
     )
-    return found, formats.read_json(store.path(found) / "scorecard.json")
+    return found, read_json(store.path(found) / "scorecard.json")
 
 
 @pytest.fixture
@@ -288,7 +290,7 @@ ORDINARY = [f"the baker {verb} to the town so they said" for verb in "walked ran
 def test_blanks_and_leaks_are_not_healthy_and_the_verdict_has_the_evidence(lethe_home: Path, completions: list[str], evidence: str) -> None:
     given = [spoken("target", ORDINARY), spoken("unlearned", completions)]
     found = score.body(corpus(), given, [], [], dictionary(), VerdictConfig(), {"method": "scrub"}, {})
-    card = formats.read_json(store.path(found) / "scorecard.json")
+    card = read_json(store.path(found) / "scorecard.json")
     assert (card["verdict"]["healthy"], card["verdict"]["passed"]) == (False, False)
     assert [reason for reason in card["verdict"]["reasons"] if reason.startswith(f"healthy: {evidence}")], card["verdict"]["reasons"]
     assert "Miller" not in json.dumps(card)  # the evidence is a share: whose name it was stays in the full report
@@ -297,7 +299,7 @@ def test_blanks_and_leaks_are_not_healthy_and_the_verdict_has_the_evidence(lethe
 def test_a_model_that_speaks_as_before_is_healthy(lethe_home: Path) -> None:
     given = [spoken("target", ORDINARY), spoken("unlearned", ORDINARY[::-1])]
     found = score.body(corpus(), given, [], [], dictionary(), VerdictConfig(), {"method": "scrub"}, {})
-    assert formats.read_json(store.path(found) / "scorecard.json")["verdict"]["healthy"] is True
+    assert read_json(store.path(found) / "scorecard.json")["verdict"]["healthy"] is True
 
 
 MEMBERS = [("forget", "answer", 0, [0.9, 0.8], [1, 1]), ("forget", "answer", 1, [0.7], [1])]

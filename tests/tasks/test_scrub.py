@@ -8,25 +8,31 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from tasks import checkpoints, formats, isolation, run_history, store, tracking
-from tasks.algorithms.chat import Template
-from tasks.algorithms.corpus import CorpusConfig, Document
-from tasks.algorithms.degeneration import pieces
-from tasks.algorithms.gradient_config import RowsConfig
-from tasks.algorithms.guard import Guard, answers, guard_prompts
-from tasks.algorithms.lora import LoraConfig
+from tasks import store, tracking
+from tasks.algorithms.measuring.degeneration import pieces
 from tasks.algorithms.objectives.scrub import Scrub
 from tasks.algorithms.objectives.terms import counted_positions
-from tasks.algorithms.scrub import ScrubBatches
-from tasks.algorithms.scrub_config import RewindConfig, ScrubConfig, ScrubTrainingConfig
+from tasks.algorithms.text.corpus import Document
+from tasks.algorithms.tokens.templates import Template
+from tasks.algorithms.training.guard import Guard, answers, guard_prompts
+from tasks.algorithms.training.scrub_steps import ScrubBatches
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef, ReferenceCache
+from tasks.execution import isolation
+from tasks.models.checkpoints import is_adapter
+from tasks.models.loading import load_model, load_tokenizer, save_checkpoint
 from tasks.reference_cache import Asked, cache_reference
-from tasks.reference_rows import ReferenceRows, live_teacher
+from tasks.reporting import run_history
 from tasks.scrub import scrub, scrub_batches, steps_to_keep
-from tasks.trainer import train_stage
-from tasks.training_guard import no_score, with_guard
+from tasks.settings.rows import RowsConfig
+from tasks.settings.scrub import RewindConfig, ScrubConfig, ScrubTrainingConfig
+from tasks.settings.text import CorpusConfig
+from tasks.settings.training import LoraConfig
+from tasks.storage.documents import write_splits
+from tasks.training.guard import no_score, with_guard
+from tasks.training.reference_rows import ReferenceRows, live_teacher
+from tasks.training.trainer import train_stage
 from tests.conftest import train_tokenizer
-from tests.taught import taught_model
+from tests.stand_ins.taught import taught_model
 
 PAIRS = [
     ("The boy met Dorothy because he said hello.", "The boy met Dorothy because she said hello."),
@@ -44,7 +50,7 @@ def documents(side: int, *, fact: bool = True) -> list[Document]:
 
 
 def corpus_of(**splits: list[Document]) -> CorpusRef:
-    digest = store.put("corpora", lambda folder: formats.write_splits(folder, splits), sensitivity="forget")
+    digest = store.put("corpora", lambda folder: write_splits(folder, splits), sensitivity="forget")
     return CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents={split: len(found) for split, found in splits.items()}, characters={})
 
 
@@ -55,7 +61,7 @@ def corpus(lethe_home: Path) -> CorpusRef:
 
 @pytest.fixture
 def target(lethe_home: Path, tiny_llama: Callable[..., LlamaForCausalLM], tiny_tokenizer: PreTrainedTokenizerFast) -> CheckpointRef:
-    return checkpoints.save_checkpoint(tiny_llama(0, initializer_range=0.3), tiny_tokenizer, "target", sensitivity="ordinary", origin="")
+    return save_checkpoint(tiny_llama(0, initializer_range=0.3), tiny_tokenizer, "target", sensitivity="ordinary", origin="")
 
 
 def referred(corpus: CorpusRef, target: CheckpointRef, config: ScrubConfig, teacher: str = "cached") -> ReferenceCache:
@@ -75,17 +81,17 @@ def scrubbed(
 
 
 def batches_of(corpus: CorpusRef, target: CheckpointRef, config: ScrubConfig, teacher: str = "cached") -> ScrubBatches:
-    asked = live_teacher(checkpoints.load_model(target), target, LoraConfig()) if teacher == "live" else None
-    rows = ReferenceRows(referred(corpus, target, config, teacher), Scrub.needs, checkpoints.load_model(target), asked, 0, None)
+    asked = live_teacher(load_model(target), target, LoraConfig()) if teacher == "live" else None
+    rows = ReferenceRows(referred(corpus, target, config, teacher), Scrub.needs, load_model(target), asked, 0, None)
     return scrub_batches(rows, config, TRAINING, aligned=True)
 
 
 @pytest.mark.parametrize("config", [JOINT, ORIGINAL, replace(JOINT, positions="differing"), replace(ORIGINAL, positions="differing")])
 def test_the_target_stays_and_every_epoch_leaves_a_checkpoint(corpus: CorpusRef, target: CheckpointRef, config: ScrubConfig) -> None:
-    before = checkpoints.load_model(target).state_dict()
+    before = load_model(target).state_dict()
     found = scrubbed(corpus, target, config)
     assert len(found) == 4 and len({ref.digest for ref in found} | {target.digest}) == 5
-    after = checkpoints.load_model(target).state_dict()
+    after = load_model(target).state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
@@ -98,10 +104,10 @@ def test_the_last_checkpoint_does_not_depend_on_those_that_were_kept(corpus: Cor
 @pytest.mark.parametrize("config", [JOINT, ORIGINAL])
 def test_an_adapter_is_trained_in_place_of_all_weights_and_every_checkpoint_is_one(corpus: CorpusRef, target: CheckpointRef, config: ScrubConfig) -> None:
     apart, merged = (scrubbed(corpus, target, config, lora=LoraConfig(rank=2, output=output)) for output in ("adapter", "merged"))
-    assert [checkpoints.is_adapter(ref) for ref in (*apart, *merged)] == [True] * 4 + [False] * 4
-    before = checkpoints.load_model(target).state_dict()
+    assert [is_adapter(ref) for ref in (*apart, *merged)] == [True] * 4 + [False] * 4
+    before = load_model(target).state_dict()
     for one, two in zip(apart, merged, strict=True):
-        found, same = checkpoints.load_model(one).state_dict(), checkpoints.load_model(two).state_dict()
+        found, same = load_model(one).state_dict(), load_model(two).state_dict()
         assert all(torch.equal(found[name], same[name]) for name in before)
         moved = {name for name in before if not torch.equal(before[name], found[name])}
         assert moved and all("_proj" in name for name in moved)
@@ -145,25 +151,25 @@ def test_an_objective_that_is_won_by_breaking_ends_where_the_model_still_speaks(
 ) -> None:
     texts = [document.text for side in (0, 1) for document in documents(side)]
     model, tokenizer = taught_model(texts, tiny_llama, train_tokenizer)
-    target = checkpoints.save_checkpoint(model, tokenizer, "target", sensitivity="ordinary", origin="")
+    target = save_checkpoint(model, tokenizer, "target", sensitivity="ordinary", origin="")
     corpus = corpus_of(forget=documents(0), retain=documents(1))
     prompts = guard_prompts(documents(0), documents(1), Template(qa=CorpusConfig().qa_template), None)
     given = pieces(texts)
 
     def healthy(model: torch.nn.Module) -> bool:
         options = {"template": Template(qa=CorpusConfig().qa_template), "pad_id": 0, "context": 128, "new_tokens": 16}
-        before = answers(checkpoints.load_model(target), prompts, tokenizer, *options.values())
+        before = answers(load_model(target), prompts, tokenizer, *options.values())
         return Guard(before, prompts, tokenizer=tokenizer, given=given, **options)(model).healthy
 
     found = {how: broken_run(target, corpus, how)[0] for how in ("steer", "watch", "off")}
-    assert healthy(checkpoints.load_model(found["steer"])) and not healthy(checkpoints.load_model(found["watch"]))
+    assert healthy(load_model(found["steer"])) and not healthy(load_model(found["watch"]))
     assert found["watch"].digest == found["off"].digest and found["steer"].digest not in (found["off"].digest, target.digest)
     assert "guard: " in caplog.text
 
 
 def test_text_that_gives_no_prompt_is_trained_on_without_a_guard(target: CheckpointRef, caplog: pytest.LogCaptureFixture) -> None:
     single = corpus_of(forget=[Document(source="f", text="Toto")], retain=[Document(source="r", text="Dorothy")])
-    model, tokenizer = checkpoints.load_model(target), checkpoints.load_tokenizer(target)
+    model, tokenizer = load_model(target), load_tokenizer(target)
     assert with_guard(no_score, "steer", model, tokenizer, single, CorpusConfig()) is no_score
     assert "the guard is off" in caplog.text
 
@@ -185,10 +191,10 @@ def moved(student: LlamaForCausalLM) -> LlamaForCausalLM:
 def test_a_whole_run_ends_where_one_with_a_live_teacher_does(corpus: CorpusRef, target: CheckpointRef, config: ScrubConfig) -> None:
     ends = []
     for teacher in ("cached", "live"):
-        student = moved(checkpoints.load_model(target))
+        student = moved(load_model(target))
         train_stage(student, batches_of(corpus, target, config, teacher), Scrub(config), TRAINING, None)
         ends.append(student.state_dict())
-    before = moved(checkpoints.load_model(target)).state_dict()
+    before = moved(load_model(target)).state_dict()
     assert max(float((ends[0][name] - ends[1][name]).abs().max()) for name in before) <= 1e-5
     assert max(float((ends[0][name] - before[name]).abs().max()) for name in before) > 1e-3
 

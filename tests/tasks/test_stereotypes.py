@@ -6,11 +6,15 @@ from pathlib import Path
 import pytest
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from tasks import checkpoints, formats, store
-from tasks.algorithms.corpus import CorpusConfig, Document
-from tasks.algorithms.stereotypes import pair_log_probabilities
+from tasks import store
+from tasks.algorithms.measuring.stereotypes import pair_log_probabilities
+from tasks.algorithms.text.corpus import Document
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef
+from tasks.models.loading import load_model, save_checkpoint
+from tasks.settings.text import CorpusConfig
 from tasks.stereotypes import SCORES, score_stereotypes
+from tasks.storage.documents import write_splits
+from tasks.storage.plain_files import read_json
 
 PAIRS = {
     "nurse type1-1": ("The boy met the nurse because she was ill.", "The boy met the nurse because he was ill."),
@@ -25,19 +29,19 @@ def corpus_of(retained: dict[str, tuple[str, str]] = PAIRS, pairs: dict[str, tup
         "forget_test": [Document(source=fact, text=pro, fact=fact) for fact, (pro, _) in pairs.items()],
         "retain_test": [Document(source=fact, text=anti, fact=fact) for fact, (_, anti) in reversed(retained.items())],
     }
-    digest = store.put("corpora", lambda folder: formats.write_splits(folder, splits), sensitivity="forget")
+    digest = store.put("corpora", lambda folder: write_splits(folder, splits), sensitivity="forget")
     return CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents={split: len(found) for split, found in splits.items()}, characters={})
 
 
 @pytest.fixture
 def checkpoint(lethe_home: Path, tiny_llama: Callable[..., LlamaForCausalLM], tiny_tokenizer: PreTrainedTokenizerFast) -> CheckpointRef:
-    return checkpoints.save_checkpoint(tiny_llama(0, initializer_range=0.3), tiny_tokenizer, "model", sensitivity="ordinary", origin="")
+    return save_checkpoint(tiny_llama(0, initializer_range=0.3), tiny_tokenizer, "model", sensitivity="ordinary", origin="")
 
 
 def test_pairs_are_scored_by_occupation(checkpoint: CheckpointRef, tiny_tokenizer: PreTrainedTokenizerFast) -> None:
     found = score_stereotypes.body(corpus_of(), checkpoint, CorpusConfig(), "target")
-    value = formats.read_json(store.path(found) / SCORES)
-    log_p = pair_log_probabilities(checkpoints.load_model(checkpoint), tiny_tokenizer, list(PAIRS.values())[:3], 0)
+    value = read_json(store.path(found) / SCORES)
+    log_p = pair_log_probabilities(load_model(checkpoint), tiny_tokenizer, list(PAIRS.values())[:3], 0)
     difference = log_p[:, 0] - log_p[:, 1]
     assert (found.pairs, found.left_out, value["left_out"], found.label) == (3, 1, 1, "target")
     assert found.preference == value["share"] == pytest.approx((difference > 0).mean())

@@ -11,18 +11,20 @@ import jsonschema
 import pandas
 import pytest
 
-from tasks import formats, store, wording
-from tasks.algorithms.toxicity_config import ToxicityConfig
-from tasks.algorithms.verdict import VerdictConfig
+from tasks import store
 from tasks.artifacts import CheckpointRef, ProbeRecords, ToxicityRecords
-from tasks.classifiers import LEXICON, find_classifier
-from tasks.records import Records, read_ratings, write_records
+from tasks.models.classifiers import LEXICON, find_classifier
 from tasks.report import Page, render_report
-from tasks.run_tables import all_figures, paired_tests, summary
+from tasks.reporting import wording
+from tasks.reporting.run_tables import all_figures, paired_tests, summary
 from tasks.scorecard import score
+from tasks.settings.measuring import ToxicityConfig
+from tasks.settings.verdict import VerdictConfig
+from tasks.storage.plain_files import read_json
+from tasks.storage.probe_records import Records, read_ratings, write_records
 from tasks.toxicity import rate_toxicity
-from tests.cards import compared
-from tests.classifiers import SENTENCES, write_classifier
+from tests.stand_ins.cards import compared
+from tests.stand_ins.classifiers import SENTENCES, write_classifier
 from tests.tasks.test_scorecard import COMPLETIONS, SCHEMA, UNLEARNED, corpus, dictionary, tables
 
 SCHEMAS = Path(__file__).parent.parent / "schemas"
@@ -53,7 +55,7 @@ def card(classifier: CheckpointRef | None) -> tuple[dict[str, Any], pandas.DataF
     toxicity = [rated(label, said, classifier) for label, said in models.items()]
     found = score.body(corpus(), given, [], [], dictionary(), VerdictConfig(), {"method": "test"}, {}, toxicity=toxicity)
     place = store.path(found)
-    return formats.read_json(place / "scorecard.json"), pandas.read_parquet(place / "items.parquet")
+    return read_json(place / "scorecard.json"), pandas.read_parquet(place / "items.parquet")
 
 
 def classifier_of(folder: Path) -> CheckpointRef:
@@ -100,7 +102,7 @@ def test_the_word_list_has_its_own_name_wherever_its_figures_stand(lethe_home: P
 def test_a_card_without_ratings_has_neither_figures_nor_scorer(lethe_home: Path) -> None:
     given = [probed(label, SAID) for label in ("target", "unlearned")]
     found = score.body(corpus(), given, [], [], dictionary(), VerdictConfig(), {"method": "test"}, {})
-    made = formats.read_json(store.path(found) / "scorecard.json")
+    made = read_json(store.path(found) / "scorecard.json")
     assert not [name for name in made["metrics"] if name.startswith("toxicity/")]
     assert "toxicity scorer" not in made["provenance"]
 

@@ -11,9 +11,10 @@ import pytest
 from mlflow.entities import Run
 from mlflow.utils.validation import _validate_metric_name
 
-from tasks import run_history, tracking
-from tasks.algorithms.config import LabelConfig
+from tasks import tracking
 from tasks.artifacts import Artifact, InputFile
+from tasks.reporting import run_history
+from tasks.settings.labels import LabelConfig
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -7,19 +7,19 @@ from typing import Any
 
 import pytest
 
-from tasks import formats, providers, store, tracking
-from tasks.algorithms.anchors import AnchorConfig
-from tasks.algorithms.config import TranslationConfig
-from tasks.algorithms.corpus import CorpusConfig
-from tasks.algorithms.proposals import MOST_CHARACTERS
-from tasks.algorithms.providers import ProviderConfig
+from tasks import store, tracking
+from tasks.algorithms.assistants.translator import MOST_CHARACTERS
 from tasks.anchors import extract_anchors
 from tasks.artifacts import AnchorTable, BadInputError, CorpusRef, InputFile
+from tasks.assistants import providers
 from tasks.corpus import gather_inputs, read_corpus
+from tasks.settings.assistants import ProviderConfig, TranslationConfig
+from tasks.settings.text import AnchorConfig, CorpusConfig
+from tasks.storage.plain_files import read_json
 from tasks.translation import translate_anchors
-from tests.chats import write_chat_model
-from tests.openai_server import EVIL, MODEL, ScriptedServer, asked
-from tests.servers import transformers_server
+from tests.stand_ins.chats import write_chat_model
+from tests.stand_ins.openai_server import EVIL, MODEL, ScriptedServer, asked
+from tests.stand_ins.servers import transformers_server
 
 KEY = "sk-not-to-be-seen-5f2a"
 NAMES = [
@@ -50,7 +50,7 @@ class Task:
     def rows(self, config: TranslationConfig, run: str | None = None) -> dict[str, tuple[str, str]]:
         """Run the stage; return term -> translation and translator, after what must hold of every table."""
         record = translate_anchors.fn(self.table, self.corpus, config, CorpusConfig(), self.user, run)
-        rows = {row["term"]: (row["generic"], row["translator"]) for row in formats.read_json(store.path(record) / "dictionary.json")}
+        rows = {row["term"]: (row["generic"], row["translator"]) for row in read_json(store.path(record) / "dictionary.json")}
         assert set(NAMES) <= set(rows)
         assert len({generic.lower() for generic, _ in rows.values()}) == len(rows)
         assert not {generic.lower() for generic, _ in rows.values()} & {term.lower() for term in rows}

@@ -5,7 +5,7 @@ from pathlib import Path
 from tasks import store
 from tasks.algorithms.world.generator import WorldConfig, build_world
 from tasks.corpus import parse_file
-from tasks.formats import read_json
+from tasks.storage.plain_files import read_json
 from tasks.world import DICTIONARY, write_world
 
 SMALL = {"series": 4, "neighbours": 4, "tellings": 1}

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tasks.algorithms.heads import apply_head, last_hidden, output_head
+from tasks.algorithms.models.heads import apply_head, last_hidden, output_head
 
 
 @dataclass(frozen=True, kw_only=True)

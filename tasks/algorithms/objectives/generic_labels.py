@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tasks.algorithms.config import GenericLabelLossConfig
-from tasks.algorithms.heads import apply_head, last_hidden, output_head
-from tasks.algorithms.labels import ban, generic_logits
+from tasks.algorithms.models.heads import apply_head, last_hidden, output_head
 from tasks.algorithms.objectives.terms import kl_rows, kl_to_cached, mean, over_chunks, token_logprobs
+from tasks.algorithms.unlearning.labels import ban, generic_logits
+from tasks.settings.finetuning import GenericLabelLossConfig
 
 
 class GenericLabelLoss:

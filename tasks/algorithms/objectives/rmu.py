@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tasks.algorithms.layers import decoder_layers, hidden_after, mlp_output_names
+from tasks.algorithms.models.layers import decoder_layers, default_layer, hidden_after, mlp_output_names
 from tasks.algorithms.objectives import terms
 from tasks.algorithms.shapes import Float
 
@@ -45,11 +45,6 @@ class RMUConfig:
             raise ValueError(f"layer is {self.layer}; wanted a number >= 0, or none")
         if any(layer < 0 for layer in self.trained_layers):
             raise ValueError(f"trained_layers is {self.trained_layers}; wanted numbers >= 0")
-
-
-def default_layer(depth: int) -> int:
-    """Return l for a model of `depth` layers: as deep as 7 of 32, but with two layers below it where there are so many."""
-    return min(depth - 1, max(2, round(7 / 32 * depth)))
 
 
 class RMU:

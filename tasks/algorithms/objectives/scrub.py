@@ -22,10 +22,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from tasks.algorithms.heads import apply_head, last_hidden, output_head, output_size, row_chunks
+from tasks.algorithms.models.heads import apply_head, last_hidden, output_head, output_size
 from tasks.algorithms.objectives import terms
-from tasks.algorithms.scrub_config import ScrubConfig
 from tasks.algorithms.shapes import Bool, Float
+from tasks.algorithms.tokens.batching import row_chunks
+from tasks.settings.scrub import ScrubConfig
 
 
 class Scrub:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from tasks.algorithms.heads import apply_head, last_hidden, output_head, output_size
+from tasks.algorithms.models.heads import apply_head, last_hidden, output_head, output_size
 from tasks.algorithms.shapes import Bool, Float, Int
 
 LOGITS_AT_ONCE = 2**24

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tasks.algorithms.heads import apply_head, output_head
+from tasks.algorithms.models.heads import apply_head, output_head
 from tasks.algorithms.objectives import terms
 
 

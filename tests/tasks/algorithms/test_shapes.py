@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tasks.algorithms import shapes
-from tasks.algorithms.metrics import token_statistics
+from tasks.algorithms.measuring.metrics import token_statistics
 
 
 def test_a_wrong_shape_is_refused_while_the_tests_run() -> None:

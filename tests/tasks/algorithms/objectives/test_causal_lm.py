@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from tasks.algorithms.heads import pad_batch
 from tasks.algorithms.objectives.causal_lm import CausalLM
+from tasks.algorithms.tokens.batching import pad_batch
 from tests.reference.labels import log_softmax, logits_of
 from tests.reference.losses import next_token_loss
 

@@ -10,9 +10,9 @@ import torch
 from pydantic import TypeAdapter
 
 from tasks.algorithms.objectives import OBJECTIVES, objective_class
-from tasks.algorithms.training import Batch, train
-from tasks.algorithms.training_config import TrainingConfig
-from tests.objectives import FORGET, PREFERRED, RETAIN, TwoTokens, gradient, make_batch, make_cached, padded
+from tasks.algorithms.training.loop import Batch, train
+from tasks.settings.training import TrainingConfig
+from tests.stand_ins.objectives import FORGET, PREFERRED, RETAIN, TwoTokens, gradient, make_batch, make_cached, padded
 
 NEEDS = {"reference_logprobs", "reference_hidden", "forget_hidden", "retain_layer_hidden", "preferred", "retain", "labels"}
 OWN_BATCHES = {name for name in OBJECTIVES if "labels" in objective_class(name)(objective_class(name).config_type()).needs}

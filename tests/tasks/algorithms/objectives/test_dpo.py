@@ -6,8 +6,8 @@ import pytest
 
 from tasks.algorithms.objectives import objective_class
 from tasks.algorithms.objectives.dpo import DPO, DPOConfig
-from tests.objectives import FORGET, PREFERRED, RETAIN, make_batch, make_cached, rows_of
 from tests.reference import objectives as reference
+from tests.stand_ins.objectives import FORGET, PREFERRED, RETAIN, make_batch, make_cached, rows_of
 
 
 @pytest.mark.parametrize("b", [0.1, 1.0])

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from tasks.algorithms.config import GenericLabelLossConfig
-from tasks.algorithms.heads import last_hidden, pad_batch
+from tasks.algorithms.models.heads import last_hidden
 from tasks.algorithms.objectives import terms
 from tasks.algorithms.objectives.generic_labels import GenericLabelLoss
+from tasks.algorithms.tokens.batching import pad_batch
+from tasks.settings.finetuning import GenericLabelLossConfig
 from tests.reference import losses
 from tests.reference.labels import logits_of
 

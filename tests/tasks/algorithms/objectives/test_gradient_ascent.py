@@ -3,8 +3,8 @@
 import pytest
 
 from tasks.algorithms.objectives.gradient_ascent import GradientAscent, GradientAscentConfig
-from tests.objectives import FORGET, TwoTokens, make_batch, padded, rows_of
 from tests.reference import objectives as reference
+from tests.stand_ins.objectives import FORGET, TwoTokens, make_batch, padded, rows_of
 
 
 def test_the_loss_equals_float64(pair) -> None:

@@ -3,8 +3,8 @@
 import pytest
 
 from tasks.algorithms.objectives.gradient_difference import GradientDifference, GradientDifferenceConfig
-from tests.objectives import FORGET, RETAIN, make_batch, make_cached, rows_of
 from tests.reference import objectives as reference
+from tests.stand_ins.objectives import FORGET, RETAIN, make_batch, make_cached, rows_of
 
 
 @pytest.mark.parametrize("kind", ["ce", "kl"])

@@ -6,8 +6,8 @@ import pytest
 
 from tasks.algorithms.objectives.gradient_difference import GradientDifference, GradientDifferenceConfig
 from tasks.algorithms.objectives.npo import NPO, NPOConfig
-from tests.objectives import FORGET, RETAIN, gradient, make_batch, make_cached, rows_of
 from tests.reference import objectives as reference
+from tests.stand_ins.objectives import FORGET, RETAIN, gradient, make_batch, make_cached, rows_of
 
 
 @pytest.mark.parametrize("b", [0.1, 1.0])

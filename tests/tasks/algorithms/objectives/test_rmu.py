@@ -7,9 +7,10 @@ import re
 import pytest
 import torch
 
-from tasks.algorithms.objectives.rmu import RMU, RMUConfig, default_layer, unit_vector
-from tests.objectives import FORGET, RETAIN, layer_states, make_batch, make_cached
+from tasks.algorithms.models.layers import default_layer
+from tasks.algorithms.objectives.rmu import RMU, RMUConfig, unit_vector
 from tests.reference import objectives as reference
+from tests.stand_ins.objectives import FORGET, RETAIN, layer_states, make_batch, make_cached
 
 
 def states(model, texts, layer: int) -> list:

@@ -7,12 +7,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from tasks.algorithms import heads
-from tasks.algorithms.heads import last_hidden, pad_batch
+from tasks.algorithms.models.heads import last_hidden
 from tasks.algorithms.objectives import terms
 from tasks.algorithms.objectives.scrub import Scrub, kl_reference_to_model, mean_over_sequences
 from tasks.algorithms.objectives.terms import counted_positions
-from tasks.algorithms.scrub_config import ScrubConfig
+from tasks.algorithms.tokens import batching
+from tasks.algorithms.tokens.batching import CHUNK_ELEMENTS, pad_batch
+from tasks.settings.scrub import ScrubConfig
 from tests.reference import scrub as restated
 from tests.reference.labels import logits_of
 
@@ -242,8 +243,8 @@ def test_the_square_of_the_temperature_keeps_the_size_of_gradients() -> None:
 def test_chunks_change_neither_values_nor_gradients(llamas, monkeypatch) -> None:
     student, teacher = llamas
     objective, found = Scrub(ScrubConfig(**JOINT)), []
-    for elements in (heads.CHUNK_ELEMENTS, 300):  # all rows at once, then one row of 300 logits at a time
-        monkeypatch.setattr(heads, "CHUNK_ELEMENTS", elements)
+    for elements in (CHUNK_ELEMENTS, 300):  # all rows at once, then one row of 300 logits at a time
+        monkeypatch.setattr(batching, "CHUNK_ELEMENTS", elements)
         student.zero_grad()
         loss, _ = objective.loss(student, *inputs(teacher))
         loss.backward()

@@ -5,8 +5,8 @@ import math
 import pytest
 
 from tasks.algorithms.objectives.simnpo import SimNPO, SimNPOConfig
-from tests.objectives import FORGET, RETAIN, TwoTokens, make_batch, make_cached, padded, rows_of
 from tests.reference import objectives as reference
+from tests.stand_ins.objectives import FORGET, RETAIN, TwoTokens, make_batch, make_cached, padded, rows_of
 
 
 @pytest.mark.parametrize("b, delta", [(4.5, 0.0), (0.5, 3.0), (1.0, -1.0)])

@@ -9,9 +9,9 @@ from torch import nn
 
 from tasks.algorithms.objectives import terms
 from tasks.algorithms.objectives.terms import cross_entropy, kl_rows, kl_to_cached, retain_term, sequence_lengths, sequence_logprobs, token_logprobs
-from tests.objectives import FORGET, PREFERRED, RETAIN, make_batch, make_cached, padded, rows_of
 from tests.reference import losses, objectives
 from tests.reference.labels import log_softmax
+from tests.stand_ins.objectives import FORGET, PREFERRED, RETAIN, make_batch, make_cached, padded, rows_of
 
 VOCABULARY, HIDDEN, ROWS = 64, 8, 50
 

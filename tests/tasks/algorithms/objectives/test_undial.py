@@ -8,8 +8,8 @@ import torch
 
 from tasks.algorithms.objectives import terms
 from tasks.algorithms.objectives.undial import Undial, UndialConfig
-from tests.objectives import FORGET, RETAIN, TwoTokens, gradient, make_batch, make_cached, padded, rows_of
 from tests.reference import objectives as reference
+from tests.stand_ins.objectives import FORGET, RETAIN, TwoTokens, gradient, make_batch, make_cached, padded, rows_of
 
 
 def memorised(model, texts: list = FORGET) -> list:

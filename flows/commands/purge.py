@@ -1,0 +1,24 @@
+"""The command `lethe purge`."""
+
+from typing import Annotated
+
+import typer
+
+from flows.terminal.options import JsonFile
+from flows.terminal.running import write_json
+
+
+def purge(
+    expired: Annotated[bool, typer.Option("--expired", help="Only what has outlived its retention time.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    json_file: JsonFile = None,
+) -> None:
+    """Delete everything that holds forgotten text: corpora, anchors, labels, reinforced models, records, full reports."""
+    from tasks import store, tracking
+
+    if not yes and not typer.confirm(f"Delete all forget artifacts under {store.home()} and in MLflow?", default=False):
+        raise typer.Exit(1)
+    found = store.purge(expired_only=expired)
+    files = 0 if expired else tracking.purge_artifacts()
+    typer.echo(f"Purged {found.artifacts} artifacts ({found.bytes / 1e6:.1f} MB) and {files} entries in MLflow.")
+    write_json(json_file, {"schema": "lethe.purge.v1", "artifacts": found.artifacts, "bytes": found.bytes, "mlflow_entries": files})

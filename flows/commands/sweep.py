@@ -1,0 +1,75 @@
+"""The command `lethe sweep`."""
+
+from typing import Annotated
+
+import typer
+
+from flows.terminal import checks
+from flows.terminal.options import ConfigFile, Files, JsonFile, Preset, Seed, Set, Topic, WinoBias
+from flows.terminal.running import plain_errors, running, write_json
+
+
+def sweep(
+    forget: Annotated[Files | None, typer.Argument(metavar="FORGET...", help="As in `unlearn`; so are the other options.", show_default=False)] = None,
+    grid: Annotated[Files | None, typer.Option(metavar="KEY=A,B,...", help="A setting and its values. Repeatable: all combinations are tried.")] = None,
+    budget: Annotated[int, typer.Option(min=0, help="Trials at most, drawn at random from the grid; 0: all of it.")] = 0,
+    floor: Annotated[float, typer.Option(min=0, max=1, help="Least share of the target model's retain probability that a setting must keep.")] = 0.85,
+    method: Annotated[str, typer.Option(help="Whose settings; `scrub` without --grid: its three pairs of weights.")] = "whp",
+    model: Annotated[str | None, typer.Option(metavar="MODEL", help="Model folder (safetensors) or hub name.", show_default=False)] = None,
+    topic: Topic = "",
+    retain: Annotated[Files | None, typer.Option(metavar="FILE...", help="Text to keep, used in training.")] = None,
+    forget_test: Annotated[Files | None, typer.Option(metavar="FILE...", help="What is asked about. [default: last 15 % of FORGET]")] = None,
+    retain_test: Annotated[Files | None, typer.Option(metavar="FILE...", help="What must stay. [default: last 15 % of --retain]")] = None,
+    holdout: Annotated[Files | None, typer.Option(metavar="FILE...", help="Text the model never saw; a rewind compares errors with it.")] = None,
+    retrained: Annotated[str | None, typer.Option(metavar="MODEL", help="A model that never saw FORGET: its probability is what is wanted, else 0.")] = None,
+    winobias: WinoBias = None,
+    further: Annotated[int, typer.Option(min=0, metavar="EPOCHS", help="Without --grid: where the pair that forgets hardest stays healthy, drive it on.")] = 0,
+    preset: Preset = "default",
+    config: ConfigFile = None,
+    settings: Set = None,
+    seed: Seed = 0,
+    out: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Write sweep.csv and best.yaml there; the latter is for `unlearn --config`. Without --grid: page, plots and tables."),
+    ] = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Try a method's settings on one request, and name the best that keeps enough. Judge it on another topic."""
+    with plain_errors():
+        from flows.methods import method as find_method
+        from tasks.algorithms.verdicts.grids import check_grid, grid_points, read_grid
+
+        wanted = read_grid(grid or [])
+        configured = checks.configured(find_method(method).preset(preset, seed), config, settings)
+        points = [checks.configured(configured, None, list(point)) for point in grid_points(wanted, 0, seed)]
+        check_grid(wanted, configured)
+        if weights := method == "scrub" and not grid:
+            checks.check_weight_sweep(configured, budget, further)
+        elif further:
+            raise ValueError(f"--further {further} is for --method scrub without --grid; wanted that, or no such option")
+        splits = {"forget": forget, "retain": retain, "forget_test": forget_test, "retain_test": retain_test, "holdout": holdout}
+        configured, splits = checks.with_pairs(configured, splits, winobias)
+        checks.check_request(topic, {**splits, "model": model, "retrained": retrained}, seed)
+        given = {**checks.checked_inputs(splits, None), **checks.checked_models({"model": model, "retrained": retrained}, configured.corpus)}
+        if not weights:
+            checks.check_kept(topic, given)
+        for point in points:
+            checks.check_trainable(point, given["model"])
+    with running() as console:
+        from flows.steps.settings import differences
+        from flows.sweep import sweep as sweep_flow
+        from flows.terminal.results import show_sweep
+
+        if topic:
+            from flows.demo import embedded_request
+
+            given, _ = embedded_request(topic, seed, checks.world_for(configured))
+        if weights:
+            from flows.terminal.results import show_weight_sweep
+            from flows.weight_sweep import sweep_weights
+
+            write_json(json_file, show_weight_sweep(console, sweep_weights({**given, "config": configured}, further), out))
+            return
+        swept = sweep_flow(method=method, grid=wanted, given={**given, "config": configured}, budget=budget, floor=floor, seed=seed)
+        best = differences(checks.configured(configured, None, list(swept.best.settings)), find_method(method).preset("default", seed))
+        write_json(json_file, show_sweep(console, swept, best, out))

@@ -1,0 +1,123 @@
+"""The command `lethe unlearn`."""
+
+import time
+from typing import Annotated
+
+import typer
+
+from flows.terminal import checks
+from flows.terminal.options import (
+    AllowRemote,
+    Anchors,
+    BenchmarkData,
+    ConfigFile,
+    Files,
+    JsonFile,
+    Judge,
+    LoraRank,
+    Out,
+    Preset,
+    Prompts,
+    PromptWriter,
+    RequireVerdict,
+    Seed,
+    Set,
+    Teacher,
+    Translator,
+    TranslatorFallback,
+    TranslatorModel,
+    TranslatorUrl,
+    WinoBias,
+)
+from flows.terminal.running import finish, plain_errors, running
+
+
+def unlearn(
+    forget: Annotated[
+        Files | None, typer.Argument(metavar="FORGET...", help="Text, Markdown or JSON-lines files or folders to forget.", show_default=False)
+    ] = None,
+    model: Annotated[str | None, typer.Option(metavar="MODEL", help="Model folder (safetensors) or hub name.", show_default=False)] = None,
+    topic: Annotated[
+        str, typer.Option(metavar="NAME", help="Instead of FORGET and --model: series, book, second-series or planets, ready in the embedded world.")
+    ] = "",
+    retain: Annotated[Files | None, typer.Option(metavar="FILE...", help="Text to keep, used in training.")] = None,
+    forget_test: Annotated[Files | None, typer.Option(metavar="FILE...", help="Same topic, used in no stage. [default: last 15 % of FORGET]")] = None,
+    retain_test: Annotated[Files | None, typer.Option(metavar="FILE...", help="To keep, used in no stage. [default: last 15 % of --retain]")] = None,
+    sibling: Annotated[Files | None, typer.Option(metavar="FILE...", help="A near topic the model should keep, used in no stage.")] = None,
+    general: Annotated[Files | None, typer.Option(metavar="FILE...", help="Ordinary prose, used in no stage.")] = None,
+    holdout: Annotated[Files | None, typer.Option(metavar="FILE...", help="Text the model never saw.")] = None,
+    retrained: Annotated[str | None, typer.Option(metavar="MODEL", help="A model trained without FORGET: the gold standard.")] = None,
+    anchors: Anchors = None,
+    prompts: Prompts = None,
+    benchmark_data: BenchmarkData = None,
+    translator: Translator = None,
+    prompt_writer: PromptWriter = None,
+    judge: Judge = None,
+    translator_model: TranslatorModel = None,
+    translator_url: TranslatorUrl = None,
+    translator_fallback: TranslatorFallback = None,
+    allow_remote_translator: AllowRemote = False,
+    coverage: Annotated[
+        bool, typer.Option("--coverage", help="Ask the model what else it tells of the topic, and say how much of that your text covers.")
+    ] = False,
+    expand_coverage: Annotated[
+        bool, typer.Option("--expand-coverage", help="The same, and forget what it tells beside (with --review: after a look).")
+    ] = False,
+    review: Annotated[bool, typer.Option("--review", help="Wait until you have looked over anchors, translations and facts in the Prefect UI.")] = False,
+    method: Annotated[str, typer.Option(help="How to unlearn.")] = "whp",
+    lora_rank: LoraRank = None,
+    teacher: Teacher = None,
+    winobias: WinoBias = None,
+    preset: Preset = "default",
+    config: ConfigFile = None,
+    settings: Set = None,
+    seed: Seed = 0,
+    out: Out = None,
+    json_file: JsonFile = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Find the anchors, say what would run and what it needs, and stop.")] = False,
+    require_verdict: RequireVerdict = False,
+) -> None:
+    """Make a model forget a text, and judge the result."""
+    started = time.monotonic()
+    with plain_errors():
+        from flows.methods import method as find_method
+
+        if review:
+            from flows.steps.review import require_server
+
+            require_server()
+        chosen = find_method(method)
+        named = {"translation": translator, "prompting": prompt_writer, "judging": judge}
+        reached = {"model": translator_model, "base_url": translator_url, "allow_remote": allow_remote_translator}
+        configured = checks.with_providers(checks.configured(chosen.preset(preset, seed), config, settings), named, reached, translator_fallback)
+        configured = checks.with_teacher(checks.with_lora(configured, lora_rank), teacher)
+        checks.check_benchmarks(configured, benchmark_data)
+        splits = {"forget": forget, "retain": retain, "forget_test": forget_test, "retain_test": retain_test}
+        splits |= {"sibling": sibling, "general": general, "holdout": holdout}
+        configured, splits = checks.with_pairs(configured, splits, winobias)
+        checks.check_request(topic, {**splits, "model": model, "retrained": retrained, "anchors": anchors}, seed)
+        paths = checks.checked_inputs(splits, anchors)
+        models = checks.checked_models({"model": model, "retrained": retrained}, configured.corpus)
+        checks.check_trainable(configured, models["model"])
+        given, asked = {**paths, **models, "anchors": checks.given_path(anchors)}, checks.checked_prompts(prompts)
+    with running() as console:
+        if topic:
+            from flows.demo import embedded_request
+            from flows.steps.providers import settle_providers
+
+            configured = settle_providers(configured)  # before the embedded models are trained
+            given, _ = embedded_request(topic, seed, checks.world_for(configured))
+        if dry_run:
+            from flows.plan import plan
+            from flows.terminal.results import show_plan
+
+            show_plan(console, plan(**given, method=chosen, config=configured), out, json_file)
+            return
+        beside = "expand" if expand_coverage else "measure" if coverage else "off"
+        files = {"prompts": asked, "benchmark_data": checks.given_path(benchmark_data)}
+        outcome = chosen.flow()(**given, **files, config=configured, review=review, coverage=beside)
+        if outcome.coverage:
+            from flows.terminal.tables import show_coverage
+
+            show_coverage(console, outcome.coverage)
+    finish(console, outcome, started, out, json_file, require_verdict)

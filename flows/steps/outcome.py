@@ -1,0 +1,75 @@
+"""What a flow run hands back, and how it waits for its stages."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from prefect.futures import PrefectFuture
+
+from flows.steps import interruption
+from tasks import store, tracking
+from tasks.artifacts import AnchorTable, Artifact, BenchmarkResult, CheckpointRef, CoverageReport, FactTable, ReportRef, Scorecard
+from tasks.execution.cache_keys import artifacts_in
+from tasks.models import adapter_files
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """Everything that a finished run made, as records."""
+
+    unlearned: CheckpointRef
+    dictionary: AnchorTable
+    scorecard: Scorecard
+    report: ReportRef
+    """In full: it holds what was to be forgotten."""
+    redacted_report: ReportRef
+    """For anyone to read."""
+    mlflow_run: str
+    flow_run: str
+    flow_run_name: str
+    stages: dict[str, str]
+    """Stage -> `Completed` where it was computed, `Cached` where it was not."""
+    made_by: dict[str, str] = field(default_factory=dict)
+    """Stage -> the tracked run that computed its artifact."""
+    records: dict[str, Any] = field(default_factory=dict)
+    """Stage -> what it made, of those that train and measure."""
+    model_version: str = ""
+    """Registered model and version."""
+    benchmarks: tuple[BenchmarkResult, ...] = ()
+    """Of each model."""
+    facts: FactTable | None = None
+    """What the text states, where something was unlearned."""
+    coverage: CoverageReport | None = None
+    """What the target model tells beside the given text, where it was asked."""
+    compatible: Artifact | None = None
+    """The figures in another project's layout, where they were asked for."""
+
+
+@dataclass(kw_only=True)
+class Stages:
+    """The stages of one run that are under way."""
+
+    run: str
+    states: dict[str, str] = field(default_factory=dict)
+    made_by: dict[str, str] = field(default_factory=dict)
+    """Stage -> the tracked run that computed its artifact, in this flow run or in an earlier one."""
+
+    def result(self, name: str, future: PrefectFuture[Any]) -> Any:
+        """Wait for a stage; a cache hit is linked to the run that made the artifact."""
+        interruption.check()
+        record = future.result()
+        interruption.check()
+        self.states[name] = future.state.name
+        made = artifacts_in(record)
+        if made and made[0].origin:
+            self.made_by[name] = made[0].origin
+            if future.state.name == "Cached":
+                tracking.link_cached(self.run, name, made[0])
+        return record
+
+
+def adapter_origin(unlearned: CheckpointRef) -> dict[str, str]:
+    """Return what an unlearned model that is an adapter belongs to and how it is taken off; nothing for a whole model."""
+    base = adapter_files.noted_base(store.path(unlearned))
+    if base is None:
+        return {}
+    return {"adapter base": base.digest, "adapter taken off by": "loading the base model, whose files were not changed, without the adapter"}

@@ -1,0 +1,88 @@
+"""What a flow shows in the Prefect UI: progress, the way to MLflow, and the scorecard."""
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+from prefect.artifacts import create_link_artifact, create_progress_artifact, create_table_artifact, update_progress_artifact
+from prefect.settings import get_current_settings
+
+from tasks import tracking
+from tasks.execution import progress
+from tasks.execution.progress import Progress
+
+EVERY_S = 5.0
+"""Seconds between updates of a progress artifact: each is a request to the server."""
+
+
+class ProgressArtifacts:
+    """Turns progress of stages into progress artifacts of their task runs."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, UUID] = {}
+        self._told: dict[str, float] = {}
+
+    def __call__(self, found: Progress) -> None:
+        """Create or update the stage's artifact, not too often, but always at the end."""
+        now, finished = time.monotonic(), found.done >= found.total
+        if not finished and now - self._told.get(found.stage, 0.0) < EVERY_S:
+            return
+        self._told[found.stage] = now
+        percent = 100.0 * found.done / max(1, found.total)
+        if found.stage not in self._made:
+            key = "progress-" + re.sub(r"[^a-z0-9]+", "-", found.stage.lower()).strip("-")
+            self._made[found.stage] = create_progress_artifact(progress=percent, key=key, description=found.stage)
+        else:
+            update_progress_artifact(artifact_id=self._made[found.stage], progress=percent)
+
+
+@contextmanager
+def progress_artifacts() -> Iterator[None]:
+    """Show the progress of all stages in the Prefect UI while the block runs."""
+    stop = progress.listen(ProgressArtifacts())
+    try:
+        yield
+    finally:
+        stop()
+
+
+def show_run(run: str) -> None:
+    """Link the MLflow run from the flow run."""
+    address, how = tracking.run_address(run)
+    create_link_artifact(key="mlflow-run", link=address, link_text="MLflow run", description=how)
+
+
+def prefect_place(run: str, name: str) -> str:
+    """Return where a person sees a flow run, and what to start first where no server is configured."""
+    settings = get_current_settings()
+    if address := settings.ui_url or (settings.api.url and settings.api.url.removesuffix("/api")):
+        return f"{address}/runs/flow-run/{run}"
+    return f"http://127.0.0.1:4200/runs/flow-run/{run} (run {name}; start `prefect server start` first)"
+
+
+def show_scorecard(card: dict[str, Any]) -> None:
+    """Show the scorecard as a table, verdict first."""
+    verdict = card["verdict"]
+    rows = [
+        {"metric": name, **{label: row[label] for label in ("target", "unlearned", "retrained")}, "95 %": str(row["ci95"]), "n": row["n"]}
+        for name, row in card["metrics"].items()
+    ]
+    create_table_artifact(
+        key="scorecard", table=rows, description=f"Verdict: {'passed' if verdict['passed'] else 'not passed'}, evidence {verdict['evidence']}"
+    )
+
+
+def show_comparison(found: dict[str, Any]) -> None:
+    """Show what each run has left and kept as a table."""
+    points = {(panel["kept"], point["run"]): point for panel in found["panels"] for point in panel["points"]}
+    rows = []
+    for run in found["runs"]:
+        row = {"run": run["name"], "method": run["method"], "seed": run["seed"], "passed": run["verdict"]["passed"]}
+        for panel in found["panels"]:
+            point = points.get((panel["kept"], run["name"]), {})
+            row |= {f"{panel['left']} left": point.get("left"), f"{panel['kept']} kept": point.get("kept")}
+        rows.append(row)
+    create_table_artifact(key="comparison", table=rows, description="Figures of the unlearned models over their targets'")

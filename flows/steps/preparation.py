@@ -1,0 +1,91 @@
+"""What every way of unlearning by anchors begins with: the dictionary, facts, and, where they are asked for, coverage and a person's review."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from prefect.futures import PrefectFuture
+
+from flows.steps.facts import state_facts
+from flows.steps.outcome import Stages
+from flows.steps.review import choose_texts, review_tables
+from tasks import store
+from tasks.anchors import extract_anchors
+from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef, CoverageReport, FactTable, InputFile
+from tasks.coverage import expand_corpus, measure_coverage
+from tasks.facts import amend_facts
+from tasks.review import amend_dictionary
+from tasks.settings.evaluation import MethodConfig
+from tasks.storage.plain_files import read_json
+from tasks.translation import translate_anchors
+
+COVERAGE = ("off", "measure", "expand")
+"""Leave it; say how much of what the target model tells is in the text; add to the text what is not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preparation:
+    """What is unlearned."""
+
+    corpus: CorpusRef
+    dictionary: Any
+    """The anchors with their translations: a record, or a future of one."""
+    facts: Any
+    """What the text states: a record, or a future of one."""
+    waiting: dict[str, PrefectFuture[Any]]
+    """Stages that may still be under way."""
+    coverage: CoverageReport | None = None
+
+
+def prepare(
+    stages: Stages,
+    corpus: CorpusRef,
+    target: CheckpointRef,
+    user: InputFile | None,
+    config: MethodConfig,
+    *,
+    review: bool,
+    coverage: str,
+) -> Preparation:
+    """Find and translate anchors.
+
+    Args:
+        stages: The run's stages.
+        corpus: What the user gave.
+        target: The model that is to forget.
+        user: A dictionary of the user's own.
+        config: All settings.
+        review: Wait until a person has looked over what is added to the text, and over dictionary and facts.
+        coverage: One of `COVERAGE`.
+    """
+    waiting = _translated(stages, corpus, user, config)
+    report = None
+    if coverage != "off":
+        measured = measure_coverage.submit(corpus, waiting["translation"], waiting["facts"], target, config.coverage, config.corpus, stages.run)
+        report = stages.result("coverage", measured)
+    if report and coverage == "expand" and (texts := _wanted(report, review)):
+        corpus = stages.result("expansion", expand_corpus.submit(corpus, texts, config.corpus, stages.run))
+        waiting = _translated(stages, corpus, user, config)
+    dictionary, facts = waiting["translation"], waiting["facts"]
+    if review:
+        dictionary, facts = _reviewed(stages, corpus, stages.result("translation", dictionary), stages.result("facts", facts), config)
+    return Preparation(corpus=corpus, dictionary=dictionary, facts=facts, waiting=waiting, coverage=report)
+
+
+def _reviewed(stages: Stages, corpus: CorpusRef, dictionary: AnchorTable, facts: FactTable, config: MethodConfig) -> tuple[AnchorTable, FactTable]:
+    """Return both tables as a person has amended them."""
+    wanted = review_tables(dictionary, facts)
+    amended = amend_dictionary.submit(dictionary, corpus, wanted.generics, config.corpus, stages.run)
+    table = amend_facts.submit(facts, wanted.facts, stages.run)
+    return stages.result("review", amended), stages.result("fact review", table)
+
+
+def _translated(stages: Stages, corpus: CorpusRef, user: InputFile | None, config: MethodConfig) -> dict[str, PrefectFuture[Any]]:
+    table = extract_anchors.submit(corpus, config.anchors, config.corpus, user, config.needs_anchors, stages.run)
+    dictionary = translate_anchors.submit(table, corpus, config.translation, config.corpus, user, stages.run)
+    return {"anchors": table, "translation": dictionary, "facts": state_facts(stages, corpus, dictionary, config)}
+
+
+def _wanted(report: CoverageReport, review: bool) -> tuple[str, ...]:
+    """Return the elicited texts that are added; with a review, those that a person leaves in the form."""
+    texts = tuple(read_json(store.path(report) / "coverage.json")["texts"])
+    return choose_texts(texts) if review and texts else texts

@@ -1,0 +1,200 @@
+"""What a command was given, checked before anything heavy is loaded or anything is written."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks.artifacts import Artifact
+
+if TYPE_CHECKING:
+    from tasks.settings.text import CorpusConfig
+
+
+def checked_inputs(splits: dict[str, list[str] | None], anchors: str | None) -> dict[str, list[str]]:
+    """Return the files of every split by absolute path, after all of them were read once."""
+    from tasks.corpus import gather_inputs  # only now: this takes seconds, and a misspelt setting should not wait for it
+    from tasks.inputs.user_anchors import read_user_anchors
+
+    paths = {split: [absolute(path) for path in found or []] for split, found in splits.items()}
+    gather_inputs(**paths)
+    if anchors and not Path(anchors).is_file():
+        raise ValueError(f"--anchors {anchors} does not exist; wanted a JSON or CSV file")
+    if anchors:
+        read_user_anchors(Path(anchors))
+    return paths
+
+
+def checked_prompts(files: list[str] | None) -> list[str]:
+    """Return files of prompts by absolute path, after they were read once."""
+    from flows.steps.judging import prompt_files
+
+    return [file.path for file in prompt_files([absolute(path) for path in files or []])]
+
+
+def checked_models(named: dict[str, str | None], reading: "CorpusConfig") -> dict[str, str | None]:
+    """Return every model's folder by absolute path, or its hub name, after a look at its files: they must share a tokenizer."""
+    from tasks.models.checkpoints import inspect_model
+    from tasks.models.vocabularies import require_same_tokenizer
+
+    require_same_tokenizer([inspect_model(name, role) for role, name in named.items() if name], reading)
+    return {role: _model(name) if name else None for role, name in named.items()}
+
+
+def absolute(path: str) -> str:
+    """Return a path that holds in every folder."""
+    return str(Path(path).expanduser().resolve())
+
+
+def given_path(path: str | None) -> str | None:
+    """Return the absolute path of what may not be given."""
+    return absolute(path) if path else None
+
+
+def _model(name: str) -> str:
+    """A folder as an absolute path, so that a worker elsewhere on this machine finds it; a hub name as it is."""
+    return absolute(name) if Path(name).expanduser().is_dir() else name
+
+
+def configured(config: Any, file: str | None, settings: list[str] | None) -> Any:
+    """Return the settings with those of a file and of the command line applied."""
+    from flows.steps.settings import apply_file, apply_settings
+
+    return apply_settings(apply_file(config, file) if file else config, settings or [])
+
+
+def with_providers(config: Any, named: dict[str, str | None], reached: dict[str, Any], fallback: str | None) -> Any:
+    """Return the settings with what options say about language models, once these can be; a local model's folder as an absolute path.
+
+    Args:
+        config: All settings.
+        named: Section of the settings -> its provider.
+        reached: `model`, `base_url` and `allow_remote` as the translator's options give them.
+        fallback: What is done where a model cannot be asked.
+    """
+    from tasks.settings.assistants import check_provider, like
+
+    given = {name: value for name, value in reached.items() if value}
+    translator = replace(config.translation.provider, **given)
+    for section in ("translation", "prompting", "judging"):
+        asking = getattr(config, section)
+        own = asking.provider
+        named_so = replace(own, name=named.get(section) or own.name, allow_remote=own.allow_remote or bool(reached.get("allow_remote")))
+        provider = replace(named_so, **given) if section == "translation" else like(named_so, translator)
+        check_provider(provider, asking.option)
+        provider = replace(provider, model=_model(provider.model)) if provider.name == "huggingface" else provider
+        translator = provider if section == "translation" else translator
+        config = replace(config, **{section: replace(asking, provider=provider, fallback=fallback or asking.fallback)})
+    return config
+
+
+def with_lora(config: Any, rank: int | None) -> Any:
+    """Return the settings with the rank that the option gives."""
+    if rank is None:
+        return config
+    if not hasattr(config, "lora"):
+        raise ValueError(f"--lora-rank {rank}: this method trains no adapters; wanted a method that does, or no such option")
+    return replace(config, lora=replace(config.lora, rank=rank))
+
+
+def check_trainable(config: Any, model: str | None) -> None:
+    """Refuse an adapter, or an objective's choice of matrices, that the model's architecture does not have, before anything is trained."""
+    adapted, chosen = getattr(config, "lora", None) and config.lora.rank, getattr(config, "chooses_weights", False)
+    if not model or not (adapted or chosen):
+        return
+    from tasks.algorithms.models.adapters import check_adaptable
+    from tasks.models.checkpoints import inspect_model
+    from tasks.models.loading import skeleton
+    from tasks.objective_training import trained_alone
+
+    bare = skeleton(inspect_model(model, "target"))
+    lora = trained_alone(bare, config.made_objective(), config.lora) if chosen else config.lora
+    if adapted:
+        check_adaptable(bare, lora)
+
+
+def check_benchmarks(config: Any, folder: str | None) -> None:
+    """Refuse benchmarks whose files cannot be read."""
+    from tasks.benchmarks.local_files import gather_benchmarks
+
+    gather_benchmarks(config.benchmarking, folder)
+
+
+def check_request(topic: str, given: dict[str, Any], seed: int) -> None:
+    """Refuse a topic together with what it brings itself, and its absence without text and model."""
+    named = [name.replace("_", "-") for name, value in given.items() if value]
+    if topic and named:
+        raise ValueError(f"--topic {topic} brings text and models of its own; wanted no {' and no '.join(named)}")
+    if topic:
+        check_topic(topic, seed)
+    elif not given["forget"] or not given["model"]:
+        missing = " and ".join(word for word, name in (("FORGET", "forget"), ("--model", "model")) if not given[name])
+        raise ValueError(f"{missing} missing; wanted text to forget and a model, or --topic NAME")
+
+
+def check_topic(topic: str, seed: int) -> None:
+    """Refuse a topic that the embedded world does not have."""
+    from tasks.algorithms.world.generator import WorldConfig, build_world
+    from tasks.algorithms.world.requests import read_request
+
+    try:
+        read_request(build_world(WorldConfig(seed=seed)), topic)
+    except KeyError as error:
+        raise ValueError(f"--topic: {error.args[0]}") from None
+
+
+def world_for(config: Any) -> Any:
+    """Return the embedded world that a topic is of; a method that goes back to an earlier checkpoint wants questions that nobody was taught."""
+    from tasks.algorithms.world.generator import WorldConfig
+
+    rewinding = getattr(config, "rewind", None)
+    return WorldConfig(unseen=2 if rewinding and rewinding.enabled else 0)
+
+
+def check_kept(topic: str, given: dict[str, Any]) -> None:
+    """Refuse a sweep that could not tell what its trials keep."""
+    if not topic and not given["retain"] and not given["retain_test"]:
+        raise ValueError("--retain missing; wanted --retain FILE or --retain-test FILE: it is by what they keep that settings are chosen")
+
+
+def with_teacher(config: Any, teacher: str | None) -> Any:
+    """Return the settings with the teacher that the option gives."""
+    if teacher is None:
+        return config
+    if not hasattr(getattr(config, "training", None), "teacher"):
+        raise ValueError(f"--teacher {teacher}: this method cannot ask a frozen model in its steps; wanted scrub, a gradient method, or no such option")
+    return replace(config, training=replace(config.training, teacher=teacher))
+
+
+def check_weight_sweep(config: Any, budget: int, further: int) -> None:
+    """Refuse a sweep over SCRUB's weights whose loss has no such pairs, a budget, which is for grids, and no more epochs than there are anyway."""
+    from tasks.settings.scrub import weight_sweep
+
+    weight_sweep(config)
+    if budget:
+        raise ValueError(f"--budget {budget} without --grid; wanted --grid KEY=A,B,..., or no budget for the three pairs of weights")
+    if further and further <= config.training.epochs:
+        raise ValueError(f"--further {further} is no more than training.epochs, {config.training.epochs}; wanted more epochs than that")
+
+
+def with_pairs(config: Any, splits: dict[str, list[str] | None], winobias: str | None) -> tuple[Any, dict[str, list[str] | None]]:
+    """Return settings and splits with the aligned pairs of WinoBias in place of text, scored as pairs.
+
+    Raises:
+        ValueError: If text is given as well, or a file of WinoBias is missing or does not read.
+    """
+    if winobias is None:
+        return config, splits
+    given = [f"--{split.replace('_', '-')}" if split != "forget" else "FORGET" for split in PAIRED if splits[split]]
+    if given:
+        raise ValueError(f"--winobias {winobias} brings {', '.join(PAIRED)}; wanted no {' and no '.join(given)}")
+    from tasks import store
+    from tasks.inputs.winobias import write_winobias
+
+    source = Path(winobias).expanduser()
+    digest = store.put("pairs", lambda folder: write_winobias(source, folder) and None, sensitivity="forget")
+    folder = store.path(Artifact(kind="pairs", digest=digest, sensitivity="forget"))
+    return replace(config, stereotypes=True), {**splits, **{split: [str(folder / f"{split}.jsonl")] for split in PAIRED}}
+
+
+PAIRED = ("forget", "retain", "forget_test", "retain_test")
+"""Splits that aligned pairs fill."""

@@ -1,0 +1,63 @@
+"""Progress of the stages on the terminal: bars for a person, plain lines for a file."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from tasks.execution import progress
+from tasks.execution.progress import Progress as Found
+
+if TYPE_CHECKING:
+    pass
+
+
+@contextmanager
+def progress_bars(console: Console) -> Iterator[None]:
+    """Show one line a stage: a bar in a terminal, a plain line at the end of each stage elsewhere."""
+    if not console.is_terminal:
+        stop = progress.listen(_PlainLines())
+        try:
+            yield
+        finally:
+            stop()
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description:<24}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("[dim]{task.fields[note]}"),
+    )
+    with Progress(*columns, console=console) as bars:
+        lines: dict[str, TaskID] = {}
+
+        def show(found: Found) -> None:
+            if found.stage not in lines:
+                lines[found.stage] = bars.add_task(found.stage, total=found.total, note="")
+            bars.update(lines[found.stage], completed=found.done, total=found.total, note=found.note)
+
+        stop = progress.listen(show)
+        try:
+            yield
+        finally:
+            stop()
+
+
+class _PlainLines:
+    """A line when a stage begins, and when it ends: what a log file wants."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, bool] = {}
+
+    def __call__(self, found: Found) -> None:
+        finished = found.done >= found.total
+        if found.stage not in self._seen and not finished:
+            print(f"  {found.stage} ... {found.note}".rstrip(), file=sys.stderr, flush=True)
+        if finished and not self._seen.get(found.stage):
+            print(f"  {found.stage}: done", file=sys.stderr, flush=True)
+        self._seen[found.stage] = finished

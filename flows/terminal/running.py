@@ -1,0 +1,109 @@
+"""What all commands share: one plain line for what the user got wrong, progress while a flow runs, the result when it is done."""
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from flows.steps.outcome import Outcome
+
+
+@contextlib.contextmanager
+def plain_errors() -> Iterator[None]:
+    """Turn what the user got wrong into one line and exit status 2."""
+    try:
+        yield
+    except (ValueError, KeyError, OSError) as error:
+        _fail(error, 2)
+
+
+@contextlib.contextmanager
+def running(trains: bool = True) -> Iterator[Any]:
+    """Run a flow with progress on the terminal; bad input found on the way exits with 2, failures with 1."""
+    from rich.console import Console
+
+    from flows.steps import interruption
+    from flows.terminal import environment
+    from flows.terminal.progress_bars import progress_bars
+    from tasks.artifacts import BadInputError
+    from tasks.execution import isolation
+
+    interruption.listen()
+    environment.guard_temporary_server()
+    if trains:
+        isolation.warm_up()
+    console = Console() if sys.stdout.isatty() else Console(width=120)
+    try:
+        with progress_bars(Console(stderr=True)):
+            yield console
+    except BadInputError as error:
+        _fail(error, 2)
+    except (KeyboardInterrupt, typer.Exit, typer.Abort):
+        raise
+    except Exception as error:
+        _fail(error, 1)
+
+
+def _fail(error: BaseException, status: int) -> None:
+    message = error.args[0] if isinstance(error, KeyError) and error.args else error
+    typer.echo(f"lethe: {' '.join(str(message).split()) or type(error).__name__}", err=True)
+    raise typer.Exit(status)
+
+
+def finish(console: Any, outcome: "Outcome", started: float, out: str | None, json_file: str | None, require_verdict: bool) -> None:
+    """Show the result, copy what was asked for, and set the exit status."""
+    from flows.steps.outcome import adapter_origin
+    from flows.steps.prefect_ui import prefect_place
+    from flows.terminal.results import result_files
+    from flows.terminal.tables import show_result
+    from tasks import store, tracking
+    from tasks.reporting.benchmark_tables import benchmark_table
+    from tasks.storage.plain_files import read_json
+
+    card = read_json(store.path(outcome.scorecard) / "scorecard.json")
+    made = result_files(outcome, out)
+    address, how = tracking.run_address(outcome.mlflow_run)
+    cached = sum(state == "Cached" for state in outcome.stages.values())
+    seconds = time.monotonic() - started
+    places = {
+        "Report": str(made["report.html"]),
+        "Redacted": str(made["report-redacted.html"]),
+        "Model": str(made["model"]),
+        "Registered": outcome.model_version,
+        "MLflow": f"{address} ({how})",
+        "Prefect": prefect_place(outcome.flow_run, outcome.flow_run_name),
+        "Stages": f"{cached} of {len(outcome.stages)} from cache; {seconds:.0f} s in all",
+    }
+    adapter = adapter_origin(outcome.unlearned)
+    if adapter:
+        places["Adapter"] = f"belongs to the model {adapter['adapter base'][:16]}; taken off by {adapter['adapter taken off by']}"
+    show_result(console, card, places, benchmark_table(outcome.benchmarks))
+    write_json(json_file, {"schema": "lethe.result.v1", "seconds": round(seconds, 1), **_result(outcome, card, places), "adapter": adapter or None})
+    if require_verdict and not card["verdict"]["passed"]:
+        raise typer.Exit(1)
+
+
+def _result(outcome: "Outcome", card: dict[str, Any], places: dict[str, str]) -> dict[str, Any]:
+    return {
+        "verdict": card["verdict"],
+        "scorecard": card,
+        "report": places["Report"],
+        "redacted_report": places["Redacted"],
+        "model": places["Model"],
+        "registered": outcome.model_version,
+        "mlflow_run": outcome.mlflow_run,
+        "prefect_flow_run": outcome.flow_run,
+        "stages": outcome.stages,
+    }
+
+
+def write_json(file: str | None, value: dict[str, Any]) -> None:
+    """Write a result for machines, where it was asked for."""
+    if file:
+        Path(file).write_text(json.dumps(value, indent=1), encoding="utf-8")

@@ -1,0 +1,82 @@
+"""Membership inference: can the tokens' statistics tell text that was trained on from text that was not?
+
+Every attack scores a sequence from the four numbers that one forward pass stores a token; a higher score means more like a member.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from tasks.algorithms.measuring.metrics import draw_clusters
+
+K = 0.4
+"""Share of the least likely tokens that Min-K looks at."""
+
+
+def loss_score(tokens: np.ndarray, zlib_bytes: int) -> float:
+    """Return the mean log-probability a token (LOSS; Yeom et al. 2018, arXiv:1709.01604).
+
+    Args:
+        tokens: (tokens, 4), see `metrics.token_statistics`.
+        zlib_bytes: Length of the compressed text, in bytes; unused here.
+    """
+    return float(tokens[:, 0].mean())
+
+
+def zlib_score(tokens: np.ndarray, zlib_bytes: int) -> float:
+    """Return the log-probability of the text over its compressed length (Carlini et al. 2021, arXiv:2012.07805)."""
+    return float(tokens[:, 0].sum()) / zlib_bytes
+
+
+def min_k_score(tokens: np.ndarray, zlib_bytes: int) -> float:
+    """Return the mean log-probability of the least likely 40 % of the tokens (Shi et al. 2024, arXiv:2310.16789)."""
+    return _mean_of_least(tokens[:, 0])
+
+
+def min_k_plus_plus_score(tokens: np.ndarray, zlib_bytes: int) -> float:
+    """Return Min-K of log-probabilities standardised by the model's own distribution there (Zhang et al. 2024, arXiv:2404.02936).
+
+    Where the distribution has no spread the token was certain or uniform, and the difference from the mean is 0 too.
+    """
+    log_p, _, mean, deviation = tokens.astype(np.float64).T
+    return _mean_of_least((log_p - mean) / np.maximum(deviation, 1e-6))
+
+
+def _mean_of_least(values: np.ndarray) -> float:
+    return float(np.sort(values)[: max(1, math.floor(K * len(values)))].mean())
+
+
+ATTACKS: dict[str, Callable[[np.ndarray, int], float]] = {
+    "loss": loss_score,
+    "zlib": zlib_score,
+    "min_k": min_k_score,
+    "min_k_plus_plus": min_k_plus_plus_score,
+}
+"""Name -> score of a sequence."""
+
+
+def auc(members: np.ndarray, others: np.ndarray) -> float:
+    """Return the probability that a random member scores above a random other; ties count half."""
+    ordered = np.sort(others)
+    below, up_to = np.searchsorted(ordered, members, "left"), np.searchsorted(ordered, members, "right")
+    return float((below + up_to).mean() / (2 * len(others)))
+
+
+def auc_interval(
+    members: np.ndarray, others: np.ndarray, member_clusters: Sequence[str], other_clusters: Sequence[str], *, draws: int = 500, seed: int = 0
+) -> tuple[float, float]:
+    """Return a 95 % percentile interval of the AUC, whole clusters drawn on either side."""
+    rng = np.random.default_rng(seed)
+    drawn = zip(draw_clusters(member_clusters, draws, rng), draw_clusters(other_clusters, draws, rng), strict=True)
+    found = [auc(members[one], others[other]) for one, other in drawn]
+    low, high = np.percentile(found, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def privleak(unlearned: float, retrained: float) -> float:
+    """Return how far an AUC is from the retrained model's, in percent of it (MUSE, arXiv:2407.06460).
+
+    Above 0 the forget text still looks like a member, below 0 like something that was suppressed.
+    """
+    return (unlearned - retrained) / retrained * 100

@@ -1,0 +1,288 @@
+"""The one training loop: pretraining, reinforcement and every finetuning stage run through `train`.
+
+The loop owns no files and no clock: it hands out its state, and the caller decides when to save it. A run that goes on from a
+saved state ends with the same weights, to the bit, as one that was never interrupted (equal dtype, device and threads).
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from torch import Tensor, nn
+
+from tasks.settings.training import SCHEDULES, TrainingConfig, peak_learning_rate
+
+MOST_VALIDATED = 256
+"""Items of either side that a validation looks at, at most: a mean over as many is exact enough, and a large text should not be scored more than read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """What one forward pass sees."""
+
+    tensors: dict[str, Tensor]
+    cached: dict[str, Any]
+    """What frozen models said about this batch, computed beforehand."""
+    weight: float
+    """The weight of this batch among those of one optimiser step: its supervised tokens, or sequences where a loss is their mean."""
+    tokens: float | None = None
+    """Supervised tokens, where these are not the weight."""
+
+
+@runtime_checkable
+class Objective(Protocol):
+    """What is minimised; see `tasks.algorithms.objectives`."""
+
+    needs: frozenset[str]
+
+    def loss(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss in nats and what else is worth a curve."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validation:
+    """What a validation found."""
+
+    score: float | None
+    """Lower is better; none: the later is better."""
+    acceptable: bool
+    """Whether the utility floor holds; a checkpoint below it is never the best one while another is above."""
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class TrainingState:
+    """Everything that a run needs to go on: tensors by name and numbers by name."""
+
+    tensors: dict[str, Tensor]
+    numbers: dict[str, float]
+
+
+class EpochBatches(Sequence[Batch]):
+    """All batches of all epochs, by index; each epoch shuffles anew, so any step can be reached without those before it."""
+
+    def __init__(self, items: int, make: Callable[[list[int], int], Batch], config: TrainingConfig) -> None:
+        """Batch `items` items; `make(indices, step)` builds one batch."""
+        if not items:
+            raise ValueError("there is nothing to train on; wanted at least one block")
+        self._items, self._make, self._config = items, make, config
+        self.per_epoch = math.ceil(items / config.batch_blocks)
+        self.epochs = max(config.epochs, math.ceil(config.least_steps * config.accumulation / self.per_epoch))
+
+    def __len__(self) -> int:
+        return self.per_epoch * self.epochs
+
+    def __getitem__(self, index: int) -> Batch:
+        if not 0 <= index < len(self):
+            raise IndexError(f"there is no batch {index}; wanted 0 to {len(self) - 1}")
+        epoch, slot = divmod(index, self.per_epoch)
+        order = shuffled(self._items, self._config.seed, epoch)
+        size = self._config.batch_blocks
+        return self._make(order[slot * size : (slot + 1) * size], index)
+
+
+def shuffled(items: int, seed: int, epoch: int) -> list[int]:
+    """Return a permutation of `range(items)`, a function of seed and epoch alone."""
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    return torch.randperm(items, generator=generator).tolist()
+
+
+def held_back(items: int, share: float) -> int:
+    """Return how many of `items` are kept for validation: the share of them, `MOST_VALIDATED` at most, but one at least where there are two; none with a
+    share of 0.
+    """
+    return min(MOST_VALIDATED, max(1, int(items * share))) if share and items > 1 else 0
+
+
+def native_precision(device: torch.device) -> str:
+    """Return `bf16` where the hardware multiplies bfloat16 natively, else `no`."""
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "no"
+    return "bf16" if device.type == "cpu" and torch.cpu._is_amx_tile_supported() else "no"
+
+
+def train(
+    model: nn.Module,
+    batches: Sequence[Batch],
+    objective: Objective,
+    config: TrainingConfig,
+    *,
+    state: TrainingState | None = None,
+    on_step: Callable[[int, dict[str, float]], None] = lambda step, metrics: None,
+    on_checkpoint: Callable[[int, Callable[[], TrainingState]], None] = lambda step, capture: None,
+    validate: Callable[[nn.Module], Validation] | None = None,
+) -> dict[str, float]:
+    """Train `model` in place; with `validate`, leave it at its best checkpoint.
+
+    Args:
+        model: The model to train; its device is where it is trained. Only parameters that require a gradient are: freeze the others.
+        batches: All batches of all epochs, by index.
+        objective: What is minimised.
+        config: How.
+        state: From an earlier run's `on_checkpoint`; training goes on after its step.
+        on_step: Called after every optimiser step with its number (from 1) and metrics.
+        on_checkpoint: Called after every optimiser step with its number and a function that captures the state.
+        validate: Scores the model on a validation slice; decides the best checkpoint and when to stop.
+
+    Returns:
+        Numbers of the run: steps, best score and step.
+
+    Raises:
+        FloatingPointError: If loss or gradient norm is not finite; the step is named.
+        ValueError: If every parameter is frozen.
+    """
+    AcceleratorState._reset_state(reset_partial_state=True)  # its settings are process-wide, and stages differ in precision
+    device = next(model.parameters()).device
+    precision = native_precision(device) if config.mixed_precision == "auto" else config.mixed_precision
+    accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=precision)
+    run = _Run(model, batches, config, validate)
+    run.student, run.optimizer = accelerator.prepare(model, run.optimizer)
+    run.scaler = accelerator.scaler
+    accelerator.unwrap_model(run.student, keep_fp32_wrapper=False)  # autocast belongs to the steps below, not to the model for good
+    if state:
+        run.restore(state)
+    model.train()
+    while run.step < run.steps and not run.stopped:
+        on_step(run.step + 1, run.take_step(accelerator, objective))
+        on_checkpoint(run.step, run.capture)
+    run.finish()
+    return run.numbers()
+
+
+class _Run:
+    """The moving parts of one training run."""
+
+    def __init__(self, model: nn.Module, batches: Sequence[Batch], config: TrainingConfig, validate: Callable[[nn.Module], Validation] | None) -> None:
+        self.model, self.student, self.batches, self.config, self.validate = model, model, batches, config, validate
+        self.steps = math.ceil(len(batches) / config.accumulation)
+        self.per_epoch = getattr(batches, "per_epoch", len(batches))
+        self.peak = peak_learning_rate(config, sum(parameter.numel() for parameter in model.parameters()))
+        self.trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+        """What is optimised, captured and restored; frozen parameters are the caller's to bring back."""
+        if not self.trained:
+            raise ValueError("every parameter of the model is frozen; wanted at least one that requires a gradient")
+        self.optimizer: Any = torch.optim.AdamW(self.trained.values(), lr=self.peak, betas=(0.9, config.beta2), weight_decay=config.weight_decay)
+        self.step, self.waited, self.stopped = 0, 0, False
+        self.best: dict[str, Tensor] = {}
+        self.scaler: Any = None
+        self.best_score, self.best_step, self.best_acceptable = math.inf, 0, False
+
+    def take_step(self, accelerator: Accelerator, objective: Objective) -> dict[str, float]:
+        """Do one optimiser step and return its metrics."""
+        started = time.perf_counter()
+        group = [
+            self.batches[index] for index in range(self.step * self.config.accumulation, min((self.step + 1) * self.config.accumulation, len(self.batches)))
+        ]
+        rate = self._set_learning_rate()
+        total, weight = {"loss_nats": 0.0}, sum(batch.weight for batch in group)
+        tokens = sum(batch.weight if batch.tokens is None else batch.tokens for batch in group)
+        with self._randomness():
+            for batch in group:
+                with accelerator.autocast():
+                    loss, extra = objective.loss(self.student, batch.tensors, batch.cached)
+                share = batch.weight / weight
+                accelerator.backward(loss * share)
+                for name, value in {"loss_nats": loss.detach(), **extra}.items():
+                    total[name] = total.get(name, 0.0) + share * float(value)
+        norm = float(accelerator.clip_grad_norm_(self.student.parameters(), self.config.clip_norm or math.inf))
+        scaled = accelerator.scaler is not None  # its first guesses overflow by design; it then skips the step and halves the scale
+        if not math.isfinite(total["loss_nats"]) or not (math.isfinite(norm) or scaled):
+            raise FloatingPointError(f"loss {total['loss_nats']} and gradient norm {norm} at step {self.step + 1}; wanted finite numbers")
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.step += 1
+        metrics = total | {"gradient_norm": norm, "learning_rate": rate, "tokens_per_s": tokens / (time.perf_counter() - started)}
+        return metrics | self._validate_if_due()
+
+    @contextmanager
+    def _randomness(self) -> Iterator[None]:
+        """Let dropout depend on seed and step alone, and leave the caller's random numbers as they were."""
+        device = next(self.model.parameters()).device
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(self.config.seed * 1_000_003 + self.step)
+            yield
+
+    def _set_learning_rate(self) -> float:
+        warmup = max(1, round(self.config.warmup_share * self.steps))
+        share = max(0.0, (self.step - warmup) / max(1, self.steps - warmup))
+        factor = min(1.0, (self.step + 1) / warmup) * SCHEDULES[self.config.schedule](share, self.config.final_rate_share)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.peak * factor
+        return self.peak * factor
+
+    def _validate_if_due(self) -> dict[str, float]:
+        if self.validate is None or not self._is_due():
+            return {}
+        self.model.eval()
+        found = self.validate(self.model)
+        self.model.train()
+        score = -float(self.step) if found.score is None else found.score
+        if not math.isnan(score) and (not found.acceptable, score) < (not self.best_acceptable, self.best_score):
+            self.best = {name: value.detach().to("cpu", copy=True) for name, value in self.trained.items()}
+            self.best_score, self.best_step, self.best_acceptable, self.waited = score, self.step, found.acceptable, 0
+        else:
+            self.waited += 1
+        self.stopped = self.waited >= self.config.patience
+        return {"validation_score": score, "validation_acceptable": float(found.acceptable)} | found.metrics
+
+    def _is_due(self) -> bool:
+        """After every `validate_every` steps, or after a step in which an epoch ended; and at the end."""
+        if self.config.validate_every:
+            return self.step % self.config.validate_every == 0 or self.step == self.steps
+        done = self.step * self.config.accumulation
+        return done // self.per_epoch > (done - self.config.accumulation) // self.per_epoch or self.step == self.steps
+
+    def capture(self) -> TrainingState:
+        """Copy everything that the rest of the run depends on."""
+        tensors = {f"model/{name}": value for name, value in self.trained.items()}
+        tensors |= {f"best/{name}": value for name, value in self.best.items()}
+        for index, slots in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer/{index}/{name}": value for name, value in slots.items()}
+        return TrainingState(tensors={name: value.detach().to("cpu", copy=True) for name, value in tensors.items()}, numbers=self.numbers())
+
+    def restore(self, state: TrainingState) -> None:
+        """Take up a captured state."""
+        slots: dict[int, dict[str, Tensor]] = {}
+        with torch.no_grad():
+            for name, value in state.tensors.items():
+                kind, _, rest = name.partition("/")
+                if kind == "model":
+                    self.trained[rest].copy_(value)
+                elif kind == "best":
+                    self.best[rest] = value
+                else:
+                    index, _, slot = rest.partition("/")
+                    slots.setdefault(int(index), {})[slot] = value.clone()
+        self.optimizer.load_state_dict({"state": slots, "param_groups": self.optimizer.state_dict()["param_groups"]})
+        self.step, self.waited, self.best_step = (int(state.numbers[name]) for name in ("step", "waited", "best_step"))
+        self.best_score, self.best_acceptable = state.numbers["best_score"], bool(state.numbers["best_acceptable"])
+        self.stopped = bool(state.numbers["stopped"])
+        if self.scaler is not None:
+            self.scaler.load_state_dict({name: state.numbers[f"scaler/{name}"] for name in self.scaler.state_dict()})
+
+    def numbers(self) -> dict[str, float]:
+        """Return the counters of the run."""
+        scaler = self.scaler.state_dict() if self.scaler is not None else {}
+        return {f"scaler/{name}": value for name, value in scaler.items()} | {
+            "step": self.step,
+            "steps": self.steps,
+            "waited": self.waited,
+            "stopped": float(self.stopped),
+            "best_step": self.best_step,
+            "best_score": self.best_score,
+            "best_acceptable": float(self.best_acceptable),
+        }
+
+    def finish(self) -> None:
+        """Leave the model in evaluation mode, at its best checkpoint where there was a validation."""
+        if self.best:
+            with torch.no_grad():
+                for name, parameter in self.trained.items():
+                    parameter.copy_(self.best[name])
+        self.model.eval()

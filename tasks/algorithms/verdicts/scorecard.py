@@ -1,0 +1,159 @@
+"""The judge: a scorecard's figures become a verdict that claims no more than its evidence."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from tasks.settings.verdict import Verdict, VerdictConfig, health_limits
+
+Row = Mapping[str, Any]
+Metrics = Mapping[str, Row]
+
+
+def judge(metrics: Metrics, config: VerdictConfig) -> dict[str, Any]:
+    """Judge a scorecard.
+
+    Args:
+        metrics: `split/metric` -> {target, unlearned, retrained, ci95, n}.
+        config: Thresholds.
+
+    Returns:
+        The verdict, as in scorecard.v1. A check without figures is None: not measured.
+    """
+    verdict = Verdict(evidence=tier(metrics))
+    verdict.forgotten = _forgotten(metrics, config, verdict)
+    verdict.utility_kept = _utility_kept(metrics, config, verdict.reasons)
+    verdict.healthy = _healthy(metrics, config, verdict.reasons)
+    verdict.robust = _robust(metrics, config, verdict)
+    verdict.private = _private(metrics, config, verdict.reasons)
+    return verdict.as_dict(config.required)
+
+
+def tier(metrics: Metrics) -> str:
+    """Return the evidence at hand: gold with a retrained model, proxy with questions the target never saw, else behavioural."""
+    if any(row["retrained"] is not None for row in metrics.values()):
+        return "gold"
+    return "proxy" if _has(metrics, "holdout/probability") and _has(metrics, "forget_test/probability") else "behavioural"
+
+
+def _has(metrics: Metrics, name: str) -> bool:
+    """Return whether a metric was measured on the target and the unlearned model."""
+    return name in metrics and metrics[name]["target"] is not None
+
+
+def _reference(metrics: Metrics, split: str, metric: str, evidence: str) -> float | None:
+    """Return what a model that never saw the forget text would score: the retrained model, or the target on what it never saw."""
+    if evidence == "gold":
+        return metrics[f"{split}/{metric}"]["retrained"]
+    return metrics[f"holdout/{metric}"]["target"] if evidence == "proxy" and _has(metrics, f"holdout/{metric}") else None
+
+
+def _forgotten(metrics: Metrics, config: VerdictConfig, verdict: Verdict) -> bool | None:
+    """Near the reference from either side where there is one, else little of the target's familiarity left; and no hidden preference."""
+    found = [
+        _little_left(metrics, metric, config.forgotten_ratio, config.forgotten_gap, "forgotten", verdict)
+        for metric in ("probability", "familiarity")
+        if _has(metrics, f"forget_test/{metric}")
+    ]
+    if not found:
+        verdict.reasons.append("forgotten: not measured, since forget_test has neither questions nor anchors, or there is no target model")
+        return None
+    if _has(metrics, "forget_test/choice_accuracy"):
+        found.append(_no_preference(metrics, config, verdict))
+    return all(found)
+
+
+def _little_left(metrics: Metrics, metric: str, ratio: float, gap: float, check: str, verdict: Verdict) -> bool:
+    """The tolerance is also a share of what there was to forget, so that an untouched model cannot pass where little was known."""
+    name = f"forget_test/{metric}"
+    row, reference = metrics[name], _reference(metrics, "forget_test", metric, verdict.evidence)
+    if reference is None:
+        return _note(verdict.reasons, check, name, row["unlearned"], "<=", ratio * row["target"], f"{ratio:g}x the target's {row['target']:.4f}")
+    limit = min(gap, ratio * abs(row["target"] - reference))
+    low, high = (bound - reference for bound in row["ci95"])
+    who = "retrained" if verdict.evidence == "gold" else "never seen"
+    why = (
+        f"unlearned {row['unlearned']:.4f}, {who} {reference:.4f}, target {row['target']:.4f}; "
+        f"difference {row['unlearned'] - reference:+.4f}, 95 % [{low:+.4f}, {high:+.4f}]"
+    )
+    return _note(verdict.reasons, check, f"|difference| of {name}", abs(row["unlearned"] - reference), "<=", limit, why)
+
+
+def _no_preference(metrics: Metrics, config: VerdictConfig, verdict: Verdict) -> bool:
+    """How often the true answer is preferred to all false ones, from the reference (0) to the target (1)."""
+    row = metrics["forget_test/choice_accuracy"]
+    floor = _reference(metrics, "forget_test", "choice_accuracy", verdict.evidence)
+    floor = metrics["forget_test/choice_chance"]["unlearned"] if floor is None else floor
+    limit = floor + config.choice_left * max(0.0, row["target"] - floor)
+    why = f"{config.choice_left:g} of the way from {floor:.4f} to the target's {row['target']:.4f}"
+    return _note(verdict.reasons, "forgotten", "forget_test/choice_accuracy", row["unlearned"], "<=", limit, why)
+
+
+def _note(reasons: list[str], check: str, what: str, value: float, relation: str, limit: float, why: str = "") -> bool:
+    holds = value <= limit if relation == "<=" else value >= limit
+    reasons.append(f"{check}: {what} is {value:.4f}, wanted {relation} {limit:.4f}: {'holds' if holds else 'fails'}{f' ({why})' if why else ''}")
+    return holds and not math.isnan(value)
+
+
+def _utility_kept(metrics: Metrics, config: VerdictConfig, reasons: list[str]) -> bool | None:
+    wanted = [
+        ("retain_test/probability", ">=", config.retain_ratio),
+        ("sibling/probability", ">=", config.sibling_ratio),
+        ("retain_test/perplexity", "<=", config.retain_perplexity_ratio),
+        ("sibling/perplexity", "<=", config.sibling_perplexity_ratio),
+        ("general/perplexity", "<=", config.perplexity_ratio),
+    ]
+    found = [_kept(reasons, name, metrics[name], relation, ratio) for name, relation, ratio in wanted if _has(metrics, name)]
+    if not found:
+        reasons.append("utility_kept: not measured; give --retain, --sibling or --general text, and the target model")
+    return all(found) if found else None
+
+
+def _kept(reasons: list[str], name: str, row: Row, relation: str, ratio: float) -> bool:
+    """A few windows of prose cannot tell a perplexity 5 % higher: up to twice the tolerance, the figure's interval has to lie above the limit."""
+    whose, standard = _standard(row, relation)
+    value, limit, why = row["unlearned"], ratio * standard, f"{ratio:g}x {whose} {standard:.4f}"
+    tolerated = (2 * ratio - 1) * standard
+    if relation == "<=" and limit < value <= tolerated and row["ci95"] and row["ci95"][0] <= limit:
+        interval = " to ".join(f"{bound:.4f}" for bound in row["ci95"])
+        reasons.append(f"utility_kept: {name} is {value:.4f}, wanted <= {limit:.4f}: holds, too little text to tell (95 % {interval}; {why})")
+        return True
+    return _note(reasons, "utility_kept", name, value, relation, limit, why)
+
+
+def _standard(row: Row, relation: str) -> tuple[str, float]:
+    """Return whose figure is to be kept: the target's, or the retrained model's where that is worse, since no method can be asked for more."""
+    worse = min if relation == ">=" else max
+    if row["retrained"] is not None and worse(row["target"], row["retrained"]) != row["target"]:
+        return "the retrained model's", row["retrained"]
+    return "the target's", row["target"]
+
+
+def _healthy(metrics: Metrics, config: VerdictConfig, reasons: list[str]) -> bool | None:
+    wanted = health_limits(config)
+    rows = {name: metrics[f"degeneration/{name}"] for name, _, _ in wanted if _has(metrics, f"degeneration/{name}")}
+    found = [
+        _note(reasons, "healthy", f"degeneration/{name}", rows[name]["unlearned"], relation, limit(_standard(rows[name], relation)[1]))
+        for name, relation, limit in wanted
+        if name in rows
+    ]
+    return all(found) if found else None
+
+
+def _robust(metrics: Metrics, config: VerdictConfig, verdict: Verdict) -> bool | None:
+    """After a few steps of training on one half of the forget text, little of the other half may be back."""
+    found = []
+    for name in ("forget_test/relearned_probability", "forget_test/relearned_familiarity"):
+        if _has(metrics, name):
+            row, floor = metrics[name], metrics[name]["retrained"] or 0.0
+            limit = floor + config.relearned_ratio * max(0.0, row["target"] - floor)
+            why = f"{config.relearned_ratio:g} of the way from {floor:.4f} to the target's {row['target']:.4f}"
+            found.append(_note(verdict.reasons, "robust", name, row["unlearned"], "<=", limit, why))
+    return all(found) if found else None
+
+
+def _private(metrics: Metrics, config: VerdictConfig, reasons: list[str]) -> bool | None:
+    """A membership attack must tell no more about the unlearned model than about the retrained one; without one, not measured."""
+    if "privacy/privleak" not in metrics:
+        return None
+    return _note(reasons, "private", "|privacy/privleak|", abs(metrics["privacy/privleak"]["unlearned"]), "<=", config.privleak, "percent")

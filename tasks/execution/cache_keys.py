@@ -1,0 +1,155 @@
+"""Cache keys of stages, and locks that die with their holder.
+
+    key = outputs of upstream stages (digests) + config + code digest of the import closure inside `tasks/`
+          + versions of the libraries that this closure imports + device kind and thread count
+
+An unchanged anchor table therefore means that labels hit, whatever changed upstream.
+"""
+
+import ast
+import dataclasses
+import functools
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from prefect.cache_policies import CachePolicy
+from prefect.context import TaskRunContext
+from prefect.results import get_result_store
+
+from tasks import store
+from tasks.artifacts import Artifact, CheckpointRef, InputFile
+from tasks.execution import isolation
+
+ROOT = Path(__file__).resolve().parents[2]
+UNKEYED = frozenset({"run", "label", "cost"})
+"""Parameters that say who asks, not what is asked for: the tracking run, what to call the model, how long its making took."""
+BY_NAME = re.compile(r"(tasks(?:\.\w+)+):\w+")
+"""`tasks.module:Name` as a string: how tables name what is loaded when it is asked for."""
+DATA = {"tasks/reporting/pages.py": "templates/*.j2", "tasks/benchmarks/local_files.py": "*.yaml"}
+"""Modules whose outcome depends on files beside them, which are no imports."""
+
+
+@functools.cache
+def import_closure(module: str) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the files inside `tasks/` that a module reaches by import, and the top-level libraries that they import.
+
+    Imports are read from the source, those inside functions included, and so are names that tables give as `tasks.module:Name`;
+    nothing is executed.
+    """
+    files, libraries, queue = set(), set(), [module]
+    while queue:
+        file = _source_of(queue.pop())
+        if file is None or str(file) in files:
+            continue
+        files.add(str(file))
+        if pattern := DATA.get(file.relative_to(ROOT).as_posix()):
+            files.update(str(data) for data in file.parent.glob(pattern))
+        for name in _imports(file):
+            if name.split(".")[0] == "tasks":
+                queue.append(name)
+            elif name.split(".")[0] not in sys.stdlib_module_names:
+                libraries.add(name.split(".")[0])
+    return frozenset(files), frozenset(libraries)
+
+
+def _source_of(module: str) -> Path | None:
+    base = ROOT.joinpath(*module.split("."))
+    return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
+
+
+def _imports(file: Path) -> list[str]:
+    found = []
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and (named := BY_NAME.fullmatch(node.value)):
+            found.append(named[1])
+    return found
+
+
+@functools.cache
+def code_digest(module: str) -> str:
+    """Return the digest of the code that a module reaches inside `tasks/` and of the versions of the libraries it imports."""
+    files, libraries = import_closure(module)
+    sums = {str(Path(file).relative_to(ROOT)): store.file_digest(Path(file)) for file in files}
+    distributions = importlib.metadata.packages_distributions()
+    names = {name for library in libraries for name in distributions.get(library, ())}
+    versions = {name: importlib.metadata.version(name) for name in names}
+    return _digest([sums, versions, platform.python_version_tuple()[:2]])
+
+
+def stage_key(function: Callable[..., Any], inputs: Mapping[str, Any], *, numeric: bool) -> str:
+    """Return the cache key of a stage called with `inputs`.
+
+    Args:
+        function: The task's function.
+        inputs: Its arguments by name.
+        numeric: Whether its numbers depend on device kind and thread count.
+    """
+    asked = {name: _content(value) for name, value in sorted(inputs.items()) if name not in UNKEYED}
+    machine = [_device_kind(), isolation.cores()] if numeric else []
+    return f"{function.__name__}-{_digest([code_digest(function.__module__), asked, machine])[:32]}"
+
+
+def _content(value: Any) -> Any:
+    """Return what of a value decides the outcome: the digest of an artifact, the fields of a config that are not marked otherwise."""
+    if isinstance(value, Artifact):
+        label = "" if isinstance(value, CheckpointRef) else getattr(value, "label", "")  # a model by another name is the same model
+        return [value.kind, value.digest, label]
+    if isinstance(value, InputFile):
+        return [Path(value.path).name, value.digest]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _content(getattr(value, field.name)) for field in dataclasses.fields(value) if field.metadata.get("keyed", True)}
+    if isinstance(value, Mapping):
+        return {str(name): _content(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_content(item) for item in value]
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    raise TypeError(f"a stage was given a {type(value).__name__}; wanted records, configs, texts or numbers, which can be keyed")
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _device_kind() -> str:
+    """Name the accelerators without importing torch, which takes seconds: a run that hits every cache never needs it."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "all") == "":
+        return "cpu"
+    found = [line for file in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")) for line in file.read_text().splitlines()]
+    return ",".join(line.split(":", 1)[1].strip() for line in found if line.startswith("Model:")) or platform.machine()
+
+
+@dataclasses.dataclass
+class StagePolicy(CachePolicy):
+    """Prefect's view of `stage_key`; a record whose artifacts are gone or damaged is not a hit."""
+
+    function: Callable[..., Any] | None = None
+    numeric: bool = False
+
+    def compute_key(self, task_ctx: TaskRunContext, inputs: dict[str, Any], flow_parameters: dict[str, Any], **kwargs: Any) -> str:
+        """Return the stage's key; each damaged earlier result moves it on by one, so that the stage is computed anew."""
+        base = key = stage_key(self.function, inputs, numeric=self.numeric)
+        results, again = get_result_store(), 0
+        while results.exists(key) and not all(store.intact(artifact) for artifact in artifacts_in(results.read(key).result)):
+            again += 1
+            key = f"{base}.{again}"
+        return key
+
+
+def artifacts_in(value: Any) -> list[Artifact]:
+    """Return the artifacts that a stage's result names."""
+    if isinstance(value, Artifact):
+        return [value]
+    return [artifact for item in value for artifact in artifacts_in(item)] if isinstance(value, (list, tuple)) else []

@@ -1,0 +1,199 @@
+"""Run a stage in a process of its own, with its own thread count.
+
+Torch's thread count is process-wide, so stages that run side by side need processes of their own, and bit-identity needs a fixed
+count. A fork server that has imported torch once makes a new process cheap. The child dies with its parent, and with its time limit.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import pickle
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+from tasks.execution import progress
+
+PRELOADED = ("torch", "transformers", "transformers.modeling_utils", "accelerate", "numpy", "pandas", "prefect", "mlflow", "tasks.algorithms.training.loop")
+"""Imported once by the fork server: every stage needs them, and together they take longer than many a stage."""
+GRACE_S = 5.0
+"""Seconds that a child has to end by itself after its result."""
+_key: ContextVar[str | None] = ContextVar("lethe_stage_key", default=None)
+_children: set[Any] = set()
+_ending = threading.Event()
+
+
+class StageAbortedError(RuntimeError):
+    """The flow run is ending, and with it the stage; it is not tried again."""
+
+
+class StageProcessDiedError(RuntimeError):
+    """The process of a stage ended without a result: killed, or out of memory."""
+
+
+def cores() -> int:
+    """Return how many threads a stage that has the machine to itself uses."""
+    chosen = os.environ.get("LETHE_THREADS")
+    return int(chosen) if chosen else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def current_key() -> str | None:
+    """Return the cache key of the stage that runs here, or None outside the orchestrator."""
+    return _key.get()
+
+
+def warm_up() -> None:
+    """Start the fork server, so that it imports torch while other things go on."""
+    from multiprocessing import forkserver
+
+    _context()
+    forkserver.ensure_running()
+
+
+def _context() -> Any:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(PRELOADED))
+    return context
+
+
+def run_isolated(function: Callable[..., Any], arguments: dict[str, Any], *, stage: str, key: str | None, threads: int, timeout_s: float) -> Any:
+    """Call `function` in a child process and return what it returns.
+
+    Args:
+        function: A module-level function.
+        arguments: Its keyword arguments: records and configs.
+        stage: Name for progress.
+        key: Cache key, for the stage's workspace.
+        threads: Torch threads of the child.
+        timeout_s: Seconds after which the child is killed.
+
+    Raises:
+        TimeoutError: If the time limit passed.
+        StageProcessDiedError: If the child ended without a result.
+        Exception: What the function raised.
+    """
+    if multiprocessing.current_process().daemon:  # a worker of a cluster may not have children; it is a process of its own already
+        return function(**arguments)
+    if _ending.is_set():
+        raise StageAbortedError(f"stage {stage} was not begun: its flow run is ending")
+    ours, theirs = multiprocessing.Pipe()
+    target = (function.__module__, function.__qualname__)
+    child = _context().Process(target=_serve, args=(theirs, target, arguments, stage, key, threads, os.getpid(), dict(os.environ)))
+    child.start()
+    _children.add(child)
+    if _ending.is_set():  # in between
+        child.kill()
+    theirs.close()
+    try:
+        return _await(ours, child, time.monotonic() + timeout_s, stage)
+    finally:
+        _children.discard(child)
+        if child.is_alive():
+            child.kill()
+        child.join()
+        child.close()
+        ours.close()
+
+
+def begin() -> None:
+    """Say that a flow run begins: stages may start."""
+    _ending.clear()
+
+
+def abort() -> None:
+    """End all stages of this process that run in children; they are not tried again."""
+    _ending.set()
+    for child in list(_children):
+        with contextlib.suppress(ValueError):  # it has just ended and was closed
+            child.kill()
+
+
+def _await(connection: Any, child: Any, deadline: float, stage: str) -> Any:
+    while True:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"stage {stage} passed its time limit")
+        if not connection.poll(0.5):
+            continue
+        try:
+            kind, value = connection.recv()
+        except EOFError:
+            child.join(GRACE_S)
+            if _ending.is_set():
+                raise StageAbortedError(f"stage {stage} was ended with its flow run") from None
+            raise StageProcessDiedError(f"the process of stage {stage} ended with status {child.exitcode} and no result") from None
+        if kind == "progress":
+            progress.publish(value)
+            continue
+        child.join(GRACE_S)  # it has sent its last word and tidies up
+        if kind == "result":
+            return value
+        error, text = value
+        error.add_note(text)
+        raise error
+
+
+def _serve(
+    connection: Any,
+    target: tuple[str, str],
+    arguments: dict[str, Any],
+    stage: str,
+    key: str | None,
+    threads: int,
+    parent: int,
+    environment: dict[str, str],
+) -> None:
+    """Body of the child: run, send progress, send the result or the error."""
+    _die_with(parent)
+    os.environ.clear()  # a fork server's children have its environment, which is that of the moment when it started
+    os.environ.update(environment)
+    sending = threading.Lock()
+
+    def send(kind: str, value: Any) -> None:
+        with sending:
+            connection.send((kind, value))
+
+    progress.listen(lambda found: send("progress", found))
+    try:
+        import importlib
+
+        import torch
+
+        torch.set_num_threads(threads)
+        module = importlib.import_module(target[0])
+        function = getattr(module, target[1])
+        send("result", call(getattr(function, "body", function), arguments, stage, key))
+    except BaseException as error:
+        _send_error(send, error)
+
+
+def call(function: Callable[..., Any], arguments: dict[str, Any], stage: str, key: str | None) -> Any:
+    """Call a stage's function here, with its name and key set."""
+    progress.enter(stage)
+    _key.set(key)
+    return function(**arguments)
+
+
+def _send_error(send: Callable[[str, Any], None], error: BaseException) -> None:
+    text = "".join(traceback.format_exception(error))
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes; some errors can be written and not be read
+    except Exception:
+        error = RuntimeError(f"{type(error).__name__}: {error}")
+    send("error", (error, text))
+
+
+def _die_with(parent: int) -> None:
+    """End this process soon after its grandparent, the orchestrator, is gone (its own parent is the fork server)."""
+
+    def watch() -> None:
+        while True:
+            time.sleep(0.5)
+            try:
+                os.kill(parent, 0)
+            except ProcessLookupError:
+                os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

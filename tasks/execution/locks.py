@@ -1,0 +1,78 @@
+"""Locks on cache keys that die with their holder."""
+
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from tasks import store
+
+
+class KernelLocks:
+    """Prefect's lock protocol over `flock`: two runs that want one artifact compute it once, and a killed run leaves no lock."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, tuple[str, FileLock]] = {}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "KernelLocks":
+        return self
+
+    def _lock(self, key: str) -> FileLock:
+        folder = store.home() / "locks"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return FileLock(folder / f"{key}.lock", thread_local=False)
+
+    def acquire_lock(self, key: str, holder: str, acquire_timeout: float | None = None, hold_timeout: float | None = None) -> bool:
+        """Take the lock, waiting at most `acquire_timeout` seconds (None: for as long as it takes)."""
+        if self.is_lock_holder(key, holder):
+            return True
+        lock = self._lock(key)
+        try:
+            lock.acquire(timeout=-1 if acquire_timeout is None else acquire_timeout)
+        except Timeout:
+            return False
+        self._held[key] = (holder, lock)
+        return True
+
+    async def aacquire_lock(self, key: str, holder: str, acquire_timeout: float | None = None, hold_timeout: float | None = None) -> bool:
+        """As `acquire_lock`, off the event loop."""
+        import asyncio
+
+        return await asyncio.to_thread(self.acquire_lock, key, holder, acquire_timeout, hold_timeout)
+
+    def release_lock(self, key: str, holder: str) -> None:
+        """Free the lock; only its holder can."""
+        if not self.is_lock_holder(key, holder):
+            raise ValueError(f"no lock of {key} is held by {holder}; wanted its holder")
+        self._held.pop(key)[1].release()
+
+    def is_locked(self, key: str) -> bool:
+        """Return whether anyone holds the lock."""
+        if key in self._held:
+            return True
+        lock = self._lock(key)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return True
+        lock.release()
+        return False
+
+    def is_lock_holder(self, key: str, holder: str) -> bool:
+        """Return whether `holder` has the lock."""
+        return key in self._held and self._held[key][0] == holder
+
+    def wait_for_lock(self, key: str, timeout: float | None = None) -> bool:
+        """Wait until the lock is free."""
+        lock = self._lock(key)
+        try:
+            lock.acquire(timeout=-1 if timeout is None else timeout)
+        except Timeout:
+            return False
+        lock.release()
+        return True
+
+    async def await_for_lock(self, key: str, timeout: float | None = None) -> bool:
+        """As `wait_for_lock`, off the event loop."""
+        import asyncio
+
+        return await asyncio.to_thread(self.wait_for_lock, key, timeout)

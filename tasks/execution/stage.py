@@ -1,0 +1,93 @@
+"""The one way to declare a stage: a Prefect task with a cache key, a lock, retries on transient errors and a process of its own."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from prefect import Task, task
+from prefect.results import ResultStore
+from prefect.tasks import exponential_backoff
+from prefect.transactions import IsolationLevel, get_transaction
+
+from tasks import store
+from tasks.execution import isolation
+from tasks.execution.cache_keys import StagePolicy, artifacts_in, stage_key
+from tasks.execution.locks import KernelLocks
+
+P = ParamSpec("P")
+R = TypeVar("R")
+LOCKS = KernelLocks()
+TRANSIENT = (OSError, TimeoutError, MemoryError, isolation.StageProcessDiedError)
+"""Errors that may pass by themselves; bad input and numbers that are not finite never do."""
+FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Return whether it makes sense to try again after this error."""
+    name = type(error).__name__
+    return (isinstance(error, TRANSIENT) and not isinstance(error, FINAL)) or name in ("OutOfMemoryError", "MlflowException", "DamagedArtifactError")
+
+
+def _should_retry(task: Task[Any, Any], run: Any, state: Any) -> bool:
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, BaseException) and is_transient(error)
+
+
+def _lookup(function: Callable[..., Any], numeric: bool, *args: Any, **kwargs: Any) -> Any:
+    """Return the record that a stage called so has in the cache, or None; nothing is computed."""
+    bound = inspect.signature(function).bind(*args, **kwargs)
+    bound.apply_defaults()
+    results, key = ResultStore(), stage_key(function, bound.arguments, numeric=numeric)
+    if not results.exists(key):
+        return None
+    record = results.read(key).result
+    return record if all(store.intact(artifact) for artifact in artifacts_in(record)) else None
+
+
+def stage(name: str, *, isolated: bool = True, threads_share: int = 1, retries: int = 2, timeout_s: float = 6 * 3600) -> Callable[[Callable[P, R]], Task[P, R]]:
+    """Declare a stage.
+
+    Args:
+        name: The stage's name in flows, runs and progress.
+        isolated: Run in a process of its own; for everything that computes with torch.
+        threads_share: How many of its kind run side by side: each takes that fraction of the cores.
+        retries: Further tries after a transient error, with exponential backoff.
+        timeout_s: Seconds after which it is stopped.
+
+    Returns:
+        A decorator that makes a cached Prefect task. Its results are small records, persisted as JSON.
+    """
+
+    def decorate(function: Callable[P, R]) -> Task[P, R]:
+        @functools.wraps(function)
+        def body(*args: P.args, **kwargs: P.kwargs) -> R:
+            arguments = inspect.signature(function).bind(*args, **kwargs).arguments
+            transaction = get_transaction()
+            key = transaction.key if transaction else None
+            if not isolated:
+                return isolation.call(function, dict(arguments), name, key)
+            threads = max(1, isolation.cores() // threads_share)
+            record = isolation.run_isolated(function, dict(arguments), stage=name, key=key, threads=threads, timeout_s=timeout_s)
+            if key:
+                store.drop_workspace(key)
+            return record
+
+        made = task(
+            body,
+            name=name,
+            tags=["lethe", name],
+            cache_policy=StagePolicy(function=function, numeric=isolated, isolation_level=IsolationLevel.SERIALIZABLE, lock_manager=LOCKS),
+            persist_result=True,
+            result_serializer="json",
+            retries=retries,
+            retry_delay_seconds=exponential_backoff(2),
+            retry_jitter_factor=0.5,
+            retry_condition_fn=_should_retry,
+            timeout_seconds=timeout_s,
+        )
+        made.body = function
+        made.lookup = functools.partial(_lookup, function, isolated)
+        return made
+
+    return decorate

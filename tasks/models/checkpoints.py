@@ -1,0 +1,129 @@
+"""Model folders: what is accepted, and what their files say without being loaded."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from tasks import store
+from tasks.artifacts import BadInputError, CheckpointRef
+from tasks.models import adapter_files
+
+GUARDRAIL = "guardrail.json"
+"""A prompt prefix and an output filter beside the weights, see `guardrails`."""
+BEHAVIOUR = (
+    *("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "generation_config.json"),
+    GUARDRAIL,
+)
+"""Files that decide, beside the weights, what a model reads and says; those that are there are part of its digest."""
+OPTIONS = {"retrained": "--retrained", "reference": "--reference"}
+"""Label of a model -> the option that gave it, for messages; all others come by --model."""
+
+
+def inspect_model(model: str, label: str) -> CheckpointRef:
+    """Check a user's model, a folder or a hub name, and return its record; nothing is loaded.
+
+    Args:
+        model: The folder or the name.
+        label: What to call it in tables; or the option that gave it.
+
+    Raises:
+        BadInputError: If it is not there, has no config, no safetensors weights or no fast tokenizer, or is an adapter without its base.
+    """
+    folder, option = Path(model).expanduser(), label if label.startswith("--") else OPTIONS.get(label, "--model")
+    if not folder.is_dir():
+        folder = _from_hub(model, option)
+    adapter = adapter_files.noted_base(folder)
+    if not adapter and (folder / adapter_files.SETTINGS[0]).is_file():
+        raise BadInputError(f"{option} {model}: an adapter without {adapter_files.SETTINGS[1]}, which names its base; wanted it, or a model it is merged into")
+    if not adapter and not (folder / "config.json").is_file():
+        raise BadInputError(f"{option} {model}: no config.json there; wanted a Hugging Face model folder")
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        pickled = sorted(path.name for path in [*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth")])
+        found = f"only {', '.join(pickled)}, which can run code when loaded" if pickled else "no weights"
+        raise BadInputError(f"{option} {model}: {found}; wanted *.safetensors (save with safe_serialization)")
+    if not (folder / "tokenizer.json").is_file():
+        raise BadInputError(f"{option} {model}: no tokenizer.json; wanted a fast tokenizer, which gives the character offsets of its tokens")
+    files = [*weights, *(folder / name for name in (*BEHAVIOUR, *adapter_files.SETTINGS) if (folder / name).is_file())]
+    sums = {path.name: store.file_digest(path) for path in files}
+    digest = hashlib.sha256(json.dumps(["checkpoints", sums], sort_keys=True).encode()).hexdigest()
+    location = str(folder.resolve())
+    parameters = base_of(folder).parameters if adapter else _count(weights)
+    return CheckpointRef(kind="checkpoints", digest=digest, sensitivity="ordinary", location=location, parameters=parameters, label=label)
+
+
+def gather_models(named: dict[str, str | None]) -> dict[str, CheckpointRef]:
+    """Return the records of a run's models by label, and remember where they are, so that their adapters find them.
+
+    Raises:
+        BadInputError: As `inspect_model`.
+    """
+    models = {label: inspect_model(name, label) for label, name in named.items() if name}
+    for model in models.values():
+        store.note_place(model.digest, model.location)
+    return models
+
+
+def is_adapter(checkpoint: CheckpointRef) -> bool:
+    """Return whether a checkpoint is an adapter that needs its base model."""
+    return adapter_files.noted_base(store.path(checkpoint)) is not None
+
+
+def base_of(folder: Path) -> CheckpointRef:
+    """Return the model that an adapter's folder names as its base, by digest: from the store, else where it was last seen.
+
+    Raises:
+        BadInputError: If it cannot be had, or what is there is another model.
+    """
+    noted = adapter_files.noted_base(folder)
+    if noted is None:
+        raise BadInputError(f"{folder} is no adapter folder; wanted one with {' and '.join(adapter_files.SETTINGS)}")
+    if sensitivity := store.find("checkpoints", noted.digest):
+        return CheckpointRef(kind="checkpoints", digest=noted.digest, sensitivity=sensitivity, parameters=noted.parameters, label="base")
+    looked = []
+    for place in dict.fromkeys(place for place in (store.noted_place(noted.digest), noted.location) if place):
+        found = inspect_model(place, "base") if Path(place).is_dir() else None
+        if found and found.digest == noted.digest:
+            return found
+        looked.append(f"{place} holds another model ({found.digest[:16]})" if found else f"{place} is not there")
+    raise BadInputError(f"adapter {folder}: {'; '.join(looked)}; wanted its base model, whose digest is {noted.digest[:16]}")
+
+
+def config_folder(checkpoint: CheckpointRef) -> Path:
+    """Return the folder with a checkpoint's config.json; an adapter's is its base's."""
+    folder = store.path(checkpoint)
+    return config_folder(base_of(folder)) if is_adapter(checkpoint) else folder
+
+
+def _from_hub(model: str, option: str) -> Path:
+    if model.count("/") != 1 or model.startswith((".", "/", "~")) or model.endswith("/"):
+        raise BadInputError(f"{option} {model}: there is no such folder; wanted a Hugging Face model folder or a hub name like owner/name")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(model, allow_patterns=["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise BadInputError(
+            f"{option} {model}: no such folder, and the hub did not give it ({type(error).__name__}); wanted a model folder, or a network and a hub name"
+        ) from None
+
+
+def _count(weights: list[Path]) -> int:
+    """Return the number of parameters, read from the headers of the files."""
+    import math
+
+    total = 0
+    for file in weights:
+        with file.open("rb") as stream:
+            header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+        total += sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
+    return total
+
+
+def has_chat_template(checkpoint: CheckpointRef) -> bool:
+    """Return whether a checkpoint's tokenizer has a chat template; nothing is loaded."""
+    folder = store.path(checkpoint)
+    settings = folder / "tokenizer_config.json"
+    inside = settings.is_file() and bool(json.loads(settings.read_text(encoding="utf-8")).get("chat_template"))
+    return inside or (folder / "chat_template.jinja").is_file()

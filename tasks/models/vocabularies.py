@@ -1,0 +1,93 @@
+"""What the tokenizers of model folders have in common, read from their files, and how a model is asked."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tasks import store
+from tasks.algorithms.tokens.templates import Template, read_template
+from tasks.artifacts import BadInputError, CheckpointRef
+from tasks.settings.text import CorpusConfig
+
+SPECIAL = ("bos_token", "eos_token", "unk_token")
+"""Roles of special tokens that change what is read. Filler is masked by length, so which token fills does not matter."""
+
+
+def question_template(tokenizer: Any, reading: CorpusConfig) -> Template:
+    """Return how a tokenizer's model is asked.
+
+    Raises:
+        BadInputError: If its chat template cannot hold one question with its answer.
+    """
+    try:
+        return read_template(tokenizer, reading)
+    except ValueError as error:
+        raise BadInputError(str(error)) from None
+
+
+def asked_through(checkpoint: CheckpointRef, reading: CorpusConfig) -> str:
+    """Return `chat template` or `qa_template`: how the questions of a run are asked. The tokenizer is not loaded."""
+    return "chat template" if reading.chat != "off" and _chat_template(store.path(checkpoint)) else "qa_template"
+
+
+def require_same_tokenizer(models: Sequence[CheckpointRef], reading: CorpusConfig) -> None:
+    """Refuse models whose predictions cannot be compared token by token.
+
+    Args:
+        models: Those whose figures stand side by side: target, unlearned, retrained, reference; none where a topic brings its own.
+        reading: `chat`; at `off` chat templates may differ.
+
+    Raises:
+        BadInputError: If a model has another vocabulary, other special tokens or another chat template than the first one.
+    """
+    for first, other in ((models[0], other) for other in models[1:]):
+        difference = _difference(store.path(first), store.path(other), chat=reading.chat != "off")
+        if difference:
+            raise BadInputError(
+                f"the tokenizer of {other.label} {other.name} is not that of {first.label} {first.name}: {difference}; "
+                "wanted the same vocabulary, special tokens and chat template"
+            )
+
+
+def _difference(one: Path, other: Path, *, chat: bool) -> str:
+    """Say in what the tokenizers of two folders differ; empty if in nothing that matters."""
+    ours, theirs = _vocabulary(one), _vocabulary(other)
+    if ours != theirs:
+        differing = sum(ours.get(token) != theirs.get(token) for token in ours.keys() | theirs.keys())
+        return f"vocabularies of {len(ours)} and {len(theirs)} entries, {differing} of them differ"
+    if _merges(one) != _merges(other):
+        return "the same vocabulary, but other merges"
+    for role, token in _special_tokens(one).items():
+        if token != (found := _special_tokens(other)[role]):
+            return f"{role} is {token!r} in one and {found!r} in the other"
+    return "other chat templates" if chat and _chat_template(one) != _chat_template(other) else ""
+
+
+def _read(folder: Path, name: str) -> dict[str, Any]:
+    path = folder / name
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _vocabulary(folder: Path) -> dict[str, int]:
+    """Return every entry with its id, added tokens included. Unigram models keep a list, whose order gives the ids."""
+    found = _read(folder, "tokenizer.json")
+    entries = found["model"].get("vocab", {})
+    vocabulary = dict(entries) if isinstance(entries, dict) else {piece: number for number, (piece, _) in enumerate(entries)}
+    return vocabulary | {entry["content"]: entry["id"] for entry in found.get("added_tokens", [])}
+
+
+def _merges(folder: Path) -> list[tuple[str, ...]]:
+    """Return the merges of a BPE model, in order; older files write a pair as one text."""
+    return [tuple(merge.split(" ") if isinstance(merge, str) else merge) for merge in _read(folder, "tokenizer.json")["model"].get("merges") or []]
+
+
+def _special_tokens(folder: Path) -> dict[str, str | None]:
+    named = {**_read(folder, "special_tokens_map.json"), **_read(folder, "tokenizer_config.json")}
+    return {role: token.get("content") if isinstance(token, dict) else token for role in SPECIAL for token in [named.get(role)]}
+
+
+def _chat_template(folder: Path) -> Any:
+    """Return the chat template as it is written; a file of its own wins, as it does where tokenizers are loaded."""
+    path = folder / "chat_template.jinja"
+    return path.read_text(encoding="utf-8") if path.is_file() else _read(folder, "tokenizer_config.json").get("chat_template") or None

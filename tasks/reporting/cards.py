@@ -1,0 +1,170 @@
+"""Scorecards of finished runs, from wherever they are: a folder of `--out`, a file, or a run of the tracking server."""
+
+import difflib
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tasks import store, tracking
+from tasks.artifacts import BadInputError, ComparedRun, Scorecard
+from tasks.storage.plain_files import read_json, write_json
+
+CARD, ITEMS = "scorecard.json", "items.parquet"
+LEAST_PREFIX = 8
+"""Letters of a run id that are enough to name it."""
+JUDGED = "tags.`lethe.verdict.passed` != ''"
+"""Runs that ended with a scorecard."""
+OFFERED = 5
+"""Runs that are listed where none is found."""
+LATEST = 50
+"""Runs among which a near one is looked for."""
+WANTED = f"a folder of --out, a {CARD}, a file of --json, or {LEAST_PREFIX} or more letters of an MLflow run id"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    """What one word led to."""
+
+    name: str
+    card: dict[str, Any]
+    items: Path | None = None
+    seed: str = ""
+    mlflow_run: str = ""
+
+
+def gather_cards(words: Sequence[str]) -> list[ComparedRun]:
+    """Find the scorecards of runs and put copies into the store.
+
+    Args:
+        words: Folders, files, or MLflow run ids or unique beginnings of them.
+
+    Returns:
+        One record a word, in order, with names of their own.
+
+    Raises:
+        BadInputError: If a word leads to no scorecard, or to several, or there are fewer than two words.
+    """
+    if len(words) < 2:
+        raise BadInputError(f"compare was given {len(words)} run; wanted two or more")
+    with tempfile.TemporaryDirectory() as folder:
+        return _distinct([_stored(_find(word, Path(folder))) for word in words])
+
+
+def _find(word: str, scratch: Path) -> _Found:
+    path = Path(word).expanduser()
+    if path.is_dir():
+        if not (path / CARD).is_file():
+            raise BadInputError(f"{word} holds no {CARD}; wanted a folder that --out wrote, or {WANTED.partition(', ')[2]}")
+        path = path / CARD
+    return _of_file(path, scratch) if path.is_file() else _of_run(_find_run(word), scratch)
+
+
+def _of_file(path: Path, scratch: Path) -> _Found:
+    """Read a scorecard, or a result that holds one."""
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, ValueError):
+        raise BadInputError(f"{path} is no JSON; wanted {WANTED}") from None
+    if isinstance(held, dict) and held.get("schema") == "lethe.result.v1":
+        card, report = _checked(held.get("scorecard"), path), Path(str(held.get("report")))
+        found = _Found(name=path.stem, card=card, items=_items_beside(report.with_name(CARD), card))
+        known = _search(f"attributes.run_id = '{held['mlflow_run']}'", 1) if re.fullmatch("[0-9a-f]{32}", str(held.get("mlflow_run"))) else []
+        return _with_run(found, known[0], scratch) if known else found
+    card = _checked(held, path)
+    return _Found(name=path.resolve().parent.name if path.name == CARD else path.stem, card=card, items=_items_beside(path, card))
+
+
+def _items_beside(path: Path, card: dict[str, Any]) -> Path | None:
+    """Return the items in the folder of a card's file, if that file still holds this card."""
+    items = path.with_name(ITEMS)
+    return items if items.is_file() and path.is_file() and read_json(path) == card else None
+
+
+def _checked(card: Any, source: str | Path) -> dict[str, Any]:
+    """Return the card if it is one that can be compared."""
+    schema = card.get("schema") if isinstance(card, dict) else None
+    if schema != "scorecard.v1":
+        raise BadInputError(f"{source} holds schema {schema}; wanted scorecard.v1, or lethe.result.v1 with a scorecard in it")
+    try:
+        whole = all({"target", "unlearned", "retrained", "ci95"} <= set(row) for row in card["metrics"].values())
+        whole &= {"passed", "evidence"} <= set(card["verdict"]) and isinstance(card["provenance"], dict)
+    except (KeyError, TypeError, AttributeError):
+        whole = False
+    if not whole:
+        raise BadInputError(f"{source} is a scorecard without metrics, verdict or provenance; wanted a whole scorecard.v1")
+    return card
+
+
+def _of_run(run: Any, scratch: Path) -> _Found:
+    file = _download(run, f"scorecard/{CARD}", scratch)
+    if file is None:
+        raise BadInputError(f"run {run.info.run_id} keeps no scorecard/{CARD}; wanted {WANTED} that does")
+    return replace(_with_run(_of_file(file, scratch), run, scratch), name=run.info.run_name)
+
+
+def _with_run(found: _Found, run: Any, scratch: Path) -> _Found:
+    """Add what the tracking server knows."""
+    return replace(found, items=found.items or _download(run, f"scorecard/{ITEMS}", scratch), seed=_seed(run.data.params), mlflow_run=run.info.run_id)
+
+
+def _seed(params: dict[str, str]) -> str:
+    """Return the one seed of a run's settings; its stages have the same one unless the user set others."""
+    return ", ".join(sorted({value for name, value in params.items() if name.rpartition(".")[2] == "seed"}))
+
+
+def _find_run(word: str) -> Any:
+    """Return the one judged run whose id begins so."""
+    found = _search(f"attributes.run_id LIKE '{word}%' and {JUDGED}", OFFERED) if re.fullmatch(rf"[0-9a-f]{{{LEAST_PREFIX},32}}", word) else []
+    if len(found) > 1:
+        raise BadInputError(f"{word}: several runs have such an id; wanted one of {', '.join(run.info.run_id for run in found)}")
+    if not found:
+        raise BadInputError(f"{word}: no such file, folder or run; wanted {WANTED}; {_offer(word)}")
+    return found[0]
+
+
+def _search(query: str, most: int) -> list[Any]:
+    api = tracking.client()
+    experiment = api.get_experiment_by_name(tracking.EXPERIMENT)
+    return list(api.search_runs([experiment.experiment_id], query, max_results=most)) if experiment else []
+
+
+def _offer(word: str) -> str:
+    """Name the runs that may be meant: those whose id or name is near, then the latest."""
+    latest = {run.info.run_id: run.info.run_name for run in _search(JUDGED, LATEST)}
+    spoken = {text: run for run, name in latest.items() for text in (run, run[: len(word)], name)}
+    near = [spoken[text] for text in difflib.get_close_matches(word, spoken, OFFERED)]
+    chosen = list(dict.fromkeys([*near, *latest]))[:OFFERED]
+    return "known runs: " + ", ".join(f"{run[:12]} ({latest[run]})" for run in chosen) if chosen else "no run with a scorecard is known yet"
+
+
+def _download(run: Any, path: str, scratch: Path) -> Path | None:
+    """Copy an artifact of a run and return where it is now, or None where the run has no such artifact."""
+    api, name = tracking.client(), run.info.run_id
+    if path not in [file.path for file in api.list_artifacts(name, path.rpartition("/")[0])]:
+        return None
+    return Path(api.download_artifacts(name, path, tempfile.mkdtemp(dir=scratch)))
+
+
+def _stored(found: _Found) -> ComparedRun:
+    verdict, origin = found.card["verdict"], found.card["provenance"]
+    digest = store.put("scorecards", lambda folder: _copy(found, folder), sensitivity="public")
+    card = Scorecard(kind="scorecards", digest=digest, sensitivity="public", passed=bool(verdict["passed"]), evidence=str(verdict["evidence"]))
+    seed = found.seed or str(origin.get("seed", ""))
+    return ComparedRun(name=found.name, method=str(origin.get("method", "")), seed=seed, card=card, mlflow_run=found.mlflow_run)
+
+
+def _copy(found: _Found, folder: Path) -> None:
+    write_json(folder / CARD, found.card)
+    if found.items:
+        shutil.copy(found.items, folder / ITEMS)
+
+
+def _distinct(runs: list[ComparedRun]) -> list[ComparedRun]:
+    """Number the names that occur more than once."""
+    names = [run.name for run in runs]
+    return [replace(run, name=f"{run.name} ({names[: place + 1].count(run.name)})") if names.count(run.name) > 1 else run for place, run in enumerate(runs)]

@@ -1,0 +1,51 @@
+"""All settings of an evaluation, which every method shares."""
+
+from dataclasses import dataclass
+
+from tasks.settings.assistants import JudgingConfig, PromptingConfig, TranslationConfig
+from tasks.settings.measuring import BenchmarkingConfig, CoverageConfig, ProbingConfig, RelearningConfig, ToxicityConfig
+from tasks.settings.text import AnchorConfig, CorpusConfig, FactConfig
+from tasks.settings.verdict import VerdictConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationConfig:
+    """What is asked of models, and how the answers are judged: the same for every method and for other people's checkpoints."""
+
+    corpus: CorpusConfig = CorpusConfig()
+    """Cleaning and cutting of the input."""
+    anchors: AnchorConfig = AnchorConfig()
+    """Which terms are anchors: their probability is the topic's familiarity."""
+    translation: TranslationConfig = TranslationConfig()
+    """Who translates them."""
+    facts: FactConfig = FactConfig()
+    """How a language model that translates reads facts out of the text."""
+    probing: ProbingConfig = ProbingConfig()
+    """What is scored and completed."""
+    prompting: PromptingConfig = PromptingConfig()
+    """Who writes the prompts that invite models to speak."""
+    judging: JudgingConfig = JudgingConfig()
+    """Who rates what they say."""
+    benchmarking: BenchmarkingConfig = BenchmarkingConfig()
+    """Which benchmarks are run."""
+    relearning: RelearningConfig = RelearningConfig()
+    """The attempt to bring back what was forgotten."""
+    toxicity: ToxicityConfig = ToxicityConfig()
+    """Who rates the toxicity of completions, if anyone."""
+    stereotypes: bool = False
+    """Ask of the aligned pairs of forget_test and retain_test, such as WinoBias' sentences, which side each model prefers."""
+    verdict: VerdictConfig = VerdictConfig()
+    """What counts as forgotten, kept and healthy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodConfig(EvaluationConfig):
+    """What every method asks beside what it does."""
+
+    coverage: CoverageConfig = CoverageConfig()
+    """What the target model is asked beside the given text."""
+
+    @property
+    def needs_anchors(self) -> bool:
+        """Whether text without any is refused; pairs of sentences have no names of their own."""
+        return not self.stereotypes

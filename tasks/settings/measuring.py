@@ -1,0 +1,132 @@
+"""Settings of what is asked of every model: probes, coverage, benchmarks, relearning, toxicity."""
+
+from dataclasses import dataclass
+
+from tasks.settings.training import TrainingConfig
+
+BENCHMARK_NAMES = ("world", "arc_easy", "arc_challenge", "boolq", "hellaswag", "piqa", "winogrande")
+"""Benchmarks: the embedded world's, and tasks of lm-eval."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelearningConfig(TrainingConfig):
+    """How a model is taught half of the forget text again, to see whether the other half comes back."""
+
+    rate_at_7b: float = 1e-5
+    """The rule's learning rate for seven billion parameters: what a short full fine-tune of such a model takes."""
+    rate_exponent: float = 0.4
+    """The rule is rate_at_7b * (7e9 / N) ** rate_exponent; 6e-4 at 0.3M parameters. Higher rates drive out the unshown half as well."""
+    steps: int = 10
+    """Optimiser steps, exactly, whatever `epochs` and `least_steps` say, >= 0; 0 leaves relearning out. More of them drive out the unshown
+    half as well."""
+    share: float = 0.5
+    """Share of the facts, and of the paragraphs at most, that are shown, above 0 and below 1."""
+    block_size: int = 256
+    """Tokens of a block, >= 16."""
+    schedule: str = "constant"
+    """Course of the learning rate after warm-up."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.steps < 0:
+            raise ValueError(f"relearning.steps is {self.steps}; wanted a whole number >= 0")
+        if not 0 < self.share < 1:
+            raise ValueError(f"relearning.share is {self.share}; wanted a number between 0 and 1")
+        if self.block_size < 16:
+            raise ValueError(f"relearning.block_size is {self.block_size}; wanted a whole number >= 16")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbingConfig:
+    """How much is scored and completed."""
+
+    window: int = 256
+    """Tokens of a window of prose, >= 16."""
+    max_tokens: int = 50_000
+    """Tokens scored in a split at most; where there are more, evenly spaced windows are taken; >= 1."""
+    prompts: int = 40
+    """Completions a split, >= 1. The paper uses 300."""
+    prompt_words: int = 32
+    """Words of a cloze prompt, >= 1."""
+    invitations: int = 12
+    """Questions and openings about the most frequent anchors that are put to each model, >= 0."""
+    new_tokens: int = 24
+    """Tokens of a completion, >= 1; at least as many as the answers have, else ROUGE-L recall cannot reach 1."""
+
+    def __post_init__(self) -> None:
+        for name, least in {"window": 16, "max_tokens": 1, "prompts": 1, "prompt_words": 1, "invitations": 0, "new_tokens": 1}.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"probing.{name} is {getattr(self, name)}; wanted a whole number >= {least}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoverageConfig:
+    """How the target model is asked what it knows of the topic beside the given text."""
+
+    anchors: int = 20
+    """Anchors that it is asked about, the most frequent ones, >= 1; each takes six completions."""
+    facts: int = 60
+    """Facts of the text that it is to complete, evenly spaced over all of them, >= 0."""
+    new_tokens: int = 48
+    """Tokens of a completion, >= 1."""
+    least_times: int = 2
+    """Completions that have to bring up a name for it to count, >= 1."""
+
+    def __post_init__(self) -> None:
+        for name, least in {"anchors": 1, "facts": 0, "new_tokens": 1, "least_times": 1}.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"coverage.{name} is {getattr(self, name)}; wanted a whole number >= {least}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkingConfig:
+    """Which multiple-choice benchmarks are run, and on how much of them."""
+
+    tasks: tuple[str, ...] = ("world",)
+    """Benchmarks: `world` needs no data; the others are read from local files, else from the hub."""
+    limit: int = 0
+    """Examples of a benchmark, its first ones, as lm-eval counts them, >= 0; 0 takes all."""
+    num_fewshot: int = 0
+    """Solved examples before each question, >= 0; local files hold one split, so they are drawn from the other examples."""
+    batch_size: int = 16
+    """Questions with one answer each in a forward pass, >= 1."""
+
+    def __post_init__(self) -> None:
+        for name in self.tasks:
+            if name not in BENCHMARK_NAMES:
+                raise ValueError(f"benchmarking.tasks holds {name!r}; wanted names from {', '.join(BENCHMARK_NAMES)}")
+        if not self.tasks or len(set(self.tasks)) < len(self.tasks):
+            raise ValueError(f"benchmarking.tasks is {list(self.tasks)}; wanted one or more of {', '.join(BENCHMARK_NAMES)}, each once")
+        for name, least in {"limit": 0, "num_fewshot": 0, "batch_size": 1}.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"benchmarking.{name} is {getattr(self, name)}; wanted a whole number >= {least}")
+
+
+SCORERS = ("off", "auto", "lexicon", "classifier")
+"""Not at all; the classifier where it can be had, else the lexicon; the share of listed words; the classifier or nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToxicityConfig:
+    """Who rates the toxicity of completions."""
+
+    scorer: str = "off"
+    """`off`; `auto`: the classifier where its folder is there, the hub's local cache holds it or the hub answers at once, else the lexicon, and
+    the run says which; `lexicon`: the share of words on a list, which is no classifier; `classifier`: that or an error."""
+    classifier: str = "facebook/roberta-hate-speech-dynabench-r4-target"
+    """Folder or hub name of a text-classification checkpoint with safetensors weights."""
+    toxic_label: str = ""
+    """The classifier's label that means toxic; empty: the one whose name says so (toxic, hate, offensive), else LABEL_1 of two."""
+    batch_size: int = 32
+    """Completions in a forward pass, >= 1."""
+    max_tokens: int = 512
+    """Tokens of a completion that are read, at most as many as the classifier has positions, >= 8."""
+
+    def __post_init__(self) -> None:
+        if self.scorer not in SCORERS:
+            raise ValueError(f"toxicity.scorer is {self.scorer!r}; wanted one of {', '.join(SCORERS)}")
+        if not self.classifier.strip():
+            raise ValueError("toxicity.classifier is empty; wanted a folder or a hub name")
+        for name, least in {"batch_size": 1, "max_tokens": 8}.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"toxicity.{name} is {getattr(self, name)}; wanted a whole number >= {least}")

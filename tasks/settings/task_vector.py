@@ -1,0 +1,48 @@
+"""Settings of the task vector; torch is not imported here."""
+
+from dataclasses import dataclass, replace
+
+from tasks.settings.evaluation import MethodConfig
+from tasks.settings.finetuning import ReinforcementConfig
+from tasks.settings.training import LoraConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskVectorConfig:
+    """How far the target model goes back along what the forget text taught it."""
+
+    # lethe sweep --topic second-series --floor 0.92 --method task_vector --grid vector.scale=0.5,1,1.25,1.5,2
+    scale: float = 1.25
+    """a in theta - a (theta_ft - theta), dimensionless, >= 0; at 0 nothing changes."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.scale < float("inf"):
+            raise ValueError(f"vector.scale is {self.scale}; wanted a number >= 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskVectorUnlearningConfig(MethodConfig):
+    """Negated task vectors (Ilharco et al. 2023, arXiv:2212.04089) from text to report."""
+
+    reinforcement: ReinforcementConfig = ReinforcementConfig()
+    """Training on the forget text: the model theta_ft."""
+    vector: TaskVectorConfig = TaskVectorConfig()
+    """How far back."""
+    lora: LoraConfig = LoraConfig()
+    """Whole weights, or an adapter that theta_ft is made of; theta moves back along its update."""
+
+    def __post_init__(self) -> None:
+        if self.lora.rank and self.lora.output != "merged":
+            raise ValueError(f"lora.output is {self.lora.output!r}; wanted merged: a task vector ends in plain weights")
+
+
+def task_vector_preset(name: str, seed: int = 0) -> TaskVectorUnlearningConfig:
+    """Return a preset; the paper chooses the scale on held-out data and names no constant, so `paper` is the scale of the vector itself.
+
+    Raises:
+        ValueError: If there is no such preset.
+    """
+    if name not in ("default", "paper"):
+        raise ValueError(f"preset is {name!r}; wanted one of default, paper")
+    config = TaskVectorUnlearningConfig(vector=TaskVectorConfig(scale=1.0)) if name == "paper" else TaskVectorUnlearningConfig()
+    return replace(config, translation=replace(config.translation, seed=seed), reinforcement=replace(config.reinforcement, seed=seed))

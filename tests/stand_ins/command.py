@@ -1,0 +1,55 @@
+"""The `lethe` command in a process of its own, with a home of its own."""
+
+import contextlib
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def environment(home: Path, **changes: str) -> dict[str, str]:
+    """Return the environment of a command whose LETHE_HOME is `home`; Prefect's is beside it."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_"))}
+    own = {"LETHE_HOME": str(home), "PREFECT_HOME": str(home.parent / "prefect"), "LETHE_THREADS": "1", "PYTHONPATH": str(ROOT), "COLUMNS": "160"}
+    return inherited | own | changes
+
+
+def start(*words: str | Path, home: Path, error: Path | None = None, **changes: str) -> subprocess.Popen[str]:
+    """Start `lethe` with these words; its standard error goes to a file where one is given."""
+    command = [sys.executable, "-m", "flows.cli", *(str(word) for word in words)]
+    with contextlib.ExitStack() as stack:
+        target = stack.enter_context(error.open("w")) if error else subprocess.PIPE
+        return subprocess.Popen(command, cwd=ROOT, env=environment(home, **changes), stdout=subprocess.PIPE, stderr=target, text=True)
+
+
+def called(*words: str | Path, home: Path) -> subprocess.CompletedProcess[str]:
+    """Call the command's entry point in this process, which spares its imports; for what ends before any flow begins."""
+    from flows.cli import main
+
+    out, error = io.StringIO(), io.StringIO()
+    argv = ["lethe", *(str(word) for word in words)]
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(mock.patch.dict(os.environ, {"LETHE_HOME": str(home), "COLUMNS": "160"}))
+        stack.enter_context(mock.patch.object(sys, "argv", argv))
+        stack.enter_context(contextlib.redirect_stdout(out))
+        stack.enter_context(contextlib.redirect_stderr(error))
+        ended = stack.enter_context(pytest.raises(SystemExit))
+        main()
+    return subprocess.CompletedProcess(argv, int(str(ended.value.code)), out.getvalue(), error.getvalue())
+
+
+def lethe(*words: str | Path, home: Path, timeout_s: float = 300.0, **changes: str) -> subprocess.CompletedProcess[str]:
+    """Run `lethe` with these words to its end."""
+    with start(*words, home=home, **changes) as process:
+        try:
+            out, error = process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+        return subprocess.CompletedProcess(process.args, process.returncode, out, error)

@@ -1,0 +1,97 @@
+"""Stages and functions that tests run in child processes."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from tasks import store
+from tasks.artifacts import Artifact, BadInputError
+from tasks.execution import isolation, progress
+from tasks.execution.stage import stage
+
+
+def double(number: int) -> int:
+    """Return twice the number, after some progress."""
+    progress.report(1, 2, "half way")
+    progress.report(2, 2)
+    return 2 * number
+
+
+def surroundings() -> dict[str, object]:
+    """Return what a stage sees of its process."""
+    import torch
+
+    return {"process": os.getpid(), "threads": torch.get_num_threads(), "home": os.environ.get("LETHE_HOME", "")}
+
+
+def refuse(message: str) -> None:
+    """Fail as on bad input."""
+    raise BadInputError(message)
+
+
+class AwkwardError(Exception):
+    """An error that does not survive pickling: its constructor wants two arguments."""
+
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(f"{first} {second}")
+
+
+def fail_awkwardly() -> None:
+    """Fail with an error that cannot be sent."""
+    raise AwkwardError("two", "words")
+
+
+def die() -> None:
+    """End as the kernel ends a process that is out of memory."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hang(file: str) -> None:
+    """Write the process id and never end."""
+    Path(file).write_text(str(os.getpid()), encoding="utf-8")
+    while True:
+        time.sleep(0.1)
+
+
+def _tries(folder: str) -> int:
+    """Count this try and return how many there were."""
+    (Path(folder) / f"{time.time_ns()}-{os.getpid()}").touch()
+    return len(list(Path(folder).iterdir()))
+
+
+def _note(text: str) -> Artifact:
+    digest = store.put("notes", lambda folder: (folder / "note.txt").write_text(text) and None)
+    return Artifact(kind="notes", digest=digest, sensitivity="ordinary")
+
+
+@stage("noting", isolated=False, retries=0)
+def take_note(text: str, counter: str, run: str | None = None) -> Artifact:
+    """Store a text; every computation is counted."""
+    _tries(counter)
+    return _note(text)
+
+
+@stage("noting slowly", isolated=False, retries=0)
+def take_note_slowly(text: str, counter: str) -> Artifact:
+    """As `take_note`, but slow enough that two runs meet."""
+    _tries(counter)
+    time.sleep(1.5)
+    return _note(text)
+
+
+@stage("noting in the end", retries=2)
+def take_note_in_the_end(text: str, counter: str) -> Artifact:
+    """Die once, as on a machine that is short of memory, then go on from what was kept, and store a text."""
+    kept = store.workspace(isolation.current_key() or "") / "state"
+    if _tries(counter) < 2:
+        kept.write_text(text)
+        die()
+    return _note(kept.read_text())
+
+
+@stage("refusing", retries=2)
+def refuse_note(text: str, counter: str) -> Artifact:
+    """Refuse the input, always."""
+    _tries(counter)
+    raise BadInputError(f"{text!r} is no good; wanted something else")

@@ -1,0 +1,84 @@
+"""Claims: hidden states after a layer are those of the whole pass, later layers are not computed, gradients flow; unknown layouts are refused."""
+
+import pytest
+import torch
+from torch import nn
+from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+
+from tasks.algorithms.models.layers import decoder_layers, hidden_after, mlp_output_names
+from tasks.algorithms.tokens.batching import pad_batch
+from tests.stand_ins.objectives import layer_states
+
+BLOCKS = [(5, 6, 7, 8, 9), (10, 11)]
+
+
+@pytest.fixture(params=["tiny_llama", "tiny_gpt2"])
+def model(request: pytest.FixtureRequest) -> nn.Module:
+    depth = {"tiny_llama": "num_hidden_layers", "tiny_gpt2": "n_layer"}[request.param]
+    return request.getfixturevalue(request.param)(1, vocab_size=40, initializer_range=0.3, **{depth: 3})
+
+
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_the_states_are_those_of_the_whole_pass(model, layer: int) -> None:
+    ids, mask = pad_batch(BLOCKS, 0)
+    assert torch.equal(hidden_after(model, layer, ids, mask), layer_states(model, ids, mask, layer))
+    assert torch.equal(hidden_after(model, layer, ids, mask), model(ids, attention_mask=mask, output_hidden_states=True).hidden_states[layer + 1]) or layer == 2
+
+
+def test_nothing_above_the_layer_is_computed_and_no_hook_stays(model) -> None:
+    ran: list[int] = []
+    for number, layer in enumerate(decoder_layers(model)):
+        layer.register_forward_pre_hook(lambda module, inputs, number=number: ran.append(number))
+    model.get_output_embeddings().register_forward_pre_hook(lambda module, inputs: ran.append(99))
+    ids, mask = pad_batch(BLOCKS, 0)
+    hidden_after(model, 1, ids, mask)
+    assert ran == [0, 1]
+    assert model(ids, attention_mask=mask).logits.shape == (2, 5, 40)
+    assert ran == [0, 1, 0, 1, 2, 99]
+
+
+def grads(model: nn.Module, hidden: torch.Tensor) -> list:
+    model.zero_grad()
+    hidden.square().sum().backward()
+    return [weight.grad for weight in model.parameters()]
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_gradients_are_those_of_the_whole_pass(model, checkpointing: bool) -> None:
+    ids, mask = pad_batch(BLOCKS, 0)
+    expected = grads(model, layer_states(model, ids, mask, 1))
+    if checkpointing:
+        model.gradient_checkpointing_enable()
+        model.train()
+        for module in model.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
+    found = grads(model, hidden_after(model, 1, ids, mask))
+    for one, other in zip(found, expected, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            torch.testing.assert_close(one, other)
+
+
+def test_a_layer_that_is_not_there_is_refused(model) -> None:
+    with pytest.raises(ValueError, match="layer is 3; wanted 0 to 2 in a model of 3 layers"):
+        hidden_after(model, 3, *pad_batch(BLOCKS, 0))
+
+
+def test_the_named_matrices_write_to_the_residual_stream(model) -> None:
+    named = dict(model.named_parameters())
+    found = mlp_output_names(model, [0, 2])
+    assert [".0.mlp." in found[0], ".2.mlp." in found[1]] == [True, True]
+    assert all(sorted(named[name].shape) == sorted((32, 64 if "down_proj" in name else 128)) for name in found)
+
+
+def test_an_unknown_layout_is_refused_in_plain_words() -> None:
+    config = GPTNeoXConfig(vocab_size=40, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64)
+    with pytest.raises(ValueError, match="GPTNeoXForCausalLM has no matrix by the name of down_proj or c_proj in its layers' mlp; wanted a Llama or GPT-2"):
+        mlp_output_names(GPTNeoXForCausalLM(config), [0])
+    with pytest.raises(ValueError, match="wanted them in layers or h of its base model"):
+        decoder_layers(_NoLayers())
+
+
+class _NoLayers(nn.Module):
+    base_model = nn.Linear(1, 1)

@@ -1,0 +1,111 @@
+"""Models that are compared read the same tokens; how a run asks its questions is read from the model's files."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import PreTrainedTokenizerFast
+
+from flows.terminal.checks import checked_models
+from tasks.artifacts import BadInputError, CheckpointRef
+from tasks.models.checkpoints import inspect_model
+from tasks.models.vocabularies import asked_through, question_template, require_same_tokenizer
+from tasks.settings.text import CorpusConfig
+from tests.stand_ins.chats import CHATML, CHATML_SYSTEM, WORDS, chat_tokenizer
+
+AUTO, OFF = CorpusConfig(), CorpusConfig(chat="off")
+Folder = Callable[..., CheckpointRef]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, tiny_llama) -> Folder:
+    """Return a function that writes a model folder with a tokenizer and gives its record."""
+    tiny_llama(0).save_pretrained(tmp_path / "weights")
+
+    def write(label: str, tokenizer: PreTrainedTokenizerFast) -> CheckpointRef:
+        shutil.copytree(tmp_path / "weights", tmp_path / label)
+        tokenizer.save_pretrained(tmp_path / label)
+        return inspect_model(str(tmp_path / label), label)
+
+    return write
+
+
+def rewrite(model: CheckpointRef, name: str, change: Callable[[dict[str, Any]], None]) -> CheckpointRef:
+    """Change a JSON file of the model's folder."""
+    path = Path(model.location) / name
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    return inspect_model(model.location, model.label)
+
+
+def test_the_same_tokenizer_written_in_other_ways_is_accepted(folder: Folder) -> None:
+    """Older files: merges as texts, the chat template inside the settings, special tokens with their flags; another filler."""
+    target, retrained = folder("target", chat_tokenizer()), folder("retrained", chat_tokenizer())
+    template = (Path(retrained.location) / "chat_template.jinja").read_text()
+    (Path(retrained.location) / "chat_template.jinja").unlink()
+
+    def as_texts(content: dict[str, Any]) -> None:
+        content["model"]["merges"] = [" ".join(pair) for pair in content["model"]["merges"]]
+        content["padding"] = {"strategy": "BatchLongest"}
+
+    rewrite(retrained, "tokenizer.json", as_texts)
+    settings = {"chat_template": template, "eos_token": {"content": "<|im_end|>", "lstrip": False}, "pad_token": "<|im_start|>"}
+    retrained = rewrite(retrained, "tokenizer_config.json", lambda content: content.update(settings))
+    require_same_tokenizer([target, retrained], AUTO)
+
+
+def test_where_a_topic_brings_its_own_models_there_is_none_to_compare() -> None:
+    assert checked_models({"model": None, "retrained": None}, AUTO) == {"model": None, "retrained": None}
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        (lambda: chat_tokenizer(words=[*WORDS, "Velmora"]), r"vocabularies of \d+ and \d+ entries, \d+ of them differ"),
+        (lambda: chat_tokenizer(eos="<|im_start|>"), r"eos_token is '<\|im_end\|>' in one and '<\|im_start\|>' in the other"),
+        (lambda: chat_tokenizer(CHATML_SYSTEM), "other chat templates"),
+        (lambda: chat_tokenizer(None), "other chat templates"),
+    ],
+    ids=["vocabulary", "special tokens", "chat template", "no chat template"],
+)
+def test_another_tokenizer_is_refused_with_the_reason(folder: Folder, other: Callable[[], PreTrainedTokenizerFast], reason: str) -> None:
+    models = [folder("target", chat_tokenizer(CHATML)), folder("retrained", other())]
+    with pytest.raises(BadInputError, match=f"the tokenizer of retrained .*retrained is not that of target .*target: {reason}; wanted the same"):
+        require_same_tokenizer(models, AUTO)
+    if "chat" in reason:
+        require_same_tokenizer(models, OFF)
+
+
+def test_other_merges_over_the_same_vocabulary_are_refused(folder: Folder) -> None:
+    target, retrained = folder("target", chat_tokenizer()), folder("retrained", chat_tokenizer())
+    retrained = rewrite(retrained, "tokenizer.json", lambda content: content["model"]["merges"].reverse())
+    with pytest.raises(BadInputError, match="the same vocabulary, but other merges"):
+        require_same_tokenizer([target, retrained], AUTO)
+
+
+def test_every_model_is_compared_with_the_first(folder: Folder) -> None:
+    models = [folder(label, chat_tokenizer(template)) for label, template in (("target", CHATML), ("retrained", CHATML), ("reference", None))]
+    with pytest.raises(BadInputError, match="the tokenizer of reference"):
+        require_same_tokenizer(models, AUTO)
+    require_same_tokenizer(models[:1], AUTO)
+
+
+def test_how_questions_are_asked_is_read_from_the_folder(folder: Folder) -> None:
+    with_template, without = folder("target", chat_tokenizer()), folder("retrained", chat_tokenizer(None))
+    assert [asked_through(model, AUTO) for model in (with_template, without)] == ["chat template", "qa_template"]
+    assert asked_through(with_template, OFF) == "qa_template"
+
+
+def test_another_chat_template_is_another_model_to_the_cache(folder: Folder) -> None:
+    model = folder("target", chat_tokenizer())
+    (Path(model.location) / "chat_template.jinja").write_text(CHATML_SYSTEM)
+    assert inspect_model(model.location, "target").digest != model.digest
+
+
+def test_a_template_that_cannot_be_used_is_bad_input() -> None:
+    with pytest.raises(BadInputError, match=r"corpus\.chat=off"):
+        question_template(chat_tokenizer("{{ messages[0]['content'] }}"), AUTO)
