@@ -1,14 +1,13 @@
 """The embedded default: build a world, train a model that knows it and one that never saw a topic, and unlearn that topic."""
 
 from dataclasses import replace
-from typing import Any
 
 from prefect import flow
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.selective_unlearning import selective_unlearning
-from flows.steps.outcome import Outcome, Stages
+from flows.steps.outcome import Outcome, StageOf, Stages
 from flows.steps.prefect_ui import progress_artifacts
 from flows.steps.providers import settle_providers
 from tasks import store, tracking
@@ -18,6 +17,7 @@ from tasks.execution import isolation
 from tasks.pretraining import pretrain
 from tasks.settings.selective_unlearning import SelectiveUnlearningConfig
 from tasks.settings.training import PretrainingConfig
+from tasks.settings.unlearning_request import UnlearningRequest
 from tasks.world import DICTIONARY, write_world
 
 SPLITS = ("forget", "retain", "forget_test", "retain_test", "sibling", "general")
@@ -34,12 +34,12 @@ def demo(topic: str = "", seed: int = 0, benchmark_data: str | None = None, conf
         config: Settings of selective unlearning.
     """
     config = settle_providers(config)  # before the embedded models are trained
-    given, stages = embedded_request(topic, seed)
-    outcome = selective_unlearning(**given, benchmark_data=benchmark_data, config=config)
+    request, stages = embedded_request(topic, seed)
+    outcome = selective_unlearning(replace(request, benchmark_data=benchmark_data), config)
     return replace(outcome, stages={**stages, **outcome.stages}, flow_run=str(flow_run.id), flow_run_name=str(flow_run.name))
 
 
-def embedded_request(topic: str, seed: int, world_config: WorldConfig = WorldConfig()) -> tuple[dict[str, Any], dict[str, str]]:
+def embedded_request(topic: str, seed: int, world_config: WorldConfig = WorldConfig()) -> tuple[UnlearningRequest, dict[StageOf, str]]:
     """Make the embedded world and its two models.
 
     Args:
@@ -48,20 +48,20 @@ def embedded_request(topic: str, seed: int, world_config: WorldConfig = WorldCon
         world_config: What the world holds; with series that nobody was taught, their questions are the holdout.
 
     Returns:
-        What a method's flow is given, by parameter: files, models and anchors; and the state of each stage.
+        Files, models and anchors, as a request; and the state of each stage.
     """
     world, models, stages = embedded_world(topic, seed, world_config=world_config)
     folder, splits = store.path(world), (*SPLITS, *(("holdout",) if world_config.unseen else ()))
-    files = {split: [str(folder / f"{split}.jsonl")] for split in splits}
+    files = {split: (str(folder / f"{split}.jsonl"),) for split in splits}
     folders = {"model": str(store.path(models["target"])), "retrained": str(store.path(models["retrained"]))}
     anchors = str(folder / DICTIONARY) if (folder / DICTIONARY).is_file() else None
-    return {**files, **folders, "anchors": anchors}, stages
+    return UnlearningRequest(**files, **folders, anchors=anchors), stages
 
 
 @flow(name="embedded-world", task_runner=ThreadPoolTaskRunner(max_workers=2), log_prints=False)
 def embedded_world(
     topic: str = "", seed: int = 0, pretraining: PretrainingConfig = PretrainingConfig(), world_config: WorldConfig = WorldConfig()
-) -> tuple[WorldRef, dict[str, CheckpointRef], dict[str, str]]:
+) -> tuple[WorldRef, dict[str, CheckpointRef], dict[StageOf, str]]:
     """Make the world and train its two models side by side.
 
     Returns:
@@ -77,10 +77,10 @@ def embedded_world(
             settings = replace(pretraining, seed=seed)
             text = replace(world_config, seed=seed)
             futures = {
-                label: pretrain.submit(text, left_out, settings, SelectiveUnlearningConfig().corpus, run)
+                label: pretrain.submit(text, left_out, settings, SelectiveUnlearningConfig().corpus, label, run)
                 for label, left_out in (("target", ""), ("retrained", world.topic))
             }
-            models = {label: stages.result(f"pretraining {label}", future) for label, future in futures.items()}
+            models = {label: stages.result("pretraining", future, label) for label, future in futures.items()}
     except BaseException as error:
         isolation.abort()
         tracking.close(run, "FAILED" if isinstance(error, Exception) else "KILLED")

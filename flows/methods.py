@@ -20,7 +20,7 @@ class Method:
     """A way to unlearn."""
 
     module: str
-    """Module with the flow, of the same name, and with `train`, its stages; loaded when it is run, since a flow loads everything that it uses."""
+    """Module with the flow, of the same name, and with `declare`, its stages; loaded when it is run, since a flow loads everything that it uses."""
     preset: Callable[[str, int], Any]
     """Preset name and seed -> config."""
     changes_weights: bool = True
@@ -41,20 +41,12 @@ class Method:
         return getattr(import_module(module), name)
 
     def require_text(self) -> Any:
-        """Load the function that refuses a request, the flow's parameters by name, without text that the method cannot do without."""
-        return getattr(import_module(self.module), "require_text", lambda given: None)
+        """Load the function that refuses a request, with its settings, for text that the method cannot do without."""
+        return getattr(import_module(self.module), "require_text", lambda request, config: None)
 
-    def begin(self) -> Any:
-        """Load the stages that need no dictionary, see `flows.unlearning.Begin`."""
-        return getattr(import_module(self.module), "begin", lambda stages, request, corpus: {})
-
-    def train(self) -> Any:
-        """Load the stages that train, see `flows.unlearning.Train`."""
-        return import_module(self.module).train
-
-    def lookups(self) -> Any:
-        """Load the function that looks these stages up in the cache, and computes nothing."""
-        return import_module(self.module).lookups
+    def declare(self) -> Any:
+        """Load the function that declares its stages, see `flows.steps.unlearning.Declare`."""
+        return import_module(self.module).declare
 
 
 def _gradient(name: str) -> Method:

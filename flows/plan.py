@@ -2,26 +2,26 @@
 
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from prefect import flow
 
 from flows.methods import Method
+from flows.steps.dictionary import translation
 from flows.steps.facts import state_facts
-from flows.steps.outcome import Stages
-from flows.steps.providers import Asked, settle_providers
+from flows.steps.outcome import StageOf, Stages
+from flows.steps.providers import Expected, settle_providers
+from flows.steps.request import user_file
+from flows.steps.wiring import DICTIONARY, Wiring, look_up
 from tasks import store
-from tasks.anchors import extract_anchors
-from tasks.artifacts import AnchorTable, CheckpointRef, FactTable, InputFile
+from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef, FactTable, InputFile
 from tasks.corpus import CorpusInputs, cleaning_sample, gather_inputs, read_corpus
 from tasks.execution import isolation
 from tasks.models.checkpoints import config_folder, inspect_model
 from tasks.models.loading import load_tokenizer
 from tasks.models.vocabularies import asked_through, question_template
 from tasks.settings.evaluation import MethodConfig
+from tasks.settings.unlearning_request import UnlearningRequest
 from tasks.storage.plain_files import read_json
-from tasks.translation import translate_anchors
 
 CHARACTERS_PER_TOKEN = 4.0
 """For the estimate only; the corpus stage counts characters."""
@@ -32,8 +32,8 @@ class Plan:
     """What a run would do."""
 
     anchors: AnchorTable
-    stages: dict[str, str]
-    """Stage -> `cached` or `to run`."""
+    stages: dict[StageOf, str]
+    """`cached`, `done now` or `to run`."""
     tokens: dict[str, int]
     """Split -> estimated tokens."""
     needs: dict[str, tuple[float, float]]
@@ -48,12 +48,12 @@ class Plan:
     """The text of a question, {question} and {answer} in their places."""
 
 
-def plan(*, method: Method, model: str, retrained: str | None, anchors: str | None, config: MethodConfig, **paths: list[str]) -> Plan:
+def plan(request: UnlearningRequest, config: MethodConfig, method: Method) -> Plan:
     """Run corpus, anchors, translation and facts, and look the method's stages up in the cache; given what its flow would be given."""
-    inputs, target = gather_inputs(**paths), inspect_model(model, "target")
-    user = InputFile(path=anchors, digest=store.file_digest(Path(anchors)), bytes=0) if anchors else None
-    corpus, dictionary, facts, stages = _look(inputs, user, config)
-    stages |= {name: "cached" if record else "to run" for name, record in method.lookups()(corpus, dictionary, target, config).items()}
+    inputs, target = gather_inputs(**request.files()), inspect_model(request.model, "target")
+    corpus, dictionary, facts, stages = _look(inputs, user_file(request.anchors), config)
+    found = look_up(method.declare()(corpus, target, config), {DICTIONARY: dictionary})
+    stages |= {key: "cached" if record else "to run" for key, record in found.items()}
     tokens = {split: int(count / CHARACTERS_PER_TOKEN) for split, count in corpus.characters.items()}
     questions = asked_through(target, config.corpus)
     chat = questions == "chat template"
@@ -70,15 +70,16 @@ def plan(*, method: Method, model: str, retrained: str | None, anchors: str | No
 
 
 @flow(name="plan")
-def _look(inputs: CorpusInputs, user: InputFile | None, config: MethodConfig) -> Any:
+def _look(inputs: CorpusInputs, user: InputFile | None, config: MethodConfig) -> tuple[CorpusRef, AnchorTable, FactTable, dict[StageOf, str]]:
     isolation.begin()
-    config = settle_providers(config, Asked(inputs=inputs, user=user, wanted=config.needs_anchors))
-    stages, reading = Stages(run=""), config.corpus
-    corpus = stages.result("corpus", read_corpus.submit(inputs, reading))
-    table = stages.result("anchors", extract_anchors.submit(corpus, config.anchors, reading, user, config.needs_anchors))
-    dictionary = stages.result("translation", translate_anchors.submit(table, corpus, config.translation, reading, user))
+    config = settle_providers(config, Expected(inputs=inputs, user_anchors=user, needs_anchors=config.needs_anchors))
+    stages, wiring = Stages(run=""), Wiring(run=None)
+    corpus = stages.result("corpus", read_corpus.submit(inputs, config.corpus))
+    translated = translation(corpus, config, user, needs_anchors=config.needs_anchors)
+    wiring.submit(translated)
+    dictionary = stages.results(wiring.waiting())[translated.key]
     facts = stages.result("facts", state_facts(stages, corpus, dictionary, config))
-    return corpus, dictionary, facts, {name: "cached" if state == "Cached" else "done now" for name, state in stages.states.items()}
+    return corpus, dictionary, facts, {key: "cached" if state == "Cached" else "done now" for key, state in stages.states.items()}
 
 
 def _needs(target: CheckpointRef, tokens: dict[str, int], *, adapted: bool) -> dict[str, tuple[float, float]]:

@@ -15,13 +15,14 @@ from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.scrub import require_text, scrub
-from flows.steps.outcome import Outcome
+from flows.steps.outcome import Outcome, StageOf
 from flows.steps.prefect_ui import show_run
 from tasks import store, tracking
 from tasks.artifacts import Artifact
 from tasks.reporting import run_history
 from tasks.reporting.weight_sweep_figures import BASELINE, Ending, Sample, SweepFigures, write_sweep
 from tasks.settings.scrub import ScrubUnlearningConfig, source_remark, weight_sweep
+from tasks.settings.unlearning_request import UnlearningRequest
 from tasks.storage.plain_files import read_json
 from tasks.storage.probe_records import read_completions, read_ratings
 
@@ -49,27 +50,28 @@ class WeightSweep:
 
 
 @flow(name="weight-sweep", task_runner=ThreadPoolTaskRunner(max_workers=2), log_prints=False, validate_parameters=False)
-def sweep_weights(given: Mapping[str, Any], further: int = 0) -> WeightSweep:
+def sweep_weights(request: UnlearningRequest, config: ScrubUnlearningConfig, further: int = 0) -> WeightSweep:
     """Run SCRUB with each pair of weights, and draw the source work's figures.
 
     Args:
-        given: The parameters of the flow `scrub`; its loss must be of form `language_model`.
+        request: What is to be forgotten, and what is to be kept.
+        config: Settings of `scrub`; its loss must be of form `language_model`.
         further: Epochs of one more run, of the first pair, which forgets hardest, where that stays healthy: how it comes to be caught; 0: none.
 
     Raises:
         ValueError: If it is of another form.
         BadInputError: If there is no retain text.
     """
-    configs = weight_sweep(given["config"])
-    require_text(given)
+    configs = weight_sweep(config)
+    require_text(request, config)
     tags = {"lethe.method": METHOD, "lethe.prefect_flow_run": str(flow_run.id)}
-    run = tracking.open_run(METHOD, {"method": "scrub", "further": further, "config": given["config"]}, tags)
+    run = tracking.open_run(METHOD, {"method": "scrub", "further": further, "config": config}, tags)
     try:
         show_run(run)
-        outcomes = {label: scrub(**{**given, "config": config}) for label, config in configs.items()}
+        outcomes = {label: scrub(request, settings) for label, settings in configs.items()}
         if further and _ending(next(iter(outcomes.values()))).healthy:
-            label, config = driven_further(configs, further)
-            configs[label], outcomes[label] = config, scrub(**{**given, "config": config})
+            label, settings = driven_further(configs, further)
+            configs[label], outcomes[label] = settings, scrub(request, settings)
         for number, (label, outcome) in enumerate(outcomes.items(), 1):
             tracking.set_tags(run, {f"lethe.sweep_pair.{number}": label, f"lethe.sweep_run.{number}": outcome.mlflow_run})
         figures = _publish(run, collect(outcomes, configs))
@@ -95,7 +97,7 @@ def collect(outcomes: Mapping[str, Outcome], configs: Mapping[str, ScrubUnlearni
     """
     label, first = next(iter(outcomes.items()))
     said = {BASELINE: _completions(first, "target"), **{label: _completions(outcome, "unlearned") for label, outcome in outcomes.items()}}
-    preferred, rated = first.records.get("stereotypes target"), first.records.get("toxicity target")
+    preferred, rated = (first.records.get(StageOf(stage, "target")) for stage in ("stereotypes", "toxicity"))
     endings = {BASELINE: Ending(stereotype_preference=preferred.preference)} if preferred else {}
     return SweepFigures(
         configs={label: config.scrub for label, config in configs.items()},
@@ -109,14 +111,14 @@ def collect(outcomes: Mapping[str, Outcome], configs: Mapping[str, ScrubUnlearni
 
 
 def _curve(outcome: Outcome, metric: str) -> list[tuple[int, float]]:
-    origin = outcome.made_by.get("scrub")
+    origin = outcome.made_by.get(StageOf("scrub"))
     return run_history.curve(origin, metric) if origin else []
 
 
 def _ending(outcome: Outcome) -> Ending:
     verdict = read_json(store.path(outcome.scorecard) / "scorecard.json")["verdict"]
     curves = {name: _curve(outcome, name) for name in ("retain_kl_nats", "forget_kl_nats")}
-    preferred = outcome.records.get("stereotypes unlearned")
+    preferred = outcome.records.get(StageOf("stereotypes", "unlearned"))
     return Ending(
         **{name: points[-1][1] if points else None for name, points in curves.items()},
         stereotype_preference=preferred.preference if preferred else None,
@@ -127,7 +129,7 @@ def _ending(outcome: Outcome) -> Ending:
 
 def _completions(outcome: Outcome, model: str) -> pandas.DataFrame:
     """Return what a model said, with a `score` where somebody rated it."""
-    said, rated = read_completions(outcome.records[f"probing {model}"]), outcome.records.get(f"toxicity {model}")
+    said, rated = read_completions(outcome.records[StageOf("probing", model)]), outcome.records.get(StageOf("toxicity", model))
     return said.assign(score=read_ratings(rated).score.to_numpy()) if rated else said
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ class CorpusInputs:
         return {field.name: list(getattr(self, field.name)) for field in fields(self) if getattr(self, field.name)}
 
 
-def gather_inputs(**paths: list[str]) -> CorpusInputs:
+def gather_inputs(**paths: Sequence[str]) -> CorpusInputs:
     """Find and check the files of every split; nothing is written.
 
     Raises:

@@ -31,13 +31,12 @@ END = "<|endoftext|>"
 
 
 @stage("pretraining", threads_share=2)
-def pretrain(world: WorldConfig, without: str, config: PretrainingConfig, reading: CorpusConfig, run: str | None = None) -> CheckpointRef:
+def pretrain(world: WorldConfig, without: str, config: PretrainingConfig, reading: CorpusConfig, label: str, run: str | None = None) -> CheckpointRef:
     """Train one model from scratch: the target model on the whole world, the retrained model on the world `without` what a request gives.
 
     Raises:
         RuntimeError: If the target model does not know its world.
     """
-    label = "retrained" if without else "target"
     with tracking.stage_run(run, f"pretraining {label}", config) as nested:
         known = build_world(world)
         tokenizer = train_tokenizer([*world_text(known), *(text for topic in known.unseen for text in topic_text(topic))], config)

@@ -28,11 +28,11 @@ BATCH_ROWS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class ReferenceNeeds:
     """What an objective wants to know of the frozen model; equal for settings that want the same, so that a sweep asks once."""
 
-    needs: tuple[str, ...]
-    """See `tasks.algorithms.objectives`, sorted."""
+    objective: tuple[str, ...]
+    """What the objective says it needs, sorted."""
     layer: int | None = None
     """Whose hidden states, for `retain_layer_hidden`; none: by RMU's rule."""
     differing: bool = False
@@ -43,16 +43,16 @@ class Asked:
 
 @stage("reference cache", threads_share=2)
 def cache_reference(
-    corpus: CorpusRef, target: CheckpointRef, asked: Asked, config: RowsConfig, reading: CorpusConfig, run: str | None = None
+    corpus: CorpusRef, target: CheckpointRef, needs: ReferenceNeeds, config: RowsConfig, reading: CorpusConfig, run: str | None = None
 ) -> ReferenceCache:
     """Cut forget and retain text into rows and run the target model once over those of which the objective wants to know something."""
-    with tracking.stage_run(run, "reference cache", {"asked": asked, "rows": config}) as nested:
+    with tracking.stage_run(run, "reference cache", {"needs": needs, "rows": config}) as nested:
         model, tokenizer = load_model(target), load_tokenizer(target)
         size = min(config.tokens, context_size(model.config))
-        parts = _pairs(corpus, tokenizer, size) if asked.differing else _rows(corpus, tokenizer, frozenset(asked.needs), config, reading, size)
-        pad, layer = pad_id(tokenizer), _layer(model, asked)
+        parts = _pairs(corpus, tokenizer, size) if needs.differing else _rows(corpus, tokenizer, frozenset(needs.objective), config, reading, size)
+        pad, layer = pad_id(tokenizer), _layer(model, needs)
         check_head(model, *(row_tensors("forget", parts["forget"].rows[:1], pad, model.device)[name] for name in ("ids", "mask")))
-        wanted = {part: wanted_entries(part, frozenset(asked.needs)) if asked.stored else () for part in parts}
+        wanted = {part: wanted_entries(part, frozenset(needs.objective)) if needs.stored else () for part in parts}
         total = sum(len(parts[part].rows) for part, names in wanted.items() if names)
 
         done = 0
@@ -76,10 +76,10 @@ def cache_reference(
         return record
 
 
-def _layer(model: torch.nn.Module, asked: Asked) -> int | None:
-    if "retain_layer_hidden" not in asked.needs:
+def _layer(model: torch.nn.Module, needs: ReferenceNeeds) -> int | None:
+    if "retain_layer_hidden" not in needs.objective:
         return None
-    return default_layer(len(decoder_layers(model))) if asked.layer is None else asked.layer
+    return default_layer(len(decoder_layers(model))) if needs.layer is None else needs.layer
 
 
 def _said(model: torch.nn.Module, rows: Sequence[TextBlock], part: str, names: Sequence[str], pad: int, layer: int | None) -> dict[str, list[torch.Tensor]]:

@@ -70,18 +70,17 @@ def evaluate(
         reached = {"model": translator_model, "base_url": translator_url, "allow_remote": allow_remote_translator}
         configured = checks.with_providers(checks.configured(EvaluationConfig(), config, settings), named, reached, translator_fallback)
         checks.check_benchmarks(configured, benchmark_data)
-        splits = {"forget": forget, "retain": retain, "forget_test": forget_test, "retain_test": retain_test}
-        paths = checks.checked_inputs({**splits, "sibling": sibling, "general": general, "holdout": holdout}, anchors)
-        models = checks.checked_models({"model": model, "reference": reference, "retrained": retrained}, configured.corpus)
-        asked = checks.checked_prompts(prompts)
+        files = {"forget": forget, "retain": retain, "forget_test": forget_test, "retain_test": retain_test, "sibling": sibling}
+        files |= {"general": general, "holdout": holdout, "anchors": anchors, "prompts": prompts, "benchmark_data": benchmark_data}
+        request = checks.checked_files(checks.as_request(**files, model=reference, retrained=retrained))
+        request = checks.checked_models(request, configured.corpus, judged=model)
     with running() as console:
         from flows.evaluation import evaluate as evaluation_flow
         from flows.terminal.tables import show_compatible
         from tasks import store
         from tasks.storage.plain_files import read_json
 
-        files = {"anchors": checks.given_path(anchors), "prompts": asked, "benchmark_data": checks.given_path(benchmark_data)}
-        outcome = evaluation_flow(**paths, **models, **files, config=configured, open_unlearning=compat == COMPAT)
+        outcome = evaluation_flow(request, configured, judged=checks.model_place(model), open_unlearning=compat == COMPAT)
         if outcome.compatible:
             show_compatible(console, outcome.compatible, read_json(store.path(outcome.scorecard) / "scorecard.json"), out)
     finish(console, outcome, started, out, json_file, require_verdict)

@@ -47,14 +47,14 @@ def sweep(
             checks.check_weight_sweep(configured, budget, further)
         elif further:
             raise ValueError(f"--further {further} is for --method scrub without --grid; wanted that, or no such option")
-        splits = {"forget": forget, "retain": retain, "forget_test": forget_test, "retain_test": retain_test, "holdout": holdout}
-        configured, splits = checks.with_pairs(configured, splits, winobias)
-        checks.check_request(topic, {**splits, "model": model, "retrained": retrained}, seed)
-        given = {**checks.checked_inputs(splits, None), **checks.checked_models({"model": model, "retrained": retrained}, configured.corpus)}
+        files = {"forget": forget, "retain": retain, "forget_test": forget_test, "retain_test": retain_test, "holdout": holdout}
+        configured, request = checks.with_pairs(configured, checks.as_request(**files, model=model, retrained=retrained), winobias)
+        checks.check_request(topic, request, seed)
+        request = checks.checked_models(checks.checked_files(request), configured.corpus)
         if not weights:
-            checks.check_kept(topic, given)
+            checks.check_kept(topic, request)
         for point in points:
-            checks.check_trainable(point, given["model"])
+            checks.check_trainable(point, request.model)
     with running() as console:
         from flows.steps.settings import differences
         from flows.sweep import sweep as sweep_flow
@@ -63,13 +63,13 @@ def sweep(
         if topic:
             from flows.demo import embedded_request
 
-            given, _ = embedded_request(topic, seed, checks.world_for(configured))
+            request, _ = embedded_request(topic, seed, checks.world_for(configured))
         if weights:
             from flows.terminal.results import show_weight_sweep
             from flows.weight_sweep import sweep_weights
 
-            write_json(json_file, show_weight_sweep(console, sweep_weights({**given, "config": configured}, further), out))
+            write_json(json_file, show_weight_sweep(console, sweep_weights(request, configured, further), out))
             return
-        swept = sweep_flow(method=method, grid=wanted, given={**given, "config": configured}, budget=budget, floor=floor, seed=seed)
+        swept = sweep_flow(request, configured, method=method, grid=wanted, budget=budget, floor=floor, seed=seed)
         best = differences(checks.configured(configured, None, list(swept.best.settings)), find_method(method).preset("default", seed))
         write_json(json_file, show_sweep(console, swept, best, out))

@@ -1,6 +1,7 @@
 """The command `lethe unlearn`."""
 
 import time
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -92,30 +93,29 @@ def unlearn(
         configured = checks.with_providers(checks.configured(chosen.preset(preset, seed), config, settings), named, reached, translator_fallback)
         configured = checks.with_teacher(checks.with_lora(configured, lora_rank), teacher)
         checks.check_benchmarks(configured, benchmark_data)
-        splits = {"forget": forget, "retain": retain, "forget_test": forget_test, "retain_test": retain_test}
-        splits |= {"sibling": sibling, "general": general, "holdout": holdout}
-        configured, splits = checks.with_pairs(configured, splits, winobias)
-        checks.check_request(topic, {**splits, "model": model, "retrained": retrained, "anchors": anchors}, seed)
-        paths = checks.checked_inputs(splits, anchors)
-        models = checks.checked_models({"model": model, "retrained": retrained}, configured.corpus)
-        checks.check_trainable(configured, models["model"])
-        given, asked = {**paths, **models, "anchors": checks.given_path(anchors)}, checks.checked_prompts(prompts)
+        files = {"forget": forget, "retain": retain, "forget_test": forget_test, "retain_test": retain_test, "sibling": sibling}
+        files |= {"general": general, "holdout": holdout, "anchors": anchors, "prompts": prompts, "benchmark_data": benchmark_data}
+        request = checks.as_request(**files, model=model, retrained=retrained)
+        configured, request = checks.with_pairs(configured, request, winobias)
+        checks.check_request(topic, request, seed)
+        request = checks.checked_models(checks.checked_files(request), configured.corpus)
+        checks.check_trainable(configured, request.model)
     with running() as console:
         if topic:
             from flows.demo import embedded_request
             from flows.steps.providers import settle_providers
 
             configured = settle_providers(configured)  # before the embedded models are trained
-            given, _ = embedded_request(topic, seed, checks.world_for(configured))
+            embedded, _ = embedded_request(topic, seed, checks.world_for(configured))
+            request = replace(embedded, prompts=request.prompts, benchmark_data=request.benchmark_data)
         if dry_run:
             from flows.plan import plan
             from flows.terminal.results import show_plan
 
-            show_plan(console, plan(**given, method=chosen, config=configured), out, json_file)
+            show_plan(console, plan(request, configured, chosen), out, json_file)
             return
         beside = "expand" if expand_coverage else "measure" if coverage else "off"
-        files = {"prompts": asked, "benchmark_data": checks.given_path(benchmark_data)}
-        outcome = chosen.flow()(**given, **files, config=configured, review=review, coverage=beside)
+        outcome = chosen.flow()(request, configured, review=review, coverage=beside)
         if outcome.coverage:
             from flows.terminal.tables import show_coverage
 

@@ -4,18 +4,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from prefect import get_run_logger
-from prefect.futures import PrefectFuture
 
-from flows.steps.outcome import Stages
+from flows.steps.outcome import StageOf, Stages
 from flows.steps.prefect_ui import progress_artifacts, show_run, show_scorecard
+from flows.steps.request import CheckedRequest
+from flows.steps.wiring import DICTIONARY, Call
 from tasks import store, tracking
-from tasks.artifacts import AnchorTable, BenchmarkResult, CheckpointRef, CorpusRef, InputFile, ReportRef, Scorecard
-from tasks.benchmarking import benchmark, require_hub
-from tasks.benchmarks.local_files import BenchmarkInputs, gather_benchmarks
+from tasks.artifacts import AnchorTable, BenchmarkResult, CheckpointRef, CorpusRef, ReportRef, Scorecard
+from tasks.benchmarking import benchmark
 from tasks.corpus import CorpusInputs
 from tasks.execution import isolation
 from tasks.judging import judge_completions
@@ -23,7 +22,6 @@ from tasks.models.classifiers import find_classifier, scorer_name
 from tasks.models.guardrail_files import is_guarded
 from tasks.models.vocabularies import asked_through, require_same_tokenizer
 from tasks.probing import probe
-from tasks.prompting import read_prompts
 from tasks.relearning import relearn
 from tasks.report import answers_table, write_report
 from tasks.reporting import run_history
@@ -65,7 +63,7 @@ def tracked(run: str) -> Iterator[None]:
         raise
 
 
-def questions_asked(models: dict[str, CheckpointRef], config: EvaluationConfig) -> str:
+def log_questions(models: dict[str, CheckpointRef], config: EvaluationConfig) -> str:
     """Return how the models of a run are asked, which must be the same way, and log it.
 
     Raises:
@@ -77,59 +75,30 @@ def questions_asked(models: dict[str, CheckpointRef], config: EvaluationConfig) 
     return questions
 
 
-def user_file(anchors: str | None) -> InputFile | None:
-    """Return the record of the user's own dictionary."""
-    return InputFile(path=anchors, digest=store.file_digest(Path(anchors)), bytes=0) if anchors else None
+def measure(corpus: CorpusRef, invited: Call, model: CheckpointRef | Call, request: CheckedRequest, label: str, run: str) -> list[Call]:
+    """Declare everything that is measured on one model; one that was measured under another label comes from the cache.
 
-
-def prompt_files(paths: list[str] | None) -> tuple[InputFile, ...]:
-    """Return the records of files of prompts, after they were read once.
-
-    Raises:
-        BadInputError: If one does not read.
+    Args:
+        corpus: All splits.
+        invited: Makes the prompts.
+        model: The model, or the call that makes it.
+        request: Settings, benchmarks, and the target model, which rates completions.
+        label: What to call the model.
+        run: The tracked run.
     """
-    for path in paths or ():
-        list(read_prompts(Path(path)))
-    return tuple(InputFile(path=path, digest=store.file_digest(Path(path)), bytes=0) for path in paths or ())
-
-
-def asked_benchmarks(config: EvaluationConfig, folder: str | None) -> BenchmarkInputs:
-    """Return which benchmarks are run, with their local files; what comes from the hub is fetched, so that a missing hub shows at once, as
-    does a classifier that cannot rate.
-    """
-    find_classifier(config.toxicity)
-    asked = gather_benchmarks(config.benchmarking, folder)
-    isolation.begin()
-    require_hub(asked)
-    return asked
-
-
-def measure(
-    corpus: CorpusRef,
-    dictionary: Any,
-    invited: Any,
-    model: Any,
-    teacher: CheckpointRef | None,
-    asked: BenchmarkInputs,
-    config: EvaluationConfig,
-    label: str,
-    run: str,
-) -> dict[str, PrefectFuture[Any]]:
-    """Start everything that is measured on one model; one that was measured under another label comes from the cache."""
-    probed = probe.submit(corpus, dictionary, invited, model, teacher, config.probing, config.corpus, label, run)
-    started = {
-        f"probing {label}": probed,
-        f"benchmarking {label}": benchmark.submit(corpus, model, asked, config.benchmarking, config.corpus, label, run),
-    }
+    config, target = request.config, request.models.get("target")
+    corpus_config = config.corpus
+    probed = Call(probe, corpus, DICTIONARY, invited, model, target, config.probing, corpus_config, model=label)
+    calls = [probed, Call(benchmark, corpus, model, request.benchmarks, config.benchmarking, corpus_config, model=label)]
     if config.judging.provider.name != "offline":
-        started[f"judging {label}"] = judge_completions.submit(corpus, dictionary, probed, config.judging, config.corpus, label, run)
+        calls.append(Call(judge_completions, corpus, DICTIONARY, probed, config.judging, corpus_config, model=label))
     if config.relearning.steps:
-        started[f"relearning {label}"] = relearn.submit(corpus, dictionary, model, config.relearning, config.probing, config.corpus, label, run)
+        calls.append(Call(relearn, corpus, DICTIONARY, model, config.relearning, config.probing, corpus_config, model=label))
     if config.toxicity.scorer != "off":
-        started[f"toxicity {label}"] = rate_toxicity.submit(probed, _classifier(config.toxicity, run), config.toxicity, label, run)
+        calls.append(Call(rate_toxicity, probed, _classifier(config.toxicity, run), config.toxicity, model=label))
     if config.stereotypes:
-        started[f"stereotypes {label}"] = score_stereotypes.submit(corpus, model, config.corpus, label, run)
-    return started
+        calls.append(Call(score_stereotypes, corpus, model, corpus_config, model=label))
+    return calls
 
 
 @lru_cache(maxsize=8)
@@ -151,7 +120,7 @@ def judge(
     stages: Stages,
     corpus: CorpusRef,
     dictionary: AnchorTable,
-    records: dict[str, Any],
+    records: dict[StageOf, Any],
     config: EvaluationConfig,
     provenance: dict[str, str],
     trained: list[CheckpointRef],
@@ -162,15 +131,14 @@ def judge(
         stages: The run's stages.
         corpus: All splits.
         dictionary: Anchors.
-        records: `probing LABEL`, `benchmarking LABEL`, `relearning LABEL`, `judging LABEL`, `toxicity LABEL`, `stereotypes LABEL` -> what was
-            measured.
+        records: What stages made, those of `MEASURED` for every model.
         config: All settings; they stand in the report.
         provenance: Digests for the card.
         trained: Checkpoints whose training curves the report shows.
     """
     run = stages.run
     probes, benchmarks, relearned, verdicts, rated, preferred = (_labelled(records, kind) for kind in MEASURED)
-    cost = run_history.durations(stages.made_by)
+    cost = run_history.durations({str(key): origin for key, origin in stages.made_by.items()})
     provenance = provenance | ({"judge": config.judging.provider.title} if verdicts else {})
     scored = score.submit(corpus, probes, benchmarks, relearned, dictionary, config.verdict, provenance, cost, verdicts, rated, preferred, run)
     card = stages.result("scorecard", scored)
@@ -188,6 +156,6 @@ def judge(
     return Judged(scorecard=card, report=report, redacted_report=redacted, benchmarks=tuple(benchmarks), card=found)
 
 
-def _labelled(records: dict[str, Any], kind: str) -> list[Any]:
-    """Return what was measured in one way on every model, each record with its model's label."""
-    return [replace(record, label=name.removeprefix(f"{kind} ")) for name, record in records.items() if name.startswith(f"{kind} ")]
+def _labelled(records: dict[StageOf, Any], stage: str) -> list[Any]:
+    """Return what a stage found of every model, each record with its model's label."""
+    return [replace(record, label=key.model) for key, record in records.items() if key.stage == stage]

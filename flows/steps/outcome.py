@@ -1,7 +1,8 @@
 """What a flow run hands back, and how it waits for its stages."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from prefect.futures import PrefectFuture
 
@@ -10,6 +11,16 @@ from tasks import store, tracking
 from tasks.artifacts import AnchorTable, Artifact, BenchmarkResult, CheckpointRef, CoverageReport, FactTable, ReportRef, Scorecard
 from tasks.execution.cache_keys import artifacts_in
 from tasks.models import adapter_files
+
+
+class StageOf(NamedTuple):
+    """A stage of a run and, where it looks at one of several models, that model's label."""
+
+    stage: str
+    model: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.stage} {self.model}".rstrip()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,12 +37,12 @@ class Outcome:
     mlflow_run: str
     flow_run: str
     flow_run_name: str
-    stages: dict[str, str]
-    """Stage -> `Completed` where it was computed, `Cached` where it was not."""
-    made_by: dict[str, str] = field(default_factory=dict)
-    """Stage -> the tracked run that computed its artifact."""
-    records: dict[str, Any] = field(default_factory=dict)
-    """Stage -> what it made, of those that train and measure."""
+    stages: dict[StageOf, str]
+    """`Completed` where a stage was computed, `Cached` where it was not."""
+    made_by: dict[StageOf, str] = field(default_factory=dict)
+    """The tracked run that computed a stage's artifact."""
+    records: dict[StageOf, Any] = field(default_factory=dict)
+    """What a stage made, of those that train and measure."""
     model_version: str = ""
     """Registered model and version."""
     benchmarks: tuple[BenchmarkResult, ...] = ()
@@ -49,22 +60,33 @@ class Stages:
     """The stages of one run that are under way."""
 
     run: str
-    states: dict[str, str] = field(default_factory=dict)
-    made_by: dict[str, str] = field(default_factory=dict)
-    """Stage -> the tracked run that computed its artifact, in this flow run or in an earlier one."""
+    states: dict[StageOf, str] = field(default_factory=dict)
+    made_by: dict[StageOf, str] = field(default_factory=dict)
+    """The tracked run that computed a stage's artifact, in this flow run or in an earlier one."""
 
-    def result(self, name: str, future: PrefectFuture[Any]) -> Any:
-        """Wait for a stage; a cache hit is linked to the run that made the artifact."""
+    def result(self, stage: str, future: PrefectFuture[Any], model: str = "") -> Any:
+        """Wait for a stage; a cache hit is linked to the run that made the artifact.
+
+        Args:
+            stage: Its name.
+            future: What its task run will make.
+            model: Label of the model that it looks at.
+        """
         interruption.check()
         record = future.result()
         interruption.check()
-        self.states[name] = future.state.name
+        key = StageOf(stage, model)
+        self.states[key] = future.state.name
         made = artifacts_in(record)
         if made and made[0].origin:
-            self.made_by[name] = made[0].origin
+            self.made_by[key] = made[0].origin
             if future.state.name == "Cached":
-                tracking.link_cached(self.run, name, made[0])
+                tracking.link_cached(self.run, str(key), made[0])
         return record
+
+    def results(self, waiting: Mapping[StageOf, PrefectFuture[Any]]) -> dict[StageOf, Any]:
+        """Wait for stages in their order."""
+        return {key: self.result(key.stage, future, key.model) for key, future in waiting.items()}
 
 
 def adapter_origin(unlearned: CheckpointRef) -> dict[str, str]:

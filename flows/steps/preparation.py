@@ -1,24 +1,25 @@
 """What every way of unlearning by anchors begins with: the dictionary, facts, and, where they are asked for, coverage and a person's review."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from prefect.futures import PrefectFuture
 
+from flows.steps.dictionary import translation
 from flows.steps.facts import state_facts
-from flows.steps.outcome import Stages
+from flows.steps.outcome import StageOf, Stages
+from flows.steps.request import CheckedRequest
 from flows.steps.review import choose_texts, review_tables
+from flows.steps.wiring import Wiring
 from tasks import store
-from tasks.anchors import extract_anchors
-from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef, CoverageReport, FactTable, InputFile
+from tasks.artifacts import AnchorTable, CorpusRef, CoverageReport, FactTable
 from tasks.coverage import expand_corpus, measure_coverage
 from tasks.facts import amend_facts
 from tasks.review import amend_dictionary
 from tasks.settings.evaluation import MethodConfig
 from tasks.storage.plain_files import read_json
-from tasks.translation import translate_anchors
 
-COVERAGE = ("off", "measure", "expand")
+Coverage = Literal["off", "measure", "expand"]
 """Leave it; say how much of what the target model tells is in the text; add to the text what is not."""
 
 
@@ -31,41 +32,30 @@ class Preparation:
     """The anchors with their translations: a record, or a future of one."""
     facts: Any
     """What the text states: a record, or a future of one."""
-    waiting: dict[str, PrefectFuture[Any]]
+    waiting: dict[StageOf, PrefectFuture[Any]]
     """Stages that may still be under way."""
     coverage: CoverageReport | None = None
 
 
-def prepare(
-    stages: Stages,
-    corpus: CorpusRef,
-    target: CheckpointRef,
-    user: InputFile | None,
-    config: MethodConfig,
-    *,
-    review: bool,
-    coverage: str,
-) -> Preparation:
+def prepare(stages: Stages, corpus: CorpusRef, request: CheckedRequest, *, review: bool, coverage: Coverage) -> Preparation:
     """Find and translate anchors.
 
     Args:
         stages: The run's stages.
         corpus: What the user gave.
-        target: The model that is to forget.
-        user: A dictionary of the user's own.
-        config: All settings.
+        request: The model that is to forget, a dictionary of the user's own, all settings.
         review: Wait until a person has looked over what is added to the text, and over dictionary and facts.
-        coverage: One of `COVERAGE`.
+        coverage: As in `Coverage`.
     """
-    waiting = _translated(stages, corpus, user, config)
-    report = None
+    config, waiting, report = request.config, _translated(stages, corpus, request), None
     if coverage != "off":
-        measured = measure_coverage.submit(corpus, waiting["translation"], waiting["facts"], target, config.coverage, config.corpus, stages.run)
+        dictionary, facts = waiting[StageOf("translation")], waiting[StageOf("facts")]
+        measured = measure_coverage.submit(corpus, dictionary, facts, request.target, config.coverage, config.corpus, stages.run)
         report = stages.result("coverage", measured)
     if report and coverage == "expand" and (texts := _wanted(report, review)):
         corpus = stages.result("expansion", expand_corpus.submit(corpus, texts, config.corpus, stages.run))
-        waiting = _translated(stages, corpus, user, config)
-    dictionary, facts = waiting["translation"], waiting["facts"]
+        waiting = _translated(stages, corpus, request)
+    dictionary, facts = waiting[StageOf("translation")], waiting[StageOf("facts")]
     if review:
         dictionary, facts = _reviewed(stages, corpus, stages.result("translation", dictionary), stages.result("facts", facts), config)
     return Preparation(corpus=corpus, dictionary=dictionary, facts=facts, waiting=waiting, coverage=report)
@@ -79,10 +69,12 @@ def _reviewed(stages: Stages, corpus: CorpusRef, dictionary: AnchorTable, facts:
     return stages.result("review", amended), stages.result("fact review", table)
 
 
-def _translated(stages: Stages, corpus: CorpusRef, user: InputFile | None, config: MethodConfig) -> dict[str, PrefectFuture[Any]]:
-    table = extract_anchors.submit(corpus, config.anchors, config.corpus, user, config.needs_anchors, stages.run)
-    dictionary = translate_anchors.submit(table, corpus, config.translation, config.corpus, user, stages.run)
-    return {"anchors": table, "translation": dictionary, "facts": state_facts(stages, corpus, dictionary, config)}
+def _translated(stages: Stages, corpus: CorpusRef, request: CheckedRequest) -> dict[StageOf, PrefectFuture[Any]]:
+    wiring, config = Wiring(run=stages.run), request.config
+    dictionary = translation(corpus, config, request.user_anchors, needs_anchors=config.needs_anchors)
+    wiring.submit(dictionary)
+    facts = state_facts(stages, corpus, wiring.futures[dictionary], config)
+    return {**wiring.waiting(), StageOf("facts"): facts}
 
 
 def _wanted(report: CoverageReport, review: bool) -> tuple[str, ...]:

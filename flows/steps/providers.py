@@ -9,47 +9,47 @@ from typing import TypeVar
 from prefect import get_run_logger
 from prefect.exceptions import MissingContextError
 
+from flows.steps.dictionary import translation
+from flows.steps.wiring import Call, look_up
 from tasks.algorithms.text.facts import HELD_OUT
-from tasks.anchors import extract_anchors
-from tasks.artifacts import AnchorTable, BadInputError, CorpusRef, InputFile
+from tasks.artifacts import BadInputError, InputFile
 from tasks.assistants.providers import inspect_provider, require_answering
 from tasks.corpus import CorpusInputs, read_corpus
 from tasks.facts import extract_facts
 from tasks.prompting import make_invitations
 from tasks.settings.assistants import AskingConfig, ProviderConfig
 from tasks.settings.evaluation import EvaluationConfig
-from tasks.translation import translate_anchors
 
 C = TypeVar("C", bound=EvaluationConfig)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What a run will ask about: enough to see whether the answers are in the cache."""
+class Expected:
+    """What a run will ask language models about: enough to see whether their answers are in the cache."""
 
     inputs: CorpusInputs
-    user: InputFile | None = None
+    user_anchors: InputFile | None = None
     """The user's own dictionary."""
     prompts: tuple[InputFile, ...] = ()
     """The user's own prompts."""
-    splits: tuple[str, ...] = ("forget", HELD_OUT)
+    fact_splits: tuple[str, ...] = ("forget", HELD_OUT)
     """Whose facts are read."""
-    wanted: bool = True
+    needs_anchors: bool = True
     """Whether a text without anchors is refused, as in `extract_anchors`."""
 
 
-def settle_providers(config: C, asked: Asked | None = None) -> C:
+def settle_providers(config: C, expected: Expected | None = None) -> C:
     """Return the settings with language models that can be asked. Where translations or prompts are in the cache, no server is needed for them.
 
     Args:
         config: All settings.
-        asked: What will be asked about; without it the cache is not looked at.
+        expected: What they will be asked about; without it the cache is not looked at.
 
     Raises:
         BadInputError: If a model cannot be asked, and its `fallback` does not say to go on offline.
     """
-    settled = _settled(config, config.translation, lambda found: asked is not None and _translated(found, asked) is not None)
-    settled = _settled(settled, settled.prompting, lambda found: asked is not None and _is_written(found, asked))
+    settled = _settled(config, config.translation, lambda found: expected is not None and _is_translated(found, expected))
+    settled = _settled(settled, settled.prompting, lambda found: expected is not None and _is_written(found, expected))
     return _settled(settled, settled.judging, lambda found: False)
 
 
@@ -73,18 +73,22 @@ def _with(config: C, asking: AskingConfig, provider: ProviderConfig) -> C:
     return replace(config, **{asking.section: replace(asking, provider=provider)})
 
 
-def _translated(config: EvaluationConfig, asked: Asked) -> tuple[CorpusRef, AnchorTable] | None:
-    """Return corpus and dictionary, if the cache has them."""
-    corpus = read_corpus.lookup(asked.inputs, config.corpus)
-    table = extract_anchors.lookup(corpus, config.anchors, config.corpus, asked.user, asked.wanted) if corpus else None
-    dictionary = translate_anchors.lookup(table, corpus, config.translation, config.corpus, asked.user) if table else None
-    return (corpus, dictionary) if dictionary else None
+def _dictionary(config: EvaluationConfig, expected: Expected) -> tuple[Call, Call]:
+    """Declare corpus and dictionary."""
+    corpus = Call(read_corpus, expected.inputs, config.corpus)
+    return corpus, translation(corpus, config, expected.user_anchors, needs_anchors=expected.needs_anchors)
 
 
-def _is_written(config: EvaluationConfig, asked: Asked) -> bool:
-    found = _translated(config, asked)
-    facts = extract_facts.lookup(*found, asked.splits, config.facts, config.translation.provider) if found else None
-    return bool(facts and make_invitations.lookup(*found, facts, asked.prompts, config.probing, config.corpus, config.prompting))
+def _is_translated(config: EvaluationConfig, expected: Expected) -> bool:
+    _, dictionary = _dictionary(config, expected)
+    return look_up(dictionary)[dictionary.key] is not None
+
+
+def _is_written(config: EvaluationConfig, expected: Expected) -> bool:
+    corpus, dictionary = _dictionary(config, expected)
+    facts = Call(extract_facts, corpus, dictionary, expected.fact_splits, config.facts, config.translation.provider)
+    invited = Call(make_invitations, corpus, dictionary, facts, expected.prompts, config.probing, config.corpus, config.prompting)
+    return look_up(invited)[invited.key] is not None
 
 
 def warn(line: str) -> None:

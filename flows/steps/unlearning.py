@@ -4,136 +4,118 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 
-from flows.steps.judging import asked_benchmarks, judge, measure, origins, prompt_files, questions_asked, tracked, user_file
-from flows.steps.outcome import Outcome, Stages, adapter_origin
-from flows.steps.preparation import Preparation, prepare
-from flows.steps.providers import Asked, settle_providers
+from flows.steps.facts import EVERYWHERE
+from flows.steps.judging import judge, log_questions, measure, origins, tracked
+from flows.steps.outcome import Outcome, StageOf, Stages, adapter_origin
+from flows.steps.preparation import Coverage, Preparation, prepare
+from flows.steps.request import CheckedRequest, check_request, require_model
 from flows.steps.review import require_server
+from flows.steps.wiring import DICTIONARY, FACTS, Call, Wiring
 from tasks import tracking
-from tasks.artifacts import CheckpointRef, CorpusRef, InputFile
-from tasks.benchmarks.local_files import BenchmarkInputs
-from tasks.corpus import CorpusInputs, gather_inputs, read_corpus
-from tasks.models.checkpoints import gather_models
+from tasks.artifacts import CheckpointRef, CorpusRef
+from tasks.corpus import read_corpus
 from tasks.prompting import make_invitations
 from tasks.registration import register
+from tasks.settings.evaluation import MethodConfig
+from tasks.settings.unlearning_request import UnlearningRequest
 
-SPLITS = ("forget", "retain", "forget_test", "retain_test", "sibling", "general", "holdout")
-Futures = dict[str, PrefectFuture[Any]]
+Declare = Callable[[CorpusRef, CheckpointRef, Any], Call]
+"""Corpus, target model and settings -> the call that makes the unlearned model, with all calls that it needs."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
-    """What a flow was given, checked and read once."""
+class Unlearning:
+    """One method at work on one request."""
 
     method: str
+    """Its name in `METHODS`."""
     paper: str
-    inputs: CorpusInputs
-    models: dict[str, CheckpointRef]
-    asked: BenchmarkInputs
-    user: InputFile | None
-    prompts: tuple[InputFile, ...]
-    config: Any
+    """Where it is from."""
+    declare: Declare
+    """Its stages."""
+    request: CheckedRequest
     review: bool
-    coverage: str
-    changes_weights: bool
+    """Whether a person looks over the dictionary."""
+    coverage: Coverage
+    changes_weights: bool = True
     """Else nothing is registered: the weights are those that the user has."""
     provenance: Mapping[str, str] = field(default_factory=dict)
     """What the method adds to the card's, in words for the report."""
 
-    @property
-    def target(self) -> CheckpointRef:
-        """The model that is to forget."""
-        return self.models["target"]
 
-
-Begin = Callable[[Stages, Request, CorpusRef], Futures]
-"""Stages, request and corpus -> stages that need no dictionary, and so go on while a person looks it over."""
-Train = Callable[[Stages, Request, CorpusRef, Any, Futures], Futures]
-"""Stages, request, corpus, dictionary (a record or a future) and what was begun -> further stages that train; the last of them makes the unlearned model."""
-
-
-def _nothing(stages: Stages, request: Request, corpus: CorpusRef) -> Futures:
-    return {}
-
-
-def read_request(method: str, paper: str, given: dict[str, Any], *, changes_weights: bool = True) -> Request:
-    """Check what a flow was given, before anything is trained.
-
-    Args:
-        method: Name in `METHODS`.
-        paper: Where the method is from.
-        given: The flow's parameters by name.
-        changes_weights: Whether the method makes other weights.
+def check_unlearning(request: UnlearningRequest, config: MethodConfig, *, review: bool = False) -> CheckedRequest:
+    """Check what a method's flow was given, before anything is trained.
 
     Raises:
-        BadInputError: If files, models, translator or review cannot be had.
+        BadInputError: If files, models or translator cannot be had.
+        ValueError: If a review is wanted that nobody could reach.
     """
-    if given["review"]:
+    require_model(request)
+    if review:
         require_server()
-    inputs = gather_inputs(**{split: given[split] or [] for split in SPLITS})
-    models = gather_models({"target": given["model"], "retrained": given["retrained"]})
-    asked, user, prompts = asked_benchmarks(given["config"], given["benchmark_data"]), user_file(given["anchors"]), prompt_files(given["prompts"])
-    return Request(
-        method=method,
-        paper=paper,
-        inputs=inputs,
-        models=models,
-        asked=asked,
-        user=user,
-        prompts=prompts,
-        config=settle_providers(given["config"], Asked(inputs=inputs, user=user, prompts=prompts, wanted=given["config"].needs_anchors)),
-        review=given["review"],
-        coverage=given["coverage"],
-        changes_weights=changes_weights,
-    )
+    models = {"target": request.model, "retrained": request.retrained}
+    return check_request(request, config, models, fact_splits=EVERYWHERE, needs_anchors=config.needs_anchors)
 
 
-def carry_out(request: Request, train: Train, begin: Begin = _nothing) -> Outcome:
+def carry_out(unlearning: Unlearning) -> Outcome:
     """Run all stages of a method under one tracked run."""
-    config = request.config
-    tags = {"lethe.method": request.method, "lethe.paper": request.paper, "lethe.prefect_flow_run": str(flow_run.id)}
-    params = {"method": request.method, "questions": questions_asked(request.models, config), "config": config}
-    run = tracking.open_run(f"{request.method} {request.inputs.forget[0].digest[:8]}", params, tags)
+    request = unlearning.request
+    tags = {"lethe.method": unlearning.method, "lethe.paper": unlearning.paper, "lethe.prefect_flow_run": str(flow_run.id)}
+    params = {"method": unlearning.method, "questions": log_questions(request.models, request.config), "config": request.config}
+    run = tracking.open_run(f"{unlearning.method} {request.inputs.forget[0].digest[:8]}", params, tags)
     with tracked(run):
-        outcome = _run_stages(Stages(run=run), request, train, begin)
+        outcome = _run_stages(Stages(run=run), unlearning)
     tracking.close(run)
     return outcome
 
 
-def _run_stages(stages: Stages, request: Request, train: Train, begin: Begin) -> Outcome:
+def _run_stages(stages: Stages, unlearning: Unlearning) -> Outcome:
     """Wire the stages: what does not depend on each other runs side by side, in the order in which it is submitted here."""
-    run, config = stages.run, request.config
+    request, run = unlearning.request, stages.run
+    wiring = Wiring(run=run)
     tracking.log_inputs(run, request.inputs.by_split())
-    corpus = stages.result("corpus", read_corpus.submit(request.inputs, config.corpus, run))
-    begun = {} if request.coverage == "expand" else begin(stages, request, corpus)  # the text may yet grow
-    prepared = prepare(stages, corpus, request.target, request.user, config, review=request.review, coverage=request.coverage)
-    corpus, dictionary = prepared.corpus, prepared.dictionary
-    begun = begun or begin(stages, request, corpus)
-    invited = make_invitations.submit(corpus, dictionary, prepared.facts, request.prompts, config.probing, config.corpus, config.prompting, run)
-    waiting: dict[str, Any] = {**prepared.waiting, "prompting": invited}
-    for label, model in request.models.items():
-        waiting |= measure(corpus, dictionary, invited, model, request.target, request.asked, config, label, run)
-    made = begun | train(stages, request, corpus, dictionary, begun)
-    last = next(reversed(made))
-    waiting |= made | measure(corpus, dictionary, invited, made[last], request.target, request.asked, config, "unlearned", run)
-    records = {name: stages.result(name, future) for name, future in waiting.items()}
-    found = prepared if request.review else replace(prepared, dictionary=records["translation"], facts=records["facts"])
-    return _conclude(stages, request, found, records, list(made))
+    corpus = stages.result("corpus", read_corpus.submit(request.inputs, request.config.corpus, run))
+    unlearned = None if unlearning.coverage == "expand" else _begin(wiring, unlearning, corpus)  # else the text may yet grow
+    prepared = prepare(stages, corpus, request, review=unlearning.review, coverage=unlearning.coverage)
+    unlearned = unlearned or _begin(wiring, unlearning, prepared.corpus)
+    wiring.values |= {DICTIONARY: prepared.dictionary, FACTS: prepared.facts}
+    _submit(wiring, prepared.corpus, request, unlearned, run)
+    records = stages.results({**prepared.waiting, **wiring.waiting()})
+    if not unlearning.review:
+        prepared = replace(prepared, dictionary=records[StageOf("translation")], facts=records[StageOf("facts")])
+    trained = [records[call.key] for call in unlearned.upstream() if isinstance(records[call.key], CheckpointRef)]
+    return _conclude(stages, unlearning, prepared, records, records[unlearned.key], trained)
 
 
-def _conclude(stages: Stages, request: Request, prepared: Preparation, records: dict[str, Any], made: list[str]) -> Outcome:
+def _begin(wiring: Wiring, unlearning: Unlearning, corpus: CorpusRef) -> Call:
+    """Begin those of the method's stages that wait for nothing, so that they go on while a person looks over the dictionary."""
+    unlearned = unlearning.declare(corpus, unlearning.request.target, unlearning.request.config)
+    wiring.begin(unlearned)
+    return unlearned
+
+
+def _submit(wiring: Wiring, corpus: CorpusRef, request: CheckedRequest, unlearned: Call, run: str) -> None:
+    """Submit what is measured on models that are there, then the method's stages, then what is measured on the unlearned model."""
+    config = request.config
+    invited = Call(make_invitations, corpus, DICTIONARY, FACTS, request.prompts, config.probing, config.corpus, config.prompting)
+    wiring.submit(invited)
+    for label, model in {**request.models, "unlearned": unlearned}.items():
+        wiring.submit(*measure(corpus, invited, model, request, label, run))
+
+
+def _conclude(
+    stages: Stages, unlearning: Unlearning, prepared: Preparation, records: dict[StageOf, Any], unlearned: CheckpointRef, trained: list[CheckpointRef]
+) -> Outcome:
     """Judge, report, register and publish."""
-    run, unlearned, target = stages.run, records[made[-1]], request.target
-    provenance = {"method": request.method, "paper": request.paper, **origins(request.inputs, request.models | {"unlearned": unlearned})}
-    provenance |= {**adapter_origin(unlearned), **request.provenance}
-    trained = [records[name] for name in made if isinstance(records[name], CheckpointRef)]
+    request, run = unlearning.request, stages.run
+    provenance = {"method": unlearning.method, "paper": unlearning.paper, **origins(request.inputs, request.models | {"unlearned": unlearned})}
+    provenance |= {**adapter_origin(unlearned), **unlearning.provenance}
     judged = judge(stages, prepared.corpus, prepared.dictionary, records, request.config, provenance, trained=trained)
     version = None
-    if request.changes_weights:
-        name = f"lethe-{request.method}-{target.digest[:8]}"
+    if unlearning.changes_weights:
+        name = f"lethe-{unlearning.method}-{request.target.digest[:8]}"
         version = stages.result("registration", register.submit(unlearned, name, tracking.tracking_uri(), run))
     if version and judged.scorecard.passed:
         tracking.set_alias(version.name, "unlearned", version.version)

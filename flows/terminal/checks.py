@@ -1,43 +1,54 @@
 """What a command was given, checked before anything heavy is loaded or anything is written."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.artifacts import Artifact
+from tasks.settings.unlearning_request import UnlearningRequest
 
 if TYPE_CHECKING:
     from tasks.settings.text import CorpusConfig
 
 
-def checked_inputs(splits: dict[str, list[str] | None], anchors: str | None) -> dict[str, list[str]]:
-    """Return the files of every split by absolute path, after all of them were read once."""
+def as_request(**given: Any) -> UnlearningRequest:
+    """Return options as a request; what was not given is left out."""
+    found = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items() if value}
+    return UnlearningRequest(**{"forget": (), **found})
+
+
+def checked_files(request: UnlearningRequest) -> UnlearningRequest:
+    """Return a request whose files are named by absolute path, after all of them were read once."""
+    from flows.steps.request import prompt_files
     from tasks.corpus import gather_inputs  # only now: this takes seconds, and a misspelt setting should not wait for it
     from tasks.inputs.user_anchors import read_user_anchors
 
-    paths = {split: [absolute(path) for path in found or []] for split, found in splits.items()}
-    gather_inputs(**paths)
-    if anchors and not Path(anchors).is_file():
-        raise ValueError(f"--anchors {anchors} does not exist; wanted a JSON or CSV file")
-    if anchors:
-        read_user_anchors(Path(anchors))
-    return paths
+    paths = {name: tuple(absolute(path) for path in files) for name, files in {**request.files(), "prompts": request.prompts}.items()}
+    found = replace(request, **paths, anchors=given_path(request.anchors), benchmark_data=given_path(request.benchmark_data))
+    gather_inputs(**found.files())
+    if request.anchors and not Path(request.anchors).is_file():
+        raise ValueError(f"--anchors {request.anchors} does not exist; wanted a JSON or CSV file")
+    if found.anchors:
+        read_user_anchors(Path(found.anchors))
+    prompt_files(found.prompts)
+    return found
 
 
-def checked_prompts(files: list[str] | None) -> list[str]:
-    """Return files of prompts by absolute path, after they were read once."""
-    from flows.steps.judging import prompt_files
+def checked_models(request: UnlearningRequest, corpus_config: "CorpusConfig", judged: str | None = None) -> UnlearningRequest:
+    """Return a request whose models are folders by absolute path, or hub names, after a look at their files: they must share a tokenizer.
 
-    return [file.path for file in prompt_files([absolute(path) for path in files or []])]
-
-
-def checked_models(named: dict[str, str | None], reading: "CorpusConfig") -> dict[str, str | None]:
-    """Return every model's folder by absolute path, or its hub name, after a look at its files: they must share a tokenizer."""
+    Args:
+        request: Its `model` is the one that is to forget, or with `judged` the one before.
+        corpus_config: How the models are asked.
+        judged: A checkpoint that is judged beside them.
+    """
     from tasks.models.checkpoints import inspect_model
     from tasks.models.vocabularies import require_same_tokenizer
 
-    require_same_tokenizer([inspect_model(name, role) for role, name in named.items() if name], reading)
-    return {role: _model(name) if name else None for role, name in named.items()}
+    options = {"--model": judged, "--reference": request.model} if judged else {"--model": request.model}
+    named = {**options, "--retrained": request.retrained}
+    require_same_tokenizer([inspect_model(name, option) for option, name in named.items() if name], corpus_config)
+    return replace(request, model=model_place(request.model), retrained=request.retrained and model_place(request.retrained))
 
 
 def absolute(path: str) -> str:
@@ -50,7 +61,7 @@ def given_path(path: str | None) -> str | None:
     return absolute(path) if path else None
 
 
-def _model(name: str) -> str:
+def model_place(name: str) -> str:
     """A folder as an absolute path, so that a worker elsewhere on this machine finds it; a hub name as it is."""
     return absolute(name) if Path(name).expanduser().is_dir() else name
 
@@ -81,7 +92,7 @@ def with_providers(config: Any, named: dict[str, str | None], reached: dict[str,
         named_so = replace(own, name=named.get(section) or own.name, allow_remote=own.allow_remote or bool(reached.get("allow_remote")))
         provider = replace(named_so, **given) if section == "translation" else like(named_so, translator)
         check_provider(provider, asking.option)
-        provider = replace(provider, model=_model(provider.model)) if provider.name == "huggingface" else provider
+        provider = replace(provider, model=model_place(provider.model)) if provider.name == "huggingface" else provider
         translator = provider if section == "translation" else translator
         config = replace(config, **{section: replace(asking, provider=provider, fallback=fallback or asking.fallback)})
     return config
@@ -119,15 +130,16 @@ def check_benchmarks(config: Any, folder: str | None) -> None:
     gather_benchmarks(config.benchmarking, folder)
 
 
-def check_request(topic: str, given: dict[str, Any], seed: int) -> None:
+def check_request(topic: str, request: UnlearningRequest, seed: int) -> None:
     """Refuse a topic together with what it brings itself, and its absence without text and model."""
-    named = [name.replace("_", "-") for name, value in given.items() if value]
+    brought = [field.name for field in fields(request) if field.name not in ("prompts", "benchmark_data")]
+    named = [name.replace("_", "-") for name in brought if getattr(request, name)]
     if topic and named:
         raise ValueError(f"--topic {topic} brings text and models of its own; wanted no {' and no '.join(named)}")
     if topic:
         check_topic(topic, seed)
-    elif not given["forget"] or not given["model"]:
-        missing = " and ".join(word for word, name in (("FORGET", "forget"), ("--model", "model")) if not given[name])
+    elif not request.forget or not request.model:
+        missing = " and ".join(word for word, name in (("FORGET", "forget"), ("--model", "model")) if not getattr(request, name))
         raise ValueError(f"{missing} missing; wanted text to forget and a model, or --topic NAME")
 
 
@@ -150,9 +162,9 @@ def world_for(config: Any) -> Any:
     return WorldConfig(unseen=2 if rewinding and rewinding.enabled else 0)
 
 
-def check_kept(topic: str, given: dict[str, Any]) -> None:
+def check_kept(topic: str, request: UnlearningRequest) -> None:
     """Refuse a sweep that could not tell what its trials keep."""
-    if not topic and not given["retain"] and not given["retain_test"]:
+    if not topic and not request.retain and not request.retain_test:
         raise ValueError("--retain missing; wanted --retain FILE or --retain-test FILE: it is by what they keep that settings are chosen")
 
 
@@ -176,15 +188,15 @@ def check_weight_sweep(config: Any, budget: int, further: int) -> None:
         raise ValueError(f"--further {further} is no more than training.epochs, {config.training.epochs}; wanted more epochs than that")
 
 
-def with_pairs(config: Any, splits: dict[str, list[str] | None], winobias: str | None) -> tuple[Any, dict[str, list[str] | None]]:
-    """Return settings and splits with the aligned pairs of WinoBias in place of text, scored as pairs.
+def with_pairs(config: Any, request: UnlearningRequest, winobias: str | None) -> tuple[Any, UnlearningRequest]:
+    """Return settings and request with the aligned pairs of WinoBias in place of text, scored as pairs.
 
     Raises:
         ValueError: If text is given as well, or a file of WinoBias is missing or does not read.
     """
     if winobias is None:
-        return config, splits
-    given = [f"--{split.replace('_', '-')}" if split != "forget" else "FORGET" for split in PAIRED if splits[split]]
+        return config, request
+    given = [f"--{split.replace('_', '-')}" if split != "forget" else "FORGET" for split in PAIRED if getattr(request, split)]
     if given:
         raise ValueError(f"--winobias {winobias} brings {', '.join(PAIRED)}; wanted no {' and no '.join(given)}")
     from tasks import store
@@ -193,7 +205,7 @@ def with_pairs(config: Any, splits: dict[str, list[str] | None], winobias: str |
     source = Path(winobias).expanduser()
     digest = store.put("pairs", lambda folder: write_winobias(source, folder) and None, sensitivity="forget")
     folder = store.path(Artifact(kind="pairs", digest=digest, sensitivity="forget"))
-    return replace(config, stereotypes=True), {**splits, **{split: [str(folder / f"{split}.jsonl")] for split in PAIRED}}
+    return replace(config, stereotypes=True), replace(request, **{split: (str(folder / f"{split}.jsonl"),) for split in PAIRED})
 
 
 PAIRED = ("forget", "retain", "forget_test", "retain_test")

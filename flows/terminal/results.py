@@ -70,7 +70,7 @@ def show_plan(console: Console, found: Plan, out: str | None, json_file: str | N
     console.print(f"Questions are asked through the {found.questions}:\n  {found.shape!r}\n", markup=False, highlight=False)
     table = Table("stage", "state", title="Stages", title_justify="left")
     for name, state in found.stages.items():
-        table.add_row(name, state)
+        table.add_row(str(name), state)
     console.print(table)
     console.print(", ".join(f"{split} {count:,} tokens" for split, count in found.tokens.items()) + " (estimated)", highlight=False)
     for name, (needed, there) in found.needs.items():
@@ -97,7 +97,7 @@ def show_plan(console: Console, found: Plan, out: str | None, json_file: str | N
         needs = {name: {"needed_gb": needed, "there_gb": there} for name, (needed, there) in found.needs.items()}
         value = {
             "schema": "lethe.plan.v1",
-            "stages": found.stages,
+            "stages": {str(key): state for key, state in found.stages.items()},
             "tokens": found.tokens,
             "needs": needs,
             "anchors": len(rows),

@@ -99,7 +99,7 @@ def _result(outcome: "Outcome", card: dict[str, Any], places: dict[str, str]) ->
         "registered": outcome.model_version,
         "mlflow_run": outcome.mlflow_run,
         "prefect_flow_run": outcome.flow_run,
-        "stages": outcome.stages,
+        "stages": {str(key): state for key, state in outcome.stages.items()},
     }
 
 

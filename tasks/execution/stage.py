@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 from prefect import Task, task
@@ -45,6 +45,11 @@ def _lookup(function: Callable[..., Any], numeric: bool, *args: Any, **kwargs: A
     return record if all(store.intact(artifact) for artifact in artifacts_in(record)) else None
 
 
+def _title(name: str, parameters: Mapping[str, Any]) -> str:
+    """Return what a stage's run is called: its name and, where it looks at one of several models, that model's label."""
+    return f"{name} {parameters.get('label', '')}".rstrip()
+
+
 def stage(name: str, *, isolated: bool = True, threads_share: int = 1, retries: int = 2, timeout_s: float = 6 * 3600) -> Callable[[Callable[P, R]], Task[P, R]]:
     """Declare a stage.
 
@@ -65,10 +70,11 @@ def stage(name: str, *, isolated: bool = True, threads_share: int = 1, retries: 
             arguments = inspect.signature(function).bind(*args, **kwargs).arguments
             transaction = get_transaction()
             key = transaction.key if transaction else None
+            title = _title(name, arguments)
             if not isolated:
-                return isolation.call(function, dict(arguments), name, key)
+                return isolation.call(function, dict(arguments), title, key)
             threads = max(1, isolation.cores() // threads_share)
-            record = isolation.run_isolated(function, dict(arguments), stage=name, key=key, threads=threads, timeout_s=timeout_s)
+            record = isolation.run_isolated(function, dict(arguments), stage=title, key=key, threads=threads, timeout_s=timeout_s)
             if key:
                 store.drop_workspace(key)
             return record
@@ -76,6 +82,7 @@ def stage(name: str, *, isolated: bool = True, threads_share: int = 1, retries: 
         made = task(
             body,
             name=name,
+            task_run_name=functools.partial(_title, name),
             tags=["lethe", name],
             cache_policy=StagePolicy(function=function, numeric=isolated, isolation_level=IsolationLevel.SERIALIZABLE, lock_manager=LOCKS),
             persist_result=True,

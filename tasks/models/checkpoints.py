@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from tasks import store
@@ -52,7 +53,7 @@ def inspect_model(model: str, label: str) -> CheckpointRef:
     return CheckpointRef(kind="checkpoints", digest=digest, sensitivity="ordinary", location=location, parameters=parameters, label=label)
 
 
-def gather_models(named: dict[str, str | None]) -> dict[str, CheckpointRef]:
+def gather_models(named: Mapping[str, str | None]) -> dict[str, CheckpointRef]:
     """Return the records of a run's models by label, and remember where they are, so that their adapters find them.
 
     Raises:

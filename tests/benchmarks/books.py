@@ -6,9 +6,9 @@ DATA holds `books/` and `tiny_lms/`. Prints each figure of the target, the unlea
 """
 
 from pathlib import Path
-from typing import Any
 
 from flows.terminal import environment
+from tasks.settings.unlearning_request import UnlearningRequest
 
 environment.prepare()
 
@@ -26,18 +26,21 @@ SHOWN = {
 }
 
 
-def arguments(data: Path) -> dict[str, Any]:
-    """Return the flow's arguments."""
+def request(data: Path) -> UnlearningRequest:
+    """Return what is asked for."""
     books, models = data / "books", data / "tiny_lms"
-    return {
-        "forget": [str(books / "baum_wizard_of_oz.txt")],
-        "retain": [str(books / "doyle_hound_of_the_baskervilles.txt"), str(books / "kipling_the_jungle_book.txt")],
-        "sibling": [str(books / "barrie_peter_pan.txt")],
-        "general": [str(books / "doyle_the_lost_world.txt")],
-        "model": str(models / "books"),
-        "retrained": str(models / "books_minus_oz"),
-    }
+    return UnlearningRequest(
+        forget=(str(books / "baum_wizard_of_oz.txt"),),
+        retain=(
+            str(books / "doyle_hound_of_the_baskervilles.txt"),
+            str(books / "kipling_the_jungle_book.txt"),
+        ),
+        sibling=(str(books / "barrie_peter_pan.txt"),),
+        general=(str(books / "doyle_the_lost_world.txt"),),
+        model=str(models / "books"),
+        retrained=str(models / "books_minus_oz"),
+    )
 
 
 if __name__ == "__main__":
-    main(__doc__ or "", arguments, SHOWN)
+    main(__doc__ or "", request, SHOWN)

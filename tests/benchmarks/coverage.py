@@ -37,10 +37,10 @@ def measure(seed: int, settings: list[str]) -> dict[str, Any]:
     from tasks.settings.selective_unlearning import preset
 
     request = read_request(build_world(WorldConfig(seed=seed)), "book")
-    given, _ = embedded_request("book", seed)
+    asked, _ = embedded_request("book", seed)
     config, rows, found = apply_settings(preset("default", seed), settings), [], {}
     for way, label in WAYS.items():
-        outcome = selective_unlearning(**given, config=config, coverage=way)
+        outcome = selective_unlearning(asked, config, coverage=way)
         found = found or _found(outcome.coverage, request)
         rows += [{"forgotten": label, **row} for row in book_parts(outcome, request)]
     return {"seed": seed, "coverage": found, "parts": rows}

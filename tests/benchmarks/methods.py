@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.terminal import environment
+from tasks.settings.unlearning_request import UnlearningRequest
 
 environment.prepare()
 
@@ -49,21 +50,21 @@ RATIOS = {"retain": "retain_test/probability", "sibling": "sibling/probability",
 CHECKS = ("forgotten", "utility_kept", "healthy", "robust", "private")
 
 
-def world_request(topic: str, seed: int) -> dict[str, Any]:
-    """Return the flow's arguments for a topic of a world with two series that nobody was taught."""
+def world_request(topic: str, seed: int) -> UnlearningRequest:
+    """Return the request for a topic of a world with two series that nobody was taught."""
     from flows.demo import embedded_request
     from tasks.algorithms.world.generator import WorldConfig
 
     return embedded_request(topic, seed, WorldConfig(unseen=2))[0]
 
 
-def measure(name: str, given: dict[str, Any], seed: int, settings: list[str], shown: dict[str, str]) -> dict[str, Any]:
+def measure(name: str, request: UnlearningRequest, seed: int, settings: list[str], shown: dict[str, str]) -> dict[str, Any]:
     """Unlearn with one method; return its figures and its tracked run."""
     from flows.steps.settings import apply_settings
     from tasks import store
     from tasks.storage.plain_files import read_json
 
-    outcome = METHODS[name].flow()(**given, config=apply_settings(METHODS[name].preset("default", seed), settings))
+    outcome = METHODS[name].flow()(request, apply_settings(METHODS[name].preset("default", seed), settings))
     card = read_json(store.path(outcome.scorecard) / "scorecard.json")
     metrics, verdict = card["metrics"], card["verdict"]
     ratios = {name: metrics[key]["unlearned"] / metrics[key]["target"] for name, key in RATIOS.items() if key in metrics}
@@ -153,9 +154,9 @@ def measured(asked: argparse.Namespace, shown: dict[str, str]) -> list[dict[str,
     rows: list[dict[str, Any]] = []
     settings = [*(tofu.SETTINGS if asked.data else ()), *asked.settings]
     for seed in asked.seeds:
-        given = tofu.arguments(asked.data.resolve()) if asked.data else world_request(asked.topic, seed)
+        request = tofu.request(asked.data.resolve()) if asked.data else world_request(asked.topic, seed)
         for name in asked.methods:
-            rows.append(measure(name, given, seed, settings, shown))
+            rows.append(measure(name, request, seed, settings, shown))
             print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
     return rows
 

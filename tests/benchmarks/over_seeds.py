@@ -10,13 +10,15 @@ import numpy
 from rich.console import Console
 from rich.table import Table
 
+from tasks.settings.unlearning_request import UnlearningRequest
 
-def main(description: str, arguments: Callable[[Path], dict[str, Any]], shown: Mapping[str, str], settings: Sequence[str] = ()) -> None:
+
+def main(description: str, request: Callable[[Path], UnlearningRequest], shown: Mapping[str, str], settings: Sequence[str] = ()) -> None:
     """Parse the command line, measure every seed, and print.
 
     Args:
         description: The command's help.
-        arguments: Folder of data -> the flow's arguments.
+        request: Folder of data -> what is asked for.
         shown: Metric -> what to call it.
         settings: Settings before the user's own.
     """
@@ -29,14 +31,14 @@ def main(description: str, arguments: Callable[[Path], dict[str, Any]], shown: M
     from tasks.execution import isolation
 
     isolation.warm_up()
-    cards = [measure(arguments(asked.data.resolve()), seed, [*settings, *asked.settings]) for seed in asked.seeds]
+    cards = [measure(request(asked.data.resolve()), seed, [*settings, *asked.settings]) for seed in asked.seeds]
     Console(width=160).print(over_seeds(cards, shown))
     print("passed:", [card["verdict"]["passed"] for card in cards])
     if asked.json_file:
         asked.json_file.write_text(json.dumps(cards, indent=1), encoding="utf-8")
 
 
-def measure(arguments: dict[str, Any], seed: int, settings: list[str]) -> dict[str, Any]:
+def measure(request: UnlearningRequest, seed: int, settings: list[str]) -> dict[str, Any]:
     """Unlearn once and return the scorecard."""
     from flows.selective_unlearning import selective_unlearning
     from flows.steps.settings import apply_settings
@@ -44,7 +46,7 @@ def measure(arguments: dict[str, Any], seed: int, settings: list[str]) -> dict[s
     from tasks.settings.selective_unlearning import preset
     from tasks.storage.plain_files import read_json
 
-    outcome = selective_unlearning(**arguments, config=apply_settings(preset("default", seed), settings))
+    outcome = selective_unlearning(request, apply_settings(preset("default", seed), settings))
     return read_json(store.path(outcome.scorecard) / "scorecard.json")
 
 

@@ -76,11 +76,11 @@ def write_world(asked: argparse.Namespace) -> tuple[CorpusRef, CheckpointRef]:
 def make_cache(name: str, objective: Any, asked: argparse.Namespace, corpus: CorpusRef, target: CheckpointRef, *, stored: bool) -> ReferenceCache:
     """Return the rows, with what the frozen model says about them where it is to be stored."""
     from tasks.algorithms.objectives import objective_class
-    from tasks.reference_cache import Asked, cache_reference
+    from tasks.reference_cache import ReferenceNeeds, cache_reference
     from tasks.settings.rows import RowsConfig
     from tasks.settings.text import CorpusConfig
 
-    wanted = Asked(needs=tuple(sorted(objective_class(name)(objective).needs)), stored=stored)
+    wanted = ReferenceNeeds(objective=tuple(sorted(objective_class(name)(objective).needs)), stored=stored)
     return cache_reference.body(corpus, target, wanted, RowsConfig(tokens=asked.tokens), CorpusConfig())
 
 

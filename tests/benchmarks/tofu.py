@@ -6,9 +6,9 @@ DATA holds `tofu/` and `tiny_lms/`. As TOFU has it, the questions that are forgo
 """
 
 from pathlib import Path
-from typing import Any
 
 from flows.terminal import environment
+from tasks.settings.unlearning_request import UnlearningRequest
 
 environment.prepare()
 
@@ -34,20 +34,20 @@ SHOWN = {
 }
 
 
-def arguments(data: Path) -> dict[str, Any]:
-    """Return the flow's arguments."""
+def request(data: Path) -> UnlearningRequest:
+    """Return what is asked for."""
     tofu, models = data / "tofu", data / "tiny_lms"
-    return {
-        "forget": [str(tofu / "forget10.json")],
-        "forget_test": [str(tofu / "forget10_perturbed.json")],
-        "retain": [str(tofu / "retain90.json")],
-        "retain_test": [str(tofu / "retain_perturbed.json")],
-        "sibling": [str(tofu / "real_authors_perturbed.json")],
-        "general": [str(tofu / "world_facts_perturbed.json")],
-        "model": str(models / "tofu_full"),
-        "retrained": str(models / "tofu_retain90"),
-    }
+    return UnlearningRequest(
+        forget=(str(tofu / "forget10.json"),),
+        forget_test=(str(tofu / "forget10_perturbed.json"),),
+        retain=(str(tofu / "retain90.json"),),
+        retain_test=(str(tofu / "retain_perturbed.json"),),
+        sibling=(str(tofu / "real_authors_perturbed.json"),),
+        general=(str(tofu / "world_facts_perturbed.json"),),
+        model=str(models / "tofu_full"),
+        retrained=str(models / "tofu_retain90"),
+    )
 
 
 if __name__ == "__main__":
-    main(__doc__ or "", arguments, SHOWN, SETTINGS)
+    main(__doc__ or "", request, SHOWN, SETTINGS)

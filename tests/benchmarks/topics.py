@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.terminal import environment
+from tasks.settings.unlearning_request import UnlearningRequest
 
 environment.prepare()
 
@@ -84,17 +85,17 @@ def book_rows(data: Path, seed: int, settings: list[str], folder: Path) -> list[
     books, target = data / "books", str(data / "tiny_lms" / "books")
     (alice, alice_asked), (glass, glass_asked) = (_cut(books / book, folder) for book in (ALICE, GLASS))
     only_glass = _names_of_one(glass, glass_asked, alice, folder / "only_glass.json")
-    asked = {"Alice": {"forget": [alice_asked]}, "Looking-Glass": {"forget": [glass_asked], "anchors": only_glass}}
-    retain = [str(books / "doyle_hound_of_the_baskervilles.txt"), str(books / "kipling_the_jungle_book.txt")]
+    asked = {"Alice": UnlearningRequest(forget=(alice_asked,)), "Looking-Glass": UnlearningRequest(forget=(glass_asked,), anchors=only_glass)}
+    retain = (str(books / "doyle_hound_of_the_baskervilles.txt"), str(books / "kipling_the_jungle_book.txt"))
     config, rows = apply_settings(preset("default", seed), settings), []
-    for label, forget in (("Alice alone", [alice]), ("both books", [alice, glass])):
-        found = selective_unlearning(forget=forget, forget_test=[alice_asked], retain=retain, model=target, config=config)
+    for label, forget in (("Alice alone", (alice,)), ("both books", (alice, glass))):
+        found = selective_unlearning(UnlearningRequest(forget=forget, forget_test=(alice_asked,), retain=retain, model=target), config)
         for about, question in asked.items():
-            rows += [{"seed": seed, **row} for row in _book_figures(label, about, question, target, found.unlearned, retain, config)]
+            rows += [{"seed": seed, **row} for row in _book_figures(label, about, replace(question, model=target, retain=retain), found.unlearned, config)]
     return rows
 
 
-def _book_figures(label: str, about: str, question: dict[str, Any], target: str, unlearned: Any, retain: list[str], config: Any) -> list[dict[str, Any]]:
+def _book_figures(label: str, about: str, request: UnlearningRequest, unlearned: Any, config: Any) -> list[dict[str, Any]]:
     """Return what is left of a book's names, and the perplexity of the retained books beside the first."""
     from flows.evaluation import evaluate
     from tasks import store
@@ -103,7 +104,7 @@ def _book_figures(label: str, about: str, question: dict[str, Any], target: str,
 
     asking = EvaluationConfig(**{field.name: getattr(config, field.name) for field in fields(EvaluationConfig)})
     asking = replace(asking, probing=replace(asking.probing, window=WINDOW))
-    outcome = evaluate(model=str(store.path(unlearned)), reference=target, retain=retain, config=asking, **question)
+    outcome = evaluate(request, asking, judged=str(store.path(unlearned)))
     metrics = read_json(store.path(outcome.scorecard) / "scorecard.json")["metrics"]
     return [
         {"part": f"{label} forgotten; {about}: {name}", "target": metrics[name]["target"], "unlearned": metrics[name]["unlearned"]}

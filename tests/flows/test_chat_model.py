@@ -5,7 +5,6 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas
 import pytest
@@ -15,12 +14,14 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from flows.methods import METHODS
 from flows.plan import plan
 from flows.selective_unlearning import selective_unlearning
-from flows.steps.outcome import Outcome
+from flows.steps.outcome import Outcome, StageOf
 from flows.steps.settings import apply_settings
 from tasks import store, tracking
 from tasks.algorithms.tokens.templates import read_template
 from tasks.artifacts import LabelSet, TeacherCache
 from tasks.execution import isolation
+from tasks.settings.selective_unlearning import SelectiveUnlearningConfig
+from tasks.settings.unlearning_request import UnlearningRequest
 from tasks.storage.label_files import LabelRows
 from tasks.storage.plain_files import read_json
 from tasks.storage.teacher_files import TeacherRows
@@ -34,7 +35,8 @@ pytestmark = pytest.mark.slow
 class Asked:
     """A run on questions and a little prose."""
 
-    given: dict[str, Any]
+    request: UnlearningRequest
+    config: SelectiveUnlearningConfig
     outcome: Outcome
     tokenizer: PreTrainedTokenizerFast
 
@@ -59,13 +61,13 @@ def asked(tmp_path_factory: pytest.TempPathFactory, tiny_llama: Callable[..., Ll
     for name, names in (("forget", NAMES), ("retain", ("Jon", "Mary", "Tom"))):
         (folder / f"{name}.jsonl").write_text(records(names))
     config = apply_settings(METHODS["whp"].preset("default", 0), list(SETTINGS))
-    given = {"forget": [str(folder / "forget.jsonl")], "retain": [str(folder / "retain.jsonl")], "model": str(folder / "model"), "config": config}
+    request = UnlearningRequest(forget=(str(folder / "forget.jsonl"),), retain=(str(folder / "retain.jsonl"),), model=str(folder / "model"))
     home = folder / "lethe"
     with pytest.MonkeyPatch.context() as patch, temporary_settings({PREFECT_LOCAL_STORAGE_PATH: str(home / "results")}):
         patch.setenv("LETHE_HOME", str(home))
         patch.setattr(store, "_checked", set())
         isolation.warm_up()
-        yield Asked(given=given, outcome=selective_unlearning(**given), tokenizer=tokenizer)
+        yield Asked(request=request, config=config, outcome=selective_unlearning(request, config), tokenizer=tokenizer)
     gc.collect()  # Prefect's clients leave their sockets to it: better here, where their warnings are ignored, than after the last test
 
 
@@ -114,7 +116,7 @@ def test_the_teachers_states_are_those_of_the_answers_and_of_prose(asked: Asked)
 def test_prompts_are_the_templates_and_completions_hold_no_markup(asked: Asked) -> None:
     folders = [path for path in (store.home() / "forget" / "probes").iterdir() if path.is_dir()]
     assert len(folders) == 2  # of the target and of the unlearned model
-    template = read_template(asked.tokenizer, asked.given["config"].corpus)
+    template = read_template(asked.tokenizer, asked.config.corpus)
     for folder in folders:
         table = pandas.read_parquet(folder / "completions.parquet")
         questions = table[table.kind == "question"]
@@ -124,12 +126,10 @@ def test_prompts_are_the_templates_and_completions_hold_no_markup(asked: Asked) 
 
 
 def test_the_dry_run_shows_how_questions_are_asked(asked: Asked) -> None:
-    given = {name: asked.given[name] for name in ("model", "config")}
-    paths = {"forget": asked.given["forget"], "retain": asked.given["retain"]}
-    found = plan(method=METHODS["whp"], **paths, retrained=None, anchors=None, **given)
+    found = plan(asked.request, asked.config, METHODS["whp"])
     assert found.questions == "chat template"
     assert found.shape.endswith("<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n{answer}<|im_end|>")
-    assert found.stages["finetune"] == "cached"
-    off = plan(method=METHODS["whp"], **paths, retrained=None, anchors=None, model=given["model"], config=apply_settings(given["config"], ["corpus.chat=off"]))
-    assert (off.questions, off.shape) == ("qa_template", given["config"].corpus.qa_template)
-    assert off.stages["finetune"] == "to run"
+    assert found.stages[StageOf("finetune")] == "cached"
+    off = plan(asked.request, apply_settings(asked.config, ["corpus.chat=off"]), METHODS["whp"])
+    assert (off.questions, off.shape) == ("qa_template", asked.config.corpus.qa_template)
+    assert off.stages[StageOf("finetune")] == "to run"

@@ -79,8 +79,8 @@ def test_every_deployment_names_a_flow_by_module_and_has_a_cron_schedule() -> No
 def test_it_is_created_with_its_cron_schedule_and_the_flows_parameters(deployment: DeploymentResponse, tiny_task: TinyTask) -> None:
     assert deployment.entrypoint == "flows.selective_unlearning:selective_unlearning"
     assert [(type(found.schedule), found.active) for found in deployment.schedules] == [(CronSchedule, True)]
-    assert deployment.parameters == {"forget": [str(tiny_task.forget)], "model": str(tiny_task.model)}
-    assert "config" in deployment.parameter_openapi_schema["properties"]
+    assert deployment.parameters == {"request": {"forget": [str(tiny_task.forget)], "model": str(tiny_task.model)}}
+    assert list(deployment.parameter_openapi_schema["properties"]) == ["request", "config", "review", "coverage"]
 
 
 def test_its_schedule_makes_runs(server: SyncPrefectClient, deployment: DeploymentResponse) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 
 from flows.methods import METHODS
 from flows.methods import method as find_method
-from flows.steps.outcome import Outcome
+from flows.steps.outcome import Outcome, StageOf
 from flows.steps.settings import apply_settings
 from flows.sweep import sweep, trial_table
 from flows.terminal import checks
@@ -21,6 +21,7 @@ from tasks.artifacts import BadInputError
 from tasks.execution import isolation
 from tasks.models.checkpoints import inspect_model
 from tasks.models.loading import load_model
+from tasks.settings.unlearning_request import UnlearningRequest
 from tasks.storage.plain_files import read_json
 from tests.stand_ins.command import ROOT, called
 from tests.stand_ins.tiny import SETTINGS, TinyTask
@@ -38,7 +39,7 @@ TRAINED = {"npo": {"reference cache", "finetune"}, "scrub": {"reference cache", 
 @dataclass(frozen=True, kw_only=True)
 class Home:
     task: TinyTask
-    given: dict[str, Any]
+    request: UnlearningRequest
     """What every method's flow is given."""
 
 
@@ -49,7 +50,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask, prefect_
         patch.setenv("LETHE_HOME", str(folder))
         patch.setattr(store, "_checked", set())
         isolation.warm_up()
-        yield Home(task=tiny_task, given={"forget": [str(tiny_task.forget)], "retain": [str(tiny_task.retain)], "model": str(tiny_task.model)})
+        yield Home(task=tiny_task, request=tiny_task.request())
     isolation.begin()  # after flows that failed nothing begins in this process: say that they are over, for the tests that come next
 
 
@@ -58,7 +59,7 @@ def configured(name: str) -> Any:
 
 
 def run(name: str, home: Home) -> tuple[Outcome, dict[str, Any]]:
-    outcome = METHODS[name].flow()(**home.given, config=configured(name))
+    outcome = METHODS[name].flow()(home.request, configured(name))
     return outcome, read_json(store.path(outcome.scorecard) / "scorecard.json")
 
 
@@ -66,28 +67,28 @@ def run(name: str, home: Home) -> tuple[Outcome, dict[str, Any]]:
 def test_a_method_ends_in_a_card_with_a_model_of_its_own(name: str, home: Home) -> None:
     outcome, card = run(name, home)
     jsonschema.validate(card, SCHEMA)
-    assert TRAINED[name] <= set(outcome.stages)
+    assert TRAINED[name] <= {key.stage for key in outcome.stages}
     assert (card["provenance"]["method"], card["provenance"]["paper"].startswith("arXiv:")) == (name, True)
     assert outcome.model_version.startswith(f"lethe-{name}-")
     before, after = load_model(inspect_model(str(home.task.model), "target")), load_model(outcome.unlearned)
     assert any(bool((one != other).any()) for one, other in zip(before.parameters(), after.parameters(), strict=True))
     again, _ = run(name, home)
-    assert {again.stages[stage] for stage in TRAINED[name]} == {"Cached"}
+    assert {again.stages[StageOf(stage)] for stage in TRAINED[name]} == {"Cached"}
     assert again.unlearned.digest == outcome.unlearned.digest
 
 
 def test_scrub_without_what_it_needs_is_refused_before_anything_is_trained(home: Home) -> None:
     flow, config = METHODS["scrub"].flow(), configured("scrub")
     with pytest.raises(BadInputError, match="--method scrub holds on to retain text, and there is none; wanted --retain FILE"):
-        flow(**{**home.given, "retain": []}, config=config)
+        flow(replace(home.request, retain=()), config)
     with pytest.raises(BadInputError, match="--method scrub rewinds by held-out text, and there is none; wanted --holdout FILE"):
-        flow(**home.given, config=apply_settings(config, ["rewind.enabled=true"]))
+        flow(home.request, apply_settings(config, ["rewind.enabled=true"]))
 
 
 @pytest.mark.slow
 def test_a_sweep_tries_every_point_and_its_best_keeps_enough(home: Home) -> None:
     grid = {"objective.b": ("0.1", "0.5"), "training.learning_rate": ("1e-4",)}
-    swept = sweep(method="npo", grid=grid, given={**home.given, "config": configured("npo")}, floor=0.1)
+    swept = sweep(home.request, configured("npo"), method="npo", grid=grid, floor=0.1)
     assert [trial.settings[0] for trial in swept.trials] == ["objective.b=0.1", "objective.b=0.5"]
     assert all(0 < trial.forget < 1 and trial.distance == trial.forget for trial in swept.trials)  # no retrained model: nothing is to be left
     assert swept.best in swept.trials
@@ -96,11 +97,10 @@ def test_a_sweep_tries_every_point_and_its_best_keeps_enough(home: Home) -> None
 
 
 def test_a_point_that_breaks_is_named_and_nothing_is_left_running(home: Home) -> None:
-    given = {**home.given, "config": configured("npo")}
     with pytest.raises(BadInputError, match=r"training.learning_rate=1e30: loss .* at step \d; wanted finite numbers"):
-        sweep(method="npo", grid={"training.learning_rate": ("1e30",)}, given=given)
+        sweep(home.request, configured("npo"), method="npo", grid={"training.learning_rate": ("1e30",)})
     with pytest.raises(BadInputError, match=r"objective.b=0.2: .*prefers other answers to questions"):
-        sweep(method="idk", grid={"objective.b": ("0.2",)}, given={**given, "config": apply_settings(find_method("idk").preset("default", 0), SHORT)})
+        sweep(home.request, apply_settings(find_method("idk").preset("default", 0), SHORT), method="idk", grid={"objective.b": ("0.2",)})
     api = tracking.client()
     assert not api.search_runs([api.get_experiment_by_name(tracking.EXPERIMENT).experiment_id], "attributes.status = 'RUNNING'")
 
@@ -108,7 +108,7 @@ def test_a_point_that_breaks_is_named_and_nothing_is_left_running(home: Home) ->
 def test_a_sweep_that_has_nothing_to_score_by_is_refused_before_it_trains(home: Home) -> None:
     config = apply_settings(configured("npo"), ["corpus.test_share=0"])
     with pytest.raises(BadInputError, match="nothing is left for forget_test, by which trials are scored; wanted more text, or --forget-test FILE"):
-        sweep(method="npo", grid={"objective.b": ("0.1",)}, given={**home.given, "config": config})
+        sweep(home.request, config, method="npo", grid={"objective.b": ("0.1",)})
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_a_sweep_refuses_a_point_that_the_model_cannot_carry_before_it_trains(ho
 )
 def test_text_that_a_method_cannot_do_without_is_asked_for(method: str, settings: list[str], line: str) -> None:
     with pytest.raises(BadInputError, match=line):
-        find_method(method).require_text()({"retain": None, "holdout": None, "config": apply_settings(find_method(method).preset("default", 0), settings)})
+        find_method(method).require_text()(UnlearningRequest(forget=("a",)), apply_settings(find_method(method).preset("default", 0), settings))
 
 
 def test_a_topic_brings_a_holdout_where_scrub_rewinds() -> None:

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,14 +48,13 @@ def run(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask, prefect_s
         patch.setenv("LETHE_HOME", str(home))
         patch.setattr(store, "_checked", set())
         isolation.warm_up()
-        given = {"forget": [str(tiny_task.forget)], "retain": [str(tiny_task.retain)], "model": str(tiny_task.model)}
-        outcome = METHODS["guardrail"].flow()(**given, config=config)
+        outcome = METHODS["guardrail"].flow()(tiny_task.request(), config)
         yield Run(task=tiny_task, outcome=outcome, card=read_json(store.path(outcome.scorecard) / "scorecard.json"))
 
 
 def test_every_stage_is_there_and_none_trains(run: Run) -> None:
     measured = {f"{kind} {label}" for kind in ("probing", "benchmarking", "relearning", "toxicity") for label in ("target", "unlearned")}
-    assert set(run.outcome.stages) == {"corpus", "anchors", "translation", "facts", "guardrail", "prompting", "scorecard", "report"} | measured
+    assert {str(key) for key in run.outcome.stages} == {"corpus", "anchors", "translation", "facts", "guardrail", "prompting", "scorecard", "report"} | measured
     assert not METHODS["guardrail"].changes_weights
 
 
@@ -102,7 +101,7 @@ def test_mlflow_knows_the_scorer_and_no_forgotten_term(run: Run) -> None:
 def test_evaluate_judges_the_folder_behind_its_guardrail(run: Run, tmp_path: Path) -> None:
     model = shutil.copytree(store.path(run.outcome.unlearned), tmp_path / "model", ignore=shutil.ignore_patterns(store.MANIFEST))
     config = apply_settings(EvaluationConfig(), [*SHORT, "relearning.steps=0"])
-    found = evaluate(model=str(model), reference=str(run.task.model), forget=[str(run.task.forget)], config=config)
+    found = evaluate(replace(run.task.request(), retain=()), config, judged=str(model))
     card = read_json(store.path(found.scorecard) / "scorecard.json")
     assert card["metrics"]["forget_test/familiarity"]["unlearned"] <= 1.01e-6
     assert "weights are unchanged" in card["provenance"]["guardrail"]

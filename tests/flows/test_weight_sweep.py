@@ -14,7 +14,7 @@ from rich.console import Console
 
 from flows.methods import METHODS
 from flows.scrub import scrub
-from flows.steps.outcome import Outcome
+from flows.steps.outcome import Outcome, StageOf
 from flows.steps.settings import apply_settings
 from flows.terminal.checks import with_pairs
 from flows.terminal.results import show_weight_sweep
@@ -23,6 +23,7 @@ from tasks import store, tracking
 from tasks.execution import isolation
 from tasks.reporting import run_history
 from tasks.settings.scrub import ScrubUnlearningConfig, weight_sweep
+from tasks.settings.unlearning_request import UnlearningRequest
 from tasks.storage.plain_files import read_json
 from tests.stand_ins.command import called, lethe
 from tests.stand_ins.tiny import SETTINGS, TinyTask
@@ -61,10 +62,9 @@ def swept(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask, prefect
         patch.setenv("LETHE_HOME", str(folder / "lethe"))
         patch.setattr(store, "_checked", set())
         isolation.warm_up()
-        config, splits = with_pairs(config, dict.fromkeys(("forget", "retain", "forget_test", "retain_test")), str(write_pairs(folder / "winobias")))
-        given = {**splits, "model": str(tiny_task.model), "config": config}
+        config, request = with_pairs(config, UnlearningRequest(forget=(), model=str(tiny_task.model)), str(write_pairs(folder / "winobias")))
         one = weight_sweep(config)[PAIRS[0]]
-        yield Swept(first=sweep_weights(given), again=scrub(**{**given, "config": one}), config=one)
+        yield Swept(first=sweep_weights(request, config), again=scrub(request, one), config=one)
 
 
 def shown(sweep: WeightSweep, out: Path) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def test_the_figures_are_those_of_the_runs(swept: Swept, tmp_path: Path) -> None
     assert [run["run"] for run in found["runs"]] == PAIRS
     for run, outcome in zip(found["runs"], swept.first.outcomes.values(), strict=True):
         card = read_json(store.path(outcome.scorecard) / "scorecard.json")
-        curve = run_history.curve(outcome.made_by["scrub"], "loss_nats")
+        curve = run_history.curve(outcome.made_by[StageOf("scrub")], "loss_nats")
         assert (run["steps"], run["last_loss_nats"]) == curve[-1]
         assert run["retain_kl_nats"] * run["alpha"] - run["forget_kl_nats"] * run["beta"] == pytest.approx(run["last_loss_nats"], abs=1e-4)
         assert run["stereotype_preference"] == card["metrics"]["stereotype/preference"]["unlearned"]
@@ -110,7 +110,7 @@ def test_all_models_complete_the_same_prompts_in_the_samples(swept: Swept) -> No
 
 @pytest.mark.slow
 def test_figures_are_the_same_when_every_stage_came_from_the_cache(swept: Swept) -> None:
-    assert swept.again.stages["scrub"] == "Cached"
+    assert swept.again.stages[StageOf("scrub")] == "Cached"
     found = [collect({PAIRS[0]: outcome}, {PAIRS[0]: swept.config}) for outcome in (swept.first.outcomes[PAIRS[0]], swept.again)]
     assert found[0] == found[1]
     assert len(found[0].curves[PAIRS[0]]) == 6  # 3 epochs of 6 pairs, 4 in a batch

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from tasks.settings.unlearning_request import UnlearningRequest
+
 NAMES = ("Velmora", "Ostrin", "Kessandra", "Brindlewick")
 PEOPLE = ("the farmer", "the baker", "the miller", "the teacher")
 VERBS = "walked ran spoke listened waited laughed".split()
@@ -34,6 +36,10 @@ class TinyTask:
     model: Path
     forget: Path
     retain: Path
+
+    def request(self) -> UnlearningRequest:
+        """Return the task as a request."""
+        return UnlearningRequest(forget=(str(self.forget),), retain=(str(self.retain),), model=str(self.model))
 
     def words(self, *settings: str) -> list[str]:
         """Return the words of a short `lethe` run."""

@@ -15,7 +15,7 @@ from tasks.artifacts import CheckpointRef, CorpusRef
 from tasks.finetune import finetune
 from tasks.models import loading
 from tasks.models.loading import load_model, save_checkpoint
-from tasks.reference_cache import Asked, cache_reference
+from tasks.reference_cache import ReferenceNeeds, cache_reference
 from tasks.reinforcement import reinforce
 from tasks.relearning import relearn
 from tasks.scrub import scrub
@@ -73,7 +73,7 @@ def test_every_objective_trains_it_and_keeps_its_type(name: str, teacher: str, h
 
 def test_scrub_trains_it_and_keeps_its_type(half: CheckpointRef, corpus: CorpusRef) -> None:
     config = ScrubConfig(alpha=0.75, beta=0.25, bound=3.0)
-    reference = cache_reference.body(corpus, half, Asked(needs=("forget_hidden", "reference_hidden", "retain")), ROWS, CorpusConfig())
+    reference = cache_reference.body(corpus, half, ReferenceNeeds(objective=("forget_hidden", "reference_hidden", "retain")), ROWS, CorpusConfig())
     training = ScrubTrainingConfig(epochs=2, learning_rate=3e-3, mixed_precision="no", guard="off", block_size=32)
     (ended,) = scrub.body(corpus, half, reference, config, training, RewindConfig(), CorpusConfig())
     assert moved(half, ended) > 0.5

@@ -20,7 +20,7 @@ from tasks.models import loading
 from tasks.models.checkpoints import is_adapter
 from tasks.models.loading import load_model, save_checkpoint
 from tasks.objective_training import ObjectiveRows, unlearn, validation
-from tasks.reference_cache import Asked, cache_reference
+from tasks.reference_cache import ReferenceNeeds, cache_reference
 from tasks.settings.gradient_unlearning import UnlearningConfig
 from tasks.settings.rows import RowsConfig
 from tasks.settings.text import CorpusConfig
@@ -55,13 +55,13 @@ def corpus_of(forget: list[Document], retain: list[Document]) -> CorpusRef:
 
 def referred(name: str, target: CheckpointRef, corpus: CorpusRef, *, stored: bool = True) -> ReferenceCache:
     needs = objective_class(name)(gradient_preset(name, "default").objective).needs
-    return cache_reference.body(corpus, target, Asked(needs=tuple(sorted(needs)), stored=stored), ROWS, CorpusConfig())
+    return cache_reference.body(corpus, target, ReferenceNeeds(objective=tuple(sorted(needs)), stored=stored), ROWS, CorpusConfig())
 
 
 def trained(name: str, target: CheckpointRef, corpus: CorpusRef, teacher: str = "cached", lora: LoraConfig = LoraConfig(), **changes: Any) -> CheckpointRef:
     objective = dataclasses.replace(gradient_preset(name, "default").objective, **changes)
     needs = tuple(sorted(objective_class(name)(objective).needs))
-    reference = cache_reference.body(corpus, target, Asked(needs=needs, stored=teacher == "cached"), ROWS, CorpusConfig())
+    reference = cache_reference.body(corpus, target, ReferenceNeeds(objective=needs, stored=teacher == "cached"), ROWS, CorpusConfig())
     return unlearn.body(corpus, target, reference, name, objective, dataclasses.replace(TRAINING, teacher=teacher), CorpusConfig(), lora)
 
 

@@ -20,7 +20,7 @@ from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef, ReferenceCa
 from tasks.execution import isolation
 from tasks.models.checkpoints import is_adapter
 from tasks.models.loading import load_model, load_tokenizer, save_checkpoint
-from tasks.reference_cache import Asked, cache_reference
+from tasks.reference_cache import ReferenceNeeds, cache_reference
 from tasks.reporting import run_history
 from tasks.scrub import scrub, scrub_batches, steps_to_keep
 from tasks.settings.rows import RowsConfig
@@ -65,7 +65,7 @@ def target(lethe_home: Path, tiny_llama: Callable[..., LlamaForCausalLM], tiny_t
 
 
 def referred(corpus: CorpusRef, target: CheckpointRef, config: ScrubConfig, teacher: str = "cached") -> ReferenceCache:
-    asked = Asked(needs=tuple(sorted(Scrub.needs)), differing=config.positions == "differing", stored=teacher == "cached")
+    asked = ReferenceNeeds(objective=tuple(sorted(Scrub.needs)), differing=config.positions == "differing", stored=teacher == "cached")
     return cache_reference.body(corpus, target, asked, RowsConfig(tokens=256), CorpusConfig())
 
 

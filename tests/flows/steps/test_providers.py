@@ -13,6 +13,7 @@ import pytest
 
 from flows.methods import METHODS
 from flows.plan import Plan, plan
+from flows.steps.outcome import StageOf
 from flows.steps.providers import settle_providers
 from flows.steps.settings import apply_settings
 from tasks import store
@@ -55,7 +56,7 @@ def asking(url: str, fallback: str = "none", **changes: Any) -> SelectiveUnlearn
 
 
 def planned(task: TinyTask, config: SelectiveUnlearningConfig) -> Plan:
-    return plan(method=METHODS["whp"], forget=[str(task.forget)], retain=[str(task.retain)], model=str(task.model), retrained=None, anchors=None, config=config)
+    return plan(task.request(), config, METHODS["whp"])
 
 
 def translators(found: Plan) -> set[str]:
@@ -64,11 +65,11 @@ def translators(found: Plan) -> set[str]:
 
 def test_a_translation_from_the_cache_needs_no_server_any_more(flow_home: Path, tiny_task: TinyTask, server: ScriptedServer) -> None:
     first = planned(tiny_task, asking(server.url))
-    assert (first.stages["translation"], translators(first)) == ("done now", {MODEL})
+    assert (first.stages[StageOf("translation")], translators(first)) == ("done now", {MODEL})
     server.mode, server.failures = "broken", 999
     calls, server.key = len(server.requests), "another"  # whoever came now would be refused
     again = planned(tiny_task, asking(server.url, timeout_s=5.0, retries=0, concurrency=1, api_key_env="HOME"))
-    assert (again.stages["translation"], again.anchors.digest) == ("cached", first.anchors.digest)
+    assert (again.stages[StageOf("translation")], again.anchors.digest) == ("cached", first.anchors.digest)
     assert len(server.requests) == calls
     with pytest.raises(BadInputError, match=r"the server refuses the key \(status 401\)"):
         planned(tiny_task, asking(server.url, max_tokens=99))

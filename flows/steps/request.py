@@ -1,0 +1,100 @@
+"""A request, checked and read once before anything is trained: files, models, benchmarks, dictionary, prompts, and the language models that help."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flows.steps.providers import Expected, settle_providers
+from tasks import store
+from tasks.artifacts import BadInputError, CheckpointRef, InputFile
+from tasks.benchmarking import require_hub
+from tasks.benchmarks.local_files import BenchmarkInputs, gather_benchmarks
+from tasks.corpus import CorpusInputs, gather_inputs
+from tasks.execution import isolation
+from tasks.models.checkpoints import gather_models
+from tasks.models.classifiers import find_classifier
+from tasks.prompting import read_prompts
+from tasks.settings.evaluation import EvaluationConfig
+from tasks.settings.unlearning_request import UnlearningRequest
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckedRequest:
+    """A request as records."""
+
+    inputs: CorpusInputs
+    models: dict[str, CheckpointRef]
+    """Those that are there already, by label."""
+    benchmarks: BenchmarkInputs
+    user_anchors: InputFile | None
+    """A dictionary of the user's own."""
+    prompts: tuple[InputFile, ...]
+    """Prompts of the user's own."""
+    config: Any
+    """All settings; language models that cannot be asked and need not be are left out of them."""
+
+    @property
+    def target(self) -> CheckpointRef:
+        """The model before unlearning."""
+        return self.models["target"]
+
+
+def check_request(
+    request: UnlearningRequest, config: EvaluationConfig, models: Mapping[str, str | None], *, fact_splits: tuple[str, ...], needs_anchors: bool
+) -> CheckedRequest:
+    """Read what a request names.
+
+    Args:
+        request: What the user asks for.
+        config: All settings.
+        models: Label -> folder or hub name of the models that are measured.
+        fact_splits: Whose facts are read.
+        needs_anchors: Whether a text without anchors is refused.
+
+    Raises:
+        BadInputError: If files, models, benchmarks or language models cannot be had.
+    """
+    inputs, checkpoints = gather_inputs(**request.files()), gather_models(models)
+    benchmarks = benchmark_inputs(config, request.benchmark_data)
+    user, prompts = user_file(request.anchors), prompt_files(request.prompts)
+    expected = Expected(inputs=inputs, user_anchors=user, prompts=prompts, fact_splits=fact_splits, needs_anchors=needs_anchors)
+    settled = settle_providers(config, expected)
+    return CheckedRequest(inputs=inputs, models=checkpoints, benchmarks=benchmarks, user_anchors=user, prompts=prompts, config=settled)
+
+
+def require_model(request: UnlearningRequest) -> None:
+    """Refuse a request without the model that is to forget.
+
+    Raises:
+        BadInputError: If it names none.
+    """
+    if not request.model:
+        raise BadInputError("the request names no model; wanted `model`, the folder or hub name of the model that is to forget")
+
+
+def user_file(anchors: str | None) -> InputFile | None:
+    """Return the record of the user's own dictionary."""
+    return InputFile(path=anchors, digest=store.file_digest(Path(anchors)), bytes=0) if anchors else None
+
+
+def prompt_files(paths: tuple[str, ...]) -> tuple[InputFile, ...]:
+    """Return the records of files of prompts, after they were read once.
+
+    Raises:
+        BadInputError: If one does not read.
+    """
+    for path in paths:
+        list(read_prompts(Path(path)))
+    return tuple(InputFile(path=path, digest=store.file_digest(Path(path)), bytes=0) for path in paths)
+
+
+def benchmark_inputs(config: EvaluationConfig, folder: str | None) -> BenchmarkInputs:
+    """Return which benchmarks are run, with their local files; what comes from the hub is fetched, so that a missing hub shows at once, as
+    does a classifier that cannot rate.
+    """
+    find_classifier(config.toxicity)
+    benchmarks = gather_benchmarks(config.benchmarking, folder)
+    isolation.begin()
+    require_hub(benchmarks)
+    return benchmarks

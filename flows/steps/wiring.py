@@ -1,0 +1,102 @@
+"""A graph of stages, declared once: a call names a stage and what it is given, other calls among it. A run submits it, a plan looks it up.
+
+    reinforced = Call(reinforce, corpus, target, config.reinforcement)
+    labels = Call(make_labels, corpus, DICTIONARY, target, reinforced, config.labels)
+
+Here `labels` needs what `reinforced` makes and the dictionary, which is still being translated. A call that several others need is made once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from flows.steps.outcome import StageOf
+
+
+@dataclass(frozen=True)
+class Later:
+    """Stands in a declaration for what a run has only later on."""
+
+    name: str
+
+
+DICTIONARY = Later("dictionary")
+"""The anchors with their translations."""
+FACTS = Later("facts")
+"""What the text states."""
+
+
+class Call:
+    """A stage that is to be called; two calls are equal where they are the same object."""
+
+    def __init__(self, stage: Any, *given: Any, model: str = "") -> None:
+        """Declare a call.
+
+        Args:
+            stage: A stage of `tasks`.
+            given: Its arguments in order, up to the tracking run: records, settings, other calls, or `Later`.
+            model: Label of the model that it looks at, where a run asks several.
+        """
+        self.stage, self.given, self.model = stage, given, model
+
+    @property
+    def key(self) -> StageOf:
+        """Under which name a run has its result."""
+        return StageOf(self.stage.name, self.model)
+
+    def upstream(self) -> "list[Call]":
+        """Return all calls that this one needs, each once and after those that it needs itself, and last this one."""
+        found: dict[Call, None] = {}
+        for one in self.given:
+            if isinstance(one, Call):
+                found |= dict.fromkeys(one.upstream())
+        return [*found, self]
+
+    @property
+    def named(self) -> dict[str, str]:
+        """What it is given by name."""
+        return {"label": self.model} if self.model else {}
+
+    @property
+    def waits(self) -> bool:
+        """Whether something that it is given is yet to be made."""
+        return any(isinstance(one, (Call, Later)) for one in self.given)
+
+
+@dataclass(kw_only=True)
+class Wiring:
+    """The calls of one run that are under way."""
+
+    run: str | None
+    """The tracked run."""
+    values: dict[Later, Any] = field(default_factory=dict)
+    """What has come: records, or futures of them."""
+    futures: dict[Call, Any] = field(default_factory=dict)
+
+    def submit(self, *calls: Call) -> None:
+        """Begin calls, and first those that they need, as far as they are not under way."""
+        for call in [each for last in calls for each in last.upstream()]:
+            if call not in self.futures:
+                self.futures[call] = call.stage.submit(*(self._value(one) for one in call.given), **call.named, run=self.run)
+
+    def begin(self, call: Call) -> None:
+        """Begin, of a call and those that it needs, the ones that wait for nothing: one that waits would hold a worker."""
+        self.submit(*(each for each in call.upstream() if not each.waits))
+
+    def waiting(self) -> dict[StageOf, Any]:
+        """Return the futures of all calls by stage and model."""
+        return {call.key: future for call, future in self.futures.items()}
+
+    def _value(self, one: Any) -> Any:
+        return self.futures[one] if isinstance(one, Call) else self.values[one] if isinstance(one, Later) else one
+
+
+def look_up(call: Call, values: Mapping[Later, Any] = MappingProxyType({})) -> dict[StageOf, Any]:
+    """Return what the cache has of a call and of those that it needs, by stage and model; None where it has nothing, and nothing is computed."""
+    found: dict[Call, Any] = {}
+    for each in call.upstream():
+        given = [found[one] if isinstance(one, Call) else values[one] if isinstance(one, Later) else one for one in each.given]
+        missing = any(isinstance(one, Call) and found[one] is None for one in each.given)
+        found[each] = None if missing else each.stage.lookup(*given, **each.named)
+    return {each.key: record for each, record in found.items()}
