@@ -4,6 +4,8 @@ import itertools
 import math
 from fractions import Fraction
 
+import numpy as np
+
 
 def standard_error(differences: list[float]) -> float:
     n = len(differences)
@@ -22,6 +24,14 @@ def sign_flip(differences: list[float]) -> float:
     observed = abs(math.fsum(differences))
     sums = [abs(math.fsum(s * value for s, value in zip(signs, differences, strict=True))) for signs in itertools.product((1, -1), repeat=len(differences))]
     return sum(found > observed or math.isclose(found, observed, rel_tol=1e-9) for found in sums) / len(sums)
+
+
+def drawn_sign_flip(differences: list[float], flips: int, seed: int) -> float:
+    """Return (1 + flips as large) / (1 + flips), flips drawn one after the other, heads a plus."""
+    generator, observed = np.random.default_rng(seed), abs(math.fsum(differences))
+    signs = (2 * generator.integers(0, 2, len(differences)) - 1 for _ in range(flips))
+    sums = (abs(math.fsum(s * value for s, value in zip(drawn.tolist(), differences, strict=True))) for drawn in signs)
+    return (1 + sum(found > observed or math.isclose(found, observed, rel_tol=1e-9) for found in sums)) / (1 + flips)
 
 
 def cluster_means(differences: list[float], clusters: list[str]) -> list[float]:
