@@ -4,12 +4,13 @@ import zlib
 
 import numpy as np
 import pytest
+import sklearn.metrics  # noqa: F401 - its import takes seconds, the deadline of an example does not
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.algorithms.measuring.membership import ATTACKS, auc, auc_interval, min_k_score, privleak
-from tasks.algorithms.measuring.metrics import token_statistics
+from tasks.algorithms.measuring.metrics import draw_clusters, token_statistics
 from tests.reference import membership as reference
 
 TEXT = "a text that is not quite as short as it might be"
@@ -70,6 +71,16 @@ def test_an_interval_holds_the_auc_and_a_fact_asked_again_does_not_narrow_it() -
     assert low < auc(members, others) < high
     again = auc_interval(np.repeat(members, 5), np.repeat(others, 5), [name for name in names for _ in range(5)], [name for name in names for _ in range(5)])
     assert again == pytest.approx((low, high), abs=1e-12)
+
+
+def test_the_ends_of_an_interval_are_percentiles_of_the_auc_of_its_draws() -> None:
+    rng = np.random.default_rng(1)
+    members, others = rng.integers(0, 4, 9).astype(float), rng.integers(0, 4, 6).astype(float)  # with ties
+    facts, names = list("aabcccdde"), list("uvvwwx")
+    draws = np.random.default_rng(5)
+    drawn = zip(draw_clusters(facts, 40, draws), draw_clusters(names, 40, draws), strict=True)
+    expected = np.percentile([reference.auc(members[one].tolist(), others[other].tolist()) for one, other in drawn], [2.5, 97.5])
+    assert auc_interval(members, others, facts, names, draws=40, seed=5) == pytest.approx(tuple(expected), abs=1e-12)
 
 
 def test_privleak_is_zero_for_the_retrained_model_and_positive_where_membership_shows() -> None:
