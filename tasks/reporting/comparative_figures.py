@@ -1,9 +1,9 @@
 """Figures that need more than one model, or more than one split: utility, forget quality, privacy."""
 
+from statistics import harmonic_mean
 from typing import TYPE_CHECKING, Any
 
 from tasks.algorithms.measuring.membership import ATTACKS, auc, auc_interval, privleak
-from tasks.algorithms.measuring.metrics import harmonic_mean
 from tasks.reporting.figures import Values, sequence_scores, truth_ratios
 from tasks.storage.probe_records import Records
 

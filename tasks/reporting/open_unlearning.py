@@ -10,10 +10,11 @@ Source: locuslab/open-unlearning, src/evals (MIT).
 """
 
 from collections.abc import Callable
+from statistics import harmonic_mean
 from typing import TYPE_CHECKING, Any
 
 from tasks.algorithms.measuring.membership import auc, min_k_score
-from tasks.algorithms.measuring.metrics import extraction_strength, harmonic_mean
+from tasks.algorithms.measuring.metrics import extraction_strength
 from tasks.reporting.figures import sequence_scores
 from tasks.storage.probe_records import Records
 

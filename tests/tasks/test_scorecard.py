@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import numpy
 import pandas
 import pytest
 
 from tasks import store
 from tasks.algorithms.text.corpus import Document
 from tasks.artifacts import AnchorTable, BenchmarkResult, CorpusRef, JudgeRecords, ProbeRecords, Scorecard
+from tasks.reporting.comparative_figures import utility_row
+from tasks.reporting.figures import Values
 from tasks.scorecard import score
 from tasks.settings.verdict import VerdictConfig
 from tasks.storage.documents import write_documents
@@ -300,6 +303,12 @@ def test_a_model_that_speaks_as_before_is_healthy(lethe_home: Path) -> None:
     given = [spoken("target", ORDINARY), spoken("unlearned", ORDINARY[::-1])]
     found = score.body(corpus(), given, [], [], dictionary(), VerdictConfig(), {"method": "scrub"}, {})
     assert read_json(store.path(found) / "scorecard.json")["verdict"]["healthy"] is True
+
+
+def test_model_utility_is_the_harmonic_mean_of_what_is_kept() -> None:
+    figures = {"retain_test/probability": 1.0, "sibling/rouge_l": 0.5, "general/truth_ratio": 0.25, "forget_test/probability": 0.01}
+    values = {name: Values(items=numpy.array([value]), clusters=["f"], weights=numpy.ones(1)) for name, value in figures.items()}
+    assert utility_row({"unlearned": values})["utility/model_utility"]["unlearned"] == 0.428571  # 3 / (1 + 2 + 4), to six digits
 
 
 MEMBERS = [("forget", "answer", 0, [0.9, 0.8], [1, 1]), ("forget", "answer", 1, [0.7], [1])]

@@ -107,17 +107,6 @@ def truth_ratio_score(ratio: float, *, forget: bool) -> float:
     return min(ratio, 1 / ratio) if forget else max(0.0, 1 - ratio)
 
 
-def harmonic_mean(values: Sequence[float]) -> float:
-    """Return the harmonic mean; 0 as soon as one value is 0, so that no strength makes up for a loss.
-
-    Raises:
-        ValueError: If there is no value, or a negative one.
-    """
-    if not values or min(values) < 0:
-        raise ValueError(f"harmonic mean of {list(values)}; wanted at least one number, none negative")
-    return 0.0 if min(values) == 0 else len(values) / sum(1 / value for value in values)
-
-
 def extraction_strength(hits: np.ndarray) -> float:
     """Return 1 - k/n, k the smallest index from which on every greedy token is right; 0 when even the last one is wrong."""
     wrong = np.flatnonzero(hits == 0)

@@ -14,7 +14,6 @@ from tasks.algorithms.measuring.metrics import (
     cluster_bootstrap,
     draw_clusters,
     extraction_strength,
-    harmonic_mean,
     score_sequences,
     token_statistics,
     truth_ratio,
@@ -122,14 +121,6 @@ def test_the_truth_ratio_of_the_tofu_paper_takes_the_arithmetic_mean() -> None:
 @given(st.lists(st.floats(-6, 0), min_size=1, max_size=6), st.floats(-6, 0))
 def test_the_geometric_truth_ratio_is_never_above_the_arithmetic_one(false: list[float], true: float) -> None:
     assert truth_ratio(true, false) <= truth_ratio(true, false, mean="arithmetic") * (1 + 1e-12)
-
-
-def test_a_harmonic_mean_by_hand() -> None:
-    assert harmonic_mean([1.0, 0.5, 0.25]) == pytest.approx(3 / 7, abs=1e-12)
-    assert harmonic_mean([0.9, 0.0, 0.9]) == 0.0
-    for wrong in ([], [0.5, -0.1]):
-        with pytest.raises(ValueError, match="wanted at least one number, none negative"):
-            harmonic_mean(wrong)
 
 
 def test_a_truth_ratio_is_scored_by_side() -> None:
