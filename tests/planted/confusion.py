@@ -1,10 +1,11 @@
 """From verdicts to a confusion table: how often each kind passed at each tier, and what failed it."""
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from scipy.stats import binomtest
 
 MOST_FALSE_PASSES, MOST_FALSE_FAILS = 1 / 20, 2 / 20
 """What the verdict may get wrong, of a kind at a tier."""
@@ -23,14 +24,13 @@ class Case:
     """Required checks that did not hold, or were not measured."""
 
 
-def wilson(count: int, total: int, z: float = 1.96) -> tuple[float, float]:
+def wilson(count: int, total: int) -> tuple[float, float]:
     """Return the 95 % score interval of a share.
 
     Source: Wilson 1927, doi:10.1080/01621459.1927.10502953.
     """
-    share, spread = count / total, z * z / total
-    middle, half = share + spread / 2, z * math.sqrt(share * (1 - share) / total + spread / (4 * total))
-    return max(0.0, (middle - half) / (1 + spread)), min(1.0, (middle + half) / (1 + spread))
+    found = binomtest(count, total).proportion_ci(method="wilson")
+    return float(found.low), float(found.high)
 
 
 def confusion(cases: Sequence[Case], good: str) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ def case(kind: str, tier: str, passed: bool, *failed: str) -> Case:
 
 
 def test_wilson_interval_of_one_in_ten_and_of_none() -> None:
-    # (0.1 + z^2/20 +- z sqrt(0.1 * 0.9 / 10 + z^2/400)) / (1 + z^2/10), z = 1.96: (0.29208 +- 0.26755) ... / 1.38416
+    # (0.1 + z^2/20 +- z sqrt(0.1 * 0.9 / 10 + z^2/400)) / (1 + z^2/10), z = 1.95996: (0.29207 +- 0.26733) / 1.38415
     assert wilson(1, 10) == pytest.approx((0.01788, 0.40415), abs=1e-4)
     assert wilson(0, 20) == pytest.approx((0.0, 0.16113), abs=1e-4)  # z^2/20 / (1 + z^2/20)
     assert wilson(20, 20) == pytest.approx((0.83887, 1.0), abs=1e-4)
