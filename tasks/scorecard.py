@@ -118,7 +118,7 @@ def _rows(found: Found) -> dict[str, dict[str, Any]]:
 
 
 def _benchmark_rows(results: dict[str, dict[str, float]]) -> dict[str, dict[str, Any]]:
-    """Return accuracy rows with a normal interval from lm-eval's standard error."""
+    """Return accuracy rows with a normal interval from lm-eval's standard error; 1.96 is the customary rounding."""
     rows = {}
     for name, value in results.get("unlearned", {}).items():
         if f"{name}_stderr" in results["unlearned"]:

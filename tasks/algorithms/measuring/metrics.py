@@ -125,6 +125,8 @@ def cluster_bootstrap(
 ) -> tuple[float, float]:
     """Return a 95 % percentile interval of `statistic(mean)`, drawing whole clusters.
 
+    By hand: neither `scipy.stats` nor scikit-learn draws whole clusters.
+
     Args:
         values: One number an item.
         clusters: The cluster (the fact asked for) of each item.
@@ -144,7 +146,7 @@ def cluster_bootstrap(
 
 
 def draw_clusters(clusters: Sequence[str], draws: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """Return for every bootstrap draw the indices of the items whose clusters were drawn."""
+    """Return for every bootstrap draw the indices of the items whose clusters were drawn; no library draws clusters."""
     names = list(dict.fromkeys(clusters))
     members = {name: [] for name in names}
     for index, name in enumerate(clusters):

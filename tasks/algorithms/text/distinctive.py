@@ -63,6 +63,8 @@ def tally_text(texts: Iterable[str]) -> Tally:
 def log_odds_z(forget: Mapping[str, int], background: Mapping[str, int]) -> dict[str, float]:
     """Score how much more the forget text uses each word than the background does.
 
+    By hand: neither scipy nor scikit-learn has this score.
+
     Args:
         forget: Word -> occurrences in the forget text.
         background: The same for ordinary text; may be empty.

@@ -7,7 +7,7 @@ Point = tuple[float, float]
 
 
 def pareto_front(points: Sequence[Point]) -> list[int]:
-    """Return the indices of the points that no other point dominates.
+    """Return the indices of the points that no other point dominates; neither scipy nor scikit-learn has it.
 
     Args:
         points: (cost, gain) of each; less cost is better, more gain is better.
