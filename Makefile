@@ -24,10 +24,13 @@ lint: .venv  ## check style and import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
-bench: .venv  ## measure what the README claims (about an hour on two cores)
+bench: .venv  ## measure the main figures of tests/benchmarks/README.md (about an hour on two cores)
 	$(BIN)/python -m tests.benchmarks.figures
 	$(BIN)/python -m tests.benchmarks.label_speed
 	test ! -d ../shared/data || $(BIN)/python -m tests.benchmarks.books --data ../shared/data
+
+figures: .venv  ## make the tables of tests/benchmarks/README.md anew from the results
+	$(BIN)/python -m tests.benchmarks.render
 
 up: .venv  ## start the Prefect and MLflow servers on loopback, until Ctrl-C
 	@echo "Prefect http://127.0.0.1:4200   MLflow http://127.0.0.1:5000"
@@ -36,4 +39,4 @@ up: .venv  ## start the Prefect and MLflow servers on loopback, until Ctrl-C
 	MLFLOW_DISABLE_TELEMETRY=true $(BIN)/mlflow server --host 127.0.0.1 --port 5000 --backend-store-uri "sqlite:///$$home/mlflow.db" & \
 	wait
 
-.PHONY: help demo test test-all lint bench up
+.PHONY: help demo test test-all lint bench figures up

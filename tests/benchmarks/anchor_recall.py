@@ -1,22 +1,23 @@
 """How many names of a novel are among its first 60 anchors, with the project's own pipeline; the other books are the background.
 
-    python -m tests.benchmarks.anchor_recall --data DATA [--book NAME] [--verbose]
+    python -m tests.benchmarks.anchor_recall --data DATA [--book NAME] [--verbose]    (rows of other books stay in the result)
 
 DATA holds `books/`. The names were listed by hand; `tests/book_names.py` says what counts as one of them. Books marked `*` are those on
 which the rules may have been improved.
 """
 
-import argparse
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tasks.algorithms.text.corpus import clean_text
 from tasks.algorithms.text.distinctive import select_anchors
 from tasks.anchors import find_entities
 from tasks.inputs.english_pipeline import ruled_pipeline
 from tasks.settings.text import AnchorConfig, CorpusConfig
+from tests.benchmarks import recording
 from tests.stand_ins.book_names import BOOK_NAMES, TUNED, recall_and_precision
 
 TOP = 60
@@ -62,21 +63,25 @@ def measure(book: str, texts: Mapping[str, str]) -> Figures:
     return Figures(listed=len(BOOK_NAMES[book]), shown=len(found), missed=missed, wrong=wrong, seconds=seconds)
 
 
+def recorded(book: str, found: Figures) -> dict[str, Any]:
+    """Return the figures of a book's row."""
+    counts = {"recall": found.recall, "precision": found.precision, "listed": found.listed, "shown": found.shown}
+    return {**counts, "seconds": found.seconds, "rules improved on it": book in TUNED}
+
+
 def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Measure, record and print."""
+    parser = recording.parser(__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--book", choices=BOOK_NAMES, action="append")
     parser.add_argument("--verbose", action="store_true", help="Name what is missed and what is wrong.")
     asked = parser.parse_args()
-    texts = read_books(asked.data)
-    print(f"{'book':32} {'listed':>6} {f'in top {TOP}':>9} {'recall':>7} {'precision':>10} {'seconds':>8}")
-    for book in asked.book or BOOK_NAMES:
-        found = measure(book, texts)
-        name = book + " *" * (book in TUNED)
-        print(f"{name:32} {found.listed:6} {found.listed - len(found.missed):9} {found.recall:7.2f} {found.precision:10.2f} {found.seconds:8.1f}")
-        if asked.verbose:
-            print(f"  missed: {', '.join(found.missed)}\n  wrong: {', '.join(found.wrong)}")
+    record, texts = recording.begin(asked.results), read_books(asked.data)
+    found = {book: measure(book, texts) for book in asked.book or BOOK_NAMES}
+    record.write("anchor_recall", {book: recorded(book, figures) for book, figures in found.items()}, keep=True)
+    if asked.verbose:
+        for book, figures in found.items():
+            print(f"{book}\n  missed: {', '.join(figures.missed)}\n  wrong: {', '.join(figures.wrong)}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The README's figures on real text: a small model forgets *The Wizard of Oz*, with the anchors that the pipeline finds.
+"""The figures on real text: a small model forgets *The Wizard of Oz*, with the anchors that the pipeline finds.
 
     python -m tests.benchmarks.books --data DATA [--seeds 0 1 2] [--set key=value ...] [--json FILE]
 
@@ -14,16 +14,16 @@ environment.prepare()
 
 from tests.benchmarks.over_seeds import main  # noqa: E402 - the environment comes first
 
-SHOWN = {
-    "forget_test/familiarity_first": "anchor probability, first token",
-    "forget_test/familiarity": "anchor probability, whole anchors",
-    "forget_test/familiarity_interior": "inside anchors",
-    "forget_test/familiarity_completion": "completions naming an anchor",
-    "forget_test/perplexity": "perplexity, the book itself",
-    "retain_test/perplexity": "perplexity, retained books, unseen part",
-    "general/perplexity": "perplexity, The Lost World",
-    "sibling/perplexity": "perplexity, Peter Pan",
-}
+SHOWN = (
+    "forget_test/familiarity_first",
+    "forget_test/familiarity",
+    "forget_test/familiarity_interior",
+    "forget_test/familiarity_completion",
+    "forget_test/perplexity",
+    "retain_test/perplexity",
+    "general/perplexity",
+    "sibling/perplexity",
+)
 
 
 def request(data: Path) -> UnlearningRequest:
@@ -43,4 +43,4 @@ def request(data: Path) -> UnlearningRequest:
 
 
 if __name__ == "__main__":
-    main(__doc__ or "", request, SHOWN)
+    main("books", __doc__ or "", request, SHOWN)

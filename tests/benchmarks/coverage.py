@@ -6,22 +6,20 @@ The target model has read the later books as well, so it is known what the given
 with what `--expand-coverage` adds without a look. Of the names that are listed as not covered, those that the later books hold are no inventions.
 """
 
-import argparse
 import json
 import sys
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 from flows.terminal import environment
+from tests.benchmarks import recording
+from tests.benchmarks.results import spread
 
 environment.prepare()
 
-import numpy  # noqa: E402 - the environment comes first
-from rich.console import Console  # noqa: E402
-from rich.table import Table  # noqa: E402
-
-from tasks.algorithms.world.requests import Request, read_request  # noqa: E402
-from tests.benchmarks.topics import MODELS, book_parts  # noqa: E402
+from tasks.algorithms.world.requests import Request, read_request  # noqa: E402 - the environment comes first
+from tests.benchmarks.topics import book_parts  # noqa: E402
 
 WAYS = {"measure": "the book alone", "expand": "with what the model tells"}
 """Value of `coverage` -> what the table calls it."""
@@ -56,27 +54,35 @@ def _found(report: Any, request: Request) -> dict[str, Any]:
     return counts | {"uncovered": len(uncovered), "of later books": sum(name in told for name in uncovered)}
 
 
-def show(measured: list[dict[str, Any]]) -> list[Table]:
-    """Return what was found, a row a seed, and the probabilities of true answers, means over seeds with extremes."""
-    counts = Table("seed", *COUNTS, title="Coverage of what the target model tells", title_justify="left")
+def found_over_seeds(measured: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the extremes of every count."""
+    values = {name: [item["coverage"][name] for item in measured if item["coverage"].get(name) is not None] for name in COUNTS}
+    return {name: {"least": min(found), "most": max(found)} for name, found in values.items() if found}
+
+
+def left_over_seeds(measured: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the probability of true answers on every part of the topic: the target's and the retrained model's, and after forgetting in each way."""
+    parts: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for item in measured:
-        counts.add_row(str(item["seed"]), *(f"{value:.3f}" if isinstance(value, float) else str(value) for value in map(item["coverage"].get, COUNTS)))
-    parts = Table("asked about", "forgotten", *MODELS, "least, most", "passed", title=f"{len(measured)} seeds", title_justify="left")
-    for number in range(len(measured[0]["parts"])):
-        rows = [item["parts"][number] for item in measured]
-        left = [row["unlearned"] for row in rows]
-        means = [f"{numpy.mean([row[model] for row in rows]):.3f}" for model in MODELS]
-        parts.add_row(rows[0]["part"], rows[0]["forgotten"], *means, f"{min(left):.3f}, {max(left):.3f}", f"{sum(row['passed'] for row in rows)}/{len(rows)}")
-    return [counts, parts]
+        for row in item["parts"]:
+            parts[row["part"]].append(row)
+    return {part: _over_seeds(rows) for part, rows in parts.items()}
+
+
+def _over_seeds(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    ways = {label: spread(row["unlearned"] for row in rows if row["forgotten"] == label) for label in WAYS.values()}
+    target, retrained = (spread(row[model] for row in rows) for model in ("target", "retrained"))
+    return {"target": target, **ways, "retrained": retrained}
 
 
 def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Measure, record and print."""
+    parser = recording.parser(__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--set", dest="settings", action="append", default=[])
     parser.add_argument("--json", dest="json_file", type=Path)
     asked = parser.parse_args()
+    record = recording.begin(asked.results, asked.seeds)
     from tasks.execution import isolation
 
     isolation.warm_up()
@@ -84,8 +90,8 @@ def main() -> None:
     for seed in asked.seeds:
         measured.append(measure(seed, asked.settings))
         print(json.dumps(measured[-1]), file=sys.stderr, flush=True)
-    for table in show(measured):
-        Console(width=150).print(table)
+    record.write("coverage_found", found_over_seeds(measured))
+    record.write("coverage", left_over_seeds(measured))
     if asked.json_file:
         asked.json_file.write_text(json.dumps(measured, indent=1), encoding="utf-8")
 

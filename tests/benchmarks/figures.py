@@ -1,22 +1,20 @@
-"""The README's figures on the embedded world: three topics forgotten in turn, three seeds each.
+"""The figures of the embedded world: three topics forgotten in turn, three seeds each.
 
     python -m tests.benchmarks.figures [--seeds 0 1 2] [--topics 0 1 2] [--preset default] [--set key=value ...] [--json FILE]
 
 Everything comes from the cache where it has been computed before. Settings were tuned on the topics 5 and 6.
 """
 
-import argparse
 import json
 import sys
 from typing import Any
 
 from flows.terminal import environment
+from tests.benchmarks import recording
 
 environment.prepare()
 
 import numpy  # noqa: E402 - the environment comes first
-from rich.console import Console  # noqa: E402
-from rich.table import Table  # noqa: E402
 
 WANTED = {
     "|forget gap|": "<= 0.08",
@@ -70,17 +68,17 @@ def figures(card: dict[str, Any]) -> dict[str, float]:
     }
 
 
-def summarise(rows: list[dict[str, Any]]) -> Table:
-    """Return mean, 95 % interval of the mean (t, over all runs) and extremes of every figure."""
+def over_runs(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return mean, 95 % interval of the mean (t, over all runs) and extremes of every figure, and what is wanted of it."""
+    return {name: _summary(numpy.array([row[name] for row in rows])) | {"wanted": WANTED.get(name)} for name in figures_of(rows)}
+
+
+def _summary(values: numpy.ndarray) -> dict[str, float]:
     from scipy.stats import t
 
-    table = Table("figure", "mean", "95 % of the mean", "least", "most", "wanted", title=f"{len(rows)} runs", title_justify="left")
-    for name in figures_of(rows):
-        values = numpy.array([row[name] for row in rows])
-        half = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else float("nan")
-        interval = f"{values.mean() - half:.3f} to {values.mean() + half:.3f}"
-        table.add_row(name, f"{values.mean():.3f}", interval, f"{values.min():.3f}", f"{values.max():.3f}", WANTED.get(name, ""))
-    return table
+    mean = float(values.mean())
+    half = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else float("nan")
+    return {"mean": mean, "low": mean - half, "high": mean + half, "least": float(values.min()), "most": float(values.max())}
 
 
 def figures_of(rows: list[dict[str, Any]]) -> list[str]:
@@ -89,14 +87,15 @@ def figures_of(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Measure, record and print."""
+    parser = recording.parser(__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--topics", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--preset", default="default")
     parser.add_argument("--set", dest="settings", action="append", default=[])
     parser.add_argument("--json", dest="json_file")
     asked = parser.parse_args()
+    record = recording.begin(asked.results, asked.seeds)
     from tasks.algorithms.world.generator import WorldConfig, build_world
     from tasks.execution import isolation
 
@@ -107,7 +106,7 @@ def main() -> None:
         for topic in asked.topics:
             rows.append({"topic": slugs[topic], "seed": seed, **measure(slugs[topic], seed, asked.preset, asked.settings)})
             print(json.dumps({name: value if isinstance(value, str) else round(value, 4) for name, value in rows[-1].items()}), file=sys.stderr, flush=True)
-    Console(width=120).print(summarise(rows))
+    record.write("figures", over_runs(rows))
     if asked.json_file:
         with open(asked.json_file, "w", encoding="utf-8") as stream:
             json.dump(rows, stream, indent=1)

@@ -12,7 +12,6 @@ whole text. The rise includes the weights; seconds are one thread's with OMP_NUM
 hidden size of 192.
 """
 
-import argparse
 import os
 import re
 import tempfile
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.terminal import environment
+from tests.benchmarks import recording
 
 environment.prepare()
 
@@ -41,6 +41,8 @@ from tests.benchmarks.processes import PeakMemory, in_fresh_process  # noqa: E40
 BACKGROUND = "doyle_the_lost_world.txt"
 _NAME = re.compile(r"(?<=[a-z,] )[A-Z][a-z]{3,}")
 MEGABYTE = 1_000_000
+Figures = dict[str, dict[str, float]]
+"""Stage -> what it took."""
 
 
 def large_text(books: list[str], size: int) -> Iterator[str]:
@@ -128,33 +130,36 @@ def teacher_stage(corpus: Any, model: CheckpointRef) -> Any:
     return cache_teacher.body(corpus, model, LabelConfig().block_size, CorpusConfig())
 
 
-def model_stages(model: CheckpointRef, corpus: Any, anchors: Any, forget: list[str], retain: str) -> None:
+def model_stages(figures: Figures, model: CheckpointRef, corpus: Any, anchors: Any, forget: list[str], retain: str) -> None:
     """Measure the stages that run a model; for the teacher cache the large text is what is to be kept."""
-    dictionary = shown("translation", measured(translation_stage, anchors, corpus))
-    blocks = shown("blocks", measured(blocks_stage, corpus, model))
-    labels = shown("labels", measured(labels_stage, corpus, dictionary, model))
-    rows = shown("epoch", measured(epoch_stage, labels))
+    dictionary = shown(figures, "translation", measured(translation_stage, anchors, corpus))
+    blocks = shown(figures, "blocks", measured(blocks_stage, corpus, model))
+    labels = shown(figures, "labels", measured(labels_stage, corpus, dictionary, model))
+    rows = shown(figures, "epoch", measured(epoch_stage, labels))
+    figures["labels"]["positions"] = rows
     print(f"{blocks} blocks to train on; {labels.blocks} blocks and {rows:,} positions with labels, {labels.dropped_share:.1%} dropped")
-    teacher = shown("teacher", measured(teacher_stage, corpus_stage([retain], forget), model))
-    print(f"{teacher.tokens:,} tokens with states")
+    teacher = shown(figures, "teacher", measured(teacher_stage, corpus_stage([retain], forget), model))
+    figures["teacher"]["positions"] = teacher.tokens
 
 
 def main() -> None:
-    """Measure and print; a further stage takes the record of one before it and gets a line of its own."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Measure, record and print; a further stage takes the record of one before it and gets a line of its own."""
+    parser = recording.parser(__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--megabytes", type=float, default=10.0)
     parser.add_argument("--files", type=int, default=1)
     parser.add_argument("--model")
     asked = parser.parse_args()
+    record, figures = recording.begin(asked.results), {}
     with tempfile.TemporaryDirectory() as folder:
         environment_home(Path(folder))
         forget, retain = write_inputs(asked.data / "books", Path(folder), int(asked.megabytes * MEGABYTE), asked.files)
-        corpus = shown("corpus", measured(corpus_stage, forget, [retain]))
-        anchors = shown("anchors", measured(anchors_stage, corpus))
+        corpus = shown(figures, "corpus", measured(corpus_stage, forget, [retain]))
+        anchors = shown(figures, "anchors", measured(anchors_stage, corpus))
         print(f"{sum(corpus.characters.values()):,} characters, {asked.files} forget files, {anchors.anchors} anchors")
         if asked.model:
-            model_stages(inspect_model(asked.model, "target"), corpus, anchors, forget, retain)
+            model_stages(figures, inspect_model(asked.model, "target"), corpus, anchors, forget, retain)
+    record.write("input_scale", figures)
 
 
 def environment_home(folder: Path) -> None:
@@ -173,9 +178,10 @@ def write_inputs(books: Path, folder: Path, size: int, files: int) -> tuple[list
     return [str(path) for path in paths], str(books / BACKGROUND)
 
 
-def shown(name: str, found: tuple[Any, float, float]) -> Any:
-    """Print a stage's figures and return its record."""
+def shown(figures: Figures, name: str, found: tuple[Any, float, float]) -> Any:
+    """Note and print a stage's figures, and return its record."""
     record, seconds, megabytes = found
+    figures[name] = {"megabytes": megabytes, "seconds": seconds}
     print(f"{name:11} {seconds:6.1f} s, peak +{megabytes:.0f} MB", flush=True)
     return record
 

@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.label_speed [--model FOLDER --text FILE] [--rounds 5]
 
-Without a model: a random Llama of 3.4M parameters over the embedded world's text. Prints source tokens/s of both and their ratio,
+Without a model: a random Llama of 3.4M parameters over the embedded world's text. Records source tokens/s of both and their ratio,
 for each way to treat interior tokens: `drop` is the paper's, `suppress` reads the source with the baseline as well.
 """
 
@@ -30,6 +30,7 @@ from tasks.pretraining import train_tokenizer
 from tasks.settings.labels import LabelConfig
 from tasks.settings.text import AnchorConfig, CorpusConfig
 from tasks.settings.training import PretrainingConfig
+from tests.benchmarks import recording
 
 
 def bare_passes(models: list, sides: list[list[tuple[int, ...]]], batch_tokens: int) -> None:
@@ -62,12 +63,13 @@ def load(asked: argparse.Namespace) -> tuple:
 
 
 def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Measure, record and print."""
+    parser = recording.parser(__doc__)
     parser.add_argument("--model")
     parser.add_argument("--text")
     parser.add_argument("--rounds", type=int, default=5)
     asked = parser.parse_args()
+    record, figures = recording.begin(asked.results), {}
     (baseline, reinforced), tokenizer, texts = load(asked)
     anchors = select_anchors({}, texts, [], AnchorConfig())
     dictionary = {item.term: item.generic for item in translate_offline(anchors, lowercase_words(texts))}
@@ -83,10 +85,9 @@ def main() -> None:
             bare.append(seconds(lambda config=config: bare_passes([baseline, reinforced], sides, config.batch_tokens)))
             ours.append(seconds(lambda config=config, plans=plans: generate_labels(baseline, reinforced, blocks, plans, config, 0)))
         ratio = statistics.median(b / o for b, o in zip(bare, ours, strict=True))
-        print(
-            f"interior={interior}: bare {tokens / statistics.median(bare):,.0f} tokens/s, labels {tokens / statistics.median(ours):,.0f} tokens/s, "
-            f"ratio {ratio:.2f} (median of {asked.rounds}; {len(blocks)} blocks, {tokens:,} tokens, {len(dictionary)} anchors)"
-        )
+        figures[interior] = {"bare": tokens / statistics.median(bare), "labels": tokens / statistics.median(ours), "ratio": ratio}
+    print(f"medians of {asked.rounds}; {len(blocks)} blocks, {tokens:,} tokens, {len(dictionary)} anchors")
+    record.write("label_speed", figures)
 
 
 if __name__ == "__main__":

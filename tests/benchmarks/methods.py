@@ -2,31 +2,29 @@
 
     python -m tests.benchmarks.methods [--topic series] [--methods whp npo ...] [--seeds 0] [--set key=value ...] [--json FILE] [--out DIR]
     python -m tests.benchmarks.methods --data DATA [...]    (TOFU: a small model that learned all authors, and one that never saw those of forget10)
-    python -m tests.benchmarks.methods [--data DATA] --measured FILE...    (what was measured before, by `--json`, in one table)
 
-Settings were chosen on the topic `second-series`, see `tasks.algorithms.gradient_config.TUNED`. Each method runs its own flow and is judged by the
-same scorecard against a retrained model; questions that nobody was taught are the holdout of the world. `--out` writes the comparison page, with the
-Pareto plot, of the first seed. Seconds are those of a method's own stages. `idk` is
-`dpo` under another name, and left out unless it is asked for.
+Settings were chosen on the topic `second-series`, see `tasks.settings.gradient_unlearning.TUNED`. Each method runs its own flow and is judged by the
+same scorecard against a retrained model; questions that nobody was taught are the holdout of the world. Rows of methods that were measured before stay
+in the result. `--out` writes the comparison page, with the Pareto plot, of the first seed. Seconds are those of a method's own stages. `idk` is `dpo`
+under another name, and left out unless it is asked for.
 """
 
 import argparse
 import json
+import statistics
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
 from flows.terminal import environment
 from tasks.settings.unlearning_request import UnlearningRequest
+from tests.benchmarks import recording
+from tests.benchmarks.results import spread
 
 environment.prepare()
 
-import numpy  # noqa: E402 - the environment comes first
-from rich.console import Console  # noqa: E402
-from rich.table import Table  # noqa: E402
-
-from flows.methods import METHODS  # noqa: E402
+from flows.methods import METHODS  # noqa: E402 - the environment comes first
 
 NEAR, KEPT = 0.10, 0.85
 """Distance to the retrained model's forget probability, and share of the target's retain probability: what is asked of a method."""
@@ -48,6 +46,9 @@ TOFU = {
 }
 RATIOS = {"retain": "retain_test/probability", "sibling": "sibling/probability", "general ppl": "general/perplexity"}
 CHECKS = ("forgotten", "utility_kept", "healthy", "robust", "private")
+REQUIRED = CHECKS[:-1]
+"""What a verdict needs; `private` it needs only where that is asked for, and whatever changes weights fails it."""
+MODELS = ("target", "retrained")
 
 
 def world_request(topic: str, seed: int) -> UnlearningRequest:
@@ -81,33 +82,27 @@ def measure(name: str, request: UnlearningRequest, seed: int, settings: list[str
     }
 
 
-def show(rows: list[dict[str, Any]], shown: dict[str, str]) -> Table:
-    """Return a row for each method: means over seeds, extremes of what is left and kept, and how many seeds each check held in."""
+def over_seeds(rows: list[dict[str, Any]], shown: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """Return the figures of the target and the retrained model, and of every method: over seeds, and how often each check failed."""
     labels = [label for label in shown if any(label in row for row in rows)]
-    table = Table("method", *labels, *RATIOS, *CHECKS, "passed", "s", title=f"{len({row['seed'] for row in rows})} seeds", title_justify="left")
-    for model in ("target", "retrained"):
-        means = [_mean([row[label][model] for row in rows if label in row]) for label in labels]
-        table.add_row(model, *means, *[""] * (len(RATIOS) + len(CHECKS) + 2))
+    found = {model: {label: spread(row[label][model] for row in rows if label in row) for label in labels} for model in MODELS}
     methods: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         methods[row["method"]].append(row)
-    for name, found in methods.items():
-        figures = [_mean([row[label]["unlearned"] for row in found if label in row], extremes=label == "forget") for label in labels]
-        ratios = [f"{_mean([row.get(label) for row in found], extremes=label == 'retain')}x" for label in RATIOS]
-        held = [_count([row[check] for row in found]) for check in (*CHECKS, "passed")]
-        table.add_row(name, *figures, *ratios, *held, f"{numpy.mean([row['seconds'] for row in found]):.0f}")
-    return table
+    return found | {name: of_method(measured, labels) for name, measured in methods.items()}
 
 
-def _mean(values: list[float | None], *, extremes: bool = False) -> str:
-    found = [value for value in values if value is not None]
-    spread = f" ({min(found):.3f}, {max(found):.3f})" if extremes and len(found) > 1 else ""
-    return f"{numpy.mean(found):.3g}{spread}" if found else "-"
-
-
-def _count(values: list[bool | None]) -> str:
-    known = [value for value in values if value is not None]
-    return f"{sum(known)}/{len(known)}" if known else "-"
+def of_method(rows: list[dict[str, Any]], labels: list[str]) -> dict[str, Any]:
+    """Return the figures of one method over seeds."""
+    failed = Counter(check for check in REQUIRED for row in rows if row[check] is False)
+    return {
+        **{label: spread(row[label]["unlearned"] for row in rows if label in row) for label in labels},
+        **{label: spread(row.get(label) for row in rows) for label in RATIOS},
+        "failed": dict(failed),
+        "passed": sum(row["passed"] for row in rows),
+        "runs": len(rows),
+        "seconds": statistics.fmean(row["seconds"] for row in rows),
+    }
 
 
 def near_enough(rows: list[dict[str, Any]]) -> list[str]:
@@ -121,8 +116,8 @@ def near_enough(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Measure, record and print."""
+    parser = recording.parser(__doc__)
     parser.add_argument("--topic", default="series")
     parser.add_argument("--data", type=Path)
     parser.add_argument("--methods", nargs="+", default=[name for name in METHODS if name != "idk"], choices=METHODS)
@@ -130,11 +125,10 @@ def main() -> None:
     parser.add_argument("--set", dest="settings", action="append", default=[])
     parser.add_argument("--json", dest="json_file", type=Path)
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--measured", type=Path, nargs="+")
     asked = parser.parse_args()
-    shown = TOFU if asked.data else WORLD
-    rows = [row for file in asked.measured for row in json.loads(file.read_text(encoding="utf-8"))] if asked.measured else measured(asked, shown)
-    Console(width=210).print(show(rows, shown))
+    record, shown = recording.begin(asked.results, asked.seeds), TOFU if asked.data else WORLD
+    rows = measured(asked, shown)
+    record.write("methods_tofu" if asked.data else "methods", over_seeds(rows, shown), keep=True)
     print(f"within {NEAR} of the retrained model and at least {KEPT} of the target's retain probability: {', '.join(near_enough(rows)) or 'none'}")
     if asked.json_file:
         asked.json_file.write_text(json.dumps(rows, indent=1), encoding="utf-8")

@@ -1,39 +1,37 @@
-"""Benchmarks of selective unlearning on real data: run over seeds, shown as means and extremes beside the target and the retrained model."""
+"""Benchmarks of selective unlearning on real data: run over seeds, recorded as means and extremes beside the target and the retrained model."""
 
-import argparse
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy
-from rich.console import Console
-from rich.table import Table
-
 from tasks.settings.unlearning_request import UnlearningRequest
+from tests.benchmarks import recording
+from tests.benchmarks.results import spread
 
 
-def main(description: str, request: Callable[[Path], UnlearningRequest], shown: Mapping[str, str], settings: Sequence[str] = ()) -> None:
-    """Parse the command line, measure every seed, and print.
+def main(name: str, description: str, request: Callable[[Path], UnlearningRequest], shown: Sequence[str], settings: Sequence[str] = ()) -> None:
+    """Parse the command line, measure every seed, record and print.
 
     Args:
+        name: The result's.
         description: The command's help.
         request: Folder of data -> what is asked for.
-        shown: Metric -> what to call it.
+        shown: Metrics.
         settings: Settings before the user's own.
     """
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = recording.parser(description)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--set", dest="settings", action="append", default=[])
     parser.add_argument("--json", dest="json_file", type=Path)
     asked = parser.parse_args()
+    record = recording.begin(asked.results, asked.seeds)
     from tasks.execution import isolation
 
     isolation.warm_up()
     cards = [measure(request(asked.data.resolve()), seed, [*settings, *asked.settings]) for seed in asked.seeds]
-    Console(width=160).print(over_seeds(cards, shown))
-    print("passed:", [card["verdict"]["passed"] for card in cards])
+    record.write(name, over_seeds(cards, shown))
     if asked.json_file:
         asked.json_file.write_text(json.dumps(cards, indent=1), encoding="utf-8")
 
@@ -50,32 +48,19 @@ def measure(request: UnlearningRequest, seed: int, settings: list[str]) -> dict[
     return read_json(store.path(outcome.scorecard) / "scorecard.json")
 
 
-def over_seeds(cards: Sequence[dict[str, Any]], shown: Mapping[str, str]) -> Table:
-    """Return the mean over seeds of every figure of the unlearned model, its least and largest value, and the other models' figures."""
-    columns = ("figure", "target", "unlearned", "least, most", "x target", "least, most", "retrained", "x target")
-    table = Table(*columns, title=f"{len(cards)} seeds", title_justify="left")
-    for name, label in shown.items():
-        rows = [card["metrics"][name] for card in cards if name in card["metrics"]]
-        if rows:
-            table.add_row(label, *_cells(rows))
-    return table
+def over_seeds(cards: Sequence[dict[str, Any]], shown: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return every figure of the unlearned model, and its share of the target's, over seeds, and the other models' figures; how many passed."""
+    found = {name: [card["metrics"][name] for card in cards if name in card["metrics"]] for name in shown}
+    passed = {"unlearned": spread(float(card["verdict"]["passed"]) for card in cards)}
+    return {name: _row(rows) for name, rows in found.items() if rows} | {"passed": passed}
 
 
-def _cells(rows: list[dict[str, Any]]) -> list[str]:
-    unlearned = [row["unlearned"] for row in rows]
-    ratios = [row["unlearned"] / row["target"] for row in rows if row["target"]]
+def _row(rows: list[dict[str, Any]]) -> dict[str, Any]:
     target, retrained = rows[0]["target"], rows[0]["retrained"]
-    spread = [f"{min(values):.4g}, {max(values):.4g}" if values else "-" for values in (unlearned, ratios)]
-    return [
-        _number(target),
-        _number(float(numpy.mean(unlearned))),
-        spread[0],
-        _number(float(numpy.mean(ratios)) if ratios else None),
-        spread[1],
-        _number(retrained),
-        _number(retrained / target if retrained is not None and target else None),
-    ]
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
+    return {
+        "target": target,
+        "unlearned": spread(row["unlearned"] for row in rows),
+        "ratio": spread(row["unlearned"] / row["target"] for row in rows if row["target"]),
+        "retrained": retrained,
+        "retrained ratio": retrained / target if retrained is not None and target else None,
+    }

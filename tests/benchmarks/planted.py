@@ -3,28 +3,27 @@
     python -m tests.benchmarks.planted [--seeds 0 1 2 3] [--topics 0 1 2 3 4] [--workers 1] [--json FILE]
     python -m tests.benchmarks.planted --judge FILE      (the figures of an earlier run, judged anew)
 
-Prints how often each kind passed and which check failed it, the rates of false passes and false fails with 95 % Wilson intervals, and
+Records how often each kind passed and which check failed it, the rates of false passes and false fails with 95 % Wilson intervals, and
 what cannot be told apart. Everything comes from the cache where it has been computed before, so a run that was stopped goes on.
 A case is a world seed and a topic: one target model a seed, two retrained models a topic (the honest case, trained as the target was,
 and the reference, on another training seed), one plant of each bad kind.
 """
 
-import argparse
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from flows.terminal import environment
+from tests.benchmarks import recording
 
 environment.prepare()
 
 from prefect import flow  # noqa: E402 - the environment comes first
 from prefect.task_runners import ThreadPoolTaskRunner  # noqa: E402
-from rich.console import Console  # noqa: E402
-from rich.table import Table  # noqa: E402
 
 from tasks import store  # noqa: E402
 from tasks.algorithms.verdicts.scorecard import judge  # noqa: E402
@@ -33,7 +32,7 @@ from tasks.anchors import extract_anchors  # noqa: E402
 from tasks.artifacts import AnchorTable, CorpusRef, ProbeRecords, RelearnRecords  # noqa: E402
 from tasks.corpus import gather_inputs, read_corpus  # noqa: E402
 from tasks.execution import isolation  # noqa: E402
-from tasks.facts import keep_facts  # noqa: E402
+from tasks.facts import write_facts  # noqa: E402
 from tasks.pretraining import pretrain  # noqa: E402
 from tasks.probing import probe  # noqa: E402
 from tasks.prompting import make_invitations  # noqa: E402
@@ -97,7 +96,7 @@ def _stages(seed: int, topic: int, sizes: Sizes) -> Measured:
     models = made | {kind: plant.submit(kind, corpus, target, seed) for kind in PLANTS}
     for model in models.values():
         model.result()  # one that cannot be made says so here
-    invited = make_invitations(corpus, dictionary, keep_facts([], "whp", "", None), (), sizes.probing)
+    invited = make_invitations(corpus, dictionary, write_facts([], "whp", "", None), (), sizes.probing)
     probes = {kind: probe.submit(corpus, dictionary, invited, model, target, sizes.probing, reading, kind) for kind, model in models.items()}
     relearned = {kind: relearn.submit(corpus, dictionary, model, sizes.relearning, sizes.probing, reading, kind) for kind, model in models.items()}
     return Measured(
@@ -157,22 +156,19 @@ def write(file: Path, found: Judged) -> None:
     file.write_text(json.dumps({"confusion": confusion([case for case, _ in found], GOOD), "cases": cases}, indent=1), encoding="utf-8")
 
 
-def show(rows: Sequence[dict[str, Any]]) -> Table:
-    """Return the confusion table."""
-    table = Table(
-        "kind", "tier", "passed", "wrong", "95 % (Wilson)", "as wanted", "checks that failed", title="Verdicts on planted models", title_justify="left"
-    )
+def by_kind(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return of every kind how often it passed at each tier, with the interval of the share of wrong verdicts there, and what failed it."""
+    found: dict[str, dict[str, Any]] = {}
     for row in rows:
-        checks = ", ".join(f"{check} {count}" for check, count in row["failed_checks"].items())
-        low, high = row["wrong_ci95"]
-        counts = f"{row['passed']}/{row['cases']}", f"{row['wrong']}/{row['cases']}"
-        table.add_row(row["kind"], row["tier"], *counts, f"{low:.2f} to {high:.2f}", "yes" if row["as_wanted"] else "NO", checks)
-    return table
+        kind = found.setdefault(row["kind"], {"wanted": "pass" if row["kind"] == GOOD else "fail", "cases": row["cases"], "runs": 0, "failed": Counter()})
+        kind |= {row["tier"]: row["passed"], f"wrong at {row['tier']}, 95 %": row["wrong_ci95"], "runs": kind["runs"] + row["cases"]}
+        kind["failed"] += Counter(row["failed_checks"])
+    return {kind: {**values, "failed": dict(values["failed"].most_common())} for kind, values in found.items()}
 
 
 def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Measure, record and print."""
+    parser = recording.parser(__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3])
     parser.add_argument("--topics", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--workers", type=int, default=1, help="stages side by side; set LETHE_THREADS=1 for equal results everywhere")
@@ -181,11 +177,13 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.judge:
         found = judged_anew(asked.judge, VerdictConfig())
+        record = recording.begin(asked.results, sorted({case.seed for case, _ in found}))
     else:
+        record = recording.begin(asked.results, asked.seeds)
         isolation.warm_up()
         found = run(asked.seeds, asked.topics, Sizes(), VerdictConfig(), asked.workers, lambda made: write(asked.json_file, made) if asked.json_file else None)
     rows = confusion([case for case, _ in found], GOOD)
-    Console(width=150).print(show(rows))
+    record.write("planted", by_kind(rows))
     print("\n".join(indistinct(rows, GOOD)) or "Every kind was told apart at every tier as often as is wanted.")
 
 

@@ -10,7 +10,7 @@ adapters are trained, and the teacher of `live` is the student with its adapter 
 The rise is that of the peak resident memory over what the process held when all modules were loaded, as Linux counts it, weights and optimiser
 included; it is taken in a process of its own, in which glibc gives back every freed tensor at once, since what it keeps hides the difference. On a GPU
 it is the peak of what tensors hold there. The seconds are the median over steps after the first two. The time that the cache takes to make is shown
-as well.
+as well. Rows of other models and objectives stay in the result.
 """
 
 import argparse
@@ -24,13 +24,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from flows.terminal import environment
+from tests.benchmarks import recording
 
 environment.prepare()
 
-from rich.console import Console  # noqa: E402 - the environment comes first
-from rich.table import Table  # noqa: E402
-
-from tasks.artifacts import CheckpointRef, CorpusRef, ReferenceCache  # noqa: E402
+from tasks.artifacts import CheckpointRef, CorpusRef, ReferenceCache  # noqa: E402 - the environment comes first
 from tests.benchmarks.processes import NOTHING_KEPT, PeakGpuMemory, PeakMemory, in_fresh_process  # noqa: E402
 
 WAYS = ("textbook", "live", "cached")
@@ -76,11 +74,11 @@ def write_world(asked: argparse.Namespace) -> tuple[CorpusRef, CheckpointRef]:
 def make_cache(name: str, objective: Any, asked: argparse.Namespace, corpus: CorpusRef, target: CheckpointRef, *, stored: bool) -> ReferenceCache:
     """Return the rows, with what the frozen model says about them where it is to be stored."""
     from tasks.algorithms.objectives import objective_class
-    from tasks.reference_cache import ReferenceNeeds, cache_reference
+    from tasks.reference_cache import Asked, cache_reference
     from tasks.settings.rows import RowsConfig
     from tasks.settings.text import CorpusConfig
 
-    wanted = ReferenceNeeds(objective=tuple(sorted(objective_class(name)(objective).needs)), stored=stored)
+    wanted = Asked(needs=tuple(sorted(objective_class(name)(objective).needs)), stored=stored)
     return cache_reference.body(corpus, target, wanted, RowsConfig(tokens=asked.tokens), CorpusConfig())
 
 
@@ -147,33 +145,40 @@ def measure(name: str, asked: argparse.Namespace, corpus: CorpusRef, target: Che
     return found
 
 
-def show(rows: list[tuple[str, str, Step, float]], title: str) -> Table:
-    """Return seconds and megabytes with their ratios to both live ways."""
-    table = Table("objective", "way", "s a step", "x textbook", "x live", "MB", "x textbook", "x live", "cache, s", title=title, title_justify="left")
-    steps = {(name, way): step for name, way, step, _ in rows}
+def over_ways(rows: list[tuple[str, str, Step, float]], asked: argparse.Namespace, parameters: int) -> dict[str, dict[str, Any]]:
+    """Return for each objective seconds and megabytes of every way, those of the cached one also as shares of the live ones."""
+    share = asked.vocabulary / (asked.vocabulary + 12 * asked.layers * asked.hidden)
+    trained = f"adapters of rank {asked.rank}" if asked.rank else "whole weights"
+    found: dict[str, dict[str, Any]] = {}
     for name, way, step, caching in rows:
-        ratios = [[f"{getattr(step, figure) / getattr(steps[name, other], figure):.2f}" for other in WAYS[:2]] for figure in ("seconds", "megabytes")]
-        table.add_row(name, way, f"{step.seconds:.2f}", *ratios[0], f"{step.megabytes:.0f}", *ratios[1], f"{caching:.1f}" if way == "cached" else "")
-    return table
+        row = found.setdefault(f"`{name}`, {trained}, {readable(parameters)}", {"head share": share})
+        row[way] = {"seconds": step.seconds, "megabytes": step.megabytes}
+        if way == "cached":
+            row[way] |= {f"{figure} of {live}": row[way][figure] / row[live][figure] for live in WAYS[:2] for figure in ("seconds", "megabytes")}
+            row[way]["seconds to make"] = caching
+    return found
+
+
+def readable(parameters: int) -> str:
+    """Return a number of parameters as people say it: 168M, 1.2B."""
+    return f"{parameters / 1e9:.1f}B" if parameters >= 1e9 else f"{parameters / 1e6:.0f}M"
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, record and print."""
     import torch
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = recording.parser(__doc__)
     parser.add_argument("--objectives", nargs="+", default=["npo", "undial"])
     for option, default in {"layers": 8, "hidden": 384, "vocabulary": 8192, "rows": 8, "tokens": 128, "steps": 8, "rank": 0}.items():
         parser.add_argument(f"--{option}", type=int, default=default)
     asked = parser.parse_args()
+    record = recording.begin(asked.results)
     with tempfile.TemporaryDirectory() as home:
         os.environ["LETHE_HOME"] = home
         corpus, target = write_world(asked)
         rows = [row for name in asked.objectives for row in measure(name, asked, corpus, target)]
-    share = asked.vocabulary / (asked.vocabulary + 12 * asked.layers * asked.hidden)
-    where = torch.cuda.get_device_name() if torch.cuda.is_available() else "one thread of a CPU"
-    trained = f"adapters of rank {asked.rank}" if asked.rank else "all weights"
-    Console(width=140).print(show(rows, f"{where}; the head is {share:.0%} of a forward pass; {trained}"))
+    record.write("teacher_gpu" if torch.cuda.is_available() else "teacher", over_ways(rows, asked, target.parameters), keep=True)
     for name in asked.objectives:
         ends = [step.weights for objective, _, step, _ in rows if objective == name]
         print(f"{name}: norms of the trained weights differ by {(max(ends) - min(ends)) / max(ends):.1e} between the ways")

@@ -1,4 +1,4 @@
-"""The README's figures on TOFU: a small model that learned all authors forgets those of forget10, judged against one that never saw them.
+"""The figures on TOFU: a small model that learned all authors forgets those of forget10, judged against one that never saw them.
 
     python -m tests.benchmarks.tofu --data DATA [--seeds 0 1 2] [--set key=value ...] [--json FILE]
 
@@ -16,22 +16,22 @@ from tests.benchmarks.over_seeds import main  # noqa: E402 - the environment com
 
 SETTINGS = ["probing.prompts=100", "probing.new_tokens=64"]
 """TOFU's answers are sentences: longer, and more of them, than the default asks for."""
-SHOWN = {
-    "forget_test/probability": "forget10: probability",
-    "forget_test/probability_most": "forget10: probability, asked in the way that brings out most",
-    "forget_test/rouge_l": "forget10: ROUGE-L recall",
-    "forget_test/truth_ratio": "forget10: truth ratio (geometric), 1 is indifferent",
-    "forget_test/choice_accuracy": "forget10: true answer preferred",
-    "forget/forget_quality_p": "forget quality, p",
-    "forget_test/answer_extraction_strength": "forget10: extraction strength",
-    "forget_test/answer_exact_memorization": "forget10: exact memorization",
-    "retain_test/probability": "retain: probability",
-    "retain_test/rouge_l": "retain: ROUGE-L recall",
-    "retain_test/truth_ratio": "retain: truth ratio",
-    "sibling/probability": "real authors: probability",
-    "general/probability": "world facts: probability",
-    "utility/model_utility": "model utility",
-}
+SHOWN = (
+    "forget_test/probability",
+    "forget_test/probability_most",
+    "forget_test/rouge_l",
+    "forget_test/truth_ratio",
+    "forget_test/choice_accuracy",
+    "forget/forget_quality_p",
+    "forget_test/answer_extraction_strength",
+    "forget_test/answer_exact_memorization",
+    "retain_test/probability",
+    "retain_test/rouge_l",
+    "retain_test/truth_ratio",
+    "sibling/probability",
+    "general/probability",
+    "utility/model_utility",
+)
 
 
 def request(data: Path) -> UnlearningRequest:
@@ -50,4 +50,4 @@ def request(data: Path) -> UnlearningRequest:
 
 
 if __name__ == "__main__":
-    main(__doc__ or "", request, SHOWN, SETTINGS)
+    main("tofu", __doc__ or "", request, SHOWN, SETTINGS)

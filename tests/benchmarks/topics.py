@@ -8,7 +8,6 @@ facts and those that later books tell too, and beside them what only the later b
 stretches of either book: of Alice by the names found there, of Looking-Glass by those names that Alice does not hold.
 """
 
-import argparse
 import hashlib
 import json
 import sys
@@ -20,14 +19,12 @@ from typing import Any
 
 from flows.terminal import environment
 from tasks.settings.unlearning_request import UnlearningRequest
+from tests.benchmarks import recording
+from tests.benchmarks.results import spread
 
 environment.prepare()
 
-import numpy  # noqa: E402 - the environment comes first
-from rich.console import Console  # noqa: E402
-from rich.table import Table  # noqa: E402
-
-from tasks.algorithms.world.requests import READY, Request, read_request  # noqa: E402
+from tasks.algorithms.world.requests import READY, Request, read_request  # noqa: E402 - the environment comes first
 
 PROBABILITY = "forget_test/probability"
 MODELS = ("target", "unlearned", "retrained")
@@ -107,10 +104,14 @@ def _book_figures(label: str, about: str, request: UnlearningRequest, unlearned:
     outcome = evaluate(request, asking, judged=str(store.path(unlearned)))
     metrics = read_json(store.path(outcome.scorecard) / "scorecard.json")["metrics"]
     return [
-        {"part": f"{label} forgotten; {about}: {name}", "target": metrics[name]["target"], "unlearned": metrics[name]["unlearned"]}
+        {"forgotten": label, "part": _part_of_book(about, name), "target": metrics[name]["target"], "unlearned": metrics[name]["unlearned"]}
         for name in BOOK_FIGURES
         if name in metrics and metrics[name]["target"]
     ]
+
+
+def _part_of_book(about: str, metric: str) -> str:
+    return metric if metric.startswith("retain") else f"{about}: {metric}"
 
 
 def _names_of_one(book: str, asked: str, other: str, file: Path) -> str:
@@ -145,27 +146,46 @@ def _cut(book: Path, folder: Path) -> tuple[str, str]:
     return str(files[0]), str(files[1])
 
 
-def show(rows: list[dict[str, Any]]) -> Table:
-    """Return means over seeds, with the extremes of what is left."""
-    table = Table("asked about", *MODELS, "left of the target's", "least, most", title=f"{len({row['seed'] for row in rows})} seeds", title_justify="left")
+def of_world(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return what the three models know of every part, over seeds, and how much of the target's is left."""
+    return {part: _over_seeds(found) for part, found in _by_part(rows).items()}
+
+
+def _over_seeds(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    means = {model: spread(row[model] for row in rows) for model in MODELS}
+    return {**means, "left": _left(rows), "passed": sum(row["passed"] for row in rows), "runs": len(rows)}
+
+
+def of_books(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return what the target knows of every part, and how much of it is left when one book or both are forgotten."""
+    found = {}
+    for part, measured in _by_part(rows).items():
+        forgotten = dict.fromkeys(row["forgotten"] for row in measured)
+        left = {label: _left([row for row in measured if row["forgotten"] == label]) for label in forgotten}
+        found[part] = {"target": spread(row["target"] for row in measured), **left}
+    return found
+
+
+def _by_part(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     parts: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         parts[row["part"]].append(row)
-    for part, found in parts.items():
-        left = [row["unlearned"] / row["target"] for row in found]
-        means = [f"{numpy.mean([row[model] for row in found]):.4g}" if model in found[0] else "-" for model in MODELS]
-        table.add_row(part, *means, f"{numpy.mean(left):.3f}x", f"{min(left):.3f}, {max(left):.3f}")
-    return table
+    return parts
+
+
+def _left(rows: list[dict[str, Any]]) -> dict[str, float] | None:
+    return spread(row["unlearned"] / row["target"] for row in rows)
 
 
 def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Measure, record and print."""
+    parser = recording.parser(__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--data", type=Path)
     parser.add_argument("--set", dest="settings", action="append", default=[])
     parser.add_argument("--json", dest="json_file", type=Path)
     asked = parser.parse_args()
+    record = recording.begin(asked.results, asked.seeds)
     from tasks.execution import isolation
 
     isolation.warm_up()
@@ -175,7 +195,7 @@ def main() -> None:
             found = book_rows(asked.data.resolve(), seed, asked.settings, Path(folder)) if asked.data else world_rows(seed, asked.settings)
             rows += found
             print(json.dumps(found), file=sys.stderr, flush=True)
-    Console(width=140).print(show(rows))
+    record.write("topics_books", of_books(rows)) if asked.data else record.write("topics", of_world(rows))
     if asked.json_file:
         asked.json_file.write_text(json.dumps(rows, indent=1), encoding="utf-8")
 

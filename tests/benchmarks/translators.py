@@ -20,14 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from flows.terminal import environment
+from tests.benchmarks import recording
 
 environment.prepare()
 
-from rich.console import Console  # noqa: E402 - the environment comes first
-from rich.table import Table  # noqa: E402
-
 from tasks.settings.assistants import ProviderConfig  # noqa: E402
-from tasks.settings.selective_unlearning import SelectiveUnlearningConfig, preset  # noqa: E402
+from tasks.settings.selective_unlearning import SelectiveUnlearningConfig, preset  # noqa: E402 - the environment comes first
 
 JUNK_TOKENS = 64
 """A random model never ends by itself."""
@@ -77,7 +75,7 @@ def translate(topic: str, seed: int, config: SelectiveUnlearningConfig) -> dict[
     rows = read_json(store.path(record) / "dictionary.json")
     counts = {name: int(nested.data.metrics.get(name, 0)) for name in ("model_calls", "prompt_tokens", "completion_tokens")}
     made = sum(row["translator"] not in ("offline", "user") for row in rows)
-    return {"anchors": len(rows), **counts, "seconds": round(seconds, 1), "by the model": made / len(rows)}
+    return {"anchors": len(rows), **counts, "seconds": round(seconds, 1), "by the model": made}
 
 
 def unlearn(topic: str, seed: int, config: SelectiveUnlearningConfig) -> dict[str, Any]:
@@ -110,8 +108,8 @@ def measure(name: str, provider: ProviderConfig, arguments: argparse.Namespace) 
 
 
 def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Measure, record and print."""
+    parser = recording.parser(__doc__)
     parser.add_argument("--topic", default="series")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--model", type=Path)
@@ -119,15 +117,13 @@ def main() -> None:
     parser.add_argument("--set", dest="settings", action="append", default=[])
     parser.add_argument("--json")
     arguments = parser.parse_args()
+    record = recording.begin(arguments.results, [arguments.seed])
     with tempfile.TemporaryDirectory() as folder, translators(Path(folder), arguments.model) as providers:
         rows = []
         for name, provider in providers.items():
             rows.append(measure(name, provider, arguments))
             print(f"{name}: {rows[-1]}", file=sys.stderr)
-    table = Table(*rows[0], title=f"topic {arguments.topic}, seed {arguments.seed}", title_justify="left")
-    for row in rows:
-        table.add_row(*(f"{value:.2f}" if isinstance(value, float) else str(value) for value in row.values()))
-    Console(width=160).print(table)
+    record.write("translators", {row["translator"]: {name: row[name] for name in row if name != "translator"} for row in rows})
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(rows, indent=1), encoding="utf-8")
 
