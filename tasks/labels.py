@@ -28,7 +28,7 @@ def make_labels(
     reading: CorpusConfig,
     run: str | None = None,
 ) -> LabelSet:
-    """Compare both models over the aligned blocks and keep what the generic prediction needs; see `formats.write_labels` for its size.
+    """Compare both models over the aligned blocks and keep what the generic prediction needs; see `label_files.write_labels` for its size.
 
     The text is aligned twice: once to count its blocks, then window by window on the way to the models.
     """

@@ -23,7 +23,7 @@ BATCH = 32
 
 @stage("teacher cache", threads_share=2)
 def cache_teacher(corpus: CorpusRef, target: CheckpointRef, block_size: int, reading: CorpusConfig, run: str | None = None) -> TeacherCache:
-    """Run the target model once over the retain text; see `formats.write_teacher` for the size of what is kept."""
+    """Run the target model once over the retain text; see `teacher_files.write_teacher` for the size of what is kept."""
     with tracking.stage_run(run, "teacher cache", {"block_size": block_size}) as nested:
         model, tokenizer = load_model(target), load_tokenizer(target)
         template = vocabularies.question_template(tokenizer, reading)

@@ -72,6 +72,13 @@ def take_note(text: str, counter: str, run: str | None = None) -> Artifact:
     return _note(text)
 
 
+@stage("copying", isolated=False, retries=0)
+def copy_note(note: Artifact, words: str, counter: str, label: str, run: str | None = None) -> Artifact:
+    """Store another text beside a note's."""
+    _tries(counter)
+    return _note(f"{note.digest} {words}")
+
+
 @stage("noting slowly", isolated=False, retries=0)
 def take_note_slowly(text: str, counter: str) -> Artifact:
     """As `take_note`, but slow enough that two runs meet."""

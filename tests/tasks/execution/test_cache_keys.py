@@ -114,7 +114,7 @@ def test_the_import_closure_follows_imports_inside_functions_and_names_libraries
     files, libraries = import_closure("tasks.finetune")
     names = {str(Path(file).relative_to(ROOT)) for file in files}
     assert {"tasks/finetune.py", "tasks/training/trainer.py", "tasks/algorithms/training/loop.py", "tasks/algorithms/objectives/generic_labels.py"} <= names
-    assert "tasks/algorithms/blocks.py" in names  # imported inside `load_tokenizer`
+    assert "tasks/algorithms/tokens/alignment.py" in names  # imported inside `load_tokenizer`
     assert not [name for name in names if name.startswith(("flows/", "tests/"))]
     assert {"torch", "transformers", "safetensors"} <= libraries  # the latter two inside functions
     assert "tasks" not in libraries
@@ -242,7 +242,7 @@ def test_a_second_holder_waits_no_longer_than_it_wants(lethe_home: Path) -> None
 def test_another_process_sees_the_lock(lethe_home: Path) -> None:
     locks = KernelLocks()
     locks.acquire_lock("stage", "first")
-    code = "from tasks.execution.cache_keys import KernelLocks; print(KernelLocks().is_locked('stage'))"
+    code = "from tasks.execution.locks import KernelLocks; print(KernelLocks().is_locked('stage'))"
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
     assert found.stdout == "True\n"
     locks.release_lock("stage", "first")

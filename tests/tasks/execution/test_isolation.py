@@ -22,8 +22,8 @@ from tests.stand_ins.waiting import wait_for
 
 ORCHESTRATE = """
 import sys
-from tasks import isolation
-from tests import stages
+from tasks.execution import isolation
+from tests.stand_ins import stages
 if __name__ == "__main__":
     isolation.run_isolated(stages.hang, {"file": sys.argv[1]}, stage="hanging", key=None, threads=1, timeout_s=600)
 """
