@@ -1,4 +1,4 @@
-"""Any entry of `OBJECTIVES`: corpus > reference cache > unlearning > probing > benchmarking > scorecard > report."""
+"""Any listed objective: corpus > reference cache > unlearning > probing > benchmarking > scorecard > report."""
 
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
@@ -7,11 +7,10 @@ from flows.steps.outcome import Outcome
 from flows.steps.preparation import Coverage
 from flows.steps.unlearning import Unlearning, carry_out, check_unlearning
 from flows.steps.wiring import Call
-from tasks.algorithms.objectives import objective_class
-from tasks.algorithms.objectives.settings import GradientUnlearningConfig
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef
 from tasks.objective_training import unlearn
 from tasks.reference_cache import ReferenceNeeds, cache_reference
+from tasks.settings.gradient_unlearning import GradientUnlearningConfig
 from tasks.settings.unlearning_request import UnlearningRequest
 
 
@@ -31,22 +30,22 @@ def gradient_unlearning(
         coverage: `measure` says how much of what the target model tells of the topic is in the forget text; `expand` adds what is not.
     """
     require_text(request, config)
-    checked, paper = check_unlearning(request, config, review=review), objective_class(config.method).paper
+    checked, paper = check_unlearning(request, config, review=review), config.objective.paper
     return carry_out(Unlearning(method=config.method, paper=paper, declare=declare, request=checked, review=review, coverage=coverage))
 
 
 def require_text(request: UnlearningRequest, config: GradientUnlearningConfig) -> None:
     """Refuse a request without the retain text that alone tells the method from another one."""
-    if not request.retain and (instead := getattr(objective_class(config.method), "without_retain", "")):
+    if not request.retain and (instead := config.objective.without_retain):
         raise BadInputError(f"--method {config.method} without retain text is {instead}; wanted --retain FILE..., or --method {instead}")
 
 
 def declare(corpus: CorpusRef, target: CheckpointRef, config: GradientUnlearningConfig) -> Call:
     """Declare the stages up to the unlearned model."""
     reference = Call(cache_reference, corpus, target, _needs(config), config.rows, config.corpus)
-    return Call(unlearn, corpus, target, reference, config.method, config.objective, config.training, config.corpus, config.lora)
+    return Call(unlearn, corpus, target, reference, config.loss, config.objective, config.training, config.corpus, config.lora)
 
 
 def _needs(config: GradientUnlearningConfig) -> ReferenceNeeds:
-    needs = tuple(sorted(objective_class(config.method)(config.objective).needs))
-    return ReferenceNeeds(objective=needs, layer=getattr(config.objective, "layer", None), stored=config.training.teacher == "cached")
+    needs = tuple(sorted(config.objective.needs))
+    return ReferenceNeeds(objective=needs, layer=config.objective.layer, stored=config.training.teacher == "cached")

@@ -2,17 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import Any
 
-from tasks.algorithms.objectives import OBJECTIVES
+from tasks.settings.gradient_unlearning import gradient_preset
 from tasks.settings.guardrail import guardrail_preset
+from tasks.settings.objectives.table import OBJECTIVES
 from tasks.settings.scrub import scrub_preset
 from tasks.settings.selective_unlearning import preset
 from tasks.settings.task_vector import task_vector_preset
-
-STAGES_OF_THEIR_OWN = frozenset({"causal_lm", "generic_labels", "scrub"})
-"""Objectives that are no method by themselves, or whose method has further stages."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,18 +48,9 @@ class Method:
         return import_module(self.module).declare
 
 
-def _gradient(name: str) -> Method:
-    def gradient(chosen: str, seed: int) -> Any:
-        from tasks.algorithms.objectives.settings import gradient_preset  # imports torch: the settings stand beside the objective
-
-        return gradient_preset(name, chosen, seed)
-
-    return Method(module="flows.gradient_unlearning", preset=gradient)
-
-
 METHODS = {
     "whp": Method(module="flows.selective_unlearning", preset=preset),
-    **{name: _gradient(name) for name in OBJECTIVES if name not in STAGES_OF_THEIR_OWN},
+    **{name: Method(module="flows.gradient_unlearning", preset=partial(gradient_preset, name)) for name in OBJECTIVES},
     "scrub": Method(module="flows.scrub", preset=scrub_preset),
     "task_vector": Method(module="flows.task_vector", preset=task_vector_preset),
     "guardrail": Method(module="flows.guardrail", preset=guardrail_preset, changes_weights=False),

@@ -61,7 +61,7 @@ def plan(request: UnlearningRequest, config: MethodConfig, method: Method) -> Pl
         anchors=dictionary,
         stages=stages,
         tokens=tokens,
-        needs=_needs(target, tokens, adapted=hasattr(config, "lora") and config.lora.rank > 0),
+        needs=_needs(target, tokens, adapted=config.lora is not None and config.lora.rank > 0),
         sample=cleaning_sample(inputs, config.corpus),
         facts=facts,
         questions=questions,

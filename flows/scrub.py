@@ -7,16 +7,15 @@ from flows.steps.outcome import Outcome
 from flows.steps.preparation import Coverage
 from flows.steps.unlearning import Unlearning, carry_out, check_unlearning
 from flows.steps.wiring import Call
-from tasks.algorithms.objectives import objective_class
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef
 from tasks.reference_cache import ReferenceNeeds, cache_reference
 from tasks.rewind import rewind_checkpoints
 from tasks.scrub import scrub as train_scrub
 from tasks.settings.rows import RowsConfig
-from tasks.settings.scrub import ScrubUnlearningConfig, scrub_preset, source_remark
+from tasks.settings.scrub import ScrubConfig, ScrubUnlearningConfig, scrub_preset, source_remark
 from tasks.settings.unlearning_request import UnlearningRequest
 
-METHOD, PAPER = "scrub", "arXiv:2302.09880"
+METHOD, PAPER = "scrub", ScrubConfig.paper
 
 
 @flow(name="scrub", task_runner=ThreadPoolTaskRunner(max_workers=2), log_prints=False, validate_parameters=True)
@@ -58,5 +57,5 @@ def declare(corpus: CorpusRef, target: CheckpointRef, config: ScrubUnlearningCon
 
 
 def _needs(config: ScrubUnlearningConfig) -> ReferenceNeeds:
-    needs = tuple(sorted(objective_class(METHOD).needs))
+    needs = tuple(sorted(config.scrub.needs))
     return ReferenceNeeds(objective=needs, differing=config.scrub.positions == "differing", stored=config.training.teacher == "cached")

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from pkgutil import resolve_name
 
 import torch
 
 from tasks import tracking
-from tasks.algorithms.objectives import objective_class
+from tasks.algorithms.objectives.protocol import Objective
 from tasks.algorithms.tokens.batching import spaced
 from tasks.algorithms.tokens.text_blocks import TextBlock
 from tasks.algorithms.training.loop import Batch, EpochBatches, Validation
@@ -16,7 +16,8 @@ from tasks.algorithms.training.rounds import Rounds
 from tasks.artifacts import CheckpointRef, CorpusRef, ReferenceCache
 from tasks.execution.stage import stage
 from tasks.models.loading import load_model, load_tokenizer, pad_id
-from tasks.settings.gradient_unlearning import UnlearningConfig
+from tasks.settings.objective_training import UnlearningConfig
+from tasks.settings.objectives.protocol import ObjectiveSettings
 from tasks.settings.text import CorpusConfig
 from tasks.settings.training import LoraConfig
 from tasks.training.guard import no_score, with_guard
@@ -29,20 +30,32 @@ def unlearn(
     corpus: CorpusRef,
     target: CheckpointRef,
     reference: ReferenceCache,
-    method: str,
-    objective: Any,
+    loss: str,
+    objective: ObjectiveSettings,
     config: UnlearningConfig,
     reading: CorpusConfig,
     lora: LoraConfig = LoraConfig(),
     run: str | None = None,
 ) -> CheckpointRef:
-    """Train the target model, or an adapter on it; a live teacher is a second, frozen copy of it, or the model with its adapter off."""
-    with tracking.stage_run(run, "finetune", {"method": method, "objective": objective, "training": config}) as nested:
+    """Train the target model, or an adapter on it; a live teacher is a second, frozen copy of it, or the model with its adapter off.
+
+    Args:
+        corpus: Forget text, for the guard's prompts.
+        target: The model that is to forget.
+        reference: Rows, and what the target model says about them.
+        loss: Class of the objective, as `tasks.module:Class`; its code is part of the cache key, that of other objectives is not.
+        objective: Its settings.
+        config: How the student is trained.
+        reading: How text was read.
+        lora: Whole weights, or an adapter.
+        run: Tracking run.
+    """
+    with tracking.stage_run(run, "finetune", {"loss": loss, "objective": objective, "training": config}) as nested:
         student, tokenizer = load_model(target, exact=not lora.rank), load_tokenizer(target)
-        made, pad = objective_class(method)(objective), pad_id(tokenizer)
+        made, pad = resolve_name(loss)(objective), pad_id(tokenizer)
         teacher = live_teacher(student, target, lora) if config.teacher == "live" else None
-        layer = made.layer(student) if hasattr(made, "layer") else None
-        data = ObjectiveRows(ReferenceRows(reference, made.needs, student, teacher, pad, layer), config, rows_count=getattr(made, "weighs_rows", False))
+        rows = ReferenceRows(reference, made.needs, student, teacher, pad, made.layer(student))
+        data = ObjectiveRows(rows, config, rows_count=made.weighs_rows)
         look = validation(student, data.rows.rows("forget"), data.held, pad, config) if config.validation_share else no_score
         validate = with_guard(look, config.guard, student, tokenizer, corpus, reading)
         lora = trained_alone(student, made, lora)
@@ -52,11 +65,11 @@ def unlearn(
         return keep_trained(student, tokenizer, "unlearned", target, lora, sensitivity="ordinary", origin=nested)
 
 
-def trained_alone(model: torch.nn.Module, objective: Any, lora: LoraConfig) -> LoraConfig:
+def trained_alone(model: torch.nn.Module, objective: Objective, lora: LoraConfig) -> LoraConfig:
     """Freeze all but what an objective wants trained, where it does not want all; return which layers get an adapter: the same."""
-    if not hasattr(objective, "trainable"):
-        return lora
     names = objective.trainable(model)
+    if names is None:
+        return lora
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in names)
     return replace(lora, targets=tuple(name.removesuffix(".weight") for name in names))

@@ -32,7 +32,7 @@ class ReferenceNeeds:
     """What an objective wants to know of the frozen model; equal for settings that want the same, so that a sweep asks once."""
 
     objective: tuple[str, ...]
-    """What the objective says it needs, sorted."""
+    """What the objective says it needs, see `NEEDS` of `tasks.settings.objectives.protocol`, sorted."""
     layer: int | None = None
     """Whose hidden states, for `retain_layer_hidden`; none: by RMU's rule."""
     differing: bool = False

@@ -44,7 +44,7 @@ def scrub(
     with tracking.stage_run(run, "scrub", {"scrub": config, "training": training, "max_step": config.max_step}) as nested:
         student, tokenizer = load_model(target, exact=not lora.rank), load_tokenizer(target)
         teacher = live_teacher(student, target, lora) if training.teacher == "live" else None
-        rows = ReferenceRows(reference, Scrub.needs, student, teacher, pad_id(tokenizer), None)
+        rows = ReferenceRows(reference, config.needs, student, teacher, pad_id(tokenizer), None)
         batches = scrub_batches(rows, config, training, aligned=config.positions == "differing" or _aligned(corpus, rows))
         look = _look(config, rewinding, training, student, tokenizer, corpus, reading)
         training = adapt(student, _with_looks(training, len(batches)), lora, "unlearned")

@@ -2,6 +2,7 @@
 
 from dataclasses import fields, replace
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from tasks.artifacts import Artifact
@@ -102,15 +103,15 @@ def with_lora(config: Any, rank: int | None) -> Any:
     """Return the settings with the rank that the option gives."""
     if rank is None:
         return config
-    if not hasattr(config, "lora"):
+    if config.lora is None:
         raise ValueError(f"--lora-rank {rank}: this method trains no adapters; wanted a method that does, or no such option")
     return replace(config, lora=replace(config.lora, rank=rank))
 
 
 def check_trainable(config: Any, model: str | None) -> None:
     """Refuse an adapter, or an objective's choice of matrices, that the model's architecture does not have, before anything is trained."""
-    adapted, chosen = getattr(config, "lora", None) and config.lora.rank, getattr(config, "chooses_weights", False)
-    if not model or not (adapted or chosen):
+    adapted = config.lora is not None and config.lora.rank
+    if not model or not (adapted or config.chooses_weights):
         return
     from tasks.algorithms.models.adapters import check_adaptable
     from tasks.models.checkpoints import inspect_model
@@ -118,7 +119,7 @@ def check_trainable(config: Any, model: str | None) -> None:
     from tasks.objective_training import trained_alone
 
     bare = skeleton(inspect_model(model, "target"))
-    lora = trained_alone(bare, config.made_objective(), config.lora) if chosen else config.lora
+    lora = trained_alone(bare, resolve_name(config.loss)(config.objective), config.lora) if config.chooses_weights else config.lora
     if adapted:
         check_adaptable(bare, lora)
 
@@ -158,8 +159,7 @@ def world_for(config: Any) -> Any:
     """Return the embedded world that a topic is of; a method that goes back to an earlier checkpoint wants questions that nobody was taught."""
     from tasks.algorithms.world.generator import WorldConfig
 
-    rewinding = getattr(config, "rewind", None)
-    return WorldConfig(unseen=2 if rewinding and rewinding.enabled else 0)
+    return WorldConfig(unseen=2 if config.rewinds else 0)
 
 
 def check_kept(topic: str, request: UnlearningRequest) -> None:
@@ -172,7 +172,7 @@ def with_teacher(config: Any, teacher: str | None) -> Any:
     """Return the settings with the teacher that the option gives."""
     if teacher is None:
         return config
-    if not hasattr(getattr(config, "training", None), "teacher"):
+    if config.training is None:
         raise ValueError(f"--teacher {teacher}: this method cannot ask a frozen model in its steps; wanted scrub, a gradient method, or no such option")
     return replace(config, training=replace(config.training, teacher=teacher))
 

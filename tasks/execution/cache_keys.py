@@ -3,6 +3,8 @@
     key = outputs of upstream stages (digests) + config + code digest of the import closure inside `tasks/`
           + versions of the libraries that this closure imports + device kind and thread count
 
+Code that a stage is given by name, as `tasks.module:Name`, counts with its closure as code that it imports does.
+
 An unchanged anchor table therefore means that labels hit, whatever changed upstream.
 """
 
@@ -102,7 +104,9 @@ def stage_key(function: Callable[..., Any], inputs: Mapping[str, Any], *, numeri
 
 
 def _content(value: Any) -> Any:
-    """Return what of a value decides the outcome: the digest of an artifact, the fields of a config that are not marked otherwise."""
+    """Return what of a value decides the outcome: the digest of an artifact, the fields of a config that are not marked otherwise, and of a text
+    that names code (`tasks.module:Name`) also that code, as if the stage imported it.
+    """
     if isinstance(value, Artifact):
         label = "" if isinstance(value, CheckpointRef) else getattr(value, "label", "")  # a model by another name is the same model
         return [value.kind, value.digest, label]
@@ -114,6 +118,8 @@ def _content(value: Any) -> Any:
         return {str(name): _content(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_content(item) for item in value]
+    if isinstance(value, str) and (named := BY_NAME.fullmatch(value)):
+        return [value, code_digest(named[1])]
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
     raise TypeError(f"a stage was given a {type(value).__name__}; wanted records, configs, texts or numbers, which can be keyed")

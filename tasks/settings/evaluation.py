@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from tasks.settings.assistants import JudgingConfig, PromptingConfig, TranslationConfig
 from tasks.settings.measuring import BenchmarkingConfig, CoverageConfig, ProbingConfig, RelearningConfig, ToxicityConfig
 from tasks.settings.text import AnchorConfig, CorpusConfig, FactConfig
+from tasks.settings.training import LoraConfig, TrainingConfig
 from tasks.settings.verdict import VerdictConfig
 
 
@@ -38,8 +39,21 @@ class EvaluationConfig:
     """What counts as forgotten, kept and healthy."""
 
 
+class MethodFacts:
+    """What is asked of every method's settings, whichever fields they have: of what a method does not say, the value given here holds."""
+
+    lora: LoraConfig | None = None
+    """Adapters in place of whole weights; a field where the method can train them."""
+    training: TrainingConfig | None = None
+    """How a student is trained beside a frozen model, with the `teacher` that says where that speaks from; a field where the method does so."""
+    chooses_weights: bool = False
+    """Whether some matrices of the method's own choice are trained."""
+    rewinds: bool = False
+    """Whether the method goes back to an earlier checkpoint, which it finds by text that the model never saw."""
+
+
 @dataclass(frozen=True, kw_only=True)
-class MethodConfig(EvaluationConfig):
+class MethodConfig(MethodFacts, EvaluationConfig):
     """What every method asks beside what it does."""
 
     coverage: CoverageConfig = CoverageConfig()

@@ -7,9 +7,11 @@ language-model form: one joint loss with alpha + beta = 1, trained on GPT-2 with
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
+from typing import ClassVar
 
 from tasks.settings.evaluation import MethodConfig
 from tasks.settings.measuring import ToxicityConfig
+from tasks.settings.objectives.protocol import ObjectiveSettings
 from tasks.settings.training import LoraConfig, TrainingConfig, check_guard, check_teacher
 
 FORMS = ("language_model", "original")
@@ -22,8 +24,10 @@ SOURCE_PARAMETERS = 124_439_808
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScrubConfig:
+class ScrubConfig(ObjectiveSettings):
     """The loss of SCRUB."""
+
+    paper: ClassVar[str] = "arXiv:2302.09880"
 
     form: str = "language_model"
     """`language_model`: retain and forget terms in every step; `original`: max-steps on forget text, min-steps on retain text."""
@@ -65,6 +69,11 @@ class ScrubConfig:
             raise ValueError(f"scrub.alpha + scrub.beta is {self.alpha} + {self.beta} = {self.alpha + self.beta:g}; wanted 1 in form language_model")
         if self.gamma:
             raise ValueError(f"scrub.gamma is {self.gamma}; wanted 0 in form language_model, which has no cross-entropy (form original has)")
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Retain text, and the teacher's states on both sides."""
+        return frozenset({"reference_hidden", "forget_hidden", "retain"})
 
     @property
     def max_step(self) -> str:
@@ -146,6 +155,11 @@ class ScrubUnlearningConfig(MethodConfig):
             raise ValueError(
                 f"training.accumulation is {self.training.accumulation}; wanted 1 in form original, where a step is either a max-step or a min-step"
             )
+
+    @property
+    def rewinds(self) -> bool:
+        """Whether the last checkpoint is not the one that is taken by itself."""
+        return self.rewind.enabled
 
 
 def scrub_preset(name: str, seed: int = 0) -> ScrubUnlearningConfig:

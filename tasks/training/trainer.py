@@ -13,8 +13,9 @@ from torch import nn
 
 from tasks import store, tracking
 from tasks.algorithms.models import adapters
+from tasks.algorithms.objectives.protocol import Objective
 from tasks.algorithms.tokens.batching import pad_batch
-from tasks.algorithms.training.loop import Batch, Objective, TrainingState, Validation, train
+from tasks.algorithms.training.loop import Batch, TrainingState, Validation, train
 from tasks.artifacts import BadInputError, CheckpointRef, Sensitivity
 from tasks.execution import isolation, progress
 from tasks.models.loading import handled_dtype, save_adapter, save_checkpoint

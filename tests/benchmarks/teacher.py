@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pkgutil import resolve_name
 from typing import Any
 
 from flows.terminal import environment
@@ -71,14 +72,13 @@ def write_world(asked: argparse.Namespace) -> tuple[CorpusRef, CheckpointRef]:
     return corpus, save_checkpoint(model, tokenizer, "target", sensitivity="ordinary", origin="")
 
 
-def make_cache(name: str, objective: Any, asked: argparse.Namespace, corpus: CorpusRef, target: CheckpointRef, *, stored: bool) -> ReferenceCache:
+def make_cache(objective: Any, asked: argparse.Namespace, corpus: CorpusRef, target: CheckpointRef, *, stored: bool) -> ReferenceCache:
     """Return the rows, with what the frozen model says about them where it is to be stored."""
-    from tasks.algorithms.objectives import objective_class
-    from tasks.reference_cache import Asked, cache_reference
+    from tasks.reference_cache import ReferenceNeeds, cache_reference
     from tasks.settings.rows import RowsConfig
     from tasks.settings.text import CorpusConfig
 
-    wanted = Asked(needs=tuple(sorted(objective_class(name)(objective).needs)), stored=stored)
+    wanted = ReferenceNeeds(objective=tuple(sorted(objective.needs)), stored=stored)
     return cache_reference.body(corpus, target, wanted, RowsConfig(tokens=asked.tokens), CorpusConfig())
 
 
@@ -87,18 +87,19 @@ def train_steps(name: str, way: str, objective: Any, asked: argparse.Namespace, 
     import torch
     from transformers.models.llama import modeling_llama  # noqa: F401 - the libraries' own weight is no matter of the way
 
-    from tasks.algorithms.objectives import objective_class, terms
+    from tasks.algorithms.objectives import terms
     from tasks.algorithms.training.loop import EpochBatches, train
     from tasks.models.loading import load_model, load_tokenizer, pad_id
     from tasks.objective_training import ObjectiveRows
-    from tasks.settings.gradient_unlearning import UnlearningConfig
+    from tasks.settings.objective_training import UnlearningConfig
+    from tasks.settings.objectives.table import OBJECTIVES
     from tasks.settings.training import LoraConfig
     from tasks.training import reference_rows, trainer
 
     torch.set_num_threads(1)
     if way == "textbook":
         terms.LOGITS_AT_ONCE = UNBOUNDED
-    lora, made = LoraConfig(rank=asked.rank), objective_class(name)(objective)
+    lora, made = LoraConfig(rank=asked.rank), resolve_name(OBJECTIVES[name].loss)(objective)
     config = UnlearningConfig(batch_blocks=asked.rows, retain_batch=asked.rows, mixed_precision="no", learning_rate=1e-4, least_steps=asked.steps)
     peak = PeakGpuMemory() if torch.cuda.is_available() else PeakMemory()
     student = load_model(target)
@@ -131,12 +132,12 @@ def measure(name: str, asked: argparse.Namespace, corpus: CorpusRef, target: Che
     """Return a row for each way: objective, way, what a step took, and the seconds that its cache took."""
     import torch
 
-    from tasks.algorithms.objectives.settings import gradient_preset
+    from tasks.settings.gradient_unlearning import gradient_preset
 
     objective, found = gradient_preset(name, "default").objective, []
     for way in WAYS:
         started = time.perf_counter()
-        reference = make_cache(name, objective, asked, corpus, target, stored=way == "cached")
+        reference = make_cache(objective, asked, corpus, target, stored=way == "cached")
         caching = time.perf_counter() - started
         given = (train_steps, name, way, objective, asked, target, reference)
         timed = in_fresh_process(*given)

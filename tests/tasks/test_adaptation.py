@@ -15,7 +15,6 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from flows.terminal.checks import check_trainable
 from tasks import store
 from tasks.algorithms.models import adapters
-from tasks.algorithms.objectives.settings import gradient_preset
 from tasks.algorithms.text.corpus import Document
 from tasks.artifacts import AnchorTable, BadInputError, CheckpointRef, CorpusRef, LabelSet
 from tasks.execution import progress
@@ -26,6 +25,7 @@ from tasks.models.checkpoints import base_of, config_folder, gather_models, insp
 from tasks.models.loading import load_model, load_pair, load_tokenizer, save_checkpoint
 from tasks.reinforcement import reinforce
 from tasks.settings.finetuning import FinetuneConfig, ReinforcementConfig
+from tasks.settings.gradient_unlearning import gradient_preset
 from tasks.settings.labels import LabelConfig
 from tasks.settings.task_vector import TaskVectorConfig, TaskVectorUnlearningConfig
 from tasks.settings.text import CorpusConfig

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import pytest
@@ -12,8 +13,6 @@ from transformers import BloomConfig, BloomForCausalLM, GPT2LMHeadModel, PreTrai
 
 from flows.methods import METHODS
 from tasks import store
-from tasks.algorithms.objectives import objective_class
-from tasks.algorithms.objectives.settings import gradient_preset
 from tasks.algorithms.text.corpus import Document
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef, ReferenceCache
 from tasks.models import loading
@@ -21,7 +20,9 @@ from tasks.models.checkpoints import is_adapter
 from tasks.models.loading import load_model, save_checkpoint
 from tasks.objective_training import ObjectiveRows, unlearn, validation
 from tasks.reference_cache import ReferenceNeeds, cache_reference
-from tasks.settings.gradient_unlearning import UnlearningConfig
+from tasks.settings.gradient_unlearning import gradient_preset
+from tasks.settings.objective_training import UnlearningConfig
+from tasks.settings.objectives.table import OBJECTIVES
 from tasks.settings.rows import RowsConfig
 from tasks.settings.text import CorpusConfig
 from tasks.settings.training import LoraConfig
@@ -54,15 +55,15 @@ def corpus_of(forget: list[Document], retain: list[Document]) -> CorpusRef:
 
 
 def referred(name: str, target: CheckpointRef, corpus: CorpusRef, *, stored: bool = True) -> ReferenceCache:
-    needs = objective_class(name)(gradient_preset(name, "default").objective).needs
+    needs = gradient_preset(name, "default").objective.needs
     return cache_reference.body(corpus, target, ReferenceNeeds(objective=tuple(sorted(needs)), stored=stored), ROWS, CorpusConfig())
 
 
 def trained(name: str, target: CheckpointRef, corpus: CorpusRef, teacher: str = "cached", lora: LoraConfig = LoraConfig(), **changes: Any) -> CheckpointRef:
     objective = dataclasses.replace(gradient_preset(name, "default").objective, **changes)
-    needs = tuple(sorted(objective_class(name)(objective).needs))
+    needs = tuple(sorted(objective.needs))
     reference = cache_reference.body(corpus, target, ReferenceNeeds(objective=needs, stored=teacher == "cached"), ROWS, CorpusConfig())
-    return unlearn.body(corpus, target, reference, name, objective, dataclasses.replace(TRAINING, teacher=teacher), CorpusConfig(), lora)
+    return unlearn.body(corpus, target, reference, OBJECTIVES[name].loss, objective, dataclasses.replace(TRAINING, teacher=teacher), CorpusConfig(), lora)
 
 
 def weights(checkpoint: CheckpointRef) -> dict[str, torch.Tensor]:
@@ -208,7 +209,7 @@ def test_a_batch_weighs_what_its_loss_is_a_mean_of(rows_count: bool, weight: flo
     batch = data.batch([0, 1], 0)
     assert batch.weight == (weight or batch.tokens)
     assert batch.tokens == float((batch.tensors["supervised"][:, :-1] * batch.tensors["mask"][:, 1:]).sum()) != 2.0
-    means_over_rows = {name for name in NAMES if getattr(objective_class(name), "weighs_rows", False)}
+    means_over_rows = {name for name in NAMES if resolve_name(OBJECTIVES[name].loss).weighs_rows}
     assert means_over_rows == {"npo", "simnpo", "dpo", "idk"}
 
 
@@ -243,5 +244,7 @@ def drawn(data: ObjectiveRows, step: int) -> tuple[torch.Tensor, torch.Tensor]:
 def test_settings_of_another_method_are_refused_by_name() -> None:
     with pytest.raises(ValueError, match="method npo has no setting delta; wanted some of"):
         dataclasses.replace(gradient_preset("npo", "default"), objective={"delta": 1.0})
+    with pytest.raises(ValueError, match=r"method npo has no setting paper; wanted some of retain_weight, retain_loss, b$"):
+        dataclasses.replace(gradient_preset("npo", "default"), objective={"paper": "arXiv:1"})
     written = dataclasses.replace(gradient_preset("npo", "default"), objective={"b": 0.5, "retain_loss": "kl"})
     assert (written.objective.b, written.objective.retain_loss, written.objective.retain_weight) == (0.5, "kl", 1.0)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tasks.algorithms.models.heads import apply_head, last_hidden, output_head
+from tasks.algorithms.objectives.protocol import Objective
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,14 +16,11 @@ class CausalLMConfig:
     """Nothing to set: the loss has no constants."""
 
 
-class CausalLM:
+class CausalLM(Objective):
     """Cross-entropy of every supervised token given those before it."""
 
     config_type = CausalLMConfig
     needs: frozenset[str] = frozenset()
-
-    def __init__(self, config: CausalLMConfig = CausalLMConfig()) -> None:
-        self.config = config
 
     def loss(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the mean loss in nats over the predicted tokens of the batch.

@@ -11,41 +11,21 @@ arXiv:2401.06121. Deviation: none. The target model is two cached numbers a row.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from tasks.algorithms.objectives import terms
+from tasks.algorithms.objectives.protocol import Objective
+from tasks.settings.objectives.dpo import DPOConfig
 
 
-@dataclass(frozen=True, kw_only=True)
-class DPOConfig(terms.RetainTermConfig):
-    """Constants of DPO."""
-
-    b: float = 0.1
-    """Inverse temperature, dimensionless, > 0: how far the student may leave the target model."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        terms.check_number("b", self.b, self.b > 0, "a number > 0")
-
-
-class DPO:
+class DPO(Objective):
     """Prefer another answer to the forget rows'."""
 
     config_type = DPOConfig
-    paper = "arXiv:2305.18290"
     weighs_rows = True
-
-    def __init__(self, config: DPOConfig) -> None:
-        self.config = config
-
-    @property
-    def needs(self) -> frozenset[str]:
-        """Preferred answers, the target's log-probabilities of both, and what the retain term needs."""
-        return frozenset({"preferred", "reference_logprobs"}) | terms.retain_needs(self.config)
 
     def loss(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted sum of both terms, in nats, and each alone.

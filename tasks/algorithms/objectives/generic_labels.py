@@ -14,19 +14,17 @@ import torch
 from torch import Tensor, nn
 
 from tasks.algorithms.models.heads import apply_head, last_hidden, output_head
+from tasks.algorithms.objectives.protocol import Objective
 from tasks.algorithms.objectives.terms import kl_rows, kl_to_cached, mean, over_chunks, token_logprobs
 from tasks.algorithms.unlearning.labels import ban, generic_logits
 from tasks.settings.finetuning import GenericLabelLossConfig
 
 
-class GenericLabelLoss:
+class GenericLabelLoss(Objective):
     """The finetuning objective of selective unlearning."""
 
     config_type = GenericLabelLossConfig
     needs = frozenset({"labels", "reference_hidden", "retain"})
-
-    def __init__(self, config: GenericLabelLossConfig) -> None:
-        self.config = config
 
     def loss(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted sum of both terms, in nats, and each alone.

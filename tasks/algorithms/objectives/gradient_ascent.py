@@ -8,28 +8,19 @@ Source: Jang et al. 2022, arXiv:2210.01504. Deviation: none.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
 
 from tasks.algorithms.objectives import terms
+from tasks.algorithms.objectives.protocol import Objective
+from tasks.settings.objectives.gradient_ascent import GradientAscentConfig
 
 
-@dataclass(frozen=True, kw_only=True)
-class GradientAscentConfig:
-    """Nothing to set: the loss has no constants."""
-
-
-class GradientAscent:
+class GradientAscent(Objective):
     """Cross-entropy of the forget text, its sign changed."""
 
     config_type = GradientAscentConfig
-    paper = "arXiv:2210.01504"
-    needs: frozenset[str] = frozenset()
-
-    def __init__(self, config: GradientAscentConfig) -> None:
-        self.config = config
 
     def loss(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the negative cross-entropy of the forget rows, in nats, also as `forget_loss_nats`.

@@ -9,34 +9,19 @@ Source: Liu, Liu & Stone 2022, arXiv:2203.12817 (`ce`); with KL in Maini et al. 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
 
 from tasks.algorithms.objectives import terms
+from tasks.algorithms.objectives.protocol import Objective
+from tasks.settings.objectives.gradient_difference import GradientDifferenceConfig
 
 
-@dataclass(frozen=True, kw_only=True)
-class GradientDifferenceConfig(terms.RetainTermConfig):
-    """The retain term is all there is to set."""
-
-
-class GradientDifference:
+class GradientDifference(Objective):
     """Ascent on the forget text, descent on the retain text."""
 
     config_type = GradientDifferenceConfig
-    without_retain = "gradient_ascent"
-    """What is left of it where there is nothing to keep."""
-    paper = "arXiv:2203.12817"
-
-    def __init__(self, config: GradientDifferenceConfig) -> None:
-        self.config = config
-
-    @property
-    def needs(self) -> frozenset[str]:
-        """What the retain term needs."""
-        return terms.retain_needs(self.config)
 
     def loss(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted sum of both terms, in nats, and each alone.

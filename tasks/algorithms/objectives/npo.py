@@ -10,41 +10,21 @@ number a row.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from tasks.algorithms.objectives import terms
+from tasks.algorithms.objectives.protocol import Objective
+from tasks.settings.objectives.npo import NPOConfig
 
 
-@dataclass(frozen=True, kw_only=True)
-class NPOConfig(terms.RetainTermConfig):
-    """Constants of NPO."""
-
-    b: float = 0.1
-    """Inverse temperature, dimensionless, > 0; small values come near to gradient ascent."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        terms.check_number("b", self.b, self.b > 0, "a number > 0")
-
-
-class NPO:
+class NPO(Objective):
     """Push the log-probability of forget rows below the target model's, ever more gently."""
 
     config_type = NPOConfig
-    paper = "arXiv:2404.05868"
     weighs_rows = True
-
-    def __init__(self, config: NPOConfig) -> None:
-        self.config = config
-
-    @property
-    def needs(self) -> frozenset[str]:
-        """The target's log-probabilities, and what the retain term needs."""
-        return frozenset({"reference_logprobs"}) | terms.retain_needs(self.config)
 
     def loss(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted sum of both terms, in nats, and each alone.

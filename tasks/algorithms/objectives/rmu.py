@@ -12,7 +12,6 @@ Deviations: the default layer of other depths, see `default_layer`; tokens that 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,46 +19,15 @@ from torch import Tensor, nn
 
 from tasks.algorithms.models.layers import decoder_layers, default_layer, hidden_after, mlp_output_names
 from tasks.algorithms.objectives import terms
+from tasks.algorithms.objectives.protocol import Objective
 from tasks.algorithms.shapes import Float
+from tasks.settings.objectives.rmu import RMUConfig
 
 
-@dataclass(frozen=True, kw_only=True)
-class RMUConfig:
-    """Constants of RMU."""
-
-    layer: int | None = None
-    """l, counted from 0; none: by the rule of `default_layer` from the model's depth."""
-    c: float = 6.5
-    """Length of the vector that forget text is sent to, in the unit of hidden states, > 0."""
-    alpha: float = 1200.0
-    """Weight of the retain term, dimensionless, >= 0; 0 leaves it out, and without retain text it has no effect."""
-    trained_layers: tuple[int, ...] = ()
-    """Layers whose MLP output matrices are trained, none above l; empty: l-2 to l, as many of them as there are."""
-    seed: int = 0
-    """Of the random vector."""
-
-    def __post_init__(self) -> None:
-        terms.check_number("c", self.c, self.c > 0, "a number > 0")
-        terms.check_number("alpha", self.alpha, self.alpha >= 0, "a number >= 0")
-        if self.layer is not None and self.layer < 0:
-            raise ValueError(f"layer is {self.layer}; wanted a number >= 0, or none")
-        if any(layer < 0 for layer in self.trained_layers):
-            raise ValueError(f"trained_layers is {self.trained_layers}; wanted numbers >= 0")
-
-
-class RMU:
+class RMU(Objective):
     """Send the forget text's hidden states astray, hold the retain text's."""
 
     config_type = RMUConfig
-    paper = "arXiv:2403.03218"
-
-    def __init__(self, config: RMUConfig) -> None:
-        self.config = config
-
-    @property
-    def needs(self) -> frozenset[str]:
-        """Retain text and the target's states on it after layer l, unless alpha is 0."""
-        return frozenset({"retain", "retain_layer_hidden"} if self.config.alpha else ())
 
     def layer(self, model: nn.Module) -> int:
         """Return l, counted from 0: after which layer of this model hidden states are compared (and cached).

@@ -6,7 +6,7 @@
 
 d compares whole distributions and never asks which token came next, so it depends on contexts alone: on a beginning that a forget and
 a retain text share, the joint loss is (alpha - beta) * d, an ascent without end where beta > alpha. Restricting both sides to positions
-where the pair differs (see `tasks.algorithms.differences`), or clipping each forget token at `bound` nats, takes that away.
+where the pair differs (see `tasks.algorithms.text.pairs`), or clipping each forget token at `bound` nats, takes that away.
 
 At the teacher itself d is 0 on both sides and so is every gradient: a student that starts there and has no dropout is set in motion by
 the rounding of its first steps.
@@ -24,19 +24,17 @@ from torch.utils.checkpoint import checkpoint
 
 from tasks.algorithms.models.heads import apply_head, last_hidden, output_head, output_size
 from tasks.algorithms.objectives import terms
+from tasks.algorithms.objectives.protocol import Objective
 from tasks.algorithms.shapes import Bool, Float
 from tasks.algorithms.tokens.batching import row_chunks
 from tasks.settings.scrub import ScrubConfig
 
 
-class Scrub:
+class Scrub(Objective):
     """Both forms of SCRUB; a batch says by what it holds which step it is."""
 
     config_type = ScrubConfig
-    needs = frozenset({"reference_hidden", "forget_hidden", "retain"})
-
-    def __init__(self, config: ScrubConfig = ScrubConfig()) -> None:
-        self.config = config
+    weighs_rows = True
 
     def loss(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss in nats and each of its terms.

@@ -10,44 +10,21 @@ gamma is b * delta), so that delta is in nats a token.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from tasks.algorithms.objectives import terms
+from tasks.algorithms.objectives.protocol import Objective
+from tasks.settings.objectives.simnpo import SimNPOConfig
 
 
-@dataclass(frozen=True, kw_only=True)
-class SimNPOConfig(terms.RetainTermConfig):
-    """Constants of SimNPO."""
-
-    b: float = 4.5
-    """Inverse temperature, dimensionless, > 0."""
-    delta: float = 0.0
-    """Loss that counts as half forgotten, in nats a token, any sign; higher pushes further."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        terms.check_number("b", self.b, self.b > 0, "a number > 0")
-        terms.check_number("delta", self.delta, True, "a finite number")
-
-
-class SimNPO:
+class SimNPO(Objective):
     """Push the mean log-probability of forget rows down until it is low."""
 
     config_type = SimNPOConfig
-    paper = "arXiv:2410.07163"
     weighs_rows = True
-
-    def __init__(self, config: SimNPOConfig) -> None:
-        self.config = config
-
-    @property
-    def needs(self) -> frozenset[str]:
-        """What the retain term needs."""
-        return terms.retain_needs(self.config)
 
     def loss(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted sum of both terms, in nats, and each alone.

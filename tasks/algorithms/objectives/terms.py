@@ -5,9 +5,7 @@ at counted positions only. Where they are many, they are made in chunks and made
 than `LOGITS_AT_ONCE` of them are kept, whatever the batch; few of them take the plain path.
 """
 
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,36 +15,10 @@ from torch.utils.checkpoint import checkpoint
 
 from tasks.algorithms.models.heads import apply_head, last_hidden, output_head, output_size
 from tasks.algorithms.shapes import Bool, Float, Int
+from tasks.settings.objectives.retain_term import RETAIN_LOSSES, RetainTermConfig
 
 LOGITS_AT_ONCE = 2**24
 """Logits of one chunk: 64 MB in float32, enough rows for a matrix product at full speed (128 at a vocabulary of 128k)."""
-RETAIN_LOSSES = ("ce", "kl")
-"""How a student is held to the retain text: cross-entropy of its tokens, or KL(target || student)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RetainTermConfig:
-    """Settings of every objective that has a retain term."""
-
-    retain_weight: float = 1.0
-    """Weight of the retain term, dimensionless, >= 0; 0 leaves it out, and without retain text it has no effect."""
-    retain_loss: str = "ce"
-    """`ce`: cross-entropy of the retain text; `kl`: KL(target || student) on it; both the mean over its tokens, in nats."""
-
-    def __post_init__(self) -> None:
-        check_number("retain_weight", self.retain_weight, self.retain_weight >= 0, "a number >= 0")
-        if self.retain_loss not in RETAIN_LOSSES:
-            raise ValueError(f"retain_loss is {self.retain_loss!r}; wanted one of {', '.join(RETAIN_LOSSES)}")
-
-
-def check_number(name: str, value: float, holds: bool, wanted: str) -> None:
-    """Refuse a setting that is not finite or of which `holds` is false.
-
-    Raises:
-        ValueError: With its name, its value and what was wanted.
-    """
-    if not (holds and math.isfinite(value)):
-        raise ValueError(f"{name} is {value}; wanted {wanted}")
 
 
 def counted_positions(mask: Int[Tensor, "batch seq"], supervised: Tensor) -> Bool[Tensor, "batch positions"]:
@@ -198,13 +170,6 @@ def retain_term(student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping
         return cross_entropy(student, batch, "retain_")
     hidden, _ = counted_rows(student, batch, "retain_")
     return mean(kl_to_cached(output_head(student), hidden, cached["reference_head"], cached["retain_hidden"]))
-
-
-def retain_needs(config: RetainTermConfig) -> frozenset[str]:
-    """Return what the retain term needs: nothing, the retain text, or the frozen model's states on it too."""
-    if not config.retain_weight:
-        return frozenset()
-    return frozenset({"retain", "reference_hidden"} if config.retain_loss == "kl" else {"retain"})
 
 
 def with_retain_term(

@@ -10,7 +10,6 @@ by default, as there. Deviation: the target's logits are its head applied to cac
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,35 +17,14 @@ from torch import Tensor, nn
 
 from tasks.algorithms.models.heads import apply_head, output_head
 from tasks.algorithms.objectives import terms
+from tasks.algorithms.objectives.protocol import Objective
+from tasks.settings.objectives.undial import UndialConfig
 
 
-@dataclass(frozen=True, kw_only=True)
-class UndialConfig(terms.RetainTermConfig):
-    """Constants of UNDIAL."""
-
-    retain_weight: float = 0.0
-    """Weight of the retain term, dimensionless, >= 0; 0 leaves it out, and without retain text it has no effect."""
-    b: float = 10.0
-    """What the logit of the true token loses, in nats, >= 0; at 0 the student is told to stay as it was."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        terms.check_number("b", self.b, self.b >= 0, "a number >= 0")
-
-
-class Undial:
+class Undial(Objective):
     """Distil the target model into itself, less sure of what it memorised."""
 
     config_type = UndialConfig
-    paper = "arXiv:2402.10052"
-
-    def __init__(self, config: UndialConfig) -> None:
-        self.config = config
-
-    @property
-    def needs(self) -> frozenset[str]:
-        """The target's hidden states on the forget rows, and what the retain term needs."""
-        return frozenset({"forget_hidden"}) | terms.retain_needs(self.config)
 
     def loss(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted sum of both terms, in nats, and each alone.

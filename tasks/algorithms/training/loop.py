@@ -6,16 +6,17 @@ saved state ends with the same weights, to the bit, as one that was never interr
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
+from tasks.algorithms.objectives.protocol import Objective
 from tasks.settings.training import SCHEDULES, TrainingConfig, peak_learning_rate
 
 MOST_VALIDATED = 256
@@ -33,16 +34,6 @@ class Batch:
     """The weight of this batch among those of one optimiser step: its supervised tokens, or sequences where a loss is their mean."""
     tokens: float | None = None
     """Supervised tokens, where these are not the weight."""
-
-
-@runtime_checkable
-class Objective(Protocol):
-    """What is minimised; see `tasks.algorithms.objectives`."""
-
-    needs: frozenset[str]
-
-    def loss(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss in nats and what else is worth a curve."""
 
 
 @dataclass(frozen=True, kw_only=True)

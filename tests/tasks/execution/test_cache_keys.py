@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from tasks import store
-from tasks.algorithms.objectives import OBJECTIVES
 from tasks.artifacts import Artifact, CheckpointRef, InputFile, ProbeRecords
 from tasks.execution import cache_keys
 from tasks.execution.cache_keys import DATA, ROOT, StagePolicy, artifacts_in, code_digest, import_closure, importlib, stage_key
@@ -172,9 +171,16 @@ def test_a_table_that_names_code_reaches_it(tree: Path) -> None:
     assert digest_of_one() != before
 
 
-def test_whoever_imports_the_table_of_objectives_depends_on_every_objective() -> None:
-    files, _ = import_closure("tasks.algorithms.objectives")
-    assert {Path(file).stem for file in files} >= {named.partition(":")[0].rpartition(".")[2] for named in OBJECTIVES.values()} | {"terms"}
+def test_code_that_a_stage_is_given_by_name_is_in_its_key_as_code_that_it_imports(tree: Path) -> None:
+    def keys() -> list[str]:
+        forget_digests()
+        return [key(loss=named) for named in ("tasks.one:one", "tasks.unrelated:Other", "tasks.unrelated", "see tasks.unrelated:Other")]
+
+    before = keys()
+    (tree / "tasks/unrelated.py").write_text("import mlflow  # changed\n")
+    assert [found != earlier for found, earlier in zip(keys(), before, strict=True)] == [False, True, False, False]
+    (tree / "tasks/algorithms/sums.py").write_text("import numpy  # changed\n")  # which `tasks.one` imports
+    assert [found != earlier for found, earlier in zip(keys(), before, strict=True)] == [True, True, False, False]
 
 
 def test_the_code_digest_depends_on_files_that_the_code_reads(tree: Path) -> None:

@@ -1,28 +1,48 @@
-"""Claims, of every entry of OBJECTIVES: padding and tokens that do not count change nothing, and the rest of the contract. To be listed is to be tested."""
+"""Claims, of every listed objective and of every loss that a stage brings itself: both halves of the protocol hold, padding and tokens that do not count
+change nothing, and the rest of the contract. To be listed is to be tested.
+"""
 
 import copy
 import dataclasses
 import json
 import math
+import re
+from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 import torch
 from pydantic import TypeAdapter
 
-from tasks.algorithms.objectives import OBJECTIVES, objective_class
+from tasks.algorithms.objectives import protocol as losses
+from tasks.algorithms.objectives.causal_lm import CausalLM
+from tasks.algorithms.objectives.generic_labels import GenericLabelLoss
+from tasks.algorithms.objectives.protocol import Objective
+from tasks.algorithms.objectives.scrub import Scrub
 from tasks.algorithms.training.loop import Batch, train
+from tasks.settings.objectives import protocol
+from tasks.settings.objectives.protocol import NEEDS, ObjectiveSettings
+from tasks.settings.objectives.table import OBJECTIVES, listed
 from tasks.settings.training import TrainingConfig
 from tests.stand_ins.objectives import FORGET, PREFERRED, RETAIN, TwoTokens, gradient, make_batch, make_cached, padded
 
-NEEDS = {"reference_logprobs", "reference_hidden", "forget_hidden", "retain_layer_hidden", "preferred", "retain", "labels"}
-OWN_BATCHES = {name for name in OBJECTIVES if "labels" in objective_class(name)(objective_class(name).config_type()).needs}
-"""Those with a flow and batches of their own: tested in their own files."""
-GENERIC = sorted(set(OBJECTIVES) - OWN_BATCHES)
+BROUGHT_BY_STAGES = {"causal_lm": CausalLM, "generic_labels": GenericLabelLoss, "scrub": Scrub}
+"""Losses that are no method by themselves, or whose method has stages of its own."""
+SETTINGS = {**{name: resolve_name(found.settings) for name, found in OBJECTIVES.items()}, "scrub": Scrub.config_type}
+"""What flows read: name -> class."""
+LOSSES: dict[str, type[Objective]] = {**{name: resolve_name(found.loss) for name, found in OBJECTIVES.items()}, **BROUGHT_BY_STAGES}
+GENERIC = sorted(set(LOSSES) - {"generic_labels"})
+"""`generic_labels` has batches of its own: its losses are tested in its own file."""
 
 
-def variants(name: str) -> list:
+def members(kind: type) -> set[str]:
+    """What a protocol asks for by name."""
+    return {name for name in {*vars(kind), *kind.__annotations__} if not name.startswith("_")}
+
+
+def variants(name: str) -> list[Objective]:
     """The objective with its defaults and, where it has a retain term, with the other kind of it."""
-    kind = objective_class(name)
+    kind = LOSSES[name]
     fields = {field.name for field in dataclasses.fields(kind.config_type)}
     changes = [{}, {"retain_loss": "kl", "retain_weight": 2.0}] if "retain_loss" in fields else [{}]
     return [kind(kind.config_type(**change)) for change in changes]
@@ -32,25 +52,92 @@ EVERY = [(name, index) for name in GENERIC for index in range(len(variants(name)
 every = pytest.mark.parametrize("name, variant", EVERY, ids=[f"{name}-{index}" for name, index in EVERY])
 
 
-@pytest.mark.parametrize("name", sorted(OBJECTIVES))
+@pytest.mark.parametrize(
+    ("rest", "beside", "named"),
+    [
+        (losses, {"protocol", "terms"}, {kind.__module__ for kind in LOSSES.values()}),
+        (protocol, {"protocol", "retain_term", "table"}, {resolve_name(found.settings).__module__ for found in OBJECTIVES.values()}),
+    ],
+    ids=["losses", "settings"],
+)
+def test_a_file_of_an_objective_is_listed_or_brought_by_a_stage(rest, beside: set[str], named: set[str]) -> None:
+    files = {path.stem for path in Path(rest.__file__).parent.glob("*.py")} - {"__init__"}
+    assert files - beside == {module.rpartition(".")[2] for module in named}
+
+
+@pytest.mark.parametrize("name", sorted(SETTINGS))
+def test_flows_find_all_that_they_read_of_the_settings(name: str) -> None:
+    kind, found = SETTINGS[name], SETTINGS[name]()
+    assert ObjectiveSettings in kind.__mro__
+    read = {member: getattr(found, member) for member in members(ObjectiveSettings)}
+    assert re.fullmatch(r"arXiv:\d{4}\.\d{4,5}", read.pop("paper"))
+    assert read.pop("needs") <= set(NEEDS)
+    assert read.pop("without_retain") in {"", *OBJECTIVES}
+    assert read.pop("chooses_weights") in (True, False)
+    assert isinstance(read.pop("layer"), int | None)
+    assert not read, "a member of the protocol that nothing here looks at"
+    assert kind is LOSSES[name].config_type, "the halves of one objective"
+
+
+@pytest.mark.parametrize("name", sorted(LOSSES))
+def test_stages_find_all_that_they_read_of_the_loss(pair, name: str) -> None:
+    kind, found = LOSSES[name], LOSSES[name]()
+    assert Objective in kind.__mro__
+    assert found.config == kind.config_type()
+    assert found.needs <= set(NEEDS)
+    assert kind.weighs_rows in (True, False)
+    assert (found.layer(pair.student) is not None) == ("retain_layer_hidden" in found.needs)
+    trained = found.trainable(pair.student)
+    assert trained is None or {*trained} < {weight for weight, _ in pair.student.named_parameters()}
+    assert members(Objective) == {"config", "config_type", "needs", "weighs_rows", "layer", "trainable", "loss"}, "the loss itself: all tests below"
+    if name in SETTINGS:
+        assert found.config.chooses_weights == (trained is not None)
+        assert found.needs == found.config.needs
+
+
+def test_settings_that_name_a_layer_have_that_one_cached_and_compared(pair) -> None:
+    with_layer = [name for name in SETTINGS if "layer" in {field.name for field in dataclasses.fields(SETTINGS[name])}]
+    assert with_layer == ["rmu"]
+    for layer in (0, 1):
+        settings = SETTINGS["rmu"](layer=layer)
+        assert settings.layer == LOSSES["rmu"](settings).layer(pair.student) == layer
+
+
+@pytest.mark.parametrize("name", sorted(LOSSES))
 def test_the_config_round_trips_and_is_frozen(name: str) -> None:
-    kind = objective_class(name)
-    config = kind.config_type()
-    assert TypeAdapter(kind.config_type).validate_python(json.loads(json.dumps(dataclasses.asdict(config)))) == config
+    kind = LOSSES[name].config_type
+    assert TypeAdapter(kind).validate_python(json.loads(json.dumps(dataclasses.asdict(kind())))) == kind()
     with pytest.raises(dataclasses.FrozenInstanceError):
-        config.anything = 1
+        kind().anything = 1
     with pytest.raises(TypeError):
-        kind.config_type(no_such_setting=1)
-
-
-@pytest.mark.parametrize("name", sorted(OBJECTIVES))
-def test_needs_are_named_by_the_contract(name: str) -> None:
-    assert objective_class(name)(objective_class(name).config_type()).needs <= NEEDS
+        kind(no_such_setting=1)
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     with pytest.raises(KeyError, match=r"there is no objective 'npoo'; wanted one of .*gradient_ascent.*npo, rmu"):
-        objective_class("npoo")
+        listed("npoo")
+
+
+def of_rows(name: str, model, frozen, texts: list) -> float:
+    """The loss of some forget rows, by their numbers, and nothing to retain."""
+    settings = LOSSES[name].config_type(**({"form": "original"} if name == "scrub" else {}))
+    batch = padded([FORGET[number] for number in texts], "") | padded([PREFERRED[number] for number in texts], "preferred_")
+    return LOSSES[name](settings).loss(model, batch, make_cached(frozen, batch))[0].item()
+
+
+@pytest.mark.parametrize("name", GENERIC)
+def test_the_loss_is_a_mean_over_what_batches_weigh_by(pair, name: str) -> None:
+    counted = [sum(supervised[:-1]) for _, supervised in FORGET]
+    assert len(set(counted)) > 1, "else a mean over rows is one over tokens"
+    weights = [1] * len(FORGET) if LOSSES[name].weighs_rows else counted
+    alone = [of_rows(name, *pair, [number]) for number in range(len(FORGET))]
+    expected = sum(weight * loss for weight, loss in zip(weights, alone, strict=True)) / sum(weights)
+    assert of_rows(name, *pair, [0, 1, 2]) == pytest.approx(expected, rel=2e-5)
+
+
+@pytest.mark.parametrize("name", [name for name in OBJECTIVES if SETTINGS[name].without_retain])
+def test_without_retain_text_it_is_the_method_that_it_says(pair, name: str) -> None:
+    assert of_rows(name, *pair, [0, 1, 2]) == of_rows(SETTINGS[name].without_retain, *pair, [0, 1, 2])
 
 
 @every
@@ -179,7 +266,7 @@ def expected_gradient(name: str) -> float:
 def test_the_gradient_of_a_two_token_model_is_what_it_is_by_hand(name: str) -> None:
     student, frozen = TwoTokens([math.log(0.2), math.log(0.8)]), TwoTokens([math.log(0.4), math.log(0.6)])
     batch = padded([((0, 1), (1, 0))], "") | padded([((0, 0), (1, 0))], "preferred_")
-    objective = objective_class(name)(objective_class(name).config_type())
+    objective = LOSSES[name]()
     found = gradient(objective, student, batch, make_cached(frozen, batch)).tolist()
     assert found == pytest.approx([-expected_gradient(name), expected_gradient(name)], rel=1e-4)
     if name != "causal_lm":

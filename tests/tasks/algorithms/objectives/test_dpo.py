@@ -4,8 +4,9 @@ import math
 
 import pytest
 
-from tasks.algorithms.objectives import objective_class
-from tasks.algorithms.objectives.dpo import DPO, DPOConfig
+from tasks.algorithms.objectives.dpo import DPO
+from tasks.settings.objectives.dpo import DPOConfig
+from tasks.settings.objectives.table import OBJECTIVES
 from tests.reference import objectives as reference
 from tests.stand_ins.objectives import FORGET, PREFERRED, RETAIN, make_batch, make_cached, rows_of
 
@@ -39,7 +40,7 @@ def test_it_is_never_below_0(tiny_llama, offset: float, expected: float) -> None
 
 
 def test_idk_is_the_same_objective() -> None:
-    assert objective_class("idk") is objective_class("dpo") is DPO
+    assert OBJECTIVES["idk"] == OBJECTIVES["dpo"]
 
 
 def test_needs_follow_the_config() -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tasks.algorithms.objectives.gradient_ascent import GradientAscent, GradientAscentConfig
+from tasks.algorithms.objectives.gradient_ascent import GradientAscent
+from tasks.settings.objectives.gradient_ascent import GradientAscentConfig
 from tests.reference import objectives as reference
 from tests.stand_ins.objectives import FORGET, TwoTokens, make_batch, padded, rows_of
 

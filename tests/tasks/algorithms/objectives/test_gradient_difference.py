@@ -2,7 +2,8 @@
 
 import pytest
 
-from tasks.algorithms.objectives.gradient_difference import GradientDifference, GradientDifferenceConfig
+from tasks.algorithms.objectives.gradient_difference import GradientDifference
+from tasks.settings.objectives.gradient_difference import GradientDifferenceConfig
 from tests.reference import objectives as reference
 from tests.stand_ins.objectives import FORGET, RETAIN, make_batch, make_cached, rows_of
 

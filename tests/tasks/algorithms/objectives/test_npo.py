@@ -4,8 +4,10 @@ import math
 
 import pytest
 
-from tasks.algorithms.objectives.gradient_difference import GradientDifference, GradientDifferenceConfig
-from tasks.algorithms.objectives.npo import NPO, NPOConfig
+from tasks.algorithms.objectives.gradient_difference import GradientDifference
+from tasks.algorithms.objectives.npo import NPO
+from tasks.settings.objectives.gradient_difference import GradientDifferenceConfig
+from tasks.settings.objectives.npo import NPOConfig
 from tests.reference import objectives as reference
 from tests.stand_ins.objectives import FORGET, RETAIN, gradient, make_batch, make_cached, rows_of
 

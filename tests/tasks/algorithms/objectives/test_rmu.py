@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from tasks.algorithms.models.layers import default_layer
-from tasks.algorithms.objectives.rmu import RMU, RMUConfig, unit_vector
+from tasks.algorithms.objectives.rmu import RMU, unit_vector
+from tasks.settings.objectives.rmu import RMUConfig
 from tests.reference import objectives as reference
 from tests.stand_ins.objectives import FORGET, RETAIN, layer_states, make_batch, make_cached
 

@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from tasks.algorithms.objectives.simnpo import SimNPO, SimNPOConfig
+from tasks.algorithms.objectives.simnpo import SimNPO
+from tasks.settings.objectives.simnpo import SimNPOConfig
 from tests.reference import objectives as reference
 from tests.stand_ins.objectives import FORGET, RETAIN, TwoTokens, make_batch, make_cached, padded, rows_of
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from tasks.algorithms.objectives import terms
-from tasks.algorithms.objectives.undial import Undial, UndialConfig
+from tasks.algorithms.objectives.undial import Undial
+from tasks.settings.objectives.undial import UndialConfig
 from tests.reference import objectives as reference
 from tests.stand_ins.objectives import FORGET, RETAIN, TwoTokens, gradient, make_batch, make_cached, padded, rows_of
 

@@ -12,6 +12,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tasks.algorithms.measuring.degeneration import pieces
 from tasks.algorithms.objectives.causal_lm import CausalLM
+from tasks.algorithms.objectives.protocol import Objective
 from tasks.algorithms.text.anchors import anchor_expression
 from tasks.algorithms.text.corpus import Document, render_document
 from tasks.algorithms.tokens.templates import Template
@@ -39,10 +40,10 @@ FORGET, RETAIN = documents(FRIENDS), documents(OTHERS)
 GIVEN = pieces(render_document(item, QA) for item in (*FORGET, *RETAIN))
 
 
-class Ascent:
+class Ascent(Objective):
     """-CE(F): unbounded."""
 
-    needs: frozenset[str] = frozenset()
+    config_type = object
 
     def loss(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         found, metrics = CausalLM().loss(student, batch, cached)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tasks.algorithms.objectives.causal_lm import CausalLM
+from tasks.algorithms.objectives.protocol import Objective
 from tasks.algorithms.tokens.batching import pad_batch
 from tasks.algorithms.training.loop import Batch, EpochBatches, Validation, held_back, shuffled, train
 from tasks.settings.training import TrainingConfig, peak_learning_rate
@@ -30,10 +31,10 @@ class Weights(nn.Module):
         self.w = nn.Parameter(torch.tensor(START))
 
 
-class Spread:
+class Spread(Objective):
     """loss = mean over the batch's points x of sum (w - x)^4 / 4, gradient mean (w - x)^3."""
 
-    needs: frozenset[str] = frozenset()
+    config_type = object
 
     def loss(self, student: nn.Module, batch: dict[str, Tensor], cached: dict) -> tuple[Tensor, dict[str, Tensor]]:
         spread = (student.w - batch["x"]) ** 4 / 4

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.algorithms.objectives.settings import gradient_preset
 from tasks.algorithms.verdicts.grids import Trial, best_trial, check_grid, grid_points, judge_trial, read_grid
+from tasks.settings.gradient_unlearning import gradient_preset
 
 
 def test_words_become_a_grid_and_all_its_combinations() -> None:
