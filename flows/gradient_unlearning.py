@@ -5,12 +5,13 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.steps.outcome import Outcome
 from flows.steps.preparation import Coverage
+from flows.steps.settings import differences
 from flows.steps.unlearning import Unlearning, carry_out, check_unlearning
 from flows.steps.wiring import Call
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef
 from tasks.objective_training import unlearn
 from tasks.reference_cache import ReferenceNeeds, cache_reference
-from tasks.settings.gradient_unlearning import GradientUnlearningConfig
+from tasks.settings.gradient_unlearning import GradientUnlearningConfig, gradient_preset, tuning
 from tasks.settings.unlearning_request import UnlearningRequest
 
 
@@ -30,14 +31,35 @@ def gradient_unlearning(
         coverage: `measure` says how much of what the target model tells of the topic is in the forget text; `expand` adds what is not.
     """
     require_text(request, config)
-    checked, paper = check_unlearning(request, config, review=review), config.objective.paper
-    return carry_out(Unlearning(method=config.method, paper=paper, declare=declare, request=checked, review=review, coverage=coverage))
+    unlearning = Unlearning(
+        method=config.method,
+        paper=config.objective.paper,
+        declare=declare,
+        request=check_unlearning(request, config, review=review),
+        review=review,
+        coverage=coverage,
+        provenance={"settings": origin_of_settings(config)},
+    )
+    return carry_out(unlearning)
 
 
 def require_text(request: UnlearningRequest, config: GradientUnlearningConfig) -> None:
     """Refuse a request without the retain text that alone tells the method from another one."""
     if not request.retain and (instead := config.objective.without_retain):
         raise BadInputError(f"--method {config.method} without retain text is {instead}; wanted --retain FILE..., or --method {instead}")
+
+
+def origin_of_settings(config: GradientUnlearningConfig) -> str:
+    """Return in words, for the card, where the settings of the training are from: the preset that is nearest, and what was changed in it."""
+    from_presets = {tuning(config.method): "default", "constants of the paper": "paper"}
+    changed = {words: _changes(config, gradient_preset(config.method, preset)) for words, preset in from_presets.items()}
+    nearest = min(changed, key=lambda words: len(changed[words]))
+    return f"{nearest}, but for {', '.join(changed[nearest])}" if changed[nearest] else nearest
+
+
+def _changes(config: GradientUnlearningConfig, preset: GradientUnlearningConfig) -> list[str]:
+    trained_by = tuple(f"{section}." for section in ("objective", "rows", "training", "lora"))
+    return [name for name in differences(config, preset) if name.startswith(trained_by) and name != "training.seed"]
 
 
 def declare(corpus: CorpusRef, target: CheckpointRef, config: GradientUnlearningConfig) -> Call:

@@ -73,6 +73,14 @@ def gradient_preset(method: str, name: str, seed: int = 0) -> GradientUnlearning
     return GradientUnlearningConfig(method=method, objective=tuned.get("objective"), training=training)
 
 
+def tuning(method: str) -> str:
+    """Return where the default settings of a method are from, in words for the card."""
+    tuned_as = TUNED_AS.get(method, method)
+    if tuned_as not in TUNED:
+        return "not tuned for this method: the defaults of UnlearningConfig and of its objective"
+    return f"tuned on {TUNED_ON}" + (f" for {tuned_as}, which is the same objective by another name" if tuned_as != method else "")
+
+
 PAPER = UnlearningConfig(learning_rate=1e-5, least_steps=0, epochs=10, batch_blocks=32, retain_batch=32, validation_share=0.0, weight_decay=0.01, guard="watch")
 """How TOFU's repository and open-unlearning train every one of these methods on 7-billion-parameter models; it suits no small model."""
 HELD: dict[str, Any] = {"retain_loss": "kl", "retain_weight": 4.0}
@@ -97,5 +105,7 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {
     "undial": {"objective": HELD | {"b": 30.0}, "training": LONG | {"rate_at_7b": 2e-5}},
 }
 """Method -> settings that differ from those above, the best of `lethe sweep --topic second-series --floor 0.92 --method NAME` and the line above each."""
+TUNED_ON = "second-series"
+"""Topic of the embedded world that they were tuned on; none that figures are reported for."""
 TUNED_AS = {"idk": "dpo"}
 """Method -> the one whose tuned settings are its own, being the same objective by another name."""
