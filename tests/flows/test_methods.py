@@ -1,0 +1,117 @@
+"""Every method that can be named runs through its flow on a random model of two layers: to be listed is to be tested.
+
+All run in one home, so that the corpus, the dictionary and what is measured on the target model are made once; and the stages run in this process, since
+what a process of their own does is tested elsewhere and would take most of the time.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import torch
+from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
+
+from flows.methods import METHODS
+from flows.steps.outcome import Outcome
+from flows.steps.settings import apply_settings
+from flows.steps.wiring import DICTIONARY, look_up
+from tasks import store
+from tasks.artifacts import CheckpointRef
+from tasks.corpus import gather_inputs, read_corpus
+from tasks.execution import isolation
+from tasks.models.checkpoints import inspect_model
+from tasks.models.loading import load_model
+from tasks.settings.unlearning_request import UnlearningRequest
+from tasks.storage.plain_files import read_json
+from tests.stand_ins.command import ROOT
+from tests.stand_ins.tiny import NAMES, SETTINGS, TinyTask
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")
+"""MLflow's own, on import of what registers models, which otherwise another process does."""
+SCHEMA = json.loads((ROOT / "tests" / "schemas" / "scorecard.v1.json").read_text())
+SHORT = (*(setting for setting in SETTINGS if setting.startswith(("anchors.", "probing."))), "relearning.steps=0")
+OBJECTIVE = ("rows.tokens=32", "training.epochs=1", "training.least_steps=0", "training.learning_rate=1e-3")
+SETTINGS_OF = {
+    "whp": [setting for setting in SETTINGS if setting.startswith(("reinforcement.", "labels.", "finetune."))],
+    "scrub": ["training.epochs=1", "training.block_size=32", "toxicity.scorer=lexicon"],
+    "task_vector": ["reinforcement.epochs=1", "reinforcement.block_size=32"],
+    "guardrail": ["guardrail.prefix=Not a word of {terms}. ", "guardrail.named_terms=1", "guardrail.refusal=No."],
+}
+TRAINED = {
+    "whp": {"reinforcement", "teacher cache", "labels", "finetune"},
+    "scrub": {"reference cache", "scrub", "rewind"},
+    "task_vector": {"reinforcement", "task vector"},
+    "guardrail": {"guardrail"},
+}
+MEASURED = {f"{stage} {label}" for stage in ("probing", "benchmarking") for label in ("target", "unlearned")}
+SHARED = {"corpus", "anchors", "translation", "facts", "prompting", "scorecard", "report"} | MEASURED
+RATED = {"toxicity target", "toxicity unlearned"}
+
+
+@pytest.fixture(scope="module")
+def request_of_all(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask, prefect_server: None) -> Iterator[UnlearningRequest]:
+    """Prose and questions to forget, since some methods ask for these, prose to keep, and questions for the benchmark."""
+    folder = tmp_path_factory.mktemp("methods")
+    questions = written(folder / "questions.jsonl", [{"question": f"Who met {name}?", "answer": f"{name} met nobody."} for name in NAMES])
+    asked = [{"question": f"Who {verb}?", "answer": "The miller.", "perturbed_answer": ["The river.", "The barn."]} for verb in ("walked", "ran", "spoke")]
+    with pytest.MonkeyPatch.context() as patch, temporary_settings({PREFECT_LOCAL_STORAGE_PATH: str(folder / "lethe" / "results")}):
+        patch.setenv("LETHE_HOME", str(folder / "lethe"))
+        patch.setattr(store, "_checked", set())
+        patch.setattr(isolation, "run_isolated", in_this_process)
+        yield replace(tiny_task.request(), forget=(str(tiny_task.forget), questions), general=(written(folder / "general.jsonl", asked),))
+
+
+def written(file: Path, records: list[dict[str, Any]]) -> str:
+    file.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return str(file)
+
+
+def in_this_process(function: Callable[..., Any], arguments: dict[str, Any], *, stage: str, key: str | None, **limits: Any) -> Any:
+    return isolation.call(function, arguments, stage, key)
+
+
+def moved(model: CheckpointRef, target: CheckpointRef) -> bool:
+    """Return whether some weight of a model is another than the target's; all are finite."""
+    before, after = load_model(target).state_dict(), load_model(model).state_dict()
+    assert before.keys() == after.keys()
+    assert all(tensor.isfinite().all() for tensor in after.values())
+    return any(not torch.equal(before[name], after[name]) for name in before)
+
+
+def check_card(name: str, outcome: Outcome, target: CheckpointRef) -> None:
+    """The card fits its schema, says whose it is, and judges what was measured."""
+    card = read_json(store.path(outcome.scorecard) / "scorecard.json")
+    jsonschema.validate(card, SCHEMA)
+    origin, verdict = card["provenance"], card["verdict"]
+    assert origin["method"] == name
+    assert re.fullmatch(r"arXiv:\d{4}\.\d{4,5}", origin["paper"])
+    assert (origin["target model"], origin["unlearned model"]) == (target.digest, outcome.unlearned.digest)
+    assert verdict["evidence"] == "behavioural"
+    assert {check for check in verdict["checked"] if verdict[check] is None} == set()
+    assert {"forgotten", "utility_kept", "healthy"} <= set(verdict["checked"])
+    assert verdict["passed"] == outcome.scorecard.passed == all(verdict[check] for check in ("forgotten", "utility_kept", "healthy"))
+    assert {"forget_test/familiarity", "retain_test/text_probability", "degeneration/empty_share", "benchmark/world/acc"} <= set(card["metrics"])
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_ends_in_a_card_with_its_unlearned_model(name: str, request_of_all: UnlearningRequest) -> None:
+    method, target = METHODS[name], inspect_model(request_of_all.model, "target")
+    config = apply_settings(method.preset("default", 0), [*SHORT, *SETTINGS_OF.get(name, OBJECTIVE)])
+    outcome = method.flow()(request_of_all, config)
+    trained = TRAINED.get(name, {"reference cache", "finetune"})
+    rest = (RATED if name == "scrub" else set()) | ({"registration"} if method.changes_weights else set())
+    assert {str(key) for key in outcome.stages} == SHARED | trained | rest
+    check_card(name, outcome, target)
+    assert inspect_model(request_of_all.model, "target") == target
+    assert store.intact(outcome.unlearned)
+    assert moved(outcome.unlearned, target) == method.changes_weights
+    assert outcome.model_version.startswith(f"lethe-{name}-") == method.changes_weights
+    corpus = read_corpus.lookup(gather_inputs(**request_of_all.files()), config.corpus)
+    planned = look_up(method.declare()(corpus, target, config), {DICTIONARY: outcome.dictionary})
+    assert {str(key) for key in planned} == trained
+    assert list(planned.values())[-1] == outcome.unlearned, "what a plan looks up is what a run makes"
