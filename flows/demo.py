@@ -64,6 +64,12 @@ def embedded_world(
 ) -> tuple[WorldRef, dict[str, CheckpointRef], dict[StageOf, str]]:
     """Make the world and train its two models side by side.
 
+    Args:
+        topic: A ready topic, or a series; empty: the first one.
+        seed: Seed of the world and of both models.
+        pretraining: How they are trained.
+        world_config: What the world holds.
+
     Returns:
         The world, the checkpoints by label, and the state of each stage.
     """

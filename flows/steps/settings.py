@@ -139,6 +139,14 @@ def _converted(config: Any, name: str, value: Any) -> Any:
     if value in ("none", "None") and type(None) in typing.get_args(wanted) and str not in typing.get_args(wanted):
         return None
     try:
-        return TypeAdapter(wanted).validate_python(value)
+        return TypeAdapter(_without_choices(wanted)).validate_python(value)
     except ValidationError:
         raise BadInputError(f"--set {name}={value}: wanted {getattr(wanted, '__name__', None) or wanted}") from None
+
+
+def _without_choices(wanted: Any) -> Any:
+    """Return a type that takes every word: a wrong one is refused by the settings class, which says where the setting stands and what it may be."""
+    if typing.get_origin(wanted) is typing.Literal:
+        return Any
+    chosen = typing.get_origin(wanted) is tuple and typing.get_origin(typing.get_args(wanted)[0]) is typing.Literal
+    return tuple[str, ...] if chosen else wanted

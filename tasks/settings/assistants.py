@@ -2,11 +2,13 @@
 
 import ipaddress
 import math
-from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from dataclasses import field, replace
+from typing import ClassVar, Literal
 from urllib.parse import urlsplit
 
-PROVIDERS = ("offline", "huggingface", "openai-compatible", "openai")
+from tasks.settings.schema import check_choices, settings
+
+ProviderName = Literal["offline", "huggingface", "openai-compatible", "openai"]
 """`openai` is `openai-compatible` with that company's own address and key variable."""
 OPENAI_URL = "https://api.openai.com/v1"
 SECTIONS = {"--prompt-writer": "prompting", "--judge": "judging"}
@@ -15,11 +17,11 @@ HOW = {"keyed": False}
 """Marks a setting that says how a model is reached, not what it answers: no part of cache keys."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class ProviderConfig:
     """A language model that is asked something."""
 
-    name: str = "offline"
+    name: ProviderName = "offline"
     """`offline`: none is asked; `huggingface`: a local instruct model; `openai-compatible`: a server such as vLLM, Ollama or llama.cpp; `openai`."""
     model: str = ""
     """Folder of the local model, or the name under which the server has it."""
@@ -45,8 +47,7 @@ class ProviderConfig:
     """Whether what is asked may leave this machine."""
 
     def __post_init__(self) -> None:
-        if self.name not in PROVIDERS:
-            raise ValueError(f"provider.name is {self.name!r}; wanted one of {', '.join(PROVIDERS)}")
+        check_choices(self, "provider")
         if self.timeout_s <= 0:
             raise ValueError(f"provider.timeout_s is {self.timeout_s}; wanted a number > 0")
         for name, least in {"max_tokens": 1, "retries": 0, "concurrency": 1}.items():
@@ -142,11 +143,11 @@ def check_provider(config: ProviderConfig, option: str) -> None:
         raise ValueError(f"{option} {config.name}: no model; wanted {place(option, 'model')} with {what}")
 
 
-FALLBACKS = ("none", "offline")
+Fallback = Literal["none", "offline"]
 """What becomes of a stage whose language model cannot be asked."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class AskingConfig:
     """A language model, and what is done without it."""
 
@@ -160,19 +161,18 @@ class AskingConfig:
     """Setting -> its least and, where there is one, its highest value."""
     provider: ProviderConfig = ProviderConfig()
     """The language model that is asked; `offline`: none."""
-    fallback: str = "none"
+    fallback: Fallback = "none"
     """What is done where the provider cannot be asked at all: `none` ends the run, `offline` goes on without it."""
 
     def __post_init__(self) -> None:
-        if self.fallback not in FALLBACKS:
-            raise ValueError(f"{self.section}.fallback is {self.fallback!r}; wanted one of {', '.join(FALLBACKS)}")
+        check_choices(self, self.section)
         for name, (least, most) in self.bounds.items():
             if not least <= getattr(self, name) <= (most or math.inf):
                 wanted = f"from {least} to {most}" if most else f">= {least}"
                 raise ValueError(f"{self.section}.{name} is {getattr(self, name)}; wanted a whole number {wanted}")
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class TranslationConfig(AskingConfig):
     """Who translates anchors: a user's own dictionary first, then the provider's model, and the offline translator whatever is left:
     ordinary words from pools, the same for all forms of a name.
@@ -190,7 +190,7 @@ class TranslationConfig(AskingConfig):
     """Order of the pools."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class PromptingConfig(AskingConfig):
     """Who writes the prompts that invite models to speak of the topic: the provider's model, and rules whatever is left."""
 
@@ -204,7 +204,7 @@ class PromptingConfig(AskingConfig):
     """Characters of the sentence that shows how an anchor is used, >= 0; 0 shows none."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class JudgingConfig(AskingConfig):
     """Who rates how much of the topic a completion knows: the provider's model, or nobody."""
 

@@ -1,15 +1,14 @@
 """All settings of an evaluation, which every method shares."""
 
-from dataclasses import dataclass
-
 from tasks.settings.assistants import JudgingConfig, PromptingConfig, TranslationConfig
 from tasks.settings.measuring import BenchmarkingConfig, CoverageConfig, ProbingConfig, RelearningConfig, ToxicityConfig
+from tasks.settings.schema import settings
 from tasks.settings.text import AnchorConfig, CorpusConfig, FactConfig
 from tasks.settings.training import LoraConfig, TrainingConfig
 from tasks.settings.verdict import VerdictConfig
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class EvaluationConfig:
     """What is asked of models, and how the answers are judged: the same for every method and for other people's checkpoints."""
 
@@ -52,7 +51,7 @@ class MethodFacts:
     """Whether the method goes back to an earlier checkpoint, which it finds by text that the model never saw."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class MethodConfig(MethodFacts, EvaluationConfig):
     """What every method asks beside what it does."""
 

@@ -1,12 +1,13 @@
 """Settings of what selective unlearning trains: the reinforced model, and the student on its labels."""
 
 import math
-from dataclasses import dataclass
+from typing import Literal
 
+from tasks.settings.schema import check_choices, settings
 from tasks.settings.training import TrainingConfig
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class ReinforcementConfig(TrainingConfig):
     """How the reinforced model is trained. Paper: context 512, learning rate 3e-6, batch 8 x 16, 3 epochs [recalled]."""
 
@@ -14,25 +15,26 @@ class ReinforcementConfig(TrainingConfig):
     """Tokens of a block, >= 16."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class GenericLabelLossConfig:
     """Weights of the two terms."""
 
-    kind: str = "soft"
+    kind: Literal["soft", "hard"] = "soft"
     """`soft` or `hard` labels."""
     alpha: float = 5.0
     """Strength of the correction, as in the labels, >= 0."""
-    relu_on: str = "logits"
+    relu_on: Literal["logits", "log_probabilities"] = "logits"
     """As in the labels."""
     retain_weight: float = 1.0
     """lambda, dimensionless, >= 0; without retain text it has no effect."""
 
     def __post_init__(self) -> None:
+        check_choices(self, "labels")
         if not 0 <= self.retain_weight < math.inf:
             raise ValueError(f"finetune.retain_weight is {self.retain_weight}; wanted a number >= 0")
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class FinetuneConfig(TrainingConfig):
     """How the unlearned model is trained. Paper: learning rate 1e-6, 2 epochs, hard labels, no retain term [recalled]."""
 

@@ -1,7 +1,7 @@
 """Settings of unlearning by a training objective, from text to report, and what was tuned for which."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from dataclasses import asdict, fields, is_dataclass, replace
 from pkgutil import resolve_name
 from typing import Any
 
@@ -10,10 +10,11 @@ from tasks.settings.objective_training import UnlearningConfig
 from tasks.settings.objectives.protocol import ObjectiveSettings
 from tasks.settings.objectives.table import listed
 from tasks.settings.rows import RowsConfig
+from tasks.settings.schema import settings
 from tasks.settings.training import LoraConfig
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class GradientUnlearningConfig(MethodConfig):
     """Unlearning by a listed objective, from text to report."""
 

@@ -1,14 +1,15 @@
 """Settings of the guardrail, the baseline that changes no weights; torch is not imported here."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tasks.settings.evaluation import MethodConfig
+from tasks.settings.schema import settings
 
 TERMS = "{terms}"
 """Stands in a prefix for the most frequent anchors: the setting itself is public, the text that is made of it is not."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class GuardrailConfig:
     """A prompt prefix and an output filter."""
 
@@ -35,7 +36,7 @@ class GuardrailConfig:
             raise ValueError("guardrail.prefix is empty and guardrail.filtered is false; wanted one of the two at least")
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class GuardrailUnlearningConfig(MethodConfig):
     """The guardrail baseline (arXiv:2403.03329) from text to report."""
 

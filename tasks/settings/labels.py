@@ -1,24 +1,26 @@
 """Settings of generic labels."""
 
 import math
-from dataclasses import dataclass
+from typing import Literal
+
+from tasks.settings.schema import check_choices, settings
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class LabelConfig:
     """How generic labels are made."""
 
     alpha: float = 5.0
     """Strength of the correction, dimensionless, >= 0; the paper's 5."""
-    kind: str = "soft"
+    kind: Literal["soft", "hard"] = "soft"
     """`soft`: the whole generic distribution; `hard`: its argmax, as in the paper."""
-    relu_on: str = "logits"
+    relu_on: Literal["logits", "log_probabilities"] = "logits"
     """What is compared: `logits`, as in the paper, or `log_probabilities`, which know no additive offset between the models."""
     drop_repeats: bool = True
     """Give no label where a block repeats an anchor, lest the model learn to contradict itself."""
     suppress_translations: bool = True
     """Once an anchor has appeared in a block, its translation is no label there any more."""
-    interior: str = "suppress"
+    interior: Literal["suppress", "drop"] = "suppress"
     """Tokens of an anchor: `suppress` never labels a position with the true one and unteaches the inner ones on the source;
     `drop` trusts the translation for the first and gives the inner ones no label, as in the paper."""
     block_size: int = 256
@@ -27,11 +29,9 @@ class LabelConfig:
     """Tokens in one forward pass, padding included; >= 1."""
 
     def __post_init__(self) -> None:
+        check_choices(self, "labels")
         if not 0 <= self.alpha < math.inf:
             raise ValueError(f"labels.alpha is {self.alpha}; wanted a number >= 0")
-        for name, known in {"kind": ("soft", "hard"), "relu_on": ("logits", "log_probabilities"), "interior": ("suppress", "drop")}.items():
-            if getattr(self, name) not in known:
-                raise ValueError(f"labels.{name} is {getattr(self, name)!r}; wanted one of {', '.join(known)}")
         for name, least in {"block_size": 16, "batch_tokens": 1}.items():
             if getattr(self, name) < least:
                 raise ValueError(f"labels.{name} is {getattr(self, name)}; wanted a whole number >= {least}")

@@ -1,14 +1,16 @@
 """Settings of what is asked of every model: probes, coverage, benchmarks, relearning, toxicity."""
 
-from dataclasses import dataclass
+from typing import Literal, get_args
 
-from tasks.settings.training import TrainingConfig
+from tasks.settings.schema import check_choices, settings
+from tasks.settings.training import Schedule, TrainingConfig
 
-BENCHMARK_NAMES = ("world", "arc_easy", "arc_challenge", "boolq", "hellaswag", "piqa", "winogrande")
+Benchmark = Literal["world", "arc_easy", "arc_challenge", "boolq", "hellaswag", "piqa", "winogrande"]
+BENCHMARK_NAMES: tuple[Benchmark, ...] = get_args(Benchmark)
 """Benchmarks: the embedded world's, and tasks of lm-eval."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class RelearningConfig(TrainingConfig):
     """How a model is taught half of the forget text again, to see whether the other half comes back."""
 
@@ -23,7 +25,7 @@ class RelearningConfig(TrainingConfig):
     """Share of the facts, and of the paragraphs at most, that are shown, above 0 and below 1."""
     block_size: int = 256
     """Tokens of a block, >= 16."""
-    schedule: str = "constant"
+    schedule: Schedule = "constant"
     """Course of the learning rate after warm-up."""
 
     def __post_init__(self) -> None:
@@ -36,7 +38,7 @@ class RelearningConfig(TrainingConfig):
             raise ValueError(f"relearning.block_size is {self.block_size}; wanted a whole number >= 16")
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class ProbingConfig:
     """How much is scored and completed."""
 
@@ -59,7 +61,7 @@ class ProbingConfig:
                 raise ValueError(f"probing.{name} is {getattr(self, name)}; wanted a whole number >= {least}")
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class CoverageConfig:
     """How the target model is asked what it knows of the topic beside the given text."""
 
@@ -78,11 +80,11 @@ class CoverageConfig:
                 raise ValueError(f"coverage.{name} is {getattr(self, name)}; wanted a whole number >= {least}")
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class BenchmarkingConfig:
     """Which multiple-choice benchmarks are run, and on how much of them."""
 
-    tasks: tuple[str, ...] = ("world",)
+    tasks: tuple[Benchmark, ...] = ("world",)
     """Benchmarks: `world` needs no data; the others are read from local files, else from the hub."""
     limit: int = 0
     """Examples of a benchmark, its first ones, as lm-eval counts them, >= 0; 0 takes all."""
@@ -102,15 +104,11 @@ class BenchmarkingConfig:
                 raise ValueError(f"benchmarking.{name} is {getattr(self, name)}; wanted a whole number >= {least}")
 
 
-SCORERS = ("off", "auto", "lexicon", "classifier")
-"""Not at all; the classifier where it can be had, else the lexicon; the share of listed words; the classifier or nothing."""
-
-
-@dataclass(frozen=True, kw_only=True)
+@settings
 class ToxicityConfig:
     """Who rates the toxicity of completions."""
 
-    scorer: str = "off"
+    scorer: Literal["off", "auto", "lexicon", "classifier"] = "off"
     """`off`; `auto`: the classifier where its folder is there, the hub's local cache holds it or the hub answers at once, else the lexicon, and
     the run says which; `lexicon`: the share of words on a list, which is no classifier; `classifier`: that or an error."""
     classifier: str = "facebook/roberta-hate-speech-dynabench-r4-target"
@@ -123,8 +121,7 @@ class ToxicityConfig:
     """Tokens of a completion that are read, at most as many as the classifier has positions, >= 8."""
 
     def __post_init__(self) -> None:
-        if self.scorer not in SCORERS:
-            raise ValueError(f"toxicity.scorer is {self.scorer!r}; wanted one of {', '.join(SCORERS)}")
+        check_choices(self, "toxicity")
         if not self.classifier.strip():
             raise ValueError("toxicity.classifier is empty; wanted a folder or a hub name")
         for name, least in {"batch_size": 1, "max_tokens": 8}.items():

@@ -6,16 +6,15 @@ language-model form: one joint loss with alpha + beta = 1, trained on GPT-2 with
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
-from typing import ClassVar
+from dataclasses import fields, replace
+from typing import ClassVar, Literal
 
 from tasks.settings.evaluation import MethodConfig
 from tasks.settings.measuring import ToxicityConfig
 from tasks.settings.objectives.protocol import ObjectiveSettings
-from tasks.settings.training import LoraConfig, TrainingConfig, check_guard, check_teacher
+from tasks.settings.schema import check_choices, settings
+from tasks.settings.training import GuardMode, LoraConfig, Schedule, Teacher, TrainingConfig
 
-FORMS = ("language_model", "original")
-POSITIONS = ("all", "differing")
 WEIGHT_PAIRS = ((0.25, 0.75), (0.5, 0.5), (0.75, 0.25))
 """(alpha, beta) that the source work reports; what its figures are drawn over."""
 SOURCE_MODEL = "openai-community/gpt2"
@@ -23,13 +22,13 @@ SOURCE_MODEL = "openai-community/gpt2"
 SOURCE_PARAMETERS = 124_439_808
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class ScrubConfig(ObjectiveSettings):
     """The loss of SCRUB."""
 
     paper: ClassVar[str] = "arXiv:2302.09880"
 
-    form: str = "language_model"
+    form: Literal["language_model", "original"] = "language_model"
     """`language_model`: retain and forget terms in every step; `original`: max-steps on forget text, min-steps on retain text."""
     alpha: float = 0.5
     """Weight of the divergence from the teacher on retain text, dimensionless, >= 0."""
@@ -39,7 +38,7 @@ class ScrubConfig(ObjectiveSettings):
     """Weight of the cross-entropy on retain text in the min-steps, dimensionless, >= 0; 0 in form `language_model`."""
     temperature: float = 1.0
     """T: both distributions are softened by it and divergences multiplied by T^2, > 0."""
-    positions: str = "all"
+    positions: Literal["all", "differing"] = "all"
     """`all` supervised positions, or `differing`: those whose token differs between a forget text and the retain text aligned with it."""
     bound: float | None = 5.0
     """Nats at which each forget token's divergence is clipped, > 0: beyond it a token is driven no further. None: unbounded, as published."""
@@ -47,9 +46,7 @@ class ScrubConfig(ObjectiveSettings):
     """m, form `original` only: epochs that begin with max-steps; all further ones hold min-steps only, >= 1."""
 
     def __post_init__(self) -> None:
-        for name, known in {"form": FORMS, "positions": POSITIONS}.items():
-            if getattr(self, name) not in known:
-                raise ValueError(f"scrub.{name} is {getattr(self, name)!r}; wanted one of {', '.join(known)}")
+        check_choices(self, "scrub")
         for name in ("alpha", "gamma"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"scrub.{name} is {getattr(self, name)}; wanted a number >= 0")
@@ -83,7 +80,7 @@ class ScrubConfig(ObjectiveSettings):
         return f"bounded: each forget token's divergence is clipped at {self.bound:g} nats"
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class ScrubTrainingConfig(TrainingConfig):
     """How SCRUB is trained; a block is one sequence of each set."""
 
@@ -95,28 +92,27 @@ class ScrubTrainingConfig(TrainingConfig):
     """Sequences of each set in one forward pass, >= 1; the source work's 36."""
     block_size: int = 256
     """Tokens of a sequence at most, >= 16; longer records become several."""
-    schedule: str = "exponential"
+    schedule: Schedule = "exponential"
     """Course of the learning rate after warm-up. The source work has an exponential decay whose constant is not known here:
     `final_rate_share` stands for it."""
-    guard: str = "steer"
-    """One of `GUARDS`: `steer` lets the student answer a few prompts now and then, and training ends at the last checkpoint that does not say
+    guard: GuardMode = "steer"
+    """`steer` lets the student answer a few prompts now and then, and training ends at the last checkpoint that does not say
     nothing, loop or recite strangers; `watch` logs what is found, no more, as `steer` does too in form `original`, whose min-steps mend; `off`."""
-    teacher: str = "cached"
-    """One of `TEACHERS`: what the frozen model says is computed once, or it is asked in every step, to the same numbers."""
+    teacher: Teacher = "cached"
+    """`cached`: what the frozen model says is computed once; `live`: it is asked in every step, to the same numbers."""
     looks: int = 10
     """How often the guard looks, evenly over the run, >= 1; unless `validate_every` says after how many steps."""
 
     def __post_init__(self) -> None:
+        check_choices(self, "training")
         super().__post_init__()
-        check_guard(self.guard)
-        check_teacher(self.teacher)
         if self.looks < 1:
             raise ValueError(f"training.looks is {self.looks}; wanted a whole number >= 1")
         if self.block_size < 16:
             raise ValueError(f"training.block_size is {self.block_size}; wanted a whole number >= 16")
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class RewindConfig:
     """Which checkpoint is taken in the end."""
 
@@ -135,7 +131,7 @@ class RewindConfig:
                 raise ValueError(f"rewind.{name} is {getattr(self, name)}; wanted a whole number >= {least}")
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class ScrubUnlearningConfig(MethodConfig):
     """SCRUB from text to report."""
 

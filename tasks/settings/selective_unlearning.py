@@ -1,14 +1,15 @@
 """Settings of selective unlearning ("Who's Harry Potter?") and their presets."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tasks.settings.evaluation import MethodConfig
 from tasks.settings.finetuning import FinetuneConfig, ReinforcementConfig
 from tasks.settings.labels import LabelConfig
+from tasks.settings.schema import settings
 from tasks.settings.training import LoraConfig
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class SelectiveUnlearningConfig(MethodConfig):
     """Selective unlearning ("Who's Harry Potter?", arXiv:2310.02238) from text to report."""
 

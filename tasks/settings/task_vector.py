@@ -1,13 +1,14 @@
 """Settings of the task vector; torch is not imported here."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tasks.settings.evaluation import MethodConfig
 from tasks.settings.finetuning import ReinforcementConfig
+from tasks.settings.schema import settings
 from tasks.settings.training import LoraConfig
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class TaskVectorConfig:
     """How far the target model goes back along what the forget text taught it."""
 
@@ -20,7 +21,7 @@ class TaskVectorConfig:
             raise ValueError(f"vector.scale is {self.scale}; wanted a number >= 0")
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class TaskVectorUnlearningConfig(MethodConfig):
     """Negated task vectors (Ilharco et al. 2023, arXiv:2212.04089) from text to report."""
 

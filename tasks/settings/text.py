@@ -1,12 +1,11 @@
 """Settings of what is read out of text: documents, anchors, facts."""
 
-from dataclasses import dataclass
+from typing import Literal
 
-CHAT = ("auto", "off")
-"""Whether a model's chat template is used."""
+from tasks.settings.schema import check_choices, settings
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class CorpusConfig:
     """How input text is cleaned, cut and rendered."""
 
@@ -14,7 +13,7 @@ class CorpusConfig:
     """Share of the characters of each forget and retain file that is kept for testing where no test files are given; 0 to 0.5."""
     qa_template: str = "Question: {question}\nAnswer: {answer}\n"
     """How a question becomes text for a model without a chat template; holds {question} and, after it, {answer}."""
-    chat: str = "auto"
+    chat: Literal["auto", "off"] = "auto"
     """`auto`: a model with a chat template is asked through it, training on the answer alone; `off`: always `qa_template`."""
     strip_gutenberg: bool = True
     """Cut the Project Gutenberg header and licence."""
@@ -26,14 +25,13 @@ class CorpusConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.test_share <= 0.5:
             raise ValueError(f"corpus.test_share is {self.test_share}; wanted a number from 0 to 0.5")
-        if self.chat not in CHAT:
-            raise ValueError(f"corpus.chat is {self.chat!r}; wanted one of {', '.join(CHAT)}")
+        check_choices(self, "corpus")
         _, question, rest = self.qa_template.partition("{question}")
         if not question or "{answer}" not in rest:
             raise ValueError(f"corpus.qa_template is {self.qa_template!r}; wanted {{question}} and, after it, {{answer}}")
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class AnchorConfig:
     """Which terms of the forget text become anchors."""
 
@@ -52,7 +50,7 @@ class AnchorConfig:
                 raise ValueError(f"anchors.{name} is {getattr(self, name)}; wanted a whole number >= 1")
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class FactConfig:
     """How a language model reads facts out of the text; patterns need no settings. Without a provider for translation none is asked."""
 

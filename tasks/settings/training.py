@@ -1,18 +1,27 @@
 """Settings of training, whatever is trained: the loop, adapters in place of weights, guard and teacher."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import Literal
 
-SCHEDULES = {
+from tasks.settings.schema import check_choices, settings
+
+Schedule = Literal["constant", "linear", "cosine", "exponential"]
+SCHEDULES: dict[Schedule, Callable[[float, float], float]] = {
     "constant": lambda share, final: 1.0,
     "linear": lambda share, final: 1.0 - share,
     "cosine": lambda share, final: 0.5 * (1.0 + math.cos(math.pi * share)),
     "exponential": lambda share, final: final**share,
 }
 """Share of the steps after warm-up that is done, `final_rate_share` -> factor on the learning rate."""
+Precision = Literal["auto", "no", "bf16", "fp16"]
+GuardMode = Literal["steer", "watch", "off"]
+"""What the guard may do while a model trains: refuse unhealthy checkpoints, only log what it finds, nothing."""
+Teacher = Literal["cached", "live"]
+"""What the frozen model says comes from a file made beforehand, or from the model itself, batch by batch."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class TrainingConfig:
     """How a model is trained, whatever the objective."""
 
@@ -30,8 +39,8 @@ class TrainingConfig:
     """Blocks in one forward pass, >= 1."""
     accumulation: int = 1
     """Forward passes in one optimiser step, >= 1."""
-    schedule: str = "linear"
-    """Course of the learning rate after warm-up: constant, linear, cosine or exponential."""
+    schedule: Schedule = "linear"
+    """Course of the learning rate after warm-up."""
     final_rate_share: float = 0.01
     """What an exponential decay leaves of the peak at the end, above 0 to 1; the other courses do not read it."""
     warmup_share: float = 0.05
@@ -42,7 +51,7 @@ class TrainingConfig:
     """Decay of AdamW's second moment, 0 to 1."""
     clip_norm: float = 1.0
     """Gradient norm above which gradients are scaled down; 0 switches it off."""
-    mixed_precision: str = "auto"
+    mixed_precision: Precision = "auto"
     """`no`, `bf16`, `fp16`, or `auto`: bf16 where the hardware multiplies it natively."""
     validate_every: int = 0
     """Optimiser steps between validations; 0 validates at the end of each epoch."""
@@ -52,6 +61,7 @@ class TrainingConfig:
     """Order of the blocks."""
 
     def __post_init__(self) -> None:
+        check_choices(self)
         for name in ("epochs", "batch_blocks", "accumulation", "patience"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; wanted a whole number >= 1")
@@ -63,17 +73,13 @@ class TrainingConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}; wanted a number >= 0")
         if not 0 <= self.beta2 < 1:
             raise ValueError(f"beta2 is {self.beta2}; wanted a number from 0 to 1, less than 1")
-        if self.schedule not in SCHEDULES:
-            raise ValueError(f"schedule is {self.schedule!r}; wanted one of {', '.join(SCHEDULES)}")
-        if self.mixed_precision not in ("auto", "no", "bf16", "fp16"):
-            raise ValueError(f"mixed_precision is {self.mixed_precision!r}; wanted auto, no, bf16 or fp16")
         if not 0 < self.final_rate_share <= 1:
             raise ValueError(f"final_rate_share is {self.final_rate_share}; wanted a number above 0, 1 at most")
         if not 0 <= self.warmup_share <= 1:
             raise ValueError(f"warmup_share is {self.warmup_share}; wanted a number from 0 to 1")
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class PretrainingConfig(TrainingConfig):
     """How the embedded model is trained from scratch: a Llama of about a million parameters in two minutes on one core."""
 
@@ -81,11 +87,11 @@ class PretrainingConfig(TrainingConfig):
     """Peak learning rate of AdamW, > 0."""
     epochs: int = 22
     """Passes over the world's text, each packed anew, >= 1."""
-    mixed_precision: str = "no"
+    mixed_precision: Precision = "no"
     """float32: at this size bfloat16 saves nothing on a CPU."""
     batch_blocks: int = 16
     """Blocks in one forward pass, >= 1."""
-    schedule: str = "cosine"
+    schedule: Schedule = "cosine"
     """Course of the learning rate after warm-up."""
     weight_decay: float = 0.1
     """Decoupled weight decay, >= 0."""
@@ -116,25 +122,7 @@ class PretrainingConfig(TrainingConfig):
             raise ValueError(f"hidden is {self.hidden}; wanted a multiple of heads, {self.heads}")
 
 
-GUARDS = ("steer", "watch", "off")
-"""What the guard may do while a model trains: refuse unhealthy checkpoints, only log what it finds, nothing."""
-
-
-def check_guard(how: str) -> None:
-    """Refuse a setting of `training.guard` that is none.
-
-    Raises:
-        ValueError: If it is not one of `GUARDS`.
-    """
-    if how not in GUARDS:
-        raise ValueError(f"training.guard is {how!r}; wanted one of {', '.join(GUARDS)}")
-
-
-OUTPUTS = ("merged", "adapter")
-"""What a trained adapter becomes: part of the weights of a plain model, or a folder of its own that names its base."""
-
-
-@dataclass(frozen=True, kw_only=True)
+@settings
 class LoraConfig:
     """Low-rank adapters (Hu et al. 2021, arXiv:2106.09685) in place of whole weights: W x becomes W x + (alpha / rank) B A x, W frozen."""
 
@@ -146,39 +134,24 @@ class LoraConfig:
     rate_factor: float = 10.0
     """Learning rate of adapters over that of whole weights, set or by rule, > 0. At 10 and rank 4 a small model learns a new text in as many
     steps as with whole weights (measured, see the tests); at higher ranks, 3 does."""
-    output: str = "merged"
+    output: Literal["merged", "adapter"] = "merged"
     """`merged`: a plain model that any tool loads; `adapter`: the adapter alone, which is taken off by loading its base without it."""
     targets: tuple[str, ...] = ()
     """Names of the linear layers that get an adapter, such as q_proj, or model.layers.0.self_attn.q_proj; none: all of attention and MLP."""
 
     def __post_init__(self) -> None:
+        check_choices(self, "lora")
         if self.rank < 0:
             raise ValueError(f"lora.rank is {self.rank}; wanted a whole number >= 0")
         if not 0 <= self.lora_alpha < math.inf:
             raise ValueError(f"lora.lora_alpha is {self.lora_alpha}; wanted a number >= 0")
         if not 0 < self.rate_factor < math.inf:
             raise ValueError(f"lora.rate_factor is {self.rate_factor}; wanted a number > 0")
-        if self.output not in OUTPUTS:
-            raise ValueError(f"lora.output is {self.output!r}; wanted one of {', '.join(OUTPUTS)}")
 
     @property
     def numerator(self) -> float:
         """The alpha that counts: the one that is set, else the rule's."""
         return self.lora_alpha or 2.0 * self.rank
-
-
-TEACHERS = ("cached", "live")
-"""What the frozen model says comes from a file made beforehand, or from the model itself, batch by batch."""
-
-
-def check_teacher(how: str) -> None:
-    """Refuse a setting of `training.teacher` that is none.
-
-    Raises:
-        ValueError: If it is not one of `TEACHERS`.
-    """
-    if how not in TEACHERS:
-        raise ValueError(f"training.teacher is {how!r}; wanted one of {', '.join(TEACHERS)}")
 
 
 def peak_learning_rate(config: TrainingConfig, parameters: int) -> float:

@@ -1,12 +1,12 @@
 """What a person asks for: which text is to be forgotten, by which model, and what else is at hand to train on and to judge by."""
 
-from dataclasses import dataclass
+from tasks.settings.schema import settings
 
 SPLITS = ("forget", "retain", "forget_test", "retain_test", "sibling", "general", "holdout")
 """Fields that hold text; each becomes a split of the corpus."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class UnlearningRequest:
     """Files, folders and models by their names; nothing is read yet."""
 

@@ -2,16 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
-CHECKS = ("forgotten", "utility_kept", "healthy", "robust", "private")
+from tasks.settings.schema import settings
+
+Check = Literal["forgotten", "utility_kept", "healthy", "robust", "private"]
+CHECKS: tuple[Check, ...] = get_args(Check)
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class VerdictConfig:
     """What counts as forgotten, kept and healthy."""
 
-    required: tuple[str, ...] = ("forgotten", "utility_kept", "healthy", "robust")
+    required: tuple[Check, ...] = ("forgotten", "utility_kept", "healthy", "robust")
     """Checks that have to hold for the verdict to pass."""
     forgotten_gap: float = 0.08
     """Largest |unlearned - retrained| in probability, 0 to 1; also at most `forgotten_ratio` of |target - retrained|."""
@@ -76,7 +79,7 @@ class Verdict:
     evidence: str = "behavioural"
     reasons: list[str] = field(default_factory=list)
 
-    def as_dict(self, required: tuple[str, ...]) -> dict[str, Any]:
+    def as_dict(self, required: tuple[Check, ...]) -> dict[str, Any]:
         """Return the verdict as the scorecard holds it."""
         found = {name: getattr(self, name) for name in CHECKS}
         return {

@@ -13,6 +13,7 @@ from tasks.artifacts import CorpusRef
 from tasks.models import vocabularies
 from tasks.models.loading import pad_id
 from tasks.settings.text import CorpusConfig
+from tasks.settings.training import GuardMode
 from tasks.storage.documents import read_documents, read_pieces
 
 _log = logging.getLogger(__name__)
@@ -24,9 +25,9 @@ def no_score(model: nn.Module) -> Validation:
 
 
 def with_guard(
-    validate: Callable[[nn.Module], Validation], how: str, model: nn.Module, tokenizer: Any, corpus: CorpusRef, reading: CorpusConfig
+    validate: Callable[[nn.Module], Validation], how: GuardMode, model: nn.Module, tokenizer: Any, corpus: CorpusRef, reading: CorpusConfig
 ) -> Callable[[nn.Module], Validation]:
-    """Return a validation that also looks with the guard, as `how` (one of `GUARDS`) says; `model` has not been trained yet."""
+    """Return a validation that also looks with the guard, as `how` says; `model` has not been trained yet."""
     guard = _guard(model, tokenizer, corpus, reading) if how != "off" else None
     return guarded(validate, guard, steer=how == "steer") if guard else validate
 

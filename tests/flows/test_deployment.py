@@ -21,6 +21,7 @@ from flows.methods import METHODS
 from flows.steps.settings import apply_settings
 from tasks import tracking
 from tests.stand_ins.command import ROOT, environment
+from tests.stand_ins.schemas import check_schema
 from tests.stand_ins.servers import prefect, prefect_server, prefect_settings, running
 from tests.stand_ins.tiny import NAMES, SETTINGS, TinyTask
 from tests.stand_ins.waiting import wait_for
@@ -81,6 +82,10 @@ def test_it_is_created_with_its_cron_schedule_and_the_flows_parameters(deploymen
     assert [(type(found.schedule), found.active) for found in deployment.schedules] == [(CronSchedule, True)]
     assert deployment.parameters == {"request": {"forget": [str(tiny_task.forget)], "model": str(tiny_task.model)}}
     assert list(deployment.parameter_openapi_schema["properties"]) == ["request", "config", "review", "coverage"]
+
+
+def test_its_form_shows_the_prose_of_every_setting_and_the_words_of_every_choice(deployment: DeploymentResponse) -> None:
+    assert check_schema(deployment.parameter_openapi_schema, METHODS["whp"].flow().fn) > 100
 
 
 def test_its_schedule_makes_runs(server: SyncPrefectClient, deployment: DeploymentResponse) -> None:

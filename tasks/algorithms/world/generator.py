@@ -10,11 +10,12 @@ from tasks.algorithms.world.cast import draw_casts
 from tasks.algorithms.world.questions import Question, exam, lessons
 from tasks.algorithms.world.series import SERIES
 from tasks.algorithms.world.topics import Material, everyday_material, planet_material, series_material
+from tasks.settings.schema import settings
 
 MAX_SERIES = 3 * len(SERIES)
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class WorldConfig:
     """How large the world is and how often it tells what it knows."""
 

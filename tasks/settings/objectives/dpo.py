@@ -1,12 +1,12 @@
 """Settings of direct preference optimisation, also under its name `idk`; the loss is `tasks.algorithms.objectives.dpo`."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from tasks.settings.objectives.retain_term import RetainTermConfig, check_number
+from tasks.settings.schema import settings
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class DPOConfig(RetainTermConfig):
     """Constants of DPO."""
 

@@ -1,12 +1,12 @@
 """Settings of gradient ascent; the loss is `tasks.algorithms.objectives.gradient_ascent`."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from tasks.settings.objectives.protocol import ObjectiveSettings
+from tasks.settings.schema import settings
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class GradientAscentConfig(ObjectiveSettings):
     """Nothing to set: the loss has no constants."""
 

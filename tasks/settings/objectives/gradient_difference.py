@@ -1,12 +1,12 @@
 """Settings of ascent on forget text beside descent on retain text; the loss is `tasks.algorithms.objectives.gradient_difference`."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from tasks.settings.objectives.retain_term import RetainTermConfig
+from tasks.settings.schema import settings
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class GradientDifferenceConfig(RetainTermConfig):
     """The retain term is all there is to set."""
 

@@ -1,11 +1,13 @@
 """What settings of objectives share: the retain term, and the check of a number."""
 
 import math
-from dataclasses import dataclass
+from typing import Literal, get_args
 
 from tasks.settings.objectives.protocol import ObjectiveSettings
+from tasks.settings.schema import check_choices, settings
 
-RETAIN_LOSSES = ("ce", "kl")
+RetainLoss = Literal["ce", "kl"]
+RETAIN_LOSSES: tuple[RetainLoss, ...] = get_args(RetainLoss)
 """How a student is held to the retain text: cross-entropy of its tokens, or KL(target || student)."""
 
 
@@ -19,19 +21,18 @@ def check_number(name: str, value: float, holds: bool, wanted: str) -> None:
         raise ValueError(f"{name} is {value}; wanted {wanted}")
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class RetainTermConfig(ObjectiveSettings):
     """Settings of every objective that has a retain term."""
 
     retain_weight: float = 1.0
     """Weight of the retain term, dimensionless, >= 0; 0 leaves it out, and without retain text it has no effect."""
-    retain_loss: str = "ce"
+    retain_loss: RetainLoss = "ce"
     """`ce`: cross-entropy of the retain text; `kl`: KL(target || student) on it; both the mean over its tokens, in nats."""
 
     def __post_init__(self) -> None:
         check_number("retain_weight", self.retain_weight, self.retain_weight >= 0, "a number >= 0")
-        if self.retain_loss not in RETAIN_LOSSES:
-            raise ValueError(f"retain_loss is {self.retain_loss!r}; wanted one of {', '.join(RETAIN_LOSSES)}")
+        check_choices(self)
 
     @property
     def needs(self) -> frozenset[str]:

@@ -1,13 +1,13 @@
 """Settings of representation misdirection; the loss is `tasks.algorithms.objectives.rmu`."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from tasks.settings.objectives.protocol import ObjectiveSettings
 from tasks.settings.objectives.retain_term import check_number
+from tasks.settings.schema import settings
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class RMUConfig(ObjectiveSettings):
     """Constants of RMU."""
 

@@ -1,12 +1,12 @@
 """Settings of negative preference optimisation without a reference model; the loss is `tasks.algorithms.objectives.simnpo`."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from tasks.settings.objectives.retain_term import RetainTermConfig, check_number
+from tasks.settings.schema import settings
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class SimNPOConfig(RetainTermConfig):
     """Constants of SimNPO."""
 

@@ -1,12 +1,12 @@
 """Settings of self-distillation with the true token made less likely; the loss is `tasks.algorithms.objectives.undial`."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from tasks.settings.objectives.retain_term import RetainTermConfig, check_number
+from tasks.settings.schema import settings
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class UndialConfig(RetainTermConfig):
     """Constants of UNDIAL."""
 

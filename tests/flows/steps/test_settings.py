@@ -1,12 +1,9 @@
-"""Settings from words and files: dotted and short keys, the nearest name suggested, types checked; every setting documented."""
+"""Settings from words and files: dotted and short keys, the nearest name suggested, types checked; wrong choices named."""
 
-import ast
 import dataclasses
-import inspect
-import itertools
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 import yaml
@@ -191,23 +188,18 @@ def _value(config: Any, key: str) -> Any:
 
 
 @pytest.mark.parametrize("method_name", METHODS)
-def test_every_setting_is_documented(method_name: str) -> None:
-    for config in _configs(METHODS[method_name].preset("default", 0)):
-        undocumented = {field.name for field in dataclasses.fields(config)} - _documented(type(config))
-        assert not undocumented, f"{type(config).__name__}: {', '.join(undocumented)}"
+def test_a_word_that_is_no_choice_is_named_with_its_setting_and_the_choices(method_name: str) -> None:
+    config = METHODS[method_name].preset("default", 0)
+    chosen = {key: choices for key in setting_names(config) if (choices := _choices(config, key))}
+    assert len(chosen) >= 10
+    for key, choices in chosen.items():
+        with pytest.raises(BadInputError, match="no-such-word") as caught:
+            apply_settings(config, [f"{key}=no-such-word"])
+        assert str(caught.value).endswith(f"{key.rpartition('.')[2]} is 'no-such-word'; wanted one of {', '.join(choices)}"), key
+        assert [_value(apply_settings(config, [f"{key}={word}"]), key) for word in choices] == list(choices), key
 
 
-def _configs(config: Any) -> list[Any]:
-    inner = [getattr(config, field.name) for field in dataclasses.fields(config)]
-    return [config, *(found for value in inner if dataclasses.is_dataclass(value) for found in _configs(value))]
-
-
-def _documented(config: type) -> set[str]:
-    """Return the fields below which a string stands, those of base classes included."""
-    found: set[str] = set()
-    for base in config.__mro__[:-1]:
-        body = ast.parse(inspect.getsource(base)).body[0].body
-        for field, text in itertools.pairwise(body):
-            if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
-                found.add(field.target.id)
-    return found
+def _choices(config: Any, key: str) -> tuple[str, ...]:
+    section, _, name = key.rpartition(".")
+    hint = get_type_hints(type(_value(config, section) if section else config))[name]
+    return get_args(hint) if get_origin(hint) is Literal else ()

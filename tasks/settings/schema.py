@@ -1,0 +1,57 @@
+"""What every settings class is: a frozen dataclass that shows its prose and its choices wherever settings are filled in or checked.
+
+Standard library only: pydantic, which makes Prefect's form, finds `__pydantic_config__` on the class and calls back. Source is read then,
+never at import.
+"""
+
+import ast
+import functools
+import inspect
+import itertools
+import textwrap
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, Literal, TypeVar, dataclass_transform, get_args, get_origin
+
+T = TypeVar("T")
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
+def settings(kind: type[T]) -> type[T]:
+    """Make a class of settings: a frozen, keyword-only dataclass whose schema has the string under each field as its description."""
+    made = dataclass(frozen=True, kw_only=True)(kind)
+    made.__pydantic_config__ = {"json_schema_extra": _describe}
+    return made
+
+
+def check_choices(config: Any, section: str = "") -> None:
+    """Refuse a setting that is none of the words of its `Literal`.
+
+    Args:
+        config: An instance of a settings class.
+        section: Where it stands in all settings, for the message.
+
+    Raises:
+        ValueError: With the setting, the value found and the choices.
+    """
+    for setting in fields(config):
+        value, choices = getattr(config, setting.name), get_args(setting.type)
+        if get_origin(setting.type) is Literal and value not in choices:
+            raise ValueError(f"{section and section + '.'}{setting.name} is {value!r}; wanted one of {', '.join(choices)}")
+
+
+def _describe(schema: dict[str, Any], kind: type) -> None:
+    """Give each property of a class its prose; pydantic's own `use_attribute_docstrings` leaves out what is inherited."""
+    for name, text in prose(kind).items():
+        schema["properties"][name]["description"] = text
+
+
+@functools.cache
+def prose(kind: type) -> dict[str, str]:
+    """Return the string under each field of a settings class, that of its nearest ancestor where it has none of its own."""
+    found: dict[str, str] = {}
+    for base in filter(is_dataclass, reversed(kind.__mro__)):
+        (body,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
+        for above, below in itertools.pairwise(body.body):
+            if isinstance(above, ast.AnnAssign) and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+                found[above.target.id] = inspect.cleandoc(below.value.value)
+    return {setting.name: found[setting.name] for setting in fields(kind) if setting.name in found}

@@ -1,0 +1,44 @@
+"""The schema of every flow, which a deployment's form is made of: each setting, however deep, has its prose, each choice its words."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from prefect.utilities.callables import parameter_schema
+
+from flows.comparison import compare
+from flows.demo import demo, embedded_world
+from flows.evaluation import evaluate
+from flows.methods import METHODS
+from flows.sweep import sweep
+from flows.weight_sweep import sweep_weights
+from tests.stand_ins.schemas import check_schema, classes_of
+
+FLOWS = {flow.name: flow.fn for flow in (*(found.flow() for found in METHODS.values()), compare, demo, embedded_world, evaluate, sweep, sweep_weights)}
+
+
+def schema_of(flow: Callable[..., Any]) -> dict[str, Any]:
+    """Return what Prefect stores with a deployment of the flow."""
+    return parameter_schema(flow).model_dump_for_openapi()
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_every_setting_shows_its_prose_and_every_choice_its_words(name: str) -> None:
+    check_schema(schema_of(FLOWS[name]), FLOWS[name])
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_settings_of_every_method_are_in_the_schema(name: str) -> None:
+    flow = METHODS[name].flow().fn
+    assert METHODS[name].config in classes_of(flow).values()
+    assert check_schema(schema_of(flow), flow) > 100
+
+
+def test_prose_and_choices_by_example() -> None:
+    shown = schema_of(FLOWS["selective-unlearning"])["definitions"]
+    assert shown["FinetuneConfig"]["properties"]["epochs"]["description"] == "Passes over the data, >= 1."  # of the class that it inherits from
+    assert shown["FinetuneConfig"]["properties"]["rate_at_7b"]["description"] == "The rule's learning rate for seven billion parameters: the paper's value."
+    assert shown["SelectiveUnlearningConfig"]["properties"]["anchors"]["description"].startswith("Which terms are anchors: ")
+    assert shown["TranslationConfig"]["properties"]["fallback"]["enum"] == ["none", "offline"]
+    assert shown["VerdictConfig"]["properties"]["required"]["items"]["enum"] == ["forgotten", "utility_kept", "healthy", "robust", "private"]
+    assert shown["LabelConfig"]["description"] == "How generic labels are made."
