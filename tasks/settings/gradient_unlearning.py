@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import asdict, fields, is_dataclass, replace
 from pkgutil import resolve_name
-from typing import Any
+from typing import Annotated, Any
 
 from tasks.settings.evaluation import MethodConfig
 from tasks.settings.objective_training import UnlearningConfig
+from tasks.settings.objectives.choice import AnyObjective
 from tasks.settings.objectives.protocol import ObjectiveSettings
-from tasks.settings.objectives.table import listed
+from tasks.settings.objectives.table import ObjectiveName, listed
 from tasks.settings.rows import RowsConfig
-from tasks.settings.schema import settings
+from tasks.settings.schema import check_choices, settings
 from tasks.settings.training import LoraConfig
 
 
@@ -18,10 +19,10 @@ from tasks.settings.training import LoraConfig
 class GradientUnlearningConfig(MethodConfig):
     """Unlearning by a listed objective, from text to report."""
 
-    method: str
-    """Name of the objective, one of `OBJECTIVES`."""
-    objective: Any = None
-    """Its settings; a mapping, as it comes from a deployment, or nothing becomes them."""
+    method: ObjectiveName
+    """Name of the objective."""
+    objective: Annotated[Any, AnyObjective()] = None
+    """Its settings, those of the objective that `method` names; none: the defaults of that one."""
     rows: RowsConfig = RowsConfig()
     """How text becomes rows of a batch."""
     training: UnlearningConfig = UnlearningConfig()
@@ -31,6 +32,7 @@ class GradientUnlearningConfig(MethodConfig):
     with npo, simnpo and undial."""
 
     def __post_init__(self) -> None:
+        check_choices(self)
         kind = resolve_name(listed(self.method).settings)
         given = asdict(self.objective) if is_dataclass(self.objective) and not isinstance(self.objective, kind) else self.objective
         if given is None or isinstance(given, Mapping):

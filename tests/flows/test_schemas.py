@@ -1,10 +1,12 @@
 """The schema of every flow, which a deployment's form is made of: each setting, however deep, has its prose, each choice its words."""
 
 from collections.abc import Callable
+from pkgutil import resolve_name
 from typing import Any
 
 import pytest
 from prefect.utilities.callables import parameter_schema
+from pydantic import TypeAdapter, ValidationError
 
 from flows.comparison import compare
 from flows.demo import demo, embedded_world
@@ -12,6 +14,8 @@ from flows.evaluation import evaluate
 from flows.methods import METHODS
 from flows.sweep import sweep
 from flows.weight_sweep import sweep_weights
+from tasks.settings.gradient_unlearning import GradientUnlearningConfig
+from tasks.settings.objectives.table import OBJECTIVES
 from tests.stand_ins.schemas import check_schema, classes_of
 
 FLOWS = {flow.name: flow.fn for flow in (*(found.flow() for found in METHODS.values()), compare, demo, embedded_world, evaluate, sweep, sweep_weights)}
@@ -42,3 +46,24 @@ def test_prose_and_choices_by_example() -> None:
     assert shown["TranslationConfig"]["properties"]["fallback"]["enum"] == ["none", "offline"]
     assert shown["VerdictConfig"]["properties"]["required"]["items"]["enum"] == ["forgotten", "utility_kept", "healthy", "robust", "private"]
     assert shown["LabelConfig"]["description"] == "How generic labels are made."
+
+
+def test_each_objective_shows_its_own_settings_under_the_name_of_its_method() -> None:
+    shown = schema_of(FLOWS["gradient-unlearning"])["definitions"]["GradientUnlearningConfig"]["properties"]
+    groups = {group["title"]: group["properties"] for group in shown["objective"]["anyOf"][1:]}
+    assert list(groups) == shown["method"]["enum"] == list(OBJECTIVES)
+    assert groups["idk"] == groups["dpo"] != groups["npo"]
+    assert groups["npo"]["b"]["description"] == "Inverse temperature, dimensionless, > 0; small values come near to gradient ascent."
+    assert groups["rmu"]["alpha"]["default"] == 1200.0
+    assert groups["gradient_ascent"] == {}
+
+
+@pytest.mark.parametrize("method", OBJECTIVES)
+def test_what_the_form_gives_becomes_the_settings_of_the_method_and_of_no_other(method: str) -> None:
+    adapter, kind = TypeAdapter(GradientUnlearningConfig), resolve_name(OBJECTIVES[method].settings)
+    for given in ({}, {"objective": None}, {"objective": {}}):
+        assert type(adapter.validate_python({"method": method, **given}).objective) is kind
+    config = METHODS[method].preset("default", 0)
+    assert adapter.validate_python(adapter.dump_python(config, mode="json")) == config
+    with pytest.raises(ValidationError, match=f"method {method} has no setting magic"):
+        adapter.validate_python({"method": method, "objective": {"magic": 1}})

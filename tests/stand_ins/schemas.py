@@ -1,15 +1,21 @@
 """What a flow's schema, and with it the form of its deployment, has to say: written down again from the source, without the code under test."""
 
 import dataclasses
+import functools
 import inspect
 import re
 import typing
 from collections.abc import Callable, Iterator
+from pkgutil import resolve_name
 from typing import Any, Literal, get_args, get_origin
+
+from tasks.settings.gradient_unlearning import GradientUnlearningConfig
+from tasks.settings.objectives.table import OBJECTIVES
 
 FIELD = re.compile(r'^    (\w+): [^\n]*\n    """(.*?)"""$', re.MULTILINE | re.DOTALL)
 
 
+@functools.cache
 def written(kind: type) -> dict[str, str]:
     """Return the text under each field in the source of a class and of its ancestors, the nearest first."""
     bases = [base for base in reversed(kind.__mro__) if dataclasses.is_dataclass(base)]
@@ -61,7 +67,15 @@ def _check_class(shown: dict[str, Any], kind: type) -> int:
         assert text, where
         assert " ".join(properties[name]["description"].split()) == text, where
         assert _words(properties[name]) == _choices(hints[name]), where
-    return len(prose)
+    return len(prose) + (_check_objectives(properties["objective"]["anyOf"]) if kind is GradientUnlearningConfig else 0)
+
+
+def _check_objectives(groups: list[dict[str, Any]]) -> int:
+    """Check that nothing, or one method's own settings can be chosen, and that those are shown as all others are."""
+    nothing, *shown = groups
+    assert nothing["type"] == "null"
+    assert [group["title"] for group in shown] == list(OBJECTIVES)
+    return sum(_check_class(group, resolve_name(listed.settings)) for group, listed in zip(shown, OBJECTIVES.values(), strict=True))
 
 
 def _choices(hint: Any) -> list[Any]:

@@ -4,7 +4,7 @@ Whoever loads an objective does it by these names (`pkgutil.resolve_name`). No s
 trains with, so that a new line changes no other objective's cache keys.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 
 class Listed(NamedTuple):
@@ -28,6 +28,7 @@ OBJECTIVES = {
     "simnpo": Listed("tasks.settings.objectives.simnpo:SimNPOConfig", "tasks.algorithms.objectives.simnpo:SimNPO"),
     "undial": Listed("tasks.settings.objectives.undial:UndialConfig", "tasks.algorithms.objectives.undial:Undial"),
 }
+ObjectiveName = Literal[*OBJECTIVES]
 
 
 def listed(name: str) -> Listed:

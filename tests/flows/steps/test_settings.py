@@ -196,6 +196,8 @@ def test_a_word_that_is_no_choice_is_named_with_its_setting_and_the_choices(meth
         with pytest.raises(BadInputError, match="no-such-word") as caught:
             apply_settings(config, [f"{key}=no-such-word"])
         assert str(caught.value).endswith(f"{key.rpartition('.')[2]} is 'no-such-word'; wanted one of {', '.join(choices)}"), key
+        if key == "method":  # the objective's settings go with it
+            continue
         assert [_value(apply_settings(config, [f"{key}={word}"]), key) for word in choices] == list(choices), key
 
 

@@ -56,7 +56,7 @@ every = pytest.mark.parametrize("name, variant", EVERY, ids=[f"{name}-{index}" f
     ("rest", "beside", "named"),
     [
         (losses, {"protocol", "terms"}, {kind.__module__ for kind in LOSSES.values()}),
-        (protocol, {"protocol", "retain_term", "table"}, {resolve_name(found.settings).__module__ for found in OBJECTIVES.values()}),
+        (protocol, {"protocol", "retain_term", "table", "choice"}, {resolve_name(found.settings).__module__ for found in OBJECTIVES.values()}),
     ],
     ids=["losses", "settings"],
 )
