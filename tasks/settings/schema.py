@@ -17,9 +17,12 @@ T = TypeVar("T")
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
 def settings(kind: type[T]) -> type[T]:
-    """Make a class of settings: a frozen, keyword-only dataclass whose schema has the string under each field as its description."""
+    """Make a class of settings: a frozen, keyword-only dataclass.
+
+    Its schema has the string under each field as that one's description, and refuses a misspelt key, which would else pass unread.
+    """
     made = dataclass(frozen=True, kw_only=True)(kind)
-    made.__pydantic_config__ = {"json_schema_extra": _describe}
+    made.__pydantic_config__ = {"extra": "forbid", "json_schema_extra": _describe}
     return made
 
 

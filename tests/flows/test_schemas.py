@@ -5,6 +5,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 import pytest
+from prefect.exceptions import ParameterTypeError
 from prefect.utilities.callables import parameter_schema
 from pydantic import TypeAdapter, ValidationError
 
@@ -67,3 +68,19 @@ def test_what_the_form_gives_becomes_the_settings_of_the_method_and_of_no_other(
     assert adapter.validate_python(adapter.dump_python(config, mode="json")) == config
     with pytest.raises(ValidationError, match=f"method {method} has no setting magic"):
         adapter.validate_python({"method": method, "objective": {"magic": 1}})
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_misspelt_setting_from_a_deployment_is_refused(name: str) -> None:
+    adapter = TypeAdapter(METHODS[name].config)
+    config = adapter.dump_python(METHODS[name].preset("default", 0), mode="json")
+    config["corpus"]["test_shares"] = 0.2
+    with pytest.raises(ValidationError, match=r"corpus\.test_shares\n  Unexpected keyword argument"):
+        adapter.validate_python(config)
+
+
+def test_a_misspelt_part_of_a_request_is_refused_by_the_flow() -> None:
+    flow = METHODS["whp"].flow()
+    assert flow.validate_parameters({"request": {"forget": ["a.txt"], "model": "m"}})
+    with pytest.raises(ParameterTypeError, match=r"request\.retian"):
+        flow.validate_parameters({"request": {"forget": ["a.txt"], "model": "m", "retian": ["b.txt"]}})
