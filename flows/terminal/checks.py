@@ -46,9 +46,9 @@ def checked_models(request: UnlearningRequest, corpus_config: "CorpusConfig", ju
     from tasks.models.checkpoints import inspect_model
     from tasks.models.vocabularies import require_same_tokenizer
 
-    options = {"--model": judged, "--reference": request.model} if judged else {"--model": request.model}
-    named = {**options, "--retrained": request.retrained}
-    require_same_tokenizer([inspect_model(name, option) for option, name in named.items() if name], corpus_config)
+    roles = {"model": judged, "reference": request.model} if judged else {"model": request.model}
+    named = {**roles, "retrained": request.retrained}
+    require_same_tokenizer([inspect_model(name, role) for role, name in named.items() if name], corpus_config)
     return replace(request, model=model_place(request.model), retrained=request.retrained and model_place(request.retrained))
 
 
