@@ -8,11 +8,10 @@ read from local files, or by lm-eval from the hub.
 import random
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tasks import store, tracking
 from tasks.algorithms.text.corpus import Document
-from tasks.algorithms.tokens.templates import Template
 from tasks.algorithms.world.generator import WorldConfig, build_world
 from tasks.artifacts import BenchmarkResult, CheckpointRef, CorpusRef
 from tasks.benchmarks.local_files import WORLD, BenchmarkInputs, read_rows
@@ -24,6 +23,9 @@ from tasks.settings.measuring import BenchmarkingConfig
 from tasks.settings.text import CorpusConfig
 from tasks.storage.documents import read_documents
 from tasks.storage.plain_files import write_json
+
+if TYPE_CHECKING:
+    from tasks.algorithms.tokens.templates import Template
 
 KEPT = ("retain_test", "sibling", "general")
 HUB_TIMEOUT_S = 3600.0
@@ -51,7 +53,7 @@ def benchmark(
         return BenchmarkResult(kind="benchmarks", digest=digest, sensitivity="ordinary", origin=nested or "", tasks=len(inputs.tasks))
 
 
-def world_rows(corpus: CorpusRef, template: Template) -> list[dict[str, Any]]:
+def world_rows(corpus: CorpusRef, template: "Template") -> list[dict[str, Any]]:
     """Return the records of the embedded world's benchmark."""
     questions = [item for split in KEPT for item in read_documents(corpus, split) if item.is_question and item.perturbed_answer]
     return choice_rows(questions or _general_questions(), template)
@@ -65,7 +67,7 @@ def _general_questions() -> list[Document]:
     ]
 
 
-def choice_rows(questions: list[Document], template: Template) -> list[dict[str, Any]]:
+def choice_rows(questions: list[Document], template: "Template") -> list[dict[str, Any]]:
     """Return lm-eval records: the true answer among the false ones, in an order that depends on the question alone; questions that
     ask for one fact are a cluster.
     """
@@ -79,7 +81,7 @@ def choice_rows(questions: list[Document], template: Template) -> list[dict[str,
 
 
 def _evaluate(
-    checkpoint: CheckpointRef, inputs: BenchmarkInputs, rows: dict[str, Any], template: Template, config: BenchmarkingConfig
+    checkpoint: CheckpointRef, inputs: BenchmarkInputs, rows: dict[str, Any], template: "Template", config: BenchmarkingConfig
 ) -> tuple[dict[str, float], list[Item]]:
     """Return the figures of all benchmarks, and all items; only the world's are asked through the model's own template."""
     from tasks.benchmarks import harness

@@ -6,7 +6,6 @@ from tasks import store, tracking
 from tasks.artifacts import Artifact, ProbeRecords
 from tasks.execution import progress
 from tasks.execution.stage import stage
-from tasks.reporting.open_unlearning import evaluation, summary
 from tasks.storage.plain_files import write_json
 from tasks.storage.probe_records import read_records
 
@@ -14,6 +13,8 @@ from tasks.storage.probe_records import read_records
 @stage("compatibility", isolated=False)
 def write_open_unlearning(unlearned: ProbeRecords, retrained: ProbeRecords | None, run: str | None = None) -> Artifact:
     """Write TOFU_EVAL.json and TOFU_SUMMARY.json; the former holds questions and answers, so both are kept as forgotten text."""
+    from tasks.reporting.open_unlearning import evaluation, summary
+
     with tracking.stage_run(run, "compatibility") as nested:
         progress.report(0, 1)
         found = evaluation(read_records(unlearned), read_records(retrained) if retrained else None)

@@ -17,13 +17,11 @@ from tasks.algorithms.measuring.coverage import (
     without_kept,
     worth_adding,
 )
-from tasks.algorithms.measuring.probing import complete, invitation_prompts
-from tasks.algorithms.models.heads import context_size
 from tasks.algorithms.text.anchors import anchor_expression
 from tasks.algorithms.text.corpus import Document, render_document, split_paragraphs
 from tasks.algorithms.text.facts import FactTriple
 from tasks.algorithms.text.invitations import of_fact
-from tasks.algorithms.tokens.batching import spaced
+from tasks.algorithms.text.spacing import spaced
 from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef, CoverageReport, FactTable
 from tasks.execution.stage import stage
 from tasks.models import vocabularies
@@ -79,6 +77,9 @@ def _elicit(
     kinds: dict[str, str], stated: Sequence[FactTriple], target: CheckpointRef, config: CoverageConfig, reading: CorpusConfig
 ) -> tuple[dict[str, list[str]], list[Completed]]:
     """Return anchor -> what the model says (its answers, and openings with what it goes on with), and what it makes of the facts."""
+    from tasks.algorithms.measuring.probing import complete, invitation_prompts
+    from tasks.algorithms.models.heads import context_size
+
     model, tokenizer = load_model(target), load_tokenizer(target)
     template, probing = vocabularies.question_template(tokenizer, reading), ProbingConfig(new_tokens=config.new_tokens)
     asked = [(term, invitation) for term, kind in kinds.items() for invitation in openings(term, kind)]

@@ -15,7 +15,7 @@ from tasks.algorithms.assistants.fact_reader import Proposal, accept_facts, cut_
 from tasks.algorithms.text.anchors import AnchorExpression, anchor_expression
 from tasks.algorithms.text.corpus import Document
 from tasks.algorithms.text.facts import HELD_OUT, FactTriple, find_facts, merge_facts, recommend
-from tasks.algorithms.tokens.batching import spaced
+from tasks.algorithms.text.spacing import spaced
 from tasks.artifacts import AnchorTable, CorpusRef, FactTable
 from tasks.assistants import providers
 from tasks.execution.stage import stage

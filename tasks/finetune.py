@@ -1,14 +1,10 @@
 """Stage `finetune`: the target model trained on generic labels, held to what it was on the retain text."""
 
 from collections.abc import Callable
-
-import torch
+from typing import TYPE_CHECKING
 
 from tasks import tracking
-from tasks.algorithms.models.heads import output_head
-from tasks.algorithms.objectives.generic_labels import GenericLabelLoss, GenericLabelLossConfig
-from tasks.algorithms.tokens.batching import spaced
-from tasks.algorithms.training.loop import MOST_VALIDATED, EpochBatches, Validation
+from tasks.algorithms.text.spacing import spaced
 from tasks.artifacts import CheckpointRef, LabelSet, TeacherCache
 from tasks.execution.stage import stage
 from tasks.models.checkpoints import is_adapter
@@ -16,8 +12,13 @@ from tasks.models.loading import load_model, load_tokenizer, pad_id
 from tasks.settings.finetuning import FinetuneConfig
 from tasks.settings.labels import LabelConfig
 from tasks.settings.training import LoraConfig
-from tasks.training.labelled_blocks import LabelledBlocks, Part
-from tasks.training.trainer import adapt, keep_trained, train_stage
+
+if TYPE_CHECKING:
+    import torch
+
+    from tasks.algorithms.objectives.generic_labels import GenericLabelLoss
+    from tasks.algorithms.training.loop import Validation
+    from tasks.training.labelled_blocks import LabelledBlocks, Part
 
 
 @stage("finetune")
@@ -32,6 +33,11 @@ def finetune(
     run: str | None = None,
 ) -> CheckpointRef:
     """Train the target model, or an adapter on it, on the labels; it ends at its best checkpoint."""
+    from tasks.algorithms.objectives.generic_labels import GenericLabelLoss, GenericLabelLossConfig
+    from tasks.algorithms.training.loop import EpochBatches
+    from tasks.training.labelled_blocks import LabelledBlocks
+    from tasks.training.trainer import adapt, keep_trained, train_stage
+
     with tracking.stage_run(run, "finetune", config) as nested:
         student, tokenizer = load_model(target, exact=not lora.rank), load_tokenizer(target)
         config = adapt(student, config, lora, "unlearned")
@@ -47,23 +53,29 @@ def finetune(
         return keep_trained(student, tokenizer, "unlearned", target, lora, sensitivity="ordinary", origin=nested)
 
 
-def _frozen_heads(student: torch.nn.Module, target: CheckpointRef, reinforced: CheckpointRef, lora: LoraConfig) -> dict[str, torch.nn.Module]:
+def _frozen_heads(student: "torch.nn.Module", target: CheckpointRef, reinforced: CheckpointRef, lora: LoraConfig) -> "dict[str, torch.nn.Module]":
     """Return the heads that turn cached states into logits; no adapter changes a head, so with adapters all are the student's own."""
+    from tasks.algorithms.models.heads import output_head
+
     baseline = output_head(student if lora.rank else load_model(target))
     boosted = baseline if is_adapter(reinforced) else output_head(load_model(reinforced))
     return {"baseline_head": baseline, "reinforced_head": boosted}
 
 
-def validation(data: LabelledBlocks, objective: GenericLabelLoss, config: FinetuneConfig) -> Callable[[torch.nn.Module], Validation]:
+def validation(data: "LabelledBlocks", objective: "GenericLabelLoss", config: FinetuneConfig) -> "Callable[[torch.nn.Module], Validation]":
     """Return a function that scores a slice: the label loss on forget blocks, acceptable while the KL of the held retain blocks is below the floor;
     what it has beyond that counts as much as label loss.
 
     The forget blocks are trained on too: what is removed need not generalise to other facts, and to hold any back would keep them.
     """
+    import torch
+
+    from tasks.algorithms.training.loop import MOST_VALIDATED, Validation
+
     forget = spaced(range(data.forget_blocks), min(MOST_VALIDATED, max(1, round(data.forget_blocks * config.validation_share))))
 
     @torch.no_grad()
-    def over(term: Callable[..., torch.Tensor], part: Callable[[list[int]], Part], blocks: list[int], model: torch.nn.Module) -> float:
+    def over(term: Callable[..., torch.Tensor], part: "Callable[[list[int]], Part]", blocks: list[int], model: torch.nn.Module) -> float:
         total = items = 0.0
         for start in range(0, len(blocks), config.batch_blocks):
             tensors, cached, count = part(blocks[start : start + config.batch_blocks])

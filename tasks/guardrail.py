@@ -1,7 +1,6 @@
 """Stage `guardrail`: the target model behind a prompt prefix and an output filter; no weight changes."""
 
 from tasks import tracking
-from tasks.algorithms.unlearning.guardrail import Guardrail
 from tasks.artifacts import AnchorTable, CheckpointRef
 from tasks.execution import progress
 from tasks.execution.stage import stage
@@ -17,6 +16,8 @@ def build_guardrail(target: CheckpointRef, dictionary: AnchorTable, config: Guar
     Raises:
         BadInputError: If the prefix leaves too little of the model's context.
     """
+    from tasks.algorithms.unlearning.guardrail import Guardrail
+
     with tracking.stage_run(run, "guardrail", config) as nested:
         progress.report(0, 1)
         terms = list(read_dictionary(dictionary))

@@ -1,11 +1,6 @@
 """Stage `labels`: generic labels for every block of the forget text, written as they are made."""
 
 from tasks import store, tracking
-from tasks.algorithms.models.heads import check_head
-from tasks.algorithms.tokens.batching import pad_batch
-from tasks.algorithms.tokens.text_blocks import AlignedBlocks
-from tasks.algorithms.unlearning.label_plan import first_tokens
-from tasks.algorithms.unlearning.labels import stream_labels
 from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef, LabelSet
 from tasks.execution import progress
 from tasks.execution.stage import stage
@@ -15,7 +10,6 @@ from tasks.settings.labels import LabelConfig
 from tasks.settings.text import CorpusConfig
 from tasks.storage.anchor_tables import read_dictionary
 from tasks.storage.documents import StoredDocuments
-from tasks.storage.label_files import write_labels
 
 
 @stage("labels")
@@ -32,6 +26,13 @@ def make_labels(
 
     The text is aligned twice: once to count its blocks, then window by window on the way to the models.
     """
+    from tasks.algorithms.models.heads import check_head
+    from tasks.algorithms.tokens.batching import pad_batch
+    from tasks.algorithms.tokens.text_blocks import AlignedBlocks
+    from tasks.algorithms.unlearning.label_plan import first_tokens
+    from tasks.algorithms.unlearning.labels import stream_labels
+    from tasks.storage.label_files import write_labels
+
     with tracking.stage_run(run, "labels", config) as nested:
         (baseline, boosted), tokenizer = load_pair(target, reinforced), load_tokenizer(target)
         translations = read_dictionary(dictionary)

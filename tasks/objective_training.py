@@ -3,16 +3,10 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pkgutil import resolve_name
-
-import torch
+from typing import TYPE_CHECKING
 
 from tasks import tracking
-from tasks.algorithms.objectives.protocol import Objective
-from tasks.algorithms.tokens.batching import spaced
-from tasks.algorithms.tokens.text_blocks import TextBlock
-from tasks.algorithms.training.loop import Batch, EpochBatches, Validation
-from tasks.algorithms.training.reference_model import validator
-from tasks.algorithms.training.rounds import Rounds
+from tasks.algorithms.text.spacing import spaced
 from tasks.artifacts import CheckpointRef, CorpusRef, ReferenceCache
 from tasks.execution.stage import stage
 from tasks.models.loading import load_model, load_tokenizer, pad_id
@@ -20,9 +14,14 @@ from tasks.settings.objective_training import UnlearningConfig
 from tasks.settings.objectives.protocol import ObjectiveSettings
 from tasks.settings.text import CorpusConfig
 from tasks.settings.training import LoraConfig
-from tasks.training.guard import no_score, with_guard
-from tasks.training.reference_rows import ReferenceRows, live_teacher
-from tasks.training.trainer import adapt, keep_trained, train_stage
+
+if TYPE_CHECKING:
+    import torch
+
+    from tasks.algorithms.objectives.protocol import Objective
+    from tasks.algorithms.tokens.text_blocks import TextBlock
+    from tasks.algorithms.training.loop import Batch, Validation
+    from tasks.training.reference_rows import ReferenceRows
 
 
 @stage("finetune")
@@ -50,6 +49,11 @@ def unlearn(
         lora: Whole weights, or an adapter.
         run: Tracking run.
     """
+    from tasks.algorithms.training.loop import EpochBatches
+    from tasks.training.guard import no_score, with_guard
+    from tasks.training.reference_rows import ReferenceRows, live_teacher
+    from tasks.training.trainer import adapt, keep_trained, train_stage
+
     with tracking.stage_run(run, "finetune", {"loss": loss, "objective": objective, "training": config}) as nested:
         student, tokenizer = load_model(target, exact=not lora.rank), load_tokenizer(target)
         made, pad = resolve_name(loss)(objective), pad_id(tokenizer)
@@ -65,7 +69,7 @@ def unlearn(
         return keep_trained(student, tokenizer, "unlearned", target, lora, sensitivity="ordinary", origin=nested)
 
 
-def trained_alone(model: torch.nn.Module, objective: Objective, lora: LoraConfig) -> LoraConfig:
+def trained_alone(model: "torch.nn.Module", objective: "Objective", lora: LoraConfig) -> LoraConfig:
     """Freeze all but what an objective wants trained, where it does not want all; return which layers get an adapter: the same."""
     names = objective.trainable(model)
     if names is None:
@@ -78,29 +82,36 @@ def trained_alone(model: torch.nn.Module, objective: Objective, lora: LoraConfig
 class ObjectiveRows:
     """Forget rows beside retain rows; some retain rows, spaced evenly so that every topic and file has its share, are only validated on."""
 
-    def __init__(self, rows: ReferenceRows, config: UnlearningConfig, *, rows_count: bool) -> None:
+    def __init__(self, rows: "ReferenceRows", config: UnlearningConfig, *, rows_count: bool) -> None:
         """Take the rows; `rows_count` says that the loss is a mean over rows, not over tokens."""
+        from tasks.algorithms.training.rounds import Rounds
+
         self.rows, self._rows_count = rows, rows_count
         self._rounds = Rounds(len(rows.rows("retain")), config.validation_share, config.retain_batch, config.seed + 1)
         self.held = [rows.rows("retain")[number] for number in self._rounds.held]
         """Retain rows that are not trained on."""
 
-    def batch(self, indices: list[int], step: int) -> Batch:
+    def batch(self, indices: list[int], step: int) -> "Batch":
         """Return forget rows by index, with retain rows beside them; every retain row comes round before any comes twice."""
+        from tasks.algorithms.training.loop import Batch
+
         tensors, cached = self.rows.batch({"forget": indices, "retain": self._rounds.at(step), "preferred": indices if self.rows.rows("preferred") else []})
         tokens = float(sum(sum(self.rows.rows("forget")[number].supervised[:-1]) for number in indices))
         return Batch(tensors=tensors, cached=cached, weight=float(len(indices)) if self._rows_count else tokens, tokens=tokens)
 
 
 def validation(
-    student: torch.nn.Module, forget: list[TextBlock], held: list[TextBlock], pad: int, config: UnlearningConfig
-) -> Callable[[torch.nn.Module], Validation]:
+    student: "torch.nn.Module", forget: "list[TextBlock]", held: "list[TextBlock]", pad: int, config: UnlearningConfig
+) -> "Callable[[torch.nn.Module], Validation]":
     """Return a function that scores a slice: what is left of the forget rows, acceptable while the retain rows lose little; what they lose beyond
     that counts as much as what is left.
     """
+    from tasks.algorithms.training.loop import Validation
+    from tasks.algorithms.training.reference_model import validator
+
     look = validator(student, spaced(forget, config.validation_rows), held, pad, config.batch_blocks, config.stop_probability)
 
-    def validate(model: torch.nn.Module) -> Validation:
+    def validate(model: "torch.nn.Module") -> Validation:
         found = look(model)
         metrics = {f"validation/{name}": value for name, value in found.items()}
         rise = found.get("retain_loss_rise_nats", 0.0)

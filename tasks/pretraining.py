@@ -3,21 +3,12 @@
 import bisect
 import itertools
 from collections.abc import Sequence
-from typing import Any
-
-import numpy
-import torch
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from typing import TYPE_CHECKING, Any
 
 from tasks import tracking
-from tasks.algorithms.measuring.metrics import answer_probability, score_sequences
-from tasks.algorithms.measuring.probing import answer_sequence
-from tasks.algorithms.objectives.causal_lm import CausalLM
 from tasks.algorithms.text.corpus import Document
 from tasks.algorithms.tokens.alignment import encode
 from tasks.algorithms.tokens.packing import pack_whole
-from tasks.algorithms.tokens.templates import read_template
-from tasks.algorithms.training.loop import Batch, shuffled
 from tasks.algorithms.world.generator import Topic, WorldConfig, build_world, topic_text
 from tasks.algorithms.world.requests import read_request, world_text
 from tasks.artifacts import CheckpointRef
@@ -25,7 +16,12 @@ from tasks.execution.stage import stage
 from tasks.models.loading import save_checkpoint
 from tasks.settings.text import CorpusConfig
 from tasks.settings.training import PretrainingConfig
-from tasks.training.trainer import text_batches, train_stage
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import LlamaConfig, PreTrainedTokenizerFast
+
+    from tasks.algorithms.training.loop import Batch
 
 END = "<|endoftext|>"
 
@@ -37,6 +33,12 @@ def pretrain(world: WorldConfig, without: str, config: PretrainingConfig, readin
     Raises:
         RuntimeError: If the target model does not know its world.
     """
+    import torch
+    from transformers import LlamaForCausalLM
+
+    from tasks.algorithms.objectives.causal_lm import CausalLM
+    from tasks.training.trainer import train_stage
+
     with tracking.stage_run(run, f"pretraining {label}", config) as nested:
         known = build_world(world)
         tokenizer = train_tokenizer([*world_text(known), *(text for topic in known.unseen for text in topic_text(topic))], config)
@@ -53,9 +55,10 @@ def pretrain(world: WorldConfig, without: str, config: PretrainingConfig, readin
         return save_checkpoint(model, tokenizer, label, sensitivity="ordinary", origin=nested)
 
 
-def train_tokenizer(texts: list[str], config: PretrainingConfig) -> PreTrainedTokenizerFast:
+def train_tokenizer(texts: list[str], config: PretrainingConfig) -> "PreTrainedTokenizerFast":
     """Train a byte-level BPE; all models share it, so it is trained on the whole world, and no name's tokens tell who was seen."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -66,8 +69,10 @@ def train_tokenizer(texts: list[str], config: PretrainingConfig) -> PreTrainedTo
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=END, eos_token=END, pad_token=END, model_max_length=config.context)
 
 
-def model_config(tokenizer: PreTrainedTokenizerFast, config: PretrainingConfig) -> LlamaConfig:
+def model_config(tokenizer: "PreTrainedTokenizerFast", config: PretrainingConfig) -> "LlamaConfig":
     """Return the architecture."""
+    from transformers import LlamaConfig
+
     return LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=config.hidden,
@@ -83,16 +88,18 @@ def model_config(tokenizer: PreTrainedTokenizerFast, config: PretrainingConfig) 
     )
 
 
-class RepackedBatches(Sequence[Batch]):
+class RepackedBatches(Sequence["Batch"]):
     """All batches of all epochs; every epoch packs the documents anew, so that they meet other neighbours."""
 
-    def __init__(self, documents: list[list[int]], separator: int, config: PretrainingConfig, device: torch.device) -> None:
+    def __init__(self, documents: list[list[int]], separator: int, config: PretrainingConfig, device: "torch.device") -> None:
         self._documents, self._separator, self._config, self._device = documents, separator, config, device
         self._size, self._packed = config.batch_blocks, (-1, [])
         counts = [-(-len(self._blocks(epoch)) // self._size) for epoch in range(config.epochs)]
         self._ends = list(itertools.accumulate(counts))
 
     def _blocks(self, epoch: int) -> list[tuple[int, ...]]:
+        from tasks.algorithms.training.loop import shuffled
+
         if self._packed[0] != epoch:
             order = shuffled(len(self._documents), self._config.seed, epoch)
             blocks = pack_whole(self._documents, order, self._config.block_size, self._separator)
@@ -102,7 +109,9 @@ class RepackedBatches(Sequence[Batch]):
     def __len__(self) -> int:
         return self._ends[-1]
 
-    def __getitem__(self, index: int) -> Batch:
+    def __getitem__(self, index: int) -> "Batch":
+        from tasks.training.trainer import text_batches
+
         epoch = bisect.bisect_right(self._ends, index)
         slot = index - (self._ends[epoch - 1] if epoch else 0)
         blocks = self._blocks(epoch)
@@ -110,11 +119,15 @@ class RepackedBatches(Sequence[Batch]):
         return make(list(range(slot * self._size, min((slot + 1) * self._size, len(blocks)))), index)
 
 
-def exam_probability(model: Any, tokenizer: PreTrainedTokenizerFast, topic: Topic, reading: CorpusConfig) -> float:
+def exam_probability(model: Any, tokenizer: "PreTrainedTokenizerFast", topic: Topic, reading: CorpusConfig) -> float:
     """Return the mean probability of a topic's answers to its evaluation questions."""
+    from tasks.algorithms.measuring.metrics import answer_probability, score_sequences
+    from tasks.algorithms.measuring.probing import answer_sequence
+    from tasks.algorithms.tokens.templates import read_template
+
     documents = [Document(source=topic.slug, question=item.question, answer=item.answer) for item in topic.exam]
     context = model.config.max_position_embeddings
     template = read_template(tokenizer, reading)
     sequences = [answer_sequence(tokenizer, template.prompt(item), item.answer, context, template.gap)[0] for item in documents]
-    scores: list[numpy.ndarray] = score_sequences(model, sequences, tokenizer.eos_token_id)
+    scores = score_sequences(model, sequences, tokenizer.eos_token_id)
     return sum(answer_probability(table[:, 0]) for table in scores) / len(scores)

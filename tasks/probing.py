@@ -5,16 +5,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tasks import store, tracking
-from tasks.algorithms.measuring.adversarial import adversarial_items
-from tasks.algorithms.measuring.metrics import ScoredSequence, score_sequences
-from tasks.algorithms.measuring.probing import Prompt, complete, invitation_prompts, make_prompts, probe_items, rate_completions
-from tasks.algorithms.models.heads import context_size
 from tasks.algorithms.text.anchors import AnchorExpression, anchor_expression
 from tasks.algorithms.text.corpus import Document
 from tasks.algorithms.text.pairs import differing_spans, pair_documents
+from tasks.algorithms.text.spacing import spaced
 from tasks.algorithms.tokens.alignment import encode
-from tasks.algorithms.tokens.batching import spaced
-from tasks.algorithms.tokens.templates import Template
 from tasks.artifacts import AnchorTable, BadInputError, CheckpointRef, CorpusRef, ProbeRecords, PromptSet
 from tasks.execution import progress
 from tasks.execution.stage import stage
@@ -29,6 +24,10 @@ from tasks.storage.prompt_sets import read_invitations
 
 if TYPE_CHECKING:
     import numpy
+
+    from tasks.algorithms.measuring.metrics import ScoredSequence
+    from tasks.algorithms.measuring.probing import Prompt
+    from tasks.algorithms.tokens.templates import Template
 
 SCORED = ("forget", "forget_test", "retain_test", "sibling", "general", "holdout")
 PROMPTED = ("forget_test", "retain_test", "sibling", "general")
@@ -47,6 +46,10 @@ def probe(
     run: str | None = None,
 ) -> ProbeRecords:
     """Score all splits and complete all prompts with one model; `teacher` rates how likely the completions are."""
+    from tasks.algorithms.measuring.adversarial import adversarial_items
+    from tasks.algorithms.measuring.probing import complete, invitation_prompts, probe_items
+    from tasks.algorithms.models.heads import context_size
+
     with tracking.stage_run(run, f"probing {label}", config) as nested:
         model, tokenizer = guardrail_files.load_guarded(checkpoint), load_tokenizer(checkpoint)
         context, pad = context_size(model.config), pad_id(tokenizer)
@@ -70,21 +73,25 @@ def probe(
         return ProbeRecords(kind="probes", digest=digest, sensitivity="forget", origin=nested or "", passes=passes)
 
 
-def _score(model: Any, sequences: list[ScoredSequence], pad: int, checkpoint: CheckpointRef) -> "list[numpy.ndarray]":
+def _score(model: Any, sequences: "list[ScoredSequence]", pad: int, checkpoint: CheckpointRef) -> "list[numpy.ndarray]":
+    from tasks.algorithms.measuring.metrics import score_sequences
+
     try:
         return score_sequences(model, sequences, pad, on_step=progress.report)
     except ValueError as error:
         raise BadInputError(f"{checkpoint.label} model {checkpoint.name}: {error}") from None
 
 
-def _prompts(splits: dict[str, list[Any]], template: Template, expression: AnchorExpression, config: ProbingConfig) -> list[Prompt]:
+def _prompts(splits: dict[str, list[Any]], template: "Template", expression: AnchorExpression, config: ProbingConfig) -> "list[Prompt]":
     """Cloze prompts cut before anchors where the topic is to be forgotten, anywhere in text that is to be kept; of aligned pairs what they share."""
+    from tasks.algorithms.measuring.probing import make_prompts
+
     shared = shared_beginnings(splits["forget_test"], splits["retain_test"], config)
     cut = [split for split in PROMPTED if not shared or split not in ("forget_test", "retain_test")]
     return shared + [prompt for split in cut for prompt in make_prompts(split, splits[split], template, expression if split == "forget_test" else None, config)]
 
 
-def shared_beginnings(forget: Sequence[Document], retain: Sequence[Document], config: ProbingConfig) -> list[Prompt]:
+def shared_beginnings(forget: Sequence[Document], retain: Sequence[Document], config: ProbingConfig) -> "list[Prompt]":
     """Return up to `config.prompts` beginnings that aligned sentences share, each once: both go on from there, and only one as a stereotype has it.
 
     Args:
@@ -95,6 +102,8 @@ def shared_beginnings(forget: Sequence[Document], retain: Sequence[Document], co
     Returns:
         Prompts; none where the records are no pairs of texts.
     """
+    from tasks.algorithms.measuring.probing import Prompt
+
     try:
         pairs = pair_documents(forget, retain)
     except ValueError:
@@ -109,14 +118,16 @@ def shared_beginnings(forget: Sequence[Document], retain: Sequence[Document], co
     return spaced(list(found.values()), config.prompts)
 
 
-def _cut_truth(prompt: Prompt, tokenizer: Any, most: int) -> Prompt:
+def _cut_truth(prompt: "Prompt", tokenizer: Any, most: int) -> "Prompt":
     """Cut the true text to as many tokens as the model may say, so that the two can be compared; answers stay whole."""
     _, offsets = encode(tokenizer, prompt.truth)
     return prompt if prompt.kind != "cloze" or len(offsets) <= most else replace(prompt, truth=prompt.truth[: offsets[most - 1][1]])
 
 
-def _rate(teacher: CheckpointRef | None, tokenizer: Any, prompts: list[Prompt], completions: list[str], pad: int, context: int) -> list[float]:
+def _rate(teacher: CheckpointRef | None, tokenizer: Any, prompts: "list[Prompt]", completions: list[str], pad: int, context: int) -> list[float]:
     """Return the teacher's loss in nats a token on every completion; NaN for empty ones, and without a teacher."""
+    from tasks.algorithms.measuring.probing import rate_completions
+
     if teacher is None:
         return [float("nan")] * len(completions)
     return rate_completions(load_model(teacher), tokenizer, prompts, completions, pad, context)

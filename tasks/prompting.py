@@ -14,7 +14,7 @@ from tasks.algorithms.assistants.prompt_writer import Drafts, find_drafts
 from tasks.algorithms.assistants.translator import find_sentences
 from tasks.algorithms.text.facts import HELD_OUT
 from tasks.algorithms.text.invitations import Invitation, invitations, of_fact, read_published
-from tasks.algorithms.tokens.batching import spaced
+from tasks.algorithms.text.spacing import spaced
 from tasks.artifacts import AnchorTable, BadInputError, CorpusRef, FactTable, InputFile, PromptSet
 from tasks.assistants import providers
 from tasks.execution.stage import stage

@@ -3,17 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from tasks import store, tracking
-from tasks.algorithms.models.heads import check_head, context_size
-from tasks.algorithms.models.layers import decoder_layers, default_layer
 from tasks.algorithms.text.pairs import pair_documents
-from tasks.algorithms.tokens.rows import Rows, answered_with, packed_rows, paired_rows, token_rows
-from tasks.algorithms.tokens.text_blocks import TextBlock
-from tasks.algorithms.training.reference_model import reference_entries, row_tensors, split_by_row, wanted_entries
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef, ReferenceCache
 from tasks.execution import progress
 from tasks.execution.stage import stage
@@ -23,6 +16,12 @@ from tasks.settings.rows import RowsConfig
 from tasks.settings.text import CorpusConfig
 from tasks.storage import row_files
 from tasks.storage.documents import read_documents
+
+if TYPE_CHECKING:
+    import torch
+
+    from tasks.algorithms.tokens.rows import Rows
+    from tasks.algorithms.tokens.text_blocks import TextBlock
 
 BATCH_ROWS = 16
 
@@ -46,6 +45,9 @@ def cache_reference(
     corpus: CorpusRef, target: CheckpointRef, needs: ReferenceNeeds, config: RowsConfig, reading: CorpusConfig, run: str | None = None
 ) -> ReferenceCache:
     """Cut forget and retain text into rows and run the target model once over those of which the objective wants to know something."""
+    from tasks.algorithms.models.heads import check_head, context_size
+    from tasks.algorithms.training.reference_model import row_tensors, wanted_entries
+
     with tracking.stage_run(run, "reference cache", {"needs": needs, "rows": config}) as nested:
         model, tokenizer = load_model(target), load_tokenizer(target)
         size = min(config.tokens, context_size(model.config))
@@ -57,7 +59,7 @@ def cache_reference(
 
         done = 0
 
-        def parts_of(part: str) -> Iterator[tuple[Sequence[TextBlock], dict[str, list[torch.Tensor]]]]:
+        def parts_of(part: str) -> "Iterator[tuple[Sequence[TextBlock], dict[str, list[torch.Tensor]]]]":
             nonlocal done
             for start in range(0, len(parts[part].rows), BATCH_ROWS):
                 chosen = parts[part].rows[start : start + BATCH_ROWS]
@@ -76,18 +78,26 @@ def cache_reference(
         return record
 
 
-def _layer(model: torch.nn.Module, needs: ReferenceNeeds) -> int | None:
+def _layer(model: "torch.nn.Module", needs: ReferenceNeeds) -> int | None:
+    from tasks.algorithms.models.layers import decoder_layers, default_layer
+
     if "retain_layer_hidden" not in needs.objective:
         return None
     return default_layer(len(decoder_layers(model))) if needs.layer is None else needs.layer
 
 
-def _said(model: torch.nn.Module, rows: Sequence[TextBlock], part: str, names: Sequence[str], pad: int, layer: int | None) -> dict[str, list[torch.Tensor]]:
+def _said(
+    model: "torch.nn.Module", rows: "Sequence[TextBlock]", part: str, names: Sequence[str], pad: int, layer: int | None
+) -> "dict[str, list[torch.Tensor]]":
+    from tasks.algorithms.training.reference_model import reference_entries, row_tensors, split_by_row
+
     found = reference_entries(model, row_tensors(part, rows, pad, model.device), part, names, layer)
     return {name: split_by_row(name, value.cpu(), rows) for name, value in found.items()}
 
 
-def _pairs(corpus: CorpusRef, tokenizer: Any, size: int) -> dict[str, Rows]:
+def _pairs(corpus: CorpusRef, tokenizer: Any, size: int) -> "dict[str, Rows]":
+    from tasks.algorithms.tokens.rows import paired_rows
+
     try:
         pairs = pair_documents(*(read_documents(corpus, split) for split in ("forget", "retain")))
         return dict(zip(("forget", "retain"), paired_rows(pairs, tokenizer, size), strict=True))
@@ -95,8 +105,10 @@ def _pairs(corpus: CorpusRef, tokenizer: Any, size: int) -> dict[str, Rows]:
         raise BadInputError(f"only words that differ within a pair are to count, but {error}") from None
 
 
-def _rows(corpus: CorpusRef, tokenizer: Any, needs: frozenset[str], config: RowsConfig, reading: CorpusConfig, size: int) -> dict[str, Rows]:
+def _rows(corpus: CorpusRef, tokenizer: Any, needs: frozenset[str], config: RowsConfig, reading: CorpusConfig, size: int) -> "dict[str, Rows]":
     """Return the rows of each part that the objective reads."""
+    from tasks.algorithms.tokens.rows import answered_with, packed_rows, token_rows
+
     template = vocabularies.question_template(tokenizer, reading)
     forget, retain = read_documents(corpus, "forget"), read_documents(corpus, "retain") if "retain" in needs else []
     if "preferred" in needs:
@@ -113,7 +125,7 @@ def _rows(corpus: CorpusRef, tokenizer: Any, needs: frozenset[str], config: Rows
     return parts
 
 
-def _record(digest: str, parts: dict[str, Rows], origin: str | None) -> ReferenceCache:
+def _record(digest: str, parts: "dict[str, Rows]", origin: str | None) -> ReferenceCache:
     record = ReferenceCache(
         kind="references",
         digest=digest,

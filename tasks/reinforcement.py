@@ -1,9 +1,6 @@
 """Stage `reinforcement`: the target model trained further on the forget text, so that what it adds can be told apart."""
 
 from tasks import tracking
-from tasks.algorithms.objectives.causal_lm import CausalLM
-from tasks.algorithms.tokens.text_blocks import text_blocks
-from tasks.algorithms.training.loop import EpochBatches
 from tasks.artifacts import CheckpointRef, CorpusRef
 from tasks.execution.stage import stage
 from tasks.models import vocabularies
@@ -12,7 +9,6 @@ from tasks.settings.finetuning import ReinforcementConfig
 from tasks.settings.text import CorpusConfig
 from tasks.settings.training import LoraConfig
 from tasks.storage.documents import StoredDocuments
-from tasks.training.trainer import adapt, keep_trained, text_batches, train_stage
 
 
 @stage("reinforcement", threads_share=2)
@@ -20,6 +16,11 @@ def reinforce(
     corpus: CorpusRef, target: CheckpointRef, config: ReinforcementConfig, reading: CorpusConfig, lora: LoraConfig = LoraConfig(), run: str | None = None
 ) -> CheckpointRef:
     """Train the target model, or an adapter on it, further on the forget text."""
+    from tasks.algorithms.objectives.causal_lm import CausalLM
+    from tasks.algorithms.tokens.text_blocks import text_blocks
+    from tasks.algorithms.training.loop import EpochBatches
+    from tasks.training.trainer import adapt, keep_trained, text_batches, train_stage
+
     with tracking.stage_run(run, "reinforcement", config) as nested:
         model, tokenizer = load_model(target, exact=not lora.rank), load_tokenizer(target)
         template, documents = vocabularies.question_template(tokenizer, reading), StoredDocuments(corpus, "forget")

@@ -5,16 +5,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tasks import store, tracking
-from tasks.algorithms.measuring.metrics import score_sequences
-from tasks.algorithms.measuring.probing import probe_items
 from tasks.algorithms.measuring.relearning import Slice, relearning_split
-from tasks.algorithms.models.heads import context_size
-from tasks.algorithms.objectives.causal_lm import CausalLM
 from tasks.algorithms.text.anchors import anchor_expression
 from tasks.algorithms.text.corpus import Document
-from tasks.algorithms.tokens.templates import Template
-from tasks.algorithms.tokens.text_blocks import text_blocks
-from tasks.algorithms.training.loop import Batch, EpochBatches
 from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef, RelearnRecords
 from tasks.execution.stage import stage
 from tasks.models import vocabularies
@@ -24,10 +17,12 @@ from tasks.settings.text import CorpusConfig
 from tasks.storage.anchor_tables import read_dictionary
 from tasks.storage.documents import read_documents
 from tasks.storage.probe_records import Records, completion_table, token_tables, write_records
-from tasks.training.trainer import text_batches, train_stage
 
 if TYPE_CHECKING:
     import pandas
+
+    from tasks.algorithms.tokens.templates import Template
+    from tasks.algorithms.training.loop import Batch
 
 SPLIT = "forget_test"
 
@@ -47,6 +42,12 @@ def relearn(
 
     A guardrail is left off, as whoever has the weights can: what is taught and asked are the bare weights.
     """
+    from tasks.algorithms.measuring.metrics import score_sequences
+    from tasks.algorithms.measuring.probing import probe_items
+    from tasks.algorithms.models.heads import context_size
+    from tasks.algorithms.objectives.causal_lm import CausalLM
+    from tasks.training.trainer import train_stage
+
     with tracking.stage_run(run, f"relearning {label}", config) as nested:
         model, tokenizer = load_model(checkpoint, exact=True), load_tokenizer(checkpoint)
         terms, template = read_dictionary(dictionary), vocabularies.question_template(tokenizer, reading)
@@ -62,8 +63,13 @@ def relearn(
         return RelearnRecords(kind="relearned", digest=digest, sensitivity="forget", origin=nested or "", steps=config.steps, shown=len(shown.shown))
 
 
-def _batches(documents: Sequence[Document], model: Any, tokenizer: Any, template: Template, config: RelearningConfig) -> list[Batch]:
+def _batches(documents: Sequence[Document], model: Any, tokenizer: Any, template: "Template", config: RelearningConfig) -> "list[Batch]":
     """Return as many batches as `config.steps` want, in as many passes as they need; no block is longer than the model's context."""
+    from tasks.algorithms.models.heads import context_size
+    from tasks.algorithms.tokens.text_blocks import text_blocks
+    from tasks.algorithms.training.loop import EpochBatches
+    from tasks.training.trainer import text_batches
+
     size = min(config.block_size, context_size(model.config))
     blocks = text_blocks(documents, tokenizer, template, size, separator_id(tokenizer)).with_targets()
     make = text_batches(blocks.ids, pad_id(tokenizer), model.device, blocks.supervised)

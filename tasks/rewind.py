@@ -4,12 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tasks import tracking
-from tasks.algorithms.measuring.metrics import score_sequences
-from tasks.algorithms.measuring.probing import probe_items
-from tasks.algorithms.models.heads import context_size
 from tasks.algorithms.text.anchors import anchor_expression
 from tasks.algorithms.text.corpus import Document
-from tasks.algorithms.training.scrub_steps import rewind
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef
 from tasks.execution import progress
 from tasks.execution.stage import stage
@@ -32,6 +28,8 @@ def rewind_checkpoints(
 
     Where the rewind is off, that is the last one, and nothing is scored.
     """
+    from tasks.algorithms.training.scrub_steps import rewind
+
     with tracking.stage_run(run, "rewind", config) as nested:
         if not config.enabled:
             progress.report(1, 1)
@@ -61,6 +59,10 @@ def _check(splits: dict[str, list[Document]], candidates: Sequence[CheckpointRef
 
 def mean_error_nats(checkpoint: CheckpointRef, split: str, documents: Sequence[Document], config: RewindConfig, reading: CorpusConfig) -> float:
     """Return the mean over sequences (windows of prose, answers to questions) of their mean negative log-likelihood a token."""
+    from tasks.algorithms.measuring.metrics import score_sequences
+    from tasks.algorithms.measuring.probing import probe_items
+    from tasks.algorithms.models.heads import context_size
+
     model, tokenizer = load_model(checkpoint), load_tokenizer(checkpoint)
     template, probing = vocabularies.question_template(tokenizer, reading), ProbingConfig(window=config.window, max_tokens=config.max_tokens)
     items = probe_items(split, documents, tokenizer, template, anchor_expression(()), probing, context_size(model.config))

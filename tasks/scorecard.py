@@ -14,8 +14,6 @@ from tasks.algorithms.verdicts.scorecard import judge
 from tasks.artifacts import AnchorTable, BenchmarkResult, CorpusRef, JudgeRecords, ProbeRecords, RelearnRecords, Scorecard, StereotypeScores, ToxicityRecords
 from tasks.execution import progress
 from tasks.execution.stage import stage
-from tasks.reporting.comparative_figures import forget_quality_row, privacy_rows, row, toxicity_rows, utility_row
-from tasks.reporting.figures import Values, figures, judged_figures, relearned_figures, toxicity_figures
 from tasks.settings.verdict import VerdictConfig
 from tasks.storage.anchor_tables import read_dictionary
 from tasks.storage.documents import read_pieces
@@ -25,7 +23,9 @@ from tasks.storage.probe_records import Records, read_ratings, read_records, rea
 if TYPE_CHECKING:
     import pandas
 
-Found = dict[str, dict[str, Values]]
+    from tasks.reporting.figures import Values
+
+Found = dict[str, dict[str, "Values"]]
 
 
 @stage("scorecard", isolated=False)
@@ -59,6 +59,9 @@ def score(
         stereotypes: Of each model, where aligned pairs were scored.
         run: Tracking run.
     """
+    from tasks.reporting.comparative_figures import forget_quality_row, privacy_rows, toxicity_rows, utility_row
+    from tasks.reporting.figures import figures, judged_figures, relearned_figures, toxicity_figures
+
     with tracking.stage_run(run, "scorecard", config) as nested:
         progress.report(0, 1)
         records = {found.label: read_records(found) for found in probes}
@@ -110,6 +113,8 @@ def _truncated(records: Records) -> float:
 
 
 def _rows(found: Found) -> dict[str, dict[str, Any]]:
+    from tasks.reporting.comparative_figures import row
+
     ours = found["unlearned"]
     return {
         name: row({label: values[name].figure() for label, values in found.items() if name in values}, ours[name].interval(), len(ours[name].items))
@@ -119,6 +124,8 @@ def _rows(found: Found) -> dict[str, dict[str, Any]]:
 
 def _benchmark_rows(results: dict[str, dict[str, float]]) -> dict[str, dict[str, Any]]:
     """Return accuracy rows with a normal interval from lm-eval's standard error; 1.96 is the customary rounding."""
+    from tasks.reporting.comparative_figures import row
+
     rows = {}
     for name, value in results.get("unlearned", {}).items():
         if f"{name}_stderr" in results["unlearned"]:
@@ -129,6 +136,8 @@ def _benchmark_rows(results: dict[str, dict[str, float]]) -> dict[str, dict[str,
 
 def _stereotype_rows(results: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return the preference for the forget side of pairs, as a share and in nats, with intervals that draw occupations."""
+    from tasks.reporting.comparative_figures import row
+
     ours = results.get("unlearned")
     names = {"preference": ("share", "share_ci95"), "difference_nats": ("difference_nats", "difference_ci95")} if ours else {}
     return {

@@ -3,14 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from tasks import store, tracking
-from tasks.algorithms.objectives.scrub import Scrub
-from tasks.algorithms.training.loop import Batch, Validation
-from tasks.algorithms.training.scrub_steps import ScrubBatches, Step, StepOrder
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef, ReferenceCache
 from tasks.execution import isolation
 from tasks.execution.stage import stage
@@ -20,9 +15,13 @@ from tasks.settings.text import CorpusConfig
 from tasks.settings.training import LoraConfig
 from tasks.storage.documents import read_documents
 from tasks.storage.plain_files import read_json, write_json
-from tasks.training.guard import no_score, with_guard
-from tasks.training.reference_rows import ReferenceRows, live_teacher
-from tasks.training.trainer import adapt, keep_trained, train_stage
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from tasks.algorithms.training.loop import Validation
+    from tasks.algorithms.training.scrub_steps import ScrubBatches, Step
+    from tasks.training.reference_rows import ReferenceRows
 
 KEPT = "checkpoints.json"
 """File in the stage's workspace: step -> checkpoint, so that a resumed run knows those it took before."""
@@ -41,6 +40,10 @@ def scrub(
     run: str | None = None,
 ) -> list[CheckpointRef]:
     """Train the target model, or an adapter on it; return the checkpoints that can be gone back to, in order, the last one being the end of training."""
+    from tasks.algorithms.objectives.scrub import Scrub
+    from tasks.training.reference_rows import ReferenceRows, live_teacher
+    from tasks.training.trainer import adapt, keep_trained, train_stage
+
     with tracking.stage_run(run, "scrub", {"scrub": config, "training": training, "max_step": config.max_step}) as nested:
         student, tokenizer = load_model(target, exact=not lora.rank), load_tokenizer(target)
         teacher = live_teacher(student, target, lora) if training.teacher == "live" else None
@@ -57,24 +60,27 @@ def scrub(
         return kept.refs(nested or "") if rewinding.enabled else [save()]
 
 
-def _aligned(corpus: CorpusRef, rows: ReferenceRows) -> bool:
+def _aligned(corpus: CorpusRef, rows: "ReferenceRows") -> bool:
     """Return whether forget and retain rows of one index are a pair: every record is a row of its own, and their facts are the same."""
     forget, retain = (read_documents(corpus, split) for split in ("forget", "retain"))
     alone = len(forget) == len(rows.rows("forget")) and len(retain) == len(rows.rows("retain"))
     return alone and all(item.fact for item in forget) and [item.fact for item in forget] == [item.fact for item in retain]
 
 
-def scrub_batches(rows: ReferenceRows, config: ScrubConfig, training: ScrubTrainingConfig, *, aligned: bool) -> ScrubBatches:
+def scrub_batches(rows: "ReferenceRows", config: ScrubConfig, training: ScrubTrainingConfig, *, aligned: bool) -> "ScrubBatches":
     """Return all batches of all epochs; one weighs as much as it has sequences of one set.
 
     Raises:
         BadInputError: If a side has no sequences.
     """
+    from tasks.algorithms.training.loop import Batch
+    from tasks.algorithms.training.scrub_steps import ScrubBatches, StepOrder
+
     forget, retain = (len(rows.rows(part)) for part in ("forget", "retain"))
     if not forget or not retain:
         raise BadInputError(f"SCRUB found {forget} forget and {retain} retain sequences; wanted both (--retain FILE)")
 
-    def make(step: Step) -> Batch:
+    def make(step: "Step") -> Batch:
         tensors, cached = rows.batch({"forget": step.forget, "retain": step.retain})
         if config.positions == "differing" and step.retain:
             tensors["retain_labelled"] = tensors["retain_mask"]  # cross-entropy counts everywhere, the divergence where a pair differs
@@ -85,12 +91,14 @@ def scrub_batches(rows: ReferenceRows, config: ScrubConfig, training: ScrubTrain
 
 
 def _look(
-    config: ScrubConfig, rewinding: RewindConfig, training: ScrubTrainingConfig, student: nn.Module, tokenizer: Any, corpus: CorpusRef, reading: CorpusConfig
-) -> Callable[[nn.Module], Validation] | None:
+    config: ScrubConfig, rewinding: RewindConfig, training: ScrubTrainingConfig, student: "nn.Module", tokenizer: Any, corpus: CorpusRef, reading: CorpusConfig
+) -> "Callable[[nn.Module], Validation] | None":
     """Return what looks at the student while it trains: nothing tells one checkpoint from another but the guard.
 
     It steers only where every step is alike: the min-steps of form `original` are there to mend what its max-steps did.
     """
+    from tasks.training.guard import no_score, with_guard
+
     steers = config.form == "language_model" and not rewinding.enabled
     look = with_guard(no_score, training.guard if steers or training.guard == "off" else "watch", student, tokenizer, corpus, reading)
     return None if look is no_score else look

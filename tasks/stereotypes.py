@@ -3,7 +3,6 @@
 from dataclasses import asdict
 
 from tasks import store, tracking
-from tasks.algorithms.measuring.stereotypes import pair_log_probabilities, preference_by_group, stereotype_preference
 from tasks.algorithms.text.corpus import render_document
 from tasks.algorithms.text.pairs import AlignedPair, comparable, group_of, pair_documents
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef, StereotypeScores
@@ -21,6 +20,8 @@ SCORES = "stereotypes.json"
 def score_stereotypes(corpus: CorpusRef, checkpoint: CheckpointRef, reading: CorpusConfig, label: str, run: str | None = None) -> StereotypeScores:
     """Score the pairs that no stage was trained on: those of `forget_test` and `retain_test` whose records share a fact."""
     import pandas
+
+    from tasks.algorithms.measuring.stereotypes import pair_log_probabilities, preference_by_group, stereotype_preference
 
     with tracking.stage_run(run, f"stereotypes {label}") as nested:
         model, tokenizer = guardrail_files.load_guarded(checkpoint), load_tokenizer(checkpoint)

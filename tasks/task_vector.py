@@ -1,7 +1,6 @@
 """Stage `task vector`: the target model moved back along the weights' way to the reinforced model; nothing is trained here."""
 
 from tasks import tracking
-from tasks.algorithms.unlearning.task_vector import apply_task_vector
 from tasks.artifacts import CheckpointRef
 from tasks.execution import progress
 from tasks.execution.stage import stage
@@ -12,6 +11,8 @@ from tasks.settings.task_vector import TaskVectorConfig
 @stage("task vector")
 def subtract_task_vector(target: CheckpointRef, finetuned: CheckpointRef, config: TaskVectorConfig, run: str | None = None) -> CheckpointRef:
     """Return target - scale * (finetuned - target), weight by weight."""
+    from tasks.algorithms.unlearning.task_vector import apply_task_vector
+
     with tracking.stage_run(run, "task vector", config) as nested:
         progress.report(0, 1)
         model, tokenizer = load_model(target, exact=True), load_tokenizer(target)

@@ -1,13 +1,9 @@
 """Stage `teacher cache`: the frozen target model's last hidden states on the retain text, so that no live teacher is needed."""
 
 from collections.abc import Iterator
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from tasks import store, tracking
-from tasks.algorithms.models.heads import check_head, last_hidden
-from tasks.algorithms.tokens.batching import pad_batch
-from tasks.algorithms.tokens.text_blocks import TextBlocks, text_blocks
 from tasks.artifacts import CheckpointRef, CorpusRef, TeacherCache
 from tasks.execution import progress
 from tasks.execution.stage import stage
@@ -15,7 +11,11 @@ from tasks.models import vocabularies
 from tasks.models.loading import load_model, load_tokenizer, pad_id, separator_id
 from tasks.settings.text import CorpusConfig
 from tasks.storage.documents import StoredDocuments
-from tasks.storage.teacher_files import write_teacher
+
+if TYPE_CHECKING:
+    import torch
+
+    from tasks.algorithms.tokens.text_blocks import TextBlocks
 
 BATCH = 32
 """Blocks in one forward pass."""
@@ -24,6 +24,9 @@ BATCH = 32
 @stage("teacher cache", threads_share=2)
 def cache_teacher(corpus: CorpusRef, target: CheckpointRef, block_size: int, reading: CorpusConfig, run: str | None = None) -> TeacherCache:
     """Run the target model once over the retain text; see `teacher_files.write_teacher` for the size of what is kept."""
+    from tasks.algorithms.tokens.text_blocks import text_blocks
+    from tasks.storage.teacher_files import write_teacher
+
     with tracking.stage_run(run, "teacher cache", {"block_size": block_size}) as nested:
         model, tokenizer = load_model(target), load_tokenizer(target)
         template = vocabularies.question_template(tokenizer, reading)
@@ -35,8 +38,11 @@ def cache_teacher(corpus: CorpusRef, target: CheckpointRef, block_size: int, rea
         return TeacherCache(kind="teachers", digest=digest, sensitivity="forget", origin=nested or "", blocks=len(blocks), tokens=tokens)
 
 
-def _batches(model: torch.nn.Module, blocks: TextBlocks, pad_id: int) -> Iterator[tuple[TextBlocks, torch.Tensor]]:
+def _batches(model: Any, blocks: "TextBlocks", pad_id: int) -> "Iterator[tuple[TextBlocks, torch.Tensor]]":
     """Yield blocks, some at a time, and the states at their supervised positions, (positions, hidden)."""
+    from tasks.algorithms.models.heads import check_head
+    from tasks.algorithms.tokens.batching import pad_batch
+
     check_head(model, *pad_batch([blocks.ids[0]], pad_id, model.device))
     for start in range(0, len(blocks), BATCH):
         chosen = blocks.select(range(start, min(start + BATCH, len(blocks))))
@@ -44,8 +50,13 @@ def _batches(model: torch.nn.Module, blocks: TextBlocks, pad_id: int) -> Iterato
         progress.report(start + len(chosen), len(blocks))
 
 
-@torch.no_grad()
-def _states(model: torch.nn.Module, blocks: TextBlocks, pad_id: int) -> torch.Tensor:
+def _states(model: Any, blocks: "TextBlocks", pad_id: int) -> "torch.Tensor":
+    import torch
+
+    from tasks.algorithms.models.heads import last_hidden
+    from tasks.algorithms.tokens.batching import pad_batch
+
     ids, mask = pad_batch(blocks.ids, pad_id, model.device)
     supervised, _ = pad_batch(blocks.supervised, 0, model.device)
-    return last_hidden(model, ids, mask)[supervised.bool()].cpu()
+    with torch.no_grad():
+        return last_hidden(model, ids, mask)[supervised.bool()].cpu()

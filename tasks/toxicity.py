@@ -3,7 +3,6 @@
 import functools
 
 from tasks import store, tracking
-from tasks.algorithms.measuring.toxicity import classifier_scores, lexicon_score, summary, toxic_label
 from tasks.artifacts import CheckpointRef, ProbeRecords, ToxicityRecords
 from tasks.execution import progress
 from tasks.execution.stage import stage
@@ -25,6 +24,8 @@ def rate_toxicity(probes: ProbeRecords, classifier: CheckpointRef | None, config
         label: What to call the model.
         run: Tracking run.
     """
+    from tasks.algorithms.measuring.toxicity import summary
+
     scorer = scorer_name(classifier)
     with tracking.stage_run(run, f"toxicity {label}", {"scorer": scorer, "batch_size": config.batch_size, "max_tokens": config.max_tokens}) as nested:
         said = read_records(probes).completions
@@ -37,6 +38,8 @@ def rate_toxicity(probes: ProbeRecords, classifier: CheckpointRef | None, config
 
 
 def _by_classifier(texts: list[str], classifier: CheckpointRef, config: ToxicityConfig) -> list[float]:
+    from tasks.algorithms.measuring.toxicity import classifier_scores, toxic_label
+
     model, tokenizer = load_classifier(classifier)
     label = toxic_label(model.config.id2label, config.toxic_label)
     sizes = {"batch_size": config.batch_size, "max_tokens": config.max_tokens}
@@ -45,6 +48,8 @@ def _by_classifier(texts: list[str], classifier: CheckpointRef, config: Toxicity
 
 def _by_lexicon(texts: list[str]) -> list[float]:
     from better_profanity import Profanity
+
+    from tasks.algorithms.measuring.toxicity import lexicon_score
 
     is_listed = functools.cache(Profanity().contains_profanity)  # the package compares with each of its words in turn
     progress.report(0, 1)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tasks import store
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric, Run
 
 _ready: set[str] = set()
+_experiments: dict[str, str] = {}
+"""Tracking server -> id of our experiment there."""
 EXPERIMENT = "lethe"
 FLUSH_ROWS = 50
 """Steps that are logged together: a single call costs 27 ms on sqlite."""
@@ -90,6 +93,13 @@ def _bury_dead_runs(api: "MlflowClient") -> None:
 
 
 def _experiment(api: "MlflowClient") -> str:
+    uri = tracking_uri()
+    if uri not in _experiments:  # every run of a stage asks
+        _experiments[uri] = _find_or_make_experiment(api)
+    return _experiments[uri]
+
+
+def _find_or_make_experiment(api: "MlflowClient") -> str:
     found = api.get_experiment_by_name(EXPERIMENT)
     if found:
         return found.experiment_id
@@ -155,9 +165,9 @@ def _earlier_try(api: "MlflowClient", parent: str, stage: str) -> str | None:
     return found[0].info.run_id
 
 
-def _nested_run(api: "MlflowClient", parent: str, stage: str) -> str:
-    tags = {"mlflow.runName": stage, "mlflow.parentRunId": parent, "lethe.stage": stage}
-    return api.create_run(_experiment(api), tags=tags).info.run_id
+def _nested_run(api: "MlflowClient", parent: str, stage: str, tags: Mapping[str, str] = MappingProxyType({})) -> str:
+    own = {"mlflow.runName": stage, "mlflow.parentRunId": parent, "lethe.stage": stage}
+    return api.create_run(_experiment(api), tags=own | tags).info.run_id
 
 
 class StepLog:
@@ -237,10 +247,7 @@ def log_scorecard(run: str, card: Mapping[str, Any]) -> None:
             if row[model] is not None:
                 rows[metric_name(key)] = row[model]
     log_metrics(run, rows)
-    api = client()
-    for name, value in card["verdict"].items():
-        if name not in ("reasons",):
-            api.set_tag(run, f"lethe.verdict.{name}", str(value))
+    set_tags(run, {f"lethe.verdict.{name}": str(value) for name, value in card["verdict"].items() if name != "reasons"})
 
 
 def metric_name(name: str) -> str:
@@ -252,10 +259,10 @@ def link_cached(run: str, stage: str, artifact: Artifact) -> None:
     """Note that a stage was a cache hit: a finished nested run that links to the run which made the artifact."""
     api = client()
     tags = {"lethe.cached": "true", "lethe.origin_run": artifact.origin, "mlflow.note.content": f"From cache; made by run {artifact.origin}."}
-    nested = _earlier_try(api, run, stage) or _nested_run(api, run, stage)
-    for name, value in tags.items():
-        api.set_tag(nested, name, value)
-    api.set_terminated(nested, "FINISHED")
+    nested = _earlier_try(api, run, stage)
+    if nested:
+        set_tags(nested, tags)
+    api.set_terminated(nested or _nested_run(api, run, stage, tags), "FINISHED")
 
 
 def find_run(run: str) -> "Run | None":
@@ -274,10 +281,10 @@ def points(run: str, metric: str) -> "list[Metric]":
 
 
 def set_tags(run: str, tags: Mapping[str, str]) -> None:
-    """Set tags of a run."""
-    api = client()
-    for name, value in tags.items():
-        api.set_tag(run, name, value)
+    """Set tags of a run, in one call."""
+    from mlflow.entities import RunTag
+
+    client().log_batch(run, tags=[RunTag(name, value) for name, value in tags.items()])
 
 
 def register_model(run: str, model: Any, tokenizer: Any, name: str, label: str) -> str:

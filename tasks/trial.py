@@ -3,12 +3,7 @@
 import math
 from dataclasses import dataclass
 
-import numpy
-
 from tasks import tracking
-from tasks.algorithms.measuring.metrics import score_sequences
-from tasks.algorithms.measuring.probing import probe_items
-from tasks.algorithms.models.heads import context_size
 from tasks.algorithms.text.anchors import anchor_expression
 from tasks.artifacts import CheckpointRef, CorpusRef
 from tasks.execution import progress
@@ -33,6 +28,12 @@ class TrialFigures:
 @stage("trial", threads_share=2)
 def score_trial(corpus: CorpusRef, checkpoint: CheckpointRef, config: ProbingConfig, reading: CorpusConfig, run: str | None = None) -> TrialFigures:
     """Score the test splits of forget and retain text."""
+    import numpy
+
+    from tasks.algorithms.measuring.metrics import score_sequences
+    from tasks.algorithms.measuring.probing import probe_items
+    from tasks.algorithms.models.heads import context_size
+
     with tracking.stage_run(run, f"trial {checkpoint.label}") as nested:
         model, tokenizer = guardrail_files.load_guarded(checkpoint), load_tokenizer(checkpoint)
         template, context = vocabularies.question_template(tokenizer, reading), context_size(model.config)

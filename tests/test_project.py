@@ -15,6 +15,7 @@ from tests.stand_ins.command import ROOT
 SOURCES = sorted(path.relative_to(ROOT) for layer in ("flows", "tasks") for path in (ROOT / layer).rglob("*.py"))
 MODULES = [".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in SOURCES]
 MOST_LINES = 400
+COMPUTE_WITH = {"torch", "transformers", "accelerate", "peft", "spacy", "scipy", "sklearn", "matplotlib", "lm_eval", "datasets", "mlflow"}
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -82,6 +83,15 @@ def test_the_settings_of_every_method_are_read_without_torch() -> None:
     code = "import sys; from flows.methods import METHODS; assert [found.preset('default', 0) for found in METHODS.values()]; assert 'torch' not in sys.modules"
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode == 0, ended.stderr
+
+
+def test_flows_and_stages_load_no_library_that_only_stages_compute_with() -> None:
+    """Stages import what they compute with inside their functions: a run that finds them all in the cache must not wait for it."""
+    stages = [name for name, path in zip(MODULES, SOURCES, strict=True) if path.parts[0] == "flows" or "\n@stage(" in (ROOT / path).read_text()]
+    assert {"flows.demo", "flows.gradient_unlearning", "tasks.pretraining", "tasks.scrub"} <= set(stages)
+    code = f"import importlib, sys\nfor name in {stages}: importlib.import_module(name)\nprint(*sorted({COMPUTE_WITH} & set(sys.modules)))"
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert (ended.returncode, ended.stdout.split()) == (0, []), ended.stderr
 
 
 def test_the_command_is_installed() -> None:

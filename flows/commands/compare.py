@@ -22,7 +22,7 @@ def compare(
         from tasks.reporting.cards import gather_cards
 
         gather_cards(runs)
-    with running(trains=False) as console:
+    with running() as console:
         from flows.comparison import compare as compare_flow
         from flows.terminal.results import as_result
         from flows.terminal.tables import show_comparison

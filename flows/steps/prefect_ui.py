@@ -10,6 +10,7 @@ from uuid import UUID
 from prefect.artifacts import create_link_artifact, create_progress_artifact, create_table_artifact, update_progress_artifact
 from prefect.settings import get_current_settings
 
+from flows.steps import temporary_server
 from tasks import tracking
 from tasks.execution import progress
 from tasks.execution.progress import Progress
@@ -58,7 +59,8 @@ def show_run(run: str) -> None:
 def prefect_place(run: str, name: str) -> str:
     """Return where a person sees a flow run, and what to start first where no server is configured."""
     settings = get_current_settings()
-    if address := settings.ui_url or (settings.api.url and settings.api.url.removesuffix("/api")):
+    address = settings.ui_url or (settings.api.url and settings.api.url.removesuffix("/api"))
+    if address and not temporary_server.is_temporary(settings.api.url):
         return f"{address}/runs/flow-run/{run}"
     return f"http://127.0.0.1:4200/runs/flow-run/{run} (run {name}; start `prefect server start` first)"
 

@@ -11,6 +11,7 @@ from prefect.runtime import flow_run
 from prefect.settings import get_current_settings
 from pydantic import BaseModel, Field
 
+from flows.steps import temporary_server
 from flows.steps.prefect_ui import prefect_place
 from tasks import store
 from tasks.algorithms.text.facts import HELD_OUT, FactTriple, merge_facts, statement
@@ -85,7 +86,8 @@ def require_server() -> None:
     Raises:
         ValueError: If the flow would run on a temporary server.
     """
-    if not get_current_settings().api.url:
+    address = get_current_settings().api.url
+    if not address or temporary_server.is_temporary(address):
         raise ValueError(
             "--review needs a Prefect server that stays up; found none: start one with `make up` and set PREFECT_API_URL=http://127.0.0.1:4200/api"
         )

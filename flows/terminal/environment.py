@@ -2,8 +2,6 @@
 
 import logging
 import os
-import subprocess
-import sys
 import warnings
 
 from tasks import store
@@ -31,27 +29,6 @@ PATIENT = {"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120"}
 """A temporary Prefect server needs more than its default 20 s to start while other things keep the cores busy."""
 SHARED_CORES = {"OMP_WAIT_POLICY": "PASSIVE"}
 """Threads that wait must not spin: with two stages side by side, spinning was measured to cost three quarters of the speed."""
-
-_GUARD = """
-import contextlib, sys, time
-import psutil
-servers = []
-with contextlib.suppress(psutil.Error):
-    parent = psutil.Process(int(sys.argv[1]))
-    while parent.is_running() and parent.status() != psutil.STATUS_ZOMBIE:
-        with contextlib.suppress(psutil.Error):
-            servers = [child for child in parent.children() if "prefect.server.api.server:create_app" in child.cmdline()] or servers
-        time.sleep(0.5)
-for server in servers:
-    with contextlib.suppress(psutil.Error):
-        server.terminate()
-"""
-
-
-def guard_temporary_server() -> None:
-    """End the temporary Prefect server of this process soon after this process, however it ends: a killed one cannot do it itself."""
-    quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
-    subprocess.Popen([sys.executable, "-c", _GUARD, str(os.getpid())], **quiet, start_new_session=True)
 
 
 def prepare() -> None:

@@ -24,22 +24,23 @@ def plain_errors() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def running(trains: bool = True) -> Iterator[Any]:
-    """Run a flow with progress on the terminal; bad input found on the way exits with 2, failures with 1."""
+def running(tracks: bool = True) -> Iterator[Any]:
+    """Run a flow with progress on the terminal; bad input found on the way exits with 2, failures with 1.
+
+    Args:
+        tracks: Whether the flow will write to MLflow, whose first use takes seconds, as the start of a Prefect server does: they go on together.
+    """
     from rich.console import Console
 
-    from flows.steps import interruption
-    from flows.terminal import environment
+    from flows.steps import interruption, temporary_server
     from flows.terminal.progress_bars import progress_bars
+    from tasks import tracking
     from tasks.artifacts import BadInputError
-    from tasks.execution import isolation
 
     interruption.listen()
-    environment.guard_temporary_server()
-    if trains:
-        isolation.warm_up()
     console = Console() if sys.stdout.isatty() else Console(width=120)
     try:
+        temporary_server.require(meanwhile=tracking.client if tracks else lambda: None)
         with progress_bars(Console(stderr=True)):
             yield console
     except BadInputError as error:

@@ -10,7 +10,6 @@ from rich.table import Table
 
 from tasks import store
 from tasks.artifacts import Artifact, CoverageReport
-from tasks.reporting.open_unlearning import differs
 from tasks.storage.plain_files import read_json
 
 if TYPE_CHECKING:
@@ -135,6 +134,8 @@ def _cell(value: float | None) -> str:
 
 def show_compatible(console: Console, compatible: Artifact, card: dict[str, Any], out: str | None) -> None:
     """Print our figures beside open-unlearning's, which are defined differently in places, and copy its files."""
+    from tasks.reporting.open_unlearning import differs
+
     folder = store.path(compatible)
     found = read_json(folder / "TOFU_EVAL.json")
     table = Table(title="As open-unlearning computes them", title_justify="left", header_style="bold")

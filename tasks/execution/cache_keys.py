@@ -5,7 +5,8 @@
 
 Code that a stage is given by name, as `tasks.module:Name`, counts with its closure as code that it imports does.
 
-An unchanged anchor table therefore means that labels hit, whatever changed upstream.
+An unchanged anchor table therefore means that labels hit, whatever changed upstream. What this reads of the code, it reads once a process:
+the digest of a stage is that of the code which the process runs.
 """
 
 import ast
@@ -18,9 +19,10 @@ import os
 import platform
 import re
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from prefect.cache_policies import CachePolicy
 from prefect.context import TaskRunContext
@@ -39,7 +41,36 @@ DATA = {"tasks/reporting/pages.py": "templates/*.j2", "tasks/benchmarks/local_fi
 """Modules whose outcome depends on files beside them, which are no imports."""
 
 
-@functools.cache
+T = TypeVar("T")
+
+
+_asking = threading.RLock()
+"""Stages are keyed in task threads, several at a time, and before Python 3.12 `ast.parse` in two threads at once raises SystemError now and then."""
+
+
+def once(function: Callable[..., T]) -> Callable[..., T]:
+    """Remember what a function returned, as `functools.cache` does; a thread that asks meanwhile waits for the first answer."""
+    cached = functools.cache(function)
+
+    @functools.wraps(function)
+    def asked(*arguments: Any) -> T:
+        with _asking:
+            return cached(*arguments)
+
+    asked.cache_clear = cached.cache_clear
+    return asked
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A file as it was when it was first read."""
+
+    digest: str
+    imports: tuple[str, ...] = ()
+    """Modules that its code may load; also names of what is in them."""
+
+
+@once
 def import_closure(module: str) -> tuple[frozenset[str], frozenset[str]]:
     """Return the files inside `tasks/` that a module reaches by import, and the top-level libraries that they import.
 
@@ -54,7 +85,7 @@ def import_closure(module: str) -> tuple[frozenset[str], frozenset[str]]:
         files.add(str(file))
         if pattern := DATA.get(file.relative_to(ROOT).as_posix()):
             files.update(str(data) for data in file.parent.glob(pattern))
-        for name in _imports(file):
+        for name in source(file).imports:
             if name.split(".")[0] == "tasks":
                 queue.append(name)
             elif name.split(".")[0] not in sys.stdlib_module_names:
@@ -67,25 +98,37 @@ def _source_of(module: str) -> Path | None:
     return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
 
 
-def _imports(file: Path) -> list[str]:
-    found = []
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+@once
+def source(file: Path) -> Source:
+    """Read a file; the imports of what is no Python are none."""
+    content = file.read_bytes()
+    return Source(digest=hashlib.sha256(content).hexdigest(), imports=_imports(content) if file.suffix == ".py" else ())
+
+
+def _imports(code: bytes) -> tuple[str, ...]:
+    found: list[str] = []
+    for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and (named := BY_NAME.fullmatch(node.value)):
             found.append(named[1])
-    return found
+    return tuple(found)
 
 
-@functools.cache
+@once
+def distributions() -> Mapping[str, list[str]]:
+    """Return top-level library -> the installed distributions that bring it."""
+    return importlib.metadata.packages_distributions()
+
+
+@once
 def code_digest(module: str) -> str:
     """Return the digest of the code that a module reaches inside `tasks/` and of the versions of the libraries it imports."""
     files, libraries = import_closure(module)
-    sums = {str(Path(file).relative_to(ROOT)): store.file_digest(Path(file)) for file in files}
-    distributions = importlib.metadata.packages_distributions()
-    names = {name for library in libraries for name in distributions.get(library, ())}
+    sums = {str(Path(file).relative_to(ROOT)): source(Path(file)).digest for file in files}
+    names = {name for library in libraries for name in distributions().get(library, ())}
     versions = {name: importlib.metadata.version(name) for name in names}
     return _digest([sums, versions, platform.python_version_tuple()[:2]])
 

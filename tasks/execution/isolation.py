@@ -1,7 +1,8 @@
 """Run a stage in a process of its own, with its own thread count.
 
 Torch's thread count is process-wide, so stages that run side by side need processes of their own, and bit-identity needs a fixed
-count. A fork server that has imported torch once makes a new process cheap. The child dies with its parent, and with its time limit.
+count. A fork server that has imported torch once makes a new process cheap; it starts with the first stage that is not in the
+cache. The child dies with its parent, and with its time limit.
 """
 
 import contextlib
@@ -43,14 +44,6 @@ def cores() -> int:
 def current_key() -> str | None:
     """Return the cache key of the stage that runs here, or None outside the orchestrator."""
     return _key.get()
-
-
-def warm_up() -> None:
-    """Start the fork server, so that it imports torch while other things go on."""
-    from multiprocessing import forkserver
-
-    _context()
-    forkserver.ensure_running()
 
 
 def _context() -> Any:

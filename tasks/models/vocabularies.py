@@ -3,23 +3,27 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tasks import store
-from tasks.algorithms.tokens.templates import Template, read_template
 from tasks.artifacts import BadInputError, CheckpointRef
 from tasks.settings.text import CorpusConfig
+
+if TYPE_CHECKING:
+    from tasks.algorithms.tokens.templates import Template
 
 SPECIAL = ("bos_token", "eos_token", "unk_token")
 """Roles of special tokens that change what is read. Filler is masked by length, so which token fills does not matter."""
 
 
-def question_template(tokenizer: Any, reading: CorpusConfig) -> Template:
+def question_template(tokenizer: Any, reading: CorpusConfig) -> "Template":
     """Return how a tokenizer's model is asked.
 
     Raises:
         BadInputError: If its chat template cannot hold one question with its answer.
     """
+    from tasks.algorithms.tokens.templates import read_template
+
     try:
         return read_template(tokenizer, reading)
     except ValueError as error:

@@ -83,9 +83,7 @@ def main() -> None:
     parser.add_argument("--json", dest="json_file", type=Path)
     asked = parser.parse_args()
     record = recording.begin(asked.results, asked.seeds)
-    from tasks.execution import isolation
 
-    isolation.warm_up()
     measured = []
     for seed in asked.seeds:
         measured.append(measure(seed, asked.settings))

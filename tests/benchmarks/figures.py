@@ -97,9 +97,7 @@ def main() -> None:
     asked = parser.parse_args()
     record = recording.begin(asked.results, asked.seeds)
     from tasks.algorithms.world.generator import WorldConfig, build_world
-    from tasks.execution import isolation
 
-    isolation.warm_up()
     rows = []
     for seed in asked.seeds:
         slugs = [topic.slug for topic in build_world(WorldConfig(seed=seed)).topics]

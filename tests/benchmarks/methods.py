@@ -141,10 +141,8 @@ def main() -> None:
 
 def measured(asked: argparse.Namespace, shown: dict[str, str]) -> list[dict[str, Any]]:
     """Return a row for each seed and method; each is shown on stderr when it is there."""
-    from tasks.execution import isolation
     from tests.benchmarks import tofu
 
-    isolation.warm_up()
     rows: list[dict[str, Any]] = []
     settings = [*(tofu.SETTINGS if asked.data else ()), *asked.settings]
     for seed in asked.seeds:

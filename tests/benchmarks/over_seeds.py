@@ -27,9 +27,6 @@ def main(name: str, description: str, request: Callable[[Path], UnlearningReques
     parser.add_argument("--json", dest="json_file", type=Path)
     asked = parser.parse_args()
     record = recording.begin(asked.results, asked.seeds)
-    from tasks.execution import isolation
-
-    isolation.warm_up()
     cards = [measure(request(asked.data.resolve()), seed, [*settings, *asked.settings]) for seed in asked.seeds]
     record.write(name, over_seeds(cards, shown))
     if asked.json_file:

@@ -180,7 +180,6 @@ def main() -> None:
         record = recording.begin(asked.results, sorted({case.seed for case, _ in found}))
     else:
         record = recording.begin(asked.results, asked.seeds)
-        isolation.warm_up()
         found = run(asked.seeds, asked.topics, Sizes(), VerdictConfig(), asked.workers, lambda made: write(asked.json_file, made) if asked.json_file else None)
     rows = confusion([case for case, _ in found], GOOD)
     record.write("planted", by_kind(rows))

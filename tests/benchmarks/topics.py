@@ -186,9 +186,7 @@ def main() -> None:
     parser.add_argument("--json", dest="json_file", type=Path)
     asked = parser.parse_args()
     record = recording.begin(asked.results, asked.seeds)
-    from tasks.execution import isolation
 
-    isolation.warm_up()
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         for seed in asked.seeds:

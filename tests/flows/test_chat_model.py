@@ -19,7 +19,6 @@ from flows.steps.settings import apply_settings
 from tasks import store, tracking
 from tasks.algorithms.tokens.templates import read_template
 from tasks.artifacts import LabelSet, TeacherCache
-from tasks.execution import isolation
 from tasks.settings.selective_unlearning import SelectiveUnlearningConfig
 from tasks.settings.unlearning_request import UnlearningRequest
 from tasks.storage.label_files import LabelRows
@@ -66,7 +65,6 @@ def asked(tmp_path_factory: pytest.TempPathFactory, tiny_llama: Callable[..., Ll
     with pytest.MonkeyPatch.context() as patch, temporary_settings({PREFECT_LOCAL_STORAGE_PATH: str(home / "results")}):
         patch.setenv("LETHE_HOME", str(home))
         patch.setattr(store, "_checked", set())
-        isolation.warm_up()
         yield Asked(request=request, config=config, outcome=selective_unlearning(request, config), tokenizer=tokenizer)
     gc.collect()  # Prefect's clients leave their sockets to it: better here, where their warnings are ignored, than after the last test
 

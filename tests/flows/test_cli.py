@@ -22,6 +22,7 @@ from tasks import tracking
 from tests.stand_ins.command import ROOT, environment, lethe, start
 from tests.stand_ins.tiny import NAMES, TinyTask
 from tests.stand_ins.waiting import wait_for
+from tests.stand_ins.watched import watched, watching
 
 
 @pytest.mark.parametrize(
@@ -90,6 +91,20 @@ def test_the_terminal_shows_the_verdict_and_where_to_look(finished: Run) -> None
     shown = finished.process.stdout
     for wanted in ("Scorecard", "forget_test/perplexity", "Verdict: not passed (evidence: behavioural)", "Report", "MLflow", "Prefect", "0 of 18 from cache"):
         assert wanted in shown
+
+
+def test_a_run_that_finds_every_stage_in_the_cache_starts_no_fork_server_and_loads_nothing_to_compute_with(
+    finished: Run, tiny_task: TinyTask, tmp_path: Path
+) -> None:
+    again = lethe(*tiny_task.words(), "--json", tmp_path / "result.json", home=finished.home, **watching(tmp_path, str(ROOT)))
+    assert again.returncode == 0, again.stderr
+    assert set(json.loads((tmp_path / "result.json").read_text())["stages"].values()) == {"Cached"}
+    command, *others = watched(tmp_path)
+    assert "flows.cli" in command.command
+    assert command.at_end == ()
+    assert any("prefect.server.api.server:create_app" in process.command for process in others)
+    assert not [process.command for process in others if "forkserver" in process.command]
+    assert [process for process in (command, *others) if process.loads] == []
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,6 @@ def home(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask, prefect_
     with pytest.MonkeyPatch.context() as patch, temporary_settings({PREFECT_LOCAL_STORAGE_PATH: str(folder / "results")}):
         patch.setenv("LETHE_HOME", str(folder))
         patch.setattr(store, "_checked", set())
-        isolation.warm_up()
         yield Home(task=tiny_task, request=tiny_task.request())
     isolation.begin()  # after flows that failed nothing begins in this process: say that they are over, for the tests that come next
 

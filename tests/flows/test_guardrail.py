@@ -20,7 +20,6 @@ from flows.terminal.results import result_files
 from tasks import store, tracking
 from tasks.algorithms.measuring.familiarity import names_anchor
 from tasks.algorithms.text.anchors import anchor_expression
-from tasks.execution import isolation
 from tasks.settings.evaluation import EvaluationConfig
 from tasks.storage.plain_files import read_json
 from tests.stand_ins.command import ROOT
@@ -47,7 +46,6 @@ def run(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask, prefect_s
     with pytest.MonkeyPatch.context() as patch, temporary_settings({PREFECT_LOCAL_STORAGE_PATH: str(home / "results")}):
         patch.setenv("LETHE_HOME", str(home))
         patch.setattr(store, "_checked", set())
-        isolation.warm_up()
         outcome = METHODS["guardrail"].flow()(tiny_task.request(), config)
         yield Run(task=tiny_task, outcome=outcome, card=read_json(store.path(outcome.scorecard) / "scorecard.json"))
 

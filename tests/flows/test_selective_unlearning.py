@@ -24,7 +24,6 @@ from flows.selective_unlearning import selective_unlearning
 from flows.steps.outcome import Outcome, StageOf
 from flows.steps.settings import apply_settings, setting_names
 from tasks import store, tracking
-from tasks.execution import isolation
 from tasks.reporting import run_history
 from tasks.settings.selective_unlearning import PRESETS, SelectiveUnlearningConfig
 from tasks.settings.unlearning_request import UnlearningRequest
@@ -69,7 +68,6 @@ def twice(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask, tiny_gp
     with pytest.MonkeyPatch.context() as patch, temporary_settings({PREFECT_LOCAL_STORAGE_PATH: str(home / "results")}):
         patch.setenv("LETHE_HOME", str(home))
         patch.setattr(store, "_checked", set())
-        isolation.warm_up()
         first = selective_unlearning(task.request(), config)
         second = selective_unlearning(task.request(), config)
         yield Twice(task=task, digests_before=before, home=home, request=task.request(), config=config, first=first, second=second)

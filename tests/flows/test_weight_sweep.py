@@ -20,7 +20,6 @@ from flows.terminal.checks import with_pairs
 from flows.terminal.results import show_weight_sweep
 from flows.weight_sweep import WeightSweep, collect, driven_further, sweep_weights
 from tasks import store, tracking
-from tasks.execution import isolation
 from tasks.reporting import run_history
 from tasks.settings.scrub import ScrubUnlearningConfig, weight_sweep
 from tasks.settings.unlearning_request import UnlearningRequest
@@ -61,7 +60,6 @@ def swept(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask, prefect
     with pytest.MonkeyPatch.context() as patch, temporary_settings({PREFECT_LOCAL_STORAGE_PATH: str(folder / "lethe" / "results")}):
         patch.setenv("LETHE_HOME", str(folder / "lethe"))
         patch.setattr(store, "_checked", set())
-        isolation.warm_up()
         config, request = with_pairs(config, UnlearningRequest(forget=(), model=str(tiny_task.model)), str(write_pairs(folder / "winobias")))
         one = weight_sweep(config)[PAIRS[0]]
         yield Swept(first=sweep_weights(request, config), again=scrub(request, one), config=one)

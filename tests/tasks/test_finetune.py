@@ -9,7 +9,6 @@ import pytest
 import torch
 from transformers import GPT2LMHeadModel
 
-from tasks import finetune as finetune_stage
 from tasks import store
 from tasks.algorithms.models.heads import output_head
 from tasks.algorithms.objectives.generic_labels import GenericLabelLoss, GenericLabelLossConfig
@@ -123,8 +122,7 @@ def test_a_validation_looks_at_every_held_block_and_counts_what_is_lost_beyond_t
 
 
 def test_a_validation_of_a_large_text_looks_at_so_many_blocks_and_no_more(stages: Given, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (finetune_stage, loop):
-        monkeypatch.setattr(module, "MOST_VALIDATED", 2)
+    monkeypatch.setattr(loop, "MOST_VALIDATED", 2)
     data, _, model = blocks(stages, TUNING)
     assert data.held == [0, 11]
     looked: list[list[int]] = []

@@ -8,9 +8,6 @@ import pytest
 import torch
 from transformers import GPT2LMHeadModel
 
-from tasks import finetune as finetune_stage
-from tasks import objective_training, reinforcement, relearning
-from tasks import scrub as scrub_stage
 from tasks.artifacts import CheckpointRef, CorpusRef
 from tasks.finetune import finetune
 from tasks.models import loading
@@ -26,6 +23,7 @@ from tasks.settings.scrub import RewindConfig, ScrubConfig, ScrubTrainingConfig
 from tasks.settings.task_vector import TaskVectorConfig
 from tasks.settings.text import CorpusConfig
 from tasks.task_vector import subtract_task_vector
+from tasks.training import trainer
 from tests.conftest import train_tokenizer
 from tests.tasks.test_finetune import dictionary, given
 from tests.tasks.test_objective_training import KEPT, NAMES, PROSE, QUESTIONS, ROWS, corpus_of, trained
@@ -56,13 +54,12 @@ def moved(target: CheckpointRef, other: CheckpointRef) -> float:
 def exact(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every model counts as large, and whatever is trained is float32 when training begins."""
     monkeypatch.setattr(loading, "SMALL_PARAMETERS", 0)
-    for module in (objective_training, scrub_stage, reinforcement, finetune_stage, relearning):
 
-        def checked(model: Any, *given: Any, _train: Callable[..., Any] = module.train_stage, **how: Any) -> Any:
-            assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
-            return _train(model, *given, **how)
+    def checked(model: Any, *given: Any, _train: Callable[..., Any] = trainer.train_stage, **how: Any) -> Any:
+        assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+        return _train(model, *given, **how)
 
-        monkeypatch.setattr(module, "train_stage", checked)
+    monkeypatch.setattr(trainer, "train_stage", checked)
 
 
 @pytest.mark.parametrize("teacher", ["cached", "live"])

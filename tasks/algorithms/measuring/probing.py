@@ -11,8 +11,9 @@ from tasks.algorithms.measuring.metrics import ScoredSequence, score_sequences
 from tasks.algorithms.text.anchors import AnchorExpression, find_anchors
 from tasks.algorithms.text.corpus import Document
 from tasks.algorithms.text.invitations import Invitation
+from tasks.algorithms.text.spacing import spaced
 from tasks.algorithms.tokens.alignment import AnchorSpan, encode, encode_prefixed, prefix_ids, token_spans
-from tasks.algorithms.tokens.batching import length_batches, spaced
+from tasks.algorithms.tokens.batching import length_batches
 from tasks.algorithms.tokens.templates import Template
 from tasks.settings.measuring import ProbingConfig
 

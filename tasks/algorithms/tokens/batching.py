@@ -1,7 +1,6 @@
 """Sequences to batches: padded, of like length, and few enough rows of logits at a time."""
 
 from collections.abc import Sequence
-from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -45,11 +44,3 @@ def length_batches(lengths: Sequence[int], batch_tokens: int) -> list[list[int]]
         else:
             batches.append([index])
     return batches
-
-
-T = TypeVar("T")
-
-
-def spaced(items: Sequence[T], most: int) -> list[T]:
-    """Return at most `most` items, evenly spaced over all of them."""
-    return list(items) if len(items) <= most else [items[number * len(items) // most] for number in range(most)]

@@ -18,7 +18,7 @@ from tasks.algorithms.measuring.degeneration import distinct_2, empty_share, lea
 from tasks.algorithms.measuring.probing import Prompt, complete, make_prompts, rate_completions
 from tasks.algorithms.text.anchors import AnchorExpression
 from tasks.algorithms.text.corpus import Document
-from tasks.algorithms.tokens.batching import spaced
+from tasks.algorithms.text.spacing import spaced
 from tasks.algorithms.tokens.templates import Template
 from tasks.algorithms.training.loop import Validation
 from tasks.settings.measuring import ProbingConfig

@@ -1,6 +1,6 @@
 """Retain items of a training run: which are shown in each step, and which are held back to be validated on."""
 
-from tasks.algorithms.tokens.batching import spaced
+from tasks.algorithms.text.spacing import spaced
 from tasks.algorithms.training.loop import held_back, shuffled
 
 

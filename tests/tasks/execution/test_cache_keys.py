@@ -4,7 +4,10 @@ import dataclasses
 import subprocess
 import sys
 import textwrap
+import threading
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ import pytest
 from tasks import store
 from tasks.artifacts import Artifact, CheckpointRef, InputFile, ProbeRecords
 from tasks.execution import cache_keys
-from tasks.execution.cache_keys import DATA, ROOT, StagePolicy, artifacts_in, code_digest, import_closure, importlib, stage_key
+from tasks.execution.cache_keys import DATA, ROOT, StagePolicy, _imports, artifacts_in, code_digest, distributions, import_closure, importlib, source, stage_key
 from tasks.execution.locks import KernelLocks
 from tasks.finetune import finetune
 from tasks.settings.assistants import ProviderConfig
@@ -21,6 +24,7 @@ from tasks.settings.labels import LabelConfig
 from tasks.settings.selective_unlearning import SelectiveUnlearningConfig
 from tests.stand_ins import stages
 
+THREADS = 12
 UPSTREAM = Artifact(kind="notes", digest="a" * 64, sensitivity="ordinary", origin="run-1")
 
 
@@ -139,8 +143,8 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def forget_digests() -> None:
-    import_closure.cache_clear()
-    code_digest.cache_clear()
+    for known in (source, distributions, import_closure, code_digest):
+        known.cache_clear()
 
 
 def digest_of_one() -> str:
@@ -205,6 +209,29 @@ def test_the_code_digest_depends_on_versions_of_libraries_that_are_reached(tree:
     assert digest_of_one() == before
     monkeypatch.setattr(importlib.metadata, "version", lambda name: "0" if name == "numpy" else version(name))
     assert digest_of_one() != before
+
+
+def test_keys_that_many_threads_ask_for_at_once_are_right_and_every_file_is_parsed_once(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    modules = [f"tasks.stage_{number}" for number in range(THREADS)]
+    for module in modules:
+        (tree / f"{module.replace('.', '/')}.py").write_text(f"import tasks.algorithms.sums, tasks.one\nNAME = {module!r}\n" + "A = [1, 2, 3]\n" * 300)
+    wanted = [code_digest(module) for module in modules]
+    forget_digests()
+    parsed, listed = Counter[bytes](), []
+    parse, distributions = _imports, importlib.metadata.packages_distributions
+    monkeypatch.setattr(cache_keys, "_imports", lambda code: parsed.update([code]) or parse(code))
+    monkeypatch.setattr(importlib.metadata, "packages_distributions", lambda: listed.append(1) or distributions())
+    together = threading.Barrier(THREADS)
+
+    def ask(module: str) -> str:
+        together.wait(30)
+        return code_digest(module)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        assert list(pool.map(ask, modules)) == wanted
+    assert len(set(wanted)) == THREADS
+    assert (len(parsed), set(parsed.values())) == (THREADS + 3, {1})  # the stages, and of what they share `one`, `sums` and its package
+    assert len(listed) == 1
 
 
 def test_artifacts_are_found_inside_lists_and_tuples() -> None:
