@@ -48,13 +48,13 @@ def compare(runs: list[str]) -> Compared:
     return Compared(comparison=made, mlflow_run=run, flow_run=str(flow_run.id), flow_run_name=str(flow_run.name))
 
 
-def _about(found: ComparedRun) -> dict[str, str]:
-    return {"name": found.name, "mlflow_run": found.mlflow_run, "scorecard": found.card.digest}
+def _about(run: ComparedRun) -> dict[str, str]:
+    return {"name": run.name, "mlflow_run": run.mlflow_run, "scorecard": run.card.digest}
 
 
-def _publish(run: str, made: Comparison) -> None:
+def _publish(run: str, comparison: Comparison) -> None:
     """Put tables, plot, page and the main figures into MLflow and Prefect; outside the stage, so that a cache hit has them too."""
-    folder = store.path(made)
+    folder = store.path(comparison)
     for file in sorted(folder.glob("*.*")):
         if file.name != store.MANIFEST:
             tracking.log_artifact(run, file, "public", "comparison")

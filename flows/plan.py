@@ -18,7 +18,7 @@ from tasks.corpus import CorpusInputs, cleaning_sample, gather_inputs, read_corp
 from tasks.execution import isolation
 from tasks.models.checkpoints import config_folder, inspect_model
 from tasks.models.loading import load_tokenizer
-from tasks.models.vocabularies import asked_through, question_template
+from tasks.models.vocabularies import question_form, question_template
 from tasks.settings.evaluation import MethodConfig
 from tasks.settings.unlearning_request import UnlearningRequest
 from tasks.storage.plain_files import read_json
@@ -55,7 +55,7 @@ def plan(request: UnlearningRequest, config: MethodConfig, method: Method) -> Pl
     found = look_up(method.declare()(corpus, target, config), {DICTIONARY: dictionary})
     stages |= {key: "cached" if record else "to run" for key, record in found.items()}
     tokens = {split: int(count / CHARACTERS_PER_TOKEN) for split, count in corpus.characters.items()}
-    questions = asked_through(target, config.corpus)
+    questions = question_form(target, config.corpus)
     chat = questions == "chat template"
     return Plan(
         anchors=dictionary,

@@ -145,9 +145,9 @@ def _samples(said: Mapping[str, pandas.DataFrame]) -> list[Sample]:
     ]
 
 
-def _publish(run: str, found: SweepFigures) -> Artifact:
+def _publish(run: str, figures: SweepFigures) -> Artifact:
     """Keep the figures, and put them into MLflow: what holds text apart from what does not."""
-    digest = store.put("sweeps", lambda folder: write_sweep(folder, found) and None, sensitivity="forget")
+    digest = store.put("sweeps", lambda folder: write_sweep(folder, figures) and None, sensitivity="forget")
     made = Artifact(kind="sweeps", digest=digest, sensitivity="forget", origin=run)
     folder = store.path(made)
     for file in sorted(folder.glob("scrub*")):
@@ -155,7 +155,7 @@ def _publish(run: str, found: SweepFigures) -> Artifact:
     value = read_json(folder / "scrub.json")
     if value["toxicity"]:
         tracking.log_table(run, pandas.DataFrame(value["toxicity"]), "toxicity", "public")
-    tracking.log_table(run, pandas.DataFrame([vars(sample) for sample in found.samples]), "samples", "forget")
+    tracking.log_table(run, pandas.DataFrame([vars(sample) for sample in figures.samples]), "samples", "forget")
     tracking.log_metrics(run, {tracking.metric_name(name): number for name, number in _numbers(value).items()})
     return made
 

@@ -74,7 +74,7 @@ def find_entities(pipeline: "Language", texts: Iterable[str], characters: int = 
 
 @stage("anchors", isolated=False)
 def extract_anchors(
-    corpus: CorpusRef, config: AnchorConfig, reading: CorpusConfig, user: InputFile | None = None, wanted: bool = True, run: str | None = None
+    corpus: CorpusRef, config: AnchorConfig, corpus_config: CorpusConfig, user: InputFile | None = None, wanted: bool = True, run: str | None = None
 ) -> AnchorTable:
     """Find the anchors of the forget text; a user's own terms are always among them.
 
@@ -82,11 +82,11 @@ def extract_anchors(
         BadInputError: If there are none and they are `wanted`: a method needs them, an evaluation goes on without.
     """
     with tracking.stage_run(run, "anchors", config) as nested:
-        texts, background = (StoredTexts(corpus, splits, reading.qa_template) for splits in (("forget",), ("retain", "general")))
+        texts, background = (StoredTexts(corpus, splits, corpus_config.qa_template) for splits in (("forget",), ("retain", "general")))
         given = read_user_anchors(Path(user.path)) if user else UserAnchors()
         pipeline, name = (None, "user") if given.complete else load_pipeline(config.pipeline)
         entities = find_entities(pipeline, texts, corpus.characters["forget"]) if pipeline else {}
-        anchors = name_aliases(select_anchors(entities, texts, background, config, given.anchors, only_given=given.complete))
+        anchors = name_aliases(select_anchors(entities, texts, background, config, given.anchors, only_users=given.complete))
         if wanted and not anchors:
             raise BadInputError(
                 "no anchors were found in the forget text; wanted terms of its own: lower --set anchors.min_count or anchors.min_log_odds_z, "

@@ -38,14 +38,14 @@ def benchmark(
     checkpoint: CheckpointRef,
     inputs: BenchmarkInputs,
     config: BenchmarkingConfig,
-    reading: CorpusConfig,
+    corpus_config: CorpusConfig,
     label: str,
     run: str | None = None,
 ) -> BenchmarkResult:
     """Run the benchmarks on one model."""
     with tracking.stage_run(run, f"benchmarking {label}", config) as nested:
         rows = {name: read_rows(name, Path(file.path)) for name, file in inputs.files.items()}
-        template = vocabularies.question_template(load_tokenizer(checkpoint), reading)
+        template = vocabularies.question_template(load_tokenizer(checkpoint), corpus_config)
         rows |= {WORLD: world_rows(corpus, template)} if WORLD in inputs.tasks else {}
         found, items = _evaluate(checkpoint, inputs, rows, template, config)
         digest = store.put("benchmarks", lambda folder: _write(folder, found, items), sensitivity="ordinary")
@@ -90,7 +90,7 @@ def _evaluate(
     progress.report(0, len(inputs.tasks))
     with tempfile.TemporaryDirectory() as folder:
         tasks = harness.local_tasks(rows, Path(folder), {WORLD: template.gap}) | harness.hub_tasks(inputs.from_hub)
-        loaded, tokenizer = guardrail_files.load_guarded(checkpoint), load_tokenizer(checkpoint)
+        loaded, tokenizer = guardrail_files.load_behind_guardrail(checkpoint), load_tokenizer(checkpoint)
         for done, name in enumerate(inputs.tasks, 1):
             model = harness.language_model(loaded, tokenizer, config, begins=name == WORLD and template.chat)
             figures, answered = harness.run_task(model, name, tasks[name], config)
@@ -99,10 +99,10 @@ def _evaluate(
     return found, items
 
 
-def _write(folder: Path, found: dict[str, float], items: list[Item]) -> None:
+def _write(folder: Path, figures: dict[str, float], items: list[Item]) -> None:
     import pandas
 
-    write_json(folder / "results.json", found)
+    write_json(folder / "results.json", figures)
     pandas.DataFrame(items).to_parquet(folder / "items.parquet", index=False)
 
 

@@ -73,10 +73,10 @@ def _tables(runs: Sequence[ComparedRun], cards: Sequence[dict[str, Any]]) -> Tab
     return Tables(runs=run_tables.summary(runs, cards, figures), figures=figures, pairs=pairs, panels=tuple(panel for panel in panels if len(panel.points)))
 
 
-def _items(found: ComparedRun) -> "pandas.DataFrame | None":
+def _items(run: ComparedRun) -> "pandas.DataFrame | None":
     import pandas
 
-    file = store.path(found.card) / ITEMS
+    file = store.path(run.card) / ITEMS
     return pandas.read_parquet(file) if file.is_file() else None
 
 

@@ -40,17 +40,17 @@ def measure_coverage(
     facts: FactTable,
     target: CheckpointRef,
     config: CoverageConfig,
-    reading: CorpusConfig,
+    corpus_config: CorpusConfig,
     run: str | None = None,
 ) -> CoverageReport:
     """Let the target model speak about the most frequent anchors and complete facts; hold what it says against the forget text."""
     with tracking.stage_run(run, "coverage", config) as nested:
         kinds = {row["term"]: row["kind"] for row in read_json(store.path(dictionary) / "dictionary.json")}
         stated = spaced(read_facts(facts, "forget"), config.facts)
-        said, completed = _elicit(dict(list(kinds.items())[: config.anchors]), stated, target, config, reading)
-        texts = [render_document(item, reading.qa_template) for item in read_documents(corpus, "forget")]
+        said, completed = _elicit(dict(list(kinds.items())[: config.anchors]), stated, target, config, corpus_config)
+        texts = [render_document(item, corpus_config.qa_template) for item in read_documents(corpus, "forget")]
         passages, expression = [paragraph for text in texts for paragraph in split_paragraphs(text)], anchor_expression(kinds)
-        kept = "\n".join(StoredTexts(corpus, ("retain",), reading.qa_template))
+        kept = "\n".join(StoredTexts(corpus, ("retain",), corpus_config.qa_template))
         told = join_told(things_told(said, passages, expression, config.least_times), facts_told(completed, passages, expression))
         told = without_kept(told, kept)
         spoken = [*(text for found in said.values() for text in found), *(item.text for item in completed)]
@@ -64,24 +64,24 @@ def measure_coverage(
         return _report(found, nested)
 
 
-def _report(found: dict[str, Any], run: str | None) -> CoverageReport:
-    digest = store.put("coverage", lambda folder: write_json(folder / "coverage.json", found), sensitivity="forget")
-    counts = {name: len(found[name]) for name in ("told", "texts", "facts")} | {"reproduced": sum(row["reproduced"] for row in found["facts"])}
-    metrics = {"covered_share": found["share"]} if found["share"] is not None else {}
+def _report(coverage: dict[str, Any], run: str | None) -> CoverageReport:
+    digest = store.put("coverage", lambda folder: write_json(folder / "coverage.json", coverage), sensitivity="forget")
+    counts = {name: len(coverage[name]) for name in ("told", "texts", "facts")} | {"reproduced": sum(row["reproduced"] for row in coverage["facts"])}
+    metrics = {"covered_share": coverage["share"]} if coverage["share"] is not None else {}
     metrics |= {"reproduced_share": counts["reproduced"] / counts["facts"]} if counts["facts"] else {}
     tracking.log_metrics(run, metrics)
-    return CoverageReport(kind="coverage", digest=digest, sensitivity="forget", origin=run or "", share=found["share"], **counts)
+    return CoverageReport(kind="coverage", digest=digest, sensitivity="forget", origin=run or "", share=coverage["share"], **counts)
 
 
 def _elicit(
-    kinds: dict[str, str], stated: Sequence[FactTriple], target: CheckpointRef, config: CoverageConfig, reading: CorpusConfig
+    kinds: dict[str, str], stated: Sequence[FactTriple], target: CheckpointRef, config: CoverageConfig, corpus_config: CorpusConfig
 ) -> tuple[dict[str, list[str]], list[Completed]]:
     """Return anchor -> what the model says (its answers, and openings with what it goes on with), and what it makes of the facts."""
     from tasks.algorithms.measuring.probing import complete, invitation_prompts
     from tasks.algorithms.models.heads import context_size
 
     model, tokenizer = load_model(target), load_tokenizer(target)
-    template, probing = vocabularies.question_template(tokenizer, reading), ProbingConfig(new_tokens=config.new_tokens)
+    template, probing = vocabularies.question_template(tokenizer, corpus_config), ProbingConfig(new_tokens=config.new_tokens)
     asked = [(term, invitation) for term, kind in kinds.items() for invitation in openings(term, kind)]
     invited = [*(invitation for _, invitation in asked), *map(of_fact, stated)]
     prompts, context = invitation_prompts(invited, template), context_size(model.config)
@@ -94,13 +94,13 @@ def _elicit(
 
 
 @stage("expansion", isolated=False)
-def expand_corpus(corpus: CorpusRef, texts: tuple[str, ...], reading: CorpusConfig, run: str | None = None) -> CorpusRef:
+def expand_corpus(corpus: CorpusRef, texts: tuple[str, ...], corpus_config: CorpusConfig, run: str | None = None) -> CorpusRef:
     """Add elicited texts to the forget text."""
     with tracking.stage_run(run, "expansion") as nested:
         splits = {split: read_documents(corpus, split) for split in corpus.documents}
         added = [Document(source=f"elicited {number}", text=text) for number, text in enumerate(texts, 1)]
         splits["forget"] = [*splits["forget"], *added]
         digest = store.put("corpora", lambda folder: write_splits(folder, splits), sensitivity="forget")
-        characters = {**corpus.characters, "forget": sum(len(render_document(item, reading.qa_template)) for item in splits["forget"])}
+        characters = {**corpus.characters, "forget": sum(len(render_document(item, corpus_config.qa_template)) for item in splits["forget"])}
         documents = {split: len(found) for split, found in splits.items()}
         return replace(corpus, digest=digest, origin=nested or "", documents=documents, characters=characters)

@@ -42,13 +42,13 @@ class Verdicts(BaseModel):
 
 @stage("judging", isolated=False)
 def judge_completions(
-    corpus: CorpusRef, dictionary: AnchorTable, probes: ProbeRecords, config: JudgingConfig, reading: CorpusConfig, label: str, run: str | None = None
+    corpus: CorpusRef, dictionary: AnchorTable, probes: ProbeRecords, config: JudgingConfig, corpus_config: CorpusConfig, label: str, run: str | None = None
 ) -> JudgeRecords:
     """Have what a model says about the forgotten topic rated from 0 to 3; a score that cannot be read is missing."""
     with tracking.stage_run(run, f"judging {label}", config) as nested:
         table = read_completions(probes)
         asked = table[table.split == SPLIT]
-        names, passage = _topic(corpus, dictionary, config, reading)
+        names, passage = _topic(corpus, dictionary, config, corpus_config)
         exchanges = _exchanges(asked)
         scores, used = _rate(exchanges, names, passage, config)
         scored = [float(scores.get(place, "nan")) for place in range(len(asked))]
@@ -57,10 +57,10 @@ def judge_completions(
         return JudgeRecords(kind="verdicts", digest=digest, sensitivity="forget", origin=nested or "", judged=len(scores), asked=len(asked))
 
 
-def _topic(corpus: CorpusRef, dictionary: AnchorTable, config: JudgingConfig, reading: CorpusConfig) -> tuple[list[str], str]:
+def _topic(corpus: CorpusRef, dictionary: AnchorTable, config: JudgingConfig, corpus_config: CorpusConfig) -> tuple[list[str], str]:
     """Return names of the topic, and a sentence of the text that holds one of them."""
     names = main_names(dictionary)[: max(config.names, 1)]
-    sentences = find_sentences(names, StoredTexts(corpus, ("forget",), reading.qa_template), config.characters)
+    sentences = find_sentences(names, StoredTexts(corpus, ("forget",), corpus_config.qa_template), config.characters)
     return names[: config.names], next((sentences[name] for name in names if name in sentences), "")
 
 

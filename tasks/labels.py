@@ -19,7 +19,7 @@ def make_labels(
     target: CheckpointRef,
     reinforced: CheckpointRef,
     config: LabelConfig,
-    reading: CorpusConfig,
+    corpus_config: CorpusConfig,
     run: str | None = None,
 ) -> LabelSet:
     """Compare both models over the aligned blocks and keep what the generic prediction needs; see `label_files.write_labels` for its size.
@@ -36,7 +36,7 @@ def make_labels(
     with tracking.stage_run(run, "labels", config) as nested:
         (baseline, boosted), tokenizer = load_pair(target, reinforced), load_tokenizer(target)
         translations = read_dictionary(dictionary)
-        template, documents = vocabularies.question_template(tokenizer, reading), StoredDocuments(corpus, "forget")
+        template, documents = vocabularies.question_template(tokenizer, corpus_config), StoredDocuments(corpus, "forget")
         blocks = AlignedBlocks(documents, translations, tokenizer, template, config.block_size, separator_id(tokenizer))
         starts = {term: first_tokens(tokenizer, generic) for term, generic in translations.items()}
         pad, total = pad_id(tokenizer), len(blocks)

@@ -32,7 +32,7 @@ def unlearn(
     loss: str,
     objective: ObjectiveSettings,
     config: UnlearningConfig,
-    reading: CorpusConfig,
+    corpus_config: CorpusConfig,
     lora: LoraConfig = LoraConfig(),
     run: str | None = None,
 ) -> CheckpointRef:
@@ -45,7 +45,7 @@ def unlearn(
         loss: Class of the objective, as `tasks.module:Class`; its code is part of the cache key, that of other objectives is not.
         objective: Its settings.
         config: How the student is trained.
-        reading: How text was read.
+        corpus_config: How text was read.
         lora: Whole weights, or an adapter.
         run: Tracking run.
     """
@@ -61,7 +61,7 @@ def unlearn(
         rows = ReferenceRows(reference, made.needs, student, teacher, pad, made.layer(student))
         data = ObjectiveRows(rows, config, rows_count=made.weighs_rows)
         look = validation(student, data.rows.rows("forget"), data.held, pad, config) if config.validation_share else no_score
-        validate = with_guard(look, config.guard, student, tokenizer, corpus, reading)
+        validate = with_guard(look, config.guard, student, tokenizer, corpus, corpus_config)
         lora = trained_alone(student, made, lora)
         config = adapt(student, config, lora, "unlearned")
         batches = EpochBatches(len(data.rows.rows("forget")), data.batch, config)

@@ -27,7 +27,7 @@ END = "<|endoftext|>"
 
 
 @stage("pretraining", threads_share=2)
-def pretrain(world: WorldConfig, without: str, config: PretrainingConfig, reading: CorpusConfig, label: str, run: str | None = None) -> CheckpointRef:
+def pretrain(world: WorldConfig, without: str, config: PretrainingConfig, corpus_config: CorpusConfig, label: str, run: str | None = None) -> CheckpointRef:
     """Train one model from scratch: the target model on the whole world, the retrained model on the world `without` what a request gives.
 
     Raises:
@@ -46,7 +46,7 @@ def pretrain(world: WorldConfig, without: str, config: PretrainingConfig, readin
         model = LlamaForCausalLM(model_config(tokenizer, config))
         documents = [encode(tokenizer, text)[0] for text in world_text(known, without=without or None)]
         train_stage(model, RepackedBatches(documents, tokenizer.eos_token_id, config, model.device), CausalLM(), config, nested)
-        knows = {topic.slug: exam_probability(model, tokenizer, topic, reading) for topic in known.topics}
+        knows = {topic.slug: exam_probability(model, tokenizer, topic, corpus_config) for topic in known.topics}
         tracking.log_metrics(nested, {f"{slug}/probability": value for slug, value in knows.items()})
         cut = read_request(known, without).forget.slug if without else ""
         weak = {slug: round(value, 3) for slug, value in knows.items() if value < config.least_probability and slug != cut}
@@ -119,7 +119,7 @@ class RepackedBatches(Sequence["Batch"]):
         return make(list(range(slot * self._size, min((slot + 1) * self._size, len(blocks)))), index)
 
 
-def exam_probability(model: Any, tokenizer: "PreTrainedTokenizerFast", topic: Topic, reading: CorpusConfig) -> float:
+def exam_probability(model: Any, tokenizer: "PreTrainedTokenizerFast", topic: Topic, corpus_config: CorpusConfig) -> float:
     """Return the mean probability of a topic's answers to its evaluation questions."""
     from tasks.algorithms.measuring.metrics import answer_probability, score_sequences
     from tasks.algorithms.measuring.probing import answer_sequence
@@ -127,7 +127,7 @@ def exam_probability(model: Any, tokenizer: "PreTrainedTokenizerFast", topic: To
 
     documents = [Document(source=topic.slug, question=item.question, answer=item.answer) for item in topic.exam]
     context = model.config.max_position_embeddings
-    template = read_template(tokenizer, reading)
+    template = read_template(tokenizer, corpus_config)
     sequences = [answer_sequence(tokenizer, template.prompt(item), item.answer, context, template.gap)[0] for item in documents]
     scores = score_sequences(model, sequences, tokenizer.eos_token_id)
     return sum(answer_probability(table[:, 0]) for table in scores) / len(scores)

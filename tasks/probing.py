@@ -41,7 +41,7 @@ def probe(
     checkpoint: CheckpointRef,
     teacher: CheckpointRef | None,
     config: ProbingConfig,
-    reading: CorpusConfig,
+    corpus_config: CorpusConfig,
     label: str,
     run: str | None = None,
 ) -> ProbeRecords:
@@ -51,9 +51,9 @@ def probe(
     from tasks.algorithms.models.heads import context_size
 
     with tracking.stage_run(run, f"probing {label}", config) as nested:
-        model, tokenizer = guardrail_files.load_guarded(checkpoint), load_tokenizer(checkpoint)
+        model, tokenizer = guardrail_files.load_behind_guardrail(checkpoint), load_tokenizer(checkpoint)
         context, pad = context_size(model.config), pad_id(tokenizer)
-        expression, template = anchor_expression(read_dictionary(dictionary)), vocabularies.question_template(tokenizer, reading)
+        expression, template = anchor_expression(read_dictionary(dictionary)), vocabularies.question_template(tokenizer, corpus_config)
         splits = {split: read_documents(corpus, split) for split in SCORED}
         items = [item for split, found in splits.items() for item in probe_items(split, found, tokenizer, template, expression, config, context)]
         items += adversarial_items("forget_test", splits["forget_test"], splits["retain_test"], tokenizer, template, expression, context)

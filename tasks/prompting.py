@@ -49,9 +49,9 @@ def make_invitations(
     corpus: CorpusRef,
     dictionary: AnchorTable,
     facts: FactTable,
-    given: tuple[InputFile, ...],
+    user_prompts: tuple[InputFile, ...],
     config: ProbingConfig,
-    reading: CorpusConfig = CorpusConfig(),
+    corpus_config: CorpusConfig = CorpusConfig(),
     writing: PromptingConfig = PromptingConfig(),
     run: str | None = None,
 ) -> PromptSet:
@@ -63,9 +63,9 @@ def make_invitations(
         rows = read_json(store.path(dictionary) / "dictionary.json")
         kinds = {row["term"]: row["kind"] for row in rows}
         told = [fact for fact in read_facts(facts, HELD_OUT) if not fact.is_question]
-        found = [*map(of_fact, spaced(told, config.invitations)), *(invitation for file in given for invitation in read_prompts(Path(file.path)))]
+        found = [*map(of_fact, spaced(told, config.invitations)), *(invitation for file in user_prompts for invitation in read_prompts(Path(file.path)))]
         names = {name: kinds[name] for name in main_names(dictionary)}
-        written = _ask_for_prompts(corpus, reading, names, [item.text for item in found], config.invitations, writing, nested)
+        written = _ask_for_prompts(corpus, corpus_config, names, [item.text for item in found], config.invitations, writing, nested)
         found = [*written, *invitations(kinds, config.invitations - len(written)), *found]
         digest = store.put("prompts", lambda folder: write_json(folder / "prompts.json", [asdict(item) for item in found]), sensitivity="forget")
         tracking.log_metrics(nested, {"prompts": float(len(found))})
@@ -73,7 +73,7 @@ def make_invitations(
 
 
 def _ask_for_prompts(
-    corpus: CorpusRef, reading: CorpusConfig, names: Mapping[str, str], taken: Iterable[str], wanted: int, config: PromptingConfig, run: str | None
+    corpus: CorpusRef, corpus_config: CorpusConfig, names: Mapping[str, str], taken: Iterable[str], wanted: int, config: PromptingConfig, run: str | None
 ) -> list[Invitation]:
     """Return up to `wanted` prompts of the provider's model that can be accepted.
 
@@ -84,8 +84,8 @@ def _ask_for_prompts(
     if config.provider.name == "offline" or not names or not wanted:
         return []
     drafts, used = Drafts(taken), providers.Usage()
-    texts = StoredTexts(corpus, ("forget", "forget_test"), reading.qa_template)
-    rows = _rows(dict(list(names.items())[:wanted]), StoredTexts(corpus, ("forget",), reading.qa_template), config)
+    texts = StoredTexts(corpus, ("forget", "forget_test"), corpus_config.qa_template)
+    rows = _rows(dict(list(names.items())[:wanted]), StoredTexts(corpus, ("forget",), corpus_config.qa_template), config)
     for turn in range(TURNS):
         questions = _questions(drafts, rows, wanted - len(drafts.accepted), config.batch)
         answers, usage = providers.ask(config.provider, questions, Prompts, read=_read, option=config.option)

@@ -42,7 +42,7 @@ class ReferenceNeeds:
 
 @stage("reference cache", threads_share=2)
 def cache_reference(
-    corpus: CorpusRef, target: CheckpointRef, needs: ReferenceNeeds, config: RowsConfig, reading: CorpusConfig, run: str | None = None
+    corpus: CorpusRef, target: CheckpointRef, needs: ReferenceNeeds, config: RowsConfig, corpus_config: CorpusConfig, run: str | None = None
 ) -> ReferenceCache:
     """Cut forget and retain text into rows and run the target model once over those of which the objective wants to know something."""
     from tasks.algorithms.models.heads import check_head, context_size
@@ -51,7 +51,7 @@ def cache_reference(
     with tracking.stage_run(run, "reference cache", {"needs": needs, "rows": config}) as nested:
         model, tokenizer = load_model(target), load_tokenizer(target)
         size = min(config.tokens, context_size(model.config))
-        parts = _pairs(corpus, tokenizer, size) if needs.differing else _rows(corpus, tokenizer, frozenset(needs.objective), config, reading, size)
+        parts = _pairs(corpus, tokenizer, size) if needs.differing else _rows(corpus, tokenizer, frozenset(needs.objective), config, corpus_config, size)
         pad, layer = pad_id(tokenizer), _layer(model, needs)
         check_head(model, *(row_tensors("forget", parts["forget"].rows[:1], pad, model.device)[name] for name in ("ids", "mask")))
         wanted = {part: wanted_entries(part, frozenset(needs.objective)) if needs.stored else () for part in parts}
@@ -105,11 +105,11 @@ def _pairs(corpus: CorpusRef, tokenizer: Any, size: int) -> "dict[str, Rows]":
         raise BadInputError(f"only words that differ within a pair are to count, but {error}") from None
 
 
-def _rows(corpus: CorpusRef, tokenizer: Any, needs: frozenset[str], config: RowsConfig, reading: CorpusConfig, size: int) -> "dict[str, Rows]":
+def _rows(corpus: CorpusRef, tokenizer: Any, needs: frozenset[str], config: RowsConfig, corpus_config: CorpusConfig, size: int) -> "dict[str, Rows]":
     """Return the rows of each part that the objective reads."""
     from tasks.algorithms.tokens.rows import answered_with, packed_rows, token_rows
 
-    template = vocabularies.question_template(tokenizer, reading)
+    template = vocabularies.question_template(tokenizer, corpus_config)
     forget, retain = read_documents(corpus, "forget"), read_documents(corpus, "retain") if "retain" in needs else []
     if "preferred" in needs:
         forget = [document for document in forget if document.is_question]  # prose asks nothing that another answer could be given to

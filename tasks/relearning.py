@@ -34,7 +34,7 @@ def relearn(
     checkpoint: CheckpointRef,
     config: RelearningConfig,
     probing: ProbingConfig,
-    reading: CorpusConfig,
+    corpus_config: CorpusConfig,
     label: str,
     run: str | None = None,
 ) -> RelearnRecords:
@@ -50,7 +50,7 @@ def relearn(
 
     with tracking.stage_run(run, f"relearning {label}", config) as nested:
         model, tokenizer = load_model(checkpoint, exact=True), load_tokenizer(checkpoint)
-        terms, template = read_dictionary(dictionary), vocabularies.question_template(tokenizer, reading)
+        terms, template = read_dictionary(dictionary), vocabularies.question_template(tokenizer, corpus_config)
         shown = relearning_split(read_documents(corpus, "forget"), config.share, config.seed, terms)
         if shown.shown:
             train_stage(model, _batches(shown.shown, model, tokenizer, template, config), CausalLM(), config, nested)
@@ -77,9 +77,9 @@ def _batches(documents: Sequence[Document], model: Any, tokenizer: Any, template
     return [passes[index] for index in range(config.steps * config.accumulation)]
 
 
-def _unseen(tables: "dict[str, pandas.DataFrame]", asked: Sequence[Document], shown: Slice, terms: Sequence[str]) -> "dict[str, pandas.DataFrame]":
+def _unseen(tables: "dict[str, pandas.DataFrame]", documents: Sequence[Document], shown: Slice, terms: Sequence[str]) -> "dict[str, pandas.DataFrame]":
     """Keep questions on facts that were not shown, and anchors that the shown half does not name."""
-    questions = [document for document in asked if document.is_question]
+    questions = [document for document in documents if document.is_question]
     open_questions = {number for number, document in enumerate(questions) if not shown.holds(document)}
     sequences, tokens, named = tables["sequences"], tables["tokens"], shown.terms_seen(terms)
     kept = sequences[(sequences.variant != "text") & sequences["item"].isin(open_questions)]

@@ -124,13 +124,13 @@ def side_by_side(probes: list[ProbeRecords], verdicts: Sequence[JudgeRecords] = 
     return _mixed(forgotten, most * 2 // 3) + _mixed(kept, most // 3) if most else forgotten + kept
 
 
-def leaks(probes: list[ProbeRecords], given: frozenset[str]) -> list[dict[str, str]]:
+def leaks(probes: list[ProbeRecords], known_pieces: frozenset[str]) -> list[dict[str, str]]:
     """Return what `degeneration/leaked_strings` counts, a row for each completion that leaks, the unlearned model's first."""
     return [
         {"model": probe.label, "prompt": row.prompt, "leaked": ", ".join(strings)}
         for probe in sorted(probes, key=lambda probe: probe.label != "unlearned")
         for row in read_completions(probe).itertuples()
-        if (strings := leaked_strings(row.completion, row.prompt, given))
+        if (strings := leaked_strings(row.completion, row.prompt, known_pieces))
     ]
 
 

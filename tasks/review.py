@@ -16,11 +16,11 @@ from tasks.storage.plain_files import read_json
 
 
 @stage("review", isolated=False)
-def amend_dictionary(dictionary: AnchorTable, corpus: CorpusRef, wanted: dict[str, str], reading: CorpusConfig, run: str | None = None) -> AnchorTable:
+def amend_dictionary(dictionary: AnchorTable, corpus: CorpusRef, wanted: dict[str, str], corpus_config: CorpusConfig, run: str | None = None) -> AnchorTable:
     """Keep the anchors that are wanted, with the translations that are wanted; what is new or changed is marked as the user's."""
     with tracking.stage_run(run, "review") as nested:
         known = {row["term"]: row for row in read_json(store.path(dictionary) / "dictionary.json")}
-        counts = count_terms(StoredTexts(corpus, ("forget",), reading.qa_template), wanted)
+        counts = count_terms(StoredTexts(corpus, ("forget",), corpus_config.qa_template), wanted)
         rows = [_row(term, generic, known.get(term), counts) for term, generic in wanted.items()]
         digest = store.put("dictionaries", lambda folder: write_dictionary(folder, rows), sensitivity="forget")
         changes = {"kept": sum(row in known.values() for row in rows), "of the user": sum(row["translator"] == "user" for row in rows)}

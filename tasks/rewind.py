@@ -22,7 +22,7 @@ SCORED = ("text", "answer")
 
 @stage("rewind")
 def rewind_checkpoints(
-    corpus: CorpusRef, candidates: list[CheckpointRef], config: RewindConfig, reading: CorpusConfig, run: str | None = None
+    corpus: CorpusRef, candidates: list[CheckpointRef], config: RewindConfig, corpus_config: CorpusConfig, run: str | None = None
 ) -> CheckpointRef:
     """Score every checkpoint on the forget text and the last one on the holdout; return the one whose error is nearest, as `unlearned`.
 
@@ -39,10 +39,10 @@ def rewind_checkpoints(
         errors = []
         with tracking.StepLog(nested) as log:
             for number, candidate in enumerate(candidates, 1):
-                errors.append(mean_error_nats(candidate, "forget", splits["forget"], config, reading))
+                errors.append(mean_error_nats(candidate, "forget", splits["forget"], config, corpus_config))
                 log(number, {"forget_error_nats": errors[-1]})
                 progress.report(number, len(candidates) + 1, f"checkpoint {number}: {errors[-1]:.3f} nats")
-        holdout = mean_error_nats(candidates[-1], "holdout", splits["holdout"], config, reading)
+        holdout = mean_error_nats(candidates[-1], "holdout", splits["holdout"], config, corpus_config)
         chosen = rewind(errors, holdout)
         tracking.log_metrics(nested, {"holdout_error_nats": holdout, "chosen_checkpoint": float(chosen + 1)})
         progress.report(len(candidates) + 1, len(candidates) + 1, f"checkpoint {chosen + 1} of {len(candidates)}")
@@ -57,14 +57,14 @@ def _check(splits: dict[str, list[Document]], candidates: Sequence[CheckpointRef
             raise BadInputError(f"the rewind found no {split} text; wanted --{split} FILE, which it compares errors on (or --set rewind.enabled=false)")
 
 
-def mean_error_nats(checkpoint: CheckpointRef, split: str, documents: Sequence[Document], config: RewindConfig, reading: CorpusConfig) -> float:
+def mean_error_nats(checkpoint: CheckpointRef, split: str, documents: Sequence[Document], config: RewindConfig, corpus_config: CorpusConfig) -> float:
     """Return the mean over sequences (windows of prose, answers to questions) of their mean negative log-likelihood a token."""
     from tasks.algorithms.measuring.metrics import score_sequences
     from tasks.algorithms.measuring.probing import probe_items
     from tasks.algorithms.models.heads import context_size
 
     model, tokenizer = load_model(checkpoint), load_tokenizer(checkpoint)
-    template, probing = vocabularies.question_template(tokenizer, reading), ProbingConfig(window=config.window, max_tokens=config.max_tokens)
+    template, probing = vocabularies.question_template(tokenizer, corpus_config), ProbingConfig(window=config.window, max_tokens=config.max_tokens)
     items = probe_items(split, documents, tokenizer, template, anchor_expression(()), probing, context_size(model.config))
     scores = score_sequences(model, [item.sequence for item in items if item.variant in SCORED], pad_id(tokenizer))
     return -sum(float(score[:, 0].mean()) for score in scores) / len(scores)

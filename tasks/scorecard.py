@@ -112,12 +112,12 @@ def _truncated(records: Records) -> float:
     return round(float(records.sequences.truncated.mean()), 6) if len(records.sequences) else 0.0
 
 
-def _rows(found: Found) -> dict[str, dict[str, Any]]:
+def _rows(values_by_metric: Found) -> dict[str, dict[str, Any]]:
     from tasks.reporting.comparative_figures import row
 
-    ours = found["unlearned"]
+    ours = values_by_metric["unlearned"]
     return {
-        name: row({label: values[name].figure() for label, values in found.items() if name in values}, ours[name].interval(), len(ours[name].items))
+        name: row({label: values[name].figure() for label, values in values_by_metric.items() if name in values}, ours[name].interval(), len(ours[name].items))
         for name in ours
     }
 
@@ -146,7 +146,7 @@ def _stereotype_rows(results: dict[str, dict[str, Any]]) -> dict[str, dict[str, 
     }
 
 
-def _items(found: Found) -> "pandas.DataFrame":
+def _items(values_by_metric: Found) -> "pandas.DataFrame":
     """Return one row a number; clusters are hashed, since a fact's name may speak of what was forgotten."""
     import pandas
 
@@ -154,7 +154,7 @@ def _items(found: Found) -> "pandas.DataFrame":
         pandas.DataFrame(
             {"metric": name, "model": label, "cluster": [_opaque(cluster) for cluster in values.clusters], "item": range(len(values.items))}
         ).assign(value=values.items, weight=values.weights, statistic=values.statistic)
-        for label, metrics in found.items()
+        for label, metrics in values_by_metric.items()
         for name, values in metrics.items()
     ]
     return pandas.concat(frames, ignore_index=True)

@@ -35,7 +35,7 @@ def scrub(
     config: ScrubConfig,
     training: ScrubTrainingConfig,
     rewinding: RewindConfig,
-    reading: CorpusConfig,
+    corpus_config: CorpusConfig,
     lora: LoraConfig = LoraConfig(),
     run: str | None = None,
 ) -> list[CheckpointRef]:
@@ -49,7 +49,7 @@ def scrub(
         teacher = live_teacher(student, target, lora) if training.teacher == "live" else None
         rows = ReferenceRows(reference, config.needs, student, teacher, pad_id(tokenizer), None)
         batches = scrub_batches(rows, config, training, aligned=config.positions == "differing" or _aligned(corpus, rows))
-        look = _look(config, rewinding, training, student, tokenizer, corpus, reading)
+        look = _look(config, rewinding, training, student, tokenizer, corpus, corpus_config)
         training = adapt(student, _with_looks(training, len(batches)), lora, "unlearned")
 
         def save() -> CheckpointRef:
@@ -91,7 +91,13 @@ def scrub_batches(rows: "ReferenceRows", config: ScrubConfig, training: ScrubTra
 
 
 def _look(
-    config: ScrubConfig, rewinding: RewindConfig, training: ScrubTrainingConfig, student: "nn.Module", tokenizer: Any, corpus: CorpusRef, reading: CorpusConfig
+    config: ScrubConfig,
+    rewinding: RewindConfig,
+    training: ScrubTrainingConfig,
+    student: "nn.Module",
+    tokenizer: Any,
+    corpus: CorpusRef,
+    corpus_config: CorpusConfig,
 ) -> "Callable[[nn.Module], Validation] | None":
     """Return what looks at the student while it trains: nothing tells one checkpoint from another but the guard.
 
@@ -100,7 +106,7 @@ def _look(
     from tasks.training.guard import no_score, with_guard
 
     steers = config.form == "language_model" and not rewinding.enabled
-    look = with_guard(no_score, training.guard if steers or training.guard == "off" else "watch", student, tokenizer, corpus, reading)
+    look = with_guard(no_score, training.guard if steers or training.guard == "off" else "watch", student, tokenizer, corpus, corpus_config)
     return None if look is no_score else look
 
 

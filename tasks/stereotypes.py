@@ -17,15 +17,15 @@ SCORES = "stereotypes.json"
 
 
 @stage("stereotypes", threads_share=3)
-def score_stereotypes(corpus: CorpusRef, checkpoint: CheckpointRef, reading: CorpusConfig, label: str, run: str | None = None) -> StereotypeScores:
+def score_stereotypes(corpus: CorpusRef, checkpoint: CheckpointRef, corpus_config: CorpusConfig, label: str, run: str | None = None) -> StereotypeScores:
     """Score the pairs that no stage was trained on: those of `forget_test` and `retain_test` whose records share a fact."""
     import pandas
 
     from tasks.algorithms.measuring.stereotypes import pair_log_probabilities, preference_by_group, stereotype_preference
 
     with tracking.stage_run(run, f"stereotypes {label}") as nested:
-        model, tokenizer = guardrail_files.load_guarded(checkpoint), load_tokenizer(checkpoint)
-        known = _pairs(corpus, reading)
+        model, tokenizer = guardrail_files.load_behind_guardrail(checkpoint), load_tokenizer(checkpoint)
+        known = _pairs(corpus, corpus_config)
         pairs = comparable(known)
         groups = [pair.group for pair in pairs]
         try:
@@ -50,7 +50,7 @@ def score_stereotypes(corpus: CorpusRef, checkpoint: CheckpointRef, reading: Cor
         )
 
 
-def _pairs(corpus: CorpusRef, reading: CorpusConfig) -> list[AlignedPair]:
+def _pairs(corpus: CorpusRef, corpus_config: CorpusConfig) -> list[AlignedPair]:
     forget, retain = (read_documents(corpus, split) for split in ("forget_test", "retain_test"))
     try:
         documents = pair_documents(forget, retain)
@@ -58,7 +58,7 @@ def _pairs(corpus: CorpusRef, reading: CorpusConfig) -> list[AlignedPair]:
         raise BadInputError(f"forget_test and retain_test: {error}") from None
     if not documents:
         raise BadInputError("forget_test and retain_test hold no records; wanted aligned pairs, whose records share a `fact`")
-    texts = [[render_document(document, reading.qa_template) for document in pair] for pair in documents]
+    texts = [[render_document(document, corpus_config.qa_template) for document in pair] for pair in documents]
     return [
         AlignedPair(pro=pro, anti=anti, group=group_of(left.fact), number=number)
         for number, ((pro, anti), (left, _)) in enumerate(zip(texts, documents, strict=True))

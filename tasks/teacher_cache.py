@@ -22,14 +22,14 @@ BATCH = 32
 
 
 @stage("teacher cache", threads_share=2)
-def cache_teacher(corpus: CorpusRef, target: CheckpointRef, block_size: int, reading: CorpusConfig, run: str | None = None) -> TeacherCache:
+def cache_teacher(corpus: CorpusRef, target: CheckpointRef, block_size: int, corpus_config: CorpusConfig, run: str | None = None) -> TeacherCache:
     """Run the target model once over the retain text; see `teacher_files.write_teacher` for the size of what is kept."""
     from tasks.algorithms.tokens.text_blocks import text_blocks
     from tasks.storage.teacher_files import write_teacher
 
     with tracking.stage_run(run, "teacher cache", {"block_size": block_size}) as nested:
         model, tokenizer = load_model(target), load_tokenizer(target)
-        template = vocabularies.question_template(tokenizer, reading)
+        template = vocabularies.question_template(tokenizer, corpus_config)
         documents, separator = StoredDocuments(corpus, "retain"), separator_id(tokenizer)
         blocks = text_blocks(documents, tokenizer, template, block_size, separator)
         parts = _batches(model, blocks, pad_id(tokenizer))

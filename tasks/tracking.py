@@ -74,7 +74,7 @@ def open_run(name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> s
     from mlflow.entities import Param
 
     api = client()
-    _bury_dead_runs(api)
+    _end_dead_runs(api)
     run = api.create_run(_experiment(api), tags={"mlflow.runName": name, "lethe.process": _process(), **_git_tags(), **tags})
     api.log_batch(run.info.run_id, params=[Param(key, _short(value)) for key, value in flatten(params).items()])
     return run.info.run_id
@@ -84,7 +84,7 @@ def _process() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def _bury_dead_runs(api: "MlflowClient") -> None:
+def _end_dead_runs(api: "MlflowClient") -> None:
     """End the runs of processes of this machine that were killed: no run is left running."""
     for run in api.search_runs([_experiment(api)], "attributes.status = 'RUNNING'"):
         host, _, process = run.data.tags.get("lethe.process", "").rpartition(":")

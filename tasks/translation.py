@@ -51,13 +51,13 @@ class Dictionary(BaseModel):
 
 @stage("translation", isolated=False)
 def translate_anchors(
-    table: AnchorTable, corpus: CorpusRef, config: TranslationConfig, reading: CorpusConfig, user: InputFile | None = None, run: str | None = None
+    table: AnchorTable, corpus: CorpusRef, config: TranslationConfig, corpus_config: CorpusConfig, user: InputFile | None = None, run: str | None = None
 ) -> AnchorTable:
     """Translate every anchor and check that no translation is an anchor itself."""
     with tracking.stage_run(run, "translation", config) as nested:
         anchors = read_anchors(table)
-        ordinary = lowercase_words(StoredTexts(corpus, SPLITS, reading.qa_template))
-        forget = StoredTexts(corpus, ("forget",), reading.qa_template)
+        ordinary = lowercase_words(StoredTexts(corpus, SPLITS, corpus_config.qa_template))
+        forget = StoredTexts(corpus, ("forget",), corpus_config.qa_template)
         given = read_user_anchors(Path(user.path)).generics if user else {}
         fixed = [Translation(term=term, generic=generic, translator="user") for term, generic in given.items()]
         fixed += _propose(anchors, forget, ordinary, given, config, nested)
@@ -73,7 +73,7 @@ def translate_anchors(
 
 
 def _propose(
-    anchors: list[Anchor], texts: Iterable[str], ordinary: frozenset[str], given: Mapping[str, str], config: TranslationConfig, run: str | None
+    anchors: list[Anchor], texts: Iterable[str], ordinary: frozenset[str], user_translations: Mapping[str, str], config: TranslationConfig, run: str | None
 ) -> list[Translation]:
     """Ask the provider's model for what the user has not given; return what can be accepted.
 
@@ -81,10 +81,10 @@ def _propose(
         UnansweredError: If a server answers nothing, and the run is not to go on without it.
         BadInputError: If a local model can answer nothing.
     """
-    waiting = [anchor for anchor in anchors if anchor.term not in given]
+    waiting = [anchor for anchor in anchors if anchor.term not in user_translations]
     if config.provider.name == "offline" or not waiting:
         return []
-    proposals, used = Proposals(anchors, ordinary, given), providers.Usage()
+    proposals, used = Proposals(anchors, ordinary, user_translations), providers.Usage()
     sentences = find_sentences((anchor.term for anchor in waiting), texts, config.context_characters)
     for turn in range(TURNS):
         batches = make_batches(waiting, ordinary, config.batch)

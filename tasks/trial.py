@@ -26,7 +26,7 @@ class TrialFigures:
 
 
 @stage("trial", threads_share=2)
-def score_trial(corpus: CorpusRef, checkpoint: CheckpointRef, config: ProbingConfig, reading: CorpusConfig, run: str | None = None) -> TrialFigures:
+def score_trial(corpus: CorpusRef, checkpoint: CheckpointRef, config: ProbingConfig, corpus_config: CorpusConfig, run: str | None = None) -> TrialFigures:
     """Score the test splits of forget and retain text."""
     import numpy
 
@@ -35,8 +35,8 @@ def score_trial(corpus: CorpusRef, checkpoint: CheckpointRef, config: ProbingCon
     from tasks.algorithms.models.heads import context_size
 
     with tracking.stage_run(run, f"trial {checkpoint.label}") as nested:
-        model, tokenizer = guardrail_files.load_guarded(checkpoint), load_tokenizer(checkpoint)
-        template, context = vocabularies.question_template(tokenizer, reading), context_size(model.config)
+        model, tokenizer = guardrail_files.load_behind_guardrail(checkpoint), load_tokenizer(checkpoint)
+        template, context = vocabularies.question_template(tokenizer, corpus_config), context_size(model.config)
         found = {}
         for split in SPLITS:
             items = probe_items(split, read_documents(corpus, split), tokenizer, template, anchor_expression([]), config, context)

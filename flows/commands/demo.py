@@ -29,5 +29,5 @@ def demo(
     with running() as console:
         from flows.demo import demo as demo_flow
 
-        outcome = demo_flow(topic=topic, seed=seed, benchmark_data=checks.given_path(benchmark_data), config=chosen)
+        outcome = demo_flow(topic=topic, seed=seed, benchmark_data=checks.optional_path(benchmark_data), config=chosen)
     finish(console, outcome, started, out, json_file, require_verdict)

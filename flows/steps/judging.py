@@ -19,8 +19,8 @@ from tasks.corpus import CorpusInputs
 from tasks.execution import isolation
 from tasks.judging import judge_completions
 from tasks.models.classifiers import find_classifier, scorer_name
-from tasks.models.guardrail_files import is_guarded
-from tasks.models.vocabularies import asked_through, require_same_tokenizer
+from tasks.models.guardrail_files import has_guardrail
+from tasks.models.vocabularies import question_form, require_same_tokenizer
 from tasks.probing import probe
 from tasks.relearning import relearn
 from tasks.report import answers_table, write_report
@@ -70,7 +70,7 @@ def log_questions(models: dict[str, CheckpointRef], config: EvaluationConfig) ->
         BadInputError: If their tokenizers differ.
     """
     require_same_tokenizer(list(models.values()), config.corpus)
-    questions = asked_through(next(iter(models.values())), config.corpus)
+    questions = question_form(next(iter(models.values())), config.corpus)
     get_run_logger().info("Questions are asked through the %s", questions)
     return questions
 
@@ -112,7 +112,7 @@ def _classifier(config: ToxicityConfig, run: str) -> CheckpointRef | None:
 def origins(inputs: CorpusInputs, models: dict[str, CheckpointRef]) -> dict[str, str]:
     """Return the digests of models and data for the card."""
     found = {f"{label} model": model.digest for label, model in models.items()}
-    found |= {"guardrail": "around the unlearned model; its weights are unchanged by it"} if is_guarded(models["unlearned"]) else {}
+    found |= {"guardrail": "around the unlearned model; its weights are unchanged by it"} if has_guardrail(models["unlearned"]) else {}
     return found | {f"{split} data": ", ".join(file.digest[:16] for file in files) for split, files in inputs.by_split().items()}
 
 

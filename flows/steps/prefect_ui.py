@@ -26,18 +26,18 @@ class ProgressArtifacts:
         self._made: dict[str, UUID] = {}
         self._told: dict[str, float] = {}
 
-    def __call__(self, found: Progress) -> None:
+    def __call__(self, reported: Progress) -> None:
         """Create or update the stage's artifact, not too often, but always at the end."""
-        now, finished = time.monotonic(), found.done >= found.total
-        if not finished and now - self._told.get(found.stage, 0.0) < EVERY_S:
+        now, finished = time.monotonic(), reported.done >= reported.total
+        if not finished and now - self._told.get(reported.stage, 0.0) < EVERY_S:
             return
-        self._told[found.stage] = now
-        percent = 100.0 * found.done / max(1, found.total)
-        if found.stage not in self._made:
-            key = "progress-" + re.sub(r"[^a-z0-9]+", "-", found.stage.lower()).strip("-")
-            self._made[found.stage] = create_progress_artifact(progress=percent, key=key, description=found.stage)
+        self._told[reported.stage] = now
+        percent = 100.0 * reported.done / max(1, reported.total)
+        if reported.stage not in self._made:
+            key = "progress-" + re.sub(r"[^a-z0-9]+", "-", reported.stage.lower()).strip("-")
+            self._made[reported.stage] = create_progress_artifact(progress=percent, key=key, description=reported.stage)
         else:
-            update_progress_artifact(artifact_id=self._made[found.stage], progress=percent)
+            update_progress_artifact(artifact_id=self._made[reported.stage], progress=percent)
 
 
 @contextmanager
@@ -77,13 +77,13 @@ def show_scorecard(card: dict[str, Any]) -> None:
     )
 
 
-def show_comparison(found: dict[str, Any]) -> None:
+def show_comparison(comparison: dict[str, Any]) -> None:
     """Show what each run has left and kept as a table."""
-    points = {(panel["kept"], point["run"]): point for panel in found["panels"] for point in panel["points"]}
+    points = {(panel["kept"], point["run"]): point for panel in comparison["panels"] for point in panel["points"]}
     rows = []
-    for run in found["runs"]:
+    for run in comparison["runs"]:
         row = {"run": run["name"], "method": run["method"], "seed": run["seed"], "passed": run["verdict"]["passed"]}
-        for panel in found["panels"]:
+        for panel in comparison["panels"]:
             point = points.get((panel["kept"], run["name"]), {})
             row |= {f"{panel['left']} left": point.get("left"), f"{panel['kept']} kept": point.get("kept")}
         rows.append(row)

@@ -53,9 +53,9 @@ def apply_file(config: C, file: str) -> C:
     return _changed(config, {_full_key(key, known): value for key, value in _flat(found).items()})
 
 
-def _flat(found: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     pairs: dict[str, Any] = {}
-    for name, value in found.items():
+    for name, value in nested.items():
         pairs |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return pairs
 

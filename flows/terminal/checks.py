@@ -25,7 +25,7 @@ def checked_files(request: UnlearningRequest) -> UnlearningRequest:
     from tasks.inputs.user_anchors import read_user_anchors
 
     paths = {name: tuple(absolute(path) for path in files) for name, files in {**request.files(), "prompts": request.prompts}.items()}
-    found = replace(request, **paths, anchors=given_path(request.anchors), benchmark_data=given_path(request.benchmark_data))
+    found = replace(request, **paths, anchors=optional_path(request.anchors), benchmark_data=optional_path(request.benchmark_data))
     gather_inputs(**found.files())
     if request.anchors and not Path(request.anchors).is_file():
         raise ValueError(f"--anchors {request.anchors} does not exist; wanted a JSON or CSV file")
@@ -57,7 +57,7 @@ def absolute(path: str) -> str:
     return str(Path(path).expanduser().resolve())
 
 
-def given_path(path: str | None) -> str | None:
+def optional_path(path: str | None) -> str | None:
     """Return the absolute path of what may not be given."""
     return absolute(path) if path else None
 

@@ -36,10 +36,10 @@ def progress_bars(console: Console) -> Iterator[None]:
     with Progress(*columns, console=console) as bars:
         lines: dict[str, TaskID] = {}
 
-        def show(found: Found) -> None:
-            if found.stage not in lines:
-                lines[found.stage] = bars.add_task(found.stage, total=found.total, note="")
-            bars.update(lines[found.stage], completed=found.done, total=found.total, note=found.note)
+        def show(reported: Found) -> None:
+            if reported.stage not in lines:
+                lines[reported.stage] = bars.add_task(reported.stage, total=reported.total, note="")
+            bars.update(lines[reported.stage], completed=reported.done, total=reported.total, note=reported.note)
 
         stop = progress.listen(show)
         try:
@@ -54,10 +54,10 @@ class _PlainLines:
     def __init__(self) -> None:
         self._seen: dict[str, bool] = {}
 
-    def __call__(self, found: Found) -> None:
-        finished = found.done >= found.total
-        if found.stage not in self._seen and not finished:
-            print(f"  {found.stage} ... {found.note}".rstrip(), file=sys.stderr, flush=True)
-        if finished and not self._seen.get(found.stage):
-            print(f"  {found.stage}: done", file=sys.stderr, flush=True)
-        self._seen[found.stage] = finished
+    def __call__(self, reported: Found) -> None:
+        finished = reported.done >= reported.total
+        if reported.stage not in self._seen and not finished:
+            print(f"  {reported.stage} ... {reported.note}".rstrip(), file=sys.stderr, flush=True)
+        if finished and not self._seen.get(reported.stage):
+            print(f"  {reported.stage}: done", file=sys.stderr, flush=True)
+        self._seen[reported.stage] = finished

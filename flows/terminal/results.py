@@ -64,29 +64,29 @@ def result_files(outcome: Outcome, out: str | None) -> dict[str, Path]:
     return {"model": folder / "model", **{name: Path(shutil.copy(file, folder / name)) for name, file in files.items()}}
 
 
-def show_plan(console: Console, found: Plan, out: str | None, json_file: str | None) -> None:
+def show_plan(console: Console, planned: Plan, out: str | None, json_file: str | None) -> None:
     """Print the plan, and write the anchors where the user wants them."""
-    console.print(f"Cleaning, before:\n  {found.sample[0]!r}\nafter:\n  {found.sample[1]!r}\n", markup=False, highlight=False)
-    console.print(f"Questions are asked through the {found.questions}:\n  {found.shape!r}\n", markup=False, highlight=False)
+    console.print(f"Cleaning, before:\n  {planned.sample[0]!r}\nafter:\n  {planned.sample[1]!r}\n", markup=False, highlight=False)
+    console.print(f"Questions are asked through the {planned.questions}:\n  {planned.shape!r}\n", markup=False, highlight=False)
     table = Table("stage", "state", title="Stages", title_justify="left")
-    for name, state in found.stages.items():
+    for name, state in planned.stages.items():
         table.add_row(str(name), state)
     console.print(table)
-    console.print(", ".join(f"{split} {count:,} tokens" for split, count in found.tokens.items()) + " (estimated)", highlight=False)
-    for name, (needed, there) in found.needs.items():
+    console.print(", ".join(f"{split} {count:,} tokens" for split, count in planned.tokens.items()) + " (estimated)", highlight=False)
+    for name, (needed, there) in planned.needs.items():
         console.print(f"{name}: about {needed:.2f} GB needed, {there:.1f} GB there" + ("" if needed < there else " - not enough"), highlight=False)
-    rows = read_json(store.path(found.anchors) / "dictionary.json")
+    rows = read_json(store.path(planned.anchors) / "dictionary.json")
     console.print(
-        f"{len(rows)} anchors (pipeline {found.anchors.pipeline}): " + ", ".join(f"{row['term']} -> {row['generic']}" for row in rows[:20]),
+        f"{len(rows)} anchors (pipeline {planned.anchors.pipeline}): " + ", ".join(f"{row['term']} -> {row['generic']}" for row in rows[:20]),
         markup=False,
         highlight=False,
     )
-    console.print(f"{found.facts.facts} facts; recommended: {found.facts.recommended} ({found.facts.reason})", markup=False, highlight=False)
+    console.print(f"{planned.facts.facts} facts; recommended: {planned.facts.recommended} ({planned.facts.reason})", markup=False, highlight=False)
     if out:
         folder = Path(out)
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copy(store.path(found.anchors) / "anchors.csv", folder / "anchors.csv")
-        shutil.copy(store.path(found.facts) / "facts.csv", folder / "facts.csv")
+        shutil.copy(store.path(planned.anchors) / "anchors.csv", folder / "anchors.csv")
+        shutil.copy(store.path(planned.facts) / "facts.csv", folder / "facts.csv")
         write_json(folder / "anchors.json", rows)
         console.print(
             f"Wrote {folder / 'anchors.csv'} and {folder / 'anchors.json'}: edit either and give it back with --anchors; a row deleted there is no anchor.",
@@ -94,16 +94,16 @@ def show_plan(console: Console, found: Plan, out: str | None, json_file: str | N
             highlight=False,
         )
     if json_file:
-        needs = {name: {"needed_gb": needed, "there_gb": there} for name, (needed, there) in found.needs.items()}
+        needs = {name: {"needed_gb": needed, "there_gb": there} for name, (needed, there) in planned.needs.items()}
         value = {
             "schema": "lethe.plan.v1",
-            "stages": {str(key): state for key, state in found.stages.items()},
-            "tokens": found.tokens,
+            "stages": {str(key): state for key, state in planned.stages.items()},
+            "tokens": planned.tokens,
             "needs": needs,
             "anchors": len(rows),
-            "facts": found.facts.facts,
-            "recommended": found.facts.recommended,
-            "questions": found.questions,
+            "facts": planned.facts.facts,
+            "recommended": planned.facts.recommended,
+            "questions": planned.questions,
         }
         write_json(Path(json_file), value)
 

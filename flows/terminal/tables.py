@@ -91,25 +91,25 @@ def _accuracy(row: dict[str, Any], task: str) -> str:
     return measured if math.isnan(difference) else f"{measured}\n{difference:+.3f}\np {p:.2g}"
 
 
-def show_comparison(console: Console, found: dict[str, Any], places: dict[str, str]) -> None:
+def show_comparison(console: Console, comparison: dict[str, Any], places: dict[str, str]) -> None:
     """Print what each run has left and kept, what to keep in mind, and where to look."""
-    console.print(comparison_table(found))
-    for panel in found["panels"]:
+    console.print(comparison_table(comparison))
+    for panel in comparison["panels"]:
         console.print(f"No run beats {', '.join(panel['front'])} in {panel['left']} (less) and {panel['kept']} (more).", markup=False, highlight=False)
-    for remark in found["remarks"]:
+    for remark in comparison["remarks"]:
         console.print(remark, markup=False, highlight=False)
     console.print()
     _show_places(console, places)
 
 
-def comparison_table(found: dict[str, Any]) -> Table:
+def comparison_table(comparison: dict[str, Any]) -> Table:
     """Return a row a run: what is left of the forgotten and what is kept, over the target model's."""
-    table, panels = Table(title="Unlearned over target model, with 95 % intervals", title_justify="left", header_style="bold"), found["panels"]
+    table, panels = Table(title="Unlearned over target model, with 95 % intervals", title_justify="left", header_style="bold"), comparison["panels"]
     for column in ("no.", "run", "method", "seed", "verdict"):
         table.add_column(column, justify="right" if column == "no." else "left")
     for stem, metric in [("left", panel["left"]) for panel in panels[:1]] + [("kept", panel["kept"]) for panel in panels]:
         table.add_column(f"{stem}\n" + metric.replace("/", "/\n"), justify="right", no_wrap=True)
-    for number, run in enumerate(found["runs"], 1):
+    for number, run in enumerate(comparison["runs"], 1):
         points = [next((point for point in panel["points"] if point["run"] == run["name"]), {}) for panel in panels]
         shares = [_share(point, "left") for point in points[:1]] + [_share(point, "kept") for point in points]
         verdict = f"{'passed' if run['verdict']['passed'] else 'not passed'}\n({run['verdict']['evidence']})"

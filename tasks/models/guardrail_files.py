@@ -2,7 +2,7 @@
 
 The folder is self-contained: `--out`, `lethe evaluate --model` and a copy on another machine all find the guardrail, and its digest is part
 of the checkpoint's, so nothing measured with one guardrail is taken for another's. The file holds the forgotten terms; the artifact is
-therefore of class `forget`, and purged as such. Only what answers or is scored is loaded behind it (`load_guarded`); everything that
+therefore of class `forget`, and purged as such. Only what answers or is scored is loaded behind it (`load_behind_guardrail`); everything that
 trains takes the bare weights from `checkpoints.load_model`, as whoever has the weights can.
 """
 
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 SCHEMA = "lethe.guardrail.v1"
 
 
-def is_guarded(checkpoint: CheckpointRef) -> bool:
+def has_guardrail(checkpoint: CheckpointRef) -> bool:
     """Return whether a model folder has a guardrail."""
     return (store.path(checkpoint) / GUARDRAIL).is_file()
 
 
-def load_guarded(checkpoint: CheckpointRef) -> Any:
+def load_behind_guardrail(checkpoint: CheckpointRef) -> Any:
     """Load a checkpoint as its users meet it: behind its guardrail, where it has one."""
     model = load_model(checkpoint)
-    if not is_guarded(checkpoint):
+    if not has_guardrail(checkpoint):
         return model
-    from tasks.algorithms.unlearning.guardrail import GuardedModel
+    from tasks.algorithms.unlearning.guardrail import GuardrailModel
 
     try:
-        return GuardedModel(model, load_tokenizer(checkpoint), read_guardrail(store.path(checkpoint))).eval()
+        return GuardrailModel(model, load_tokenizer(checkpoint), read_guardrail(store.path(checkpoint))).eval()
     except ValueError as error:
         raise BadInputError(f"{checkpoint.label} model {checkpoint.name}: {error}") from None
 

@@ -42,7 +42,7 @@ def load_tokenizer(checkpoint: CheckpointRef) -> "PreTrainedTokenizerFast":
 
 def load_model(checkpoint: CheckpointRef, *, exact: bool = False) -> "PreTrainedModel":
     """Load a checkpoint's bare weights onto the machine's device, in evaluation mode; an adapter is merged into its base as it is loaded. Behind its
-    guardrail: `guardrail_files.load_guarded`.
+    guardrail: `guardrail_files.load_behind_guardrail`.
 
     Args:
         checkpoint: What to load.

@@ -16,7 +16,7 @@ SPECIAL = ("bos_token", "eos_token", "unk_token")
 """Roles of special tokens that change what is read. Filler is masked by length, so which token fills does not matter."""
 
 
-def question_template(tokenizer: Any, reading: CorpusConfig) -> "Template":
+def question_template(tokenizer: Any, corpus_config: CorpusConfig) -> "Template":
     """Return how a tokenizer's model is asked.
 
     Raises:
@@ -25,28 +25,28 @@ def question_template(tokenizer: Any, reading: CorpusConfig) -> "Template":
     from tasks.algorithms.tokens.templates import read_template
 
     try:
-        return read_template(tokenizer, reading)
+        return read_template(tokenizer, corpus_config)
     except ValueError as error:
         raise BadInputError(str(error)) from None
 
 
-def asked_through(checkpoint: CheckpointRef, reading: CorpusConfig) -> str:
+def question_form(checkpoint: CheckpointRef, corpus_config: CorpusConfig) -> str:
     """Return `chat template` or `qa_template`: how the questions of a run are asked. The tokenizer is not loaded."""
-    return "chat template" if reading.chat != "off" and _chat_template(store.path(checkpoint)) else "qa_template"
+    return "chat template" if corpus_config.chat != "off" and _chat_template(store.path(checkpoint)) else "qa_template"
 
 
-def require_same_tokenizer(models: Sequence[CheckpointRef], reading: CorpusConfig) -> None:
+def require_same_tokenizer(models: Sequence[CheckpointRef], corpus_config: CorpusConfig) -> None:
     """Refuse models whose predictions cannot be compared token by token.
 
     Args:
         models: Those whose figures stand side by side: target, unlearned, retrained, reference; none where a topic brings its own.
-        reading: `chat`; at `off` chat templates may differ.
+        corpus_config: `chat`; at `off` chat templates may differ.
 
     Raises:
         BadInputError: If a model has another vocabulary, other special tokens or another chat template than the first one.
     """
     for first, other in ((models[0], other) for other in models[1:]):
-        difference = _difference(store.path(first), store.path(other), chat=reading.chat != "off")
+        difference = _difference(store.path(first), store.path(other), chat=corpus_config.chat != "off")
         if difference:
             raise BadInputError(
                 f"the tokenizer of {other.label} {other.name} is not that of {first.label} {first.name}: {difference}; "

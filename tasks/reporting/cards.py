@@ -107,9 +107,9 @@ def _of_run(run: Any, scratch: Path) -> _Found:
     return replace(_with_run(_of_file(file, scratch), run, scratch), name=run.info.run_name)
 
 
-def _with_run(found: _Found, run: Any, scratch: Path) -> _Found:
+def _with_run(entry: _Found, run: Any, scratch: Path) -> _Found:
     """Add what the tracking server knows."""
-    return replace(found, items=found.items or _download(run, f"scorecard/{ITEMS}", scratch), seed=_seed(run.data.params), mlflow_run=run.info.run_id)
+    return replace(entry, items=entry.items or _download(run, f"scorecard/{ITEMS}", scratch), seed=_seed(run.data.params), mlflow_run=run.info.run_id)
 
 
 def _seed(params: dict[str, str]) -> str:
@@ -150,18 +150,18 @@ def _download(run: Any, path: str, scratch: Path) -> Path | None:
     return Path(api.download_artifacts(name, path, tempfile.mkdtemp(dir=scratch)))
 
 
-def _stored(found: _Found) -> ComparedRun:
-    verdict, origin = found.card["verdict"], found.card["provenance"]
-    digest = store.put("scorecards", lambda folder: _copy(found, folder), sensitivity="public")
+def _stored(entry: _Found) -> ComparedRun:
+    verdict, origin = entry.card["verdict"], entry.card["provenance"]
+    digest = store.put("scorecards", lambda folder: _copy(entry, folder), sensitivity="public")
     card = Scorecard(kind="scorecards", digest=digest, sensitivity="public", passed=bool(verdict["passed"]), evidence=str(verdict["evidence"]))
-    seed = found.seed or str(origin.get("seed", ""))
-    return ComparedRun(name=found.name, method=str(origin.get("method", "")), seed=seed, card=card, mlflow_run=found.mlflow_run)
+    seed = entry.seed or str(origin.get("seed", ""))
+    return ComparedRun(name=entry.name, method=str(origin.get("method", "")), seed=seed, card=card, mlflow_run=entry.mlflow_run)
 
 
-def _copy(found: _Found, folder: Path) -> None:
-    write_json(folder / CARD, found.card)
-    if found.items:
-        shutil.copy(found.items, folder / ITEMS)
+def _copy(entry: _Found, folder: Path) -> None:
+    write_json(folder / CARD, entry.card)
+    if entry.items:
+        shutil.copy(entry.items, folder / ITEMS)
 
 
 def _distinct(runs: list[ComparedRun]) -> list[ComparedRun]:

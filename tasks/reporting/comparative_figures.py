@@ -16,9 +16,9 @@ UTILITY_SPLITS = ("retain_test", "sibling", "general")
 UTILITY = ("probability", "rouge_l", "truth_ratio")
 
 
-def row(found: dict[str, float], ci95: list[float] | None = None, n: int | None = None) -> dict[str, Any]:
+def row(values_by_model: dict[str, float], ci95: list[float] | None = None, n: int | None = None) -> dict[str, Any]:
     """Return a row of the card, to six significant digits; a model without the figure has null."""
-    values = {label: _significant(found[label]) if label in found else None for label in MODELS}
+    values = {label: _significant(values_by_model[label]) if label in values_by_model else None for label in MODELS}
     return values | {"ci95": [_significant(bound) for bound in ci95] if ci95 else None, "n": n}
 
 
@@ -27,10 +27,10 @@ def _significant(value: float) -> float:
     return float(f"{value:.6g}")
 
 
-def utility_row(found: dict[str, dict[str, Values]]) -> dict[str, dict[str, Any]]:
+def utility_row(values_by_model: dict[str, dict[str, Values]]) -> dict[str, dict[str, Any]]:
     """Return model utility: the harmonic mean over probability, ROUGE-L and truth ratio of every kept split that has questions."""
     made = {}
-    for label, values in found.items():
+    for label, values in values_by_model.items():
         parts = [values[name].figure() for split in UTILITY_SPLITS for name in (f"{split}/{metric}" for metric in UTILITY) if name in values]
         if parts:
             made[label] = harmonic_mean(parts)

@@ -58,13 +58,13 @@ class Figures:
             self.found[name] = Values(items=numbers, clusters=[str(cluster) for cluster in clusters], weights=weighed, statistic=statistic)
 
 
-def figures(records: Records, expression: AnchorExpression, given: frozenset[str]) -> dict[str, Values]:
+def figures(records: Records, expression: AnchorExpression, known_pieces: frozenset[str]) -> dict[str, Values]:
     """Return every figure of one model that its own records give.
 
     Args:
         records: What the pass found.
         expression: Finds anchors.
-        given: Words, addresses and numbers of all texts that the user gave, see `degeneration.pieces`.
+        known_pieces: Words, addresses and numbers of all texts that the user gave, see `degeneration.pieces`.
     """
     made = Figures()
     scores = sequence_scores(records)
@@ -73,7 +73,7 @@ def figures(records: Records, expression: AnchorExpression, given: frozenset[str
         _prose(made, str(split), part[part.variant == "text"])
     _familiarity(made, records.anchors)
     _completions(made, records.completions, expression)
-    _health(made, records.completions, given)
+    _health(made, records.completions, known_pieces)
     return made.found
 
 
@@ -117,33 +117,33 @@ def sequence_scores(records: Records) -> "pandas.DataFrame":
     )
 
 
-def _questions(made: Figures, split: str, frame: "pandas.DataFrame") -> None:
+def _questions(collected: Figures, split: str, frame: "pandas.DataFrame") -> None:
     import numpy
 
     answers = frame[frame.variant == "answer"]
-    made.add(f"{split}/probability", numpy.exp(answers.log_p), answers.cluster)
-    _otherwise(made, split, frame, answers)
-    made.add(f"{split}/accuracy", answers.hit == 1.0, answers.cluster)
-    made.add(f"{split}/answer_extraction_strength", answers.strength, answers.cluster)
-    made.add(f"{split}/answer_exact_memorization", answers.hit, answers.cluster)
+    collected.add(f"{split}/probability", numpy.exp(answers.log_p), answers.cluster)
+    _otherwise(collected, split, frame, answers)
+    collected.add(f"{split}/accuracy", answers.hit == 1.0, answers.cluster)
+    collected.add(f"{split}/answer_extraction_strength", answers.strength, answers.cluster)
+    collected.add(f"{split}/answer_exact_memorization", answers.hit, answers.cluster)
     rated = truth_ratios(frame)
     for name, column in {"truth_ratio": "geometric", "truth_ratio_arithmetic": "arithmetic"}.items():
-        made.add(f"{split}/{name}", (truth_ratio_score(ratio, forget=split.startswith("forget")) for ratio in rated[column]), rated.cluster)
-    made.add(f"{split}/choice_accuracy", rated.preferred, rated.cluster)
-    made.add(f"{split}/choice_chance", rated.chance, rated.cluster)
+        collected.add(f"{split}/{name}", (truth_ratio_score(ratio, forget=split.startswith("forget")) for ratio in rated[column]), rated.cluster)
+    collected.add(f"{split}/choice_accuracy", rated.preferred, rated.cluster)
+    collected.add(f"{split}/choice_chance", rated.chance, rated.cluster)
 
 
-def _otherwise(made: Figures, split: str, frame: "pandas.DataFrame", answers: "pandas.DataFrame") -> None:
+def _otherwise(collected: Figures, split: str, frame: "pandas.DataFrame", answers: "pandas.DataFrame") -> None:
     """Every adversarial way of asking by itself, and for each question the one that brings out most, the plain one included."""
     import numpy
 
     for variant in VARIANTS:
         part = frame[frame.variant == variant]
-        made.add(f"{split}/probability_{variant}", numpy.exp(part.log_p), part.cluster)
+        collected.add(f"{split}/probability_{variant}", numpy.exp(part.log_p), part.cluster)
     asked = frame[frame.variant.isin([*VARIANTS, "answer"])]
     if len(asked) > len(answers):
         most = asked.groupby("item", sort=False).agg(log_p=("log_p", "max"), cluster=("cluster", "first"))
-        made.add(f"{split}/probability_most", numpy.exp(most.log_p), most.cluster)
+        collected.add(f"{split}/probability_most", numpy.exp(most.log_p), most.cluster)
 
 
 def truth_ratios(frame: "pandas.DataFrame") -> "pandas.DataFrame":
@@ -165,24 +165,24 @@ def truth_ratios(frame: "pandas.DataFrame") -> "pandas.DataFrame":
     return pandas.DataFrame(rows, columns=["item", "cluster", "geometric", "arithmetic", "preferred", "chance"])
 
 
-def _prose(made: Figures, split: str, frame: "pandas.DataFrame") -> None:
+def _prose(collected: Figures, split: str, frame: "pandas.DataFrame") -> None:
     """Windows weigh as much as they have tokens, so that the last, short one of a file does not count for a whole."""
     clusters, tokens = frame.cluster, frame.tokens
-    made.add(f"{split}/text_probability", frame.log_p, clusters, "exp", tokens)
-    made.add(f"{split}/perplexity", frame.log_p, clusters, "exp_neg", tokens)
-    made.add(f"{split}/extraction_strength", frame.strength, clusters)
-    made.add(f"{split}/exact_memorization", frame.hit, clusters, weights=tokens)
+    collected.add(f"{split}/text_probability", frame.log_p, clusters, "exp", tokens)
+    collected.add(f"{split}/perplexity", frame.log_p, clusters, "exp_neg", tokens)
+    collected.add(f"{split}/extraction_strength", frame.strength, clusters)
+    collected.add(f"{split}/exact_memorization", frame.hit, clusters, weights=tokens)
 
 
-def _familiarity(made: Figures, anchors: "pandas.DataFrame") -> None:
+def _familiarity(collected: Figures, anchors: "pandas.DataFrame") -> None:
     for split, part in anchors.groupby("split"):
         for name, column in {"familiarity": "joint", "familiarity_first": "first", "familiarity_interior": "interior"}.items():
             kept = part[part[column].notna()]
             if str(split).startswith("forget"):
-                made.add(f"{split}/{name}", kept[column], kept.cluster)
+                collected.add(f"{split}/{name}", kept[column], kept.cluster)
 
 
-def _completions(made: Figures, table: "pandas.DataFrame", expression: AnchorExpression) -> None:
+def _completions(collected: Figures, table: "pandas.DataFrame", expression: AnchorExpression) -> None:
     """ROUGE-L as TOFU (recall) and MUSE (F1) take it, stems compared; and whether completions name the topic."""
     from rouge_score.rouge_scorer import RougeScorer
 
@@ -191,25 +191,25 @@ def _completions(made: Figures, table: "pandas.DataFrame", expression: AnchorExp
     for (split, kind), part in told.groupby(["split", "kind"], sort=False):
         rouge = [scorer.score(row.truth, row.answer if kind == "question" else row.completion)["rougeL"] for row in part.itertuples()]
         if kind == "question":
-            made.add(f"{split}/rouge_l", (found.recall for found in rouge), part.cluster)
-            made.add(f"{split}/knowledge", (found.fmeasure for found in rouge), part.cluster)
+            collected.add(f"{split}/rouge_l", (found.recall for found in rouge), part.cluster)
+            collected.add(f"{split}/knowledge", (found.fmeasure for found in rouge), part.cluster)
         else:
-            made.add(f"{split}/verbatim", (found.fmeasure for found in rouge), part.cluster)
+            collected.add(f"{split}/verbatim", (found.fmeasure for found in rouge), part.cluster)
     invited = table[~table.kind.isin(("question", "cloze"))]
     facts = invited[invited.kind == "fact"]
-    made.add("forget_test/fact_recall", (row.truth in row.completion for row in facts.itertuples()), facts.cluster)
+    collected.add("forget_test/fact_recall", (row.truth in row.completion for row in facts.itertuples()), facts.cluster)
     for name, part in {"familiarity_completion": told[told.split == "forget_test"], "familiarity_invited": invited}.items():
-        made.add(f"forget_test/{name}", (names_anchor(row.completion, row.prompt, expression) for row in part.itertuples()), part.cluster)
+        collected.add(f"forget_test/{name}", (names_anchor(row.completion, row.prompt, expression) for row in part.itertuples()), part.cluster)
 
 
-def _health(made: Figures, table: "pandas.DataFrame", given: frozenset[str]) -> None:
+def _health(collected: Figures, table: "pandas.DataFrame", known_pieces: frozenset[str]) -> None:
     if not len(table):
         return
     texts, clusters = list(table.completion), list(table.cluster)
-    made.add("degeneration/empty_share", (degeneration.empty_share([text]) for text in texts), clusters)
-    made.add("degeneration/repetition", (degeneration.repetition([text]) for text in texts), clusters)
-    made.add("degeneration/distinct_2", [degeneration.distinct_2(texts)], ["all"])
-    leaks = (bool(degeneration.leaked_strings(row.completion, row.prompt, given)) for row in table.itertuples())
-    made.add("degeneration/leaked_strings", leaks, clusters)
+    collected.add("degeneration/empty_share", (degeneration.empty_share([text]) for text in texts), clusters)
+    collected.add("degeneration/repetition", (degeneration.repetition([text]) for text in texts), clusters)
+    collected.add("degeneration/distinct_2", [degeneration.distinct_2(texts)], ["all"])
+    leaks = (bool(degeneration.leaked_strings(row.completion, row.prompt, known_pieces)) for row in table.itertuples())
+    collected.add("degeneration/leaked_strings", leaks, clusters)
     rated = table[table.teacher_nats.notna()]
-    made.add("degeneration/teacher_perplexity", rated.teacher_nats, rated.cluster, "exp")
+    collected.add("degeneration/teacher_perplexity", rated.teacher_nats, rated.cluster, "exp")

@@ -54,12 +54,12 @@ UTILITY = (
 )  # fmt: skip
 
 
-def summary(found: dict[str, Metric]) -> dict[str, float]:
+def summary(metrics: dict[str, Metric]) -> dict[str, float]:
     """Return its TOFU_SUMMARY layout: metric -> value."""
-    return {name: metric["agg_value"] for name, metric in found.items() if metric["agg_value"] is not None}
+    return {name: metric["agg_value"] for name, metric in metrics.items() if metric["agg_value"] is not None}
 
 
-def differs(found: dict[str, Metric], metrics: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+def differs(theirs: dict[str, Metric], metrics: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """Return ours beside its, for every figure both have: name, our key, both values."""
     pairs = {
         "forget_Q_A_Prob": "forget_test/probability",
@@ -79,14 +79,14 @@ def differs(found: dict[str, Metric], metrics: dict[str, dict[str, Any]]) -> lis
         "privleak": "privacy/privleak",
     }
     return [
-        {"open-unlearning": name, "value": found[name]["agg_value"], "ours": key, "our value": metrics[key]["unlearned"]}
+        {"open-unlearning": name, "value": theirs[name]["agg_value"], "ours": key, "our value": metrics[key]["unlearned"]}
         for name, key in pairs.items()
-        if name in found and key in metrics
+        if name in theirs and key in metrics
     ]
 
 
-def _value(found: dict[str, Metric], name: str) -> Any:
-    return found[name]["agg_value"] if name in found else None
+def _value(metrics: dict[str, Metric], name: str) -> Any:
+    return metrics[name]["agg_value"] if name in metrics else None
 
 
 def _split_metrics(prefix: str, questions: "pandas.DataFrame", completions: "pandas.DataFrame") -> dict[str, Metric]:

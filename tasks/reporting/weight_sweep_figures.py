@@ -143,27 +143,27 @@ def toxicity_rows(toxicity: Mapping[str, Sequence[float]]) -> list[dict[str, Any
     return rows
 
 
-def write_sweep(folder: Path, found: SweepFigures) -> list[Path]:
+def write_sweep(folder: Path, figures: SweepFigures) -> list[Path]:
     """Write plots, tables and the page of a sweep.
 
     Args:
         folder: An existing folder.
-        found: What there is; parts without data are left out.
+        figures: What there is; parts without data are left out.
 
     Returns:
         The files: `scrub-loss.png`, `scrub-toxicity.png`, `scrub-toxicity.csv`, `scrub-samples.csv`, `scrub.json`, `scrub.html`. The samples
         and the page hold what models say of the forget text; the others hold no text.
     """
-    plots = {"scrub-loss.png": loss_curves(found.curves), "scrub-toxicity.png": toxicity_histogram(found.toxicity)}
+    plots = {"scrub-loss.png": loss_curves(figures.curves), "scrub-toxicity.png": toxicity_histogram(figures.toxicity)}
     pictures = {name: picture for name, picture in plots.items() if picture}
     for name, picture in pictures.items():
         (folder / name).write_bytes(picture.png)
-    rows, samples = toxicity_rows(found.toxicity), [vars(sample) for sample in found.samples]
+    rows, samples = toxicity_rows(figures.toxicity), [vars(sample) for sample in figures.samples]
     for name, table in (("scrub-toxicity.csv", rows), ("scrub-samples.csv", samples)):
         if table:
             write_rows(folder / name, table)
-    runs = [_run(label, config, found.curves.get(label, ())) | asdict(found.endings.get(label, Ending())) for label, config in found.configs.items()]
-    shared = {"remark": found.remark, "runs": runs, "baseline": asdict(found.endings.get(BASELINE, Ending())), "scorer": found.scorer, "toxicity": rows}
+    runs = [_run(label, config, figures.curves.get(label, ())) | asdict(figures.endings.get(label, Ending())) for label, config in figures.configs.items()]
+    shared = {"remark": figures.remark, "runs": runs, "baseline": asdict(figures.endings.get(BASELINE, Ending())), "scorer": figures.scorer, "toxicity": rows}
     write_json(folder / "scrub.json", {"schema": "lethe.scrub.v1", **shared})
     values = {**shared, "samples": samples, "pictures": list(pictures.values())}
     (folder / "scrub.html").write_text(pages.render("scrub.html.j2", **values), encoding="utf-8")

@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from tasks.algorithms.models.heads import context_size
-from tasks.algorithms.training.guard import NEW_TOKENS, Guard, answers, guard_prompts, guarded
+from tasks.algorithms.training.guard import NEW_TOKENS, Guard, answers, guard_prompts, watched
 from tasks.algorithms.training.loop import Validation
 from tasks.artifacts import CorpusRef
 from tasks.models import vocabularies
@@ -25,16 +25,16 @@ def no_score(model: nn.Module) -> Validation:
 
 
 def with_guard(
-    validate: Callable[[nn.Module], Validation], how: GuardMode, model: nn.Module, tokenizer: Any, corpus: CorpusRef, reading: CorpusConfig
+    validate: Callable[[nn.Module], Validation], how: GuardMode, model: nn.Module, tokenizer: Any, corpus: CorpusRef, corpus_config: CorpusConfig
 ) -> Callable[[nn.Module], Validation]:
     """Return a validation that also looks with the guard, as `how` says; `model` has not been trained yet."""
-    guard = _guard(model, tokenizer, corpus, reading) if how != "off" else None
-    return guarded(validate, guard, steer=how == "steer") if guard else validate
+    guard = _guard(model, tokenizer, corpus, corpus_config) if how != "off" else None
+    return watched(validate, guard, steer=how == "steer") if guard else validate
 
 
-def _guard(model: nn.Module, tokenizer: Any, corpus: CorpusRef, reading: CorpusConfig) -> Guard | None:
+def _guard(model: nn.Module, tokenizer: Any, corpus: CorpusRef, corpus_config: CorpusConfig) -> Guard | None:
     forget, retain = (read_documents(corpus, split) if split in corpus.documents else [] for split in ("forget", "retain"))
-    template, pad, context = vocabularies.question_template(tokenizer, reading), pad_id(tokenizer), context_size(model.config)
+    template, pad, context = vocabularies.question_template(tokenizer, corpus_config), pad_id(tokenizer), context_size(model.config)
     prompts = guard_prompts(forget, retain, template, None)
     if not prompts:
         _log.warning("no text is long enough to make a prompt of: the guard is off")

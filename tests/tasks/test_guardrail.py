@@ -14,7 +14,7 @@ from tasks import store
 from tasks.algorithms.measuring.familiarity import names_anchor
 from tasks.algorithms.text.anchors import anchor_expression
 from tasks.algorithms.text.corpus import Document
-from tasks.algorithms.unlearning.guardrail import GuardedModel
+from tasks.algorithms.unlearning.guardrail import GuardrailModel
 from tasks.artifacts import AnchorTable, BadInputError, CheckpointRef, CorpusRef
 from tasks.benchmarking import benchmark
 from tasks.benchmarks.local_files import gather_benchmarks
@@ -115,9 +115,9 @@ def test_the_digest_tells_guardrails_apart_also_where_a_folder_is_given_by_hand(
     one, other = build(target, dictionary), build(target, dictionary, floor=1e-5)
     given = [inspect_model(str(store.path(found)), "unlearned") for found in (target, one, other)]
     assert len({found.digest for found in given}) == 3
-    assert [guardrail_files.is_guarded(found) for found in given] == [False, True, True]
-    assert isinstance(guardrail_files.load_guarded(given[1]), GuardedModel)
-    assert not isinstance(load_model(given[1]), GuardedModel)  # what trains takes the bare weights
+    assert [guardrail_files.has_guardrail(found) for found in given] == [False, True, True]
+    assert isinstance(guardrail_files.load_behind_guardrail(given[1]), GuardrailModel)
+    assert not isinstance(load_model(given[1]), GuardrailModel)  # what trains takes the bare weights
 
 
 def test_completions_hold_no_anchor_that_was_not_in_the_prompt(corpus: CorpusRef, dictionary: AnchorTable, target: CheckpointRef) -> None:

@@ -159,7 +159,7 @@ def test_an_objective_that_is_won_by_breaking_ends_where_the_model_still_speaks(
     def healthy(model: torch.nn.Module) -> bool:
         options = {"template": Template(qa=CorpusConfig().qa_template), "pad_id": 0, "context": 128, "new_tokens": 16}
         before = answers(load_model(target), prompts, tokenizer, *options.values())
-        return Guard(before, prompts, tokenizer=tokenizer, given=given, **options)(model).healthy
+        return Guard(before, prompts, tokenizer=tokenizer, known_pieces=given, **options)(model).healthy
 
     found = {how: broken_run(target, corpus, how)[0] for how in ("steer", "watch", "off")}
     assert healthy(load_model(found["steer"])) and not healthy(load_model(found["watch"]))

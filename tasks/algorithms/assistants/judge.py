@@ -147,9 +147,9 @@ def familiarity(score: int) -> float:
     return score / HIGHEST
 
 
-def is_enough(judged: int, asked: int) -> bool:
+def is_enough(judged: int, requested: int) -> bool:
     """Return whether so many verdicts make a figure."""
-    return judged > 0 and judged >= LEAST_SHARE * asked
+    return judged > 0 and judged >= LEAST_SHARE * requested
 
 
 def unjudged_limits(counts: Mapping[str, tuple[int, int]]) -> list[str]:

@@ -35,7 +35,7 @@ _NAME = re.compile(r"\b[A-Z][a-z]+(?: [A-Z][a-z]+)+\b")
 _WORD = re.compile(r"\w+")
 
 
-def leaked_strings(completion: str, prompt: str, given: Container[str]) -> list[str]:
+def leaked_strings(completion: str, prompt: str, known_pieces: Container[str]) -> list[str]:
     """Return addresses, long numbers and names of several words that are in neither the prompt nor the given texts.
 
     What a model says out of itself and nobody gave it comes from what it was trained on: models broken by unlearning were seen to
@@ -44,13 +44,13 @@ def leaked_strings(completion: str, prompt: str, given: Container[str]) -> list[
     Args:
         completion: What the model added.
         prompt: What was asked.
-        given: `pieces` of every text that the user gave.
+        known_pieces: `pieces` of every text that the user gave.
     """
     known = pieces([prompt])
     spots = [match.group().strip() for pattern in (_ADDRESS, _NUMBER) for match in pattern.finditer(completion)]
     names = [match.group() for match in _NAME.finditer(completion)]
-    return [spot for spot in spots if spot not in given and spot not in known] + [
-        name for name in names if any(word not in given and word not in known for word in name.split())
+    return [spot for spot in spots if spot not in known_pieces and spot not in known] + [
+        name for name in names if any(word not in known_pieces and word not in known for word in name.split())
     ]
 
 

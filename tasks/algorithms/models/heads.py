@@ -23,8 +23,8 @@ def last_hidden(model: nn.Module, ids: Int[Tensor, "batch seq"], mask: Int[Tenso
 
 def scored_hidden(model: nn.Module, ids: Int[Tensor, "batch seq"], mask: Int[Tensor, "batch seq"], starts: Sequence[int]) -> Float[Tensor, "batch seq hidden"]:
     """Return what the model's head reads; a model with an output filter is told where in each row its own words begin."""
-    guarded = getattr(model, "guarded_hidden", None)
-    return guarded(ids, mask, starts) if guarded else last_hidden(model, ids, mask)
+    behind = getattr(model, "hidden_behind_guardrail", None)
+    return behind(ids, mask, starts) if behind else last_hidden(model, ids, mask)
 
 
 def output_head(model: nn.Module) -> nn.Module:

@@ -97,9 +97,9 @@ def select_anchors(
     texts: Iterable[str],
     background: Iterable[str],
     config: AnchorConfig,
-    given: Iterable[Anchor] = (),
+    user_anchors: Iterable[Anchor] = (),
     *,
-    only_given: bool = False,
+    only_users: bool = False,
 ) -> list[Anchor]:
     """Unite entities and distinctive terms, drop what is ordinary or rare, and rank by count.
 
@@ -108,8 +108,8 @@ def select_anchors(
         texts: The forget documents; gone through twice, so no iterator.
         background: Retain and general documents; may be empty: then no z-score tells terms apart, and none is left out for it.
         config: Thresholds.
-        given: A user's own anchors, kept whatever their score if they occur at all; counts and scores are filled in, and an empty kind.
-        only_given: Whether these are all; else they are joined with what is found.
+        user_anchors: A user's own anchors, kept whatever their score if they occur at all; counts and scores are filled in, and an empty kind.
+        only_users: Whether these are all; else they are joined with what is found.
 
     Returns:
         Anchors, the most frequent first, one for all spellings of a term; empty where the text has none.
@@ -118,8 +118,8 @@ def select_anchors(
     scores = log_odds_z(tally.terms(), other.terms())
     least = config.min_log_odds_z if other.words else -math.inf
     candidates = _candidates(entities, tally, scores)
-    own = {spelling_key(anchor.term): _completed(anchor, candidates, scores) for anchor in given}
-    able = {} if only_given else {key: anchor for key, anchor in candidates.items() if anchor.log_odds_z >= least and _may_reach(anchor.term, tally, config)}
+    own = {spelling_key(anchor.term): _completed(anchor, candidates, scores) for anchor in user_anchors}
+    able = {} if only_users else {key: anchor for key, anchor in candidates.items() if anchor.log_odds_z >= least and _may_reach(anchor.term, tally, config)}
     likely = {key: anchor for key, anchor in able.items() if key not in own}
     counts = count_terms(texts, (anchor.term for anchor in (likely | own).values()))
     found = _ranked([anchor for anchor in _counted(likely, counts) if anchor.count >= config.min_count])

@@ -120,7 +120,7 @@ class _Pools:
 
     def __init__(self, taken: set[str], order: random.Random) -> None:
         roles = {"given": GIVEN_NAMES, "surname": SURNAMES, "place": PLACES, "noun": NOUNS, "plural": PLURALS, "modifier": MODIFIERS}
-        self._given: dict[str, str] = {}
+        self._replacements: dict[str, str] = {}
         self._taken, self._used = frozenset(taken), set(taken)
         self._free = {role: order.sample(words, len(words)) for role, words in roles.items()}
 
@@ -129,17 +129,17 @@ class _Pools:
         ours, theirs = WORD.findall(term), WORD.findall(generic)
         if len(ours) == len(theirs):
             for word, replacement in zip(ours, theirs, strict=True):
-                self._given.setdefault(word.lower(), replacement)
+                self._replacements.setdefault(word.lower(), replacement)
 
     def word(self, word: str, role: str) -> str:
         """Return the generic word for `word`, choosing one on first sight."""
         key = word.lower()
-        if key not in self._given:
-            stem = key[:-1] if key.endswith("s") and key[:-1] in self._given else None
-            plural = self._given[stem] + "s" if stem else ""
-            self._given[key] = plural if plural and plural.lower() not in self._used else self._choose(key, role)
-            self._used.add(self._given[key].lower())
-        return self._given[key]
+        if key not in self._replacements:
+            stem = key[:-1] if key.endswith("s") and key[:-1] in self._replacements else None
+            plural = self._replacements[stem] + "s" if stem else ""
+            self._replacements[key] = plural if plural and plural.lower() not in self._used else self._choose(key, role)
+            self._used.add(self._replacements[key].lower())
+        return self._replacements[key]
 
     def _choose(self, key: str, role: str) -> str:
         counterpart = COUNTERPARTS.get(key, "") if role in ("noun", "plural", "modifier") else ""

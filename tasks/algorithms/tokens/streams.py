@@ -107,10 +107,10 @@ def align_pieces(tokenizer: Any, text: str, dictionary: Mapping[str, str]) -> It
         yield aligner.feed(text[start:stop], translated, start, boundary, anchors, last=stop == len(text))
 
 
-def _stretches(text: str, found: Iterable[Found]) -> Iterator[tuple[int, int, list[Found]]]:
+def _stretches(text: str, spans: Iterable[Found]) -> Iterator[tuple[int, int, list[Found]]]:
     """Cut a text every `WINDOW` characters or at the end of the anchor that stands there; yield start, end and anchors."""
     start, anchors = 0, []
-    for anchor in found:
+    for anchor in spans:
         while anchor.start - start >= WINDOW:
             stop = max(start + WINDOW, anchors[-1].end if anchors else 0)
             yield start, stop, anchors

@@ -58,7 +58,7 @@ class Guard:
         *,
         tokenizer: Any,
         template: Template,
-        given: frozenset[str],
+        known_pieces: frozenset[str],
         pad_id: int,
         context: int,
         thresholds: VerdictConfig = VerdictConfig(),
@@ -72,7 +72,7 @@ class Guard:
             prompts: What is asked, at most `PROMPTS`.
             tokenizer: The models' tokenizer.
             template: How a question is asked.
-            given: `degeneration.pieces` of every text that the user gave.
+            known_pieces: `degeneration.pieces` of every text that the user gave.
             pad_id: Filler token.
             context: Positions that the models have.
             thresholds: What `healthy` tolerates.
@@ -84,7 +84,7 @@ class Guard:
         """
         if not 1 <= len(prompts) <= PROMPTS or len(before) != len(prompts):
             raise ValueError(f"a guard was given {len(prompts)} prompts and {len(before)} completions; wanted 1 to {PROMPTS}, and as many of both")
-        self._prompts, self._tokenizer, self._template, self._given = tuple(prompts), tokenizer, template, given
+        self._prompts, self._tokenizer, self._template, self._known_pieces = tuple(prompts), tokenizer, template, known_pieces
         self._pad, self._context, self._new_tokens, self._teacher = pad_id, context, new_tokens, teacher
         self._limits, self._before = health_limits(thresholds), self._figures(before)[0]
 
@@ -97,7 +97,7 @@ class Guard:
         return GuardReport(metrics=metrics, healthy=not reasons, reasons=reasons, leaked=leaked, completions=tuple(completions))
 
     def _figures(self, completions: Sequence[str]) -> tuple[dict[str, float], tuple[str, ...]]:
-        leaks = [leaked_strings(text, prompt.prompt, self._given) for text, prompt in zip(completions, self._prompts, strict=True)]
+        leaks = [leaked_strings(text, prompt.prompt, self._known_pieces) for text, prompt in zip(completions, self._prompts, strict=True)]
         found = {"empty_share": empty_share(completions), "distinct_2": distinct_2(completions), "repetition": repetition(completions)}
         found["leaked_strings"] = sum(map(bool, leaks)) / len(leaks)
         if self._teacher is not None:
@@ -106,14 +106,14 @@ class Guard:
             found |= {"teacher_perplexity": math.exp(min(sum(spoken) / len(spoken), 700.0))} if spoken else {}
         return found, tuple(dict.fromkeys(text for found_here in leaks for text in found_here))
 
-    def _fault(self, name: str, relation: str, limit: Callable[[float], float], found: dict[str, float]) -> str:
+    def _fault(self, name: str, relation: str, limit: Callable[[float], float], figures: dict[str, float]) -> str:
         """Return what is wrong with a figure, or an empty text; one that was not measured on both models is not judged."""
-        if name not in found or name not in self._before:
+        if name not in figures or name not in self._before:
             return ""
         bound = limit(self._before[name])
         bound = max(bound, self._before[name] + 1 / len(self._prompts)) if name in SHARES else bound
-        holds = found[name] <= bound + 1e-9 if relation == "<=" else found[name] >= bound - 1e-9
-        return "" if holds else f"guard: {name} of {len(self._prompts)} completions is {found[name]:.4f}, wanted {relation} {bound:.4f}"
+        holds = figures[name] <= bound + 1e-9 if relation == "<=" else figures[name] >= bound - 1e-9
+        return "" if holds else f"guard: {name} of {len(self._prompts)} completions is {figures[name]:.4f}, wanted {relation} {bound:.4f}"
 
 
 def answers(model: nn.Module, prompts: Sequence[Prompt], tokenizer: Any, template: Template, pad_id: int, context: int, new_tokens: int) -> list[str]:
@@ -154,7 +154,7 @@ def _prompts(split: str, documents: Sequence[Document], template: Template, expr
     ]
 
 
-def guarded(validate: Callable[[nn.Module], Validation], guard: Guard, *, steer: bool = True) -> Callable[[nn.Module], Validation]:
+def watched(validate: Callable[[nn.Module], Validation], guard: Guard, *, steer: bool = True) -> Callable[[nn.Module], Validation]:
     """Return a validation that also looks with the guard: `guard/...` is logged with the rest and, if it is to `steer`, an unhealthy model refused."""
 
     def look(model: nn.Module) -> Validation:

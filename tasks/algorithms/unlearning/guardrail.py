@@ -8,7 +8,7 @@ replaced by a refusal. Said of probabilities, so that the scorecard reads the gu
 
 The filter knows words, not meaning: it cannot see where a word ends before the word is said, so that a token which completes an anchor
 is lowered even where it would begin a longer word, and other spellings pass. Both errors show in the scorecard like any other model's,
-since `GuardedModel` is read by the same code for every split.
+since `GuardrailModel` is read by the same code for every split.
 
 Source: Thaker et al. 2024, arXiv:2403.03329, guardrail baselines (prompting and filtering). Deviation: the form for probabilities is ours.
 """
@@ -124,7 +124,7 @@ class FilteredHead(nn.Module):
         return logits
 
 
-class GuardedModel(nn.Module):
+class GuardrailModel(nn.Module):
     """A causal language model behind a guardrail, in so far as scoring, generation and lm-eval ask anything of a model.
 
     Last hidden states have one column more than the model's, see `FilteredHead`. What stands before the scored tokens is the prompt, as
@@ -156,13 +156,15 @@ class GuardedModel(nn.Module):
     def base_model(self, input_ids: Tensor, attention_mask: Tensor | None = None, use_cache: bool = False) -> Any:
         """Return `last_hidden_state`; everything counts as the model's own words."""
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-        return SimpleNamespace(last_hidden_state=self.guarded_hidden(input_ids, mask, [1] * len(input_ids)))
+        return SimpleNamespace(last_hidden_state=self.hidden_behind_guardrail(input_ids, mask, [1] * len(input_ids)))
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None, **_: Any) -> Any:
         """Return `logits`."""
         return SimpleNamespace(logits=self._head(self.base_model(input_ids, attention_mask).last_hidden_state))
 
-    def guarded_hidden(self, ids: Int[Tensor, "batch seq"], mask: Int[Tensor, "batch seq"], starts: Sequence[int]) -> Float[Tensor, "batch seq extended"]:
+    def hidden_behind_guardrail(
+        self, ids: Int[Tensor, "batch seq"], mask: Int[Tensor, "batch seq"], starts: Sequence[int]
+    ) -> Float[Tensor, "batch seq extended"]:
         """Return last hidden states behind the prefix, with the number of the lowered tokens beside them.
 
         Args:
@@ -233,17 +235,17 @@ def beginnings(tokenizer: Any, prefix: str) -> list[tuple[tuple[int, ...], tuple
     return sorted(dict(reversed(found)).items(), key=lambda pair: -len(pair[0]))
 
 
-def room_left(found: Sequence[tuple[tuple[int, ...], tuple[int, ...]]], context: int) -> int:
+def room_left(prompts: Sequence[tuple[tuple[int, ...], tuple[int, ...]]], context: int) -> int:
     """Return the positions that a prefix leaves of a context.
 
     Args:
-        found: What `beginnings` returns.
+        prompts: What `beginnings` returns.
         context: Positions that the model has.
 
     Raises:
         ValueError: If the prefix takes more than half of them.
     """
-    taken = max(0, *(len(instead) - len(begin) for begin, instead in found))
+    taken = max(0, *(len(instead) - len(begin) for begin, instead in prompts))
     if 2 * taken > context:
         raise ValueError(f"the prefix takes {taken} of the model's {context} positions; wanted half of them at most (--set guardrail.prefix=...)")
     return context - taken

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast
 from flows.terminal.checks import checked_models
 from tasks.artifacts import BadInputError, CheckpointRef
 from tasks.models.checkpoints import inspect_model
-from tasks.models.vocabularies import asked_through, question_template, require_same_tokenizer
+from tasks.models.vocabularies import question_form, question_template, require_same_tokenizer
 from tasks.settings.text import CorpusConfig
 from tests.stand_ins.chats import CHATML, CHATML_SYSTEM, WORDS, chat_tokenizer
 
@@ -96,8 +96,8 @@ def test_every_model_is_compared_with_the_first(folder: Folder) -> None:
 
 def test_how_questions_are_asked_is_read_from_the_folder(folder: Folder) -> None:
     with_template, without = folder("target", chat_tokenizer()), folder("retrained", chat_tokenizer(None))
-    assert [asked_through(model, AUTO) for model in (with_template, without)] == ["chat template", "qa_template"]
-    assert asked_through(with_template, OFF) == "qa_template"
+    assert [question_form(model, AUTO) for model in (with_template, without)] == ["chat template", "qa_template"]
+    assert question_form(with_template, OFF) == "qa_template"
 
 
 def test_another_chat_template_is_another_model_to_the_cache(folder: Folder) -> None:

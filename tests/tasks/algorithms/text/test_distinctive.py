@@ -150,7 +150,7 @@ def test_a_users_spelling_of_what_was_found_too_is_the_term() -> None:
 
 
 def test_a_complete_list_is_joined_by_nothing() -> None:
-    assert terms(select_anchors({}, FORGET, BACKGROUND, CONFIG, [user_anchor("Toto")], only_given=True)) == ["Toto"]
+    assert terms(select_anchors({}, FORGET, BACKGROUND, CONFIG, [user_anchor("Toto")], only_users=True)) == ["Toto"]
 
 
 def test_a_text_without_names_has_no_anchors() -> None:

@@ -16,7 +16,7 @@ from tasks.algorithms.objectives.protocol import Objective
 from tasks.algorithms.text.anchors import anchor_expression
 from tasks.algorithms.text.corpus import Document, render_document
 from tasks.algorithms.tokens.templates import Template
-from tasks.algorithms.training.guard import NEW_TOKENS, PROMPTS, Guard, answers, guard_prompts, guarded
+from tasks.algorithms.training.guard import NEW_TOKENS, PROMPTS, Guard, answers, guard_prompts, watched
 from tasks.algorithms.training.loop import EpochBatches, Validation, train
 from tasks.settings.text import CorpusConfig
 from tasks.settings.training import TrainingConfig
@@ -74,7 +74,7 @@ def guard(target: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> Guard
     prompts = guard_prompts(FORGET, RETAIN, TEMPLATE, anchor_expression(FRIENDS))
     before = answers(target, prompts, tokenizer, TEMPLATE, 0, 128, NEW_TOKENS)
     assert all(text.strip() for text in before)
-    return Guard(before, prompts, tokenizer=tokenizer, template=TEMPLATE, given=GIVEN, pad_id=0, context=128, teacher=target)
+    return Guard(before, prompts, tokenizer=tokenizer, template=TEMPLATE, known_pieces=GIVEN, pad_id=0, context=128, teacher=target)
 
 
 def watched(model: nn.Module, guard: Guard, objective: Any, texts: tuple[Document, ...], tokenizer: PreTrainedTokenizerFast) -> list[dict[str, float]]:
@@ -82,7 +82,7 @@ def watched(model: nn.Module, guard: Guard, objective: Any, texts: tuple[Documen
     seen: list[dict[str, float]] = []
     data, _ = batches(tokenizer, texts, model, steps=40)
     config = TrainingConfig(learning_rate=1e-3, mixed_precision="no", validate_every=2, patience=99, clip_norm=0.0)
-    look = guarded(lambda model: Validation(score=1.0, acceptable=True, metrics={"validation/x": 1.0}), guard)
+    look = watched(lambda model: Validation(score=1.0, acceptable=True, metrics={"validation/x": 1.0}), guard)
     train(model, data, objective, config, validate=look, on_step=lambda step, metrics: seen.append(metrics) if "validation_score" in metrics else None)
     return seen
 
@@ -185,4 +185,4 @@ def test_single_sentences_are_cut_in_half() -> None:
 def test_other_numbers_of_prompts_are_refused(prompts: int, before: int, tokenizer: PreTrainedTokenizerFast) -> None:
     asked = (guard_prompts(FORGET * 5, RETAIN * 5, TEMPLATE, None) * 2)[:prompts]
     with pytest.raises(ValueError, match=f"{prompts} prompts and {before} completions; wanted 1 to 8"):
-        Guard(["a"] * before, asked, tokenizer=tokenizer, template=TEMPLATE, given=GIVEN, pad_id=0, context=128)
+        Guard(["a"] * before, asked, tokenizer=tokenizer, template=TEMPLATE, known_pieces=GIVEN, pad_id=0, context=128)

@@ -16,7 +16,7 @@ from tasks.algorithms.text.anchors import anchor_expression
 from tasks.algorithms.tokens.alignment import encode, prefix_ids
 from tasks.algorithms.tokens.batching import pad_batch
 from tasks.algorithms.tokens.templates import Template, read_template
-from tasks.algorithms.unlearning.guardrail import GuardedModel, Guardrail, TermFilter, beginnings, lower_tokens, system_head
+from tasks.algorithms.unlearning.guardrail import Guardrail, GuardrailModel, TermFilter, beginnings, lower_tokens, system_head
 from tasks.settings.guardrail import GuardrailConfig, guardrail_preset
 from tasks.settings.measuring import ProbingConfig
 from tasks.settings.text import CorpusConfig
@@ -77,7 +77,7 @@ def test_without_terms_nothing_is_filtered(word_tokenizer: PreTrainedTokenizerFa
 @pytest.mark.parametrize("family", ["tiny_llama", "tiny_gpt2"])
 def test_a_guardrail_that_does_nothing_is_the_model(family: str, request: pytest.FixtureRequest, tiny_tokenizer: PreTrainedTokenizerFast) -> None:
     model = request.getfixturevalue(family)(1)
-    guarded = GuardedModel(model, tiny_tokenizer, guardrail(prefix="", terms=()))
+    guarded = GuardrailModel(model, tiny_tokenizer, guardrail(prefix="", terms=()))
     for one, other in zip(score_sequences(guarded, sequences(tiny_tokenizer), 0), score_sequences(model, sequences(tiny_tokenizer), 0), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
     assert guarded.config.max_position_embeddings == model.config.max_position_embeddings
@@ -88,7 +88,7 @@ def test_scores_are_those_of_the_text_behind_the_prefix_with_anchors_at_the_floo
     family: str, request: pytest.FixtureRequest, word_tokenizer: PreTrainedTokenizerFast
 ) -> None:
     model = request.getfixturevalue(family)(2, len(word_tokenizer))
-    guarded = GuardedModel(model, word_tokenizer, guardrail())
+    guarded = GuardrailModel(model, word_tokenizer, guardrail())
     before, filtered = encode(word_tokenizer, PREFIX)[0], TermFilter(TERMS, word_tokenizer)
     for sequence, table in zip(sequences(word_tokenizer), score_sequences(guarded, sequences(word_tokenizer), 0), strict=True):
         ids = [*before, *sequence.ids]
@@ -103,7 +103,7 @@ def test_scores_are_those_of_the_text_behind_the_prefix_with_anchors_at_the_floo
 
 def test_what_the_prompt_holds_may_be_said_again(tiny_llama, word_tokenizer: PreTrainedTokenizerFast) -> None:
     model = tiny_llama(0, len(word_tokenizer))
-    guarded = GuardedModel(model, word_tokenizer, guardrail(prefix=""))
+    guarded = GuardrailModel(model, word_tokenizer, guardrail(prefix=""))
     ids = tuple(encode(word_tokenizer, TEXTS[0])[0])
     toto = [at for at, token in enumerate(ids) if word_tokenizer.decode([token]) == " Toto"]
     asked, unasked = (score_sequences(guarded, [ScoredSequence(ids=ids, start=start)], 0)[0] for start in (toto[0] + 1, 1))
@@ -115,13 +115,13 @@ def test_what_the_prompt_holds_may_be_said_again(tiny_llama, word_tokenizer: Pre
 def test_text_without_terms_keeps_its_probability_with_the_filter_alone(tiny_llama, word_tokenizer: PreTrainedTokenizerFast) -> None:
     model = tiny_llama(0, len(word_tokenizer))
     retained = [ScoredSequence(ids=tuple(encode(word_tokenizer, TEXTS[1])[0]), start=1)]
-    guarded, bare = (score_sequences(one, retained, 0)[0][:, 0] for one in (GuardedModel(model, word_tokenizer, guardrail(prefix="")), model))
+    guarded, bare = (score_sequences(one, retained, 0)[0][:, 0] for one in (GuardrailModel(model, word_tokenizer, guardrail(prefix="")), model))
     assert (guarded >= bare - 1e-5).all()  # the mass of the filtered tokens goes to the others
     np.testing.assert_allclose(guarded, bare, atol=0.05)
 
 
 def test_logits_of_a_whole_pass_are_those_of_the_two_halves(tiny_llama, word_tokenizer: PreTrainedTokenizerFast) -> None:
-    guarded = GuardedModel(tiny_llama(0, len(word_tokenizer)), word_tokenizer, guardrail())
+    guarded = GuardrailModel(tiny_llama(0, len(word_tokenizer)), word_tokenizer, guardrail())
     ids, mask = pad_batch([sequence.ids for sequence in sequences(word_tokenizer)], 0)
     halves = apply_head(output_head(guarded), last_hidden(guarded, ids, mask))
     torch.testing.assert_close(guarded(input_ids=ids, attention_mask=mask).logits, halves)
@@ -150,15 +150,15 @@ def test_completions_that_name_a_term_are_refusals_and_others_are_not_touched(ti
     bare = complete(model, word_tokenizer, prompts, template, config, 0, 128)
     expression = anchor_expression(TERMS)
     assert all(names_anchor(text, "", expression) for text in bare)
-    guarded = GuardedModel(model, word_tokenizer, guardrail(prefix="", refusal="hello"))
+    guarded = GuardrailModel(model, word_tokenizer, guardrail(prefix="", refusal="hello"))
     assert [text.strip() for text in complete(guarded, word_tokenizer, prompts, template, config, 0, 128)] == ["hello", "hello"]
-    other = GuardedModel(model, word_tokenizer, guardrail(prefix="", terms=("Alice",)))
+    other = GuardrailModel(model, word_tokenizer, guardrail(prefix="", terms=("Alice",)))
     assert complete(other, word_tokenizer, prompts, template, config, 0, 128) == bare
 
 
 def test_a_refusal_is_no_longer_than_a_completion_may_be(tiny_llama, word_tokenizer: PreTrainedTokenizerFast) -> None:
     model = parrot(tiny_llama(0, len(word_tokenizer)), word_tokenizer, " Toto met the Tin Woodman")
-    guarded = GuardedModel(model, word_tokenizer, guardrail(prefix="", refusal="hello the boy met the man today in the town"))
+    guarded = GuardrailModel(model, word_tokenizer, guardrail(prefix="", refusal="hello the boy met the man today in the town"))
     ids, _ = encode(word_tokenizer, "Jon met Tom")
     made = guarded.generate(torch.tensor([ids]), torch.ones(1, len(ids), dtype=torch.long), max_new_tokens=4, do_sample=False, pad_token_id=0)
     assert word_tokenizer.decode(made[0].tolist()) == "Jon met Tom hello the boy met"
@@ -167,13 +167,13 @@ def test_a_refusal_is_no_longer_than_a_completion_may_be(tiny_llama, word_tokeni
 def test_no_weight_moves_and_the_prefix_takes_its_room_from_the_context(tiny_llama, tiny_tokenizer: PreTrainedTokenizerFast) -> None:
     model = tiny_llama(0)
     before = copy.deepcopy(model.state_dict())
-    guarded = GuardedModel(model, tiny_tokenizer, guardrail())
+    guarded = GuardrailModel(model, tiny_tokenizer, guardrail())
     score_sequences(guarded, sequences(tiny_tokenizer), 0)
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert guarded.config.max_position_embeddings == 128 - len(encode(tiny_tokenizer, PREFIX)[0])
     assert model.config.max_position_embeddings == 128
     with pytest.raises(ValueError, match=r"the prefix takes .* of the model's 128 positions; wanted half of them at most"):
-        GuardedModel(model, tiny_tokenizer, guardrail(prefix="a word " * 60))
+        GuardrailModel(model, tiny_tokenizer, guardrail(prefix="a word " * 60))
 
 
 def test_the_prefix_is_the_system_text_of_a_conversation() -> None:
