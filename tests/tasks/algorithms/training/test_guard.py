@@ -77,7 +77,7 @@ def guard(target: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> Guard
     return Guard(before, prompts, tokenizer=tokenizer, template=TEMPLATE, known_pieces=GIVEN, pad_id=0, context=128, teacher=target)
 
 
-def watched(model: nn.Module, guard: Guard, objective: Any, texts: tuple[Document, ...], tokenizer: PreTrainedTokenizerFast) -> list[dict[str, float]]:
+def validations(model: nn.Module, guard: Guard, objective: Any, texts: tuple[Document, ...], tokenizer: PreTrainedTokenizerFast) -> list[dict[str, float]]:
     """Train and return the metrics of every validation; its score is a constant, so that only acceptability decides."""
     seen: list[dict[str, float]] = []
     data, _ = batches(tokenizer, texts, model, steps=40)
@@ -90,7 +90,7 @@ def watched(model: nn.Module, guard: Guard, objective: Any, texts: tuple[Documen
 def test_unbounded_ascent_is_caught_before_its_end(target: LlamaForCausalLM, guard: Guard, tokenizer: PreTrainedTokenizerFast, caplog: Any) -> None:
     model = copy.deepcopy(target)
     with caplog.at_level(logging.WARNING, "tasks.algorithms.training.guard"):
-        seen = watched(model, guard, Ascent(), tuple(FORGET), tokenizer)
+        seen = validations(model, guard, Ascent(), tuple(FORGET), tokenizer)
     healthy = [row["guard/healthy"] for row in seen]
     assert healthy[0] == 1.0
     assert 0.0 in healthy[:-1]
@@ -113,7 +113,7 @@ def test_a_broken_model_is_broken_for_a_stated_reason(target: LlamaForCausalLM, 
 
 
 def test_plain_finetuning_is_let_pass(target: LlamaForCausalLM, guard: Guard, tokenizer: PreTrainedTokenizerFast) -> None:
-    seen = watched(copy.deepcopy(target), guard, CausalLM(), tuple(RETAIN), tokenizer)
+    seen = validations(copy.deepcopy(target), guard, CausalLM(), tuple(RETAIN), tokenizer)
     assert [row["guard/healthy"] for row in seen] == [1.0] * len(seen)
 
 
