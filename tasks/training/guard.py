@@ -43,7 +43,7 @@ def _guard(model: nn.Module, tokenizer: Any, corpus: CorpusRef, corpus_config: C
     options = {
         "tokenizer": tokenizer,
         "template": template,
-        "given": read_pieces(corpus),
+        "known_pieces": read_pieces(corpus),
         "pad_id": pad,
         "context": context,
     }

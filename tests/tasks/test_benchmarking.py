@@ -86,7 +86,7 @@ def key(inputs: BenchmarkInputs, config: BenchmarkingConfig, task: TinyTask) -> 
         "checkpoint": inspect_model(str(task.model), "target"),
         "inputs": inputs,
         "config": config,
-        "reading": READING,
+        "corpus_config": READING,
         "label": "target",
     }
     return stage_key(benchmark.body, given, numeric=True)

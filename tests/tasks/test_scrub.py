@@ -120,7 +120,7 @@ def test_a_run_that_broke_off_ends_as_one_that_did_not(
 ) -> None:
     reference = referred(corpus, target, config)
     arguments = {"corpus": corpus, "target": target, "reference": reference, "config": config, "training": TRAINING, "rewinding": ALL}
-    arguments |= {"reading": CorpusConfig(), "lora": lora}
+    arguments |= {"corpus_config": CorpusConfig(), "lora": lora}
     unbroken, loss, calls = scrub.body(**arguments), Scrub.loss, []
 
     def breaking(self: Scrub, *given: object) -> object:
