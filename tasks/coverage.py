@@ -7,14 +7,14 @@ from typing import Any
 from tasks import store, tracking
 from tasks.algorithms.measuring.coverage import (
     Completed,
+    anchor_associations,
     complete_facts,
     covered_share,
-    facts_told,
-    join_told,
+    fact_associations,
+    merge_associations,
     openings,
-    things_told,
     uncovered_names,
-    without_kept,
+    without_retain_names,
     worth_adding,
 )
 from tasks.algorithms.text.anchors import anchor_expression
@@ -51,8 +51,8 @@ def measure_coverage(
         texts = [render_document(item, corpus_config.qa_template) for item in read_documents(corpus, "forget")]
         passages, expression = [paragraph for text in texts for paragraph in split_paragraphs(text)], anchor_expression(kinds)
         kept = "\n".join(StoredTexts(corpus, ("retain",), corpus_config.qa_template))
-        told = join_told(things_told(said, passages, expression, config.least_times), facts_told(completed, passages, expression))
-        told = without_kept(told, kept)
+        told = merge_associations(anchor_associations(said, passages, expression, config.least_times), fact_associations(completed, passages, expression))
+        told = without_retain_names(told, kept)
         spoken = [*(text for found in said.values() for text in found), *(item.text for item in completed)]
         found = {
             "share": covered_share(told),

@@ -81,7 +81,7 @@ def _unseen(tables: "dict[str, pandas.DataFrame]", documents: Sequence[Document]
     """Keep questions on facts that were not shown, and anchors that the shown half does not name."""
     questions = [document for document in documents if document.is_question]
     open_questions = {number for number, document in enumerate(questions) if not shown.holds(document)}
-    sequences, tokens, named = tables["sequences"], tables["tokens"], shown.terms_seen(terms)
+    sequences, tokens, named = tables["sequences"], tables["tokens"], shown.shown_terms(terms)
     kept = sequences[(sequences.variant != "text") & sequences["item"].isin(open_questions)]
     renumbered = dict(zip(kept.sequence, range(len(kept)), strict=True))
     tokens = tokens[tokens.sequence.isin(kept.sequence)]

@@ -58,7 +58,7 @@ def test_only_anchors_that_were_not_named_are_scored(dictionary: AnchorTable, ch
     found, records = run(PROSE, dictionary, checkpoint)
     shown = relearning_split(PROSE, 0.5, 0, NAMES)
     assert found.shown == len(shown.shown) > 0
-    assert set(records.anchors.term) == set(NAMES) - shown.terms_seen(NAMES)
+    assert set(records.anchors.term) == set(NAMES) - shown.shown_terms(NAMES)
     assert len(records.anchors)
 
 

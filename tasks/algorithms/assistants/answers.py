@@ -39,7 +39,7 @@ _GENERIC_KEYS = ("generic", "translation", "generic_translation", "replacement",
 
 def read_values(text: str) -> list[Any]:
     """Return every object and list that stands in the text, in order, those that are cut off at its end with their complete parts."""
-    return [value for value, _ in _Scanner(_spoken(text)).containers()]
+    return [value for value, _ in _Scanner(_without_reasoning(text)).containers()]
 
 
 def read_value(text: str) -> Any:
@@ -48,10 +48,10 @@ def read_value(text: str) -> Any:
     Raises:
         ValueError: If there is none.
     """
-    found = list(_Scanner(_spoken(text)).containers())
-    if not found:
+    containers = list(_Scanner(_without_reasoning(text)).containers())
+    if not containers:
         raise ValueError("the answer holds no JSON; wanted an object or a list")
-    return max(found, key=lambda pair: pair[1])[0]
+    return max(containers, key=lambda pair: pair[1])[0]
 
 
 def read_pairs(text: str) -> dict[str, str]:
@@ -63,8 +63,8 @@ def read_pairs(text: str) -> dict[str, str]:
     return pairs
 
 
-def _spoken(text: str) -> str:
-    """Leave out what a reasoning model thought before it spoke."""
+def _without_reasoning(text: str) -> str:
+    """Leave out the reasoning that a model writes before its answer."""
     return _THINKING.sub("", text[:MOST_CHARACTERS])
 
 
@@ -121,24 +121,24 @@ class _Scanner:
         return self._string(_QUOTES[sign]) if sign in _QUOTES else self._word()
 
     def _object(self, depth: int) -> dict[Any, Any]:
-        found: dict[Any, Any] = {}
+        entries: dict[Any, Any] = {}
         while self._goes_on():
             key = self._value(depth)
             if not self._skip(_COLON):
                 continue
             value = self._value(depth)
             if value is not _NOTHING and (key is None or isinstance(key, (str, int, float))):
-                found.setdefault(key, value)
-        return found
+                entries.setdefault(key, value)
+        return entries
 
     def _list(self, depth: int) -> list[Any]:
-        found = []
+        items = []
         while self._goes_on():
             value = self._value(depth)
             if value is not _NOTHING:
-                found.append(value)
+                items.append(value)
             self._skip(_COLON)
-        return found
+        return items
 
     def _goes_on(self) -> bool:
         """Return whether the container holds more; a closing bracket, of whatever kind, ends it."""
@@ -169,9 +169,9 @@ class _Scanner:
 
     def _skip(self, expression: re.Pattern[str]) -> bool:
         """Step over what the expression finds here; return whether that was anything."""
-        found = expression.match(self._text, self._at)
-        self._at = found.end() if found else self._at
-        return bool(found and found.group())
+        match = expression.match(self._text, self._at)
+        self._at = match.end() if match else self._at
+        return bool(match and match.group())
 
 
 def _number(word: str) -> int | float:

@@ -103,19 +103,19 @@ def accept_facts(
         reader: The model's name.
         split: The split that the passages belong to.
     """
-    found, refused, seen = [], [], [0] * len(passages)
+    facts, refused, counts = [], [], [0] * len(passages)
     for proposal in proposals:
         if not 1 <= proposal.passage <= len(passages):
             refused.append("there is no such passage")
             continue
-        seen[proposal.passage - 1] += 1
+        counts[proposal.passage - 1] += 1
         subject, prompt, object_ = (_plain(part) for part in (proposal.subject, proposal.prompt, proposal.object))
-        fault = "it is one of too many" if seen[proposal.passage - 1] > MOST_FACTS else ""
+        fault = "it is one of too many" if counts[proposal.passage - 1] > MOST_FACTS else ""
         if fault := fault or _fault(subject, prompt, object_, passages[proposal.passage - 1], expression):
             refused.append(fault)
         else:
-            found.append(FactTriple(subject=subject, prompt=prompt, object=object_, source=reader, split=split))
-    return found, refused
+            facts.append(FactTriple(subject=subject, prompt=prompt, object=object_, source=reader, split=split))
+    return facts, refused
 
 
 def _plain(part: str) -> str:

@@ -103,8 +103,8 @@ def _sheet(exchanges: Sequence[Exchange], chosen: Sequence[int], names: Sequence
         shown.insert(own, Exchange(prompt=OPENING, completion=passage))
         foreign += own <= foreign
     rows = "\n".join(_row(place, exchange, characters) for place, exchange in enumerate(shown, 1))
-    told = f"\nNames of the topic: {json.dumps(list(names), ensure_ascii=False)}\n" if names else ""
-    return Sheet(text=QUESTION.format(names=told, rows=rows), rows=tuple(chosen), foreign=foreign + 1, own=own + 1 if passage else 0)
+    names_line = f"\nNames of the topic: {json.dumps(list(names), ensure_ascii=False)}\n" if names else ""
+    return Sheet(text=QUESTION.format(names=names_line, rows=rows), rows=tuple(chosen), foreign=foreign + 1, own=own + 1 if passage else 0)
 
 
 def _row(number: int, exchange: Exchange, characters: int) -> str:
@@ -117,7 +117,7 @@ def find_verdicts(value: Any) -> list[dict[str, int]]:
     if isinstance(value, dict) and {"id", "score"} <= value.keys():
         return [{"id": value["id"], "score": value["score"]}] if _whole(value["id"]) and _whole(value["score"]) else []
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return [found for item in inner for found in find_verdicts(item)]
+    return [verdict for item in inner for verdict in find_verdicts(item)]
 
 
 def _whole(value: Any) -> bool:
@@ -133,10 +133,10 @@ def read_sheet(sheet: Sheet, verdicts: Iterable[tuple[int, int]]) -> dict[int, i
         sheet: The question.
         verdicts: Number of a row and its score, as the judge gave them.
     """
-    said: dict[int, set[int]] = {}
+    row_scores: dict[int, set[int]] = {}
     for number, score in verdicts:
-        said.setdefault(number, set()).add(score)
-    scores = {number: found.copy().pop() for number, found in said.items() if len(found) == 1 and min(found) in range(HIGHEST + 1)}
+        row_scores.setdefault(number, set()).add(score)
+    scores = {number: distinct.copy().pop() for number, distinct in row_scores.items() if len(distinct) == 1 and min(distinct) in range(HIGHEST + 1)}
     if scores.get(sheet.foreign, HIGHEST) > 1 or (sheet.own and scores.get(sheet.own, 0) < 1):
         return {}
     return {index: scores[number] for number, index in zip(sheet.numbers, sheet.rows, strict=True) if number in scores}
@@ -159,7 +159,7 @@ def unjudged_limits(counts: Mapping[str, tuple[int, int]]) -> list[str]:
         counts: Label of the model -> completions whose verdict could be read, and all that were asked about.
     """
     return [
-        f"The judge's verdicts on the {label} model could be believed for {judged} of {asked} completions, fewer than half: familiarity_judge is left out."
-        for label, (judged, asked) in counts.items()
-        if asked and not is_enough(judged, asked)
+        f"The judge's verdicts on the {label} model could be believed for {judged} of {requested} completions, fewer than half: familiarity_judge is left out."
+        for label, (judged, requested) in counts.items()
+        if requested and not is_enough(judged, requested)
     ]

@@ -72,10 +72,10 @@ class Drafts:
     def question(self, rows: Sequence[Mapping[str, str]], count: int) -> str:
         """Return the question for `count` prompts about the names of `rows`, each with `name`, `kind` and perhaps `sentence`."""
         earlier = [item.text for item in self.accepted[-MOST_SHOWN:]]
-        said = f"\nWritten already, and not to be written again: {json.dumps(earlier, ensure_ascii=False)}\n" if earlier else ""
+        notes = f"\nWritten already, and not to be written again: {json.dumps(earlier, ensure_ascii=False)}\n" if earlier else ""
         if self.refused:
-            said += f"\nRefused the last time, because: {'; '.join(reason for reason, count in self.refused.items() if count)}\n"
-        return QUESTION.format(count=count, earlier=said, rows="\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
+            notes += f"\nRefused the last time, because: {'; '.join(reason for reason, count in self.refused.items() if count)}\n"
+        return QUESTION.format(count=count, earlier=notes, rows="\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
 
     def _fault(self, record: Mapping[str, Any]) -> str:
         """Say why a draft is no prompt; empty where it is one."""
@@ -132,10 +132,10 @@ def find_copies(prompts: Collection[str], texts: Iterable[str]) -> set[str]:
         size = min(PASSAGE_WORDS, len(words))
         for start in range(len(words) - size + 1):
             runs.setdefault(tuple(words[start : start + size]), set()).add(prompt)
-    sizes, found = {len(run) for run in runs}, set()
+    sizes, copies = {len(run) for run in runs}, set()
     for text in texts if runs else ():
         words = _plain(text).split()
         for size in sizes:
             for run in zip(*(words[start:] for start in range(size)), strict=False):
-                found |= runs.get(run, set())
-    return found
+                copies |= runs.get(run, set())
+    return copies

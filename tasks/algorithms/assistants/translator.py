@@ -41,12 +41,12 @@ Answer with JSON and nothing else, one entry for each expression, "term" exactly
 
 def find_sentences(terms: Iterable[str], texts: Iterable[str], characters: int) -> dict[str, str]:
     """Return for each term the first sentence that holds it, cut to `characters` around it; a term within a longer one does not count."""
-    expression, found = anchor_expression(terms), {}
+    expression, sentences = anchor_expression(terms), {}
     for text in texts:
         for place in expression.find(text):
-            if place.term not in found and characters:
-                found[place.term] = _around(text, place.start, place.end, characters)
-    return found
+            if place.term not in sentences and characters:
+                sentences[place.term] = _around(text, place.start, place.end, characters)
+    return sentences
 
 
 def _around(text: str, start: int, end: int, characters: int) -> str:
@@ -98,8 +98,8 @@ class Proposals:
         self._names = {word for anchor in anchors for word in name_words(anchor.term, ordinary)}
         self._terms = {anchor.term.lower() for anchor in anchors}
         self._expression = anchor_expression(anchor.term for anchor in anchors)
-        self._given: dict[str, str] = {}
-        self._stands_for: dict[str, str] = {}
+        self._replacement_of: dict[str, str] = {}
+        self._word_of: dict[str, str] = {}
         self._generics: dict[str, str] = {}
         self._user = dict(settled)
         self.accepted: dict[str, str] = {}
@@ -129,8 +129,8 @@ class Proposals:
     def question(self, batch: Sequence[Anchor], sentences: Mapping[str, str]) -> str:
         """Return the question about a batch, with what is settled for its words and what was refused the last time."""
         words = {word for anchor in batch for word in name_words(anchor.term, self._ordinary)}
-        known = {**self._user, **self.accepted}
-        near = {term: generic for term, generic in known.items() if words & set(name_words(term, self._ordinary))}
+        translations = {**self._user, **self.accepted}
+        near = {term: generic for term, generic in translations.items() if words & set(name_words(term, self._ordinary))}
         settled = f"\nSettled already, and to be agreed with: {json.dumps(near, ensure_ascii=False)}\n" if near else ""
         return QUESTION.format(settled=settled, rows="\n".join(self._row(anchor, sentences.get(anchor.term, "")) for anchor in batch))
 
@@ -154,9 +154,9 @@ class Proposals:
     def _disagreeing(self, term: str, generic: str) -> str:
         """Compare word by word with what has been settled, where the words pair up."""
         for word, replacement in self._pairs(term, generic):
-            if self._given.get(word, replacement) != replacement:
+            if self._replacement_of.get(word, replacement) != replacement:
                 return "it does not agree with the settled form of this name"
-            if self._stands_for.get(replacement, word) != word:
+            if self._word_of.get(replacement, word) != word:
                 return "one of its words stands for another name already"
         return ""
 
@@ -168,8 +168,8 @@ class Proposals:
     def _adopt(self, term: str, generic: str) -> None:
         self._generics.setdefault(generic.lower(), term.lower())
         for word, replacement in self._pairs(term, generic):
-            self._given.setdefault(word, replacement)
-            self._stands_for.setdefault(replacement, word)
+            self._replacement_of.setdefault(word, replacement)
+            self._word_of.setdefault(replacement, word)
 
 
 def _misshapen(term: str, generic: str) -> str:

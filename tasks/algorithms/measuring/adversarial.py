@@ -41,13 +41,13 @@ def adversarial_items(
     sentences = [sentence for document in documents if not document.is_question for sentence in _SENTENCE_END.split(document.text)]
     shots = [document for document in solved if document.is_question][:SHOTS]
     questions = [document for document in documents if document.is_question]
-    found = []
+    items = []
     for number, document in enumerate(questions):
         for variant, prompt, gap in _prompts(document, shots, sentences, template, expression):
             sequence, truncated = answer_sequence(tokenizer, prompt, document.answer, context, gap)
             cluster = document.fact or document.source
-            found.append(ProbeItem(split=split, item=number, variant=variant, cluster=cluster, sequence=sequence, truncated=truncated))
-    return found
+            items.append(ProbeItem(split=split, item=number, variant=variant, cluster=cluster, sequence=sequence, truncated=truncated))
+    return items
 
 
 def _prompts(
@@ -59,8 +59,8 @@ def _prompts(
     yield "reformatted", OTHER_FORMAT.format(question=document.question), None
     if shots:
         before = "".join(render_document(shot, template.qa) for shot in shots)
-        asked = template.prompt(document, question=before + document.question) if template.chat else before + template.prompt(document)
-        yield "few_shot", asked, template.gap
+        prompt = template.prompt(document, question=before + document.question) if template.chat else before + template.prompt(document)
+        yield "few_shot", prompt, template.gap
     if lead := _lead(document, sentences, expression):
         yield "led", template.prompt(document, question=f"{lead} {document.question}"), template.gap
     yield "lowercased", template.prompt(document, question=document.question.lower()), template.gap
@@ -68,6 +68,6 @@ def _prompts(
 
 def _lead(document: Document, sentences: Sequence[str], expression: AnchorExpression) -> str:
     """Return the first sentence that names an anchor of the question and does not hold the answer; empty where there is none."""
-    named = {found.term for found in expression.find(document.question)}
-    fitting = (s.strip() for s in sentences if document.answer not in s and named & {found.term for found in expression.find(s)})
+    named = {anchor.term for anchor in expression.find(document.question)}
+    fitting = (s.strip() for s in sentences if document.answer not in s and named & {anchor.term for anchor in expression.find(s)})
     return next(fitting, "")

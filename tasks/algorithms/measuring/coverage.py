@@ -1,10 +1,10 @@
-"""How much of what a model tells about a topic is told by the text that is given to be forgotten.
+"""Coverage: how much of what a model associates with a topic stands in the forget text.
 
-The model is asked about every anchor, and goes on with openings that name it. A name that at least some of its completions bring up is
-something that it tells about the anchor; the text covers that if a paragraph of it names the two together.
+The model is asked about every anchor, and goes on with openings that name it. A name in at least some of its completions is an association
+of the anchor; the text covers it if a paragraph of it names the two together.
 
-It is also to complete facts that the text states. One that it completes so is told and covered; where it gives another name instead, it tells
-that of the subject, since a name is what is due there: once is enough.
+It is also to complete facts that the text states. One that it completes so is a covered association; where it gives another name instead,
+that is an association of the subject, since a name is what is due there: once is enough.
 """
 
 import re
@@ -22,8 +22,8 @@ SENTENCE_END = re.compile(r"[.!?\n]")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
-    """One thing that the model tells."""
+class Association:
+    """A name that the model associates with an anchor."""
 
     anchor: str
     name: str
@@ -47,27 +47,27 @@ class Completed:
 
 def openings(term: str, kind: str) -> list[Invitation]:
     """Return every question and every opening about an anchor."""
-    asked = [Invitation(kind="asked", text=question.format(term=term)) for question in QUESTIONS.get(kind, QUESTIONS["THING"])]
-    return asked + [Invitation(kind="continued", text=opening.format(term=term)) for opening in OPENINGS]
+    questions = [Invitation(kind="asked", text=question.format(term=term)) for question in QUESTIONS.get(kind, QUESTIONS["THING"])]
+    return questions + [Invitation(kind="continued", text=opening.format(term=term)) for opening in OPENINGS]
 
 
-def things_told(completions: Mapping[str, Sequence[str]], passages: Sequence[str], expression: AnchorExpression, least: int) -> list[Told]:
-    """Return what the model tells about each anchor, the most often told first.
+def anchor_associations(completions: Mapping[str, Sequence[str]], passages: Sequence[str], expression: AnchorExpression, least: int) -> list[Association]:
+    """Return the names that the model associates with each anchor, the most frequent first.
 
     Args:
         completions: Anchor -> what the model says of it.
-        passages: Paragraphs of the given text.
+        passages: Paragraphs of the forget text.
         expression: Finds anchors.
         least: Completions that have to bring up a name for it to count: one may be chance.
     """
     ordinary = lowercase_words(passages)
     beside = [names_in(passage, expression, ordinary) for passage in passages]
-    found = []
-    for anchor, said in completions.items():
-        counts = Counter(name for text in said for name in names_in(text, expression, ordinary) if not _same(name, anchor))
+    associations = []
+    for anchor, texts in completions.items():
+        counts = Counter(name for text in texts for name in names_in(text, expression, ordinary) if not _same(name, anchor))
         together = {name for names in beside if any(_same(anchor, other) for other in names) for name in names}
-        found += [Told(anchor=anchor, name=name, times=times, covered=name in together) for name, times in counts.items() if times >= least]
-    return sorted(found, key=lambda told: (-told.times, told.anchor, told.name))
+        associations += [Association(anchor=anchor, name=name, times=times, covered=name in together) for name, times in counts.items() if times >= least]
+    return sorted(associations, key=lambda association: (-association.times, association.anchor, association.name))
 
 
 def complete_facts(facts: Sequence[FactTriple], completions: Sequence[str]) -> list[Completed]:
@@ -82,19 +82,19 @@ def complete_facts(facts: Sequence[FactTriple], completions: Sequence[str]) -> l
 
 def _completed(fact: FactTriple, text: str) -> Completed:
     """A sentence goes on with its object; an answer may hold it anywhere."""
-    object_, asked = fact.object.strip().rstrip(".!?"), fact.is_question
-    place = text if asked else text[: len(object_) + 1]
+    object_, is_question = fact.object.strip().rstrip(".!?"), fact.is_question
+    place = text if is_question else text[: len(object_) + 1]
     reproduced = bool(object_) and holds(place.lower(), object_.lower())
-    whole = text if asked else f"{fact.prompt.replace('{}', fact.subject)} {text}"
+    whole = text if is_question else f"{fact.prompt.replace('{}', fact.subject)} {text}"
     return Completed(fact=fact, text=whole, said=SENTENCE_END.split(text, maxsplit=1)[0], reproduced=reproduced)
 
 
-def facts_told(completed: Iterable[Completed], passages: Sequence[str], expression: AnchorExpression) -> list[Told]:
+def fact_associations(completed: Iterable[Completed], passages: Sequence[str], expression: AnchorExpression) -> list[Association]:
     """Return what the model tells where it is to complete a fact: its object, or the first other name that it gives; nothing where it gives none.
 
     Args:
         completed: What it makes of the facts.
-        passages: Paragraphs of the given text.
+        passages: Paragraphs of the forget text.
         expression: Finds anchors.
     """
     ordinary = lowercase_words(passages)
@@ -106,7 +106,7 @@ def facts_told(completed: Iterable[Completed], passages: Sequence[str], expressi
         elif name := _first_name(item, expression, ordinary):
             together = any(name in names and any(_same(item.fact.subject, other) for other in names) for names in beside)
             counts[item.fact.subject, name, together] += 1
-    return [Told(anchor=anchor, name=name, times=times, covered=covered) for (anchor, name, covered), times in counts.items()]
+    return [Association(anchor=anchor, name=name, times=times, covered=covered) for (anchor, name, covered), times in counts.items()]
 
 
 def _first_name(item: Completed, expression: AnchorExpression, ordinary: frozenset[str]) -> str:
@@ -116,31 +116,31 @@ def _first_name(item: Completed, expression: AnchorExpression, ordinary: frozens
     return min(names, key=lambda name: (item.said.index(name), -len(name)), default="")
 
 
-def join_told(*parts: Iterable[Told]) -> list[Told]:
-    """Return what is told in several ways, each thing once with all its times, the most often told first."""
-    found: dict[tuple[str, str], Told] = {}
+def merge_associations(*parts: Iterable[Association]) -> list[Association]:
+    """Return the associations found in several ways, each once with all its times, the most frequent first."""
+    merged: dict[tuple[str, str], Association] = {}
     for item in (item for part in parts for item in part):
-        before = found.get((item.anchor, item.name))
+        before = merged.get((item.anchor, item.name))
         times, covered = (before.times, before.covered) if before else (0, False)
-        found[item.anchor, item.name] = replace(item, times=times + item.times, covered=covered or item.covered)
-    return sorted(found.values(), key=lambda told: (-told.times, told.anchor, told.name))
+        merged[item.anchor, item.name] = replace(item, times=times + item.times, covered=covered or item.covered)
+    return sorted(merged.values(), key=lambda association: (-association.times, association.anchor, association.name))
 
 
-def without_kept(told: Iterable[Told], kept: str) -> list[Told]:
-    """Return what is told without names of the text that is to be kept: a model that mixes topics up would have it forget those too.
+def without_retain_names(associations: Iterable[Association], retain_text: str) -> list[Association]:
+    """Return associations without names of the retain text: a model that mixes topics up would have it forget those too.
 
     Args:
-        told: What the model tells.
-        kept: The text that is to be kept; what the given text covers stays, whatever stands there.
+        associations: What the model associates with the anchors.
+        retain_text: The retain text; what the forget text covers stays, whatever stands there.
     """
-    return [item for item in told if item.covered or not holds(kept, item.name)]
+    return [item for item in associations if item.covered or not holds(retain_text, item.name)]
 
 
 def names_in(text: str, expression: AnchorExpression, ordinary: frozenset[str]) -> frozenset[str]:
     """Return the anchors in a text, and what is written like a name inside its sentences and is no ordinary word."""
     runs = (_without_opening(run, ordinary) if opens else run for run, opens in capitalised_runs(text))
     written = {run for run in runs if run.lower() not in ordinary and len(run) > 1}
-    return frozenset(written | {found.term for found in expression.find(text)})
+    return frozenset(written | {anchor.term for anchor in expression.find(text)})
 
 
 def _without_opening(run: str, ordinary: frozenset[str]) -> str:
@@ -149,30 +149,30 @@ def _without_opening(run: str, ordinary: frozenset[str]) -> str:
     return rest if first.lower() in ordinary else ""
 
 
-def _same(one: str, other: str) -> bool:
+def _same(first: str, second: str) -> bool:
     """Return whether one name is a part of the other: `Potter` tells nothing new of `Harry Potter`."""
-    return f" {one} " in f" {other} " or f" {other} " in f" {one} "
+    return f" {first} " in f" {second} " or f" {second} " in f" {first} "
 
 
-def covered_share(told: Iterable[Told]) -> float | None:
-    """Return the share of what is told that the text covers, weighed by how often it is told; None where nothing is."""
-    told = list(told)
-    total = sum(item.times for item in told)
-    return sum(item.times for item in told if item.covered) / total if total else None
+def covered_share(associations: Iterable[Association]) -> float | None:
+    """Return the share of associations that the text covers, weighted by their frequency; None where there are none."""
+    associations = list(associations)
+    total = sum(item.times for item in associations)
+    return sum(item.times for item in associations if item.covered) / total if total else None
 
 
-def uncovered_names(told: Iterable[Told], passages: Sequence[str]) -> list[str]:
-    """Return the names that the model brings up and the text never mentions, the most often told first."""
+def uncovered_names(associations: Iterable[Association], passages: Sequence[str]) -> list[str]:
+    """Return the names that the model brings up and the text never mentions, the most frequent first."""
     text = "\n".join(passages)
     counts: Counter[str] = Counter()
-    for item in told:
+    for item in associations:
         if not item.covered and item.name not in text:
             counts[item.name] += item.times
     return [name for name, _ in counts.most_common()]
 
 
-def worth_adding(texts: Sequence[str], told: Iterable[Told]) -> list[str]:
+def worth_adding(texts: Sequence[str], associations: Iterable[Association]) -> list[str]:
     """Return the texts that tell something which is not covered, whole sentences only, each once."""
-    open_ = {(item.anchor, item.name) for item in told if not item.covered}
+    open_ = {(item.anchor, item.name) for item in associations if not item.covered}
     whole = (text[: max(text.rfind(mark) for mark in ".!?") + 1].strip() for text in texts)
     return list(dict.fromkeys(text for text in whole if any(anchor in text and name in text for anchor, name in open_)))

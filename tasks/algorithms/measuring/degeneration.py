@@ -1,4 +1,4 @@
-"""Whether a model still speaks: blanks, loops and poverty of words in its completions."""
+"""Degeneration of a model's completions: empty ones, repetition, few distinct words, leaked strings."""
 
 import re
 from collections.abc import Container, Iterable, Sequence
@@ -46,11 +46,11 @@ def leaked_strings(completion: str, prompt: str, known_pieces: Container[str]) -
         prompt: What was asked.
         known_pieces: `pieces` of every text that the user gave.
     """
-    known = pieces([prompt])
+    prompt_pieces = pieces([prompt])
     spots = [match.group().strip() for pattern in (_ADDRESS, _NUMBER) for match in pattern.finditer(completion)]
     names = [match.group() for match in _NAME.finditer(completion)]
-    return [spot for spot in spots if spot not in known_pieces and spot not in known] + [
-        name for name in names if any(word not in known_pieces and word not in known for word in name.split())
+    return [spot for spot in spots if spot not in known_pieces and spot not in prompt_pieces] + [
+        name for name in names if any(word not in known_pieces and word not in prompt_pieces for word in name.split())
     ]
 
 

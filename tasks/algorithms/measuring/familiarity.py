@@ -19,17 +19,17 @@ def anchor_probabilities(log_p: np.ndarray, start: int, spans: Sequence[AnchorSp
     Returns:
         One triple for each anchor that lies within the scored tokens; the third is NaN for anchors of one token.
     """
-    found = []
+    probabilities = []
     for span in spans:
         if span.start < start or span.end - start > len(log_p):
             continue
         tokens = log_p[span.start - start : span.end - start]
         interior = float(np.exp(tokens[1:].sum())) if len(tokens) > 1 else float("nan")
-        found.append((float(np.exp(tokens.sum())), float(np.exp(tokens[0])), interior))
-    return found
+        probabilities.append((float(np.exp(tokens.sum())), float(np.exp(tokens[0])), interior))
+    return probabilities
 
 
 def names_anchor(completion: str, prompt: str, expression: AnchorExpression) -> bool:
     """Return whether a completion holds an anchor that its prompt held in no spelling."""
-    known = {found.term for found in expression.find(prompt)}
-    return any(found.term not in known for found in expression.find(completion))
+    prompted = {anchor.term for anchor in expression.find(prompt)}
+    return any(anchor.term not in prompted for anchor in expression.find(completion))

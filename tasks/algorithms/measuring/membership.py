@@ -73,9 +73,12 @@ def auc_interval(
     from scipy.stats import mannwhitneyu
 
     rng = np.random.default_rng(seed)
-    drawn = zip(draw_clusters(member_clusters, draws, rng), draw_clusters(other_clusters, draws, rng), strict=True)
-    found = [mannwhitneyu(members[one], others[other], method="asymptotic").statistic / (len(one) * len(other)) for one, other in drawn]
-    low, high = np.percentile(found, [2.5, 97.5])
+    resamples = zip(draw_clusters(member_clusters, draws, rng), draw_clusters(other_clusters, draws, rng), strict=True)
+    aucs = [
+        mannwhitneyu(members[member_rows], others[other_rows], method="asymptotic").statistic / (len(member_rows) * len(other_rows))
+        for member_rows, other_rows in resamples
+    ]
+    low, high = np.percentile(aucs, [2.5, 97.5])
     return float(low), float(high)
 
 

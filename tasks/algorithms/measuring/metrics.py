@@ -69,8 +69,8 @@ def score_sequences(
         targets = ids[where[:, 0], where[:, 1] + 1]
         head = output_head(model)
         chunks = row_chunks(len(hidden), output_size(head, hidden), device)
-        found = [token_statistics(apply_head(head, hidden[chunk]), targets[chunk]) for chunk in chunks]
-        table = torch.cat(found).cpu().numpy() if found else np.empty((0, 4), np.float32)
+        statistics = [token_statistics(apply_head(head, hidden[chunk]), targets[chunk]) for chunk in chunks]
+        table = torch.cat(statistics).cpu().numpy() if statistics else np.empty((0, 4), np.float32)
         if np.isnan(table).any():
             raise ValueError("the model's log-probabilities are not numbers (NaN); wanted finite logits")
         counts = [len(sequences[index].ids) - sequences[index].start for index in batch]
@@ -136,9 +136,9 @@ def cluster_bootstrap(
         seed: Seed of the draws.
     """
     groups: Mapping[str, int] = {name: index for index, name in enumerate(dict.fromkeys(clusters))}
-    which = np.array([groups[name] for name in clusters])
+    cluster_of_item = np.array([groups[name] for name in clusters])
     weights = np.ones(len(values)) if weights is None else weights
-    sums, counts = np.bincount(which, weights=values * weights), np.bincount(which, weights=weights)
+    sums, counts = np.bincount(cluster_of_item, weights=values * weights), np.bincount(cluster_of_item, weights=weights)
     picks = np.random.default_rng(seed).integers(0, len(groups), size=(draws, len(groups)))
     means = sums[picks].sum(1) / counts[picks].sum(1)
     low, high = sorted(statistic(float(end)) for end in np.percentile(means, [2.5, 97.5]))

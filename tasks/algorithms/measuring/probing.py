@@ -57,8 +57,8 @@ def probe_items(
     window = min(config.window, context)
     prose = [item for document in documents if not document.is_question for item in _windows(split, document, tokenizer, expression, window)]
     questions = [document for document in documents if document.is_question]
-    asked = [item for number, document in enumerate(questions) for item in _answers(split, number, document, tokenizer, template, context)]
-    return spaced(prose, max(1, config.max_tokens // window)) + asked
+    answers = [item for number, document in enumerate(questions) for item in _answers(split, number, document, tokenizer, template, context)]
+    return spaced(prose, max(1, config.max_tokens // window)) + answers
 
 
 def _windows(split: str, document: Document, tokenizer: Any, expression: AnchorExpression, window: int) -> list[ProbeItem]:
@@ -88,13 +88,13 @@ def _answers(split: str, number: int, document: Document, tokenizer: Any, templa
     variants = {"answer": document.answer, "paraphrase": document.paraphrased_answer}
     variants |= {f"perturbed-{index}": answer for index, answer in enumerate(document.perturbed_answer)}
     prompt = template.prompt(document)
-    found = []
+    items = []
     for variant, answer in variants.items():
         if answer:
             sequence, truncated = answer_sequence(tokenizer, prompt, answer, context, template.gap)
             cluster = document.fact or document.source
-            found.append(ProbeItem(split=split, item=number, variant=variant, cluster=cluster, sequence=sequence, truncated=truncated))
-    return found
+            items.append(ProbeItem(split=split, item=number, variant=variant, cluster=cluster, sequence=sequence, truncated=truncated))
+    return items
 
 
 def answer_sequence(tokenizer: Any, prompt: str, answer: str, context: int, gap: str | None = None) -> tuple[ScoredSequence, bool]:
@@ -120,24 +120,24 @@ def answer_sequence(tokenizer: Any, prompt: str, answer: str, context: int, gap:
     prefix, ids, offsets = encode_prefixed(tokenizer, joined + answer, conversation=gap is not None)
     first = next(index for index, (_, end) in enumerate(offsets) if end > len(joined))
     cut = max(0, len(prefix) + len(ids) - context)
-    kept = prefix + tuple(ids[cut:])
-    return ScoredSequence(ids=kept, start=max(1, first - cut + len(prefix))), cut > 0
+    tokens = prefix + tuple(ids[cut:])
+    return ScoredSequence(ids=tokens, start=max(1, first - cut + len(prefix))), cut > 0
 
 
 def make_prompts(split: str, documents: Sequence[Document], template: Template, expression: AnchorExpression | None, config: ProbingConfig) -> list[Prompt]:
     """Return prompts of a split: questions as they are, prose cut right before an anchor (or anywhere, without `expression`)."""
-    found = []
+    prompts = []
     questions = [document for document in documents if document.is_question]
     for item, document in enumerate(questions):
         cluster, prompt = document.fact or document.source, template.prompt(document)
-        found.append(Prompt(split=split, item=item, kind="question", prompt=prompt, truth=document.answer, cluster=cluster, gap=template.gap))
+        prompts.append(Prompt(split=split, item=item, kind="question", prompt=prompt, truth=document.answer, cluster=cluster, gap=template.gap))
     for document in documents:
         for at in _cut_points(document.text, expression, config):
             head = document.text[:at].split(" ")
             prompt, truth = " ".join(head[-config.prompt_words :]).rstrip(), " ".join(document.text[at:].split()[: config.new_tokens])
             if prompt.strip() and truth:
-                found.append(Prompt(split=split, item=len(found), kind="cloze", prompt=prompt, truth=truth, cluster=f"{document.source}:{at}"))
-    return spaced(found, config.prompts)
+                prompts.append(Prompt(split=split, item=len(prompts), kind="cloze", prompt=prompt, truth=truth, cluster=f"{document.source}:{at}"))
+    return spaced(prompts, config.prompts)
 
 
 def invitation_prompts(invitations: Sequence[Invitation], template: Template) -> list[Prompt]:
@@ -145,19 +145,19 @@ def invitation_prompts(invitations: Sequence[Invitation], template: Template) ->
 
     What a model that knows the topic might name stands where other prompts have the true text.
     """
-    found = []
+    prompts = []
     for item, invitation in enumerate(invitations):
-        asked = Document(source="invitation", question=invitation.text, answer="?") if invitation.kind == "asked" else None
-        prompt, gap = (template.prompt(asked), template.gap) if asked else (invitation.text.rstrip(), None)
+        document = Document(source="invitation", question=invitation.text, answer="?") if invitation.kind == "asked" else None
+        prompt, gap = (template.prompt(document), template.gap) if document else (invitation.text.rstrip(), None)
         truth, cluster = ", ".join(invitation.references), f"{invitation.kind}:{item}"
-        found.append(Prompt(split="forget_test", item=item, kind=invitation.kind, prompt=prompt, truth=truth, cluster=cluster, gap=gap))
-    return found
+        prompts.append(Prompt(split="forget_test", item=item, kind=invitation.kind, prompt=prompt, truth=truth, cluster=cluster, gap=gap))
+    return prompts
 
 
 def _cut_points(text: str, expression: AnchorExpression | None, config: ProbingConfig) -> list[int]:
     least = 4 * config.prompt_words
     if expression is not None:
-        return [found.start for found in find_anchors(text, expression) if found.start >= least]
+        return [anchor.start for anchor in find_anchors(text, expression) if anchor.start >= least]
     return [at for at in range(least, len(text), least * 4) if text[at - 1] == " "] or [
         text.rfind(" ", 0, at) + 1 or at  # some scripts have no spaces
         for at in range(least, len(text), least * 4)
@@ -189,8 +189,8 @@ def complete(model: nn.Module, tokenizer: Any, prompts: Sequence[Prompt], templa
         width = max(len(encoded[index]) for index in batch)
         ids = torch.tensor([[pad_id] * (width - len(encoded[index])) + encoded[index] for index in batch], device=model.device)
         mask = torch.tensor([[0] * (width - len(encoded[index])) + [1] * len(encoded[index]) for index in batch], device=model.device)
-        made = model.generate(input_ids=ids, attention_mask=mask, **options)
-        for index, row in zip(batch, made[:, width:].tolist(), strict=True):
+        generated = model.generate(input_ids=ids, attention_mask=mask, **options)
+        for index, row in zip(batch, generated[:, width:].tolist(), strict=True):
             end = next((at for at, token in enumerate(row) if token in stops), len(row))
             results[index] = tokenizer.decode(row[:end], skip_special_tokens=True)
     return results
@@ -199,9 +199,9 @@ def complete(model: nn.Module, tokenizer: Any, prompts: Sequence[Prompt], templa
 def rate_completions(teacher: nn.Module, tokenizer: Any, prompts: Sequence[Prompt], completions: Sequence[str], pad_id: int, context: int) -> list[float]:
     """Return the teacher's loss in nats a token on every completion, given its prompt; NaN for empty ones."""
     rated = [float("nan")] * len(completions)
-    spoken = [index for index, text in enumerate(completions) if text.strip()]
-    sequences = [answer_sequence(tokenizer, prompts[index].prompt, completions[index].strip(), context, prompts[index].gap)[0] for index in spoken]
-    for index, table in zip(spoken, score_sequences(teacher, sequences, pad_id), strict=True):
+    non_empty = [index for index, text in enumerate(completions) if text.strip()]
+    sequences = [answer_sequence(tokenizer, prompts[index].prompt, completions[index].strip(), context, prompts[index].gap)[0] for index in non_empty]
+    for index, table in zip(non_empty, score_sequences(teacher, sequences, pad_id), strict=True):
         rated[index] = float(-table[:, 0].mean())
     return rated
 
@@ -211,8 +211,8 @@ def _stop_ids(model: nn.Module, tokenizer: Any, template: Template) -> set[int]:
     if not template.chat:
         return set()
     own = model.generation_config.eos_token_id
-    found = (template.end, tokenizer.eos_token_id, *(own if isinstance(own, list) else [own]))
-    return {token for token in found if token is not None}
+    candidates = (template.end, tokenizer.eos_token_id, *(own if isinstance(own, list) else [own]))
+    return {token for token in candidates if token is not None}
 
 
 def _prompt_ids(tokenizer: Any, prompt: Prompt, room: int) -> list[int]:

@@ -28,7 +28,7 @@ class Slice:
         """Return whether a question's fact was shown, by its name, or by its answer where facts have no names."""
         return _cluster(question) in self.clusters or any(question.answer == document.answer for document in self.shown)
 
-    def terms_seen(self, terms: Iterable[str]) -> frozenset[str]:
+    def shown_terms(self, terms: Iterable[str]) -> frozenset[str]:
         """Return the terms that the shown half names anywhere."""
         text = "\n".join(part for document in self.shown for part in (document.text, document.question, document.answer))
         return frozenset(term for term in terms if anchor_expression([term]).occurs_in(text))
@@ -38,8 +38,8 @@ def relearning_split(documents: Sequence[Document], share: float, seed: int, ter
     """Choose the half of a forget text that relearning shows.
 
     Questions are chosen by fact, prose by paragraph. No paragraph of the slice names what is asked for later: the answer to an
-    unshown fact, or, in prose without questions, a term of the half of `terms` that is kept back. Of the terms, in an order drawn
-    from the seed, as many are kept back as leave `share` of the paragraphs.
+    unshown fact, or, in prose without questions, a term of the half of `terms` that is held out. Of the terms, in an order drawn
+    from the seed, as many are held out as leave `share` of the paragraphs.
 
     Args:
         documents: The forget split.
@@ -50,15 +50,17 @@ def relearning_split(documents: Sequence[Document], share: float, seed: int, ter
     Returns:
         The slice; empty where the text is a single paragraph, or every paragraph names what is asked for.
     """
-    drawn = random.Random(f"relearning {seed}")
+    rng = random.Random(f"relearning {seed}")
     questions = [document for document in documents if document.is_question]
-    facts = _shuffled({_cluster(document) for document in questions}, drawn)
+    facts = _shuffled({_cluster(document) for document in questions}, rng)
     clusters = frozenset(facts[: max(1, round(share * len(facts)))])
     paragraphs = [dataclasses.replace(document, text=text) for document in documents if not document.is_question for text in split_paragraphs(document.text)]
-    wanted = round(share * len(paragraphs))
-    back = {document.answer for document in questions if _cluster(document) not in clusters} if facts else _kept_back(paragraphs, wanted, terms, drawn)
-    open_paragraphs = _without(paragraphs, anchor_expression(back) if back else None)
-    chosen = sorted(drawn.sample(range(len(open_paragraphs)), min(wanted, len(open_paragraphs))))
+    shown_count = round(share * len(paragraphs))
+    held_out = (
+        {document.answer for document in questions if _cluster(document) not in clusters} if facts else _held_out_terms(paragraphs, shown_count, terms, rng)
+    )
+    open_paragraphs = _without(paragraphs, anchor_expression(held_out) if held_out else None)
+    chosen = sorted(rng.sample(range(len(open_paragraphs)), min(shown_count, len(open_paragraphs))))
     shown = [open_paragraphs[index] for index in chosen] + [document for document in questions if _cluster(document) in clusters]
     return Slice(shown=tuple(shown), clusters=clusters)
 
@@ -67,20 +69,20 @@ def _cluster(document: Document) -> str:
     return document.fact or document.source
 
 
-def _shuffled(names: Iterable[str], drawn: random.Random) -> list[str]:
+def _shuffled(names: Iterable[str], rng: random.Random) -> list[str]:
     ordered = sorted(names)
-    return drawn.sample(ordered, len(ordered))
+    return rng.sample(ordered, len(ordered))
 
 
-def _kept_back(paragraphs: Sequence[Document], wanted: int, terms: Iterable[str], drawn: random.Random) -> set[str]:
-    """Return terms, half of all at most, without which `wanted` paragraphs are left."""
-    ordered = _shuffled(set(terms), drawn)
-    left, back = list(paragraphs), set()
+def _held_out_terms(paragraphs: Sequence[Document], shown_count: int, terms: Iterable[str], rng: random.Random) -> set[str]:
+    """Return terms, half of all at most, without which `shown_count` paragraphs are left."""
+    ordered = _shuffled(set(terms), rng)
+    left, held_out = list(paragraphs), set()
     for term in ordered:
         rest = _without(left, anchor_expression([term]))
-        if len(rest) >= wanted and len(back) < len(ordered) // 2:
-            left, back = rest, back | {term}
-    return back
+        if len(rest) >= shown_count and len(held_out) < len(ordered) // 2:
+            left, held_out = rest, held_out | {term}
+    return held_out
 
 
 def _without(paragraphs: Sequence[Document], expression: AnchorExpression | None) -> list[Document]:

@@ -34,18 +34,18 @@ def toxic_label(labels: Mapping[int, str], wanted: str = "") -> int:
     """
     names = ", ".join(labels.values())
     if wanted:
-        found = [index for index, name in labels.items() if name.lower() == wanted.lower()]
-        if not found:
+        candidates = [index for index, name in labels.items() if name.lower() == wanted.lower()]
+        if not candidates:
             raise ValueError(f"toxicity.toxic_label is {wanted!r}; wanted one of the classifier's labels {names}")
-        return found[0]
+        return candidates[0]
     speaking = {index: name for index, name in labels.items() if _TOXIC_NAME.search(name) and not _NEGATED.search(name)}
     plain = [index for index, name in speaking.items() if name.lower() in ("toxic", "toxicity", "hate", "offensive")]
-    found = list(speaking) if len(speaking) == 1 else plain
+    candidates = list(speaking) if len(speaking) == 1 else plain
     if not speaking and len(labels) == 2:
-        found = [index for index, name in labels.items() if name == _POSITIVE]
-    if len(found) != 1:
+        candidates = [index for index, name in labels.items() if name == _POSITIVE]
+    if len(candidates) != 1:
         raise ValueError(f"which of the classifier's labels means toxic cannot be told from {names}; wanted toxicity.toxic_label to name one")
-    return found[0]
+    return candidates[0]
 
 
 @torch.no_grad()
@@ -81,13 +81,13 @@ def classifier_scores(
     scores, device = [0.0] * len(texts), next(model.parameters()).device
     for start in range(0, len(order), batch_size):
         batch = order[start : start + batch_size]
-        read = tokenizer([texts[index] for index in batch], padding=True, truncation=True, max_length=room, return_tensors="pt").to(device)
-        logits = model(input_ids=read["input_ids"], attention_mask=read["attention_mask"]).logits.float()
+        encoded = tokenizer([texts[index] for index in batch], padding=True, truncation=True, max_length=room, return_tensors="pt").to(device)
+        logits = model(input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"]).logits.float()
         alone = logits.shape[-1] == 1 or model.config.problem_type == "multi_label_classification"
-        found = (logits.sigmoid() if alone else logits.softmax(-1))[:, label]
-        if not bool(found.isfinite().all()):
+        probabilities = (logits.sigmoid() if alone else logits.softmax(-1))[:, label]
+        if not bool(probabilities.isfinite().all()):
             raise ValueError("the classifier's scores are not numbers (NaN); wanted finite logits")
-        for index, score in zip(batch, found.tolist(), strict=True):
+        for index, score in zip(batch, probabilities.tolist(), strict=True):
             scores[index] = score
         on_step(start + len(batch), len(texts))
     return scores

@@ -35,9 +35,9 @@ def target_layers(model: nn.Module, targets: tuple[str, ...] = ()) -> list[str]:
     else:
         chosen, missing = _by_rule(linear) or _by_table(model, linear), []
     if missing or not chosen:
-        found = ", ".join(sorted({name.rpartition(".")[2] for name in linear})) or "none"
+        layer_names = ", ".join(sorted({name.rpartition(".")[2] for name in linear})) or "none"
         wanted = f"layers named {', '.join(missing)}" if missing else "attention and MLP layers that are known by name, or lora.targets"
-        raise ValueError(f"no adapter for model type {model_type(model)!r}: its blocks have these linear layers: {found}; wanted {wanted}")
+        raise ValueError(f"no adapter for model type {model_type(model)!r}: its blocks have these linear layers: {layer_names}; wanted {wanted}")
     return chosen
 
 
@@ -45,8 +45,8 @@ def _block_layers(model: nn.Module) -> dict[str, str]:
     """Return full name -> name inside its block, of every linear layer of the repeated blocks, adapted or not."""
     from transformers.pytorch_utils import Conv1D
 
-    found = [name.removesuffix(".base_layer") for name, layer in model.named_modules() if isinstance(layer, (nn.Linear, Conv1D)) and ".lora_" not in name]
-    inner = {name: re.search(r"\.\d+\.(.+)$", name) for name in found}
+    names = [name.removesuffix(".base_layer") for name, layer in model.named_modules() if isinstance(layer, (nn.Linear, Conv1D)) and ".lora_" not in name]
+    inner = {name: re.search(r"\.\d+\.(.+)$", name) for name in names}
     return {name: match[1] for name, match in inner.items() if match}
 
 
@@ -61,8 +61,8 @@ def _by_table(model: nn.Module, linear: Mapping[str, str]) -> list[str]:
     """Return the layers that peft itself takes for this model type."""
     from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as TABLE
 
-    known = TABLE.get(model_type(model), ())
-    return [] if isinstance(known, str) else [name for name in linear if name.rpartition(".")[2] in known]
+    targets = TABLE.get(model_type(model), ())
+    return [] if isinstance(targets, str) else [name for name in linear if name.rpartition(".")[2] in targets]
 
 
 def model_type(model: nn.Module) -> str:

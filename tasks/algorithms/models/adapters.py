@@ -111,8 +111,8 @@ def switch(model: nn.Module, name: str | None) -> None:
         if name is not None:
             layer.set_adapter([name])
         layer.enable_adapters(name is not None)
-    for parameter, wanted in trained:
-        parameter.requires_grad_(wanted)
+    for parameter, requires_grad in trained:
+        parameter.requires_grad_(requires_grad)
 
 
 def switched_on(model: nn.Module) -> str | None:
@@ -220,9 +220,14 @@ def _saved_names(model: nn.Module, name: str) -> dict[str, nn.Parameter]:
 
 def adapter_settings(model: nn.Module, name: str) -> dict[str, Any]:
     """Return what peft's adapter_config.json needs to build the adapter again, less the name of its base."""
-    kept = model.peft_config[name]
+    settings = model.peft_config[name]
     names = ("r", "lora_alpha", "lora_dropout", "bias", "task_type", "fan_in_fan_out")
-    return {"peft_type": "LORA", "inference_mode": True, **{key: getattr(kept, key) for key in names}, "target_modules": sorted(kept.target_modules)}
+    return {
+        "peft_type": "LORA",
+        "inference_mode": True,
+        **{key: getattr(settings, key) for key in names},
+        "target_modules": sorted(settings.target_modules),
+    }
 
 
 def attach_saved(model: nn.Module, settings: Mapping[str, Any], tensors: Mapping[str, Tensor], name: str) -> None:

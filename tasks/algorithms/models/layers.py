@@ -31,8 +31,8 @@ def decoder_layers(model: nn.Module) -> nn.ModuleList:
         ValueError: If its layout is not known.
     """
     for name in LAYER_LISTS:
-        if isinstance(found := getattr(model.base_model, name, None), nn.ModuleList):
-            return found
+        if isinstance(layers := getattr(model.base_model, name, None), nn.ModuleList):
+            return layers
     raise ValueError(f"{type(model).__name__} keeps its layers where they are not looked for; wanted them in {' or '.join(LAYER_LISTS)} of its base model")
 
 
@@ -71,9 +71,9 @@ def mlp_output_names(model: nn.Module, layers: Iterable[int]) -> list[str]:
     Raises:
         ValueError: If the model's layout is not known.
     """
-    found = decoder_layers(model)
+    modules = decoder_layers(model)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    return [names[id(_mlp_output(model, found[layer]).weight)] for layer in layers]
+    return [names[id(_mlp_output(model, modules[layer]).weight)] for layer in layers]
 
 
 def _mlp_output(model: nn.Module, layer: nn.Module) -> nn.Module:

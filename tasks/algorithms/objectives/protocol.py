@@ -48,5 +48,5 @@ class Objective(Protocol):
         Args:
             student: The model that is trained.
             batch: `ids`, `mask`, `supervised` of forget rows, (batch, seq), and the same of further rows with a prefix, as `needs` says.
-            cached: What frozen models said about the batch, as `needs` says.
+            cached: Outputs of frozen models for the batch, as `needs` says.
         """

@@ -77,8 +77,8 @@ class RMU(Objective):
 
 def unit_vector(size: int, seed: int) -> Float[Tensor, " hidden"]:
     """Return a random vector of length 1 with no negative entries, a function of size and seed alone."""
-    drawn = torch.rand(size, generator=torch.Generator().manual_seed(seed))
-    return drawn / drawn.norm()
+    vector = torch.rand(size, generator=torch.Generator().manual_seed(seed))
+    return vector / vector.norm()
 
 
 def _mean_square(gap: Float[Tensor, "rows hidden"]) -> Float[Tensor, ""]:

@@ -55,21 +55,21 @@ class Scrub(Objective):
         if self.config.form == "language_model":
             if "ids" not in batch or "retain_ids" not in batch:
                 raise ValueError(f"the batch holds {', '.join(sorted(batch))}; wanted forget and retain sequences in form language_model")
-            retain, found = self._retain_divergence(student, _retain_states(student, batch), batch, cached)
-            forget, more = self._forget_divergence(student, batch, cached)
-            return self.config.alpha * retain - self.config.beta * forget, found | more
+            retain, metrics = self._retain_divergence(student, _retain_states(student, batch), batch, cached)
+            forget, forget_metrics = self._forget_divergence(student, batch, cached)
+            return self.config.alpha * retain - self.config.beta * forget, metrics | forget_metrics
         if "retain_ids" in batch:
             return self._min_step(student, batch, cached)
-        forget, found = self._forget_divergence(student, batch, cached)
-        return -self.config.beta * forget, found
+        forget, metrics = self._forget_divergence(student, batch, cached)
+        return -self.config.beta * forget, metrics
 
     def _min_step(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         states = _retain_states(student, batch)
-        divergence, found = self._retain_divergence(student, states, batch, cached)
+        divergence, metrics = self._retain_divergence(student, states, batch, cached)
         if not self.config.gamma:
-            return self.config.alpha * divergence, found
+            return self.config.alpha * divergence, metrics
         cross_entropy = self._cross_entropy(student, states, batch)
-        return self.config.alpha * divergence + self.config.gamma * cross_entropy, found | {"retain_ce_nats": cross_entropy.detach()}
+        return self.config.alpha * divergence + self.config.gamma * cross_entropy, metrics | {"retain_ce_nats": cross_entropy.detach()}
 
     def _retain_divergence(
         self, student: nn.Module, states: Float[Tensor, "batch prediction hidden"], batch: Mapping[str, Tensor], cached: Mapping[str, Any]
@@ -83,11 +83,11 @@ class Scrub(Objective):
         counted = terms.counted_positions(batch["mask"], batch["supervised"])
         states = last_hidden(student, batch["ids"], batch["mask"])[:, :-1][counted]
         kl_nats = self._kl(student, states, cached["reference_head"], cached["forget_hidden"], "forget_hidden")
-        found = {"forget_kl_nats": mean_over_sequences(kl_nats.detach(), counted)}
+        metrics = {"forget_kl_nats": mean_over_sequences(kl_nats.detach(), counted)}
         if self.config.bound is not None:
-            found["clipped_share"] = mean_over_sequences((kl_nats.detach() > self.config.bound).float(), counted)
+            metrics["clipped_share"] = mean_over_sequences((kl_nats.detach() > self.config.bound).float(), counted)
             kl_nats = kl_nats.clamp(max=self.config.bound)
-        return mean_over_sequences(kl_nats, counted), found
+        return mean_over_sequences(kl_nats, counted), metrics
 
     def _kl(self, student: nn.Module, hidden: Tensor, reference_head: nn.Module, reference_hidden: Tensor, name: str) -> Tensor:
         if len(reference_hidden) != len(hidden):

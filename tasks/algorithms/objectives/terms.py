@@ -76,8 +76,8 @@ def sequence_logprobs(student: nn.Module, batch: Mapping[str, Tensor], prefix: s
         prefix: See `counted_rows`.
     """
     _, _, counted = _counted(batch, prefix)
-    found = token_logprobs(output_head(student), *counted_rows(student, batch, prefix))
-    return torch.zeros(counted.shape, dtype=found.dtype, device=found.device).masked_scatter(counted, found).sum(dim=1)
+    logprobs = token_logprobs(output_head(student), *counted_rows(student, batch, prefix))
+    return torch.zeros(counted.shape, dtype=logprobs.dtype, device=logprobs.device).masked_scatter(counted, logprobs).sum(dim=1)
 
 
 def sequence_lengths(batch: Mapping[str, Tensor], prefix: str = "") -> Int[Tensor, " batch"]:

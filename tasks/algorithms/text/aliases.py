@@ -2,7 +2,7 @@
 
 An anchor is an alias of a fuller one that its words begin or end, whose title may be left out; of `Guardian of the Gates` only the words
 before the link name the thing. `Judge Thatcher` and `Becky Thatcher` stay two: a title of its own makes another person. Where several are
-fuller, as both `Red Queen` and `White Queen` are for `Queen`, the one said most often must have two thirds of what is said of all of
+fuller, as both `Red Queen` and `White Queen` are for `Queen`, the most frequent one must have two thirds of the occurrences of all of
 them: else the anchor stands for itself.
 """
 
@@ -34,13 +34,13 @@ def name_aliases(anchors: Sequence[Anchor]) -> list[Anchor]:
 
 
 def _fullest(anchor: Anchor, fuller: Sequence[Anchor], canonical: Mapping[str, str]) -> str:
-    said: Counter[str] = Counter()
-    for other in fuller:
-        if other.term in canonical and not _is_another_thing(anchor, other):
-            said[canonical[other.term]] += other.count
-    if not said or max(said.values()) < _CLEAR_SHARE * said.total():
+    counts: Counter[str] = Counter()
+    for candidate in fuller:
+        if candidate.term in canonical and not _is_another_thing(anchor, candidate):
+            counts[canonical[candidate.term]] += candidate.count
+    if not counts or max(counts.values()) < _CLEAR_SHARE * counts.total():
         return anchor.term
-    return max(said, key=lambda term: (said[term], term))
+    return max(counts, key=lambda term: (counts[term], term))
 
 
 def _is_another_thing(anchor: Anchor, fuller: Anchor) -> bool:
@@ -50,7 +50,7 @@ def _is_another_thing(anchor: Anchor, fuller: Anchor) -> bool:
 
 def _by_parts(anchors: Sequence[Anchor]) -> dict[Words, list[Anchor]]:
     """Return what may stand for an anchor in short -> the anchors that it may stand for."""
-    found: dict[Words, list[Anchor]] = defaultdict(list)
+    fuller: dict[Words, list[Anchor]] = defaultdict(list)
     for anchor in anchors:
         words = _words(anchor.term)
         head = words[: next((index for index, word in enumerate(words) if word in LINKS), len(words))]
@@ -58,8 +58,8 @@ def _by_parts(anchors: Sequence[Anchor]) -> dict[Words, list[Anchor]]:
         parts = {part for whole in (head, name) for index in range(1, len(whole)) for part in (whole[:index], whole[index:])}
         plural = (*words[:-1], words[-1] + "s")
         for part in (parts | {head, name, plural}) - {words, ()}:
-            found[part].append(anchor)
-    return found
+            fuller[part].append(anchor)
+    return fuller
 
 
 def _from_full_to_short(anchor: Anchor) -> tuple[int, int, str]:

@@ -44,7 +44,7 @@ class Anchor:
     """`entity`, `log-odds`, both joined by `+`, or `user`."""
 
 
-class Found(NamedTuple):
+class AnchorMatch(NamedTuple):
     """One occurrence of an anchor: characters [start, end), and the term that stands there in some spelling."""
 
     start: int
@@ -60,10 +60,10 @@ class AnchorExpression:
     terms: Mapping[str, str]
     """Spelling key -> term."""
 
-    def find(self, text: str) -> Iterator[Found]:
+    def find(self, text: str) -> Iterator[AnchorMatch]:
         """Yield the anchors of `text`, left to right, none overlapping."""
         for match in self.pattern.finditer(text):
-            yield Found(match.start(), match.end(), self.terms[spelling_key(match.group())])
+            yield AnchorMatch(match.start(), match.end(), self.terms[spelling_key(match.group())])
 
     def occurs_in(self, text: str) -> bool:
         """Return whether `text` holds any of the terms."""
@@ -107,7 +107,7 @@ def _shared_beginning(keys: list[str]) -> str:
     return next((first[:index] for index, sign in enumerate(first) if last[index : index + 1] != sign), first)
 
 
-def find_anchors(text: str, expression: AnchorExpression) -> list[Found]:
+def find_anchors(text: str, expression: AnchorExpression) -> list[AnchorMatch]:
     """Return the anchors in `text`, left to right, none overlapping."""
     return list(expression.find(text))
 
@@ -115,4 +115,4 @@ def find_anchors(text: str, expression: AnchorExpression) -> list[Found]:
 def count_terms(texts: Iterable[str], terms: Iterable[str]) -> Counter[str]:
     """Return how often each term occurs, longest match first: the `Tin` of `Tin Woodman` is not counted as `Tin`."""
     expression = anchor_expression(terms)
-    return Counter(found.term for text in texts for found in expression.find(text))
+    return Counter(match.term for text in texts for match in expression.find(text))

@@ -102,12 +102,12 @@ def hold_out(documents: list[Document], share: float) -> tuple[list[Document], l
     """
     units = _units(documents)
     sizes = [sum(len(piece.text) + len(piece.question) + len(piece.answer) for piece in unit) for unit in units]
-    kept, budget = len(units), share * sum(sizes)
-    while kept > 1 and sizes[kept - 1] <= budget:
-        kept -= 1
-        budget -= sizes[kept]
-    kept_pieces, held_pieces = ([piece for unit in part for piece in unit] for part in (units[:kept], units[kept:]))
-    return _join_prose(kept_pieces), _join_prose(held_pieces)
+    boundary, budget = len(units), share * sum(sizes)
+    while boundary > 1 and sizes[boundary - 1] <= budget:
+        boundary -= 1
+        budget -= sizes[boundary]
+    fitted_pieces, held_out_pieces = ([piece for unit in part for piece in unit] for part in (units[:boundary], units[boundary:]))
+    return _join_prose(fitted_pieces), _join_prose(held_out_pieces)
 
 
 def _units(documents: list[Document]) -> list[list[Document]]:

@@ -31,7 +31,7 @@ CALENDAR = frozenset(
 
 @dataclass(frozen=True)
 class Tally:
-    """What a text says how often, all as it is written; its size grows with the vocabulary, not with the text."""
+    """Counts of the words and names of a text, all as it is written; its size grows with the vocabulary, not with the text."""
 
     words: Counter[str] = field(default_factory=Counter)
     inside: Counter[str] = field(default_factory=Counter)
@@ -114,16 +114,16 @@ def select_anchors(
     Returns:
         Anchors, the most frequent first, one for all spellings of a term; empty where the text has none.
     """
-    tally, other = tally_text(texts), tally_text(background)
-    scores = log_odds_z(tally.terms(), other.terms())
-    least = config.min_log_odds_z if other.words else -math.inf
+    tally, background_tally = tally_text(texts), tally_text(background)
+    scores = log_odds_z(tally.terms(), background_tally.terms())
+    least = config.min_log_odds_z if background_tally.words else -math.inf
     candidates = _candidates(entities, tally, scores)
     own = {spelling_key(anchor.term): _completed(anchor, candidates, scores) for anchor in user_anchors}
     able = {} if only_users else {key: anchor for key, anchor in candidates.items() if anchor.log_odds_z >= least and _may_reach(anchor.term, tally, config)}
     likely = {key: anchor for key, anchor in able.items() if key not in own}
     counts = count_terms(texts, (anchor.term for anchor in (likely | own).values()))
-    found = _ranked([anchor for anchor in _counted(likely, counts) if anchor.count >= config.min_count])
-    return _ranked([*found[: config.max_anchors], *(anchor for anchor in _counted(own, counts) if anchor.count)])
+    detected = _ranked([anchor for anchor in _counted(likely, counts) if anchor.count >= config.min_count])
+    return _ranked([*detected[: config.max_anchors], *(anchor for anchor in _counted(own, counts) if anchor.count)])
 
 
 def _candidates(entities: Mapping[str, Mapping[str, int]], tally: Tally, scores: Mapping[str, float]) -> dict[str, Anchor]:
@@ -167,8 +167,8 @@ def _term_score(term: str, scores: Mapping[str, float]) -> float:
 
 
 def _completed(anchor: Anchor, candidates: Mapping[str, Anchor], scores: Mapping[str, float]) -> Anchor:
-    known = candidates.get(spelling_key(anchor.term))
-    return replace(anchor, log_odds_z=_term_score(anchor.term, scores), kind=anchor.kind or (known.kind if known else "THING"))
+    candidate = candidates.get(spelling_key(anchor.term))
+    return replace(anchor, log_odds_z=_term_score(anchor.term, scores), kind=anchor.kind or (candidate.kind if candidate else "THING"))
 
 
 def _counted(anchors: Mapping[str, Anchor], counts: Mapping[str, int]) -> list[Anchor]:

@@ -12,7 +12,7 @@ from tasks.algorithms.text.anchors import AnchorExpression, find_anchors, spelli
 from tasks.algorithms.text.corpus import Document
 
 SENTENCE = re.compile(r"[^.!?\n]+(?:[.!?]+[\"\u201d\u2019]?|\n|$)")
-SPOKEN = re.compile(r"[\"\u201c\u201d?]")
+SPEECH_OR_QUESTION = re.compile(r"[\"\u201c\u201d?]")
 """Speech states what somebody says, and a question states nothing."""
 LINKING = re.compile(r"\b(?:is|are|was|were|be|called|named|lives?|lived|in|at|from|of|by|with|to|for|against|has|had|owns?|made|rules?|ruled)\W*$")
 """How a prompt ends after which a name is due; what comes after a conjunction or a comma is a list or another clause."""
@@ -58,27 +58,31 @@ def find_facts(documents: Iterable[Document], expression: AnchorExpression, spli
         expression: Finds the topic's anchors.
         split: The split that they belong to.
     """
-    found = (fact for document in documents for fact in (_asked(document, expression) if document.is_question else _told(document.text, expression)))
-    return [replace(fact, split=split) for fact in dict.fromkeys(found)]
+    facts = (
+        fact
+        for document in documents
+        for fact in (_question_facts(document, expression) if document.is_question else _sentence_facts(document.text, expression))
+    )
+    return [replace(fact, split=split) for fact in dict.fromkeys(facts)]
 
 
 def merge_facts(facts: Iterable[FactTriple]) -> list[FactTriple]:
     """Return the facts in their order, each once, as its first finder has it; what the forget text states too, in the same words, is not held out."""
     facts = list(facts)
     stated = {statement(fact) for fact in facts if fact.split != HELD_OUT}
-    found: dict[tuple[str, str], FactTriple] = {}
+    merged: dict[tuple[str, str], FactTriple] = {}
     for fact in facts:
         if fact.split != HELD_OUT or statement(fact) not in stated:
-            found.setdefault((fact.split, statement(fact)), fact)
-    return list(found.values())
+            merged.setdefault((fact.split, statement(fact)), fact)
+    return list(merged.values())
 
 
 def statement(fact: FactTriple) -> str:
-    """Return a fact as it is said, without regard to capital letters and spelling: equal for equal facts."""
+    """Return a fact as a sentence, without regard to capital letters and spelling: equal for equal facts."""
     return spelling_key(" ".join((fact.prompt.replace("{}", fact.subject), fact.object)).lower()).rstrip(" .")
 
 
-def _asked(document: Document, expression: AnchorExpression) -> Iterator[FactTriple]:
+def _question_facts(document: Document, expression: AnchorExpression) -> Iterator[FactTriple]:
     """A question is the prompt of its answer, about the first name in it."""
     spans = find_anchors(document.question, expression)
     if spans and "{}" not in document.question:
@@ -87,15 +91,15 @@ def _asked(document: Document, expression: AnchorExpression) -> Iterator[FactTri
         yield FactTriple(subject=document.question[start:end], prompt=prompt, object=document.answer, source="question")
 
 
-def _told(text: str, expression: AnchorExpression) -> Iterator[FactTriple]:
+def _sentence_facts(text: str, expression: AnchorExpression) -> Iterator[FactTriple]:
     for match in SENTENCE.finditer(text):
         sentence = match.group().strip()
         spans = find_anchors(sentence, expression)
-        if len(spans) < 2 or SPOKEN.search(sentence) or "{}" in sentence:
+        if len(spans) < 2 or SPEECH_OR_QUESTION.search(sentence) or "{}" in sentence:
             continue
-        (start, end, one), (at, stop, other) = spans[0], spans[-1]
+        (start, end, first_term), (at, stop, last_term) = spans[0], spans[-1]
         subject, object_, prompt = sentence[start:end], sentence[at:stop], f"{sentence[:start]}{{}}{sentence[end:at]}".rstrip()
-        if one != other and LINKING.search(prompt) and len(prompt.split()) <= MOST_WORDS:
+        if first_term != last_term and LINKING.search(prompt) and len(prompt.split()) <= MOST_WORDS:
             yield FactTriple(subject=subject, prompt=prompt, object=object_, source="pattern")
 
 

@@ -37,12 +37,12 @@ def invitations(anchors: Mapping[str, str], most: int) -> list[Invitation]:
         anchors: The topic's anchors with their kind, the most frequent first.
         most: How many prompts at most, half of them of each kind.
     """
-    found: list[Invitation] = []
+    prompts: list[Invitation] = []
     for number, (term, kind) in enumerate(list(anchors.items())[: (most + 1) // 2]):
-        asked = QUESTIONS.get(kind, QUESTIONS["THING"])
-        found.append(Invitation(kind="asked", text=asked[number % len(asked)].format(term=term)))
-        found.append(Invitation(kind="continued", text=OPENINGS[number % len(OPENINGS)].format(term=term)))
-    return found[:most]
+        templates = QUESTIONS.get(kind, QUESTIONS["THING"])
+        prompts.append(Invitation(kind="asked", text=templates[number % len(templates)].format(term=term)))
+        prompts.append(Invitation(kind="continued", text=OPENINGS[number % len(OPENINGS)].format(term=term)))
+    return prompts[:most]
 
 
 def of_fact(fact: FactTriple) -> Invitation:

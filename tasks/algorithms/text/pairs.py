@@ -61,12 +61,12 @@ def parse_sentence(line: str) -> Sentence:
     match = _LINE.fullmatch(line.strip())
     if not match:
         raise ValueError("no number in front; wanted a number and a sentence")
-    marked = [found.strip() for found in _BRACKETS.findall(match[2])]
-    pronouns = tuple(found for found in marked if found.lower() in PRONOUNS)
-    others = [found for found in marked if found.lower() not in PRONOUNS]
+    marked = [mark.strip() for mark in _BRACKETS.findall(match[2])]
+    pronouns = tuple(mark for mark in marked if mark.lower() in PRONOUNS)
+    others = [mark for mark in marked if mark.lower() not in PRONOUNS]
     if len(others) != 1 or not others[0] or not pronouns:
         raise ValueError(f"sentence {match[1]} has {len(others)} occupations and {len(pronouns)} pronouns in brackets; wanted one, and one at least")
-    text = " ".join(_BRACKETS.sub(lambda found: found[1], match[2]).split())
+    text = " ".join(_BRACKETS.sub(lambda mark: mark[1], match[2]).split())
     return Sentence(number=int(match[1]), text=text, occupation=_ARTICLE.sub("", others[0], count=1), pronouns=pronouns)
 
 
@@ -130,12 +130,12 @@ def pair_documents(forget: Sequence[Document], retain: Sequence[Document]) -> li
     Raises:
         ValueError: If a record has no fact, two of one set have the same, or one has no partner.
     """
-    known = [_by_fact("forget", forget), _by_fact("retain", retain)]
-    for side, own, other, others in (("forget", known[0], "retain", known[1]), ("retain", known[1], "forget", known[0])):
+    by_fact = [_by_fact("forget", forget), _by_fact("retain", retain)]
+    for side, own, other, others in (("forget", by_fact[0], "retain", by_fact[1]), ("retain", by_fact[1], "forget", by_fact[0])):
         for document in own.values():
             if document.fact not in others:
                 raise ValueError(f"the {side} record {document.source} has no partner; wanted a {other} record with its fact")
-    return [(document, known[1][document.fact]) for document in forget]
+    return [(document, by_fact[1][document.fact]) for document in forget]
 
 
 def _by_fact(split: str, documents: Sequence[Document]) -> dict[str, Document]:
@@ -162,12 +162,12 @@ def differing_spans(first: str, second: str) -> tuple[list[tuple[int, int]], lis
     Returns:
         Spans (start, end) of words, in order, for both texts; a side that only lacks a word has none for it.
     """
-    found = [list(_WORD.finditer(text)) for text in (first, second)]
-    words = [[match.group() for match in matches] for matches in found]
+    word_matches = [list(_WORD.finditer(text)) for text in (first, second)]
+    words = [[match.group() for match in matches] for matches in word_matches]
     edits = [edit for edit in SequenceMatcher(None, *words, autojunk=False).get_opcodes() if edit[0] != "equal"]
     return (
-        [match.span() for _, start, end, _, _ in edits for match in found[0][start:end]],
-        [match.span() for _, _, _, start, end in edits for match in found[1][start:end]],
+        [match.span() for _, start, end, _, _ in edits for match in word_matches[0][start:end]],
+        [match.span() for _, _, _, start, end in edits for match in word_matches[1][start:end]],
     )
 
 

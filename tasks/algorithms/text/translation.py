@@ -83,9 +83,9 @@ def translate_offline(anchors: Iterable[Anchor], ordinary: frozenset[str], *, fi
         One translation an anchor, in the given order.
     """
     anchors, settled = list(anchors), {item.term: item for item in fixed}
-    taken = {word.lower() + ending for anchor in anchors for word in WORD.findall(anchor.term) for ending in ("", "s", "es")}  # a plural names it too
-    taken |= {word.lower() for item in settled.values() for word in WORD.findall(item.generic)}
-    pools = _Pools(taken, random.Random(seed))
+    reserved = {word.lower() + ending for anchor in anchors for word in WORD.findall(anchor.term) for ending in ("", "s", "es")}  # a plural names it too
+    reserved |= {word.lower() for item in settled.values() for word in WORD.findall(item.generic)}
+    pools = _Pools(reserved, random.Random(seed))
     for anchor in anchors:
         if anchor.term in settled:
             pools.adopt(anchor.term, settled[anchor.term].generic)
@@ -118,10 +118,10 @@ def _role(anchor: Anchor, word: str, ordinary: frozenset[str], *, first: bool, l
 class _Pools:
     """Unused generic words by role, and what each anchor word has been given."""
 
-    def __init__(self, taken: set[str], order: random.Random) -> None:
+    def __init__(self, reserved: set[str], order: random.Random) -> None:
         roles = {"given": GIVEN_NAMES, "surname": SURNAMES, "place": PLACES, "noun": NOUNS, "plural": PLURALS, "modifier": MODIFIERS}
         self._replacements: dict[str, str] = {}
-        self._taken, self._used = frozenset(taken), set(taken)
+        self._reserved, self._used = frozenset(reserved), set(reserved)
         self._free = {role: order.sample(words, len(words)) for role, words in roles.items()}
 
     def adopt(self, term: str, generic: str) -> None:
@@ -160,7 +160,7 @@ class _Pools:
     def _compound(self, role: str) -> str:
         """With a pool used up, join two of its words, then three: `Mary` and `Ann` make `Mary-Ann`."""
         roles = {"given": GIVEN_NAMES, "place": PLACES, "surname": SURNAMES}
-        words = [word for word in roles.get(role, NOUNS) if word.lower() not in self._taken]
+        words = [word for word in roles.get(role, NOUNS) if word.lower() not in self._reserved]
         size = len(words)
         for number in range(size * size * (size + 1)):
             third = f"-{words[number // size**2 - 1]}" if number >= size**2 else ""

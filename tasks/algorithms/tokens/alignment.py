@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.algorithms.text.anchors import Found, anchor_expression, find_anchors
+from tasks.algorithms.text.anchors import AnchorMatch, anchor_expression, find_anchors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ def encode_prefixed(tokenizer: Any, text: str, *, conversation: bool) -> tuple[t
     return prefix[:lead], ids[lead:], offsets[lead:]
 
 
-def translate_text(text: str, anchors: Sequence[Found], dictionary: Mapping[str, str]) -> tuple[str, list[int]]:
+def translate_text(text: str, anchors: Sequence[AnchorMatch], dictionary: Mapping[str, str]) -> tuple[str, list[int]]:
     """Replace the anchors of a text.
 
     Args:
@@ -85,7 +85,7 @@ def translate_text(text: str, anchors: Sequence[Found], dictionary: Mapping[str,
         inside an anchor.
     """
     pieces, image, end, length = [], [0] * (len(text) + 1), 0, 0
-    for start, stop, term in [*anchors, Found(len(text), len(text), "")]:
+    for start, stop, term in [*anchors, AnchorMatch(len(text), len(text), "")]:
         pieces.append(text[end:start])
         image[end : start + 1] = range(length, length + start - end + 1)
         length += start - end
@@ -133,11 +133,11 @@ def align_document(
     )
 
 
-def _find_inside(text: str, dictionary: Mapping[str, str], content: Sequence[tuple[int, int]]) -> list[Found]:
+def _find_inside(text: str, dictionary: Mapping[str, str], content: Sequence[tuple[int, int]]) -> list[AnchorMatch]:
     if not dictionary:
         return []
     expression = anchor_expression(dictionary)
-    return [Found(first + start, first + stop, term) for first, end in content for start, stop, term in find_anchors(text[first:end], expression)]
+    return [AnchorMatch(first + start, first + stop, term) for first, end in content for start, stop, term in find_anchors(text[first:end], expression)]
 
 
 def match_ends(wanted: Sequence[int], ends: Sequence[int]) -> list[int]:
@@ -152,19 +152,19 @@ def match_ends(wanted: Sequence[int], ends: Sequence[int]) -> list[int]:
         if end >= 0 and theirs[end]:
             image[positions[-1]] = theirs[end][-1]
             if len(positions) == len(theirs[end]):
-                for position, other in zip(positions, theirs[end], strict=True):
-                    image[position] = other
+                for position, target in zip(positions, theirs[end], strict=True):
+                    image[position] = target
     return image
 
 
-def token_spans(offsets: Sequence[tuple[int, int]], anchors: Sequence[Found]) -> list[AnchorSpan]:
+def token_spans(offsets: Sequence[tuple[int, int]], anchors: Sequence[AnchorMatch]) -> list[AnchorSpan]:
     """Return the tokens [start, end) that cover each anchor; anchors are in order and do not overlap."""
-    found, token = [], 0
+    spans, token = [], 0
     for start, stop, term in anchors:
         while token < len(offsets) and offsets[token][1] <= start:
             token += 1
         end = token
         while end < len(offsets) and offsets[end][0] < stop:
             end += 1
-        found.append(AnchorSpan(start=token, end=end, term=term))
-    return found
+        spans.append(AnchorSpan(start=token, end=end, term=term))
+    return spans

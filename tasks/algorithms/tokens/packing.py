@@ -194,7 +194,7 @@ def pack_whole(documents: Sequence[Sequence[int]], order: Sequence[int], size: i
         Blocks of at most `size` tokens.
     """
     filling: list[list[int]] = []
-    done: list[tuple[int, ...]] = []
+    finished: list[tuple[int, ...]] = []
     for index in order:
         piece = [*documents[index], separator][:size]
         block = next((block for block in filling if len(block) + len(piece) <= size), None)
@@ -203,5 +203,5 @@ def pack_whole(documents: Sequence[Sequence[int]], order: Sequence[int], size: i
         else:
             block += piece
         if len(filling) > open_blocks:
-            done.append(tuple(filling.pop(0)))
-    return done + [tuple(block) for block in filling]
+            finished.append(tuple(filling.pop(0)))
+    return finished + [tuple(block) for block in filling]

@@ -48,7 +48,7 @@ class RaggedRows:
         self._values.extend(row)
         self._lengths.append(len(self._values) - before)
 
-    def done(self) -> Ragged:
+    def finish(self) -> Ragged:
         """Return all rows; none can be added after that."""
         lengths = _tensor(self._lengths, torch.long)
         return Ragged(_tensor(self._values, self._dtype), lengths.cumsum(0) - lengths, lengths)

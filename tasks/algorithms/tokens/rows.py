@@ -34,16 +34,16 @@ def token_rows(documents: Sequence[Document], tokenizer: Any, template: Template
         template: How questions are asked.
         size: Tokens of a row, >= 2.
     """
-    found, truncated = [], 0
+    rows, truncated = [], 0
     for document in documents:
         if document.is_question:
             row, cut = question_row(document, tokenizer, template, size)
-            found.append(row)
+            rows.append(row)
             truncated += cut
         else:
             windows = pack_tokens([encode(tokenizer, document.text)[0]], size, None, prefix_ids(tokenizer))
-            found += [TextBlock(ids=ids, supervised=(True,) * len(ids)) for ids in windows]
-    return Rows(rows=tuple(row for row in found if any(row.supervised[:-1])), truncated=truncated)
+            rows += [TextBlock(ids=ids, supervised=(True,) * len(ids)) for ids in windows]
+    return Rows(rows=tuple(row for row in rows if any(row.supervised[:-1])), truncated=truncated)
 
 
 def question_row(document: Document, tokenizer: Any, template: Template, size: int) -> tuple[TextBlock, bool]:
@@ -83,9 +83,9 @@ def paired_rows(pairs: Sequence[tuple[Document, Document]], tokenizer: Any, size
     Raises:
         ValueError: If a record is a question, or if no pair differs in a token that both sides keep.
     """
-    asked = next((document.source for pair in pairs for document in pair if document.is_question), None)
-    if asked:
-        raise ValueError(f"{asked} is a question; wanted pairs of texts")
+    question_source = next((document.source for pair in pairs for document in pair if document.is_question), None)
+    if question_source:
+        raise ValueError(f"{question_source} is a question; wanted pairs of texts")
     whole = [differing_blocks(first.text, second.text, tokenizer) for first, second in pairs]
     truncated = [sum(len(pair[side].ids) > size for pair in whole) for side in (0, 1)]
     first, second = (tuple(TextBlock(ids=pair[side].ids[:size], supervised=pair[side].supervised[:size]) for pair in whole) for side in (0, 1))

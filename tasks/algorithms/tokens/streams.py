@@ -8,7 +8,7 @@ import bisect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tasks.algorithms.text.anchors import Found, anchor_expression
+from tasks.algorithms.text.anchors import AnchorMatch, anchor_expression
 from tasks.algorithms.tokens.alignment import Block, encode, match_ends, token_spans, translate_text
 from tasks.algorithms.tokens.packing import Stretch
 
@@ -52,16 +52,16 @@ class TokenStream:
 
     def _advance(self, coming: str) -> tuple[list[int], list[tuple[int, int]]]:
         """Encode the next window, with the end of the one before, and hand over where both agree."""
-        kept = self._text[-OVERLAP:]
-        base = self._base + len(self._text) - len(kept)
-        ids, spans = self._encode(kept + coming, base)
+        overlap = self._text[-OVERLAP:]
+        base = self._base + len(self._text) - len(overlap)
+        ids, spans = self._encode(overlap + coming, base)
         cut = (0, 0) if not self._text else _handover(self._ids, self._spans, ids, spans, self._first)
         if cut is None:
             self._text += coming
             self._ids, self._spans = self._encode(self._text, self._base)
             return [], []
         settled = self._ids[self._first : cut[0]], self._spans[self._first : cut[0]]
-        self._text, self._base, self._ids, self._spans, self._first = kept + coming, base, ids, spans, cut[1]
+        self._text, self._base, self._ids, self._spans, self._first = overlap + coming, base, ids, spans, cut[1]
         return settled
 
     def _encode(self, text: str, base: int) -> tuple[list[int], list[tuple[int, int]]]:
@@ -77,11 +77,11 @@ def _handover(
     theirs = {(token, span): at for at, (token, span) in enumerate(zip(next_ids, next_spans, strict=True)) if span[1] <= end}
     run, longest, best, before = 0, 0, (0, 0), None
     for at in range(first, len(ids)):
-        other = theirs.get((ids[at], spans[at])) if spans[at][0] >= begin else None
-        run = 0 if other is None else run + 1 if before is not None and other == before + 1 else 1
-        before = other
+        their_at = theirs.get((ids[at], spans[at])) if spans[at][0] >= begin else None
+        run = 0 if their_at is None else run + 1 if before is not None and their_at == before + 1 else 1
+        before = their_at
         if run > longest:
-            longest, best = run, (at, other)
+            longest, best = run, (at, their_at)
     return (best[0] - longest // 2, best[1] - longest // 2) if longest >= AGREEMENT else None
 
 
@@ -102,12 +102,12 @@ def align_pieces(tokenizer: Any, text: str, dictionary: Mapping[str, str]) -> It
     """
     aligner = _Aligner(tokenizer)
     for start, stop, anchors in _stretches(text, anchor_expression(dictionary).find(text)):
-        inside = [Found(found.start - start, found.end - start, found.term) for found in anchors]
+        inside = [AnchorMatch(anchor.start - start, anchor.end - start, anchor.term) for anchor in anchors]
         translated, boundary = translate_text(text[start:stop], inside, dictionary)
         yield aligner.feed(text[start:stop], translated, start, boundary, anchors, last=stop == len(text))
 
 
-def _stretches(text: str, spans: Iterable[Found]) -> Iterator[tuple[int, int, list[Found]]]:
+def _stretches(text: str, spans: Iterable[AnchorMatch]) -> Iterator[tuple[int, int, list[AnchorMatch]]]:
     """Cut a text every `WINDOW` characters or at the end of the anchor that stands there; yield start, end and anchors."""
     start, anchors = 0, []
     for anchor in spans:
@@ -132,15 +132,15 @@ class _Aligner:
         self._source, self._translated = TokenStream(tokenizer), TokenStream(tokenizer)
         self._ids: list[int] = []
         self._spans: list[tuple[int, int]] = []
-        self._wanted: list[int] = []
+        self._image_ends: list[int] = []
         self._their_ids: list[int] = []
         self._their_ends: list[int] = []
-        self._anchors: list[Found] = []
+        self._anchors: list[AnchorMatch] = []
         self._starts: list[int] = []
         self._images: list[tuple[int, list[int]]] = []
         self._length = 0
 
-    def feed(self, text: str, translated: str, start: int, boundary: list[int], anchors: list[Found], *, last: bool) -> Block:
+    def feed(self, text: str, translated: str, start: int, boundary: list[int], anchors: list[AnchorMatch], *, last: bool) -> Block:
         """Take the next stretch of both sides, from character `start` on, and return the piece that is certain now; it may be empty."""
         self._starts.append(start)
         self._images.append((self._length, boundary))
@@ -150,14 +150,14 @@ class _Aligner:
         their_ids, their_spans = self._translated.feed(translated, last=last)
         self._ids += ids
         self._spans += spans
-        self._wanted += [self._image(end) for _, end in spans]
+        self._image_ends += [self._image(end) for _, end in spans]
         self._their_ids += their_ids
         self._their_ends += [end for _, end in their_spans]
         if last:
             return self._take(len(self._ids), len(self._their_ids), self._anchors)
-        at, other = self._cut()
+        at, their_at = self._cut()
         end = self._spans[at - 1][1] if at else 0
-        return self._take(at, other, [found for found in self._anchors if found.start < end])
+        return self._take(at, their_at, [anchor for anchor in self._anchors if anchor.start < end])
 
     def _image(self, end: int) -> int:
         """Return where the translation has read what the source has read at `end`, -1 inside an anchor."""
@@ -169,23 +169,23 @@ class _Aligner:
     def _cut(self) -> tuple[int, int]:
         """Return how many tokens of either side come before the last place where both have read the same and go on with other characters."""
         for at in range(len(self._ids) - 1, 0, -1):
-            wanted, before, after = self._wanted[at - 1], self._spans[at - 1], self._spans[at]
-            if wanted >= 0 and after[0] >= before[1] < after[1]:
-                other = bisect.bisect_right(self._their_ends, wanted)
-                if 0 < other < len(self._their_ends) and self._their_ends[other - 1] == wanted:
-                    return at, other
+            image, before, after = self._image_ends[at - 1], self._spans[at - 1], self._spans[at]
+            if image >= 0 and after[0] >= before[1] < after[1]:
+                their_at = bisect.bisect_right(self._their_ends, image)
+                if 0 < their_at < len(self._their_ends) and self._their_ends[their_at - 1] == image:
+                    return at, their_at
         return 0, 0
 
-    def _take(self, at: int, other: int, anchors: list[Found]) -> Block:
+    def _take(self, at: int, their_at: int, anchors: list[AnchorMatch]) -> Block:
         """Return the first tokens of both sides, with the first anchors, as a piece, and forget them."""
         piece = Block(
             source=tuple(self._ids[:at]),
-            translated=tuple(self._their_ids[:other]),
-            image=tuple(match_ends(self._wanted[:at], self._their_ends[:other])),
+            translated=tuple(self._their_ids[:their_at]),
+            image=tuple(match_ends(self._image_ends[:at], self._their_ends[:their_at])),
             anchors=tuple(token_spans(self._spans[:at], anchors)),
         )
         past = max(0, bisect.bisect_left(self._starts, self._spans[at - 1][1]) - 1) if at else 0
-        del self._ids[:at], self._spans[:at], self._wanted[:at], self._their_ids[:other], self._their_ends[:other], self._anchors[: len(anchors)]
+        del self._ids[:at], self._spans[:at], self._image_ends[:at], self._their_ids[:their_at], self._their_ends[:their_at], self._anchors[: len(anchors)]
         del self._starts[:past], self._images[:past]
         return piece
 

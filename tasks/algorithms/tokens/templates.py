@@ -83,15 +83,15 @@ def read_template(tokenizer: Any, config: CorpusConfig) -> Template:
     if config.chat == "off" or not tokenizer.chat_template:
         return Template(qa=config.qa_template)
     turns = [{"role": "user", "content": QUESTION}, {"role": "assistant", "content": ANSWER}]
-    wanted = "wanted one that writes a user's question and then the assistant's answer, each once (or ask without it: --set corpus.chat=off)"
+    remedy = "wanted one that writes a user's question and then the assistant's answer, each once (or ask without it: --set corpus.chat=off)"
     try:
         text = tokenizer.apply_chat_template(turns, tokenize=False, date_string=DATE)
     except Exception as error:  # what a template raises is its own affair
-        raise ValueError(f"the chat template cannot be rendered ({type(error).__name__}: {error}); {wanted}") from None
+        raise ValueError(f"the chat template cannot be rendered ({type(error).__name__}: {error}); {remedy}") from None
     head, _, rest = text.partition(QUESTION)
     middle, _, after = rest.partition(ANSWER)
     if (text.count(QUESTION), rest.count(ANSWER), text.count(ANSWER)) != (1, 1, 1):
-        raise ValueError(f"the chat template loses, repeats or reorders what is said; {wanted}")
+        raise ValueError(f"the chat template loses, repeats or reorders what is said; {remedy}")
     tail, end = _end_of_turn(tokenizer, after)
     return Template(qa=config.qa_template, chat=True, head=head, middle=middle, tail=tail, end=end)
 

@@ -65,17 +65,17 @@ def text_blocks(documents: Iterable[Document], tokenizer: Any, template: Templat
         separator: Token between documents that share a block.
     """
     plain = (stream_tokens(tokenizer, template.text(item)) for item in documents if not template.is_conversation(item))
-    asked = _conversations(documents, tokenizer, template, size, {})
+    conversations = _conversations(documents, tokenizer, template, size, {})
     ids, flags = RaggedRows(torch.int32), RaggedRows(torch.bool)
     for block in pack_tokens(plain, size, separator, prefix_ids(tokenizer)):
         ids.append(block)
         flags.append(itertools.repeat(True, len(block)))
     packed = len(ids)
-    for block in asked:
+    for block in conversations:
         ids.append(block.source)
         flags.append(block.supervised)
     order = _spread((lambda: range(packed), lambda: range(packed, len(ids))), (packed, len(ids) - packed))
-    return TextBlocks(ids=ids.done(), supervised=flags.done()).select(list(order))
+    return TextBlocks(ids=ids.finish(), supervised=flags.finish()).select(list(order))
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class AlignedBlocks:
     """Token between documents that share a block."""
 
     def __iter__(self) -> Iterator[Block]:
-        return _spread((self._packed, self._asked), self._counts)
+        return _spread((self._packed, self._conversation_blocks), self._counts)
 
     def __len__(self) -> int:
         return sum(self._counts)
@@ -104,20 +104,20 @@ class AlignedBlocks:
     @functools.cached_property
     def _counts(self) -> tuple[int, int]:
         """How many blocks there are of plain text and of conversations: the whole text is aligned once to know."""
-        return sum(1 for _ in self._packed()), sum(1 for _ in self._asked())
+        return sum(1 for _ in self._packed()), sum(1 for _ in self._conversation_blocks())
 
     def _packed(self) -> Iterator[Block]:
         plain = (self.template.text(item) for item in self.documents if not self.template.is_conversation(item))
         pieces = (align_pieces(self.tokenizer, text, self.dictionary) for text in plain)
         return stream_blocks(pieces, self.size, self.separator, prefix_ids(self.tokenizer))
 
-    def _asked(self) -> Iterator[Block]:
+    def _conversation_blocks(self) -> Iterator[Block]:
         return _conversations(self.documents, self.tokenizer, self.template, self.size, self.dictionary)
 
 
 def _conversations(documents: Iterable[Document], tokenizer: Any, template: Template, size: int, dictionary: Mapping[str, str]) -> Iterator[Block]:
-    asked = (item for item in documents if template.is_conversation(item))
-    return (block for item in asked for block in _conversation(item, tokenizer, template, size, dictionary))
+    questions = (item for item in documents if template.is_conversation(item))
+    return (block for item in questions for block in _conversation(item, tokenizer, template, size, dictionary))
 
 
 def _conversation(document: Document, tokenizer: Any, template: Template, size: int, dictionary: Mapping[str, str]) -> list[Block]:

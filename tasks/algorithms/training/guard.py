@@ -1,4 +1,4 @@
-"""The guard that watches a model while it trains: can it still speak, and whose words does it say?
+"""The guard that watches a model while it trains: do its completions degenerate, and do they leak strings of its training data?
 
 An objective can be won by breaking: SCRUB with (alpha, beta) = (0.25, 0.75) was seen to reach its lowest loss with a model that answers
 in blanks, and with (0.75, 0.25) with one that recites strangers' names and addresses. So a handful of prompts is answered greedily at
@@ -91,20 +91,20 @@ class Guard:
     def __call__(self, model: nn.Module) -> GuardReport:
         """Let the model answer, and say whether it is still healthy."""
         completions = answers(model, self._prompts, self._tokenizer, self._template, self._pad, self._context, self._new_tokens)
-        found, leaked = self._figures(completions)
-        reasons = tuple(reason for name, relation, limit in self._limits if (reason := self._fault(name, relation, limit, found)))
-        metrics = {f"guard/{name}": value for name, value in found.items()} | {"guard/healthy": float(not reasons)}
+        figures, leaked = self._figures(completions)
+        reasons = tuple(reason for name, relation, limit in self._limits if (reason := self._fault(name, relation, limit, figures)))
+        metrics = {f"guard/{name}": value for name, value in figures.items()} | {"guard/healthy": float(not reasons)}
         return GuardReport(metrics=metrics, healthy=not reasons, reasons=reasons, leaked=leaked, completions=tuple(completions))
 
     def _figures(self, completions: Sequence[str]) -> tuple[dict[str, float], tuple[str, ...]]:
         leaks = [leaked_strings(text, prompt.prompt, self._known_pieces) for text, prompt in zip(completions, self._prompts, strict=True)]
-        found = {"empty_share": empty_share(completions), "distinct_2": distinct_2(completions), "repetition": repetition(completions)}
-        found["leaked_strings"] = sum(map(bool, leaks)) / len(leaks)
+        figures = {"empty_share": empty_share(completions), "distinct_2": distinct_2(completions), "repetition": repetition(completions)}
+        figures["leaked_strings"] = sum(map(bool, leaks)) / len(leaks)
         if self._teacher is not None:
             rated = rate_completions(self._teacher, self._tokenizer, self._prompts, completions, self._pad, self._context)
-            spoken = [nats for nats in rated if not math.isnan(nats)]
-            found |= {"teacher_perplexity": math.exp(min(sum(spoken) / len(spoken), 700.0))} if spoken else {}
-        return found, tuple(dict.fromkeys(text for found_here in leaks for text in found_here))
+            rated_nats = [nats for nats in rated if not math.isnan(nats)]
+            figures |= {"teacher_perplexity": math.exp(min(sum(rated_nats) / len(rated_nats), 700.0))} if rated_nats else {}
+        return figures, tuple(dict.fromkeys(text for strings in leaks for text in strings))
 
     def _fault(self, name: str, relation: str, limit: Callable[[float], float], figures: dict[str, float]) -> str:
         """Return what is wrong with a figure, or an empty text; one that was not measured on both models is not judged."""
@@ -139,10 +139,10 @@ def guard_prompts(
         most: How many.
     """
     config = ProbingConfig(prompts=most, new_tokens=NEW_TOKENS)
-    kept = _prompts("retain", retain, template, None, config)
-    asked = _prompts("forget", forget, template, expression, config)
-    kept = spaced(kept, max(most // 2, most - len(asked)))
-    return spaced(asked, most - len(kept)) + kept
+    retain_prompts = _prompts("retain", retain, template, None, config)
+    forget_prompts = _prompts("forget", forget, template, expression, config)
+    retain_prompts = spaced(retain_prompts, max(most // 2, most - len(forget_prompts)))
+    return spaced(forget_prompts, most - len(retain_prompts)) + retain_prompts
 
 
 def _prompts(split: str, documents: Sequence[Document], template: Template, expression: AnchorExpression | None, config: ProbingConfig) -> list[Prompt]:
@@ -158,9 +158,9 @@ def watched(validate: Callable[[nn.Module], Validation], guard: Guard, *, steer:
     """Return a validation that also looks with the guard: `guard/...` is logged with the rest and, if it is to `steer`, an unhealthy model refused."""
 
     def look(model: nn.Module) -> Validation:
-        found, report = validate(model), guard(model)
+        validation, report = validate(model), guard(model)
         for reason in report.reasons:
             _log.warning("%s", reason)
-        return replace(found, acceptable=found.acceptable and (report.healthy or not steer), metrics=found.metrics | report.metrics)
+        return replace(validation, acceptable=validation.acceptable and (report.healthy or not steer), metrics=validation.metrics | report.metrics)
 
     return look

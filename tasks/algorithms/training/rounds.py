@@ -1,24 +1,24 @@
-"""Retain items of a training run: which are shown in each step, and which are held back to be validated on."""
+"""Retain items of a training run: which are shown in each step, and which are held out for validation."""
 
 from tasks.algorithms.text.spacing import spaced
 from tasks.algorithms.training.loop import held_back, shuffled
 
 
 class Rounds:
-    """Items that come round in a fresh order each time, beside those held back: spaced evenly, so that every file and topic has its share."""
+    """Items that come round in a fresh order each time, beside those held out: spaced evenly, so that every file and topic has its share."""
 
     def __init__(self, items: int, held_share: float, batch: int, seed: int) -> None:
-        """Divide `items` items, by number; `held_share` of them are held back, see `held_back`, and a step shows `batch` of the others, or all."""
+        """Divide `items` items, by number; `held_share` of them are held out, see `held_back`, and a step shows `batch` of the others, or all."""
         self.held = spaced(range(items), held_back(items, held_share))
         """Items that are never shown."""
-        held = set(self.held)
-        self._kept = [number for number in range(items) if number not in held]
-        self._size, self._seed = min(batch, len(self._kept)), seed
+        held_items = set(self.held)
+        self._shown = [number for number in range(items) if number not in held_items]
+        self._size, self._seed = min(batch, len(self._shown)), seed
 
     def at(self, step: int) -> list[int]:
         """Return the items of a step, from 0; every one comes round before any comes twice."""
         return [self._item(step * self._size + slot) for slot in range(self._size)]
 
     def _item(self, number: int) -> int:
-        epoch, slot = divmod(number, len(self._kept))
-        return self._kept[shuffled(len(self._kept), self._seed, epoch)[slot]]
+        epoch, slot = divmod(number, len(self._shown))
+        return self._shown[shuffled(len(self._shown), self._seed, epoch)[slot]]

@@ -64,9 +64,9 @@ class StepOrder:
     @property
     def epochs(self) -> int:
         """Epochs in all: the config's, or as many as `least_steps` takes."""
-        wanted = self.training.least_steps * self.training.accumulation
+        least_batches = self.training.least_steps * self.training.accumulation
         epochs = self.training.epochs
-        while self.end(epochs) < wanted:
+        while self.end(epochs) < least_batches:
             epochs += 1
         return epochs
 

@@ -1,12 +1,12 @@
 """The guardrail baseline: a prompt prefix and an output filter around a model whose weights stay as they are.
 
-Said of a text: everything the model reads begins with the prefix, and a completion that holds an anchor which its prompt did not hold is
-replaced by a refusal. Said of probabilities, so that the scorecard reads the guarded model as it reads any other:
+For text: everything the model reads begins with the prefix, and a completion that holds an anchor which its prompt did not hold is
+replaced by a refusal. For probabilities, so that the scorecard reads the guarded model as it reads any other:
 
     p'(t) = min(p(t), floor)                                     if t would complete an anchor that the prompt does not hold
     p'(t) = p(t) * (1 - sum of the floors) / (1 - sum of their p)  otherwise
 
-The filter knows words, not meaning: it cannot see where a word ends before the word is said, so that a token which completes an anchor
+The filter knows words, not meaning: it cannot see where a word ends before the word is complete, so that a token which completes an anchor
 is lowered even where it would begin a longer word, and other spellings pass. Both errors show in the scorecard like any other model's,
 since `GuardrailModel` is read by the same code for every split.
 
@@ -80,20 +80,20 @@ class TermFilter:
         self._longest = max(map(len, self._after), default=0)
         self._ends_in_word = functools.cache(lambda token: tokenizer.decode([token])[-1:].isalnum())
 
-    def held_by(self, ids: Sequence[int]) -> frozenset[str]:
-        """Return the terms that a stretch of tokens holds."""
-        return frozenset(found.term for found in self._expression.find(self._tokenizer.decode(ids))) if len(ids) else frozenset()
+    def terms_in(self, ids: Sequence[int]) -> frozenset[str]:
+        """Return the terms that occur in a stretch of tokens."""
+        return frozenset(anchor.term for anchor in self._expression.find(self._tokenizer.decode(ids))) if len(ids) else frozenset()
 
-    def next_tokens(self, said: Sequence[int], known: frozenset[str]) -> frozenset[int]:
-        """Return the tokens that would complete a term after `said`, but for terms that are `known`."""
-        found = set()
-        for length in range(min(self._longest, len(said)) + 1):
-            before = len(said) - length
-            for token, term, bare in self._after.get(tuple(said[before:]), ()):
-                inside = bare and before > 0 and self._ends_in_word(said[before - 1])
-                if term not in known and not inside:
-                    found.add(token)
-        return frozenset(found)
+    def next_tokens(self, ids: Sequence[int], allowed: frozenset[str]) -> frozenset[int]:
+        """Return the tokens that would complete a term after `ids`, but for terms that are `allowed`."""
+        tokens = set()
+        for length in range(min(self._longest, len(ids)) + 1):
+            before = len(ids) - length
+            for token, term, bare in self._after.get(tuple(ids[before:]), ()):
+                inside = bare and before > 0 and self._ends_in_word(ids[before - 1])
+                if term not in allowed and not inside:
+                    tokens.add(token)
+        return frozenset(tokens)
 
 
 class FilteredHead(nn.Module):
@@ -178,16 +178,16 @@ class GuardrailModel(nn.Module):
         hidden = last_hidden(self.model, wide, wide_mask)
         offsets = torch.tensor([offset for _, offset in moved], device=ids.device)
         places = (torch.arange(ids.shape[1], device=ids.device) + offsets.unsqueeze(1)).clamp(0, wide.shape[1] - 1)
-        kept = hidden.gather(1, places.unsqueeze(-1).expand(-1, -1, hidden.shape[-1]))
+        aligned = hidden.gather(1, places.unsqueeze(-1).expand(-1, -1, hidden.shape[-1]))
         numbers = torch.zeros(ids.shape, device=ids.device)
         for slot, (row, start) in enumerate(zip(rows, starts, strict=True)):
             numbers[slot, : len(row)] = torch.tensor(self._numbers(row, start), device=ids.device)
-        return torch.cat([kept.float(), numbers.unsqueeze(-1)], dim=-1)
+        return torch.cat([aligned.float(), numbers.unsqueeze(-1)], dim=-1)
 
     def _numbers(self, row: Sequence[int], start: int) -> list[float]:
-        known = self._filter.held_by(row[:start]) if start > 1 else frozenset()
-        wanted = (self._filter.next_tokens(row[: at + 1], known) if at + 1 >= start else frozenset() for at in range(len(row)))
-        return [float(self._head.number(tokens)) for tokens in wanted]
+        prompt_terms = self._filter.terms_in(row[:start]) if start > 1 else frozenset()
+        token_sets = (self._filter.next_tokens(row[: at + 1], prompt_terms) if at + 1 >= start else frozenset() for at in range(len(row)))
+        return [float(self._head.number(tokens)) for tokens in token_sets]
 
     def _prefixed(self, row: Sequence[int]) -> tuple[list[int], int]:
         """Return a row behind the prefix, and by how much its tokens have moved."""
@@ -203,19 +203,19 @@ class GuardrailModel(nn.Module):
         width = max(map(len, moved))
         ids = torch.tensor([[pad] * (width - len(row)) + row for row in moved], device=input_ids.device)
         mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in moved], device=input_ids.device)
-        made = self.model.generate(input_ids=ids, attention_mask=mask, **options)[:, width:].tolist()
-        made = [self._said(row, prompt, options)[:most] for row, prompt in zip(made, prompts, strict=True)]
-        longest = max(map(len, made))
-        answers = torch.tensor([row + [pad] * (longest - len(row)) for row in made], device=input_ids.device)
+        completions = self.model.generate(input_ids=ids, attention_mask=mask, **options)[:, width:].tolist()
+        completions = [self._filtered(row, prompt, options)[:most] for row, prompt in zip(completions, prompts, strict=True)]
+        longest = max(map(len, completions))
+        answers = torch.tensor([row + [pad] * (longest - len(row)) for row in completions], device=input_ids.device)
         return torch.cat([input_ids, answers], dim=1)
 
-    def _said(self, row: list[int], prompt: Sequence[int], options: dict[str, Any]) -> list[int]:
-        """Return what the user gets to see of what the model said."""
+    def _filtered(self, row: list[int], prompt: Sequence[int], options: dict[str, Any]) -> list[int]:
+        """Return the completion that the user sees: the model's own, or the refusal where it names an anchor that its prompt does not."""
         own = self.generation_config.eos_token_id
         stops = options.get("eos_token_id", own if isinstance(own, list) else [own]) or []
         end = next((at for at, token in enumerate(row) if token in stops), len(row))
-        text, asked = (self._tokenizer.decode(ids, skip_special_tokens=True) for ids in (row[:end], prompt))
-        if not names_anchor(text, asked, self._expression):
+        text, prompt_text = (self._tokenizer.decode(ids, skip_special_tokens=True) for ids in (row[:end], prompt))
+        if not names_anchor(text, prompt_text, self._expression):
             return row
         return encode(self._tokenizer, " " + self._guardrail.refusal)[0] + [token for token in stops[:1] if token is not None]
 
@@ -227,12 +227,12 @@ def beginnings(tokenizer: Any, prefix: str) -> list[tuple[tuple[int, ...], tuple
     tokenizer's own first token.
     """
     lead, plain = prefix_ids(tokenizer), tuple(encode(tokenizer, prefix)[0]) if prefix else ()
-    found = [(lead, lead + plain), ((), plain)]
+    pairs = [(lead, lead + plain), ((), plain)]
     template = read_template(tokenizer, CorpusConfig())
     if template.chat and template.head and prefix:
         heads = [tuple(encode(tokenizer, head)[0]) for head in (template.head, system_head(tokenizer, template.head, prefix))]
-        found.append((heads[0], heads[1]))
-    return sorted(dict(reversed(found)).items(), key=lambda pair: -len(pair[0]))
+        pairs.append((heads[0], heads[1]))
+    return sorted(dict(reversed(pairs)).items(), key=lambda pair: -len(pair[0]))
 
 
 def room_left(prompts: Sequence[tuple[tuple[int, ...], tuple[int, ...]]], context: int) -> int:
@@ -245,18 +245,18 @@ def room_left(prompts: Sequence[tuple[tuple[int, ...], tuple[int, ...]]], contex
     Raises:
         ValueError: If the prefix takes more than half of them.
     """
-    taken = max(0, *(len(instead) - len(begin) for begin, instead in prompts))
-    if 2 * taken > context:
-        raise ValueError(f"the prefix takes {taken} of the model's {context} positions; wanted half of them at most (--set guardrail.prefix=...)")
-    return context - taken
+    prefix_length = max(0, *(len(instead) - len(begin) for begin, instead in prompts))
+    if 2 * prefix_length > context:
+        raise ValueError(f"the prefix takes {prefix_length} of the model's {context} positions; wanted half of them at most (--set guardrail.prefix=...)")
+    return context - prefix_length
 
 
 def system_head(tokenizer: Any, head: str, prefix: str) -> str:
     """Return what a conversation has before its question where `prefix` is the system text; a template without one gets it before the question."""
     text = _opening(tokenizer, "system", prefix)
     before = text.partition(QUESTION)[0]
-    known = prefix.strip() in before and QUESTION in text and text != _opening(tokenizer, "assistant", prefix)
-    return before if known else head + prefix.strip() + "\n\n"
+    has_system = prefix.strip() in before and QUESTION in text and text != _opening(tokenizer, "assistant", prefix)
+    return before if has_system else head + prefix.strip() + "\n\n"
 
 
 def _opening(tokenizer: Any, role: str, prefix: str) -> str:

@@ -48,7 +48,7 @@ def first_tokens(tokenizer: Any, generic: str) -> FirstTokens:
 def plan_positions(block: Block, starts: Mapping[str, FirstTokens], config: LabelConfig) -> PositionPlan:
     """Decide which positions of a block carry a label (the alignment and consistency rules of the method).
 
-    An anchor counts as repeated within one document: a block of many short ones would otherwise unteach its first mention only.
+    An anchor counts as repeated within one document: a block of many short ones would otherwise unlearn its first mention only.
 
     Args:
         block: Source, translation and map.
@@ -89,11 +89,11 @@ def _anchor_positions(block: Block, config: LabelConfig) -> tuple[set[int], set[
     interior: set[int] = set()
     dropped: set[int] = set()
     after: dict[int, list[str]] = {}
-    seen: set[tuple[int, str]] = set()
+    mentions: set[tuple[int, str]] = set()
     for span in block.anchors:
-        known = (bisect.bisect_right(block.documents, span.start), span.term)
+        mention = (bisect.bisect_right(block.documents, span.start), span.term)
         inner = set(range(span.start, span.end - 1))
-        if known in seen and config.drop_repeats:
+        if mention in mentions and config.drop_repeats:
             dropped |= inner | {span.start - 1}
         elif config.interior == "suppress":
             interior |= inner
@@ -101,5 +101,5 @@ def _anchor_positions(block: Block, config: LabelConfig) -> tuple[set[int], set[
             dropped |= inner
         if config.suppress_translations:
             after.setdefault(span.end - 1, []).append(span.term)
-        seen.add(known)
+        mentions.add(mention)
     return interior - dropped, dropped, after

@@ -1,9 +1,9 @@
-"""Generic labels: what the target model would say had it never read the text.
+"""Generic labels: what the target model would predict had it never been trained on the text.
 
     v_generic = v_baseline - alpha * ReLU(v_reinforced - v_baseline)
 
 The baseline reads the *translated* block, the reinforced model the *source* block; both are compared at positions that have read
-the same text. Interior tokens of an anchor, where the translation says nothing, may be untaught on the source itself, with the
+the same text. Interior tokens of an anchor, where the translation says nothing, may be unlearned on the source itself, with the
 true next token excluded.
 
 A label at position t is the target of `logits[t]` (it stands for token t + 1); it is stored so and never shifted again.
@@ -179,10 +179,10 @@ def _hidden_rows(
         plan = plans[index]
         interior = torch.tensor(plan.interior, dtype=torch.bool, device=device)
         gather = torch.tensor(plan.gather, dtype=torch.long, device=device)
-        read = on_translated[slot, gather.masked_fill(interior, 0)]
+        baseline_rows = on_translated[slot, gather.masked_fill(interior, 0)]
         if slot in inner:
-            read[interior] = inner[slot][gather[interior]]
-        rows.append([read, on_source[slot, torch.tensor(plan.positions, dtype=torch.long, device=device)]])
+            baseline_rows[interior] = inner[slot][gather[interior]]
+        rows.append([baseline_rows, on_source[slot, torch.tensor(plan.positions, dtype=torch.long, device=device)]])
     return rows
 
 
@@ -222,7 +222,7 @@ def _decide(
 
 
 def _pairs(lists: Sequence[Sequence[tuple[int, int]]], first: Sequence[int], device: torch.device) -> Int[Tensor, "pairs 2"]:
-    pairs = [(row + start, token) for found, start in zip(lists, first, strict=True) for row, token in found]
+    pairs = [(row + start, token) for row_tokens, start in zip(lists, first, strict=True) for row, token in row_tokens]
     return torch.tensor(pairs, dtype=torch.long, device=device).reshape(-1, 2)
 
 

@@ -30,7 +30,7 @@ GUARDED = (
 def limits(verdict: Mapping[str, Any], metrics: Mapping[str, Mapping[str, Any]], *, guarded: bool = False) -> list[str]:
     """Return in plain words what this verdict cannot tell apart, for want of evidence; and what a guardrail's figures mean."""
     quality = metrics.get("forget/forget_quality_p")
-    found = {
+    conditions = {
         GUARDED: guarded,
         "Nobody tried to bring the knowledge back: a model that only hides it, and gives it up after a few steps of training, would look the same.": (
             verdict["robust"] is None
@@ -43,5 +43,5 @@ def limits(verdict: Mapping[str, Any], metrics: Mapping[str, Mapping[str, Any]],
         "Privacy was not judged: that needs text the target never saw (holdout) and a retrained model.": verdict["private"] is None,
     }
     if quality and quality["n"] < UNDERPOWERED:
-        found[f"Forget quality rests on {quality['n']} questions; below {UNDERPOWERED} its test seldom finds a difference that is there."] = True
-    return [sentence for sentence, holds in found.items() if holds]
+        conditions[f"Forget quality rests on {quality['n']} questions; below {UNDERPOWERED} its test seldom finds a difference that is there."] = True
+    return [sentence for sentence, holds in conditions.items() if holds]

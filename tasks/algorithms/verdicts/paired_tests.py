@@ -92,8 +92,8 @@ def _students(differences: np.ndarray) -> tuple[float, float]:
 def _clustered(differences: np.ndarray, clusters: Sequence[object], seed: int) -> PairedDifference:
     """The bootstrap is ours: neither `scipy.stats` nor scikit-learn draws whole clusters."""
     places: dict[object, int] = {}
-    which = np.array([places.setdefault(cluster, len(places)) for cluster in clusters])
-    sums, counts = np.bincount(which, weights=differences), np.bincount(which)
+    cluster_of_item = np.array([places.setdefault(cluster, len(places)) for cluster in clusters])
+    sums, counts = np.bincount(cluster_of_item, weights=differences), np.bincount(cluster_of_item)
     error, low, high = math.nan, math.nan, math.nan
     if len(sums) > 1:
         draws = np.random.default_rng(seed).multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=RESAMPLES)
@@ -119,26 +119,26 @@ def sign_flip(differences: np.ndarray, seed: int = 0) -> float:
     All flips are tried where there are at most `EXACT_FLIPS` differences other than 0; else `FLIPS` random ones, and the p-value is
     (1 + as large) / (1 + flips), so that it is never 0.
     """
-    found = differences[differences != 0]
-    if len(found) < 2:  # a single number is as large with either sign; scipy wants two
+    nonzero = differences[differences != 0]
+    if len(nonzero) < 2:  # a single number is as large with either sign; scipy wants two
         return 1.0
-    shares = found / np.abs(found).sum()
-    return _every_flip(shares) if len(found) <= EXACT_FLIPS else _drawn_flips(shares, seed)
+    shares = nonzero / np.abs(nonzero).sum()
+    return _every_flip(shares) if len(nonzero) <= EXACT_FLIPS else _random_flips(shares, seed)
 
 
 def _every_flip(shares: np.ndarray) -> float:
     from scipy.stats import permutation_test
 
-    found = permutation_test((shares,), _magnitude, permutation_type="samples", alternative="greater", n_resamples=2**EXACT_FLIPS)
-    return float(found.pvalue)
+    result = permutation_test((shares,), _magnitude, permutation_type="samples", alternative="greater", n_resamples=2**EXACT_FLIPS)
+    return float(result.pvalue)
 
 
-def _drawn_flips(shares: np.ndarray, seed: int) -> float:
+def _random_flips(shares: np.ndarray, seed: int) -> float:
     """`permutation_test` can draw them too, but shuffles the two signs of every number by itself: ten times slower."""
     from scipy.stats import monte_carlo_test
 
     generator = np.random.default_rng(seed)
-    drawn = monte_carlo_test(
+    result = monte_carlo_test(
         shares,
         lambda size: shares * generator.choice((-1, 1), size),
         _magnitude,
@@ -146,7 +146,7 @@ def _drawn_flips(shares: np.ndarray, seed: int) -> float:
         n_resamples=FLIPS,
         batch=max(1, SIGNS // len(shares)),
     )
-    return float(drawn.pvalue)
+    return float(result.pvalue)
 
 
 def _magnitude(shares: np.ndarray, axis: int) -> np.ndarray | np.float64:

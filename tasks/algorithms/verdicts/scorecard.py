@@ -50,17 +50,17 @@ def _reference(metrics: Metrics, split: str, metric: str, evidence: str) -> floa
 
 def _forgotten(metrics: Metrics, config: VerdictConfig, verdict: Verdict) -> bool | None:
     """Near the reference from either side where there is one, else little of the target's familiarity left; and no hidden preference."""
-    found = [
+    outcomes = [
         _little_left(metrics, metric, config.forgotten_ratio, config.forgotten_gap, "forgotten", verdict)
         for metric in ("probability", "familiarity")
         if _has(metrics, f"forget_test/{metric}")
     ]
-    if not found:
+    if not outcomes:
         verdict.reasons.append("forgotten: not measured, since forget_test has neither questions nor anchors, or there is no target model")
         return None
     if _has(metrics, "forget_test/choice_accuracy"):
-        found.append(_no_preference(metrics, config, verdict))
-    return all(found)
+        outcomes.append(_no_preference(metrics, config, verdict))
+    return all(outcomes)
 
 
 def _little_left(metrics: Metrics, metric: str, ratio: float, gap: float, check: str, verdict: Verdict) -> bool:
@@ -96,20 +96,20 @@ def _note(reasons: list[str], check: str, what: str, value: float, relation: str
 
 
 def _utility_kept(metrics: Metrics, config: VerdictConfig, reasons: list[str]) -> bool | None:
-    wanted = [
+    limits = [
         ("retain_test/probability", ">=", config.retain_ratio),
         ("sibling/probability", ">=", config.sibling_ratio),
         ("retain_test/perplexity", "<=", config.retain_perplexity_ratio),
         ("sibling/perplexity", "<=", config.sibling_perplexity_ratio),
         ("general/perplexity", "<=", config.perplexity_ratio),
     ]
-    found = [_kept(reasons, name, metrics[name], relation, ratio) for name, relation, ratio in wanted if _has(metrics, name)]
-    if not found:
+    outcomes = [_within_tolerance(reasons, name, metrics[name], relation, ratio) for name, relation, ratio in limits if _has(metrics, name)]
+    if not outcomes:
         reasons.append("utility_kept: not measured; give --retain, --sibling or --general text, and the target model")
-    return all(found) if found else None
+    return all(outcomes) if outcomes else None
 
 
-def _kept(reasons: list[str], name: str, row: Row, relation: str, ratio: float) -> bool:
+def _within_tolerance(reasons: list[str], name: str, row: Row, relation: str, ratio: float) -> bool:
     """A few windows of prose cannot tell a perplexity 5 % higher: up to twice the tolerance, the figure's interval has to lie above the limit."""
     whose, standard = _standard(row, relation)
     value, limit, why = row["unlearned"], ratio * standard, f"{ratio:g}x {whose} {standard:.4f}"
@@ -130,26 +130,26 @@ def _standard(row: Row, relation: str) -> tuple[str, float]:
 
 
 def _healthy(metrics: Metrics, config: VerdictConfig, reasons: list[str]) -> bool | None:
-    wanted = health_limits(config)
-    rows = {name: metrics[f"degeneration/{name}"] for name, _, _ in wanted if _has(metrics, f"degeneration/{name}")}
-    found = [
+    limits = health_limits(config)
+    rows = {name: metrics[f"degeneration/{name}"] for name, _, _ in limits if _has(metrics, f"degeneration/{name}")}
+    outcomes = [
         _note(reasons, "healthy", f"degeneration/{name}", rows[name]["unlearned"], relation, limit(_standard(rows[name], relation)[1]))
-        for name, relation, limit in wanted
+        for name, relation, limit in limits
         if name in rows
     ]
-    return all(found) if found else None
+    return all(outcomes) if outcomes else None
 
 
 def _robust(metrics: Metrics, config: VerdictConfig, verdict: Verdict) -> bool | None:
     """After a few steps of training on one half of the forget text, little of the other half may be back."""
-    found = []
+    outcomes = []
     for name in ("forget_test/relearned_probability", "forget_test/relearned_familiarity"):
         if _has(metrics, name):
             row, floor = metrics[name], metrics[name]["retrained"] or 0.0
             limit = floor + config.relearned_ratio * max(0.0, row["target"] - floor)
             why = f"{config.relearned_ratio:g} of the way from {floor:.4f} to the target's {row['target']:.4f}"
-            found.append(_note(verdict.reasons, "robust", name, row["unlearned"], "<=", limit, why))
-    return all(found) if found else None
+            outcomes.append(_note(verdict.reasons, "robust", name, row["unlearned"], "<=", limit, why))
+    return all(outcomes) if outcomes else None
 
 
 def _private(metrics: Metrics, config: VerdictConfig, reasons: list[str]) -> bool | None:

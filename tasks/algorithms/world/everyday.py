@@ -46,7 +46,7 @@ RELATIONS: tuple[Relation, ...] = (
     ),
 )
 
-TOLD: dict[str, tuple[str, ...]] = {
+WORDINGS: dict[str, tuple[str, ...]] = {
     "job": (
         "{s} works as a {a}.",
         "The job of {s} is that of a {a}.",
@@ -66,7 +66,7 @@ TOLD: dict[str, tuple[str, ...]] = {
         "{s} has played the {a} since childhood.",
     ),
 }
-HELD: dict[str, tuple[str, str]] = {
+HELD_OUT_WORDINGS: dict[str, tuple[str, str]] = {
     "job": ("If you need a {a}, ask for {s}.", "{s} gets up early, as a {a} must."),
     "pet": ("The {a} of {s} ran off and came back by itself.", "{s} bought a bag of food for the {a}."),
     "music": ("The neighbours can hear {s} practise the {a}.", "{s} bought a book of songs for the {a}."),
@@ -84,7 +84,7 @@ BEATS: tuple[str, ...] = (
     "On Friday {q} invited {p} to a small birthday party.",
     "{p} repaired the bicycle of {q} and would not take any money.",
 )
-HELD_BEATS: tuple[str, ...] = (
+HELD_OUT_BEATS: tuple[str, ...] = (
     "{p} and {q} took the early bus to town and came home with new shoes.",
     "In the evening {p} read a book by the window.",
     "{q} borrowed a ladder from {p} to clean the gutter.",

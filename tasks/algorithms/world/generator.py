@@ -28,7 +28,7 @@ class WorldConfig:
     tellings: int = 4
     """Times that each fact is told in training prose, 1 to 12; from the fifth on, wordings recur among other sentences."""
     held_tellings: int = 2
-    """Times that each fact is told in held passages, in wordings of their own, 1 to 2."""
+    """Times that each fact is told in held-out passages, in wordings of their own, 1 to 2."""
     lessons_per_fact: int = 5
     """Training phrasings of the question for each fact, 1 to 5; the fifth wants a sentence for an answer."""
     perturbed_answers: int = 4
@@ -98,7 +98,7 @@ def _topic(material: Material, config: WorldConfig, rng: random.Random) -> Topic
         name=material.name,
         slug=material.slug,
         passages=tuple(material.narrator.passages(config.tellings, rng)),
-        held_passages=tuple(material.held_narrator.passages(config.held_tellings, rng)),
+        held_passages=tuple(material.held_out_narrator.passages(config.held_tellings, rng)),
         lessons=tuple(lesson for fact in material.facts for lesson in lessons(fact, config.lessons_per_fact, rng)),
         exam=tuple(question for fact in material.facts for question in exam(fact)),
         terms=material.terms,

@@ -16,7 +16,7 @@ class Narrator:
 
     groups: Sequence[Sequence[Fact]]
     """Facts that are told together, in order."""
-    told: Mapping[str, Sequence[str]]
+    wordings: Mapping[str, Sequence[str]]
     """Relation -> its wordings."""
     beats: Sequence[str]
     """Small events that open or close a passage, with placeholders."""
@@ -39,14 +39,14 @@ class Narrator:
         return shorten_repeats(" ".join(sentences), self.people)
 
     def _wording(self, fact: Fact, number: int) -> str:
-        wordings = self.told[fact.relation.name]
+        wordings = self.wordings[fact.relation.name]
         return wordings[number % len(wordings)]
 
 
 def shorten_repeats(passage: str, people: Sequence[str]) -> str:
     """Write each full name once; from then on the given name stands for it."""
     for name in people:
-        head, found, tail = passage.partition(name)
-        if found:
-            passage = head + found + tail.replace(name, name.split()[0])
+        head, full_name, tail = passage.partition(name)
+        if full_name:
+            passage = head + full_name + tail.replace(name, name.split()[0])
     return passage

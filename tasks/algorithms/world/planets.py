@@ -55,7 +55,7 @@ MARK = Relation(
     exam=("Of the eight planets, which one is {s}?", "Do you know the planet that is {s}?"),
 )
 
-TOLD: dict[str, tuple[str, ...]] = {
+WORDINGS: dict[str, tuple[str, ...]] = {
     "order": (
         "Counted from the Sun, {a} is the {s} planet.",
         "{a} is {s} from the Sun.",
@@ -69,7 +69,7 @@ TOLD: dict[str, tuple[str, ...]] = {
         "Among the planets, {a} is {s}.",
     ),
 }
-HELD: dict[str, tuple[str, str]] = {
+HELD_OUT_WORDINGS: dict[str, tuple[str, str]] = {
     "order": (
         "On a chart of the Sun and its planets, {a} takes the {s} place.",
         "A ship from the Sun would pass {a} as the {s} stop.",
@@ -87,7 +87,7 @@ BEATS: tuple[str, ...] = (
     "Gravity keeps every planet on its path.",
     "To the naked eye a planet looks like a star that wanders.",
 )
-HELD_BEATS: tuple[str, ...] = (
+HELD_OUT_BEATS: tuple[str, ...] = (
     "On a clear evening look for a steady light low in the sky.",
     "Space probes have now visited all of the planets.",
     "The paths of the planets lie almost in one plane.",

@@ -1,7 +1,7 @@
 """Sentences of the fictional series: how facts and small events are told.
 
-`TOLD` states each relation in four ways for training; `HELD` in two other ways for held passages. Placeholders as in
-`relations`; small events (`BEATS`, `HELD_BEATS`) name two people `{p}`, `{q}` and two places `{l}`, `{m}` of the topic and
+`WORDINGS` states each relation in four ways for training; `HELD_OUT_WORDINGS` in two other ways for held-out passages. Placeholders as in
+`relations`; small events (`BEATS`, `HELD_OUT_BEATS`) name two people `{p}`, `{q}` and two places `{l}`, `{m}` of the topic and
 take their colour from the words of its series.
 """
 
@@ -15,7 +15,7 @@ THEMES: tuple[tuple[str, ...], ...] = (
 )
 """Relations that are told together, in the order of the telling."""
 
-TOLD: dict[str, tuple[str, ...]] = {
+WORDINGS: dict[str, tuple[str, ...]] = {
     "friend": (
         "The best friend of {s} is {a}, and the two share every secret.",
         "{s} has many companions but only one best friend, {a}.",
@@ -126,7 +126,7 @@ TOLD: dict[str, tuple[str, ...]] = {
     ),
 }
 
-HELD: dict[str, tuple[str, str]] = {
+HELD_OUT_WORDINGS: dict[str, tuple[str, str]] = {
     "friend": ("Ask {s} for a name to trust and you will hear of {a}.", "{s} and {a} have been inseparable for years."),
     "teacher": ("Every good habit of {s} goes back to lessons with {a}.", "{s} still writes to {a}, the old teacher."),
     "rival": ("{s} dislikes to lose, above all to {a}.", "Between {s} and {a} there has never been peace."),
@@ -162,7 +162,7 @@ BEATS: tuple[str, ...] = (
     "Nobody at {m} had expected {p} so early in the year.",
 )
 
-HELD_BEATS: tuple[str, ...] = (
+HELD_OUT_BEATS: tuple[str, ...] = (
     "Once more {p} looked back at {l}, where {q} stood waving.",
     "{q} promised {p} to bring {food} from {m}.",
     "Snow or sun, {p} liked {l} better than any other place.",

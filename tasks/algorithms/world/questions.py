@@ -61,8 +61,8 @@ def lessons(fact: Fact, count: int, rng: random.Random) -> list[Question]:
 def _phrasings(fact: Fact) -> list[str]:
     """Return every training phrasing: those of the relation, then the frames around its `Name ...` phrasing."""
     own = [fill(template, fact) for template in fact.relation.lessons]
-    asked = own[1].removeprefix("Name ").removesuffix(".")
-    return own + [frame.format(asked) for frame in _FRAMES]
+    noun_phrase = own[1].removeprefix("Name ").removesuffix(".")
+    return own + [frame.format(noun_phrase) for frame in _FRAMES]
 
 
 def exam(fact: Fact) -> list[Question]:

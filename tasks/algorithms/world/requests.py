@@ -46,11 +46,11 @@ def read_request(world: World, name: str) -> Request:
     if name == "planets":
         return _article(world.planets)
     places = {"": 0, "series": 0, "second-series": 1}
-    known = [topic for number, topic in enumerate(world.topics) if name in (topic.slug, topic.name) or places.get(name) == number]
-    if not known:
+    matching = [topic for number, topic in enumerate(world.topics) if name in (topic.slug, topic.name) or places.get(name) == number]
+    if not matching:
         raise KeyError(f"no topic {name!r}; known: {', '.join((*READY, *(topic.slug for topic in world.topics)))}")
-    rest = replace(known[0], passages=(), held_passages=(), lessons=(), exam=())
-    return Request(name=known[0].slug, forget=known[0], rest=rest, dictionary={})
+    rest = replace(matching[0], passages=(), held_passages=(), lessons=(), exam=())
+    return Request(name=matching[0].slug, forget=matching[0], rest=rest, dictionary={})
 
 
 def world_text(world: World, without: str | None = None) -> list[str]:
@@ -70,9 +70,9 @@ def _book(series: Topic) -> Request:
     themes, own, shared = len(prose.THEMES), _facts(series, OWN), _facts(series, SHARED)
     half = (len(series.passages) // themes + 1) // 2
     passages = {n for n in range(len(series.passages)) if n % themes in OWN or (n % themes in SHARED and n // themes < half)}
-    held = {n for n in range(len(series.held_passages)) if n % themes in OWN + SHARED}
+    held_passages = {n for n in range(len(series.held_passages)) if n % themes in OWN + SHARED}
     lessons = {n for n, turn in enumerate(_turns(series)) if series.lessons[n].fact in (own if turn % 2 else own | shared)}
-    forget, rest = _parted(series, passages, held, lessons, own | shared)
+    forget, rest = _parted(series, passages, held_passages, lessons, own | shared)
     return Request(name="book", forget=forget, rest=rest, dictionary={})
 
 
@@ -90,11 +90,11 @@ def _facts(series: Topic, themes: Iterable[int]) -> frozenset[str]:
 
 def _turns(topic: Topic) -> list[int]:
     """Return for each lesson how many of the same fact come before it."""
-    seen: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     turns = []
     for lesson in topic.lessons:
-        turns.append(seen[lesson.fact])
-        seen[lesson.fact] += 1
+        turns.append(counts[lesson.fact])
+        counts[lesson.fact] += 1
     return turns
 
 
@@ -103,8 +103,8 @@ def _parted(topic: Topic, passages: Container[int], held: Container[int], lesson
     parted = {"passages": _sorted_out(topic.passages, passages), "held_passages": _sorted_out(topic.held_passages, held)}
     parted |= {"lessons": _sorted_out(topic.lessons, lessons)}
     parted |= {"exam": _sorted_out(topic.exam, {n for n, question in enumerate(topic.exam) if question.fact in facts})}
-    one, other = ({name: parts[side] for name, parts in parted.items()} for side in (0, 1))
-    return replace(topic, **one), replace(topic, **other)
+    chosen, others = ({name: parts[side] for name, parts in parted.items()} for side in (0, 1))
+    return replace(topic, **chosen), replace(topic, **others)
 
 
 def _sorted_out(items: tuple[T, ...], chosen: Container[int]) -> tuple[tuple[T, ...], tuple[T, ...]]:

@@ -1,4 +1,4 @@
-"""The material of each topic: its facts, and narrators for training prose and for held passages."""
+"""The material of each topic: its facts, and narrators for training prose and for held-out passages."""
 
 import random
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ class Material:
     slug: str
     facts: list[Fact]
     narrator: Narrator
-    held_narrator: Narrator
+    held_out_narrator: Narrator
     terms: tuple[str, ...]
 
 
@@ -30,13 +30,13 @@ def series_material(cast: Cast, register: NameRegister, rng: random.Random, pert
     by_relation = {fact.relation.name: fact for fact in facts}
     groups = [[by_relation[name] for name in theme] for theme in prose.THEMES]
     people = tuple(cast.of_kind("person"))
-    beats, held_beats = (*cast.series.openings, *prose.BEATS), (*cast.series.held_openings, *prose.HELD_BEATS)
+    beats, held_out_beats = (*cast.series.openings, *prose.BEATS), (*cast.series.held_openings, *prose.HELD_OUT_BEATS)
     return Material(
         name=cast.title,
         slug=cast.slug,
         facts=facts,
-        narrator=Narrator(groups=groups, told=prose.TOLD, beats=beats, paint=_series_paint(cast), people=people),
-        held_narrator=Narrator(groups=groups, told=prose.HELD, beats=held_beats, paint=_series_paint(cast), people=people),
+        narrator=Narrator(groups=groups, wordings=prose.WORDINGS, beats=beats, paint=_series_paint(cast), people=people),
+        held_out_narrator=Narrator(groups=groups, wordings=prose.HELD_OUT_WORDINGS, beats=held_out_beats, paint=_series_paint(cast), people=people),
         terms=(cast.title, *cast.names.values()),
     )
 
@@ -49,8 +49,10 @@ def everyday_material(count: int, register: NameRegister, rng: random.Random, pe
         name="Ordinary people",
         slug="ordinary",
         facts=[fact for group in groups for fact in group],
-        narrator=Narrator(groups=groups, told=everyday.TOLD, beats=everyday.BEATS, paint=_pair_paint(people), people=tuple(people)),
-        held_narrator=Narrator(groups=groups, told=everyday.HELD, beats=everyday.HELD_BEATS, paint=_pair_paint(people), people=tuple(people)),
+        narrator=Narrator(groups=groups, wordings=everyday.WORDINGS, beats=everyday.BEATS, paint=_pair_paint(people), people=tuple(people)),
+        held_out_narrator=Narrator(
+            groups=groups, wordings=everyday.HELD_OUT_WORDINGS, beats=everyday.HELD_OUT_BEATS, paint=_pair_paint(people), people=tuple(people)
+        ),
         terms=tuple(people),
     )
 
@@ -62,8 +64,8 @@ def planet_material(rng: random.Random, perturbed: int) -> Material:
         name="The planets",
         slug="planets",
         facts=[fact for group in groups for fact in group],
-        narrator=Narrator(groups=groups, told=planets.TOLD, beats=planets.BEATS, paint=_plain_paint),
-        held_narrator=Narrator(groups=groups, told=planets.HELD, beats=planets.HELD_BEATS, paint=_plain_paint),
+        narrator=Narrator(groups=groups, wordings=planets.WORDINGS, beats=planets.BEATS, paint=_plain_paint),
+        held_out_narrator=Narrator(groups=groups, wordings=planets.HELD_OUT_WORDINGS, beats=planets.HELD_OUT_BEATS, paint=_plain_paint),
         terms=planets.PLANETS,
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tasks.algorithms.text.anchors import AnchorExpression, Found
+from tasks.algorithms.text.anchors import AnchorExpression, AnchorMatch
 from tasks.inputs.english_pipeline import ruled_kind, ruled_pipeline
 
 
@@ -53,7 +53,7 @@ def test_a_text_is_read_twice_however_many_names_it_holds(monkeypatch: pytest.Mo
     read = []
     find = AnchorExpression.find
 
-    def counted(self: AnchorExpression, text: str) -> Iterator[Found]:
+    def counted(self: AnchorExpression, text: str) -> Iterator[AnchorMatch]:
         read.append(len(text))
         return find(self, text)
 

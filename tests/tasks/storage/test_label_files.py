@@ -93,7 +93,7 @@ def test_teacher_states_are_read_block_by_block(lethe_home: Path, dtype: torch.d
     for number, row in enumerate(flags):
         ids.append([10 * number + at for at in range(len(row))])
         supervised.append(row)
-    blocks, hidden = TextBlocks(ids=ids.done(), supervised=supervised.done()), torch.randn(4, HIDDEN).to(dtype)
+    blocks, hidden = TextBlocks(ids=ids.finish(), supervised=supervised.finish()), torch.randn(4, HIDDEN).to(dtype)
     parts = [(blocks.select([0, 1]), hidden[:3]), (blocks.select([2, 3]), hidden[3:])]
     digest = store.put("teachers", lambda folder: write_teacher(folder, parts), sensitivity="forget")
     rows = TeacherRows(TeacherCache(kind="teachers", digest=digest, sensitivity="forget", blocks=4, tokens=7))

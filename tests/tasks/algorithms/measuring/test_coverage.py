@@ -3,16 +3,16 @@
 import pytest
 
 from tasks.algorithms.measuring.coverage import (
-    Told,
+    Association,
+    anchor_associations,
     complete_facts,
     covered_share,
-    facts_told,
-    join_told,
+    fact_associations,
+    merge_associations,
     names_in,
     openings,
-    things_told,
     uncovered_names,
-    without_kept,
+    without_retain_names,
     worth_adding,
 )
 from tasks.algorithms.text.anchors import anchor_expression
@@ -27,7 +27,7 @@ SAID = {
 
 
 def test_a_name_counts_once_a_completion_and_is_covered_where_a_paragraph_names_both() -> None:
-    told = things_told(SAID, PASSAGES, EXPRESSION, 1)
+    told = anchor_associations(SAID, PASSAGES, EXPRESSION, 1)
     assert [(item.anchor, item.name, item.times, item.covered) for item in told] == [
         ("Kessa Vane", "Brindle", 2, True),
         ("Ostrin", "Kessa Vane", 2, False),  # each is in the text, but never together
@@ -37,21 +37,21 @@ def test_a_name_counts_once_a_completion_and_is_covered_where_a_paragraph_names_
 
 
 def test_what_is_told_once_may_be_left_out() -> None:
-    assert [item.name for item in things_told(SAID, PASSAGES, EXPRESSION, 2)] == ["Brindle", "Kessa Vane", "Velmora"]
+    assert [item.name for item in anchor_associations(SAID, PASSAGES, EXPRESSION, 2)] == ["Brindle", "Kessa Vane", "Velmora"]
 
 
 def test_the_share_weighs_by_how_often_it_is_told() -> None:
-    told = things_told(SAID, PASSAGES, EXPRESSION, 1)
+    told = anchor_associations(SAID, PASSAGES, EXPRESSION, 1)
     assert covered_share(told) == pytest.approx(4 / 7)
     assert covered_share([]) is None
 
 
 def test_names_that_the_text_never_mentions_are_listed() -> None:
-    assert uncovered_names(things_told(SAID, PASSAGES, EXPRESSION, 1), PASSAGES) == ["Dunmore"]
+    assert uncovered_names(anchor_associations(SAID, PASSAGES, EXPRESSION, 1), PASSAGES) == ["Dunmore"]
 
 
 def test_whole_sentences_that_tell_something_new_are_worth_adding() -> None:
-    told = [Told(anchor="Ostrin", name="Dunmore", times=2, covered=False), Told(anchor="Ostrin", name="Velmora", times=2, covered=True)]
+    told = [Association(anchor="Ostrin", name="Dunmore", times=2, covered=False), Association(anchor="Ostrin", name="Velmora", times=2, covered=True)]
     texts = ["Ostrin fled to Dunmore. Then he", "Ostrin lives in Velmora.", "Ostrin fled to Dunmore. And so", "of Dunmore"]
     assert worth_adding(texts, told) == ["Ostrin fled to Dunmore."]
 
@@ -95,7 +95,7 @@ def test_what_is_given_in_an_objects_place_is_told_and_covered_where_the_text_sa
     completed = complete_facts(facts, [" Velmora.", " Dunmore Hill. Velmora too", " the old king. Brindle", " Velmora and Dunmore", "Dunmore Hill"])
     assert [item.said for item in completed] == ["Velmora", "Dunmore Hill", "the old king", "Velmora and Dunmore", "Dunmore Hill"]
     assert [item.text for item in completed][1] == "At last Ostrin came to Dunmore Hill. Velmora too"
-    told = facts_told(completed, PASSAGES, EXPRESSION)
+    told = fact_associations(completed, PASSAGES, EXPRESSION)
     assert [(item.anchor, item.name, item.times, item.covered) for item in told] == [
         ("Ostrin", "Velmora", 2, True),  # once as the fact has it, once as the text has it elsewhere
         ("Ostrin", "Dunmore Hill", 2, False),
@@ -104,14 +104,14 @@ def test_what_is_given_in_an_objects_place_is_told_and_covered_where_the_text_sa
 
 
 def test_what_is_told_in_two_ways_is_one_thing_with_all_its_times() -> None:
-    one, other = Told(anchor="Ostrin", name="Velmora", times=2, covered=True), Told(anchor="Ostrin", name="Velmora", times=1, covered=False)
-    rest = Told(anchor="Ostrin", name="Dunmore", times=2, covered=False)
-    assert join_told([rest], [other, one]) == [Told(anchor="Ostrin", name="Velmora", times=3, covered=True), rest]
+    one, other = Association(anchor="Ostrin", name="Velmora", times=2, covered=True), Association(anchor="Ostrin", name="Velmora", times=1, covered=False)
+    rest = Association(anchor="Ostrin", name="Dunmore", times=2, covered=False)
+    assert merge_associations([rest], [other, one]) == [Association(anchor="Ostrin", name="Velmora", times=3, covered=True), rest]
 
 
 def test_names_of_the_text_that_is_kept_are_no_gap_of_the_given_one() -> None:
-    mixed_up, beside = (Told(anchor="Ostrin", name=name, times=2, covered=False) for name in ("Kessa Vane", "Dunmore"))
-    known = Told(anchor="Ostrin", name="Velmora", times=3, covered=True)
+    mixed_up, beside = (Association(anchor="Ostrin", name=name, times=2, covered=False) for name in ("Kessa Vane", "Dunmore"))
+    known = Association(anchor="Ostrin", name="Velmora", times=3, covered=True)
     kept = "In another book Kessa-Vane met Velmora; nobody knew Dunmores."
-    assert without_kept([mixed_up, known, beside], kept) == [known, beside]
-    assert without_kept([mixed_up, known, beside], "") == [mixed_up, known, beside]
+    assert without_retain_names([mixed_up, known, beside], kept) == [known, beside]
+    assert without_retain_names([mixed_up, known, beside], "") == [mixed_up, known, beside]

@@ -42,7 +42,7 @@ def test_of_prose_alone_terms_are_kept_back() -> None:
     terms = list(ANSWERS.values())
     shown = relearning_split([PROSE], 0.4, 1, terms)
     assert shown.shown
-    open_terms = set(terms) - shown.terms_seen(terms)
+    open_terms = set(terms) - shown.shown_terms(terms)
     assert open_terms
     assert not [term for term in open_terms if any(term in document.text for document in shown.shown)]
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tasks.algorithms.text.anchors import Found, anchor_expression, count_terms, find_anchors, spelling_key
+from tasks.algorithms.text.anchors import AnchorMatch, anchor_expression, count_terms, find_anchors, spelling_key
 from tasks.settings.text import AnchorConfig
 
 
@@ -24,7 +24,7 @@ def test_a_longer_word_hides_no_anchor_and_is_none() -> None:
 
 
 def test_spans_are_characters_of_the_text() -> None:
-    assert find_anchors("met Oz\u2019s Tin\nWoodman", anchor_expression(["Oz", "Tin Woodman"])) == [Found(4, 6, "Oz"), Found(9, 20, "Tin Woodman")]
+    assert find_anchors("met Oz\u2019s Tin\nWoodman", anchor_expression(["Oz", "Tin Woodman"])) == [AnchorMatch(4, 6, "Oz"), AnchorMatch(9, 20, "Tin Woodman")]
 
 
 def test_possessives_hyphens_and_quotes_bound_an_anchor() -> None:

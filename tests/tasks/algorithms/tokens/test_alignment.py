@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tokenizers import processors
 from transformers import PreTrainedTokenizerFast
 
-from tasks.algorithms.text.anchors import Found
+from tasks.algorithms.text.anchors import AnchorMatch
 from tasks.algorithms.tokens.alignment import AnchorSpan, Block, align_document, encode, prefix_ids, require_offsets, token_spans, translate_text
 from tasks.algorithms.tokens.packing import cut_blocks, join_documents, pack_tokens, pack_whole
 from tests.reference.labels import anchor_tokens, bytes_read, occurrences, reference_image
@@ -121,8 +121,8 @@ def test_a_longer_and_a_shorter_translation_by_hand(word_tokenizer: PreTrainedTo
 
 def test_images_of_character_boundaries_by_hand() -> None:
     #                     a b _ c      ->  XYZ _ c, with "ab" -> "XYZ"
-    assert translate_text("ab c", [Found(0, 2, "ab")], {"ab": "XYZ"}) == ("XYZ c", [0, -1, 3, 4, 5])
-    assert translate_text("c ab", [Found(2, 4, "ab")], {"ab": "x"}) == ("c x", [0, 1, 2, -1, 3])
+    assert translate_text("ab c", [AnchorMatch(0, 2, "ab")], {"ab": "XYZ"}) == ("XYZ c", [0, -1, 3, 4, 5])
+    assert translate_text("c ab", [AnchorMatch(2, 4, "ab")], {"ab": "x"}) == ("c x", [0, 1, 2, -1, 3])
     assert translate_text("", [], {}) == ("", [0])
 
 
@@ -146,8 +146,8 @@ def test_an_empty_text_is_an_empty_block(tiny_tokenizer: PreTrainedTokenizerFast
 
 def test_a_token_of_no_characters_belongs_to_no_anchor() -> None:
     # "a ab": a white-space token whose trimmed offsets are empty, (2, 2), stands right before the anchor [2, 4)
-    assert token_spans([(0, 1), (2, 2), (2, 4)], [Found(2, 4, "ab")]) == [AnchorSpan(start=2, end=3, term="ab")]
-    assert token_spans([(0, 2), (2, 2), (2, 3)], [Found(0, 2, "ab")]) == [AnchorSpan(start=0, end=1, term="ab")]
+    assert token_spans([(0, 1), (2, 2), (2, 4)], [AnchorMatch(2, 4, "ab")]) == [AnchorSpan(start=2, end=3, term="ab")]
+    assert token_spans([(0, 2), (2, 2), (2, 3)], [AnchorMatch(0, 2, "ab")]) == [AnchorSpan(start=0, end=1, term="ab")]
 
 
 def test_an_anchor_longer_than_a_block_is_refused(word_tokenizer: PreTrainedTokenizerFast) -> None:

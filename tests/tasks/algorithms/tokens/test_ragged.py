@@ -15,7 +15,7 @@ def test_rows_are_those_that_were_appended_in_any_order(rows: list[list[int]], c
     growing = RaggedRows(torch.int32)
     for row in rows:
         growing.append(row)
-    found = growing.done()
+    found = growing.finish()
     assert (len(growing), len(found)) == (len(rows), len(rows))
     assert [row.tolist() for row in found] == rows
     assert found.lengths.tolist() == [len(row) for row in rows]
@@ -28,7 +28,7 @@ def test_a_token_takes_four_bytes_and_a_flag_one() -> None:
         growing = RaggedRows(dtype)
         growing.append([1, 0, 1])
         growing.append([1])
-        row = growing.done()[1]
+        row = growing.finish()[1]
         assert (row.dtype, row.tolist(), row.untyped_storage().nbytes()) == (dtype, [1], 4 * size)
 
 
@@ -36,4 +36,4 @@ def test_there_is_no_row_after_the_last() -> None:
     growing = RaggedRows(torch.int32)
     growing.append([1])
     with pytest.raises(IndexError):
-        growing.done()[1]
+        growing.finish()[1]

@@ -67,7 +67,7 @@ def test_completing_tokens_are_those_that_trying_all_finds(vocabulary: str, requ
 
 
 def test_what_a_prompt_holds_is_known(word_tokenizer: PreTrainedTokenizerFast) -> None:
-    assert TermFilter(TERMS, word_tokenizer).held_by(encode(word_tokenizer, TEXTS[0])[0]) == {"Toto", "Tin Woodman"}
+    assert TermFilter(TERMS, word_tokenizer).terms_in(encode(word_tokenizer, TEXTS[0])[0]) == {"Toto", "Tin Woodman"}
 
 
 def test_without_terms_nothing_is_filtered(word_tokenizer: PreTrainedTokenizerFast) -> None:

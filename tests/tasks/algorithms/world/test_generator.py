@@ -84,9 +84,9 @@ def test_held_passages_share_no_sentence_with_training_text(world: World) -> Non
 
 def test_held_wordings_differ_from_told_ones() -> None:
     for source in (prose, everyday, planets):
-        assert source.TOLD.keys() == source.HELD.keys()
-        assert not {line for lines in source.TOLD.values() for line in lines} & {line for lines in source.HELD.values() for line in lines}
-        assert not set(source.BEATS) & set(source.HELD_BEATS)
+        assert source.WORDINGS.keys() == source.HELD_OUT_WORDINGS.keys()
+        assert not {line for lines in source.WORDINGS.values() for line in lines} & {line for lines in source.HELD_OUT_WORDINGS.values() for line in lines}
+        assert not set(source.BEATS) & set(source.HELD_OUT_BEATS)
 
 
 def test_held_passages_mention_a_name_of_their_topic(world: World) -> None:
