@@ -11,6 +11,27 @@ class BadInputError(ValueError):
     """The user gave something that cannot be worked with; the message is one plain line: what was found, what was wanted."""
 
 
+class BelowFloorError(RuntimeError):
+    """Training was given up, since too little of what is to be kept is left; it has no result, and to try again changes nothing."""
+
+    def __init__(self, retain_ratio: float, floor: float, step: int, steps: int) -> None:
+        """Say what a validation found.
+
+        Args:
+            retain_ratio: Probability of what is to be kept, as a share of the target model's.
+            floor: Least share that training goes on with, `stop_below`.
+            step: Optimiser steps that were taken.
+            steps: Optimiser steps that there were to be at most.
+        """
+        super().__init__(retain_ratio, floor, step, steps)  # what pickle makes it anew from: it is raised in another process than it is handled in
+        self.retain_ratio, self.floor, self.step, self.steps = retain_ratio, floor, step, steps
+
+    def __str__(self) -> str:
+        """Return one plain line."""
+        kept = f"the retain probability is {self.retain_ratio:.3f}x the target model's, below stop_below, {self.floor:g}"
+        return f"training was given up after step {self.step} of {self.steps}: {kept}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
     """A folder in the store, named by the digest of its content."""

@@ -117,6 +117,6 @@ def validation(
         rise = found.get("retain_loss_rise_nats", 0.0)
         acceptable = rise <= config.utility_floor
         excess = 0.0 if acceptable else rise - config.utility_floor  # so that training goes on while what is kept comes back
-        return Validation(score=found["left"] + excess, acceptable=acceptable, metrics=metrics)
+        return Validation(score=found["left"] + excess, acceptable=acceptable, metrics=metrics, retain_ratio=found.get("retain_ratio"))
 
     return validate

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import field
 from typing import Literal
 
 from tasks.settings.schema import check_choices, settings
@@ -57,6 +58,9 @@ class TrainingConfig:
     """Optimiser steps between validations; 0 validates at the end of each epoch."""
     patience: int = 3
     """Validations without improvement after which training stops, >= 1."""
+    stop_below: float | None = field(default=None, metadata={"keyed": False})  # given up, training has no result; all others are the same without
+    """Share of the target model's retain probability, 0 to 1, below which a validation that measures it gives training up. None: in a sweep
+    its floor, else never."""
     seed: int = 0
     """Order of the blocks."""
 
@@ -71,6 +75,8 @@ class TrainingConfig:
         for name in ("least_steps", "weight_decay", "clip_norm", "validate_every"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}; wanted a number >= 0")
+        if self.stop_below is not None and not 0 <= self.stop_below <= 1:
+            raise ValueError(f"stop_below is {self.stop_below}; wanted a number from 0 to 1, or none")
         if not 0 <= self.beta2 < 1:
             raise ValueError(f"beta2 is {self.beta2}; wanted a number from 0 to 1, less than 1")
         if not 0 < self.final_rate_share <= 1:

@@ -16,7 +16,7 @@ from tasks.algorithms.models import adapters
 from tasks.algorithms.objectives.protocol import Objective
 from tasks.algorithms.tokens.batching import pad_batch
 from tasks.algorithms.training.loop import Batch, TrainingState, Validation, train
-from tasks.artifacts import BadInputError, CheckpointRef, Sensitivity
+from tasks.artifacts import BadInputError, BelowFloorError, CheckpointRef, Sensitivity
 from tasks.execution import isolation, progress
 from tasks.models.loading import handled_dtype, save_adapter, save_checkpoint
 from tasks.reporting import run_history
@@ -94,6 +94,9 @@ def train_stage(
 
     Returns:
         Numbers of the run, see `train`.
+
+    Raises:
+        BelowFloorError: As `train` does; what was saved of the run is gone then.
     """
     key = isolation.current_key()
     path = store.workspace(key) / "state.safetensors" if key else None
@@ -115,7 +118,13 @@ def train_stage(
             log(step, metrics)
             progress.report(step, total, f"loss {metrics['loss_nats']:.3f}, {metrics['tokens_per_s']:,.0f} tokens/s")
 
-        numbers = train(model, batches, objective, config, state=state, on_step=step_done, on_checkpoint=checkpoint, validate=validate)
+        try:
+            numbers = train(model, batches, objective, config, state=state, on_step=step_done, on_checkpoint=checkpoint, validate=validate)
+        except BelowFloorError as error:
+            log(error.step, {"validation/retain_ratio": error.retain_ratio})
+            if key:
+                store.drop_workspace(key)
+            raise
     progress.report(total, total, "done")
     if numbers["best_step"]:
         tracking.log_metrics(run, {"kept_step": numbers["best_step"], "kept_acceptable": numbers["best_acceptable"]})

@@ -14,8 +14,8 @@ from tasks.algorithms.models.heads import output_head
 from tasks.algorithms.objectives.generic_labels import GenericLabelLoss, GenericLabelLossConfig
 from tasks.algorithms.text.corpus import Document
 from tasks.algorithms.training import loop
-from tasks.artifacts import AnchorTable, CheckpointRef, LabelSet, TeacherCache
-from tasks.finetune import validation
+from tasks.artifacts import AnchorTable, BelowFloorError, CheckpointRef, LabelSet, TeacherCache
+from tasks.finetune import finetune
 from tasks.labels import make_labels
 from tasks.models.loading import load_model, save_checkpoint
 from tasks.reinforcement import reinforce
@@ -25,6 +25,8 @@ from tasks.settings.text import CorpusConfig
 from tasks.storage.plain_files import write_json
 from tasks.storage.teacher_files import TeacherRows
 from tasks.teacher_cache import cache_teacher
+from tasks.training import label_validation
+from tasks.training.label_validation import validation, with_retain_ratio
 from tasks.training.labelled_blocks import LabelledBlocks
 from tests.conftest import train_tokenizer
 from tests.tasks.test_objective_training import corpus_of
@@ -122,7 +124,8 @@ def test_a_validation_looks_at_every_held_block_and_counts_what_is_lost_beyond_t
 
 
 def test_a_validation_of_a_large_text_looks_at_so_many_blocks_and_no_more(stages: Given, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "MOST_VALIDATED", 2)
+    for module in (label_validation, loop):
+        monkeypatch.setattr(module, "MOST_VALIDATED", 2)
     data, _, model = blocks(stages, TUNING)
     assert data.held == [0, 11]
     looked: list[list[int]] = []
@@ -130,6 +133,47 @@ def test_a_validation_of_a_large_text_looks_at_so_many_blocks_and_no_more(stages
     monkeypatch.setattr(data, "forget_part", lambda numbers: looked.append(numbers) or part(numbers))
     validation(data, GenericLabelLoss(GenericLabelLossConfig()), replace(TUNING, validation_share=0.5))(model)
     assert looked == [[0, data.forget_blocks // 2]]
+
+
+def test_what_is_kept_is_the_held_blocks_probability_as_a_share_of_the_target_models(stages: Given) -> None:
+    data, retain, model = blocks(stages, TUNING)
+    tuning, before = replace(TUNING, stop_below=0.5, batch_blocks=3), [block_probability(model, retain, number) for number in data.held]
+    look = with_retain_ratio(validation(data, GenericLabelLoss(GenericLabelLossConfig()), tuning), model, data, tuning)
+    assert look(model).retain_ratio == pytest.approx(1.0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(3.0)
+    after, found = [block_probability(model, retain, number) for number in data.held], look(model)
+    assert found.retain_ratio == found.metrics["validation/retain_ratio"] == pytest.approx(sum(after) / sum(before), rel=1e-4)
+    assert abs(found.retain_ratio - 1.0) > 0.01
+
+
+def test_without_a_floor_or_a_held_block_no_look_costs_more(stages: Given) -> None:
+    data, _, model = blocks(stages, TUNING)
+    look = validation(data, GenericLabelLoss(GenericLabelLossConfig()), TUNING)
+    assert with_retain_ratio(look, model, data, TUNING) is look
+    data.held = []
+    assert with_retain_ratio(look, model, data, replace(TUNING, stop_below=0.5)) is look
+
+
+def test_finetuning_that_keeps_less_than_the_floor_is_given_up_and_any_other_ends_where_it_would(stages: Given) -> None:
+    brief = replace(TUNING, learning_rate=1e-3, least_steps=8, validate_every=2, patience=9, mixed_precision="no")
+
+    def tuned(**changes: float) -> CheckpointRef:
+        config = replace(brief, **changes)
+        return finetune.body(stages.target, stages.reinforced, stages.labels, stages.teacher, LabelConfig(block_size=32), config)
+
+    with pytest.raises(BelowFloorError, match=r"given up after step 2 of \d+"):
+        tuned(stop_below=0.9, learning_rate=1.0)
+    assert tuned(stop_below=0.1).digest == tuned().digest
+
+
+@torch.no_grad()
+def block_probability(model: GPT2LMHeadModel, retain: TeacherRows, number: int) -> float:
+    """The geometric mean of the probabilities of the tokens that a block's supervised positions are followed by."""
+    ids, counted = retain.ids(number), retain.supervised(number)[:-1].bool()
+    log_p = model(input_ids=ids[None]).logits[0].double().log_softmax(-1)[:-1][counted]
+    return float(log_p.gather(1, ids[1:][counted][:, None]).mean().exp())
 
 
 @torch.no_grad()

@@ -14,7 +14,9 @@ from transformers import BloomConfig, BloomForCausalLM, GPT2LMHeadModel, PreTrai
 from flows.methods import METHODS
 from tasks import store
 from tasks.algorithms.text.corpus import Document
-from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef, ReferenceCache
+from tasks.artifacts import BadInputError, BelowFloorError, CheckpointRef, CorpusRef, ReferenceCache
+from tasks.execution import isolation
+from tasks.execution.cache_keys import stage_key
 from tasks.models import loading
 from tasks.models.checkpoints import is_adapter
 from tasks.models.loading import load_model, save_checkpoint
@@ -159,11 +161,56 @@ def test_beyond_the_floor_every_nat_of_what_is_kept_counts_as_what_is_left_does(
     assert broken.score == pytest.approx(broken.metrics["validation/left"] + rise - 0.25)
 
 
+def test_what_is_kept_is_the_mean_of_the_rows_probabilities_as_a_share_of_the_target_models(target: CheckpointRef) -> None:
+    student, worse = load_model(target), load_model(target)
+    with torch.no_grad():
+        for parameter in worse.parameters():
+            parameter.mul_(3.0)
+    data = retain_rows(target, 20)
+    look = validation(student, data.rows.rows("forget"), data.held, 0, TRAINING)
+    assert look(student).retain_ratio == pytest.approx(1.0)
+    found, (before, after) = look(worse), (torch.stack([row_probability(model, row) for row in data.held]).mean() for model in (student, worse))
+    assert found.retain_ratio == found.metrics["validation/retain_ratio"] == pytest.approx(float(after / before), rel=1e-5)
+    assert abs(found.retain_ratio - 1.0) > 0.01
+
+
+def row_probability(model: torch.nn.Module, row: Any) -> torch.Tensor:
+    """The geometric mean of the probabilities of a row's supervised tokens."""
+    log_p = model(torch.tensor([row.ids])).logits[0].detach().double().log_softmax(-1)
+    return torch.stack([log_p[at, row.ids[at + 1]] for at in range(len(row.ids) - 1) if row.supervised[at]]).mean().exp()
+
+
+def test_training_below_the_floor_has_no_result_and_leaves_no_state(target: CheckpointRef, monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus, ruinous = corpus_of(QUESTIONS, KEPT), {"learning_rate": 1.0, "epochs": 8, "patience": 9}
+    monkeypatch.setattr(isolation, "current_key", lambda: "key")
+    monkeypatch.setenv("LETHE_SAVE_EVERY_S", "0")
+    with pytest.raises(BelowFloorError) as given:
+        trained_with(target, corpus, stop_below=0.9, **ruinous)
+    assert (given.value.step, given.value.steps) == (2, 16)
+    assert 0 <= given.value.retain_ratio < 0.9
+    assert not (store.home() / "forget" / "work" / "key").exists()
+    trained_with(target, corpus, **ruinous)
+
+
+def test_a_floor_that_is_kept_changes_neither_weights_nor_key(target: CheckpointRef) -> None:
+    corpus = corpus_of(QUESTIONS, KEPT)
+    assert trained_with(target, corpus, stop_below=0.01).digest == trained_with(target, corpus).digest
+    one, other = (stage_key(unlearn.body, {"config": dataclasses.replace(TRAINING, stop_below=floor)}, numeric=False) for floor in (None, 0.5))
+    assert one == other != stage_key(unlearn.body, {"config": dataclasses.replace(TRAINING, patience=1)}, numeric=False)
+
+
+def trained_with(target: CheckpointRef, corpus: CorpusRef, **changes: Any) -> CheckpointRef:
+    """NPO, trained with changed settings."""
+    objective, reference = gradient_preset("npo", "default").objective, referred("npo", target, corpus)
+    return unlearn.body(corpus, target, reference, OBJECTIVES["npo"].loss, objective, dataclasses.replace(TRAINING, **changes), CorpusConfig())
+
+
 def test_without_retain_rows_no_figure_says_that_they_are_kept(target: CheckpointRef) -> None:
     rows = ReferenceRows(referred("gradient_ascent", target, corpus_of(QUESTIONS, KEPT)), frozenset(), load_model(target), None, 0, None)
     data, student = ObjectiveRows(rows, TRAINING, rows_count=False), load_model(target)
     found = validation(student, data.rows.rows("forget"), data.held, 0, TRAINING)(student)
     assert found.acceptable
+    assert found.retain_ratio is None
     assert set(found.metrics) == {"validation/left", "validation/forget_probability"}
 
 

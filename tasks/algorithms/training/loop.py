@@ -17,6 +17,7 @@ from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
 from tasks.algorithms.objectives.protocol import Objective
+from tasks.artifacts import BelowFloorError
 from tasks.settings.training import SCHEDULES, TrainingConfig, peak_learning_rate
 
 MOST_VALIDATED = 256
@@ -45,6 +46,8 @@ class Validation:
     acceptable: bool
     """Whether the utility floor holds; a checkpoint below it is never the best one while another is above."""
     metrics: dict[str, float] = field(default_factory=dict)
+    retain_ratio: float | None = None
+    """Probability of what is to be kept, as a share of the target model's; none where it is not measured."""
 
 
 @dataclass(kw_only=True)
@@ -125,6 +128,7 @@ def train(
         Numbers of the run: steps, best score and step.
 
     Raises:
+        BelowFloorError: If a validation finds less kept than `config.stop_below`; the model is left as it is then.
         FloatingPointError: If loss or gradient norm is not finite; the step is named.
         ValueError: If every parameter is frozen.
     """
@@ -213,6 +217,9 @@ class _Run:
         self.model.eval()
         found = self.validate(self.model)
         self.model.train()
+        floor = self.config.stop_below
+        if floor is not None and found.retain_ratio is not None and found.retain_ratio < floor:
+            raise BelowFloorError(found.retain_ratio, floor, self.step, self.steps)  # before a state is saved from which a run without floor might go on
         score = -float(self.step) if found.score is None else found.score
         if not math.isnan(score) and (not found.acceptable, score) < (not self.best_acceptable, self.best_score):
             self.best = {name: value.detach().to("cpu", copy=True) for name, value in self.trained.items()}

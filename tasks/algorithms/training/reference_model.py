@@ -97,10 +97,11 @@ def mean_logprobs(model: nn.Module, rows: Sequence[TextBlock], pad_id: int, batc
 def validator(
     student: nn.Module, forget: Sequence[TextBlock], retain: Sequence[TextBlock], pad_id: int, batch: int, stop: float
 ) -> Callable[[nn.Module], dict[str, float]]:
-    """Return a function that scores a model: what of the forget rows is left above `stop` and, where there are retain rows, the rise of their loss.
+    """Return a function that scores a model: what of the forget rows is left above `stop` and, where there are retain rows, the rise of their loss and
+    their probability as a share of what it was.
 
     Args:
-        student: The model before training: its loss on the retain rows is where the rise is counted from.
+        student: The model before training: its loss and probability on the retain rows are what later ones are held against.
         forget: Forget rows, at least one.
         retain: Retain rows that are not trained on; may be none.
         pad_id: Filler token.
@@ -109,15 +110,19 @@ def validator(
     """
 
     @torch.no_grad()
-    def loss(model: nn.Module) -> float:
-        return -float(mean_logprobs(model, retain, pad_id, batch).mean())
+    def kept(model: nn.Module) -> tuple[float, float]:
+        found = mean_logprobs(model, retain, pad_id, batch)
+        return -float(found.mean()), float(found.exp().mean())
 
-    before = loss(student) if retain else 0.0
+    loss_before, probability_before = kept(student) if retain else (0.0, 1.0)
 
     @torch.no_grad()
     def found(model: nn.Module) -> dict[str, float]:
         probability = float(mean_logprobs(model, forget, pad_id, batch).exp().mean())
-        rise = {"retain_loss_rise_nats": loss(model) - before} if retain else {}
-        return {"left": max(0.0, probability - stop), "forget_probability": probability} | rise
+        metrics = {"left": max(0.0, probability - stop), "forget_probability": probability}
+        if retain:
+            loss, retain_probability = kept(model)
+            metrics |= {"retain_loss_rise_nats": loss - loss_before, "retain_ratio": retain_probability / probability_before}
+        return metrics
 
     return found

@@ -4,6 +4,7 @@ Most run on a model of six weights, whose gradient is known in closed form.
 """
 
 import math
+import pickle
 from collections.abc import Callable
 from itertools import chain
 
@@ -16,6 +17,7 @@ from tasks.algorithms.objectives.causal_lm import CausalLM
 from tasks.algorithms.objectives.protocol import Objective
 from tasks.algorithms.tokens.batching import pad_batch
 from tasks.algorithms.training.loop import Batch, EpochBatches, Validation, held_back, shuffled, train
+from tasks.artifacts import BelowFloorError
 from tasks.settings.training import TrainingConfig, peak_learning_rate
 from tests.reference.adamw import adamw_run
 
@@ -229,6 +231,38 @@ def test_patience_ends_the_run(patience: int, steps: int) -> None:
     assert reports[0]["kl"] == 5.0
 
 
+def keeping(*ratios: float | None) -> Callable[[nn.Module], Validation]:
+    """Validations that find these shares kept, in this order."""
+    coming = iter(ratios)
+    return lambda model: Validation(score=1.0, acceptable=True, retain_ratio=next(coming))
+
+
+def test_training_is_given_up_at_the_first_look_below_the_floor_and_says_what_it_saved() -> None:
+    settings, saved, model = config(validate_every=2, stop_below=0.85), [], Weights()
+    with pytest.raises(
+        BelowFloorError, match=r"given up after step 4 of 9: the retain probability is 0\.849x the target model's, below stop_below, 0\.85"
+    ) as given:
+        train(model, batches(settings), Spread(), settings, validate=keeping(0.85, 0.849), on_checkpoint=lambda step, capture: saved.append(step))
+    assert (given.value.retain_ratio, given.value.step, given.value.steps) == (0.849, 4, 9)
+    assert saved == [1, 2, 3], "a run without a floor could go on from none of these any differently"
+    np.testing.assert_array_equal(model.w.detach().numpy(), weights_by_step(settings)[4])
+    again = pickle.loads(pickle.dumps(given.value))  # noqa: S301 - as it comes out of a stage's process
+    assert (str(again), vars(again)) == (str(given.value), vars(given.value))
+
+
+@pytest.mark.parametrize(
+    ("floor", "ratios"),
+    [(0.85, (0.9, 0.85, 1.2, 0.99, 0.9)), (None, (0.1, 0.1, 0.1, 0.1, 0.1)), (0.0, (0.0, 0.1, 0.0, 0.1, 0.0)), (0.85, (None, None, None, None, None))],
+    ids=["above it", "no floor", "a floor of nothing", "not measured"],
+)
+def test_a_floor_that_nothing_falls_below_changes_no_weight(floor: float | None, ratios: tuple[float | None, ...]) -> None:
+    settings = config(validate_every=2, patience=9)
+    weights, numbers = trained(config(validate_every=2, patience=9, stop_below=floor), validate=keeping(*ratios))
+    expected, wanted = trained(settings, validate=keeping(*5 * (None,)))
+    np.testing.assert_array_equal(weights, expected)
+    assert numbers == wanted
+
+
 @pytest.mark.parametrize(
     ("settings", "steps"),
     [({}, [3, 6, 9]), ({"validate_every": 4}, [4, 8, 9]), ({"batch_blocks": 12}, [1, 2, 3]), ({"accumulation": 2}, [2, 3, 5]), ({"accumulation": 9}, [1])],
@@ -266,7 +300,7 @@ def test_a_missing_learning_rate_follows_the_rule() -> None:
     ("changes", "message"),
     [({"epochs": 0}, "epochs is 0"), ({"patience": 0}, "patience is 0"), ({"learning_rate": 0.0}, "learning_rate is 0"), ({"schedule": "x"}, "schedule is 'x'"),
      ({"mixed_precision": "int8"}, "mixed_precision is 'int8'"), ({"warmup_share": 2.0}, "warmup_share is 2"),
-     ({"final_rate_share": 0.0}, "final_rate_share is 0")],
+     ({"final_rate_share": 0.0}, "final_rate_share is 0"), ({"stop_below": 1.5}, "stop_below is 1.5"), ({"stop_below": math.nan}, "stop_below is nan")],
 )  # fmt: skip
 def test_senseless_settings_are_refused(changes: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
