@@ -4,7 +4,7 @@
     LETHE_HOME/forget/<kind>/<digest>/    artifacts that hold what is to be forgotten
     LETHE_HOME/work/<key>/                state of a stage that has not finished
     LETHE_HOME/places/<digest>            where a model outside the store was last seen
-    LETHE_HOME/locks/  damaged/  results/
+    LETHE_HOME/locks/  damaged/  results/  studies/
 
 An artifact is written under a temporary name, synced, and renamed to its digest; its `manifest.json` lists the SHA-256 of each
 file, its sensitivity and, for forget artifacts, until when it is kept. What a killed writer left goes when the next artifact of its kind is written.

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.algorithms.verdicts.grids import Trial, best_trial, check_grid, grid_points, judge_trial, read_grid
+from tasks.algorithms.verdicts.grids import Trial, best_trial, check_grid, check_sampler, grid_points, judge_trial, pruned_trial, read_grid
 from tasks.settings.gradient_unlearning import gradient_preset
 
 
@@ -51,6 +51,21 @@ def test_the_nearest_that_keeps_enough_is_best_though_another_is_nearer() -> Non
 
 def test_where_none_keeps_enough_the_one_that_keeps_most_is_best() -> None:
     assert best_trial([trial(0.1, 0.2), trial(0.5, 0.6)]) == trial(0.5, 0.6)
+
+
+def test_a_pruned_trial_is_best_only_where_all_are() -> None:
+    most, least = pruned_trial(("a=1",), 0.84, 60), pruned_trial(("a=2",), 0.5, 70)
+    assert best_trial([most, trial(0.5, 0.1), least]) == trial(0.5, 0.1)
+    assert best_trial([least, most, trial(0.3, 0.8)]) == trial(0.3, 0.8)
+    assert best_trial([least, most]) == most
+
+
+@pytest.mark.parametrize(("sampler", "budget", "line"), [("random", 3, "--sampler random: unknown; wanted one of grid, tpe"), ("tpe", 0, "wanted --budget N")])
+def test_a_sampler_that_is_none_or_has_no_end_is_refused(sampler: str, budget: int, line: str) -> None:
+    with pytest.raises(ValueError, match=line):
+        check_sampler(sampler, budget)
+    check_sampler("tpe", 1)
+    check_sampler("grid", 0)
 
 
 def test_of_two_that_are_as_good_as_equally_near_the_one_that_keeps_more_is_best() -> None:
