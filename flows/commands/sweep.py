@@ -13,7 +13,15 @@ def sweep(
     forget: Annotated[Files | None, typer.Argument(metavar="FORGET...", help="As in `unlearn`; so are the other options.", show_default=False)] = None,
     grid: Annotated[Files | None, typer.Option(metavar="KEY=A,B,...", help="A setting and its values. Repeatable: all combinations are tried.")] = None,
     budget: Annotated[int, typer.Option(min=0, help="Trials at most, drawn at random from the grid; 0: all of it.")] = 0,
-    floor: Annotated[float, typer.Option(min=0, max=1, help="Least share of the target model's retain probability that a setting must keep.")] = 0.85,
+    sampler: Annotated[
+        str, typer.Option(metavar="NAME", help="Who draws them: grid, all before any is tried, or tpe, each from what those before it gave; wants --budget.")
+    ] = "grid",
+    floor: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="Least share of the target model's retain probability that a setting must keep; training that at a look keeps less is stopped."
+        ),
+    ] = 0.85,
     method: Annotated[str, typer.Option(help="Whose settings; `scrub` without --grid: its three pairs of weights.")] = "whp",
     model: Annotated[str | None, typer.Option(metavar="MODEL", help="Model folder (safetensors) or hub name.", show_default=False)] = None,
     topic: Topic = "",
@@ -34,15 +42,18 @@ def sweep(
     ] = None,
     json_file: JsonFile = None,
 ) -> None:
-    """Try a method's settings on one request, and name the best that keeps enough. Judge it on another topic."""
+    """Try a method's settings on one request, and name the best that keeps enough. Judge it on another topic. A sweep that was ended goes on when it is
+    called again in the same words.
+    """
     with plain_errors():
         from flows.methods import method as find_method
-        from tasks.algorithms.verdicts.grids import check_grid, grid_points, read_grid
+        from tasks.algorithms.verdicts.grids import check_grid, check_sampler, grid_points, read_grid
 
         wanted = read_grid(grid or [])
         configured = checks.configured(find_method(method).preset(preset, seed), config, settings)
         points = [checks.configured(configured, None, list(point)) for point in grid_points(wanted, 0, seed)]
         check_grid(wanted, configured)
+        check_sampler(sampler, budget)
         if weights := method == "scrub" and not grid:
             checks.check_weight_sweep(configured, budget, further)
         elif further:
@@ -70,6 +81,6 @@ def sweep(
 
             write_json(json_file, show_weight_sweep(console, sweep_weights(request, configured, further), out))
             return
-        swept = sweep_flow(request, configured, method=method, grid=wanted, budget=budget, floor=floor, seed=seed)
+        swept = sweep_flow(request, configured, method=method, grid=wanted, budget=budget, floor=floor, seed=seed, sampler=sampler)
         best = differences(checks.configured(configured, None, list(swept.best.settings)), find_method(method).preset("default", seed))
         write_json(json_file, show_sweep(console, swept, best, out))

@@ -122,8 +122,12 @@ def show_sweep(console: Console, swept: Swept, settings: Mapping[str, Any], out:
         "settings", "forget", "retain, of the target's", "distance", "keeps enough", title=f"{len(frame)} trials, nearest first", title_justify="left"
     )
     for row in frame.itertuples():
-        table.add_row(row.settings, f"{row.forget:.3f}", f"{row.retain_ratio:.3f}x", f"{row.distance:.3f}", "yes" if row.acceptable else "no")
+        scored = ("-", f"{row.retain_ratio:.3f}x", "-") if row.pruned else (f"{row.forget:.3f}", f"{row.retain_ratio:.3f}x", f"{row.distance:.3f}")
+        kept = f"pruned, {row.steps_saved} steps saved" if row.pruned else "yes" if row.acceptable else "no"
+        table.add_row(row.settings, *scored, kept)
     console.print(table)
+    if pruned := int(frame.pruned.sum()):
+        console.print(f"{pruned} of {len(frame)} trials were pruned: {int(frame.steps_saved.sum())} steps saved", highlight=False)
     console.print(f"Target model {swept.target_forget:.3f}, wanted {swept.wanted:.3f}", highlight=False)
     console.print(f"Best: {' '.join(f'--set {setting}' for setting in swept.best.settings)}", markup=False, highlight=False)
     if not swept.best.acceptable:
@@ -134,6 +138,7 @@ def show_sweep(console: Console, swept: Swept, settings: Mapping[str, Any], out:
         frame.to_csv(folder / "sweep.csv", index=False)
         (folder / "best.yaml").write_text(yaml.safe_dump(dict(settings), sort_keys=False), encoding="utf-8")
     found = {"trials": [asdict(trial) for trial in swept.trials], "best": asdict(swept.best), "wanted": swept.wanted}
+    found["steps_saved"] = int(frame.steps_saved.sum())
     return {"schema": "lethe.sweep.v1", **found, "target_forget": swept.target_forget, "mlflow_run": swept.mlflow_run, "prefect_flow_run": swept.flow_run}
 
 

@@ -1,0 +1,101 @@
+"""A trial of a sweep: a method trained with the settings of one point of a grid, and scored; or pruned, where its training was given up."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from flows.steps.outcome import StageOf, Stages
+from flows.steps.request import CheckedRequest
+from flows.steps.studies import Point
+from flows.steps.unlearning import Declare
+from flows.steps.wiring import DICTIONARY, Call, Later, Wiring
+from tasks import tracking
+from tasks.algorithms.verdicts.grids import Trial, judge_trial, pruned_trial
+from tasks.artifacts import AnchorTable, BadInputError, BelowFloorError, CorpusRef
+from tasks.execution.cache_keys import stage_key
+from tasks.settings.evaluation import MethodConfig
+from tasks.settings.training import TrainingConfig
+from tasks.trial import TrialFigures, score_trial
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """What all trials of a sweep stand on."""
+
+    method: str
+    """Name in `METHODS`."""
+    declare: Declare
+    """The method's stages."""
+    request: CheckedRequest
+    """With the settings that no trial changes."""
+    configs: Mapping[Point, Any]
+    """Point of the grid -> settings of its trial."""
+    corpus: CorpusRef
+    dictionary: AnchorTable
+    baselines: Mapping[str, TrialFigures]
+    """`target`, and `retrained` where there is one."""
+    floor: float
+    """Least share of the target model's retain probability, 0 to 1."""
+    run: str
+
+    @property
+    def wanted(self) -> float:
+        """The retrained model's probability of what is to be forgotten; 0 where there is none."""
+        return self.baselines["retrained"].forget if "retrained" in self.baselines else 0.0
+
+    def judged(self, point: Point, found: TrialFigures) -> Trial:
+        """Hold a trial's figures against the baselines."""
+        return judge_trial(point, found.forget, found.retain, self.baselines["target"].retain, self.wanted, self.floor)
+
+
+def stopping(config: MethodConfig, floor: float) -> MethodConfig:
+    """Return settings whose training is given up at a validation that finds less kept than the floor; where they say when, they stay."""
+    trained = {name: section for name, section in _trained(config).items() if section.stop_below is None}
+    return replace(config, **{name: replace(section, stop_below=floor) for name, section in trained.items()})
+
+
+def _trained(config: MethodConfig) -> dict[str, TrainingConfig]:
+    """Return the method's own settings of training by section."""
+    own = [field.name for field in fields(config) if field.name not in {shared.name for shared in fields(MethodConfig)}]
+    return {name: section for name in own if isinstance(section := getattr(config, name), TrainingConfig)}
+
+
+def declared(ground: Ground, point: Point) -> Call:
+    """Declare the stages of a trial, up to its score."""
+    unlearned = ground.declare(ground.corpus, ground.request.target, ground.configs[point])
+    return Call(score_trial, ground.corpus, unlearned, ground.request.config.probing, ground.request.config.corpus)
+
+
+def identity(ground: Ground, point: Point) -> list[Any]:
+    """Return what a trial's figures follow from: the keys of all its stages, known before any is made, and where its training stops, which keys leave out."""
+    stops = [section.stop_below for section in _trained(ground.configs[point]).values()]
+    return [" ".join(point), _key(declared(ground, point), {DICTIONARY: ground.dictionary}), stops]
+
+
+def _key(call: Call, values: Mapping[Later, Any]) -> str:
+    """Return the key of a call from what it is given and from the keys of the calls that it needs, before any is made."""
+    given = [_key(one, values) if isinstance(one, Call) else values[one] if isinstance(one, Later) else one for one in call.given]
+    return stage_key(call.stage.body, {str(place): one for place, one in enumerate(given)}, numeric=True)
+
+
+def start(ground: Ground, point: Point, name: str) -> tuple[Stages, dict[StageOf, Any]]:
+    """Submit the stages of a trial; they have a run, and so names, of their own."""
+    tags = {"lethe.method": ground.method, "mlflow.parentRunId": ground.run}
+    stages = Stages(run=tracking.open_run(name, {"settings": " ".join(point)}, tags))
+    wiring = Wiring(run=stages.run, values={DICTIONARY: ground.dictionary})
+    wiring.submit(declared(ground, point))
+    return stages, wiring.waiting()
+
+
+def ended(ground: Ground, point: Point, stages: Stages, waiting: Mapping[StageOf, Any]) -> Trial:
+    """Wait for all stages of a trial, in their order: one that waits for another that failed only says that it never began."""
+    try:
+        trial = ground.judged(point, stages.results(waiting)[StageOf("trial")])
+    except BelowFloorError as error:
+        trial = pruned_trial(point, error.retain_ratio, error.steps - error.step)
+        tracking.set_tags(stages.run, {"lethe.pruned": "true"})
+        tracking.log_metrics(stages.run, {"steps_saved": trial.steps_saved, "retain_ratio": trial.retain_ratio})
+    except (BadInputError, FloatingPointError) as error:
+        raise BadInputError(f"{' '.join(point)}: {error}") from error
+    tracking.close(stages.run)
+    return trial
