@@ -7,7 +7,7 @@ help:  ## list the targets
 .venv: pyproject.toml requirements.lock
 	python3 -m venv .venv
 	$(BIN)/python -m pip install -q uv
-	$(if $(PIP_FIND_LINKS),UV_FIND_LINKS="$(PIP_FIND_LINKS)") $(BIN)/uv pip install -q --python $(BIN)/python -c requirements.lock -e '.[dev]'
+	$(if $(PIP_FIND_LINKS),UV_FIND_LINKS="$(PIP_FIND_LINKS)") $(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python -c requirements.lock -e '.[dev]'
 	@touch .venv
 
 demo: .venv  ## build a small model, make it forget one topic, show the evidence

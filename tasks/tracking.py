@@ -51,6 +51,14 @@ def as_global_uri() -> Iterator[None]:
         mlflow.set_tracking_uri(before)
 
 
+def load() -> None:
+    """Import what the first use of MLflow needs, which takes seconds; nothing is written."""
+    import mlflow  # noqa: F401
+
+    if tracking_uri().startswith("sqlite"):
+        from mlflow.store.tracking import sqlalchemy_store  # noqa: F401
+
+
 def client() -> "MlflowClient":
     """Return a client for the tracking server."""
     from mlflow import MlflowClient

@@ -100,7 +100,7 @@ def unlearn(
         checks.check_request(topic, request, seed)
         request = checks.checked_models(checks.checked_files(request), configured.corpus)
         checks.check_trainable(configured, request.model)
-    with running(tracks=bool(topic) or not dry_run) as console:
+    with running() as console:
         if topic:
             from flows.demo import embedded_request
             from flows.steps.providers import settle_providers

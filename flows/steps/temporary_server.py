@@ -15,18 +15,23 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-GRACE_S = 5.0
-"""Seconds that the server has to end by itself."""
+ANSWER_S = 5.0
+"""Seconds that the server may take for an answer while it starts."""
 _ROLE = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
 _GUARD = """
-import contextlib, sys, time
+import contextlib, os, sys, time
 import psutil
-with contextlib.suppress(psutil.Error):
-    command, server = (psutil.Process(int(number)) for number in sys.argv[1:])
-    while command.is_running() and command.status() != psutil.STATUS_ZOMBIE:
+command = int(sys.argv[1])
+with contextlib.suppress(psutil.NoSuchProcess):
+    server = psutil.Process(int(sys.argv[2]))
+    while os.getppid() == command:
         time.sleep(0.5)
     server.terminate()
+    with contextlib.suppress(psutil.TimeoutExpired):
+        server.wait(10)
+    server.kill()
 """
+"""Ends the server (second number) soon after the command that started it (first number) has ended, in whatever way."""
 _address: str | None = None
 
 
@@ -65,9 +70,8 @@ def _start(port: int) -> subprocess.Popen[bytes]:
     application = ["--factory", "prefect.server.api.server:create_app", "--host", "127.0.0.1", "--port", str(port)]
     command = [sys.executable, "-m", "uvicorn", *application, "--log-level", "error", "--lifespan", "on"]
     server = subprocess.Popen(command, env={**os.environ, **_ROLE})
-    atexit.register(_stop, server)  # before Prefect registers its own, which still send what they have
+    atexit.register(server.terminate)  # before Prefect registers its own, which still send what they have and so are called before this
     quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
-    # whoever is killed cannot stop its server
     subprocess.Popen([sys.executable, "-c", _GUARD, str(os.getpid()), str(server.pid)], **quiet, start_new_session=True)
     return server
 
@@ -83,7 +87,7 @@ def _wait_for(server: subprocess.Popen[bytes], port: int, seconds: float) -> Non
 
 
 def _answers(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=GRACE_S)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_S)
     try:
         connection.request("GET", "/api/health")
         return connection.getresponse().status == http.HTTPStatus.OK
@@ -91,12 +95,3 @@ def _answers(port: int) -> bool:
         return False
     finally:
         connection.close()
-
-
-def _stop(server: subprocess.Popen[bytes]) -> None:
-    server.terminate()
-    try:
-        server.wait(GRACE_S)
-    except subprocess.TimeoutExpired:
-        server.kill()
-        server.wait()

@@ -24,11 +24,10 @@ def plain_errors() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def running(tracks: bool = True) -> Iterator[Any]:
+def running() -> Iterator[Any]:
     """Run a flow with progress on the terminal; bad input found on the way exits with 2, failures with 1.
 
-    Args:
-        tracks: Whether the flow will write to MLflow, whose first use takes seconds, as the start of a Prefect server does: they go on together.
+    A temporary Prefect server takes seconds to start, and MLflow to be loaded: they go on together.
     """
     from rich.console import Console
 
@@ -40,7 +39,7 @@ def running(tracks: bool = True) -> Iterator[Any]:
     interruption.listen()
     console = Console() if sys.stdout.isatty() else Console(width=120)
     try:
-        temporary_server.require(meanwhile=tracking.client if tracks else lambda: None)
+        temporary_server.require(meanwhile=tracking.load)
         with progress_bars(Console(stderr=True)):
             yield console
     except BadInputError as error:

@@ -51,7 +51,7 @@ def _title(name: str, parameters: Mapping[str, Any]) -> str:
 
 
 def stage(name: str, *, isolated: bool = True, threads_share: int = 1, retries: int = 2, timeout_s: float = 6 * 3600) -> Callable[[Callable[P, R]], Task[P, R]]:
-    """Declare a stage.
+    """Declare a stage. Import what it computes with inside its functions: a flow that finds its record in the cache loads the module all the same.
 
     Args:
         name: The stage's name in flows, runs and progress.

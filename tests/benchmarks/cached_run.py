@@ -92,9 +92,10 @@ def marked_command(file: str, started: float, words: list[str]) -> None:
     from tasks.reporting import benchmark_tables
 
     marks.before("interpreter, imports, checks", temporary_server, "require")
-    marks.after("MLflow's import and first query, while Prefect's server starts", tracking, "client")
+    marks.after("MLflow's import, while Prefect's server starts", tracking, "load")
     marks.after("the rest of the server's start", temporary_server, "require")
     marks.before("flows: import and begin", tracking, "open_run")
+    marks.after("MLflow's first query", tracking, "client")
     marks.before("flows: lookups, links, tables", running, "finish")
     marks.after("result on the terminal", running, "finish")
     marks.count("stages' keys", cache_keys, "stage_key")
