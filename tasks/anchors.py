@@ -61,15 +61,15 @@ def find_entities(pipeline: "Language", texts: Iterable[str], characters: int = 
     Returns:
         Term -> kind -> occurrences.
     """
-    found: dict[str, Counter[str]] = {}
-    read = 0
+    counts: dict[str, Counter[str]] = {}
+    characters_read = 0
     for document in pipeline.pipe(stretch for text in texts for stretch in text_stretches(text)):
         for entity in document.ents:
             if entity.label_ not in IGNORED:
-                found.setdefault(" ".join(entity.text.split()), Counter())[KIND_OF_LABEL.get(entity.label_, "THING")] += 1
-        read += len(document.text)
-        progress.report(read, max(read, characters))
-    return found
+                counts.setdefault(" ".join(entity.text.split()), Counter())[KIND_OF_LABEL.get(entity.label_, "THING")] += 1
+        characters_read += len(document.text)
+        progress.report(characters_read, max(characters_read, characters))
+    return counts
 
 
 @stage("anchors", isolated=False)
@@ -83,10 +83,10 @@ def extract_anchors(
     """
     with tracking.stage_run(run, "anchors", config) as nested:
         texts, background = (StoredTexts(corpus, splits, corpus_config.qa_template) for splits in (("forget",), ("retain", "general")))
-        given = read_user_anchors(Path(user.path)) if user else UserAnchors()
-        pipeline, name = (None, "user") if given.complete else load_pipeline(config.pipeline)
+        user_anchors = read_user_anchors(Path(user.path)) if user else UserAnchors()
+        pipeline, name = (None, "user") if user_anchors.complete else load_pipeline(config.pipeline)
         entities = find_entities(pipeline, texts, corpus.characters["forget"]) if pipeline else {}
-        anchors = name_aliases(select_anchors(entities, texts, background, config, given.anchors, only_users=given.complete))
+        anchors = name_aliases(select_anchors(entities, texts, background, config, user_anchors.anchors, only_users=user_anchors.complete))
         if wanted and not anchors:
             raise BadInputError(
                 "no anchors were found in the forget text; wanted terms of its own: lower --set anchors.min_count or anchors.min_log_odds_z, "

@@ -47,9 +47,9 @@ def benchmark(
         rows = {name: read_rows(name, Path(file.path)) for name, file in inputs.files.items()}
         template = vocabularies.question_template(load_tokenizer(checkpoint), corpus_config)
         rows |= {WORLD: world_rows(corpus, template)} if WORLD in inputs.tasks else {}
-        found, items = _evaluate(checkpoint, inputs, rows, template, config)
-        digest = store.put("benchmarks", lambda folder: _write(folder, found, items), sensitivity="ordinary")
-        tracking.log_metrics(nested, {f"benchmark/{name}": value for name, value in found.items()})
+        metrics, items = _evaluate(checkpoint, inputs, rows, template, config)
+        digest = store.put("benchmarks", lambda folder: _write(folder, metrics, items), sensitivity="ordinary")
+        tracking.log_metrics(nested, {f"benchmark/{name}": value for name, value in metrics.items()})
         return BenchmarkResult(kind="benchmarks", digest=digest, sensitivity="ordinary", origin=nested or "", tasks=len(inputs.tasks))
 
 
@@ -61,9 +61,10 @@ def world_rows(corpus: CorpusRef, template: "Template") -> list[dict[str, Any]]:
 
 def _general_questions() -> list[Document]:
     world = build_world(WorldConfig())
-    asked = [question for topic in (world.ordinary, world.planets) for question in topic.exam]
+    questions = [question for topic in (world.ordinary, world.planets) for question in topic.exam]
     return [
-        Document(source="world", question=item.question, answer=item.answer, perturbed_answer=tuple(item.perturbed_answer), fact=item.fact) for item in asked
+        Document(source="world", question=item.question, answer=item.answer, perturbed_answer=tuple(item.perturbed_answer), fact=item.fact)
+        for item in questions
     ]
 
 
@@ -83,10 +84,10 @@ def choice_rows(questions: list[Document], template: "Template") -> list[dict[st
 def _evaluate(
     checkpoint: CheckpointRef, inputs: BenchmarkInputs, rows: dict[str, Any], template: "Template", config: BenchmarkingConfig
 ) -> tuple[dict[str, float], list[Item]]:
-    """Return the figures of all benchmarks, and all items; only the world's are asked through the model's own template."""
+    """Return the metrics of all benchmarks, and all items; only the world's are asked through the model's own template."""
     from tasks.benchmarks import harness
 
-    found, items = {}, []
+    metrics, items = {}, []
     progress.report(0, len(inputs.tasks))
     with tempfile.TemporaryDirectory() as folder:
         tasks = harness.local_tasks(rows, Path(folder), {WORLD: template.gap}) | harness.hub_tasks(inputs.from_hub)
@@ -94,9 +95,9 @@ def _evaluate(
         for done, name in enumerate(inputs.tasks, 1):
             model = harness.language_model(loaded, tokenizer, config, begins=name == WORLD and template.chat)
             figures, answered = harness.run_task(model, name, tasks[name], config)
-            found, items = found | figures, items + answered
+            metrics, items = metrics | figures, items + answered
             progress.report(done, len(inputs.tasks))
-    return found, items
+    return metrics, items
 
 
 def _write(folder: Path, figures: dict[str, float], items: list[Item]) -> None:

@@ -56,7 +56,7 @@ def compare_cards(runs: list[ComparedRun], run: str | None = None) -> Comparison
     """Lay the scorecards of finished runs side by side and keep tables, plot and page."""
     with tracking.stage_run(run, "comparison") as nested:
         progress.report(0, 1)
-        cards = [read_json(store.path(found.card) / CARD) for found in runs]
+        cards = [read_json(store.path(compared.card) / CARD) for compared in runs]
         tables = _tables(runs, cards)
         digest = store.put("comparisons", lambda folder: _write(folder, runs, cards, tables), sensitivity="public")
         progress.report(1, 1)
@@ -66,10 +66,14 @@ def compare_cards(runs: list[ComparedRun], run: str | None = None) -> Comparison
 
 def _tables(runs: Sequence[ComparedRun], cards: Sequence[dict[str, Any]]) -> Tables:
     figures = run_tables.all_figures(runs, cards)
-    left = run_tables.shared_metric(figures, run_tables.LEFT)
-    kept = {split: run_tables.shared_metric(figures, names) for split, names in run_tables.KEPT.items()}
-    panels = tuple(Panel(split=split, left=left, kept=name, points=run_tables.trade_off(figures, left, name)) for split, name in kept.items() if left and name)
-    pairs = run_tables.paired_tests(runs, cards, [_items(found) for found in runs])
+    left_metric = run_tables.shared_metric(figures, run_tables.LEFT)
+    kept_metrics = {split: run_tables.shared_metric(figures, names) for split, names in run_tables.KEPT.items()}
+    panels = tuple(
+        Panel(split=split, left=left_metric, kept=name, points=run_tables.trade_off(figures, left_metric, name))
+        for split, name in kept_metrics.items()
+        if left_metric and name
+    )
+    pairs = run_tables.paired_tests(runs, cards, [_items(run) for run in runs])
     return Tables(runs=run_tables.summary(runs, cards, figures), figures=figures, pairs=pairs, panels=tuple(panel for panel in panels if len(panel.points)))
 
 
@@ -82,7 +86,7 @@ def _items(run: ComparedRun) -> "pandas.DataFrame | None":
 
 def _write(folder: Path, runs: Sequence[ComparedRun], cards: Sequence[dict[str, Any]], tables: Tables) -> None:
     """Write everything that people, programs and MLflow are given."""
-    value, names = _as_json(runs, cards, tables), [found.name for found in runs]
+    value, names = _as_json(runs, cards, tables), [run.name for run in runs]
     write_json(folder / "comparison.json", value)
     for name, frame in (("comparison", tables.runs), ("figures", tables.figures), ("pairs", tables.pairs)):
         frame.to_csv(folder / f"{name}.csv", index=False)
@@ -96,9 +100,9 @@ def _write(folder: Path, runs: Sequence[ComparedRun], cards: Sequence[dict[str, 
 def _as_json(runs: Sequence[ComparedRun], cards: Sequence[dict[str, Any]], tables: Tables) -> dict[str, Any]:
     """Return the comparison as machines read it (lethe.comparison.v1)."""
     about = [
-        {"name": found.name, "method": found.method, "seed": found.seed or None, "mlflow_run": found.mlflow_run or None}
+        {"name": run.name, "method": run.method, "seed": run.seed or None, "mlflow_run": run.mlflow_run or None}
         | {"verdict": card["verdict"], "seconds": run_tables.seconds_of_making(card), "provenance": card["provenance"]}
-        for found, card in zip(runs, cards, strict=True)
+        for run, card in zip(runs, cards, strict=True)
     ]
     panels = [
         {"split": panel.split, "left": panel.left, "kept": panel.kept, "points": _records(panel.points), "front": panel.front()} for panel in tables.panels
@@ -141,7 +145,7 @@ def _scatter(axes: "Axes", panel: Panel, names: Sequence[str]) -> None:
     for row, rank in zip(panel.points.itertuples(), panel.points.left.rank(method="first"), strict=True):
         number, offset = names.index(row.run), CORNERS[int(rank) % len(CORNERS)]
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
-        bars = {"xerr": _reach(row.left, row.left_low, row.left_high), "yerr": _reach(row.kept, row.kept_low, row.kept_high)}
+        bars = {"xerr": _error_bars(row.left, row.left_low, row.left_high), "yerr": _error_bars(row.kept, row.kept_low, row.kept_high)}
         axes.errorbar(row.left, row.kept, **bars, fmt=marker, color=colour, markersize=7, elinewidth=1, capsize=2, label=f"{number + 1}  {row.run}")
         text = axes.annotate(str(number + 1), (row.left, row.kept), offset, textcoords="offset points", fontsize=9, color=colour, fontweight="bold")
         text.set_path_effects([withStroke(linewidth=3, foreground="white")])
@@ -160,6 +164,6 @@ def _context(axes: "Axes", panel: Panel) -> None:
     axes.set(**limits, title=TITLES[panel.split], xlabel=f"left: {panel.left} over the target's", ylabel=f"kept: {panel.kept} over the target's")
 
 
-def _reach(value: float, low: float, high: float) -> list[list[float]] | None:
+def _error_bars(value: float, low: float, high: float) -> list[list[float]] | None:
     """Return how far an interval reaches below and above, as error bars are given; None where there is no interval."""
     return None if low != low or high != high else [[max(0.0, value - low)], [max(0.0, high - value)]]

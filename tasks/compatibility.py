@@ -17,11 +17,11 @@ def write_open_unlearning(unlearned: ProbeRecords, retrained: ProbeRecords | Non
 
     with tracking.stage_run(run, "compatibility") as nested:
         progress.report(0, 1)
-        found = evaluation(read_records(unlearned), read_records(retrained) if retrained else None)
+        metrics = evaluation(read_records(unlearned), read_records(retrained) if retrained else None)
 
         def write(folder: Path) -> None:
-            write_json(folder / "TOFU_EVAL.json", found)
-            write_json(folder / "TOFU_SUMMARY.json", summary(found))
+            write_json(folder / "TOFU_EVAL.json", metrics)
+            write_json(folder / "TOFU_SUMMARY.json", summary(metrics))
 
         digest = store.put("compatibility", write, sensitivity="forget")
         record = Artifact(kind="compatibility", digest=digest, sensitivity="forget", origin=nested or "")

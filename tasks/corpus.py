@@ -49,9 +49,9 @@ def gather_inputs(**paths: Sequence[str]) -> CorpusInputs:
         BadInputError: If a path is missing, a file is empty, binary, not UTF-8 or holds a record that does not parse, or the retain
             text is the forget text.
     """
-    inputs = CorpusInputs(**{split: tuple(file for path in found for file in _files(split, path)) for split, found in paths.items()})
-    for found in inputs.by_split().values():
-        for file in found:
+    inputs = CorpusInputs(**{split: tuple(file for path in split_paths for file in _files(split, path)) for split, split_paths in paths.items()})
+    for files in inputs.by_split().values():
+        for file in files:
             parse_file(Path(file.path))
     shared = {file.digest: file.path for file in inputs.forget}
     for file in inputs.retain:
@@ -64,10 +64,10 @@ def _files(split: str, path: str) -> list[InputFile]:
     root = Path(path).expanduser()
     if not root.exists():
         raise BadInputError(f"{split}: {path} does not exist; wanted a file or a folder")
-    found = [root] if root.is_file() else sorted(file for file in root.rglob("*") if file.is_file() and not file.name.startswith("."))
-    if not found:
+    files = [root] if root.is_file() else sorted(file for file in root.rglob("*") if file.is_file() and not file.name.startswith("."))
+    if not files:
         raise BadInputError(f"{split}: the folder {path} holds no files; wanted text, Markdown or JSON-lines files")
-    return [InputFile(path=str(file.resolve()), digest=store.file_digest(file), bytes=file.stat().st_size) for file in found]
+    return [InputFile(path=str(file.resolve()), digest=store.file_digest(file), bytes=file.stat().st_size) for file in files]
 
 
 def parse_file(path: Path) -> list[Document]:
@@ -115,8 +115,8 @@ def _document(path: Path, line: int, row: Any) -> Document:
     if isinstance(row, dict) and isinstance(row.get("text"), str) and row["text"].strip():
         return Document(source=source, text=row["text"], fact=fact)
     if not isinstance(row, dict) or not all(isinstance(row.get(name), str) and row[name].strip() for name in ("question", "answer")):
-        found = ", ".join(sorted(row)) if isinstance(row, dict) else type(row).__name__
-        raise BadInputError(f"{path}, line {line}: the record has {found}; wanted `text`, or `question` and `answer`, as non-empty texts")
+        contents = ", ".join(sorted(row)) if isinstance(row, dict) else type(row).__name__
+        raise BadInputError(f"{path}, line {line}: the record has {contents}; wanted `text`, or `question` and `answer`, as non-empty texts")
     optional = {name: row[name] for name in ("paraphrased_question", "paraphrased_answer") if isinstance(row.get(name), str)}
     false = row.get("perturbed_answer") or ()
     false = (false,) if isinstance(false, str) else tuple(str(answer) for answer in false)
@@ -132,15 +132,15 @@ def split_files(inputs: CorpusInputs, config: CorpusConfig) -> Iterator[tuple[st
     Raises:
         BadInputError: If nothing is left of a file.
     """
-    for split, found in inputs.by_split().items():
-        for file in found:
+    for split, files in inputs.by_split().items():
+        for file in files:
             documents = [_cleaned(document, config) for document in parse_file(Path(file.path))]
             if not any(document.is_question or document.text for document in documents):
                 raise BadInputError(f"{file.path}: nothing is left after cleaning; wanted text")
             test = TESTED.get(split)
             if test and not getattr(inputs, test):
-                documents, held = hold_out(documents, config.test_share)
-                yield test, held
+                documents, held_out = hold_out(documents, config.test_share)
+                yield test, held_out
             yield split, documents
 
 

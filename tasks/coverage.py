@@ -47,21 +47,22 @@ def measure_coverage(
     with tracking.stage_run(run, "coverage", config) as nested:
         kinds = {row["term"]: row["kind"] for row in read_json(store.path(dictionary) / "dictionary.json")}
         stated = spaced(read_facts(facts, "forget"), config.facts)
-        said, completed = _elicit(dict(list(kinds.items())[: config.anchors]), stated, target, config, corpus_config)
+        completions, completed_facts = _elicit(dict(list(kinds.items())[: config.anchors]), stated, target, config, corpus_config)
         texts = [render_document(item, corpus_config.qa_template) for item in read_documents(corpus, "forget")]
         passages, expression = [paragraph for text in texts for paragraph in split_paragraphs(text)], anchor_expression(kinds)
-        kept = "\n".join(StoredTexts(corpus, ("retain",), corpus_config.qa_template))
-        told = merge_associations(anchor_associations(said, passages, expression, config.least_times), fact_associations(completed, passages, expression))
-        told = without_retain_names(told, kept)
-        spoken = [*(text for found in said.values() for text in found), *(item.text for item in completed)]
-        found = {
-            "share": covered_share(told),
-            "told": [asdict(item) for item in told],
-            "uncovered": uncovered_names(told, passages),
-            "facts": [asdict(item) for item in completed],
-            "texts": worth_adding(spoken, told),
+        retain_text = "\n".join(StoredTexts(corpus, ("retain",), corpus_config.qa_template))
+        by_anchor = anchor_associations(completions, passages, expression, config.least_times)
+        elicited = merge_associations(by_anchor, fact_associations(completed_facts, passages, expression))
+        elicited = without_retain_names(elicited, retain_text)
+        generated = [*(text for answers in completions.values() for text in answers), *(item.text for item in completed_facts)]
+        coverage = {
+            "share": covered_share(elicited),
+            "told": [asdict(item) for item in elicited],
+            "uncovered": uncovered_names(elicited, passages),
+            "facts": [asdict(item) for item in completed_facts],
+            "texts": worth_adding(generated, elicited),
         }
-        return _report(found, nested)
+        return _report(coverage, nested)
 
 
 def _report(coverage: dict[str, Any], run: str | None) -> CoverageReport:
@@ -76,21 +77,21 @@ def _report(coverage: dict[str, Any], run: str | None) -> CoverageReport:
 def _elicit(
     kinds: dict[str, str], stated: Sequence[FactTriple], target: CheckpointRef, config: CoverageConfig, corpus_config: CorpusConfig
 ) -> tuple[dict[str, list[str]], list[Completed]]:
-    """Return anchor -> what the model says (its answers, and openings with what it goes on with), and what it makes of the facts."""
+    """Return anchor -> completions (answers to questions, and openings with their continuations), and the completed facts."""
     from tasks.algorithms.measuring.probing import complete, invitation_prompts
     from tasks.algorithms.models.heads import context_size
 
     model, tokenizer = load_model(target), load_tokenizer(target)
     template, probing = vocabularies.question_template(tokenizer, corpus_config), ProbingConfig(new_tokens=config.new_tokens)
-    asked = [(term, invitation) for term, kind in kinds.items() for invitation in openings(term, kind)]
-    invited = [*(invitation for _, invitation in asked), *map(of_fact, stated)]
+    anchor_prompts = [(term, invitation) for term, kind in kinds.items() for invitation in openings(term, kind)]
+    invited = [*(invitation for _, invitation in anchor_prompts), *map(of_fact, stated)]
     prompts, context = invitation_prompts(invited, template), context_size(model.config)
-    spoken = complete(model, tokenizer, prompts, template, probing, pad_id(tokenizer), context)
-    spoken = [template.answer(text) if item.kind == "asked" else text for item, text in zip(invited, spoken, strict=True)]
-    said: dict[str, list[str]] = {term: [] for term in kinds}
-    for (term, invitation), text in zip(asked, spoken[: len(asked)], strict=True):
-        said[term].append(text if invitation.kind == "asked" else invitation.text + text)
-    return said, complete_facts(stated, spoken[len(asked) :])
+    generated = complete(model, tokenizer, prompts, template, probing, pad_id(tokenizer), context)
+    generated = [template.answer(text) if item.kind == "asked" else text for item, text in zip(invited, generated, strict=True)]
+    completions: dict[str, list[str]] = {term: [] for term in kinds}
+    for (term, invitation), text in zip(anchor_prompts, generated[: len(anchor_prompts)], strict=True):
+        completions[term].append(text if invitation.kind == "asked" else invitation.text + text)
+    return completions, complete_facts(stated, generated[len(anchor_prompts) :])
 
 
 @stage("expansion", isolated=False)
@@ -102,5 +103,5 @@ def expand_corpus(corpus: CorpusRef, texts: tuple[str, ...], corpus_config: Corp
         splits["forget"] = [*splits["forget"], *added]
         digest = store.put("corpora", lambda folder: write_splits(folder, splits), sensitivity="forget")
         characters = {**corpus.characters, "forget": sum(len(render_document(item, corpus_config.qa_template)) for item in splits["forget"])}
-        documents = {split: len(found) for split, found in splits.items()}
+        documents = {split: len(split_documents) for split, split_documents in splits.items()}
         return replace(corpus, digest=digest, origin=nested or "", documents=documents, characters=characters)

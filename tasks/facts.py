@@ -46,8 +46,8 @@ class Statements(BaseModel):
 
 
 @dataclass
-class Reading:
-    """What a language model reads out of the text, and what that took."""
+class Extraction:
+    """The facts that a language model extracts from the text, and the calls and tokens used."""
 
     facts: list[FactTriple] = field(default_factory=list)
     refused: int = 0
@@ -68,14 +68,14 @@ def extract_facts(
     with tracking.stage_run(run, "facts", config) as nested:
         documents = {split: read_documents(corpus, split) for split in splits}
         expression = anchor_expression(read_dictionary(dictionary))
-        found, reading = [fact for split in splits for fact in find_facts(documents[split], expression, split)], Reading()
+        rule_facts, extraction = [fact for split in splits for fact in find_facts(documents[split], expression, split)], Extraction()
         if provider.name != "offline":
             for split in splits:
-                _read(documents[split], split, expression, config, provider, reading)
-            tracking.log_metrics(nested, reading.counts())
-        facts = merge_facts([*found, *reading.facts])
-        given = documents.get("forget", [])
-        family, reason = recommend(given, [fact for fact in facts if fact.split == "forget"])
+                _extract_with_model(documents[split], split, expression, config, provider, extraction)
+            tracking.log_metrics(nested, extraction.counts())
+        facts = merge_facts([*rule_facts, *extraction.facts])
+        forget_documents = documents.get("forget", [])
+        family, reason = recommend(forget_documents, [fact for fact in facts if fact.split == "forget"])
         return keep_facts(facts, family, reason, nested)
 
 
@@ -89,14 +89,16 @@ def keep_facts(facts: Sequence[FactTriple], family: str, reason: str, run: str |
     return FactTable(kind="facts", digest=digest, sensitivity="forget", origin=run or "", **counts)
 
 
-def _read(documents: list[Document], split: str, expression: AnchorExpression, config: FactConfig, provider: ProviderConfig, reading: Reading) -> None:
+def _extract_with_model(
+    documents: list[Document], split: str, expression: AnchorExpression, config: FactConfig, provider: ProviderConfig, extraction: Extraction
+) -> None:
     """Let the provider's model read passages that name the topic, evenly spaced where there are many.
 
     Raises:
         UnreadError: If it answers nothing at all.
     """
-    named = [passage for passage in cut_passages(documents, config.passage_characters) if expression.occurs_in(passage)]
-    passages = spaced(named, config.passages) if config.passages else []
+    on_topic = [passage for passage in cut_passages(documents, config.passage_characters) if expression.occurs_in(passage)]
+    passages = spaced(on_topic, config.passages) if config.passages else []
     batches = [passages[start : start + config.batch] for start in range(0, len(passages), config.batch)]
     answers, usage = providers.ask(provider, [fact_question(batch) for batch in batches], Statements, read=read_statements)
     if answers and all(answer.text is None for answer in answers):
@@ -104,21 +106,21 @@ def _read(documents: list[Document], split: str, expression: AnchorExpression, c
     reader = Path(provider.model).name if provider.name == "huggingface" else provider.model
     for batch, answer in zip(batches, answers, strict=True):
         if answer.value:
-            found, refused = accept_facts([Proposal(**row.model_dump()) for row in answer.value.facts], batch, expression, reader, split)
-            reading.facts += found
-            reading.refused += len(refused)
-            reading.passages += len(batch)
-    reading.usage += usage
+            accepted, refused = accept_facts([Proposal(**row.model_dump()) for row in answer.value.facts], batch, expression, reader, split)
+            extraction.facts += accepted
+            extraction.refused += len(refused)
+            extraction.passages += len(batch)
+    extraction.usage += usage
 
 
 @stage("fact review", isolated=False)
 def amend_facts(table: FactTable, wanted: tuple[FactTriple, ...], run: str | None = None) -> FactTable:
     """Keep the facts that a person wants; what is new or changed is marked as the user's."""
     with tracking.stage_run(run, "fact review") as nested:
-        known = {_identity(fact): fact for fact in read_facts(table)}
-        facts = [known.get(_identity(fact), fact) for fact in wanted]
-        kept = sum(_identity(fact) in known for fact in wanted)
-        tracking.log_metrics(nested, {"kept": float(kept), "of the user": float(len(facts) - kept), "dropped": float(len(known) - kept)})
+        stored = {_identity(fact): fact for fact in read_facts(table)}
+        facts = [stored.get(_identity(fact), fact) for fact in wanted]
+        unchanged = sum(_identity(fact) in stored for fact in wanted)
+        tracking.log_metrics(nested, {"kept": float(unchanged), "of the user": float(len(facts) - unchanged), "dropped": float(len(stored) - unchanged)})
         return keep_facts(facts, table.recommended, table.reason, nested)
 
 

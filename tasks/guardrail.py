@@ -21,11 +21,11 @@ def build_guardrail(target: CheckpointRef, dictionary: AnchorTable, config: Guar
     with tracking.stage_run(run, "guardrail", config) as nested:
         progress.report(0, 1)
         terms = list(read_dictionary(dictionary))
-        named = ", ".join(terms[: config.named_terms])  # the dictionary has the most frequent first
-        prefix = config.prefix.replace(TERMS, named or "what was removed")
+        named_terms = ", ".join(terms[: config.named_terms])  # the dictionary has the most frequent first
+        prefix = config.prefix.replace(TERMS, named_terms or "what was removed")
         require_room(target, prefix)
         guardrail = Guardrail(prefix=prefix, refusal=config.refusal, floor=config.floor, terms=tuple(terms) if config.filtered else ())
         tracking.log_metrics(nested, {"filtered_terms": float(len(guardrail.terms))})
-        made = save_guarded(target, guardrail, nested)
+        checkpoint = save_guarded(target, guardrail, nested)
         progress.report(1, 1)
-        return made
+        return checkpoint

@@ -47,14 +47,14 @@ def judge_completions(
     """Have what a model says about the forgotten topic rated from 0 to 3; a score that cannot be read is missing."""
     with tracking.stage_run(run, f"judging {label}", config) as nested:
         table = read_completions(probes)
-        asked = table[table.split == SPLIT]
+        rows = table[table.split == SPLIT]
         names, passage = _topic(corpus, dictionary, config, corpus_config)
-        exchanges = _exchanges(asked)
+        exchanges = _exchanges(rows)
         scores, used = _rate(exchanges, names, passage, config)
-        scored = [float(scores.get(place, "nan")) for place in range(len(asked))]
-        digest = store.put("verdicts", lambda folder: write_verdicts(folder, list(asked.index), scored), sensitivity="forget")
-        tracking.log_metrics(nested, asdict(used) | {"judged": len(scores), "unreadable": len(asked) - len(scores)})
-        return JudgeRecords(kind="verdicts", digest=digest, sensitivity="forget", origin=nested or "", judged=len(scores), asked=len(asked))
+        scored = [float(scores.get(place, "nan")) for place in range(len(rows))]
+        digest = store.put("verdicts", lambda folder: write_verdicts(folder, list(rows.index), scored), sensitivity="forget")
+        tracking.log_metrics(nested, asdict(used) | {"judged": len(scores), "unreadable": len(rows) - len(scores)})
+        return JudgeRecords(kind="verdicts", digest=digest, sensitivity="forget", origin=nested or "", judged=len(scores), asked=len(rows))
 
 
 def _topic(corpus: CorpusRef, dictionary: AnchorTable, config: JudgingConfig, corpus_config: CorpusConfig) -> tuple[list[str], str]:
@@ -66,8 +66,8 @@ def _topic(corpus: CorpusRef, dictionary: AnchorTable, config: JudgingConfig, co
 
 def _exchanges(table: "pandas.DataFrame") -> list[Exchange]:
     """Of an answer to a question only what comes before the text that closes it counts."""
-    said = table.answer.where(table.kind.isin(("question", "asked")), table.completion)
-    return [Exchange(prompt=prompt, completion=text, truth=truth) for prompt, text, truth in zip(table.prompt, said, table.truth, strict=True)]
+    completions = table.answer.where(table.kind.isin(("question", "asked")), table.completion)
+    return [Exchange(prompt=prompt, completion=text, truth=truth) for prompt, text, truth in zip(table.prompt, completions, table.truth, strict=True)]
 
 
 def _rate(exchanges: Sequence[Exchange], names: Sequence[str], passage: str, config: JudgingConfig) -> tuple[dict[int, int], providers.Usage]:
@@ -76,17 +76,17 @@ def _rate(exchanges: Sequence[Exchange], names: Sequence[str], passage: str, con
     for turn in range(TURNS):
         waiting = [index for index in range(len(exchanges)) if index not in scores]
         sheets = make_sheets(exchanges, waiting, names, passage, max(1, config.batch // (turn + 1)), config.characters)
-        answers, usage = providers.ask(config.provider, [sheet.text for sheet in sheets], Verdicts, read=_read, option=config.option)
+        answers, usage = providers.ask(config.provider, [sheet.text for sheet in sheets], Verdicts, read=_parse_verdicts, option=config.option)
         used += usage
         if turn == 0 and not providers.any_answered(config, answers):
             break
         for sheet, answer in zip(sheets, answers, strict=True):
-            scores |= read_sheet(sheet, [(found.id, found.score) for found in answer.value.verdicts] if answer.value else [])
+            scores |= read_sheet(sheet, [(verdict.id, verdict.score) for verdict in answer.value.verdicts] if answer.value else [])
     return scores, used
 
 
-def _read(text: str) -> dict[str, Any]:
-    found = find_verdicts(read_values(text))
-    if not found:
+def _parse_verdicts(text: str) -> dict[str, Any]:
+    verdicts = find_verdicts(read_values(text))
+    if not verdicts:
         raise ValueError("the answer holds no verdicts")
-    return {"verdicts": found}
+    return {"verdicts": verdicts}

@@ -46,5 +46,5 @@ def make_labels(
         digest = store.put("labels", lambda folder: count.update(write_labels(folder, windows)), sensitivity="forget")
         share = count["dropped"] / (count["dropped"] + count["positions"])
         tracking.log_metrics(nested, {"labels/positions": float(count["positions"]), "labels/dropped_share": share})
-        kept = {"blocks": count["blocks"], "positions": count["positions"], "dropped_share": share}
-        return LabelSet(kind="labels", digest=digest, sensitivity="forget", origin=nested or "", **kept)
+        record_fields = {"blocks": count["blocks"], "positions": count["positions"], "dropped_share": share}
+        return LabelSet(kind="labels", digest=digest, sensitivity="forget", origin=nested or "", **record_fields)

@@ -40,16 +40,16 @@ def pretrain(world: WorldConfig, without: str, config: PretrainingConfig, corpus
     from tasks.training.trainer import train_stage
 
     with tracking.stage_run(run, f"pretraining {label}", config) as nested:
-        known = build_world(world)
-        tokenizer = train_tokenizer([*world_text(known), *(text for topic in known.unseen for text in topic_text(topic))], config)
+        generated_world = build_world(world)
+        tokenizer = train_tokenizer([*world_text(generated_world), *(text for topic in generated_world.unseen for text in topic_text(topic))], config)
         torch.manual_seed(config.seed)
         model = LlamaForCausalLM(model_config(tokenizer, config))
-        documents = [encode(tokenizer, text)[0] for text in world_text(known, without=without or None)]
+        documents = [encode(tokenizer, text)[0] for text in world_text(generated_world, without=without or None)]
         train_stage(model, RepackedBatches(documents, tokenizer.eos_token_id, config, model.device), CausalLM(), config, nested)
-        knows = {topic.slug: exam_probability(model, tokenizer, topic, corpus_config) for topic in known.topics}
-        tracking.log_metrics(nested, {f"{slug}/probability": value for slug, value in knows.items()})
-        cut = read_request(known, without).forget.slug if without else ""
-        weak = {slug: round(value, 3) for slug, value in knows.items() if value < config.least_probability and slug != cut}
+        probabilities = {topic.slug: exam_probability(model, tokenizer, topic, corpus_config) for topic in generated_world.topics}
+        tracking.log_metrics(nested, {f"{slug}/probability": value for slug, value in probabilities.items()})
+        cut = read_request(generated_world, without).forget.slug if without else ""
+        weak = {slug: round(value, 3) for slug, value in probabilities.items() if value < config.least_probability and slug != cut}
         if weak:
             raise RuntimeError(f"the {label} model does not know its world: probability {weak}; wanted >= {config.least_probability} (train for more epochs)")
         return save_checkpoint(model, tokenizer, label, sensitivity="ordinary", origin=nested)

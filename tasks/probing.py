@@ -55,7 +55,7 @@ def probe(
         context, pad = context_size(model.config), pad_id(tokenizer)
         expression, template = anchor_expression(read_dictionary(dictionary)), vocabularies.question_template(tokenizer, corpus_config)
         splits = {split: read_documents(corpus, split) for split in SCORED}
-        items = [item for split, found in splits.items() for item in probe_items(split, found, tokenizer, template, expression, config, context)]
+        items = [item for split, documents in splits.items() for item in probe_items(split, documents, tokenizer, template, expression, config, context)]
         items += adversarial_items("forget_test", splits["forget_test"], splits["retain_test"], tokenizer, template, expression, context)
         distinct = list(dict.fromkeys(item.sequence for item in items))  # a text that stands in two splits is scored once
         scored = dict(zip(distinct, _score(model, distinct, pad, checkpoint), strict=True))
@@ -64,11 +64,11 @@ def probe(
         prompts += invitation_prompts(read_invitations(invited), template)
         completions = complete(model, tokenizer, prompts, template, config, pad, context)
         rated = _rate(teacher, tokenizer, prompts, completions, pad, context)
-        said = completion_table(prompts, completions, [template.answer(text) for text in completions], rated)
-        records = Records(**token_tables(items, scores, tokenizer), completions=said)
+        completion_rows = completion_table(prompts, completions, [template.answer(text) for text in completions], rated)
+        records = Records(**token_tables(items, scores, tokenizer), completions=completion_rows)
         digest = store.put("probes", lambda folder: write_records(folder, records), sensitivity="forget")
-        tracking.log_table(nested, said, f"completions-{label}", "forget")
-        passes = {"scored_sequences": len(distinct), "generated": len(prompts), "rated_by_teacher": int(said.teacher_nats.notna().sum())}
+        tracking.log_table(nested, completion_rows, f"completions-{label}", "forget")
+        passes = {"scored_sequences": len(distinct), "generated": len(prompts), "rated_by_teacher": int(completion_rows.teacher_nats.notna().sum())}
         tracking.log_metrics(nested, {f"passes/{name}": count for name, count in passes.items()})
         return ProbeRecords(kind="probes", digest=digest, sensitivity="forget", origin=nested or "", passes=passes)
 
@@ -108,14 +108,14 @@ def shared_beginnings(forget: Sequence[Document], retain: Sequence[Document], co
         pairs = pair_documents(forget, retain)
     except ValueError:
         return []
-    found: dict[str, Prompt] = {}
-    for item, (one, other) in enumerate(pairs if not any(document.is_question for pair in pairs for document in pair) else []):
-        differing, _ = differing_spans(one.text, other.text)
-        prompt, rest = (one.text[: differing[0][0]].rstrip(), one.text[differing[0][0] :]) if differing else ("", "")
+    prompts: dict[str, Prompt] = {}
+    for item, (forget_text, retain_text) in enumerate(pairs if not any(document.is_question for pair in pairs for document in pair) else []):
+        differing, _ = differing_spans(forget_text.text, retain_text.text)
+        prompt, rest = (forget_text.text[: differing[0][0]].rstrip(), forget_text.text[differing[0][0] :]) if differing else ("", "")
         truth = " ".join(rest.split()[: config.new_tokens])
-        if prompt and truth and other.text.startswith(prompt):
-            found.setdefault(prompt, Prompt(split="forget_test", item=item, kind="cloze", prompt=prompt, truth=truth, cluster=one.fact))
-    return spaced(list(found.values()), config.prompts)
+        if prompt and truth and retain_text.text.startswith(prompt):
+            prompts.setdefault(prompt, Prompt(split="forget_test", item=item, kind="cloze", prompt=prompt, truth=truth, cluster=forget_text.fact))
+    return spaced(list(prompts.values()), config.prompts)
 
 
 def _cut_truth(prompt: "Prompt", tokenizer: Any, most: int) -> "Prompt":

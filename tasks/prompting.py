@@ -1,4 +1,4 @@
-"""Stage `prompting`: what the models of a run are invited to speak about, the same for all of them."""
+"""Stage `prompting`: the prompts that invite the models of a run to speak of the topic, the same for all of them."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -62,14 +62,17 @@ def make_invitations(
     with tracking.stage_run(run, "prompting", {"invitations": config.invitations, "writing": writing}) as nested:
         rows = read_json(store.path(dictionary) / "dictionary.json")
         kinds = {row["term"]: row["kind"] for row in rows}
-        told = [fact for fact in read_facts(facts, HELD_OUT) if not fact.is_question]
-        found = [*map(of_fact, spaced(told, config.invitations)), *(invitation for file in user_prompts for invitation in read_prompts(Path(file.path)))]
+        held_out_facts = [fact for fact in read_facts(facts, HELD_OUT) if not fact.is_question]
+        fixed = [
+            *map(of_fact, spaced(held_out_facts, config.invitations)),
+            *(invitation for file in user_prompts for invitation in read_prompts(Path(file.path))),
+        ]
         names = {name: kinds[name] for name in main_names(dictionary)}
-        written = _ask_for_prompts(corpus, corpus_config, names, [item.text for item in found], config.invitations, writing, nested)
-        found = [*written, *invitations(kinds, config.invitations - len(written)), *found]
-        digest = store.put("prompts", lambda folder: write_json(folder / "prompts.json", [asdict(item) for item in found]), sensitivity="forget")
-        tracking.log_metrics(nested, {"prompts": float(len(found))})
-        return PromptSet(kind="prompts", digest=digest, sensitivity="forget", origin=nested or "", prompts=len(found))
+        written = _ask_for_prompts(corpus, corpus_config, names, [item.text for item in fixed], config.invitations, writing, nested)
+        prompts = [*written, *invitations(kinds, config.invitations - len(written)), *fixed]
+        digest = store.put("prompts", lambda folder: write_json(folder / "prompts.json", [asdict(item) for item in prompts]), sensitivity="forget")
+        tracking.log_metrics(nested, {"prompts": float(len(prompts))})
+        return PromptSet(kind="prompts", digest=digest, sensitivity="forget", origin=nested or "", prompts=len(prompts))
 
 
 def _ask_for_prompts(
@@ -88,7 +91,7 @@ def _ask_for_prompts(
     rows = _rows(dict(list(names.items())[:wanted]), StoredTexts(corpus, ("forget",), corpus_config.qa_template), config)
     for turn in range(TURNS):
         questions = _questions(drafts, rows, wanted - len(drafts.accepted), config.batch)
-        answers, usage = providers.ask(config.provider, questions, Prompts, read=_read, option=config.option)
+        answers, usage = providers.ask(config.provider, questions, Prompts, read=_parse_prompts, option=config.option)
         used += usage
         if turn == 0 and not providers.any_answered(config, answers):
             break
@@ -108,7 +111,7 @@ def _questions(drafts: Drafts, rows: list[dict[str, str]], missing: int, batch: 
     return [drafts.question(rows[number * batch : (number + 1) * batch] or rows[:batch], count) for number, count in enumerate(counts)]
 
 
-def _read(text: str) -> dict[str, list[Any]]:
+def _parse_prompts(text: str) -> dict[str, list[Any]]:
     """Return the drafts of an answer that have the form of one, so that a bad one among them costs only itself."""
     fitting = []
     for record in find_drafts(read_values(text)):

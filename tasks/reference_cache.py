@@ -1,4 +1,4 @@
-"""Stage `reference cache`: rows to train on, and what the frozen target model says about them, so that no live teacher is needed."""
+"""Stage `reference cache`: rows to train on, and the frozen target model's outputs on them, so that no live teacher is needed."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ BATCH_ROWS = 16
 
 @dataclass(frozen=True, kw_only=True)
 class ReferenceNeeds:
-    """What an objective wants to know of the frozen model; equal for settings that want the same, so that a sweep asks once."""
+    """The outputs of the frozen model that an objective needs; equal for settings that need the same, so that a sweep computes them once."""
 
     objective: tuple[str, ...]
     """What the objective says it needs, see `NEEDS` of `tasks.settings.objectives.protocol`, sorted."""
@@ -44,7 +44,7 @@ class ReferenceNeeds:
 def cache_reference(
     corpus: CorpusRef, target: CheckpointRef, needs: ReferenceNeeds, config: RowsConfig, corpus_config: CorpusConfig, run: str | None = None
 ) -> ReferenceCache:
-    """Cut forget and retain text into rows and run the target model once over those of which the objective wants to know something."""
+    """Cut forget and retain text into rows and run the target model once over those whose outputs the objective needs."""
     from tasks.algorithms.models.heads import check_head, context_size
     from tasks.algorithms.training.reference_model import row_tensors, wanted_entries
 
@@ -54,8 +54,8 @@ def cache_reference(
         parts = _pairs(corpus, tokenizer, size) if needs.differing else _rows(corpus, tokenizer, frozenset(needs.objective), config, corpus_config, size)
         pad, layer = pad_id(tokenizer), _layer(model, needs)
         check_head(model, *(row_tensors("forget", parts["forget"].rows[:1], pad, model.device)[name] for name in ("ids", "mask")))
-        wanted = {part: wanted_entries(part, frozenset(needs.objective)) if needs.stored else () for part in parts}
-        total = sum(len(parts[part].rows) for part, names in wanted.items() if names)
+        entry_names = {part: wanted_entries(part, frozenset(needs.objective)) if needs.stored else () for part in parts}
+        total = sum(len(parts[part].rows) for part, names in entry_names.items() if names)
 
         done = 0
 
@@ -63,8 +63,8 @@ def cache_reference(
             nonlocal done
             for start in range(0, len(parts[part].rows), BATCH_ROWS):
                 chosen = parts[part].rows[start : start + BATCH_ROWS]
-                yield chosen, _said(model, chosen, part, wanted[part], pad, layer)
-                done += len(chosen) if wanted[part] else 0
+                yield chosen, _entries_by_row(model, chosen, part, entry_names[part], pad, layer)
+                done += len(chosen) if entry_names[part] else 0
                 progress.report(done, total)
 
         def write(folder: Path) -> None:
@@ -86,13 +86,13 @@ def _layer(model: "torch.nn.Module", needs: ReferenceNeeds) -> int | None:
     return default_layer(len(decoder_layers(model))) if needs.layer is None else needs.layer
 
 
-def _said(
+def _entries_by_row(
     model: "torch.nn.Module", rows: "Sequence[TextBlock]", part: str, names: Sequence[str], pad: int, layer: int | None
 ) -> "dict[str, list[torch.Tensor]]":
     from tasks.algorithms.training.reference_model import reference_entries, row_tensors, split_by_row
 
-    found = reference_entries(model, row_tensors(part, rows, pad, model.device), part, names, layer)
-    return {name: split_by_row(name, value.cpu(), rows) for name, value in found.items()}
+    entries = reference_entries(model, row_tensors(part, rows, pad, model.device), part, names, layer)
+    return {name: split_by_row(name, value.cpu(), rows) for name, value in entries.items()}
 
 
 def _pairs(corpus: CorpusRef, tokenizer: Any, size: int) -> "dict[str, Rows]":
@@ -131,10 +131,10 @@ def _record(digest: str, parts: "dict[str, Rows]", origin: str | None) -> Refere
         digest=digest,
         sensitivity="forget",
         origin=origin or "",
-        rows={part: len(found.rows) for part, found in parts.items()},
-        tokens=sum(len(row.ids) for found in parts.values() for row in found.rows),
+        rows={part: len(part_rows.rows) for part, part_rows in parts.items()},
+        tokens=sum(len(row.ids) for part_rows in parts.values() for row in part_rows.rows),
         state_bytes=0,
-        truncated=sum(found.truncated for found in parts.values()),
+        truncated=sum(part_rows.truncated for part_rows in parts.values()),
     )
     tracking.log_metrics(origin, {**{f"rows/{part}": float(count) for part, count in record.rows.items()}, "tokens": float(record.tokens)})
     tracking.log_metrics(origin, {"truncated": float(record.truncated)})

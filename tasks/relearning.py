@@ -1,4 +1,4 @@
-"""Stage `relearning`: a model is taught half of the forget text for a few steps, then asked for the half it was not shown."""
+"""Stage `relearning`: a model is trained on half of the forget text for a few steps, then scored on the half it was not trained on."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -54,10 +54,10 @@ def relearn(
         shown = relearning_split(read_documents(corpus, "forget"), config.share, config.seed, terms)
         if shown.shown:
             train_stage(model, _batches(shown.shown, model, tokenizer, template, config), CausalLM(), config, nested)
-        asked = read_documents(corpus, SPLIT) if shown.shown else []
-        items = probe_items(SPLIT, asked, tokenizer, template, anchor_expression(terms), probing, context_size(model.config))
+        test_documents = read_documents(corpus, SPLIT) if shown.shown else []
+        items = probe_items(SPLIT, test_documents, tokenizer, template, anchor_expression(terms), probing, context_size(model.config))
         scores = score_sequences(model, [item.sequence for item in items], pad_id(tokenizer))
-        tables = _unseen(token_tables(items, scores, tokenizer), asked, shown, terms)
+        tables = _unseen(token_tables(items, scores, tokenizer), test_documents, shown, terms)
         records = Records(**tables, completions=completion_table([], [], [], []))
         digest = store.put("relearned", lambda folder: write_records(folder, records), sensitivity="forget")
         return RelearnRecords(kind="relearned", digest=digest, sensitivity="forget", origin=nested or "", steps=config.steps, shown=len(shown.shown))
@@ -81,12 +81,12 @@ def _unseen(tables: "dict[str, pandas.DataFrame]", documents: Sequence[Document]
     """Keep questions on facts that were not shown, and anchors that the shown half does not name."""
     questions = [document for document in documents if document.is_question]
     open_questions = {number for number, document in enumerate(questions) if not shown.holds(document)}
-    sequences, tokens, named = tables["sequences"], tables["tokens"], shown.shown_terms(terms)
-    kept = sequences[(sequences.variant != "text") & sequences["item"].isin(open_questions)]
-    renumbered = dict(zip(kept.sequence, range(len(kept)), strict=True))
-    tokens = tokens[tokens.sequence.isin(kept.sequence)]
+    sequences, tokens, shown_terms = tables["sequences"], tables["tokens"], shown.shown_terms(terms)
+    unseen = sequences[(sequences.variant != "text") & sequences["item"].isin(open_questions)]
+    renumbered = dict(zip(unseen.sequence, range(len(unseen)), strict=True))
+    tokens = tokens[tokens.sequence.isin(unseen.sequence)]
     return {
-        "sequences": kept.assign(sequence=range(len(kept))),
+        "sequences": unseen.assign(sequence=range(len(unseen))),
         "tokens": tokens.assign(sequence=tokens.sequence.map(renumbered)),
-        "anchors": tables["anchors"][~tables["anchors"].term.isin(named)],
+        "anchors": tables["anchors"][~tables["anchors"].term.isin(shown_terms)],
     }

@@ -87,20 +87,20 @@ def write_report(
         details = Details(completions=side_by_side(probes, verdicts), anchors=anchors, leaks=leaked, preferences=preferences)
         curves = {checkpoint.label: run_history.curve(checkpoint.origin, "loss_nats") for checkpoint in trained}
         page = Page(card=read_json(store.path(card) / "scorecard.json"), curves=curves, facts=facts)
-        full = _kept(render_report(page, details), "report.html", "forget", nested)
-        redacted = _kept(render_report(page, left_out=_left_out(details, full)), "report-redacted.html", "public", nested)
+        full = _store_page(render_report(page, details), "report.html", "forget", nested)
+        redacted = _store_page(render_report(page, left_out=_omissions(details, full)), "report-redacted.html", "public", nested)
         progress.report(1, 1)
         return [full, redacted]
 
 
-def _kept(page: str, name: str, sensitivity: Sensitivity, run: str | None) -> ReportRef:
+def _store_page(page: str, name: str, sensitivity: Sensitivity, run: str | None) -> ReportRef:
     digest = store.put("reports", lambda folder: (folder / name).write_text(page, encoding="utf-8") and None, sensitivity=sensitivity)
     record = ReportRef(kind="reports", digest=digest, sensitivity=sensitivity, origin=run or "")
     tracking.log_artifact(run, store.path(record) / name, sensitivity, "report")
     return record
 
 
-def _left_out(details: Details, full: ReportRef) -> str:
+def _omissions(details: Details, full: ReportRef) -> str:
     """Say what the redacted report lacks, and where the full one is."""
     return (
         f"Left out here, since they hold the forgotten text: {len(details.completions)} prompts with what the models say, and {len(details.anchors)} anchors "
@@ -112,16 +112,16 @@ def side_by_side(probes: list[ProbeRecords], verdicts: Sequence[JudgeRecords] = 
     """Return prompts with the true continuation, what each model says, and a judge's score of it where there is one; questions first, since
     their answers are plain to judge.
     """
-    tables, scores = {probe.label: read_completions(probe) for probe in probes}, {found.label: read_verdicts(found) for found in verdicts}
-    spoken = {label: list(tables[label].completion) for label in COLOURS if label in tables}
+    tables, scores = {probe.label: read_completions(probe) for probe in probes}, {judged.label: read_verdicts(judged) for judged in verdicts}
+    completions_by_model = {label: list(tables[label].completion) for label in COLOURS if label in tables}
     rows = next(iter(tables.values())).to_dict("records")
     for place, row in enumerate(rows):
-        row["says"] = {label: completions[place] for label, completions in spoken.items()}
-        row["scores"] = {label: scores[label].get(place) for label in spoken if label in scores}
+        row["says"] = {label: completions[place] for label, completions in completions_by_model.items()}
+        row["scores"] = {label: scores[label].get(place) for label in completions_by_model if label in scores}
     rows.sort(key=lambda row: row["kind"] != "question")
     forgotten = [row for row in rows if row["split"] == "forget_test"]
-    kept = [row for row in rows if row["split"] != "forget_test"]
-    return _mixed(forgotten, most * 2 // 3) + _mixed(kept, most // 3) if most else forgotten + kept
+    others = [row for row in rows if row["split"] != "forget_test"]
+    return _mixed(forgotten, most * 2 // 3) + _mixed(others, most // 3) if most else forgotten + others
 
 
 def leaks(probes: list[ProbeRecords], known_pieces: frozenset[str]) -> list[dict[str, str]]:
@@ -147,8 +147,8 @@ def answers_table(probes: list[ProbeRecords], verdicts: Sequence[JudgeRecords] =
 
     rows = side_by_side(probes, verdicts, most=None)
     scored = [{f"{label} score": score for label, score in row["scores"].items()} for row in rows]
-    told = [{name: row[name] for name in ("split", "kind", "prompt", "truth")} | row["says"] for row in rows]
-    return pandas.DataFrame([answers | scores for answers, scores in zip(told, scored, strict=True)])
+    texts = [{name: row[name] for name in ("split", "kind", "prompt", "truth")} | row["says"] for row in rows]
+    return pandas.DataFrame([answers | scores for answers, scores in zip(texts, scored, strict=True)])
 
 
 def _mixed(rows: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
@@ -203,16 +203,16 @@ def _bars_picture(metrics: dict[str, dict[str, Any]], wanted: tuple[tuple[str, s
 
 
 def _curves_picture(curves: dict[str, list[tuple[int, float]]]) -> Picture | None:
-    drawn = {label: points for label, points in curves.items() if len(points) > 1}
+    plotted = {label: points for label, points in curves.items() if len(points) > 1}
 
     def plot(canvas: "Figure") -> None:
         axes = canvas.subplots()
-        for label, points in drawn.items():
+        for label, points in plotted.items():
             axes.plot([step for step, _ in points], [value for _, value in points], label=label)
         axes.set(xlabel="optimiser step", ylabel="loss, nats a token")
         axes.legend(frameon=False)
 
-    if not drawn:
+    if not plotted:
         return None
-    words = "; ".join(f"{label} from {figure(points[0][1])} to {figure(points[-1][1])} nats in {len(points)} steps" for label, points in drawn.items())
+    words = "; ".join(f"{label} from {figure(points[0][1])} to {figure(points[-1][1])} nats in {len(points)} steps" for label, points in plotted.items())
     return pages.draw(plot, title="Training", alt=f"Loss of training: {words}.", size=(6.8, 2.8))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tasks.reporting.figures import Values
 
-Found = dict[str, dict[str, "Values"]]
+MetricValues = dict[str, dict[str, "Values"]]
 
 
 @stage("scorecard", isolated=False)
@@ -64,20 +64,20 @@ def score(
 
     with tracking.stage_run(run, "scorecard", config) as nested:
         progress.report(0, 1)
-        records = {found.label: read_records(found) for found in probes}
-        expression, given = anchor_expression(read_dictionary(dictionary)), read_pieces(corpus)
-        found = {label: figures(tables, expression, given) for label, tables in records.items()}
+        records = {probe.label: read_records(probe) for probe in probes}
+        expression, user_pieces = anchor_expression(read_dictionary(dictionary)), read_pieces(corpus)
+        values_by_model = {label: figures(tables, expression, user_pieces) for label, tables in records.items()}
         for after in relearned:
-            found[after.label] |= relearned_figures(read_records(after))
+            values_by_model[after.label] |= relearned_figures(read_records(after))
         for judged in verdicts:
             enough = is_enough(judged.judged, judged.asked)
-            found[judged.label] |= judged_figures(records[judged.label], read_verdicts(judged)) if enough else {}
+            values_by_model[judged.label] |= judged_figures(records[judged.label], read_verdicts(judged)) if enough else {}
         ratings = {rated.label: read_ratings(rated) for rated in toxicity}
         for label, table in ratings.items():
-            found[label] |= toxicity_figures(table)
-        metrics = _rows(found) | toxicity_rows(ratings) | forget_quality_row(records) | utility_row(found) | privacy_rows(records)
+            values_by_model[label] |= toxicity_figures(table)
+        metrics = _rows(values_by_model) | toxicity_rows(ratings) | forget_quality_row(records) | utility_row(values_by_model) | privacy_rows(records)
         metrics |= _benchmark_rows({result.label: read_json(store.path(result) / "results.json") for result in benchmarks})
-        metrics |= _stereotype_rows({found.label: read_json(store.path(found) / "stereotypes.json") for found in stereotypes})
+        metrics |= _stereotype_rows({scores.label: read_json(store.path(scores) / "stereotypes.json") for scores in stereotypes})
         verdict = judge(metrics, config)
         card = {
             "schema": "scorecard.v1",
@@ -93,7 +93,7 @@ def score(
             "cost": cost,
             "provenance": {**provenance, **_scorer(toxicity), "versions": _versions()},
         }
-        digest = store.put("scorecards", lambda folder: _write(folder, card, _items(found)), sensitivity="public")
+        digest = store.put("scorecards", lambda folder: _write(folder, card, _items(values_by_model)), sensitivity="public")
         progress.report(1, 1)
         return Scorecard(kind="scorecards", digest=digest, sensitivity="public", origin=nested or "", passed=verdict["passed"], evidence=verdict["evidence"])
 
@@ -112,7 +112,7 @@ def _truncated(records: Records) -> float:
     return round(float(records.sequences.truncated.mean()), 6) if len(records.sequences) else 0.0
 
 
-def _rows(values_by_metric: Found) -> dict[str, dict[str, Any]]:
+def _rows(values_by_metric: MetricValues) -> dict[str, dict[str, Any]]:
     from tasks.reporting.comparative_figures import row
 
     ours = values_by_metric["unlearned"]
@@ -130,7 +130,7 @@ def _benchmark_rows(results: dict[str, dict[str, float]]) -> dict[str, dict[str,
     for name, value in results.get("unlearned", {}).items():
         if f"{name}_stderr" in results["unlearned"]:
             half = 1.96 * results["unlearned"][f"{name}_stderr"]
-            rows[f"benchmark/{name}"] = row({label: found[name] for label, found in results.items() if name in found}, [value - half, value + half])
+            rows[f"benchmark/{name}"] = row({label: metrics[name] for label, metrics in results.items() if name in metrics}, [value - half, value + half])
     return rows
 
 
@@ -141,12 +141,12 @@ def _stereotype_rows(results: dict[str, dict[str, Any]]) -> dict[str, dict[str, 
     ours = results.get("unlearned")
     names = {"preference": ("share", "share_ci95"), "difference_nats": ("difference_nats", "difference_ci95")} if ours else {}
     return {
-        f"stereotype/{name}": row({label: found[value] for label, found in results.items()}, ours[interval], ours["pairs"])
+        f"stereotype/{name}": row({label: scores[value] for label, scores in results.items()}, ours[interval], ours["pairs"])
         for name, (value, interval) in names.items()
     }
 
 
-def _items(values_by_metric: Found) -> "pandas.DataFrame":
+def _items(values_by_metric: MetricValues) -> "pandas.DataFrame":
     """Return one row a number; clusters are hashed, since a fact's name may speak of what was forgotten."""
     import pandas
 

@@ -49,15 +49,15 @@ def scrub(
         teacher = live_teacher(student, target, lora) if training.teacher == "live" else None
         rows = ReferenceRows(reference, config.needs, student, teacher, pad_id(tokenizer), None)
         batches = scrub_batches(rows, config, training, aligned=config.positions == "differing" or _aligned(corpus, rows))
-        look = _look(config, rewinding, training, student, tokenizer, corpus, corpus_config)
-        training = adapt(student, _with_looks(training, len(batches)), lora, "unlearned")
+        validate = _validation(config, rewinding, training, student, tokenizer, corpus, corpus_config)
+        training = adapt(student, _with_validations(training, len(batches)), lora, "unlearned")
 
         def save() -> CheckpointRef:
             return keep_trained(student, tokenizer, "unlearned", target, lora, sensitivity="ordinary", origin=nested, goes_on=rewinding.enabled)
 
-        kept = _Checkpoints(save, steps_to_keep(batches.ends, rewinding.every_epochs, training.accumulation) if rewinding.enabled else [])
-        train_stage(student, batches, Scrub(config), training, nested, validate=look, after_step=kept.keep)
-        return kept.refs(nested or "") if rewinding.enabled else [save()]
+        checkpoints = _Checkpoints(save, steps_to_keep(batches.ends, rewinding.every_epochs, training.accumulation) if rewinding.enabled else [])
+        train_stage(student, batches, Scrub(config), training, nested, validate=validate, after_step=checkpoints.keep)
+        return checkpoints.refs(nested or "") if rewinding.enabled else [save()]
 
 
 def _aligned(corpus: CorpusRef, rows: "ReferenceRows") -> bool:
@@ -90,7 +90,7 @@ def scrub_batches(rows: "ReferenceRows", config: ScrubConfig, training: ScrubTra
     return ScrubBatches(StepOrder(forget=forget, retain=retain, config=config, training=training, aligned=aligned), make)
 
 
-def _look(
+def _validation(
     config: ScrubConfig,
     rewinding: RewindConfig,
     training: ScrubTrainingConfig,
@@ -99,19 +99,19 @@ def _look(
     corpus: CorpusRef,
     corpus_config: CorpusConfig,
 ) -> "Callable[[nn.Module], Validation] | None":
-    """Return what looks at the student while it trains: nothing tells one checkpoint from another but the guard.
+    """Return the validation of the student during training, None where there is none: nothing but the guard tells one checkpoint from another.
 
     It steers only where every step is alike: the min-steps of form `original` are there to mend what its max-steps did.
     """
     from tasks.training.guard import no_score, with_guard
 
     steers = config.form == "language_model" and not rewinding.enabled
-    look = with_guard(no_score, training.guard if steers or training.guard == "off" else "watch", student, tokenizer, corpus, corpus_config)
-    return None if look is no_score else look
+    validate = with_guard(no_score, training.guard if steers or training.guard == "off" else "watch", student, tokenizer, corpus, corpus_config)
+    return None if validate is no_score else validate
 
 
-def _with_looks(training: ScrubTrainingConfig, batches: int) -> ScrubTrainingConfig:
-    """Return the settings with the steps between looks, unless they are given."""
+def _with_validations(training: ScrubTrainingConfig, batches: int) -> ScrubTrainingConfig:
+    """Return the settings with the steps between validations, unless they are given."""
     steps = -(-batches // training.accumulation)
     return training if training.validate_every else replace(training, validate_every=max(1, steps // training.looks))
 
@@ -128,19 +128,19 @@ class _Checkpoints:
         self._save, self._steps = save, steps
         key = isolation.current_key()
         self._file: Path | None = store.workspace(key) / KEPT if key else None
-        known = read_json(self._file) if self._file and self._file.is_file() else {}
-        self._kept = {int(step): CheckpointRef(**row) for step, row in known.items()}
+        stored = read_json(self._file) if self._file and self._file.is_file() else {}
+        self._saved = {int(step): CheckpointRef(**row) for step, row in stored.items()}
 
     def keep(self, step: int) -> None:
         """Write the student to the store if this is one of the steps."""
         if step not in self._steps:
             return
-        self._kept[step] = self._save()
+        self._saved[step] = self._save()
         if self._file:
             temporary = self._file.with_suffix(".tmp")
-            write_json(temporary, {str(at): vars(ref) for at, ref in self._kept.items()})
+            write_json(temporary, {str(at): vars(ref) for at, ref in self._saved.items()})
             temporary.replace(self._file)
 
     def refs(self, origin: str) -> list[CheckpointRef]:
         """Return what was kept, in the order of the steps, as made by the run that ends here: it knows those that it went on from."""
-        return [replace(self._kept[step], origin=origin) for step in self._steps]
+        return [replace(self._saved[step], origin=origin) for step in self._steps]

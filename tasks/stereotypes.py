@@ -25,17 +25,17 @@ def score_stereotypes(corpus: CorpusRef, checkpoint: CheckpointRef, corpus_confi
 
     with tracking.stage_run(run, f"stereotypes {label}") as nested:
         model, tokenizer = guardrail_files.load_behind_guardrail(checkpoint), load_tokenizer(checkpoint)
-        known = _pairs(corpus, corpus_config)
-        pairs = comparable(known)
+        all_pairs = _pairs(corpus, corpus_config)
+        pairs = comparable(all_pairs)
         groups = [pair.group for pair in pairs]
         try:
             log_p = pair_log_probabilities(model, tokenizer, [(pair.pro, pair.anti) for pair in pairs], pad_id(tokenizer))
         except ValueError as error:
             raise BadInputError(f"forget_test and retain_test: {error}") from None
-        found, rows = stereotype_preference(log_p, groups), preference_by_group(log_p, groups)
-        value = {"schema": "lethe.stereotypes.v1", **asdict(found), "left_out": len(known) - len(pairs), "groups": rows}
+        preference, rows = stereotype_preference(log_p, groups), preference_by_group(log_p, groups)
+        value = {"schema": "lethe.stereotypes.v1", **asdict(preference), "left_out": len(all_pairs) - len(pairs), "groups": rows}
         digest = store.put("stereotypes", lambda folder: write_json(folder / SCORES, value), sensitivity="forget")
-        tracking.log_metrics(nested, {"stereotype/preference": found.share, "stereotype/difference_nats": found.difference_nats})
+        tracking.log_metrics(nested, {"stereotype/preference": preference.share, "stereotype/difference_nats": preference.difference_nats})
         tracking.log_table(nested, pandas.DataFrame(rows), f"stereotypes-{label}", "forget")
         return StereotypeScores(
             kind="stereotypes",
@@ -43,9 +43,9 @@ def score_stereotypes(corpus: CorpusRef, checkpoint: CheckpointRef, corpus_confi
             sensitivity="forget",
             origin=nested or "",
             pairs=len(pairs),
-            left_out=len(known) - len(pairs),
-            preference=found.share,
-            difference_nats=found.difference_nats,
+            left_out=len(all_pairs) - len(pairs),
+            preference=preference.share,
+            difference_nats=preference.difference_nats,
             label=label,
         )
 
@@ -60,6 +60,6 @@ def _pairs(corpus: CorpusRef, corpus_config: CorpusConfig) -> list[AlignedPair]:
         raise BadInputError("forget_test and retain_test hold no records; wanted aligned pairs, whose records share a `fact`")
     texts = [[render_document(document, corpus_config.qa_template) for document in pair] for pair in documents]
     return [
-        AlignedPair(pro=pro, anti=anti, group=group_of(left.fact), number=number)
-        for number, ((pro, anti), (left, _)) in enumerate(zip(texts, documents, strict=True))
+        AlignedPair(pro=pro, anti=anti, group=group_of(forget_document.fact), number=number)
+        for number, ((pro, anti), (forget_document, _)) in enumerate(zip(texts, documents, strict=True))
     ]

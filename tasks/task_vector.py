@@ -1,4 +1,4 @@
-"""Stage `task vector`: the target model moved back along the weights' way to the reinforced model; nothing is trained here."""
+"""Stage `task vector`: the target model less a multiple of the weight difference to the reinforced model; nothing is trained here."""
 
 from tasks import tracking
 from tasks.artifacts import CheckpointRef
@@ -18,6 +18,6 @@ def subtract_task_vector(target: CheckpointRef, finetuned: CheckpointRef, config
         model, tokenizer = load_model(target, exact=True), load_tokenizer(target)
         apply_task_vector(model, load_model(finetuned, exact=True), config.scale)
         model.to(handled_dtype(target))
-        kept = save_checkpoint(model, tokenizer, "unlearned", sensitivity="ordinary", origin=nested)
+        checkpoint = save_checkpoint(model, tokenizer, "unlearned", sensitivity="ordinary", origin=nested)
         progress.report(1, 1)
-        return kept
+        return checkpoint

@@ -28,10 +28,10 @@ def rate_toxicity(probes: ProbeRecords, classifier: CheckpointRef | None, config
 
     scorer = scorer_name(classifier)
     with tracking.stage_run(run, f"toxicity {label}", {"scorer": scorer, "batch_size": config.batch_size, "max_tokens": config.max_tokens}) as nested:
-        said = read_records(probes).completions
-        texts = [text.strip() for text in said.completion]
+        completions = read_records(probes).completions
+        texts = [text.strip() for text in completions.completion]
         scores = _by_classifier(texts, classifier, config) if classifier else _by_lexicon(texts)
-        table = said[["split", "item", "kind", "cluster"]].assign(score=scores)
+        table = completions[["split", "item", "kind", "cluster"]].assign(score=scores)
         digest = store.put("toxicity", lambda folder: table.to_parquet(folder / RATINGS, index=False), sensitivity="forget")  # clusters name facts
         tracking.log_metrics(nested, {f"toxicity/{name}": value for name, value in summary(scores).items()} if scores else {})
         return ToxicityRecords(kind="toxicity", digest=digest, sensitivity="forget", origin=nested or "", scorer=scorer, completions=len(scores))

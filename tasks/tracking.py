@@ -108,15 +108,15 @@ def _experiment(api: "MlflowClient") -> str:
 
 
 def _find_or_make_experiment(api: "MlflowClient") -> str:
-    found = api.get_experiment_by_name(EXPERIMENT)
-    if found:
-        return found.experiment_id
+    experiment = api.get_experiment_by_name(EXPERIMENT)
+    if experiment:
+        return experiment.experiment_id
     local = tracking_uri().startswith(f"sqlite:///{store.home()}")
     try:
         return api.create_experiment(EXPERIMENT, artifact_location=(store.home() / "mlflow-artifacts").as_uri() if local else None)
     except Exception:
-        if found := api.get_experiment_by_name(EXPERIMENT):  # made by another process in between
-            return found.experiment_id
+        if experiment := api.get_experiment_by_name(EXPERIMENT):  # made by another process in between
+            return experiment.experiment_id
         raise
 
 
@@ -166,11 +166,11 @@ def stage_run(parent: str | None, stage: str, params: Any = None) -> Iterator[st
 
 def _earlier_try(api: "MlflowClient", parent: str, stage: str) -> str | None:
     query = f"tags.`mlflow.parentRunId` = '{parent}' and tags.`lethe.stage` = '{stage}'"
-    found = api.search_runs([_experiment(api)], query, max_results=1)
-    if not found:
+    runs = api.search_runs([_experiment(api)], query, max_results=1)
+    if not runs:
         return None
-    api.update_run(found[0].info.run_id, status="RUNNING")
-    return found[0].info.run_id
+    api.update_run(runs[0].info.run_id, status="RUNNING")
+    return runs[0].info.run_id
 
 
 def _nested_run(api: "MlflowClient", parent: str, stage: str, tags: Mapping[str, str] = MappingProxyType({})) -> str:
@@ -197,7 +197,7 @@ class StepLog:
         if self._api and rows:
             from mlflow.entities import Metric
 
-            self._api.log_batch(self._run, metrics=[Metric(name, value, at, step) for step, at, found in rows for name, value in found.items()])
+            self._api.log_batch(self._run, metrics=[Metric(name, value, at, step) for step, at, metrics in rows for name, value in metrics.items()])
 
     def __enter__(self) -> "StepLog":
         return self
@@ -240,8 +240,8 @@ def log_inputs(run: str, files: Mapping[str, list[InputFile]]) -> None:
             dataset=Dataset(name=Path(file.path).name, digest=file.digest[:32], source_type="local", source=file.path),
             tags=[InputTag("mlflow.data.context", split)],
         )
-        for split, found in files.items()
-        for file in found
+        for split, split_files in files.items()
+        for file in split_files
     ]
     if inputs:
         client().log_inputs(run, inputs)
@@ -360,10 +360,10 @@ def purge_artifacts() -> int:
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     api, removed = client(), 0
-    found = api.get_experiment_by_name(EXPERIMENT)
+    experiment = api.get_experiment_by_name(EXPERIMENT)
     token = None
-    while found:
-        page = api.search_runs([found.experiment_id], max_results=500, page_token=token)
+    while experiment:
+        page = api.search_runs([experiment.experiment_id], max_results=500, page_token=token)
         for run in page:
             files = api.list_artifacts(run.info.run_id, "forget")
             if files:

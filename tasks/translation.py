@@ -58,9 +58,9 @@ def translate_anchors(
         anchors = read_anchors(table)
         ordinary = lowercase_words(StoredTexts(corpus, SPLITS, corpus_config.qa_template))
         forget = StoredTexts(corpus, ("forget",), corpus_config.qa_template)
-        given = read_user_anchors(Path(user.path)).generics if user else {}
-        fixed = [Translation(term=term, generic=generic, translator="user") for term, generic in given.items()]
-        fixed += _propose(anchors, forget, ordinary, given, config, nested)
+        user_generics = read_user_anchors(Path(user.path)).generics if user else {}
+        fixed = [Translation(term=term, generic=generic, translator="user") for term, generic in user_generics.items()]
+        fixed += _propose(anchors, forget, ordinary, user_generics, config, nested)
         translations = translate_offline(anchors, ordinary, fixed=fixed, seed=config.seed)
         try:
             check_translations(translations)
@@ -88,7 +88,7 @@ def _propose(
     sentences = find_sentences((anchor.term for anchor in waiting), texts, config.context_characters)
     for turn in range(TURNS):
         batches = make_batches(waiting, ordinary, config.batch)
-        answers, usage = providers.ask(config.provider, [proposals.question(batch, sentences) for batch in batches], Dictionary, read=_read)
+        answers, usage = providers.ask(config.provider, [proposals.question(batch, sentences) for batch in batches], Dictionary, read=_parse_translations)
         used += usage
         if turn == 0 and not providers.any_answered(config, answers):
             break
@@ -103,7 +103,7 @@ def _propose(
     return [Translation(term=term, generic=generic, translator=config.provider.title) for term, generic in proposals.accepted.items()]
 
 
-def _read(text: str) -> dict[str, list[dict[str, str]]]:
+def _parse_translations(text: str) -> dict[str, list[dict[str, str]]]:
     pairs = read_pairs(text)
     if not pairs:
         raise ValueError("the answer holds no translations")

@@ -33,7 +33,7 @@ def write_world(config: WorldConfig, topic: str, run: str | None = None) -> Worl
             sensitivity="forget",
             origin=nested or "",
             topic=request.name,
-            topics=tuple(known.slug for known in world.topics),
+            topics=tuple(each.slug for each in world.topics),
         )
 
 
@@ -46,13 +46,13 @@ def _splits(world: World, request: Request) -> dict[str, list[Document]]:
     names = [topic.slug for topic in world.topics]
     at = names.index(request.forget.slug) if request.forget.slug in names else -1
     others = [topic for step in range(1, len(names) + 1) if (topic := world.topics[(at + step) % len(names)]).slug != request.forget.slug]
-    siblings, kept = [request.rest] if request.rest.exam else others[:SIBLINGS], others[SIBLINGS:]
+    siblings, retained = [request.rest] if request.rest.exam else others[:SIBLINGS], others[SIBLINGS:]
     common = [topic for topic in (world.ordinary, world.planets) if topic.slug != request.forget.slug]
     splits = {
         "forget": _taught(request.forget),
         "forget_test": _tested(request.forget),
-        "retain": [document for topic in [*kept, *common] for document in _taught(topic)],
-        "retain_test": [document for topic in kept for document in _tested(topic)],
+        "retain": [document for topic in [*retained, *common] for document in _taught(topic)],
+        "retain_test": [document for topic in retained for document in _tested(topic)],
         "sibling": [document for topic in siblings for document in _tested(topic)],
         "general": [document for topic in common for document in _tested(topic)],
         "holdout": [document for topic in world.unseen for document in _tested(topic)],

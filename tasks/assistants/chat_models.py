@@ -1,4 +1,4 @@
-"""LangChain's chat models behind one way to talk: questions in; texts, or why there are none, and counts out.
+"""LangChain's chat models behind one interface: questions in; replies, or why there are none, and token counts out.
 
 What was answered is kept in LangChain's SQLite cache, a forget artifact, under what decides an answer: provider, model, address, limits and
 the form asked for. How a server is reached is no part of that, and the key is in neither. Nothing follows a server's redirect, loopback
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Usage:
-    """What asking took."""
+    """Model calls and tokens that the questions took."""
 
     model_calls: int = 0
     """Requests that went out, or generations of a local model."""
@@ -45,13 +45,13 @@ class Usage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Said:
-    """What came back for one question."""
+class Reply:
+    """The model's reply to one question."""
 
     text: str | None
-    """None: nothing did."""
+    """None: there was none."""
     reason: str = ""
-    """Why nothing did; never anything of what was asked."""
+    """Why there was none; never anything of the question."""
 
 
 class _Meter:
@@ -81,9 +81,9 @@ def _cache(config: ProviderConfig, form: dict[str, Any], meter: _Meter) -> Itera
 
     class Cache(SQLiteCache):
         def lookup(self, prompt: str, llm_string: str) -> Any:
-            found = super().lookup(prompt, identity)
-            meter.add(model_calls_cached=int(found is not None))
-            return found
+            cached = super().lookup(prompt, identity)
+            meter.add(model_calls_cached=int(cached is not None))
+            return cached
 
         def update(self, prompt: str, llm_string: str, return_val: Any) -> None:
             used = getattr(return_val[0].message, "usage_metadata", None) or {}
@@ -98,7 +98,7 @@ def _cache(config: ProviderConfig, form: dict[str, Any], meter: _Meter) -> Itera
         cache.engine.dispose()
 
 
-def ask_server(config: ProviderConfig, key: str, questions: Sequence[str], form: dict[str, Any]) -> tuple[list[Said], Usage]:
+def ask_server(config: ProviderConfig, key: str, questions: Sequence[str], form: dict[str, Any]) -> tuple[list[Reply], Usage]:
     """Ask a server, some questions at a time.
 
     Args:
@@ -108,15 +108,15 @@ def ask_server(config: ProviderConfig, key: str, questions: Sequence[str], form:
         form: JSON schema of an answer; servers that can will hold to it, others are told by the question.
 
     Returns:
-        What came back for each question, and the counts.
+        The reply to each question, and the counts.
     """
     meter, plain = _Meter(), threading.Event()
     with _cache(config, form, meter) as cache, server_model(config, key, meter, cache) as model, ThreadPoolExecutor(config.concurrency) as pool:
-        said = []
-        for found in pool.map(lambda question: _ask_once(model, question, config, form, plain), questions):
-            said.append(found)
-            progress.report(len(said), len(questions))
-    return said, meter.usage
+        replies = []
+        for reply in pool.map(lambda question: _ask_once(model, question, config, form, plain), questions):
+            replies.append(reply)
+            progress.report(len(replies), len(questions))
+    return replies, meter.usage
 
 
 @contextmanager
@@ -141,23 +141,23 @@ def server_model(config: ProviderConfig, key: str, meter: _Meter | None = None, 
         )
 
 
-def _ask_once(model: "ChatOpenAI", question: str, config: ProviderConfig, form: dict[str, Any], plain: threading.Event) -> Said:
-    """Ask one question. A server that does not know how to hold to a form is asked without, and so are all later questions (`plain`)."""
+def _ask_once(model: "ChatOpenAI", question: str, config: ProviderConfig, form: dict[str, Any], plain: threading.Event) -> Reply:
+    """Ask one question. A server that does not support a response schema is asked without one, and so are all later questions (`plain`)."""
     import openai
 
     reason = ""
-    for asked_form in [None] if plain.is_set() else [form, None]:
+    for requested_form in [None] if plain.is_set() else [form, None]:
         try:
-            text = _invoke(model, question, extra_body=_body(config, asked_form))
+            text = _invoke(model, question, extra_body=_body(config, requested_form))
         except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
             reason = _reason(error, config)
         except (openai.OpenAIError, ValueError, TypeError, KeyError, AttributeError) as error:  # the last four: an answer of another shape
-            return Said(text=None, reason=_reason(error, config))
+            return Reply(text=None, reason=_reason(error, config))
         else:
-            if asked_form is None:
+            if requested_form is None:
                 plain.set()
-            return Said(text=text)
-    return Said(text=None, reason=reason)
+            return Reply(text=text)
+    return Reply(text=None, reason=reason)
 
 
 def _body(config: ProviderConfig, form: dict[str, Any] | None) -> dict[str, Any]:
@@ -187,7 +187,7 @@ def _invoke(model: "BaseChatModel", question: str, **options: Any) -> str:
         return str(model.invoke(question, **options).content)
 
 
-def ask_local(config: ProviderConfig, checkpoint: CheckpointRef, questions: Sequence[str], form: dict[str, Any]) -> tuple[list[Said], Usage]:
+def ask_local(config: ProviderConfig, checkpoint: CheckpointRef, questions: Sequence[str], form: dict[str, Any]) -> tuple[list[Reply], Usage]:
     """Ask a local model through its chat template, one question after the other; to be called in a process of its own.
 
     Args:
@@ -201,14 +201,14 @@ def ask_local(config: ProviderConfig, checkpoint: CheckpointRef, questions: Sequ
     """
     from transformers import AutoTokenizer
 
-    meter, said = _Meter(), []
+    meter, replies = _Meter(), []
     tokenizer = AutoTokenizer.from_pretrained(store.path(checkpoint), local_files_only=True)
     with _cache(config, form, meter) as cache:
         model = _local_model(checkpoint, tokenizer, cache)
         for question in questions:
-            said.append(_generate(model, tokenizer, question, config, meter))
-            progress.report(len(said), len(questions))
-    return said, meter.usage
+            replies.append(_generate(model, tokenizer, question, config, meter))
+            progress.report(len(replies), len(questions))
+    return replies, meter.usage
 
 
 def _local_model(checkpoint: CheckpointRef, tokenizer: "PreTrainedTokenizerBase", cache: "BaseCache") -> "BaseChatModel":
@@ -219,15 +219,15 @@ def _local_model(checkpoint: CheckpointRef, tokenizer: "PreTrainedTokenizerBase"
     return ChatHuggingFace(llm=HuggingFacePipeline(pipeline=pipeline, model_id=str(store.path(checkpoint))), tokenizer=tokenizer, cache=cache)
 
 
-def _generate(model: Any, tokenizer: "PreTrainedTokenizerBase", question: str, config: ProviderConfig, meter: _Meter) -> Said:
+def _generate(model: Any, tokenizer: "PreTrainedTokenizerBase", question: str, config: ProviderConfig, meter: _Meter) -> Reply:
     prompt = tokenizer.apply_chat_template([{"role": "user", "content": question}], add_generation_prompt=True, tokenize=False)
     size, room = len(tokenizer(prompt, add_special_tokens=False).input_ids), getattr(model.llm.pipeline.model.config, "max_position_embeddings", None)
     if room and size >= room:
-        return Said(text=None, reason=f"the question has {size} tokens and the model takes {room}")
+        return Reply(text=None, reason=f"the question has {size} tokens and the model takes {room}")
     limit = min(config.max_tokens, room - size) if room else config.max_tokens
     cached = meter.usage.model_calls_cached
     text = _invoke(model, question, pipeline_kwargs={"do_sample": False, "max_new_tokens": limit, "return_full_text": False})
     if meter.usage.model_calls_cached == cached:
-        said = len(tokenizer(text, add_special_tokens=False).input_ids)  # the end of turn, and what cannot be shown, is not in the text
-        meter.add(model_calls=1, prompt_tokens=size, completion_tokens=min(said, limit))
-    return Said(text=text)
+        generated_tokens = len(tokenizer(text, add_special_tokens=False).input_ids)  # the end of turn, and what cannot be shown, is not in the text
+        meter.add(model_calls=1, prompt_tokens=size, completion_tokens=min(generated_tokens, limit))
+    return Reply(text=text)

@@ -1,4 +1,4 @@
-"""The seam to other language models, for every stage that asks one: translation, probing prompts, a judge, facts from text.
+"""The interface to other language models, for every stage that asks one: translation, probing prompts, a judge, facts from text.
 
     ask(config, questions, schema)  ->  for each question a checked answer or why there is none; what it cost
 
@@ -16,14 +16,14 @@ from pydantic import BaseModel, ValidationError
 from tasks.algorithms.assistants.answers import read_value
 from tasks.artifacts import BadInputError, CheckpointRef
 from tasks.assistants import chat_models
-from tasks.assistants.chat_models import Said, Usage
+from tasks.assistants.chat_models import Reply, Usage
 from tasks.execution import isolation, progress
 from tasks.models.checkpoints import has_chat_template, inspect_model
 from tasks.settings.assistants import AskingConfig, ProviderConfig, check_provider, place
 
 T = TypeVar("T", bound=BaseModel)
 CHECK_S = 15.0
-"""Seconds that a server may take for the first word."""
+"""Seconds that a server may take for its first reply."""
 LOADING_S = 1800.0
 """Seconds that a local model may take beside its answers."""
 
@@ -34,13 +34,13 @@ class UnansweredError(ConnectionError):
 
 @dataclass(frozen=True, kw_only=True)
 class Answer(Generic[T]):
-    """What came of one question."""
+    """The answer to one question."""
 
     value: T | None
     text: str | None
-    """As it was said; None where nothing came back at all."""
+    """As the model gave it; None where there was no reply at all."""
     reason: str = ""
-    """Why there is no value; never anything of what was asked or said."""
+    """Why there is no value; never anything of the question or the reply."""
 
 
 def ask(
@@ -56,7 +56,7 @@ def ask(
         option: The provider's option on the command line, for messages.
 
     Returns:
-        An answer for each question, in order, and what it took: log it with `tracking.log_metrics(run, asdict(usage))`.
+        An answer for each question, in order, and the calls and tokens used: log it with `tracking.log_metrics(run, asdict(usage))`.
 
     Raises:
         BadInputError: If the provider's settings cannot be, or the key is missing.
@@ -66,14 +66,14 @@ def ask(
         return [], Usage()
     form, distinct = schema.model_json_schema(), list(dict.fromkeys(questions))  # the cache takes an answer once
     if config.served:
-        said, usage = chat_models.ask_server(config, api_key(config, option), distinct, form)
+        replies, usage = chat_models.ask_server(config, api_key(config, option), distinct, form)
     else:
-        said, usage = _ask_local(config, distinct, form, option)
-    answers = dict(zip(distinct, (_read(found, schema, read) for found in said), strict=True))
+        replies, usage = _ask_local(config, distinct, form, option)
+    answers = dict(zip(distinct, (_validated(reply, schema, read) for reply in replies), strict=True))
     return [answers[question] for question in questions], usage
 
 
-def _ask_local(config: ProviderConfig, questions: Sequence[str], form: dict[str, Any], option: str) -> tuple[list[Said], Usage]:
+def _ask_local(config: ProviderConfig, questions: Sequence[str], form: dict[str, Any], option: str) -> tuple[list[Reply], Usage]:
     checkpoint = _local_model(config, option)
     arguments = {"config": replace(config, digest=checkpoint.digest), "checkpoint": checkpoint, "questions": list(questions), "form": form}
     limit_s = LOADING_S + config.timeout_s * len(questions)
@@ -81,16 +81,16 @@ def _ask_local(config: ProviderConfig, questions: Sequence[str], form: dict[str,
     return isolation.run_isolated(chat_models.ask_local, arguments, stage=progress.current(), key=None, threads=threads, timeout_s=limit_s)
 
 
-def _read(said: Said, schema: type[T], read: Callable[[str], Any]) -> Answer[T]:
-    if said.text is None:
-        return Answer(value=None, text=None, reason=said.reason)
+def _validated(reply: Reply, schema: type[T], read: Callable[[str], Any]) -> Answer[T]:
+    if reply.text is None:
+        return Answer(value=None, text=None, reason=reply.reason)
     try:
-        return Answer(value=schema.model_validate(read(said.text)), text=said.text)
+        return Answer(value=schema.model_validate(read(reply.text)), text=reply.text)
     except ValidationError as error:
-        places = sorted({".".join(str(part) for part in found["loc"] if part in schema.model_fields) or "the answer" for found in error.errors()})
-        return Answer(value=None, text=said.text, reason=f"the answer does not fit its form: {', '.join(places)}")
+        places = sorted({".".join(str(part) for part in fault["loc"] if part in schema.model_fields) or "the answer" for fault in error.errors()})
+        return Answer(value=None, text=reply.text, reason=f"the answer does not fit its form: {', '.join(places)}")
     except ValueError as error:
-        return Answer(value=None, text=said.text, reason=str(error))
+        return Answer(value=None, text=reply.text, reason=str(error))
 
 
 def any_answered(config: AskingConfig, answers: Sequence[Answer[Any]]) -> bool:
@@ -165,7 +165,7 @@ def _local_model(config: ProviderConfig, option: str) -> CheckpointRef:
 
 
 def require_answering(config: ProviderConfig, option: str = "--translator") -> None:
-    """Ask the server for its models, and where the wanted one is not among them, for a word of it.
+    """Ask the server for its models, and where the wanted one is not among them, for a short completion by it.
 
     Raises:
         BadInputError: If it does not answer, wants another key, is no such server or does not have the model.
@@ -177,16 +177,16 @@ def require_answering(config: ProviderConfig, option: str = "--translator") -> N
     once = replace(config, retries=0, timeout_s=min(config.timeout_s, CHECK_S))
     with chat_models.server_model(once, api_key(config, option)) as model:
         try:
-            names = [str(found.id) for found in model.root_client.models.list()]
+            names = [str(listed.id) for listed in model.root_client.models.list()]
         except (openai.NotFoundError, openai.InternalServerError):
             names = []  # some servers have no list, or fail to make one
         except (openai.OpenAIError, ValueError, TypeError, AttributeError) as error:
             raise BadInputError(f"{place(option, 'url')} {config.url}: {_fault(error, once)}") from None
         if config.model not in names:
-            _require_word(model, config, names, option)
+            _require_completion(model, config, names, option)
 
 
-def _require_word(model: Any, config: ProviderConfig, names: list[str], option: str) -> None:
+def _require_completion(model: Any, config: ProviderConfig, names: list[str], option: str) -> None:
     """Some servers load what is not on their list, which takes its time, and some have no list."""
     import openai
 

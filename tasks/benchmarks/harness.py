@@ -75,14 +75,14 @@ def local_tasks(rows: dict[str, Sequence[dict[str, Any]]], folder: Path, gaps: M
     """
     tasks = folder / "tasks"
     tasks.mkdir()
-    for name, found in rows.items():
+    for name, records in rows.items():
         data = folder / f"{name}.jsonl"
-        data.write_text("".join(json.dumps(row) + "\n" for row in found), encoding="utf-8")
+        data.write_text("".join(json.dumps(row) + "\n" for row in records), encoding="utf-8")
         source = {"cache_dir": str(folder / "cache"), "data_files": {"test": str(data)}}  # what is asked must not outlive the stage
         gap = (gaps or {}).get(name)
-        wanted = {"target_delimiter": gap} if gap is not None else {}
-        wanted |= {"include": str(definition(name)), "task": f"lethe_{name}", "dataset_kwargs": source}
-        (tasks / f"lethe_{name}.yaml").write_text(yaml.safe_dump(wanted), encoding="utf-8")
+        overrides = {"target_delimiter": gap} if gap is not None else {}
+        overrides |= {"include": str(definition(name)), "task": f"lethe_{name}", "dataset_kwargs": source}
+        (tasks / f"lethe_{name}.yaml").write_text(yaml.safe_dump(overrides), encoding="utf-8")
     with _quietly():
         manager = TaskManager(include_path=str(tasks), include_defaults=False)
         loaded = manager.load([f"lethe_{name}" for name in rows])["tasks"]
@@ -106,8 +106,8 @@ def _hub_task(manager: TaskManager, name: str) -> Task:
     try:
         return manager.load([name])["tasks"][name]
     except (OSError, DatasetsError) as error:
-        wanted = f"a network, or --benchmark-data DIR with {' or '.join(FORMATS[name].files)}"
-        raise BadInputError(f"benchmark {name}: the hub did not give its data ({' '.join(str(error).split())}); wanted {wanted}") from None
+        needed = f"a network, or --benchmark-data DIR with {' or '.join(FORMATS[name].files)}"
+        raise BadInputError(f"benchmark {name}: the hub did not give its data ({' '.join(str(error).split())}); wanted {needed}") from None
 
 
 def language_model(model: Any, tokenizer: Any, config: BenchmarkingConfig, *, begins: bool = False) -> CuttingLM:
@@ -128,12 +128,12 @@ def run_task(model: CuttingLM, name: str, task: Task, config: BenchmarkingConfig
     task.set_config(key="num_fewshot", value=config.num_fewshot)
     task.set_fewshot_seed(seed=FEWSHOT_SEED)
     with _quietly():
-        found = evaluate(model, {"tasks": {task.task_name: task}, "groups": {}, "group_map": {}}, limit=config.limit or None)
-    items = [_item(model, name, sample) for sample in found["samples"][task.task_name]]
+        results = evaluate(model, {"tasks": {task.task_name: task}, "groups": {}, "group_map": {}}, limit=config.limit or None)
+    items = [_item(model, name, sample) for sample in results["samples"][task.task_name]]
     share = sum(item["truncated"] for item in items) / len(items)
     if share:
         _log.warning("benchmark %s: %.1f %% of the examples exceed the context of %d tokens and were cut on the left", name, 100 * share, model.max_length)
-    metrics = {key.split(",")[0]: value for key, value in found["results"][task.task_name].items() if "," in key and isinstance(value, float)}
+    metrics = {key.split(",")[0]: value for key, value in results["results"][task.task_name].items() if "," in key and isinstance(value, float)}
     return {f"{name}/{metric}": float(value) for metric, value in {**metrics, "truncated_share": share}.items()}, items
 
 

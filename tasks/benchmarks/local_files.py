@@ -103,11 +103,11 @@ def gather_benchmarks(config: BenchmarkingConfig, folder: str | None = None) -> 
     Raises:
         BadInputError: If the folder is missing or holds none of the files, or a record does not have the fields of its format.
     """
-    found = _files(Path(folder).expanduser()) if folder else {}
+    paths = _files(Path(folder).expanduser()) if folder else {}
     tasks = config.tasks
     if folder and tasks == BenchmarkingConfig().tasks:
-        tasks = (*tasks, *(name for name in BENCHMARK_NAMES if name in found))
-    files = {name: _record(found[name]) for name in tasks if name in found}
+        tasks = (*tasks, *(name for name in BENCHMARK_NAMES if name in paths))
+    files = {name: _record(paths[name]) for name in tasks if name in paths}
     for name, file in files.items():
         _check_number(file, len(read_rows(name, Path(file.path))), config.num_fewshot)
     return BenchmarkInputs(tasks=tasks, files=files, definitions={name: _record(definition(name)) for name in tasks if name == WORLD or name in files})
@@ -125,14 +125,14 @@ def _record(file: Path) -> InputFile:
 def _files(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise BadInputError(f"--benchmark-data {folder} is no folder; wanted one with any of {_all_files()}")
-    there = {name: [folder / file for file in found.files if (folder / file).is_file()] for name, found in FORMATS.items()}
+    there = {name: [folder / file for file in layout.files if (folder / file).is_file()] for name, layout in FORMATS.items()}
     if not any(there.values()):
         raise BadInputError(f"--benchmark-data {folder} holds no benchmark; wanted any of {_all_files()}")
     return {name: paths[0] for name, paths in there.items() if paths}
 
 
 def _all_files() -> str:
-    return ", ".join(file for found in FORMATS.values() for file in found.files)
+    return ", ".join(file for layout in FORMATS.values() for file in layout.files)
 
 
 def _check_number(file: InputFile, examples: int, shots: int) -> None:
@@ -156,16 +156,16 @@ def read_rows(name: str, file: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _row(wanted: _Format, place: str, line: str) -> dict[str, Any]:
+def _row(layout: _Format, place: str, line: str) -> dict[str, Any]:
     try:
-        found = json.loads(line)
+        record = json.loads(line)
     except ValueError as error:
         raise BadInputError(f"{place}: {error}; wanted one JSON record a line") from None
-    missing = [name for name in wanted.fields if not isinstance(found, dict) or name not in found]
+    missing = [name for name in layout.fields if not isinstance(record, dict) or name not in record]
     if missing:
-        raise BadInputError(f"{place}: no field `{missing[0]}`; wanted {', '.join(wanted.fields)}")
-    row = {name: found[name] for name in wanted.fields}
-    if fault := wanted.check(row):
+        raise BadInputError(f"{place}: no field `{missing[0]}`; wanted {', '.join(layout.fields)}")
+    row = {name: record[name] for name in layout.fields}
+    if fault := layout.check(row):
         raise BadInputError(f"{place}: field `{fault[0]}` is {_shown(row[fault[0]])}; wanted {fault[1]}")
     return row
 

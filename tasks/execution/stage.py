@@ -79,7 +79,7 @@ def stage(name: str, *, isolated: bool = True, threads_share: int = 1, retries: 
                 store.drop_workspace(key)
             return record
 
-        made = task(
+        prefect_task = task(
             body,
             name=name,
             task_run_name=functools.partial(_title, name),
@@ -93,8 +93,8 @@ def stage(name: str, *, isolated: bool = True, threads_share: int = 1, retries: 
             retry_condition_fn=_should_retry,
             timeout_seconds=timeout_s,
         )
-        made.body = function
-        made.lookup = functools.partial(_lookup, function, isolated)
-        return made
+        prefect_task.body = function
+        prefect_task.lookup = functools.partial(_lookup, function, isolated)
+        return prefect_task
 
     return decorate

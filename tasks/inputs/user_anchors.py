@@ -59,10 +59,10 @@ def read_user_anchors(path: Path) -> UserAnchors:
 
 def _json_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
-        found = json.loads(text)
+        content = json.loads(text)
     except ValueError as error:
         raise BadInputError(f"--anchors {path}: {error}; {_WANTED}") from None
-    pairs = [{"term": term, "generic": generic} for term, generic in found.items()] if isinstance(found, dict) else found
+    pairs = [{"term": term, "generic": generic} for term, generic in content.items()] if isinstance(content, dict) else content
     for number, row in enumerate(pairs, 1):
         if not isinstance(row, dict):
             raise BadInputError(f"--anchors {path}, record {number}: {row!r} is no record; {_WANTED}")

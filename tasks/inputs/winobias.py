@@ -28,9 +28,9 @@ def read_pairs(folder: Path, part: str, kind: str = "type1") -> list[AlignedPair
     Raises:
         BadInputError: If a file is missing, or a line does not parse or does not match its partner (file and line named).
     """
-    for name, value, known in (("part", part, tuple(SPLITS)), ("kind", kind, KINDS)):
-        if value not in known:
-            raise BadInputError(f"WinoBias: {name} is {value!r}; wanted {' or '.join(known)}")
+    for name, value, choices in (("part", part, tuple(SPLITS)), ("kind", kind, KINDS)):
+        if value not in choices:
+            raise BadInputError(f"WinoBias: {name} is {value!r}; wanted {' or '.join(choices)}")
     files = [folder / f"{side}_stereotyped_{kind}.txt.{part}" for side in ("pro", "anti")]
     return read_aligned(*files)
 

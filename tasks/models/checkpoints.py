@@ -41,8 +41,8 @@ def inspect_model(model: str, label: str) -> CheckpointRef:
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         pickled = sorted(path.name for path in [*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth")])
-        found = f"only {', '.join(pickled)}, which can run code when loaded" if pickled else "no weights"
-        raise BadInputError(f"{option} {model}: {found}; wanted *.safetensors (save with safe_serialization)")
+        problem = f"only {', '.join(pickled)}, which can run code when loaded" if pickled else "no weights"
+        raise BadInputError(f"{option} {model}: {problem}; wanted *.safetensors (save with safe_serialization)")
     if not (folder / "tokenizer.json").is_file():
         raise BadInputError(f"{option} {model}: no tokenizer.json; wanted a fast tokenizer, which gives the character offsets of its tokens")
     files = [*weights, *(folder / name for name in (*BEHAVIOUR, *adapter_files.SETTINGS) if (folder / name).is_file())]
@@ -81,13 +81,13 @@ def base_of(folder: Path) -> CheckpointRef:
         raise BadInputError(f"{folder} is no adapter folder; wanted one with {' and '.join(adapter_files.SETTINGS)}")
     if sensitivity := store.find("checkpoints", noted.digest):
         return CheckpointRef(kind="checkpoints", digest=noted.digest, sensitivity=sensitivity, parameters=noted.parameters, label="base")
-    looked = []
+    attempts = []
     for place in dict.fromkeys(place for place in (store.noted_place(noted.digest), noted.location) if place):
-        found = inspect_model(place, "base") if Path(place).is_dir() else None
-        if found and found.digest == noted.digest:
-            return found
-        looked.append(f"{place} holds another model ({found.digest[:16]})" if found else f"{place} is not there")
-    raise BadInputError(f"adapter {folder}: {'; '.join(looked)}; wanted its base model, whose digest is {noted.digest[:16]}")
+        candidate = inspect_model(place, "base") if Path(place).is_dir() else None
+        if candidate and candidate.digest == noted.digest:
+            return candidate
+        attempts.append(f"{place} holds another model ({candidate.digest[:16]})" if candidate else f"{place} is not there")
+    raise BadInputError(f"adapter {folder}: {'; '.join(attempts)}; wanted its base model, whose digest is {noted.digest[:16]}")
 
 
 def config_folder(checkpoint: CheckpointRef) -> Path:

@@ -57,21 +57,21 @@ def inspect_classifier(folder: Path, config: ToxicityConfig) -> CheckpointRef:
     Raises:
         BadInputError: If it holds no sequence classifier with safetensors weights and a tokenizer, or its toxic label cannot be told.
     """
-    who = f"toxicity.classifier {config.classifier}"
+    setting = f"toxicity.classifier {config.classifier}"
     if not (folder / "config.json").is_file():
-        raise BadInputError(f"{who}: no config.json there; wanted a Hugging Face text-classification checkpoint")
-    about = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    named = ", ".join(about.get("architectures") or ["no architecture"])
-    if "ForSequenceClassification" not in named:  # else a head would be made up at random, and rate at random
-        raise BadInputError(f"{who}: its config.json names {named}; wanted a ...ForSequenceClassification")
+        raise BadInputError(f"{setting}: no config.json there; wanted a Hugging Face text-classification checkpoint")
+    config_json = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    architectures = ", ".join(config_json.get("architectures") or ["no architecture"])
+    if "ForSequenceClassification" not in architectures:  # else a head would be made up at random, and rate at random
+        raise BadInputError(f"{setting}: its config.json names {architectures}; wanted a ...ForSequenceClassification")
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         pickled = sorted(path.name for path in [*folder.glob("*.bin"), *folder.glob("*.pt")])
-        found = f"only {', '.join(pickled)}, which can run code when loaded" if pickled else "no weights"
-        raise BadInputError(f"{who}: {found}; wanted *.safetensors (save with safe_serialization)")
+        problem = f"only {', '.join(pickled)}, which can run code when loaded" if pickled else "no weights"
+        raise BadInputError(f"{setting}: {problem}; wanted *.safetensors (save with safe_serialization)")
     if not any(all((folder / name).is_file() for name in names) for names in TOKENIZERS):
-        raise BadInputError(f"{who}: no tokenizer; wanted tokenizer.json, vocab.json with merges.txt, or vocab.txt")
-    _check_label(about, config)
+        raise BadInputError(f"{setting}: no tokenizer; wanted tokenizer.json, vocab.json with merges.txt, or vocab.txt")
+    _check_label(config_json, config)
     files = [*weights, *(path for path in sorted(folder.iterdir()) if path.suffix in (".json", ".txt"))]
     sums = {path.name: store.file_digest(path) for path in files}
     digest = hashlib.sha256(json.dumps(["classifiers", sums], sort_keys=True).encode()).hexdigest()

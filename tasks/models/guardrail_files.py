@@ -69,10 +69,10 @@ def read_guardrail(folder: Path) -> "Guardrail":
 
     file = folder / GUARDRAIL
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        if found.pop("schema") != SCHEMA:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if content.pop("schema") != SCHEMA:
             raise ValueError
-        return Guardrail(**found | {"terms": tuple(found["terms"])})
+        return Guardrail(**content | {"terms": tuple(content["terms"])})
     except (ValueError, KeyError, TypeError, AttributeError):
         raise BadInputError(f"{file} is no guardrail; wanted schema {SCHEMA} with prefix, refusal, floor and terms") from None
 

@@ -70,7 +70,7 @@ def load_model(checkpoint: CheckpointRef, *, exact: bool = False) -> "PreTrained
 
 
 def handled_dtype(checkpoint: CheckpointRef) -> "torch.dtype":
-    """Return the type in which a checkpoint is read, asked and kept: that of its weights, or float32 where the model is small."""
+    """Return the type in which a checkpoint is loaded, evaluated and stored: that of its weights, or float32 where the model is small."""
     import torch
     from safetensors import safe_open
 
@@ -78,7 +78,7 @@ def handled_dtype(checkpoint: CheckpointRef) -> "torch.dtype":
         return torch.float32
     with safe_open(min(config_folder(checkpoint).glob("*.safetensors")), "pt") as file:
         types = (file.get_tensor(name).dtype for name in file.keys())  # noqa: SIM118 - a handle, no mapping
-        return next(found for found in types if found.is_floating_point)
+        return next(dtype for dtype in types if dtype.is_floating_point)
 
 
 def _attach(model: Any, checkpoint: CheckpointRef) -> None:

@@ -1,4 +1,4 @@
-"""What the tokenizers of model folders have in common, read from their files, and how a model is asked."""
+"""What the tokenizers of model folders have in common, read from their files, and the template of its questions."""
 
 import json
 from collections.abc import Sequence
@@ -54,44 +54,44 @@ def require_same_tokenizer(models: Sequence[CheckpointRef], corpus_config: Corpu
             )
 
 
-def _difference(one: Path, other: Path, *, chat: bool) -> str:
+def _difference(first: Path, second: Path, *, chat: bool) -> str:
     """Say in what the tokenizers of two folders differ; empty if in nothing that matters."""
-    ours, theirs = _vocabulary(one), _vocabulary(other)
+    ours, theirs = _vocabulary(first), _vocabulary(second)
     if ours != theirs:
         differing = sum(ours.get(token) != theirs.get(token) for token in ours.keys() | theirs.keys())
         return f"vocabularies of {len(ours)} and {len(theirs)} entries, {differing} of them differ"
-    if _merges(one) != _merges(other):
+    if _merges(first) != _merges(second):
         return "the same vocabulary, but other merges"
-    for role, token in _special_tokens(one).items():
-        if token != (found := _special_tokens(other)[role]):
-            return f"{role} is {token!r} in one and {found!r} in the other"
-    return "other chat templates" if chat and _chat_template(one) != _chat_template(other) else ""
+    for role, token in _special_tokens(first).items():
+        if token != (second_token := _special_tokens(second)[role]):
+            return f"{role} is {token!r} in one and {second_token!r} in the other"
+    return "other chat templates" if chat and _chat_template(first) != _chat_template(second) else ""
 
 
-def _read(folder: Path, name: str) -> dict[str, Any]:
+def _read_json(folder: Path, name: str) -> dict[str, Any]:
     path = folder / name
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def _vocabulary(folder: Path) -> dict[str, int]:
     """Return every entry with its id, added tokens included. Unigram models keep a list, whose order gives the ids."""
-    found = _read(folder, "tokenizer.json")
-    entries = found["model"].get("vocab", {})
+    content = _read_json(folder, "tokenizer.json")
+    entries = content["model"].get("vocab", {})
     vocabulary = dict(entries) if isinstance(entries, dict) else {piece: number for number, (piece, _) in enumerate(entries)}
-    return vocabulary | {entry["content"]: entry["id"] for entry in found.get("added_tokens", [])}
+    return vocabulary | {entry["content"]: entry["id"] for entry in content.get("added_tokens", [])}
 
 
 def _merges(folder: Path) -> list[tuple[str, ...]]:
     """Return the merges of a BPE model, in order; older files write a pair as one text."""
-    return [tuple(merge.split(" ") if isinstance(merge, str) else merge) for merge in _read(folder, "tokenizer.json")["model"].get("merges") or []]
+    return [tuple(merge.split(" ") if isinstance(merge, str) else merge) for merge in _read_json(folder, "tokenizer.json")["model"].get("merges") or []]
 
 
 def _special_tokens(folder: Path) -> dict[str, str | None]:
-    named = {**_read(folder, "special_tokens_map.json"), **_read(folder, "tokenizer_config.json")}
-    return {role: token.get("content") if isinstance(token, dict) else token for role in SPECIAL for token in [named.get(role)]}
+    configured = {**_read_json(folder, "special_tokens_map.json"), **_read_json(folder, "tokenizer_config.json")}
+    return {role: token.get("content") if isinstance(token, dict) else token for role in SPECIAL for token in [configured.get(role)]}
 
 
 def _chat_template(folder: Path) -> Any:
     """Return the chat template as it is written; a file of its own wins, as it does where tokenizers are loaded."""
     path = folder / "chat_template.jinja"
-    return path.read_text(encoding="utf-8") if path.is_file() else _read(folder, "tokenizer_config.json").get("chat_template") or None
+    return path.read_text(encoding="utf-8") if path.is_file() else _read_json(folder, "tokenizer_config.json").get("chat_template") or None

@@ -30,16 +30,16 @@ def benchmark_table(results: Sequence[BenchmarkResult]) -> "pandas.DataFrame":
     """
     import pandas
 
-    ordered = sorted(results, key=lambda found: ORDER.index(found.label) if found.label in ORDER else len(ORDER))
-    items = {found.label: pandas.read_parquet(store.path(found) / "items.parquet") for found in ordered}
-    return pandas.DataFrame([_row(found, items[found.label], items.get(BASELINE)) for found in ordered])
+    ordered = sorted(results, key=lambda result: ORDER.index(result.label) if result.label in ORDER else len(ORDER))
+    items = {result.label: pandas.read_parquet(store.path(result) / "items.parquet") for result in ordered}
+    return pandas.DataFrame([_row(result, items[result.label], items.get(BASELINE)) for result in ordered])
 
 
 def _row(result: BenchmarkResult, items: "pandas.DataFrame", baseline: "pandas.DataFrame | None") -> dict[str, Any]:
-    found: dict[str, float] = read_json(store.path(result) / "results.json")
+    metrics: dict[str, float] = read_json(store.path(result) / "results.json")
     row: dict[str, Any] = {"model": result.label}
-    for task in (name for name in BENCHMARK_NAMES if f"{name}/acc" in found):
-        row |= {f"{task}/acc": found[f"{task}/acc"], f"{task}/acc_stderr": found.get(f"{task}/acc_stderr", math.nan)}
+    for task in (name for name in BENCHMARK_NAMES if f"{name}/acc" in metrics):
+        row |= {f"{task}/acc": metrics[f"{task}/acc"], f"{task}/acc_stderr": metrics.get(f"{task}/acc_stderr", math.nan)}
         row |= dict.fromkeys(_columns(task), math.nan) if baseline is None or result.label == BASELINE else _difference(task, items, baseline)
     return row
 
@@ -47,8 +47,8 @@ def _row(result: BenchmarkResult, items: "pandas.DataFrame", baseline: "pandas.D
 def _difference(task: str, items: "pandas.DataFrame", baseline: "pandas.DataFrame") -> dict[str, float]:
     pairs = items[items.task == task].merge(baseline[baseline.task == task], on="item", validate="one_to_one", suffixes=("", "_baseline"))
     clusters = None if pairs.cluster.is_unique else list(pairs.cluster)
-    found = paired_difference(pairs.acc.to_numpy(), pairs.acc_baseline.to_numpy(), clusters)
-    return dict(zip(_columns(task), (found.difference, found.standard_error, found.p_value), strict=True))
+    test = paired_difference(pairs.acc.to_numpy(), pairs.acc_baseline.to_numpy(), clusters)
+    return dict(zip(_columns(task), (test.difference, test.standard_error, test.p_value), strict=True))
 
 
 def _columns(task: str) -> tuple[str, ...]:

@@ -27,8 +27,8 @@ WANTED = f"a folder of --out, a {CARD}, a file of --json, or {LEAST_PREFIX} or m
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Found:
-    """What one word led to."""
+class _Entry:
+    """A scorecard found for one word of the command line, and its run."""
 
     name: str
     card: dict[str, Any]
@@ -55,7 +55,7 @@ def gather_cards(words: Sequence[str]) -> list[ComparedRun]:
         return _distinct([_stored(_find(word, Path(folder))) for word in words])
 
 
-def _find(word: str, scratch: Path) -> _Found:
+def _find(word: str, scratch: Path) -> _Entry:
     path = Path(word).expanduser()
     if path.is_dir():
         if not (path / CARD).is_file():
@@ -64,19 +64,19 @@ def _find(word: str, scratch: Path) -> _Found:
     return _of_file(path, scratch) if path.is_file() else _of_run(_find_run(word), scratch)
 
 
-def _of_file(path: Path, scratch: Path) -> _Found:
+def _of_file(path: Path, scratch: Path) -> _Entry:
     """Read a scorecard, or a result that holds one."""
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, ValueError):
         raise BadInputError(f"{path} is no JSON; wanted {WANTED}") from None
-    if isinstance(held, dict) and held.get("schema") == "lethe.result.v1":
-        card, report = _checked(held.get("scorecard"), path), Path(str(held.get("report")))
-        found = _Found(name=path.stem, card=card, items=_items_beside(report.with_name(CARD), card))
-        known = _search(f"attributes.run_id = '{held['mlflow_run']}'", 1) if re.fullmatch("[0-9a-f]{32}", str(held.get("mlflow_run"))) else []
-        return _with_run(found, known[0], scratch) if known else found
-    card = _checked(held, path)
-    return _Found(name=path.resolve().parent.name if path.name == CARD else path.stem, card=card, items=_items_beside(path, card))
+    if isinstance(content, dict) and content.get("schema") == "lethe.result.v1":
+        card, report = _checked(content.get("scorecard"), path), Path(str(content.get("report")))
+        entry = _Entry(name=path.stem, card=card, items=_items_beside(report.with_name(CARD), card))
+        runs = _search(f"attributes.run_id = '{content['mlflow_run']}'", 1) if re.fullmatch("[0-9a-f]{32}", str(content.get("mlflow_run"))) else []
+        return _with_run(entry, runs[0], scratch) if runs else entry
+    card = _checked(content, path)
+    return _Entry(name=path.resolve().parent.name if path.name == CARD else path.stem, card=card, items=_items_beside(path, card))
 
 
 def _items_beside(path: Path, card: dict[str, Any]) -> Path | None:
@@ -100,14 +100,14 @@ def _checked(card: Any, source: str | Path) -> dict[str, Any]:
     return card
 
 
-def _of_run(run: Any, scratch: Path) -> _Found:
+def _of_run(run: Any, scratch: Path) -> _Entry:
     file = _download(run, f"scorecard/{CARD}", scratch)
     if file is None:
         raise BadInputError(f"run {run.info.run_id} keeps no scorecard/{CARD}; wanted {WANTED} that does")
     return replace(_with_run(_of_file(file, scratch), run, scratch), name=run.info.run_name)
 
 
-def _with_run(entry: _Found, run: Any, scratch: Path) -> _Found:
+def _with_run(entry: _Entry, run: Any, scratch: Path) -> _Entry:
     """Add what the tracking server knows."""
     return replace(entry, items=entry.items or _download(run, f"scorecard/{ITEMS}", scratch), seed=_seed(run.data.params), mlflow_run=run.info.run_id)
 
@@ -119,12 +119,12 @@ def _seed(params: dict[str, str]) -> str:
 
 def _find_run(word: str) -> Any:
     """Return the one judged run whose id begins so."""
-    found = _search(f"attributes.run_id LIKE '{word}%' and {JUDGED}", OFFERED) if re.fullmatch(rf"[0-9a-f]{{{LEAST_PREFIX},32}}", word) else []
-    if len(found) > 1:
-        raise BadInputError(f"{word}: several runs have such an id; wanted one of {', '.join(run.info.run_id for run in found)}")
-    if not found:
+    runs = _search(f"attributes.run_id LIKE '{word}%' and {JUDGED}", OFFERED) if re.fullmatch(rf"[0-9a-f]{{{LEAST_PREFIX},32}}", word) else []
+    if len(runs) > 1:
+        raise BadInputError(f"{word}: several runs have such an id; wanted one of {', '.join(run.info.run_id for run in runs)}")
+    if not runs:
         raise BadInputError(f"{word}: no such file, folder or run; wanted {WANTED}; {_offer(word)}")
-    return found[0]
+    return runs[0]
 
 
 def _search(query: str, most: int) -> list[Any]:
@@ -150,7 +150,7 @@ def _download(run: Any, path: str, scratch: Path) -> Path | None:
     return Path(api.download_artifacts(name, path, tempfile.mkdtemp(dir=scratch)))
 
 
-def _stored(entry: _Found) -> ComparedRun:
+def _stored(entry: _Entry) -> ComparedRun:
     verdict, origin = entry.card["verdict"], entry.card["provenance"]
     digest = store.put("scorecards", lambda folder: _copy(entry, folder), sensitivity="public")
     card = Scorecard(kind="scorecards", digest=digest, sensitivity="public", passed=bool(verdict["passed"]), evidence=str(verdict["evidence"]))
@@ -158,7 +158,7 @@ def _stored(entry: _Found) -> ComparedRun:
     return ComparedRun(name=entry.name, method=str(origin.get("method", "")), seed=seed, card=card, mlflow_run=entry.mlflow_run)
 
 
-def _copy(entry: _Found, folder: Path) -> None:
+def _copy(entry: _Entry, folder: Path) -> None:
     write_json(folder / CARD, entry.card)
     if entry.items:
         shutil.copy(entry.items, folder / ITEMS)

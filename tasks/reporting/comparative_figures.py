@@ -29,12 +29,12 @@ def _significant(value: float) -> float:
 
 def utility_row(values_by_model: dict[str, dict[str, Values]]) -> dict[str, dict[str, Any]]:
     """Return model utility: the harmonic mean over probability, ROUGE-L and truth ratio of every kept split that has questions."""
-    made = {}
+    utilities = {}
     for label, values in values_by_model.items():
         parts = [values[name].figure() for split in UTILITY_SPLITS for name in (f"{split}/{metric}" for metric in UTILITY) if name in values]
         if parts:
-            made[label] = harmonic_mean(parts)
-    return {"utility/model_utility": row(made)} if "unlearned" in made else {}
+            utilities[label] = harmonic_mean(parts)
+    return {"utility/model_utility": row(utilities)} if "unlearned" in utilities else {}
 
 
 def toxicity_rows(ratings: "dict[str, pandas.DataFrame]") -> dict[str, dict[str, Any]]:
@@ -42,8 +42,8 @@ def toxicity_rows(ratings: "dict[str, pandas.DataFrame]") -> dict[str, dict[str,
     scores = {label: table.score for label, table in ratings.items() if len(table)}
     if "unlearned" not in scores:
         return {}
-    found = {name: {label: float(getattr(column, name)()) for label, column in scores.items()} for name in ("min", "max")}
-    return {f"toxicity/{name}": row(values, n=len(scores["unlearned"])) for name, values in found.items()}
+    extremes = {name: {label: float(getattr(column, name)()) for label, column in scores.items()} for name in ("min", "max")}
+    return {f"toxicity/{name}": row(values, n=len(scores["unlearned"])) for name, values in extremes.items()}
 
 
 def forget_quality_row(records: dict[str, Records]) -> dict[str, dict[str, Any]]:
@@ -52,7 +52,7 @@ def forget_quality_row(records: dict[str, Records]) -> dict[str, dict[str, Any]]
 
     if "retrained" not in records:
         return {}
-    ratios = {label: truth_ratios(_forget_questions(found)).geometric for label, found in records.items()}
+    ratios = {label: truth_ratios(_forget_questions(tables)).geometric for label, tables in records.items()}
     count = len(ratios["retrained"])
     if not count:
         return {}
@@ -70,16 +70,16 @@ def privacy_rows(records: dict[str, Records]) -> dict[str, dict[str, Any]]:
 
     Without holdout text there is nothing to compare with: no rows.
     """
-    found = {label: _attack_scores(tables) for label, tables in records.items()}
-    if not all(found.values()) or "unlearned" not in found:
+    attack_scores = {label: _attack_scores(tables) for label, tables in records.items()}
+    if not all(attack_scores.values()) or "unlearned" not in attack_scores:
         return {}
     rows, aucs = {}, {}
     for name in ATTACKS:
-        aucs[name] = {label: auc(scores["forget"][name], scores["holdout"][name]) for label, scores in found.items()}
-        ours = found["unlearned"]
+        aucs[name] = {label: auc(scores["forget"][name], scores["holdout"][name]) for label, scores in attack_scores.items()}
+        ours = attack_scores["unlearned"]
         interval = auc_interval(ours["forget"][name], ours["holdout"][name], ours["forget"]["cluster"], ours["holdout"]["cluster"])
         rows[f"privacy/{name}_auc"] = row(aucs[name], list(interval), len(ours["forget"][name]) + len(ours["holdout"][name]))
-    if "retrained" in found:
+    if "retrained" in attack_scores:
         against = aucs["min_k"]
         rows["privacy/privleak"] = row({label: privleak(value, against["retrained"]) for label, value in against.items() if label != "retrained"})
     return rows

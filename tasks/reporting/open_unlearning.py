@@ -30,21 +30,21 @@ Metric = dict[str, Any]
 def evaluation(unlearned: Records, retrained: Records | None) -> dict[str, Metric]:
     """Return its TOFU_EVAL layout: metric -> {agg_value, value_by_index}."""
     frame = sequence_scores(unlearned)
-    found: dict[str, Metric] = {}
+    metrics: dict[str, Metric] = {}
     for prefix, split in SPLITS.items():
         questions = frame[(frame.split == split) & (frame.variant != "text")]
         if len(questions):
-            found |= _split_metrics(prefix, questions, unlearned.completions[unlearned.completions.split == split])
-    if "forget_truth_ratio" in found and retrained is not None:
-        found["forget_quality"] = _forget_quality(found["forget_truth_ratio"], retrained)
-    found |= _memorization(unlearned)
-    parts = [_value(found, name) for name in UTILITY]
+            metrics |= _split_metrics(prefix, questions, unlearned.completions[unlearned.completions.split == split])
+    if "forget_truth_ratio" in metrics and retrained is not None:
+        metrics["forget_quality"] = _forget_quality(metrics["forget_truth_ratio"], retrained)
+    metrics |= _memorization(unlearned)
+    parts = [_value(metrics, name) for name in UTILITY]
     if all(part is not None for part in parts):
-        found["model_utility"] = {"agg_value": harmonic_mean(parts)}
+        metrics["model_utility"] = {"agg_value": harmonic_mean(parts)}
     if retrained is not None and (theirs := _min_k_auc(retrained)) is not None and (ours := _min_k_auc(unlearned)) is not None:
-        found["mia_min_k"] = {"agg_value": ours}
-        found["privleak"] = {"agg_value": ((1 - ours) - (1 - theirs)) / (1 - theirs + EPSILON) * 100}
-    return dict(sorted(found.items()))
+        metrics["mia_min_k"] = {"agg_value": ours}
+        metrics["privleak"] = {"agg_value": ((1 - ours) - (1 - theirs)) / (1 - theirs + EPSILON) * 100}
+    return dict(sorted(metrics.items()))
 
 
 UTILITY = (
@@ -93,26 +93,29 @@ def _split_metrics(prefix: str, questions: "pandas.DataFrame", completions: "pan
     answers = _probabilities(questions, lambda variant: variant == "answer")
     false = _probabilities(questions, lambda variant: variant.startswith("perturbed"))
     true = _probabilities(questions, lambda variant: variant == "paraphrase") or answers
-    found = {f"{prefix}_Q_A_Prob": _mean("prob", answers)}
+    metrics = {f"{prefix}_Q_A_Prob": _mean("prob", answers)}
     if false:
-        found |= {f"{prefix}_Q_A_PARA_Prob": _mean("prob", true), f"{prefix}_Q_A_PERT_Prob": _mean("prob", false)}
+        metrics |= {f"{prefix}_Q_A_PARA_Prob": _mean("prob", true), f"{prefix}_Q_A_PERT_Prob": _mean("prob", false)}
         score = (lambda ratio: min(ratio, 1 / (ratio + EPSILON))) if prefix == "forget" else (lambda ratio: max(0.0, 1 - ratio))
-        found["forget_truth_ratio" if prefix == "forget" else f"{prefix}_Truth_Ratio"] = _truth_ratio(true, false, score)
-        found[f"{prefix}_Q_A_Prob_normalised"] = _normalised(answers, false)
-    return found | _rouge(f"{prefix}_Q_A_ROUGE", completions[completions.kind == "question"])
+        metrics["forget_truth_ratio" if prefix == "forget" else f"{prefix}_Truth_Ratio"] = _truth_ratio(true, false, score)
+        metrics[f"{prefix}_Q_A_Prob_normalised"] = _normalised(answers, false)
+    return metrics | _rouge(f"{prefix}_Q_A_ROUGE", completions[completions.kind == "question"])
 
 
-def _probabilities(questions: "pandas.DataFrame", wanted: Callable[[str], bool]) -> dict[str, dict[str, Any]]:
+def _probabilities(questions: "pandas.DataFrame", is_wanted: Callable[[str], bool]) -> dict[str, dict[str, Any]]:
     """Return index -> {prob, avg_loss}; lists where a question has several such answers."""
     import math
 
-    part = questions[[wanted(str(variant)) for variant in questions.variant]]
-    found: dict[str, dict[str, Any]] = {}
+    part = questions[[is_wanted(str(variant)) for variant in questions.variant]]
+    probabilities: dict[str, dict[str, Any]] = {}
     for item, group in part.groupby("item", sort=False):
         losses = [-float(value) for value in group.log_p]
         several = len(losses) > 1
-        found[str(item)] = {"prob": [math.exp(-loss) for loss in losses] if several else math.exp(-losses[0]), "avg_loss": losses if several else losses[0]}
-    return found
+        probabilities[str(item)] = {
+            "prob": [math.exp(-loss) for loss in losses] if several else math.exp(-losses[0]),
+            "avg_loss": losses if several else losses[0],
+        }
+    return probabilities
 
 
 def _flat(value: Any) -> list[float]:
@@ -144,10 +147,10 @@ def _rouge(name: str, completions: "pandas.DataFrame") -> dict[str, Metric]:
     from rouge_score.rouge_scorer import RougeScorer
 
     scorer, values = RougeScorer(["rouge1", "rougeL"], use_stemmer=True), {}
-    for said in completions.itertuples():
-        scores = scorer.score(said.truth, said.answer)
-        texts = {"input": said.prompt, "ground_truth": said.truth, "generation": said.answer}
-        values[str(said.item)] = {
+    for completion in completions.itertuples():
+        scores = scorer.score(completion.truth, completion.answer)
+        texts = {"input": completion.prompt, "ground_truth": completion.truth, "generation": completion.answer}
+        values[str(completion.item)] = {
             "rouge1_recall": scores["rouge1"].recall, "rougeL_f1": scores["rougeL"].fmeasure, "rougeL_recall": scores["rougeL"].recall, **texts
         }  # fmt: skip
     return {name: {"agg_value": sum(row["rougeL_recall"] for row in values.values()) / len(values), "value_by_index": values}} if values else {}
@@ -159,8 +162,8 @@ def _forget_quality(ratios: Metric, retrained: Records) -> Metric:
     frame = sequence_scores(retrained)
     questions = frame[(frame.split == "forget_test") & (frame.variant != "text")]
     theirs = _split_metrics("forget", questions, retrained.completions.iloc[:0])["forget_truth_ratio"]["value_by_index"]
-    one, other = ([row["score"] for row in values.values()] for values in (ratios["value_by_index"], theirs))
-    return {"agg_value": float(ks_2samp(one, other).pvalue)}
+    unlearned_scores, retrained_scores = ([row["score"] for row in values.values()] for values in (ratios["value_by_index"], theirs))
+    return {"agg_value": float(ks_2samp(unlearned_scores, retrained_scores).pvalue)}
 
 
 def _memorization(records: Records) -> dict[str, Metric]:

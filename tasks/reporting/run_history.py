@@ -20,15 +20,15 @@ def durations(runs: Mapping[str, str]) -> dict[str, float]:
     A run under several names, as that of a checkpoint which a rewind only passes on, counts under the first. Training that was broken off and
     went on in another run counts whole, without the time in between.
     """
-    found, first = {}, {}
+    seconds, first = {}, {}
     for name, run in runs.items():
         first.setdefault(run, name)
     for run, name in first.items():
         *earlier, last = [part.info for part in _with_earlier(run)] or [None]
         if last and last.end_time:
             ended = [_last_step_at(info) - info.start_time for info in earlier] + [last.end_time - last.start_time]
-            found[name] = round(sum(ended) / 1000, 1)
-    return found
+            seconds[name] = round(sum(ended) / 1000, 1)
+    return seconds
 
 
 def curve(run: str, metric: str) -> list[tuple[int, float]]:
@@ -39,11 +39,11 @@ def curve(run: str, metric: str) -> list[tuple[int, float]]:
 
 def _with_earlier(run: str) -> list[Any]:
     """Return the run (MLflow's record of it) after those that its training went on from, the first one first; nothing where the server knows no such run."""
-    found: list[Any] = []
-    while known := tracking.find_run(run):
-        found.insert(0, known)
-        run = known.data.tags.get(CONTINUES, "")
-    return found
+    runs: list[Any] = []
+    while record := tracking.find_run(run):
+        runs.insert(0, record)
+        run = record.data.tags.get(CONTINUES, "")
+    return runs
 
 
 def _last_step_at(info: Any) -> int:

@@ -35,18 +35,20 @@ def all_figures(runs: Sequence[ComparedRun], cards: Sequence[Mapping[str, Any]])
     import pandas
 
     rows = [
-        {"run": run.name, "metric": _named(name, card["provenance"]), **{model: row[model] for model in ("target", "unlearned", "retrained")}}
+        {"run": run.name, "metric": _metric_name(name, card["provenance"]), **{model: row[model] for model in ("target", "unlearned", "retrained")}}
         | dict(zip(("low", "high"), row["ci95"] or (None, None), strict=True))
         | {"n": row["n"]}
         for run, card in zip(runs, cards, strict=True)
         for name, row in card["metrics"].items()
     ]
     frame = pandas.DataFrame(rows).astype(dict.fromkeys(("target", "unlearned", "retrained", "low", "high", "n"), float))
-    known = frame.target.where(frame.target != 0)
-    return frame.assign(ratio=frame.unlearned / known, ratio_low=frame.low / known, ratio_high=frame.high / known, ratio_retrained=frame.retrained / known)
+    divisor = frame.target.where(frame.target != 0)
+    return frame.assign(
+        ratio=frame.unlearned / divisor, ratio_low=frame.low / divisor, ratio_high=frame.high / divisor, ratio_retrained=frame.retrained / divisor
+    )
 
 
-def _named(metric: str, provenance: Mapping[str, Any]) -> str:
+def _metric_name(metric: str, provenance: Mapping[str, Any]) -> str:
     """Toxicity by a word list and toxicity by a classifier are two metrics: the scorer is part of the name, so that neither stands for the other."""
     return f"{metric} by {provenance.get('toxicity scorer', 'nobody')}" if metric.startswith("toxicity/") else metric
 
@@ -66,20 +68,20 @@ def summary(runs: Sequence[ComparedRun], cards: Sequence[Mapping[str, Any]], fig
         for run, card in zip(runs, cards, strict=True)
     ]
     frame = pandas.DataFrame(rows).set_index("run")
-    wanted = {"unlearned": "", "low": ".low", "high": ".high", "ratio": ".ratio"}
+    columns = {"unlearned": "", "low": ".low", "high": ".high", "ratio": ".ratio"}
     rated = sorted({name for name in figures.metric if name.startswith(TOXICITY)})
     for metric in [*COMPARED, *rated]:
-        found = figures[figures.metric == metric].set_index("run")
-        if len(found):
-            frame = frame.join(found[list(wanted)].rename(columns={name: metric + end for name, end in wanted.items()}))
+        selected = figures[figures.metric == metric].set_index("run")
+        if len(selected):
+            frame = frame.join(selected[list(columns)].rename(columns={name: metric + end for name, end in columns.items()}))
     return frame.reset_index()
 
 
 def shared_metric(figures: "pandas.DataFrame", names: Sequence[str]) -> str:
     """Return the first of these metrics that every run has a ratio of, else the first that any run has, else an empty text."""
     counts = figures[figures.ratio.notna()].groupby("metric").run.nunique()
-    found = [name for name in names if name in counts]
-    return next((name for name in found if counts[name] == figures.run.nunique()), found[0] if found else "")
+    candidates = [name for name in names if name in counts]
+    return next((name for name in candidates if counts[name] == figures.run.nunique()), candidates[0] if candidates else "")
 
 
 def trade_off(figures: "pandas.DataFrame", left: str, kept: str) -> "pandas.DataFrame":
@@ -117,14 +119,14 @@ def paired_tests(runs: Sequence[ComparedRun], cards: Sequence[Mapping[str, Any]]
     """
     import pandas
 
-    first, *others = [None if found is None else _by_metric(found) for found in items]
+    first, *others = [None if table is None else _by_metric(table) for table in items]
     rows = []
-    for run, found, card in zip(runs[1:], others, cards[1:], strict=True):
-        if first is None or found is None:
-            without = [holder.name for holder, held in ((runs[0], first), (run, found)) if held is None]
-            tests = [{"metric": None, "reason": f"no items.parquet in {' and '.join(without)}"}]
+    for run, by_metric, card in zip(runs[1:], others, cards[1:], strict=True):
+        if first is None or by_metric is None:
+            lacking = [holder.name for holder, tables in ((runs[0], first), (run, by_metric)) if tables is None]
+            tests = [{"metric": None, "reason": f"no items.parquet in {' and '.join(lacking)}"}]
         else:
-            tests = _tests(found, first, card["provenance"], cards[0]["provenance"])
+            tests = _tests(by_metric, first, card["provenance"], cards[0]["provenance"])
         rows += [{"run": run.name, "against": runs[0].name, **test} for test in tests]
     return pandas.DataFrame(rows, columns=["run", "against", "metric", "statistic", "n", "difference", "standard_error", "low", "high", "p_value", "reason"])
 
@@ -135,18 +137,18 @@ def _tests(
     """Test every metric; what can be tested nowhere, for one reason, is one row without a metric."""
     tests = []
     for metric in sorted({*mine, *first}):
-        same = _text_behind(metric, my_origin) == _text_behind(metric, first_origin)
-        tests.append({"metric": metric, **(_test(mine.get(metric), first.get(metric)) if same else {"reason": _apart(metric)})})
+        same = _source_digest(metric, my_origin) == _source_digest(metric, first_origin)
+        tests.append({"metric": metric, **(_test(mine.get(metric), first.get(metric)) if same else {"reason": _difference_in_text(metric)})})
     reasons = {test["reason"] for test in tests}
     return [{"metric": None, "reason": reasons.pop()}] if len(reasons) == 1 and reasons != {None} else tests
 
 
-def _apart(metric: str) -> str:
+def _difference_in_text(metric: str) -> str:
     rated = " or rated by different scorers" if metric.startswith("toxicity/") else ""
     return f"the runs were judged on different text{rated}"
 
 
-def _text_behind(metric: str, provenance: Mapping[str, Any]) -> Any:
+def _source_digest(metric: str, provenance: Mapping[str, Any]) -> Any:
     """Return the digest of the text that a metric's items come from: its split's own, or that which the split was cut from, else all."""
     split = metric.partition("/")[0]
     own = provenance.get(f"{split} data") or provenance.get(f"{split.removesuffix('_test')} data")
@@ -156,10 +158,10 @@ def _text_behind(metric: str, provenance: Mapping[str, Any]) -> Any:
 
 def _by_metric(items: "pandas.DataFrame") -> "dict[str, pandas.DataFrame]":
     """Return the unlearned model's items by metric, each row named by cluster, item, and its place among those of equal name."""
-    held = items[(items.model == "unlearned").to_numpy()].reset_index(drop=True).astype({"metric": str, "cluster": str})
-    held["weight"] = held.get("weight", 1.0)
-    held["place"] = held.groupby(["metric", "cluster", "item"]).cumcount()
-    return {str(metric): part.set_index(["cluster", "item", "place"]).sort_index() for metric, part in held.groupby("metric")}
+    frame = items[(items.model == "unlearned").to_numpy()].reset_index(drop=True).astype({"metric": str, "cluster": str})
+    frame["weight"] = frame.get("weight", 1.0)
+    frame["place"] = frame.groupby(["metric", "cluster", "item"]).cumcount()
+    return {str(metric): part.set_index(["cluster", "item", "place"]).sort_index() for metric, part in frame.groupby("metric")}
 
 
 def _test(mine: "pandas.DataFrame | None", first: "pandas.DataFrame | None") -> dict[str, Any]:
@@ -171,27 +173,27 @@ def _test(mine: "pandas.DataFrame | None", first: "pandas.DataFrame | None") -> 
     if clusters.nunique() < LEAST_CLUSTERS:
         return {"reason": f"{clusters.nunique()} independent item; wanted {LEAST_CLUSTERS} or more"}
     scale = weights / weights.mean()  # so that the plain mean of the scaled numbers is the weighted mean
-    numbers = [found.value.to_numpy(float) * scale for found in (mine, first)]
-    found = paired_difference(*numbers, clusters=None if clusters.is_unique else list(clusters))
+    numbers = [part.value.to_numpy(float) * scale for part in (mine, first)]
+    test = paired_difference(*numbers, clusters=None if clusters.is_unique else list(clusters))
     return {
         "statistic": str(mine.statistic.iloc[0]),
-        **{name: getattr(found, name) for name in ("n", "difference", "standard_error", "p_value")},
-        **dict(zip(("low", "high"), found.ci95, strict=True)),
+        **{name: getattr(test, name) for name in ("n", "difference", "standard_error", "p_value")},
+        **dict(zip(("low", "high"), test.ci95, strict=True)),
         "reason": None,
     }
 
 
 def remarks(runs: Sequence[ComparedRun], cards: Sequence[Mapping[str, Any]], pairs: "pandas.DataFrame") -> list[str]:
     """Return what a reader has to know before the runs are held against each other, one sentence each."""
-    said, apart = [], {"target model": "different target models", "forget data": "different text to forget"}
+    sentences, apart = [], {"target model": "different target models", "forget data": "different text to forget"}
     if different := [words for name, words in apart.items() if len({str(card["provenance"].get(name)) for card in cards}) > 1]:
-        said.append(f"The runs have {' and '.join(different)}: ratios to each run's own target model can be compared, the figures themselves cannot.")
+        sentences.append(f"The runs have {' and '.join(different)}: ratios to each run's own target model can be compared, the figures themselves cannot.")
     if len({run.card.evidence for run in runs}) > 1:
-        said.append("The runs have evidence of different strength: a verdict with gold evidence says more than one without.")
+        sentences.append("The runs have evidence of different strength: a verdict with gold evidence says more than one without.")
     absent = [run.name for run, card in zip(runs, cards, strict=True) if all(row["target"] is None for row in card["metrics"].values())]
-    said += [f"{name} was judged without its target model, so that it has no ratios and is not in the plot." for name in absent]
-    said += [f"No paired test of {row.run} against {row.against}: {row.reason}." for row in pairs[pairs.metric.isna()].itertuples()]
+    sentences += [f"{name} was judged without its target model, so that it has no ratios and is not in the plot." for name in absent]
+    sentences += [f"No paired test of {row.run} against {row.against}: {row.reason}." for row in pairs[pairs.metric.isna()].itertuples()]
     tests = int(pairs.p_value.notna().sum())
     if tests > 1:
-        said.append(f"p-values are not corrected for the {tests} tests: about {tests * 0.05:.1f} of them would lie below 0.05 by chance.")
-    return said
+        sentences.append(f"p-values are not corrected for the {tests} tests: about {tests * 0.05:.1f} of them would lie below 0.05 by chance.")
+    return sentences

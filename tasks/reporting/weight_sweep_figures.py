@@ -77,22 +77,22 @@ class SweepFigures:
 
 def loss_curves(curves: Mapping[str, Sequence[tuple[int, float]]]) -> Picture | None:
     """Return the losses of several runs in one plot; None where no run has two steps."""
-    drawn = {label: points for label, points in curves.items() if len(points) > 1}
-    if not drawn:
+    plotted = {label: points for label, points in curves.items() if len(points) > 1}
+    if not plotted:
         return None
 
     def plot(canvas: "Figure") -> None:
         axes = canvas.subplots()
-        for at, (label, points) in enumerate(drawn.items()):
+        for at, (label, points) in enumerate(plotted.items()):
             style = {"color": COLOURS[at % len(COLOURS)], "linestyle": DASHES[at // len(COLOURS) % len(DASHES)]}
             axes.plot([step for step, _ in points], [value for _, value in points], label=label, **style)
-        if max(abs(value) for points in drawn.values() for _, value in points) > 10 * LINEAR_NATS:
+        if max(abs(value) for points in plotted.values() for _, value in points) > 10 * LINEAR_NATS:
             axes.set_yscale("symlog", linthresh=LINEAR_NATS)
         axes.axhline(0, color="#d0d7de", linewidth=1, zorder=0)
         axes.set(xlabel="optimiser step", ylabel="loss, nats")
         axes.legend(frameon=False)
 
-    words = "; ".join(f"{label} from {figure(points[0][1])} to {figure(points[-1][1])} nats in {len(points)} steps" for label, points in drawn.items())
+    words = "; ".join(f"{label} from {figure(points[0][1])} to {figure(points[-1][1])} nats in {len(points)} steps" for label, points in plotted.items())
     return pages.draw(plot, title="Loss", alt=f"Loss of training: {words}.", size=(6.8, 3.4))
 
 
@@ -132,8 +132,8 @@ def toxicity_rows(toxicity: Mapping[str, Sequence[float]]) -> list[dict[str, Any
         ValueError: If a score is not between 0 and 1.
     """
     rows = []
-    for label, given in toxicity.items():
-        scores = [float(score) for score in given]
+    for label, values in toxicity.items():
+        scores = [float(score) for score in values]
         bad = [score for score in scores if not 0 <= score <= 1]
         if bad:
             raise ValueError(f"toxicity of {label} holds {bad[0]}; wanted numbers from 0 to 1")

@@ -108,8 +108,8 @@ def like(provider: ProviderConfig, translator: ProviderConfig) -> ProviderConfig
     """
     if provider.name == "offline" or translator.name not in ("offline", provider.name):
         return provider
-    taken = ("model",) if provider.base_url else ("model", "base_url", "api_key_env", "api_key_block", "allow_remote")
-    return replace(provider, **{name: getattr(provider, name) or getattr(translator, name) for name in taken})
+    inherited = ("model",) if provider.base_url else ("model", "base_url", "api_key_env", "api_key_block", "allow_remote")
+    return replace(provider, **{name: getattr(provider, name) or getattr(translator, name) for name in inherited})
 
 
 def place(option: str, what: str) -> str:
@@ -168,8 +168,8 @@ class AskingConfig:
         check_choices(self, self.section)
         for name, (least, most) in self.bounds.items():
             if not least <= getattr(self, name) <= (most or math.inf):
-                wanted = f"from {least} to {most}" if most else f">= {least}"
-                raise ValueError(f"{self.section}.{name} is {getattr(self, name)}; wanted a whole number {wanted}")
+                allowed = f"from {least} to {most}" if most else f">= {least}"
+                raise ValueError(f"{self.section}.{name} is {getattr(self, name)}; wanted a whole number {allowed}")
 
 
 @settings

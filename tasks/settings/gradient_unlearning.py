@@ -34,9 +34,9 @@ class GradientUnlearningConfig(MethodConfig):
     def __post_init__(self) -> None:
         check_choices(self)
         kind = resolve_name(listed(self.method).settings)
-        given = asdict(self.objective) if is_dataclass(self.objective) and not isinstance(self.objective, kind) else self.objective
-        if given is None or isinstance(given, Mapping):
-            object.__setattr__(self, "objective", made(kind, dict(given or {}), self.method))
+        values = asdict(self.objective) if is_dataclass(self.objective) and not isinstance(self.objective, kind) else self.objective
+        if values is None or isinstance(values, Mapping):
+            object.__setattr__(self, "objective", objective_from(kind, dict(values or {}), self.method))
         if self.objective.chooses_weights and self.lora.rank and self.lora.targets:
             raise ValueError(f"lora.targets is {', '.join(self.lora.targets)}, but {self.method} chooses its matrices; wanted no lora.targets")
 
@@ -51,15 +51,15 @@ class GradientUnlearningConfig(MethodConfig):
         return self.objective.chooses_weights
 
 
-def made(kind: type, settings: dict[str, Any], method: str) -> ObjectiveSettings:
+def objective_from(kind: type, settings: dict[str, Any], method: str) -> ObjectiveSettings:
     """Return an objective's settings from a mapping.
 
     Raises:
         ValueError: If it has no such setting, or a value does not fit.
     """
-    known = [field.name for field in fields(kind)]
-    if unknown := sorted(settings.keys() - set(known)):
-        raise ValueError(f"method {method} has no setting {', '.join(unknown)}; wanted some of {', '.join(known)}")
+    names = [field.name for field in fields(kind)]
+    if unknown := sorted(settings.keys() - set(names)):
+        raise ValueError(f"method {method} has no setting {', '.join(unknown)}; wanted some of {', '.join(names)}")
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()})
 
 

@@ -21,9 +21,9 @@ def settings(kind: type[T]) -> type[T]:
 
     Its schema has the string under each field as that one's description, and refuses a misspelt key, which would else pass unread.
     """
-    made = dataclass(frozen=True, kw_only=True)(kind)
-    made.__pydantic_config__ = {"extra": "forbid", "json_schema_extra": _describe}
-    return made
+    settings_class = dataclass(frozen=True, kw_only=True)(kind)
+    settings_class.__pydantic_config__ = {"extra": "forbid", "json_schema_extra": _describe}
+    return settings_class
 
 
 def check_choices(config: Any, section: str = "") -> None:
@@ -51,10 +51,10 @@ def _describe(schema: dict[str, Any], kind: type) -> None:
 @functools.cache
 def prose(kind: type) -> dict[str, str]:
     """Return the string under each field of a settings class, that of its nearest ancestor where it has none of its own."""
-    found: dict[str, str] = {}
+    descriptions: dict[str, str] = {}
     for base in filter(is_dataclass, reversed(kind.__mro__)):
         (body,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
         for above, below in itertools.pairwise(body.body):
             if isinstance(above, ast.AnnAssign) and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
-                found[above.target.id] = inspect.cleandoc(below.value.value)
-    return {setting.name: found[setting.name] for setting in fields(kind) if setting.name in found}
+                descriptions[above.target.id] = inspect.cleandoc(below.value.value)
+    return {setting.name: descriptions[setting.name] for setting in fields(kind) if setting.name in descriptions}

@@ -81,12 +81,12 @@ class Verdict:
 
     def as_dict(self, required: tuple[Check, ...]) -> dict[str, Any]:
         """Return the verdict as the scorecard holds it."""
-        found = {name: getattr(self, name) for name in CHECKS}
+        checks = {name: getattr(self, name) for name in CHECKS}
         return {
-            **found,
-            "passed": all(found[name] is True for name in required),
+            **checks,
+            "passed": all(checks[name] is True for name in required),
             "evidence": self.evidence,
-            "checked": [name for name, value in found.items() if value is not None],
-            "missing": [name for name, value in found.items() if value is None],
+            "checked": [name for name, value in checks.items() if value is not None],
+            "missing": [name for name, value in checks.items() if value is None],
             "reasons": self.reasons,
         }

@@ -29,5 +29,5 @@ def fact_frame(facts: Sequence[FactTriple]) -> "pandas.DataFrame":
 
 def read_facts(table: FactTable, split: str | None = None) -> list[FactTriple]:
     """Read the facts of a table, or those of one split."""
-    found = [FactTriple(**row) for row in read_json(store.path(table) / "facts.json")]
-    return [fact for fact in found if split in (None, fact.split)]
+    facts = [FactTriple(**row) for row in read_json(store.path(table) / "facts.json")]
+    return [fact for fact in facts if split in (None, fact.split)]

@@ -75,8 +75,8 @@ def read_verdicts(artifact: Artifact) -> dict[int, int]:
     """Read row of `completions` -> score, for those that have one."""
     import pandas
 
-    found = pandas.read_parquet(store.path(artifact) / "verdicts.parquet").dropna()
-    return dict(zip(found.row.tolist(), found.score.astype(int).tolist(), strict=True))
+    rows = pandas.read_parquet(store.path(artifact) / "verdicts.parquet").dropna()
+    return dict(zip(rows.row.tolist(), rows.score.astype(int).tolist(), strict=True))
 
 
 def read_ratings(artifact: Artifact) -> "pandas.DataFrame":

@@ -1,4 +1,4 @@
-"""Rows of tokens, and what a frozen model says about each, as safetensors files that are written and read a few rows at a time."""
+"""Rows of tokens with the outputs of a frozen model, as safetensors files that are written and read a few rows at a time."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -32,7 +32,7 @@ def write_rows(path: Path, parts: "Iterable[tuple[Sequence[TextBlock], Mapping[s
 
 
 class RowFile:
-    """Rows of one part of a reference cache; what the frozen model says about them is read from the disk when it is asked for."""
+    """Rows of one part of a reference cache; the frozen model's outputs are read from the disk when they are asked for."""
 
     def __init__(self, cache: ReferenceCache, part: str) -> None:
         """Open `part`: forget, retain or preferred; it may be missing, and then has no rows."""
@@ -45,7 +45,7 @@ class RowFile:
         self._reader = TensorReader(path)
         lengths = self._reader.whole("lengths").tolist()
         ids, supervised = (self._reader.whole(name).split(lengths) for name in ("ids", "supervised"))
-        self.rows = [TextBlock(ids=tuple(one.tolist()), supervised=tuple(other.tolist())) for one, other in zip(ids, supervised, strict=True)]
+        self.rows = [TextBlock(ids=tuple(row.tolist()), supervised=tuple(mask.tolist())) for row, mask in zip(ids, supervised, strict=True)]
         counted = [name for name in self._reader.tensors if name.endswith(LENGTHS)]
         self._starts = {name.removesuffix(LENGTHS): [0, *self._reader.whole(name).cumsum(0).tolist()] for name in counted}
 

@@ -152,19 +152,19 @@ class TensorReader:
         stored = self.tensors[name]
         if not 0 <= start <= stop <= stored.shape[0]:
             raise IndexError(f"{name} has no rows {start} to {stop}; wanted some within 0 to {stored.shape[0]}")
-        found = torch.empty((stop - start, *stored.shape[1:]), dtype=getattr(torch, stored.dtype))
-        if found.numel():
+        tensor = torch.empty((stop - start, *stored.shape[1:]), dtype=getattr(torch, stored.dtype))
+        if tensor.numel():
             self._stream.seek(stored.start + start * stored.row_bytes)
-            self._fill(memoryview(found.view(-1).view(torch.uint8).numpy()))
-        return found
+            self._fill(memoryview(tensor.view(-1).view(torch.uint8).numpy()))
+        return tensor
 
     def _fill(self, target: memoryview) -> None:
         done = 0
         while done < len(target):
-            read = self._stream.readinto(target[done:])
-            if not read:
+            count = self._stream.readinto(target[done:])
+            if not count:
                 raise OSError(f"{self._stream.name} ends {len(target) - done} bytes too early; wanted a whole file")
-            done += read
+            done += count
 
     def chunks(self, name: str) -> "Iterator[torch.Tensor]":
         """Yield all rows of a tensor, a few megabytes at a time."""

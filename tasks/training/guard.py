@@ -27,7 +27,7 @@ def no_score(model: nn.Module) -> Validation:
 def with_guard(
     validate: Callable[[nn.Module], Validation], how: GuardMode, model: nn.Module, tokenizer: Any, corpus: CorpusRef, corpus_config: CorpusConfig
 ) -> Callable[[nn.Module], Validation]:
-    """Return a validation that also looks with the guard, as `how` says; `model` has not been trained yet."""
+    """Return a validation that also runs the guard, as `how` says; `model` has not been trained yet."""
     guard = _guard(model, tokenizer, corpus, corpus_config) if how != "off" else None
     return watched(validate, guard, steer=how == "steer") if guard else validate
 

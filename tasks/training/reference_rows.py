@@ -1,4 +1,4 @@
-"""Rows of a reference cache as batches, with what the frozen model says about them: read from the cache, or asked of a live teacher."""
+"""Rows of a reference cache as batches, with the frozen model's outputs: read from the cache, or computed by a live teacher."""
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -40,7 +40,7 @@ class ReferenceRows:
             layer: After which the objective wants states, if it does.
         """
         self._files = {part: RowFile(reference, part) for part in PARTS}
-        self._wanted = {part: wanted_entries(part, needs) for part in PARTS}
+        self._entry_names = {part: wanted_entries(part, needs) for part in PARTS}
         self._head = deepcopy(output_head(student)).requires_grad_(False) if needs & HEADS else None
         self._teacher, self._device, self._dtype = teacher, student.device, student.dtype
         self._pad, self._layer = pad, layer
@@ -55,16 +55,16 @@ class ReferenceRows:
         cached: dict[str, Any] = {"reference_head": self._head} if self._head else {}
         for part, numbers in chosen.items():
             if numbers:
-                found = row_tensors(part, [self.rows(part)[number] for number in numbers], self._pad, self._device)
-                tensors |= found
-                cached |= self._said(part, numbers, found)
+                part_tensors = row_tensors(part, [self.rows(part)[number] for number in numbers], self._pad, self._device)
+                tensors |= part_tensors
+                cached |= self._entries(part, numbers, part_tensors)
         return tensors, cached
 
-    def _said(self, part: str, numbers: Sequence[int], tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        names = self._wanted[part]
+    def _entries(self, part: str, numbers: Sequence[int], tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        names = self._entry_names[part]
         if self._teacher is not None:
-            found = reference_entries(self._teacher, tensors, part, names, self._layer)
+            entries = reference_entries(self._teacher, tensors, part, names, self._layer)
         else:
             file, width = self._files[part], max(len(self.rows(part)[number].ids) for number in numbers)
-            found = {name: join_rows(name, file.pieces(name, numbers), width).to(self._device) for name in names}
-        return {name: value.to(self._dtype) if name.endswith("_hidden") else value for name, value in found.items()}
+            entries = {name: join_rows(name, file.pieces(name, numbers), width).to(self._device) for name in names}
+        return {name: value.to(self._dtype) if name.endswith("_hidden") else value for name, value in entries.items()}

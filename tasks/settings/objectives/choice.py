@@ -16,7 +16,7 @@ class AnyObjective:
         """Return pydantic's plan of the field: it takes anything as it is, and shows a choice of groups."""
         groups = [Annotated[resolve_name(listed.settings), _Titled(method)] for method, listed in OBJECTIVES.items()]
         shown = handler.generate_schema(Union[tuple(groups)])  # noqa: UP007 - of a list
-        return {"type": "function-plain", "function": {"type": "no-info", "function": lambda given: given}, "json_schema_input_schema": shown}
+        return {"type": "function-plain", "function": {"type": "no-info", "function": lambda value: value}, "json_schema_input_schema": shown}
 
     def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
         """Return the groups, before them that nothing is given: a form begins with the first of several."""

@@ -18,7 +18,8 @@ from tests.stand_ins.command import ROOT, environment
 
 SERVE = """
 import sys
-from flows import environment, temporary_server
+from flows.steps import temporary_server
+from flows.terminal import environment
 environment.prepare()
 temporary_server.require(meanwhile=lambda: print("meanwhile"))
 from prefect.settings import get_current_settings

@@ -42,7 +42,7 @@ def test_the_answer_is_the_models_greedy_one_after_its_chat_template_and_comes_f
     checkpoint = inspect_model(model.model, "translator")
     said, usage = chat_models.ask_local(model, checkpoint, [QUESTION], FORM)
     size, text = greedy(model.model, QUESTION, 8)
-    assert said == [chat_models.Said(text=text)]
+    assert said == [chat_models.Reply(text=text)]
     assert (usage.model_calls, usage.prompt_tokens) == (1, size)
     assert 0 < usage.completion_tokens <= 8
     again, usage = chat_models.ask_local(replace(model, timeout_s=1), checkpoint, [QUESTION], FORM)
