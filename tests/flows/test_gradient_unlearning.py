@@ -1,39 +1,32 @@
-"""Methods beside selective unlearning, whole runs on a random model of two layers: an objective, SCRUB, the task vector; and a sweep over settings."""
+"""Methods that train by an objective: what they refuse, where their settings are from, and sweeps over these on a random model of two layers."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 
+from flows.gradient_unlearning import origin_of_settings
 from flows.methods import METHODS
 from flows.methods import method as find_method
-from flows.steps.outcome import Outcome, StageOf
 from flows.steps.settings import apply_settings
 from flows.sweep import sweep, trial_table
 from flows.terminal import checks
 from tasks import store, tracking
 from tasks.artifacts import BadInputError
 from tasks.execution import isolation
-from tasks.models.checkpoints import inspect_model
-from tasks.models.loading import load_model
+from tasks.settings import gradient_unlearning
 from tasks.settings.unlearning_request import UnlearningRequest
-from tasks.storage.plain_files import read_json
-from tests.stand_ins.command import ROOT, called
+from tests.stand_ins.command import called
 from tests.stand_ins.tiny import SETTINGS, TinyTask
 
-SCHEMA = json.loads((ROOT / "tests" / "schemas" / "scorecard.v1.json").read_text())
 SHORT = [setting for setting in SETTINGS if setting.split(".")[0] in ("anchors", "probing", "relearning")]
 SETTINGS_OF = {
     "npo": ["rows.tokens=32", "training.epochs=1", "training.least_steps=4", "training.validate_every=2"],
     "scrub": ["training.epochs=2", "training.block_size=32", "toxicity.scorer=lexicon"],
-    "task_vector": ["reinforcement.epochs=1", "reinforcement.block_size=32"],
 }
-TRAINED = {"npo": {"reference cache", "finetune"}, "scrub": {"reference cache", "scrub", "rewind"}, "task_vector": {"reinforcement", "task vector"}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,23 +50,27 @@ def configured(name: str) -> Any:
     return apply_settings(METHODS[name].preset("default", 0), [*SHORT, *SETTINGS_OF[name]])
 
 
-def run(name: str, home: Home) -> tuple[Outcome, dict[str, Any]]:
-    outcome = METHODS[name].flow()(home.request, configured(name))
-    return outcome, read_json(store.path(outcome.scorecard) / "scorecard.json")
+@pytest.mark.parametrize(
+    ("method", "preset", "settings", "words"),
+    [
+        ("npo", "default", [], "tuned on second-series"),
+        ("npo", "default", ["training.seed=3", "probing.window=64"], "tuned on second-series"),
+        ("npo", "default", ["training.epochs=7", "objective.b=0.3"], "tuned on second-series, but for objective.b, training.epochs"),
+        ("idk", "default", [], "tuned on second-series for dpo, which is the same objective by another name"),
+        ("npo", "paper", [], "constants of the paper"),
+        ("npo", "paper", ["lora.rank=4"], "constants of the paper, but for lora.rank"),
+    ],
+)
+def test_the_card_says_where_the_settings_of_the_training_are_from(method: str, preset: str, settings: list[str], words: str) -> None:
+    assert origin_of_settings(apply_settings(METHODS[method].preset(preset, 0), settings)) == words
 
 
-@pytest.mark.parametrize("name", ["npo", *(pytest.param(name, marks=pytest.mark.slow) for name in ("scrub", "task_vector"))])
-def test_a_method_ends_in_a_card_with_a_model_of_its_own(name: str, home: Home) -> None:
-    outcome, card = run(name, home)
-    jsonschema.validate(card, SCHEMA)
-    assert TRAINED[name] <= {key.stage for key in outcome.stages}
-    assert (card["provenance"]["method"], card["provenance"]["paper"].startswith("arXiv:")) == (name, True)
-    assert outcome.model_version.startswith(f"lethe-{name}-")
-    before, after = load_model(inspect_model(str(home.task.model), "target")), load_model(outcome.unlearned)
-    assert any(bool((one != other).any()) for one, other in zip(before.parameters(), after.parameters(), strict=True))
-    again, _ = run(name, home)
-    assert {again.stages[StageOf(stage)] for stage in TRAINED[name]} == {"Cached"}
-    assert again.unlearned.digest == outcome.unlearned.digest
+def test_a_method_that_nobody_tuned_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(gradient_unlearning.TUNED, "dpo")
+    for name in ("dpo", "idk"):
+        config = METHODS[name].preset("default", 0)
+        assert config.training == gradient_unlearning.UnlearningConfig()
+        assert origin_of_settings(config) == "not tuned for this method: the defaults of UnlearningConfig and of its objective"
 
 
 def test_scrub_without_what_it_needs_is_refused_before_anything_is_trained(home: Home) -> None:

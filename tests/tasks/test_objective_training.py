@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import BloomConfig, BloomForCausalLM, GPT2LMHeadModel, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, BloomConfig, BloomForCausalLM, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from flows.methods import METHODS
 from tasks import store
@@ -17,7 +17,6 @@ from tasks.algorithms.text.corpus import Document
 from tasks.artifacts import BadInputError, BelowFloorError, CheckpointRef, CorpusRef, ReferenceCache
 from tasks.execution import isolation
 from tasks.execution.cache_keys import stage_key
-from tasks.models import loading
 from tasks.models.checkpoints import is_adapter
 from tasks.models.loading import load_model, save_checkpoint
 from tasks.objective_training import ObjectiveRows, unlearn, validation
@@ -97,8 +96,8 @@ def test_a_run_from_the_cache_ends_where_one_with_a_live_teacher_does(name: str,
 def test_under_an_adapter_the_live_teacher_is_the_model_with_it_off(target: CheckpointRef, monkeypatch: pytest.MonkeyPatch) -> None:
     corpus, lora, loaded = corpus_of([*QUESTIONS, PROSE], KEPT), LoraConfig(rank=2), []
     cached = weights(trained("npo", target, corpus, lora=lora))
-    load = load_model
-    monkeypatch.setattr(loading, "load_model", lambda *given, **how: loaded.append(given) or load(*given, **how))
+    load = AutoModelForCausalLM.from_pretrained
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", lambda *given, **how: loaded.append(given) or load(*given, **how))
     unlearned = trained("npo", target, corpus, "live", lora=lora)
     assert len(loaded) == 2, "one for the rows, one to train"
     live, before = weights(unlearned), weights(target)

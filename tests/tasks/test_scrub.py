@@ -65,7 +65,7 @@ def target(lethe_home: Path, tiny_llama: Callable[..., LlamaForCausalLM], tiny_t
 
 
 def referred(corpus: CorpusRef, target: CheckpointRef, config: ScrubConfig, teacher: str = "cached") -> ReferenceCache:
-    asked = ReferenceNeeds(objective=tuple(sorted(Scrub.needs)), differing=config.positions == "differing", stored=teacher == "cached")
+    asked = ReferenceNeeds(objective=tuple(sorted(config.needs)), differing=config.positions == "differing", stored=teacher == "cached")
     return cache_reference.body(corpus, target, asked, RowsConfig(tokens=256), CorpusConfig())
 
 
@@ -82,7 +82,7 @@ def scrubbed(
 
 def batches_of(corpus: CorpusRef, target: CheckpointRef, config: ScrubConfig, teacher: str = "cached") -> ScrubBatches:
     asked = live_teacher(load_model(target), target, LoraConfig()) if teacher == "live" else None
-    rows = ReferenceRows(referred(corpus, target, config, teacher), Scrub.needs, load_model(target), asked, 0, None)
+    rows = ReferenceRows(referred(corpus, target, config, teacher), config.needs, load_model(target), asked, 0, None)
     return scrub_batches(rows, config, TRAINING, aligned=True)
 
 
