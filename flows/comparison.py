@@ -34,18 +34,18 @@ def compare(runs: list[str]) -> Compared:
     Args:
         runs: Folders of `--out`, scorecards, results of `--json`, or MLflow run ids; the others are tested against the first.
     """
-    found = gather_cards(runs)
+    cards = gather_cards(runs)
     tags = {"lethe.method": METHOD, "lethe.prefect_flow_run": str(flow_run.id)}
-    run = tracking.open_run(f"{METHOD} of {len(found)}", {"run": {str(number): _about(one) for number, one in enumerate(found, 1)}}, tags)
+    run = tracking.open_run(f"{METHOD} of {len(cards)}", {"run": {str(number): _about(one) for number, one in enumerate(cards, 1)}}, tags)
     try:
         show_run(run)
-        made = Stages(run=run).result("comparison", compare_cards.submit(found, run))
-        _publish(run, made)
+        comparison = Stages(run=run).result("comparison", compare_cards.submit(cards, run))
+        _publish(run, comparison)
     except BaseException as error:
         tracking.close(run, "FAILED" if isinstance(error, Exception) else "KILLED")
         raise
     tracking.close(run)
-    return Compared(comparison=made, mlflow_run=run, flow_run=str(flow_run.id), flow_run_name=str(flow_run.name))
+    return Compared(comparison=comparison, mlflow_run=run, flow_run=str(flow_run.id), flow_run_name=str(flow_run.name))
 
 
 def _about(run: ComparedRun) -> dict[str, str]:

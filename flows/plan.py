@@ -52,8 +52,8 @@ def plan(request: UnlearningRequest, config: MethodConfig, method: Method) -> Pl
     """Run corpus, anchors, translation and facts, and look the method's stages up in the cache; given what its flow would be given."""
     inputs, target = gather_inputs(**request.files()), inspect_model(request.model, "target")
     corpus, dictionary, facts, stages = _look(inputs, user_file(request.anchors), config)
-    found = look_up(method.declare()(corpus, target, config), {DICTIONARY: dictionary})
-    stages |= {key: "cached" if record else "to run" for key, record in found.items()}
+    cached = look_up(method.declare()(corpus, target, config), {DICTIONARY: dictionary})
+    stages |= {key: "cached" if record else "to run" for key, record in cached.items()}
     tokens = {split: int(count / CHARACTERS_PER_TOKEN) for split, count in corpus.characters.items()}
     questions = question_form(target, config.corpus)
     chat = questions == "chat template"

@@ -103,8 +103,8 @@ def _try_points(ground: Ground, study: Study) -> None:
 
 def _study_name(ground: Ground, options: Mapping[str, Any]) -> str:
     """Return a name that is another one for whatever might give other figures: text, models, settings, machine, and the code of all stages."""
-    found = {"trials": [identity(ground, point) for point in ground.configs], "baselines": ground.baselines, "floor": ground.floor}
-    return stage_key(sweep.fn, {**found, **options}, numeric=True)
+    identity_of_sweep = {"trials": [identity(ground, point) for point in ground.configs], "baselines": ground.baselines, "floor": ground.floor}
+    return stage_key(sweep.fn, {**identity_of_sweep, **options}, numeric=True)
 
 
 def _lay_ground(stages: Stages, method: str, request: CheckedRequest, configs: Mapping[Point, Any], floor: float) -> Ground:

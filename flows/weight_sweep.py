@@ -96,14 +96,14 @@ def collect(outcomes: Mapping[str, Outcome], configs: Mapping[str, ScrubUnlearni
         configs: Label -> its settings.
     """
     label, first = next(iter(outcomes.items()))
-    said = {BASELINE: _completions(first, "target"), **{label: _completions(outcome, "unlearned") for label, outcome in outcomes.items()}}
+    completions = {BASELINE: _completions(first, "target"), **{label: _completions(outcome, "unlearned") for label, outcome in outcomes.items()}}
     preferred, rated = (first.records.get(StageOf(stage, "target")) for stage in ("stereotypes", "toxicity"))
     endings = {BASELINE: Ending(stereotype_preference=preferred.preference)} if preferred else {}
     return SweepFigures(
         configs={label: config.scrub for label, config in configs.items()},
         curves={label: _curve(outcome, "loss_nats") for label, outcome in outcomes.items()},
-        toxicity={label: table.score.tolist() for label, table in said.items() if "score" in table},
-        samples=_samples(said),
+        toxicity={label: table.score.tolist() for label, table in completions.items() if "score" in table},
+        samples=_samples(completions),
         endings=endings | {label: _ending(outcome) for label, outcome in outcomes.items()},
         scorer=rated.scorer if rated else "",
         remark=source_remark(configs[label], first.unlearned.parameters),
@@ -129,15 +129,17 @@ def _ending(outcome: Outcome) -> Ending:
 
 def _completions(outcome: Outcome, model: str) -> pandas.DataFrame:
     """Return what a model said, with a `score` where somebody rated it."""
-    said, rated = read_completions(outcome.records[StageOf("probing", model)]), outcome.records.get(StageOf("toxicity", model))
-    return said.assign(score=read_ratings(rated).score.to_numpy()) if rated else said
+    completions, rated = read_completions(outcome.records[StageOf("probing", model)]), outcome.records.get(StageOf("toxicity", model))
+    return completions.assign(score=read_ratings(rated).score.to_numpy()) if rated else completions
 
 
-def _samples(said: Mapping[str, pandas.DataFrame]) -> list[Sample]:
+def _samples(completions: Mapping[str, pandas.DataFrame]) -> list[Sample]:
     """Return completions of the same few prompts by every model."""
-    scores = [table.score for table in said.values() if "score" in table]
-    rows = list(pandas.concat(scores, axis=1).max(axis=1).sort_values(ascending=False, kind="stable").index if scores else next(iter(said.values())).index)
-    chosen = {label: table.loc[sorted(rows[:SAMPLES])] for label, table in said.items()}
+    scores = [table.score for table in completions.values() if "score" in table]
+    rows = list(
+        pandas.concat(scores, axis=1).max(axis=1).sort_values(ascending=False, kind="stable").index if scores else next(iter(completions.values())).index
+    )
+    chosen = {label: table.loc[sorted(rows[:SAMPLES])] for label, table in completions.items()}
     return [
         Sample(model=label, prompt=row["prompt"], completion=row["completion"], toxicity=row.get("score"))
         for label, table in chosen.items()
@@ -148,8 +150,8 @@ def _samples(said: Mapping[str, pandas.DataFrame]) -> list[Sample]:
 def _publish(run: str, figures: SweepFigures) -> Artifact:
     """Keep the figures, and put them into MLflow: what holds text apart from what does not."""
     digest = store.put("sweeps", lambda folder: write_sweep(folder, figures) and None, sensitivity="forget")
-    made = Artifact(kind="sweeps", digest=digest, sensitivity="forget", origin=run)
-    folder = store.path(made)
+    artifact = Artifact(kind="sweeps", digest=digest, sensitivity="forget", origin=run)
+    folder = store.path(artifact)
     for file in sorted(folder.glob("scrub*")):
         tracking.log_artifact(run, file, "forget" if file.name in PRIVATE else "public", "sweep")
     value = read_json(folder / "scrub.json")
@@ -157,11 +159,11 @@ def _publish(run: str, figures: SweepFigures) -> Artifact:
         tracking.log_table(run, pandas.DataFrame(value["toxicity"]), "toxicity", "public")
     tracking.log_table(run, pandas.DataFrame([vars(sample) for sample in figures.samples]), "samples", "forget")
     tracking.log_metrics(run, {tracking.metric_name(name): number for name, number in _numbers(value).items()})
-    return made
+    return artifact
 
 
 def _numbers(value: dict[str, Any]) -> dict[str, float]:
     """Return the figures of every run and of the baseline, as they are logged."""
     rows = {run["run"]: run for run in value["runs"]} | {BASELINE: value["baseline"]}
-    found = {f"{label}/{name}": float(row[name]) for label, row in rows.items() for name in FIGURES if row.get(name) is not None}
-    return found | {f"{row['model']}/toxicity_{name}": row[name] for row in value["toxicity"] for name in TOXICITY}
+    numbers = {f"{label}/{name}": float(row[name]) for label, row in rows.items() for name in FIGURES if row.get(name) is not None}
+    return numbers | {f"{row['model']}/toxicity_{name}": row[name] for row in value["toxicity"] for name in TOXICITY}

@@ -170,7 +170,7 @@ class JudgeRecords(Artifact):
 
     judged: int
     """Completions whose score could be read."""
-    asked: int
+    requested: int
     """All that were to be rated."""
     label: str = ""
     """As in `ProbeRecords`."""

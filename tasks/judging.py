@@ -54,7 +54,7 @@ def judge_completions(
         scored = [float(scores.get(place, "nan")) for place in range(len(rows))]
         digest = store.put("verdicts", lambda folder: write_verdicts(folder, list(rows.index), scored), sensitivity="forget")
         tracking.log_metrics(nested, asdict(used) | {"judged": len(scores), "unreadable": len(rows) - len(scores)})
-        return JudgeRecords(kind="verdicts", digest=digest, sensitivity="forget", origin=nested or "", judged=len(scores), asked=len(rows))
+        return JudgeRecords(kind="verdicts", digest=digest, sensitivity="forget", origin=nested or "", judged=len(scores), requested=len(rows))
 
 
 def _topic(corpus: CorpusRef, dictionary: AnchorTable, config: JudgingConfig, corpus_config: CorpusConfig) -> tuple[list[str], str]:

@@ -70,7 +70,7 @@ def score(
         for after in relearned:
             values_by_model[after.label] |= relearned_figures(read_records(after))
         for judged in verdicts:
-            enough = is_enough(judged.judged, judged.asked)
+            enough = is_enough(judged.judged, judged.requested)
             values_by_model[judged.label] |= judged_figures(records[judged.label], read_verdicts(judged)) if enough else {}
         ratings = {rated.label: read_ratings(rated) for rated in toxicity}
         for label, table in ratings.items():
@@ -86,7 +86,7 @@ def score(
             "claim": CLAIMS[verdict["evidence"]],
             "limits": [
                 *limits(verdict, metrics, guarded="guardrail" in provenance),
-                *unjudged_limits({judged.label: (judged.judged, judged.asked) for judged in verdicts}),
+                *unjudged_limits({judged.label: (judged.judged, judged.requested) for judged in verdicts}),
             ],
             "truncated_share": {label: _truncated(tables) for label, tables in records.items()},
             "passes": {probe.label: probe.passes for probe in probes},

@@ -28,6 +28,6 @@ def compare(
         from flows.terminal.tables import show_comparison
 
         compared = compare_flow(runs=[checks.absolute(run) if Path(run).expanduser().exists() else run for run in runs])
-        found, places = as_result(compared, out)
-        show_comparison(console, found, places)
-        write_json(json_file, found)
+        comparison, places = as_result(compared, out)
+        show_comparison(console, comparison, places)
+        write_json(json_file, comparison)

@@ -18,7 +18,7 @@ def purge(
 
     if not yes and not typer.confirm(f"Delete all forget artifacts under {store.home()} and in MLflow?", default=False):
         raise typer.Exit(1)
-    found = store.purge(expired_only=expired)
+    purged = store.purge(expired_only=expired)
     files = 0 if expired else tracking.purge_artifacts()
-    typer.echo(f"Purged {found.artifacts} artifacts ({found.bytes / 1e6:.1f} MB) and {files} entries in MLflow.")
-    write_json(json_file, {"schema": "lethe.purge.v1", "artifacts": found.artifacts, "bytes": found.bytes, "mlflow_entries": files})
+    typer.echo(f"Purged {purged.artifacts} artifacts ({purged.bytes / 1e6:.1f} MB) and {files} entries in MLflow.")
+    write_json(json_file, {"schema": "lethe.purge.v1", "artifacts": purged.artifacts, "bytes": purged.bytes, "mlflow_entries": files})

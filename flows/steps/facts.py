@@ -32,13 +32,13 @@ def state_facts(stages: Stages, corpus: CorpusRef, dictionary: Any, config: Eval
     provider, run = config.translation.provider, stages.run or None
     if provider.name != "offline" and isinstance(dictionary, PrefectFuture):
         dictionary.result()  # where that fails, it is no matter of facts
-    asked = extract_facts.submit(corpus, dictionary, splits, config.facts, provider, run)
+    facts = extract_facts.submit(corpus, dictionary, splits, config.facts, provider, run)
     if provider.name == "offline":
-        return asked
+        return facts
     try:
-        stages.result("facts", asked)
+        stages.result("facts", facts)
     except Exception as error:
         why = str(error) if isinstance(error, (UnreadError, BadInputError)) else type(error).__name__  # others may repeat the text
         warn(f"facts are read by pattern alone: {why}")
         return extract_facts.submit(corpus, dictionary, splits, config.facts, ProviderConfig(), run)
-    return asked
+    return facts

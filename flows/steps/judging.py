@@ -104,16 +104,16 @@ def measure(corpus: CorpusRef, invited: Call, model: CheckpointRef | Call, reque
 @lru_cache(maxsize=8)
 def _classifier(config: ToxicityConfig, run: str) -> CheckpointRef | None:
     """Return who rates the completions of a run's models, the same for all, and log it once."""
-    found = find_classifier(config)
-    get_run_logger().info("Toxicity is rated by %s", scorer_name(found))
-    return found
+    classifier = find_classifier(config)
+    get_run_logger().info("Toxicity is rated by %s", scorer_name(classifier))
+    return classifier
 
 
 def origins(inputs: CorpusInputs, models: dict[str, CheckpointRef]) -> dict[str, str]:
     """Return the digests of models and data for the card."""
-    found = {f"{label} model": model.digest for label, model in models.items()}
-    found |= {"guardrail": "around the unlearned model; its weights are unchanged by it"} if has_guardrail(models["unlearned"]) else {}
-    return found | {f"{split} data": ", ".join(file.digest[:16] for file in files) for split, files in inputs.by_split().items()}
+    digests = {f"{label} model": model.digest for label, model in models.items()}
+    digests |= {"guardrail": "around the unlearned model; its weights are unchanged by it"} if has_guardrail(models["unlearned"]) else {}
+    return digests | {f"{split} data": ", ".join(file.digest[:16] for file in files) for split, files in inputs.by_split().items()}
 
 
 def judge(
@@ -147,13 +147,13 @@ def judge(
     folder = store.path(card)
     for name in ("scorecard.json", "items.parquet"):
         tracking.log_artifact(run, folder / name, "public", "scorecard")
-    found = read_json(folder / "scorecard.json")
-    tracking.log_scorecard(run, found)
+    card_json = read_json(folder / "scorecard.json")
+    tracking.log_scorecard(run, card_json)
     tracking.set_tags(run, {"lethe.toxicity_scorer": rated[0].scorer} if rated else {})
     tracking.log_table(run, benchmark_table(benchmarks), "benchmarks", "public")
     tracking.log_table(run, answers_table(probes, verdicts), "answers", "forget")
-    show_scorecard(found)
-    return Judged(scorecard=card, report=report, redacted_report=redacted, benchmarks=tuple(benchmarks), card=found)
+    show_scorecard(card_json)
+    return Judged(scorecard=card, report=report, redacted_report=redacted, benchmarks=tuple(benchmarks), card=card_json)
 
 
 def _labelled(records: dict[StageOf, Any], stage: str) -> list[Any]:

@@ -77,11 +77,11 @@ class Stages:
         interruption.check()
         key = StageOf(stage, model)
         self.states[key] = future.state.name
-        made = artifacts_in(record)
-        if made and made[0].origin:
-            self.made_by[key] = made[0].origin
+        artifacts = artifacts_in(record)
+        if artifacts and artifacts[0].origin:
+            self.made_by[key] = artifacts[0].origin
             if future.state.name == "Cached":
-                tracking.link_cached(self.run, str(key), made[0])
+                tracking.link_cached(self.run, str(key), artifacts[0])
         return record
 
     def results(self, waiting: Mapping[StageOf, PrefectFuture[Any]]) -> dict[StageOf, Any]:

@@ -48,9 +48,9 @@ def settle_providers(config: C, expected: Expected | None = None) -> C:
     Raises:
         BadInputError: If a model cannot be asked, and its `fallback` does not say to go on offline.
     """
-    settled = _settled(config, config.translation, lambda found: expected is not None and _is_translated(found, expected))
-    settled = _settled(settled, settled.prompting, lambda found: expected is not None and _is_written(found, expected))
-    return _settled(settled, settled.judging, lambda found: False)
+    settled = _settled(config, config.translation, lambda settled_config: expected is not None and _is_translated(settled_config, expected))
+    settled = _settled(settled, settled.prompting, lambda settled_config: expected is not None and _is_written(settled_config, expected))
+    return _settled(settled, settled.judging, lambda settled_config: False)
 
 
 def _settled(config: C, asking: AskingConfig, is_cached: Callable[[C], bool]) -> C:

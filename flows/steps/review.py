@@ -161,7 +161,7 @@ def _facts(stated: Iterable[FactEntry], held_out: Iterable[FactEntry]) -> list[F
     Raises:
         ValueError: If one cannot be.
     """
-    entries = [(entry, split) for split, found in zip(SPLITS, (stated, held_out), strict=True) for entry in found]
+    entries = [(entry, split) for split, rows in zip(SPLITS, (stated, held_out), strict=True) for entry in rows]
     parts = [({name: value.strip() for name, value in entry.model_dump().items()}, split) for entry, split in entries]
     return [FactTriple(**part, source="user", split=split) for part, split in parts]
 

@@ -44,13 +44,13 @@ def apply_file(config: C, file: str) -> C:
     if not path.is_file():
         raise BadInputError(f"--config {file} does not exist; wanted a YAML file")
     try:
-        found = _load(path.read_text(encoding="utf-8"))
+        nested = _load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadInputError(f"--config {file} does not parse ({' '.join(str(error).split())}); wanted YAML") from None
-    if not isinstance(found, dict):
-        raise BadInputError(f"--config {file} holds a {type(found).__name__}; wanted a mapping of settings")
+    if not isinstance(nested, dict):
+        raise BadInputError(f"--config {file} holds a {type(nested).__name__}; wanted a mapping of settings")
     known = setting_names(config)
-    return _changed(config, {_full_key(key, known): value for key, value in _flat(found).items()})
+    return _changed(config, {_full_key(key, known): value for key, value in _flat(nested).items()})
 
 
 def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -54,8 +54,8 @@ class Study:
         from optuna.trial import Trial as Begun
         from optuna.trial import TrialState
 
-        found = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        begun = [Begun(self._study, trial._trial_id) for trial in found] or [self._study.ask() for _ in self._waiting()]
+        running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        begun = [Begun(self._study, trial._trial_id) for trial in running] or [self._study.ask() for _ in self._waiting()]
         return {self._point({key: trial.suggest_categorical(key, kind.choices) for key, kind in self._distributions.items()}): trial for trial in begun}
 
     def tell(self, begun: "optuna.Trial", ended: Trial, floor: float) -> None:
@@ -124,8 +124,8 @@ def opened(name: str, grid: Mapping[str, Sequence[str]], *, sampler: str, budget
         storage = optuna.storages.RDBStorage(f"sqlite:///{folder / name}.db")
         try:
             unasked = optuna.samplers.RandomSampler()  # every point is lined up before it is begun
-            found = optuna.create_study(storage=storage, sampler=unasked, study_name=name, load_if_exists=True)
-            yield Study(found, grid, sampler=sampler, budget=budget, seed=seed)
+            study = optuna.create_study(storage=storage, sampler=unasked, study_name=name, load_if_exists=True)
+            yield Study(study, grid, sampler=sampler, budget=budget, seed=seed)
         finally:
             storage.remove_session()
             storage.engine.dispose()

@@ -43,9 +43,9 @@ class Ground:
         """The retrained model's probability of what is to be forgotten; 0 where there is none."""
         return self.baselines["retrained"].forget if "retrained" in self.baselines else 0.0
 
-    def judged(self, point: Point, found: TrialFigures) -> Trial:
+    def judged(self, point: Point, figures: TrialFigures) -> Trial:
         """Hold a trial's figures against the baselines."""
-        return judge_trial(point, found.forget, found.retain, self.baselines["target"].retain, self.wanted, self.floor)
+        return judge_trial(point, figures.forget, figures.retain, self.baselines["target"].retain, self.wanted, self.floor)
 
 
 def stopping(config: MethodConfig, floor: float) -> MethodConfig:
@@ -74,8 +74,8 @@ def identity(ground: Ground, point: Point) -> list[Any]:
 
 def _key(call: Call, values: Mapping[Later, Any]) -> str:
     """Return the key of a call from what it is given and from the keys of the calls that it needs, before any is made."""
-    given = [_key(one, values) if isinstance(one, Call) else values[one] if isinstance(one, Later) else one for one in call.given]
-    return stage_key(call.stage.body, {str(place): one for place, one in enumerate(given)}, numeric=True)
+    arguments = [_key(one, values) if isinstance(one, Call) else values[one] if isinstance(one, Later) else one for one in call.arguments]
+    return stage_key(call.stage.body, {str(place): one for place, one in enumerate(arguments)}, numeric=True)
 
 
 def start(ground: Ground, point: Point, name: str) -> tuple[Stages, dict[StageOf, Any]]:

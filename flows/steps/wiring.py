@@ -30,15 +30,15 @@ FACTS = Later("facts")
 class Call:
     """A stage that is to be called; two calls are equal where they are the same object."""
 
-    def __init__(self, stage: Any, *given: Any, model: str = "") -> None:
+    def __init__(self, stage: Any, *arguments: Any, model: str = "") -> None:
         """Declare a call.
 
         Args:
             stage: A stage of `tasks`.
-            given: Its arguments in order, up to the tracking run: records, settings, other calls, or `Later`.
+            arguments: In order, up to the tracking run: records, settings, other calls, or `Later`.
             model: Label of the model that it looks at, where a run asks several.
         """
-        self.stage, self.given, self.model = stage, given, model
+        self.stage, self.arguments, self.model = stage, arguments, model
 
     @property
     def key(self) -> StageOf:
@@ -47,11 +47,11 @@ class Call:
 
     def upstream(self) -> "list[Call]":
         """Return all calls that this one needs, each once and after those that it needs itself, and last this one."""
-        found: dict[Call, None] = {}
-        for one in self.given:
+        calls: dict[Call, None] = {}
+        for one in self.arguments:
             if isinstance(one, Call):
-                found |= dict.fromkeys(one.upstream())
-        return [*found, self]
+                calls |= dict.fromkeys(one.upstream())
+        return [*calls, self]
 
     @property
     def named(self) -> dict[str, str]:
@@ -60,8 +60,8 @@ class Call:
 
     @property
     def waits(self) -> bool:
-        """Whether something that it is given is yet to be made."""
-        return any(isinstance(one, (Call, Later)) for one in self.given)
+        """Whether one of its arguments is yet to be made."""
+        return any(isinstance(one, (Call, Later)) for one in self.arguments)
 
 
 @dataclass(kw_only=True)
@@ -78,7 +78,7 @@ class Wiring:
         """Begin calls, and first those that they need, as far as they are not under way."""
         for call in [each for last in calls for each in last.upstream()]:
             if call not in self.futures:
-                self.futures[call] = call.stage.submit(*(self._value(one) for one in call.given), **call.named, run=self.run)
+                self.futures[call] = call.stage.submit(*(self._value(one) for one in call.arguments), **call.named, run=self.run)
 
     def begin(self, call: Call) -> None:
         """Begin, of a call and those that it needs, the ones that wait for nothing: one that waits would hold a worker."""
@@ -94,9 +94,9 @@ class Wiring:
 
 def look_up(call: Call, values: Mapping[Later, Any] = MappingProxyType({})) -> dict[StageOf, Any]:
     """Return what the cache has of a call and of those that it needs, by stage and model; None where it has nothing, and nothing is computed."""
-    found: dict[Call, Any] = {}
+    records: dict[Call, Any] = {}
     for each in call.upstream():
-        given = [found[one] if isinstance(one, Call) else values[one] if isinstance(one, Later) else one for one in each.given]
-        missing = any(isinstance(one, Call) and found[one] is None for one in each.given)
-        found[each] = None if missing else each.stage.lookup(*given, **each.named)
-    return {each.key: record for each, record in found.items()}
+        arguments = [records[one] if isinstance(one, Call) else values[one] if isinstance(one, Later) else one for one in each.arguments]
+        missing = any(isinstance(one, Call) and records[one] is None for one in each.arguments)
+        records[each] = None if missing else each.stage.lookup(*arguments, **each.named)
+    return {each.key: record for each, record in records.items()}

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from tasks.settings.text import CorpusConfig
 
 
-def as_request(**given: Any) -> UnlearningRequest:
+def as_request(**options: Any) -> UnlearningRequest:
     """Return options as a request; what was not given is left out."""
-    found = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items() if value}
-    return UnlearningRequest(**{"forget": (), **found})
+    named = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items() if value}
+    return UnlearningRequest(**{"forget": (), **named})
 
 
 def checked_files(request: UnlearningRequest) -> UnlearningRequest:
@@ -25,14 +25,14 @@ def checked_files(request: UnlearningRequest) -> UnlearningRequest:
     from tasks.inputs.user_anchors import read_user_anchors
 
     paths = {name: tuple(absolute(path) for path in files) for name, files in {**request.files(), "prompts": request.prompts}.items()}
-    found = replace(request, **paths, anchors=optional_path(request.anchors), benchmark_data=optional_path(request.benchmark_data))
-    gather_inputs(**found.files())
+    absolute_request = replace(request, **paths, anchors=optional_path(request.anchors), benchmark_data=optional_path(request.benchmark_data))
+    gather_inputs(**absolute_request.files())
     if request.anchors and not Path(request.anchors).is_file():
         raise ValueError(f"--anchors {request.anchors} does not exist; wanted a JSON or CSV file")
-    if found.anchors:
-        read_user_anchors(Path(found.anchors))
-    prompt_files(found.prompts)
-    return found
+    if absolute_request.anchors:
+        read_user_anchors(Path(absolute_request.anchors))
+    prompt_files(absolute_request.prompts)
+    return absolute_request
 
 
 def checked_models(request: UnlearningRequest, corpus_config: "CorpusConfig", judged: str | None = None) -> UnlearningRequest:
@@ -85,13 +85,13 @@ def with_providers(config: Any, named: dict[str, str | None], reached: dict[str,
     """
     from tasks.settings.assistants import check_provider, like
 
-    given = {name: value for name, value in reached.items() if value}
-    translator = replace(config.translation.provider, **given)
+    access = {name: value for name, value in reached.items() if value}
+    translator = replace(config.translation.provider, **access)
     for section in ("translation", "prompting", "judging"):
         asking = getattr(config, section)
         own = asking.provider
         named_so = replace(own, name=named.get(section) or own.name, allow_remote=own.allow_remote or bool(reached.get("allow_remote")))
-        provider = replace(named_so, **given) if section == "translation" else like(named_so, translator)
+        provider = replace(named_so, **access) if section == "translation" else like(named_so, translator)
         check_provider(provider, asking.option)
         provider = replace(provider, model=model_place(provider.model)) if provider.name == "huggingface" else provider
         translator = provider if section == "translation" else translator
@@ -196,9 +196,9 @@ def with_pairs(config: Any, request: UnlearningRequest, winobias: str | None) ->
     """
     if winobias is None:
         return config, request
-    given = [f"--{split.replace('_', '-')}" if split != "forget" else "FORGET" for split in PAIRED if getattr(request, split)]
-    if given:
-        raise ValueError(f"--winobias {winobias} brings {', '.join(PAIRED)}; wanted no {' and no '.join(given)}")
+    doubled = [f"--{split.replace('_', '-')}" if split != "forget" else "FORGET" for split in PAIRED if getattr(request, split)]
+    if doubled:
+        raise ValueError(f"--winobias {winobias} brings {', '.join(PAIRED)}; wanted no {' and no '.join(doubled)}")
     from tasks import store
     from tasks.inputs.winobias import write_winobias
 

@@ -29,7 +29,7 @@ def as_result(compared: Compared, out: str | None) -> tuple[dict[str, Any], dict
         out: Folder for page, plot and tables, made if need be; None: they stay in the store.
     """
     folder = store.path(compared.comparison)
-    found = read_json(folder / "comparison.json")
+    comparison = read_json(folder / "comparison.json")
     if out:
         Path(out).mkdir(parents=True, exist_ok=True)
         for file in folder.iterdir():
@@ -39,7 +39,7 @@ def as_result(compared: Compared, out: str | None) -> tuple[dict[str, Any], dict
     page = Path(out or folder) / "comparison.html"
     places = {"Page": str(page), "Table": str(page.with_suffix(".csv")), "MLflow": f"{address} ({how})"}
     places["Prefect"] = prefect_place(compared.flow_run, compared.flow_run_name)
-    return {**found, "page": str(page), "mlflow_run": compared.mlflow_run, "prefect_flow_run": compared.flow_run}, places
+    return {**comparison, "page": str(page), "mlflow_run": compared.mlflow_run, "prefect_flow_run": compared.flow_run}, places
 
 
 def result_files(outcome: Outcome, out: str | None) -> dict[str, Path]:
@@ -137,9 +137,9 @@ def show_sweep(console: Console, swept: Swept, settings: Mapping[str, Any], out:
         folder.mkdir(parents=True, exist_ok=True)
         frame.to_csv(folder / "sweep.csv", index=False)
         (folder / "best.yaml").write_text(yaml.safe_dump(dict(settings), sort_keys=False), encoding="utf-8")
-    found = {"trials": [asdict(trial) for trial in swept.trials], "best": asdict(swept.best), "wanted": swept.wanted}
-    found["steps_saved"] = int(frame.steps_saved.sum())
-    return {"schema": "lethe.sweep.v1", **found, "target_forget": swept.target_forget, "mlflow_run": swept.mlflow_run, "prefect_flow_run": swept.flow_run}
+    figures = {"trials": [asdict(trial) for trial in swept.trials], "best": asdict(swept.best), "wanted": swept.wanted}
+    figures["steps_saved"] = int(frame.steps_saved.sum())
+    return {"schema": "lethe.sweep.v1", **figures, "target_forget": swept.target_forget, "mlflow_run": swept.mlflow_run, "prefect_flow_run": swept.flow_run}
 
 
 def show_weight_sweep(console: Console, swept: WeightSweep, out: str | None) -> dict[str, Any]:
@@ -168,8 +168,8 @@ def show_weight_sweep(console: Console, swept: WeightSweep, out: str | None) -> 
     for name, place in places.items():
         console.print(f"{name:<8}{place}", markup=False, highlight=False, soft_wrap=True)
     runs = [{**row, "mlflow_run": swept.outcomes[row["run"]].mlflow_run} for row in value["runs"]]
-    made = {"page": str(page), "mlflow_run": swept.mlflow_run, "prefect_flow_run": swept.flow_run}
-    return {**value, "schema": "lethe.weight_sweep.v1", "runs": runs, **made}
+    places_of_run = {"page": str(page), "mlflow_run": swept.mlflow_run, "prefect_flow_run": swept.flow_run}
+    return {**value, "schema": "lethe.weight_sweep.v1", "runs": runs, **places_of_run}
 
 
 def _table(value: dict[str, Any]) -> Table:

@@ -67,14 +67,14 @@ def finish(console: Any, outcome: "Outcome", started: float, out: str | None, js
     from tasks.storage.plain_files import read_json
 
     card = read_json(store.path(outcome.scorecard) / "scorecard.json")
-    made = result_files(outcome, out)
+    files = result_files(outcome, out)
     address, how = tracking.run_address(outcome.mlflow_run)
     cached = sum(state == "Cached" for state in outcome.stages.values())
     seconds = time.monotonic() - started
     places = {
-        "Report": str(made["report.html"]),
-        "Redacted": str(made["report-redacted.html"]),
-        "Model": str(made["model"]),
+        "Report": str(files["report.html"]),
+        "Redacted": str(files["report-redacted.html"]),
+        "Model": str(files["model"]),
         "Registered": outcome.model_version,
         "MLflow": f"{address} ({how})",
         "Prefect": prefect_place(outcome.flow_run, outcome.flow_run_name),

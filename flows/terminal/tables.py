@@ -44,14 +44,14 @@ def show_result(console: Console, card: dict[str, Any], places: dict[str, str], 
 
 def show_coverage(console: Console, report: CoverageReport) -> None:
     """Print how much of what the model tells is in the given text, and the names that are not."""
-    found = read_json(store.path(report) / "coverage.json")
+    coverage = read_json(store.path(report) / "coverage.json")
     if report.share is None:
         console.print("The model tells nothing of the topic often enough to be counted.")
         return
     console.print(f"Your text covers {report.share:.0%} of what the model tells about it ({report.told} things).", highlight=False)
     if report.facts:
         console.print(f"Of {report.facts} facts that your text states, it completes {report.reproduced} as the text does.", highlight=False)
-    if names := found["uncovered"]:
+    if names := coverage["uncovered"]:
         console.print(f"Names that it brings up and your text does not: {', '.join(names[:MOST_NAMES])}", markup=False, highlight=False)
     console.print(f"{report.texts} of its texts tell something more; --expand-coverage forgets them too.", highlight=False)
 
@@ -137,11 +137,11 @@ def show_compatible(console: Console, compatible: Artifact, card: dict[str, Any]
     from tasks.reporting.open_unlearning import differs
 
     folder = store.path(compatible)
-    found = read_json(folder / "TOFU_EVAL.json")
+    theirs = read_json(folder / "TOFU_EVAL.json")
     table = Table(title="As open-unlearning computes them", title_justify="left", header_style="bold")
     for column in ("open-unlearning", "value", "ours", "our value"):
         table.add_column(column, no_wrap=True, justify="right" if "value" in column else "left")
-    for row in differs(found, card["metrics"]):
+    for row in differs(theirs, card["metrics"]):
         table.add_row(row["open-unlearning"], _cell(row["value"]), row["ours"], _cell(row["our value"]))
     console.print(table)
     if out:

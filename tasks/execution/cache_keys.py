@@ -53,12 +53,12 @@ def once(function: Callable[..., T]) -> Callable[..., T]:
     cached = functools.cache(function)
 
     @functools.wraps(function)
-    def asked(*arguments: Any) -> T:
+    def locked(*arguments: Any) -> T:
         with _asking:
             return cached(*arguments)
 
-    asked.cache_clear = cached.cache_clear
-    return asked
+    locked.cache_clear = cached.cache_clear
+    return locked
 
 
 @dataclasses.dataclass(frozen=True)

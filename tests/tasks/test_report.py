@@ -227,7 +227,7 @@ def test_preferences_stand_by_group_with_every_model_beside_the_others(lethe_hom
 
 def test_scores_go_with_their_completions_into_report_and_table(lethe_home: Path) -> None:
     digest = store.put("verdicts", lambda folder: write_verdicts(folder, [1], [2.0]), sensitivity="forget")
-    found = [JudgeRecords(kind="verdicts", digest=digest, sensitivity="forget", judged=1, asked=1, label="target")]
+    found = [JudgeRecords(kind="verdicts", digest=digest, sensitivity="forget", judged=1, requested=1, label="target")]
     both = [probes("target", "one"), probes("unlearned", "two")]
     assert [(row["split"], row["scores"]) for row in side_by_side(both, found)] == [("forget_test", {"target": 2}), ("retain_test", {"target": None})]
     table = answers_table(both, found)

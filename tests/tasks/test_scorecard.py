@@ -146,7 +146,7 @@ def verdicts(label: str, scores: dict[int, float]) -> JudgeRecords:
     rows = [row for row, completion in enumerate(COMPLETIONS) if completion[0] == "forget_test"]
     found = [scores.get(row, math.nan) for row in rows]
     digest = store.put("verdicts", lambda folder: write_verdicts(folder, rows, found), sensitivity="forget")
-    return JudgeRecords(kind="verdicts", digest=digest, sensitivity="forget", judged=len(scores), asked=len(rows), label=label)
+    return JudgeRecords(kind="verdicts", digest=digest, sensitivity="forget", judged=len(scores), requested=len(rows), label=label)
 
 
 def scored(models: dict[str, list[Sequence]], judged: dict[str, dict[int, float]] | None = None) -> tuple[Scorecard, dict[str, Any]]:

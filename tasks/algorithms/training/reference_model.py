@@ -117,7 +117,7 @@ def validator(
     loss_before, probability_before = kept(student) if retain else (0.0, 1.0)
 
     @torch.no_grad()
-    def found(model: nn.Module) -> dict[str, float]:
+    def measured(model: nn.Module) -> dict[str, float]:
         probability = float(mean_logprobs(model, forget, pad_id, batch).exp().mean())
         metrics = {"left": max(0.0, probability - stop), "forget_probability": probability}
         if retain:
@@ -125,4 +125,4 @@ def validator(
             metrics |= {"retain_loss_rise_nats": loss - loss_before, "retain_ratio": retain_probability / probability_before}
         return metrics
 
-    return found
+    return measured
