@@ -18,7 +18,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    help="Unlearn a text from a language model, and prove it. Start with [bold]lethe demo[/]: five minutes, nothing to download.",
+    help=(
+        "Unlearn a text from a language model, and prove it. Start with [bold]lethe demo[/]: five minutes, nothing to"
+        " download."
+    ),
 )
 
 
@@ -40,7 +43,8 @@ def main() -> None:
     """Run the command line; Ctrl-C exits with 130."""
     try:
         status = app(args=spread_lists(sys.argv[1:]), standalone_mode=False)
-    except typer.TyperException as error:  # an option or argument that does not parse; empty where help was shown instead
+    # an option or argument that does not parse; empty where help was shown instead
+    except typer.TyperException as error:
         if message := " ".join(error.format_message().split()):
             typer.echo(f"lethe: {message}", err=True)
         sys.exit(error.exit_code)

@@ -32,11 +32,14 @@ def compare(runs: list[str]) -> Compared:
     """Compare finished runs.
 
     Args:
-        runs: Folders of `--out`, scorecards, results of `--json`, or MLflow run ids; the others are tested against the first.
+        runs: Folders of `--out`, scorecards, results of `--json`, or MLflow run ids; the others are tested against the
+            first.
     """
     cards = gather_cards(runs)
     tags = {"lethe.method": METHOD, "lethe.prefect_flow_run": str(flow_run.id)}
-    run = tracking.open_run(f"{METHOD} of {len(cards)}", {"run": {str(number): _about(one) for number, one in enumerate(cards, 1)}}, tags)
+    run = tracking.open_run(
+        f"{METHOD} of {len(cards)}", {"run": {str(number): _about(one) for number, one in enumerate(cards, 1)}}, tags
+    )
     try:
         show_run(run)
         comparison = Stages(run=run).result("comparison", compare_cards.submit(cards, run))
@@ -53,7 +56,9 @@ def _about(run: ComparedRun) -> dict[str, str]:
 
 
 def _publish(run: str, comparison: Comparison) -> None:
-    """Put tables, plot, page and the main figures into MLflow and Prefect; outside the stage, so that a cache hit has them too."""
+    """Put tables, plot, page and the main figures into MLflow and Prefect; outside the stage, so that a cache hit has
+    them too.
+    """
     folder = store.path(comparison)
     for file in sorted(folder.glob("*.*")):
         if file.name != store.MANIFEST:

@@ -1,4 +1,6 @@
-"""The embedded default: build a world, train a model that knows it and one that never saw a topic, and unlearn that topic."""
+"""The embedded default: build a world, train a model that knows it and one that never saw a topic, and unlearn that
+topic.
+"""
 
 from dataclasses import replace
 
@@ -24,7 +26,12 @@ SPLITS = ("forget", "retain", "forget_test", "retain_test", "sibling", "general"
 
 
 @flow(name="demo", task_runner=ThreadPoolTaskRunner(max_workers=2), log_prints=False)
-def demo(topic: str = "", seed: int = 0, benchmark_data: str | None = None, config: SelectiveUnlearningConfig = SelectiveUnlearningConfig()) -> Outcome:
+def demo(
+    topic: str = "",
+    seed: int = 0,
+    benchmark_data: str | None = None,
+    config: SelectiveUnlearningConfig = SelectiveUnlearningConfig(),
+) -> Outcome:
     """Unlearn one topic of the embedded world.
 
     Args:
@@ -36,10 +43,14 @@ def demo(topic: str = "", seed: int = 0, benchmark_data: str | None = None, conf
     config = settle_providers(config)  # before the embedded models are trained
     request, stages = embedded_request(topic, seed)
     outcome = selective_unlearning(replace(request, benchmark_data=benchmark_data), config)
-    return replace(outcome, stages={**stages, **outcome.stages}, flow_run=str(flow_run.id), flow_run_name=str(flow_run.name))
+    return replace(
+        outcome, stages={**stages, **outcome.stages}, flow_run=str(flow_run.id), flow_run_name=str(flow_run.name)
+    )
 
 
-def embedded_request(topic: str, seed: int, world_config: WorldConfig = WorldConfig()) -> tuple[UnlearningRequest, dict[StageOf, str]]:
+def embedded_request(
+    topic: str, seed: int, world_config: WorldConfig = WorldConfig()
+) -> tuple[UnlearningRequest, dict[StageOf, str]]:
     """Make the embedded world and its two models.
 
     Args:
@@ -60,7 +71,10 @@ def embedded_request(topic: str, seed: int, world_config: WorldConfig = WorldCon
 
 @flow(name="embedded-world", task_runner=ThreadPoolTaskRunner(max_workers=2), log_prints=False)
 def embedded_world(
-    topic: str = "", seed: int = 0, pretraining: PretrainingConfig = PretrainingConfig(), world_config: WorldConfig = WorldConfig()
+    topic: str = "",
+    seed: int = 0,
+    pretraining: PretrainingConfig = PretrainingConfig(),
+    world_config: WorldConfig = WorldConfig(),
 ) -> tuple[WorldRef, dict[str, CheckpointRef], dict[StageOf, str]]:
     """Make the world and train its two models side by side.
 

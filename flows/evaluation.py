@@ -24,17 +24,25 @@ METHOD = "evaluation"
 
 
 @flow(name="evaluate", task_runner=ThreadPoolTaskRunner(max_workers=2), log_prints=False, validate_parameters=True)
-def evaluate(request: UnlearningRequest, config: EvaluationConfig = EvaluationConfig(), *, judged: str, open_unlearning: bool = False) -> Outcome:
+def evaluate(
+    request: UnlearningRequest,
+    config: EvaluationConfig = EvaluationConfig(),
+    *,
+    judged: str,
+    open_unlearning: bool = False,
+) -> Outcome:
     """Judge a checkpoint, ours or not. Nothing is trained, so the forget and retain text themselves are asked about.
 
     Args:
-        request: What it should no longer know and what it should still know; `model` is the model before unlearning, without which there are only the
-            figures that need none.
+        request: What it should no longer know and what it should still know; `model` is the model before unlearning,
+            without which there are only the figures that need none.
         config: All settings.
         judged: The model to be judged: a model folder (safetensors) or a hub name.
         open_unlearning: Also write the figures in that project's layout.
     """
-    asked_about = replace(request, forget_test=request.forget_test or request.forget, retain_test=request.retain_test or request.retain)
+    asked_about = replace(
+        request, forget_test=request.forget_test or request.forget, retain_test=request.retain_test or request.retain
+    )
     models = {"target": request.model, "unlearned": judged, "retrained": request.retrained}
     checked = check_request(asked_about, config, models, fact_splits=(HELD_OUT,), needs_anchors=False)
     tags = {"lethe.method": METHOD, "lethe.prefect_flow_run": str(flow_run.id)}
@@ -55,12 +63,31 @@ def _run_stages(stages: Stages, request: CheckedRequest, open_unlearning: bool) 
     dictionary = stages.results(wiring.waiting())[translated.key]
     facts = state_facts(stages, corpus, dictionary, config, (HELD_OUT,))
     wiring = Wiring(run=run, values={DICTIONARY: dictionary, FACTS: facts})
-    invited = Call(make_invitations, corpus, DICTIONARY, FACTS, request.prompts, config.probing, config.corpus, config.prompting)
-    wiring.submit(invited, *(call for label, model in request.models.items() for call in measure(corpus, invited, model, request, label, run)))
+    invited = Call(
+        make_invitations, corpus, DICTIONARY, FACTS, request.prompts, config.probing, config.corpus, config.prompting
+    )
+    wiring.submit(
+        invited,
+        *(
+            call
+            for label, model in request.models.items()
+            for call in measure(corpus, invited, model, request, label, run)
+        ),
+    )
     records = stages.results({StageOf("facts"): facts, **wiring.waiting()})
-    judged = judge(stages, corpus, dictionary, records, config, {"method": METHOD, **origins(request.inputs, request.models)}, trained=[])
+    judged = judge(
+        stages,
+        corpus,
+        dictionary,
+        records,
+        config,
+        {"method": METHOD, **origins(request.inputs, request.models)},
+        trained=[],
+    )
     ours, gold = records[StageOf("probing", "unlearned")], records.get(StageOf("probing", "retrained"))
-    compatible = stages.result("compatibility", write_open_unlearning.submit(ours, gold, run)) if open_unlearning else None
+    compatible = (
+        stages.result("compatibility", write_open_unlearning.submit(ours, gold, run)) if open_unlearning else None
+    )
     return Outcome(
         unlearned=request.models["unlearned"],
         dictionary=dictionary,

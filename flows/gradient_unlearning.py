@@ -15,7 +15,12 @@ from tasks.settings.gradient_unlearning import GradientUnlearningConfig, gradien
 from tasks.settings.unlearning_request import UnlearningRequest
 
 
-@flow(name="gradient-unlearning", task_runner=ThreadPoolTaskRunner(max_workers=2), log_prints=False, validate_parameters=True)
+@flow(
+    name="gradient-unlearning",
+    task_runner=ThreadPoolTaskRunner(max_workers=2),
+    log_prints=False,
+    validate_parameters=True,
+)
 def gradient_unlearning(
     request: UnlearningRequest,
     config: GradientUnlearningConfig,
@@ -28,7 +33,8 @@ def gradient_unlearning(
         request: What is to be forgotten, by which model, and what else is at hand.
         config: All settings.
         review: Wait until a person has looked over the anchors, their translations and the facts in the Prefect UI.
-        coverage: `measure` says how much of what the target model tells of the topic is in the forget text; `expand` adds what is not.
+        coverage: `measure` says how much of what the target model tells of the topic is in the forget text; `expand`
+            adds what is not.
     """
     require_text(request, config)
     unlearning = Unlearning(
@@ -46,13 +52,19 @@ def gradient_unlearning(
 def require_text(request: UnlearningRequest, config: GradientUnlearningConfig) -> None:
     """Refuse a request without the retain text that alone tells the method from another one."""
     if not request.retain and (instead := config.objective.without_retain):
-        raise BadInputError(f"--method {config.method} without retain text is {instead}; wanted --retain FILE..., or --method {instead}")
+        raise BadInputError(
+            f"--method {config.method} without retain text is {instead}; wanted --retain FILE..., or --method {instead}"
+        )
 
 
 def origin_of_settings(config: GradientUnlearningConfig) -> str:
-    """Return in words, for the card, where the settings of the training are from: the preset that is nearest, and what was changed in it."""
+    """Return in words, for the card, where the settings of the training are from: the preset that is nearest, and what
+    was changed in it.
+    """
     from_presets = {tuning(config.method): "default", "constants of the paper": "paper"}
-    changed = {words: _changes(config, gradient_preset(config.method, preset)) for words, preset in from_presets.items()}
+    changed = {
+        words: _changes(config, gradient_preset(config.method, preset)) for words, preset in from_presets.items()
+    }
     nearest = min(changed, key=lambda words: len(changed[words]))
     return f"{nearest}, but for {', '.join(changed[nearest])}" if changed[nearest] else nearest
 
@@ -65,7 +77,9 @@ def _changes(config: GradientUnlearningConfig, preset: GradientUnlearningConfig)
 def declare(corpus: CorpusRef, target: CheckpointRef, config: GradientUnlearningConfig) -> Call:
     """Declare the stages up to the unlearned model."""
     reference = Call(cache_reference, corpus, target, _needs(config), config.rows, config.corpus)
-    return Call(unlearn, corpus, target, reference, config.loss, config.objective, config.training, config.corpus, config.lora)
+    return Call(
+        unlearn, corpus, target, reference, config.loss, config.objective, config.training, config.corpus, config.lora
+    )
 
 
 def _needs(config: GradientUnlearningConfig) -> ReferenceNeeds:

@@ -1,7 +1,8 @@
-"""The guardrail baseline: corpus > anchors > (review) > guardrail > probing > benchmarking > scorecard > report. No weight changes.
+"""The guardrail baseline: corpus > anchors > (review) > guardrail > probing > benchmarking > scorecard > report. No
+weight changes.
 
-Every method has to beat it: a sentence before the prompt and a filter on the answers cost nothing. Relearning is measured on the bare
-weights, which are the target's: whoever has them can leave the guardrail off.
+Every method has to beat it: a sentence before the prompt and a filter on the answers cost nothing. Relearning is
+measured on the bare weights, which are the target's: whoever has them can leave the guardrail off.
 """
 
 from prefect import flow
@@ -32,10 +33,19 @@ def guardrail(
         request: What is to be forgotten, by which model, and what else is at hand.
         config: All settings.
         review: Wait until a person has looked over the anchors, their translations and the facts in the Prefect UI.
-        coverage: `measure` says how much of what the target model tells of the topic is in the forget text; `expand` adds what is not.
+        coverage: `measure` says how much of what the target model tells of the topic is in the forget text; `expand`
+            adds what is not.
     """
     checked = check_unlearning(request, config, review=review)
-    unlearning = Unlearning(method=METHOD, paper=PAPER, declare=declare, request=checked, review=review, coverage=coverage, changes_weights=False)
+    unlearning = Unlearning(
+        method=METHOD,
+        paper=PAPER,
+        declare=declare,
+        request=checked,
+        review=review,
+        coverage=coverage,
+        changes_weights=False,
+    )
     return carry_out(unlearning)
 
 

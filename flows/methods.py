@@ -19,7 +19,8 @@ class Method:
     """A way to unlearn."""
 
     module: str
-    """Module with the flow, of the same name, and with `declare`, its stages; loaded when it is run, since a flow loads everything that it uses."""
+    """Module with the flow, of the same name, and with `declare`, its stages; loaded when it is run, since a flow loads
+    everything that it uses."""
     preset: Callable[[str, int], Any]
     """Preset name and seed -> config."""
     changes_weights: bool = True

@@ -49,7 +49,9 @@ class Plan:
 
 
 def plan(request: UnlearningRequest, config: MethodConfig, method: Method) -> Plan:
-    """Run corpus, anchors, translation and facts, and look the method's stages up in the cache; given what its flow would be given."""
+    """Run corpus, anchors, translation and facts, and look the method's stages up in the cache; given what its flow
+    would be given.
+    """
     inputs, target = gather_inputs(**request.files()), inspect_model(request.model, "target")
     corpus, dictionary, facts, stages = _look(inputs, user_file(request.anchors), config)
     cached = look_up(method.declare()(corpus, target, config), {DICTIONARY: dictionary})
@@ -70,7 +72,9 @@ def plan(request: UnlearningRequest, config: MethodConfig, method: Method) -> Pl
 
 
 @flow(name="plan")
-def _look(inputs: CorpusInputs, user: InputFile | None, config: MethodConfig) -> tuple[CorpusRef, AnchorTable, FactTable, dict[StageOf, str]]:
+def _look(
+    inputs: CorpusInputs, user: InputFile | None, config: MethodConfig
+) -> tuple[CorpusRef, AnchorTable, FactTable, dict[StageOf, str]]:
     isolation.begin()
     config = settle_providers(config, Expected(inputs=inputs, user_anchors=user, needs_anchors=config.needs_anchors))
     stages, wiring = Stages(run=""), Wiring(run=None)
@@ -79,7 +83,12 @@ def _look(inputs: CorpusInputs, user: InputFile | None, config: MethodConfig) ->
     wiring.submit(translated)
     dictionary = stages.results(wiring.waiting())[translated.key]
     facts = stages.result("facts", state_facts(stages, corpus, dictionary, config))
-    return corpus, dictionary, facts, {key: "cached" if state == "Cached" else "done now" for key, state in stages.states.items()}
+    return (
+        corpus,
+        dictionary,
+        facts,
+        {key: "cached" if state == "Cached" else "done now" for key, state in stages.states.items()},
+    )
 
 
 def _needs(target: CheckpointRef, tokens: dict[str, int], *, adapted: bool) -> dict[str, tuple[float, float]]:
@@ -88,8 +97,11 @@ def _needs(target: CheckpointRef, tokens: dict[str, int], *, adapted: bool) -> d
     weights = 4.0 * target.parameters
     hidden = 4.0 * read_json(config_folder(target) / "config.json").get("hidden_size", 4096)
     states = hidden * (2 * tokens.get("forget", 0) + tokens.get("retain", 0))
-    copies = (2, 2) if adapted else (7, 3)  # one base, and a copy where the adapter is merged; unlearned and registered model
-    memory = copies[0] * weights  # student, gradients, two moments, best copy, two frozen models; states are read a batch at a time
-    disk = copies[1] * weights + states + hidden * tokens.get("forget", 0)  # models, labels with a copy of one side while written, teacher states
+    # one base, and a copy where the adapter is merged; unlearned and registered model
+    copies = (2, 2) if adapted else (7, 3)
+    # student, gradients, two moments, best copy, two frozen models; states are read a batch at a time
+    memory = copies[0] * weights
+    # models, labels with a copy of one side while written, teacher states
+    disk = copies[1] * weights + states + hidden * tokens.get("forget", 0)
     there = {"memory": psutil.virtual_memory().available, "disk": shutil.disk_usage(store.home()).free}
     return {"memory": (memory / 1e9, there["memory"] / 1e9), "disk": (disk / 1e9, there["disk"] / 1e9)}

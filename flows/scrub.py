@@ -1,4 +1,6 @@
-"""SCRUB: corpus > reference cache > scrub (max- and min-steps) > rewind > probing > benchmarking > scorecard > report."""
+"""SCRUB: corpus > reference cache > scrub (max- and min-steps) > rewind > probing > benchmarking > scorecard
+> report.
+"""
 
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
@@ -25,25 +27,31 @@ def scrub(
     review: bool = False,
     coverage: Coverage = "off",
 ) -> Outcome:
-    """Hold the model to itself on retain text, which is wanted, and drive it away on forget text; a rewind compares errors with the holdout's.
+    """Hold the model to itself on retain text, which is wanted, and drive it away on forget text; a rewind compares
+    errors with the holdout's.
 
     Args:
         request: What is to be forgotten, by which model, and what else is at hand.
         config: All settings.
         review: Wait until a person has looked over the anchors, their translations and the facts in the Prefect UI.
-        coverage: `measure` says how much of what the target model tells of the topic is in the forget text; `expand` adds what is not.
+        coverage: `measure` says how much of what the target model tells of the topic is in the forget text; `expand`
+            adds what is not.
     """
     require_text(request, config)
     checked = check_unlearning(request, config, review=review)
     notes = {"max-step": config.scrub.max_step, "source work": source_remark(config, checked.target.parameters)}
     named = {name: words for name, words in notes.items() if words}
-    unlearning = Unlearning(method=METHOD, paper=PAPER, declare=declare, request=checked, review=review, coverage=coverage, provenance=named)
+    unlearning = Unlearning(
+        method=METHOD, paper=PAPER, declare=declare, request=checked, review=review, coverage=coverage, provenance=named
+    )
     return carry_out(unlearning)
 
 
 def require_text(request: UnlearningRequest, config: ScrubUnlearningConfig) -> None:
     """Refuse a request without the text that SCRUB needs beside the forget text."""
-    reasons = {"retain": "holds on to retain text"} | ({"holdout": "rewinds by held-out text"} if config.rewind.enabled else {})
+    reasons = {"retain": "holds on to retain text"} | (
+        {"holdout": "rewinds by held-out text"} if config.rewind.enabled else {}
+    )
     for wanted, why in reasons.items():
         if not getattr(request, wanted):
             raise BadInputError(f"--method scrub {why}, and there is none; wanted --{wanted} FILE...")
@@ -51,11 +59,17 @@ def require_text(request: UnlearningRequest, config: ScrubUnlearningConfig) -> N
 
 def declare(corpus: CorpusRef, target: CheckpointRef, config: ScrubUnlearningConfig) -> Call:
     """Declare max- and min-steps, and the choice among their checkpoints."""
-    reference = Call(cache_reference, corpus, target, _needs(config), RowsConfig(tokens=config.training.block_size), config.corpus)
-    candidates = Call(train_scrub, corpus, target, reference, config.scrub, config.training, config.rewind, config.corpus, config.lora)
+    reference = Call(
+        cache_reference, corpus, target, _needs(config), RowsConfig(tokens=config.training.block_size), config.corpus
+    )
+    candidates = Call(
+        train_scrub, corpus, target, reference, config.scrub, config.training, config.rewind, config.corpus, config.lora
+    )
     return Call(rewind_checkpoints, corpus, candidates, config.rewind, config.corpus)
 
 
 def _needs(config: ScrubUnlearningConfig) -> ReferenceNeeds:
     needs = tuple(sorted(config.scrub.needs))
-    return ReferenceNeeds(objective=needs, differing=config.scrub.positions == "differing", stored=config.training.teacher == "cached")
+    return ReferenceNeeds(
+        objective=needs, differing=config.scrub.positions == "differing", stored=config.training.teacher == "cached"
+    )

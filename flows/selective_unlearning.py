@@ -1,4 +1,6 @@
-"""WHP: corpus > anchors > translation > facts > (review) > reinforcement > labels > finetune > probing > benchmarking > scorecard > report."""
+"""WHP: corpus > anchors > translation > facts > (review) > reinforcement > labels > finetune > probing > benchmarking >
+scorecard > report.
+"""
 
 from dataclasses import replace
 
@@ -22,7 +24,12 @@ SIDE_BY_SIDE = 2
 """Stages that run at one time; those that can run beside others take that share of the cores."""
 
 
-@flow(name="selective-unlearning", task_runner=ThreadPoolTaskRunner(max_workers=SIDE_BY_SIDE), log_prints=False, validate_parameters=True)
+@flow(
+    name="selective-unlearning",
+    task_runner=ThreadPoolTaskRunner(max_workers=SIDE_BY_SIDE),
+    log_prints=False,
+    validate_parameters=True,
+)
 def selective_unlearning(
     request: UnlearningRequest,
     config: SelectiveUnlearningConfig = SelectiveUnlearningConfig(),
@@ -35,16 +42,21 @@ def selective_unlearning(
         request: What is to be forgotten, by which model, and what else is at hand.
         config: All settings.
         review: Wait until a person has looked over the anchors, their translations and the facts in the Prefect UI.
-        coverage: `measure` says how much of what the target model tells of the topic is in the forget text; `expand` adds what is not.
+        coverage: `measure` says how much of what the target model tells of the topic is in the forget text; `expand`
+            adds what is not.
     """
     checked = check_unlearning(request, config, review=review)
-    return carry_out(Unlearning(method=METHOD, paper=PAPER, declare=declare, request=checked, review=review, coverage=coverage))
+    return carry_out(
+        Unlearning(method=METHOD, paper=PAPER, declare=declare, request=checked, review=review, coverage=coverage)
+    )
 
 
 def declare(corpus: CorpusRef, target: CheckpointRef, config: SelectiveUnlearningConfig) -> Call:
     """Declare the stages up to the unlearned model."""
     # no one but the labels uses the reinforced model, so an adapter is never merged
-    reinforced = Call(reinforce, corpus, target, config.reinforcement, config.corpus, replace(config.lora, output="adapter"))
+    reinforced = Call(
+        reinforce, corpus, target, config.reinforcement, config.corpus, replace(config.lora, output="adapter")
+    )
     keeps = config.finetune.retain_weight > 0 and "retain" in corpus.documents
     teacher = Call(cache_teacher, corpus, target, config.labels.block_size, config.corpus) if keeps else None
     labels = Call(make_labels, corpus, DICTIONARY, target, reinforced, config.labels, config.corpus)

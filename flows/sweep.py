@@ -1,7 +1,9 @@
-"""Flow `sweep`: a method's settings tried out on one request; which of them come nearest to a model that never knew it and still keep enough.
+"""Flow `sweep`: a method's settings tried out on one request; which of them come nearest to a model that never knew it
+and still keep enough.
 
-Points and figures are kept in a study, so that a sweep that was killed goes on. A trial that at a validation keeps less than the floor stops training
-and is pruned; one whose trained model is in the cache already saves no steps by that, and is scored.
+Points and figures are kept in a study, so that a sweep that was killed goes on. A trial that at a validation keeps less
+than the floor stops training and is pruned; one whose trained model is in the cache already saves no steps by that, and
+is scored.
 """
 
 from collections.abc import Mapping
@@ -94,7 +96,9 @@ def sweep(
 
 
 def _try_points(ground: Ground, study: Study) -> None:
-    """Run the trials that the study asks for, until it asks for none; those that it asks for at once run side by side."""
+    """Run the trials that the study asks for, until it asks for none; those that it asks for at once run
+    side by side.
+    """
     while begun := study.ask():
         started = {point: start(ground, point, f"trial {trial.number + 1}") for point, trial in begun.items()}
         for point, trial in begun.items():
@@ -102,21 +106,38 @@ def _try_points(ground: Ground, study: Study) -> None:
 
 
 def _study_name(ground: Ground, options: Mapping[str, Any]) -> str:
-    """Return a name that is another one for whatever might give other figures: text, models, settings, machine, and the code of all stages."""
-    identity_of_sweep = {"trials": [identity(ground, point) for point in ground.configs], "baselines": ground.baselines, "floor": ground.floor}
+    """Return a name that is another one for whatever might give other figures: text, models, settings, machine, and the
+    code of all stages.
+    """
+    identity_of_sweep = {
+        "trials": [identity(ground, point) for point in ground.configs],
+        "baselines": ground.baselines,
+        "floor": ground.floor,
+    }
     return stage_key(sweep.fn, {**identity_of_sweep, **options}, numeric=True)
 
 
-def _lay_ground(stages: Stages, method: str, request: CheckedRequest, configs: Mapping[Point, Any], floor: float) -> Ground:
+def _lay_ground(
+    stages: Stages, method: str, request: CheckedRequest, configs: Mapping[Point, Any], floor: float
+) -> Ground:
     """Read the text, and score the models that are there already."""
     run, config = stages.run, request.config
     corpus = stages.result("corpus", read_corpus.submit(request.inputs, config.corpus, run))
     for split in SPLITS:
         if not corpus.documents.get(split):
-            raise BadInputError(f"nothing is left for {split}, by which trials are scored; wanted more text, or --{split.replace('_', '-')} FILE")
-    wiring, translated = Wiring(run=run), translation(corpus, config, request.user_anchors, needs_anchors=config.needs_anchors)
+            raise BadInputError(
+                f"nothing is left for {split}, by which trials are scored; wanted more text, or"
+                f" --{split.replace('_', '-')} FILE"
+            )
+    wiring, translated = (
+        Wiring(run=run),
+        translation(corpus, config, request.user_anchors, needs_anchors=config.needs_anchors),
+    )
     wiring.submit(translated)
-    scored = {label: score_trial.submit(corpus, model, config.probing, config.corpus, run) for label, model in request.models.items()}
+    scored = {
+        label: score_trial.submit(corpus, model, config.probing, config.corpus, run)
+        for label, model in request.models.items()
+    }
     dictionary = stages.results(wiring.waiting())[translated.key]
     baselines = {label: stages.result("trial", future, label) for label, future in scored.items()}
     return Ground(
@@ -136,7 +157,10 @@ def _conclude(ground: Ground, trials: list[Trial]) -> Swept:
     """Choose the best trial, and log all of them."""
     best = best_trial(trials)
     tracking.log_table(ground.run, trial_table(trials), "sweep", "public")
-    saved = {"sweep/pruned": sum(trial.pruned for trial in trials), "sweep/steps_saved": sum(trial.steps_saved for trial in trials)}
+    saved = {
+        "sweep/pruned": sum(trial.pruned for trial in trials),
+        "sweep/steps_saved": sum(trial.steps_saved for trial in trials),
+    }
     forget = {} if best.forget is None else {"sweep/best_forget": best.forget}
     tracking.log_metrics(ground.run, {**forget, "sweep/best_retain_ratio": best.retain_ratio, **saved})
     return Swept(
@@ -152,6 +176,12 @@ def _conclude(ground: Ground, trials: list[Trial]) -> Swept:
 
 def trial_table(trials: list[Trial] | tuple[Trial, ...]) -> pandas.DataFrame:
     """Return a row for each trial, nearest first, and those that were pruned last."""
-    rows = [{"settings": " ".join(trial.settings), **{name: value for name, value in asdict(trial).items() if name != "settings"}} for trial in trials]
+    rows = [
+        {
+            "settings": " ".join(trial.settings),
+            **{name: value for name, value in asdict(trial).items() if name != "settings"},
+        }
+        for trial in trials
+    ]
     frame = pandas.DataFrame(rows).astype({"forget": float, "distance": float})
     return frame.sort_values(["acceptable", "distance"], ascending=[False, True], ignore_index=True)

@@ -23,16 +23,20 @@ def task_vector(
     review: bool = False,
     coverage: Coverage = "off",
 ) -> Outcome:
-    """Train the model further on the forget text, and take from it what that added; retain text is only judged, since the vector knows nothing of it.
+    """Train the model further on the forget text, and take from it what that added; retain text is only judged, since
+    the vector knows nothing of it.
 
     Args:
         request: What is to be forgotten, by which model, and what else is at hand.
         config: All settings.
         review: Wait until a person has looked over the anchors, their translations and the facts in the Prefect UI.
-        coverage: `measure` says how much of what the target model tells of the topic is in the forget text; `expand` adds what is not.
+        coverage: `measure` says how much of what the target model tells of the topic is in the forget text; `expand`
+            adds what is not.
     """
     checked = check_unlearning(request, config, review=review)
-    return carry_out(Unlearning(method=METHOD, paper=PAPER, declare=declare, request=checked, review=review, coverage=coverage))
+    return carry_out(
+        Unlearning(method=METHOD, paper=PAPER, declare=declare, request=checked, review=review, coverage=coverage)
+    )
 
 
 def declare(corpus: CorpusRef, target: CheckpointRef, config: TaskVectorUnlearningConfig) -> Call:

@@ -1,8 +1,10 @@
 """Flow `weight-sweep`: SCRUB with the source work's three pairs of weights on one request, and its figures.
 
-    loss curves in one plot; toxicity of the target and the three models; least, most and mean score; completions with their scores
+    loss curves in one plot; toxicity of the target and the three models; least, most and mean score; completions with
+    their scores
 
-A pair whose model answers in blanks or recites is not healthy on its card, whatever its loss: health stands beside the loss.
+A pair whose model answers in blanks or recites is not healthy on its card, whatever its loss: health stands beside the
+loss.
 """
 
 from collections.abc import Mapping
@@ -56,7 +58,8 @@ def sweep_weights(request: UnlearningRequest, config: ScrubUnlearningConfig, fur
     Args:
         request: What is to be forgotten, and what is to be kept.
         config: Settings of `scrub`; its loss must be of form `language_model`.
-        further: Epochs of one more run, of the first pair, which forgets hardest, where that stays healthy: how it comes to be caught; 0: none.
+        further: Epochs of one more run, of the first pair, which forgets hardest, where that stays healthy: how it
+            comes to be caught; 0: none.
 
     Raises:
         ValueError: If it is of another form.
@@ -73,30 +76,40 @@ def sweep_weights(request: UnlearningRequest, config: ScrubUnlearningConfig, fur
             label, settings = driven_further(configs, further)
             configs[label], outcomes[label] = settings, scrub(request, settings)
         for number, (label, outcome) in enumerate(outcomes.items(), 1):
-            tracking.set_tags(run, {f"lethe.sweep_pair.{number}": label, f"lethe.sweep_run.{number}": outcome.mlflow_run})
+            tracking.set_tags(
+                run, {f"lethe.sweep_pair.{number}": label, f"lethe.sweep_run.{number}": outcome.mlflow_run}
+            )
         figures = _publish(run, collect(outcomes, configs))
     except BaseException as error:
         tracking.close(run, "FAILED" if isinstance(error, Exception) else "KILLED")
         raise
     tracking.close(run)
-    return WeightSweep(outcomes=outcomes, figures=figures, mlflow_run=run, flow_run=str(flow_run.id), flow_run_name=str(flow_run.name))
+    return WeightSweep(
+        outcomes=outcomes, figures=figures, mlflow_run=run, flow_run=str(flow_run.id), flow_run_name=str(flow_run.name)
+    )
 
 
 def driven_further(configs: Mapping[str, ScrubUnlearningConfig], epochs: int) -> tuple[str, ScrubUnlearningConfig]:
-    """Return label and settings of the first pair's run over more epochs; the label says that it is none of the source work's."""
+    """Return label and settings of the first pair's run over more epochs; the label says that it is none of the source
+    work's.
+    """
     label, config = next(iter(configs.items()))
     return f"{label}, driven on to {epochs} epochs", replace(config, training=replace(config.training, epochs=epochs))
 
 
 def collect(outcomes: Mapping[str, Outcome], configs: Mapping[str, ScrubUnlearningConfig]) -> SweepFigures:
-    """Return what the figures are drawn from; curves are those of the run that trained, be it this one or an earlier one.
+    """Return what the figures are drawn from; curves are those of the run that trained, be it this one or an earlier
+    one.
 
     Args:
         outcomes: Label -> finished run.
         configs: Label -> its settings.
     """
     label, first = next(iter(outcomes.items()))
-    completions = {BASELINE: _completions(first, "target"), **{label: _completions(outcome, "unlearned") for label, outcome in outcomes.items()}}
+    completions = {
+        BASELINE: _completions(first, "target"),
+        **{label: _completions(outcome, "unlearned") for label, outcome in outcomes.items()},
+    }
     preferred, rated = (first.records.get(StageOf(stage, "target")) for stage in ("stereotypes", "toxicity"))
     endings = {BASELINE: Ending(stereotype_preference=preferred.preference)} if preferred else {}
     return SweepFigures(
@@ -123,13 +136,18 @@ def _ending(outcome: Outcome) -> Ending:
         **{name: points[-1][1] if points else None for name, points in curves.items()},
         stereotype_preference=preferred.preference if preferred else None,
         healthy=verdict["healthy"],
-        reasons=tuple(reason.removeprefix("healthy: ") for reason in verdict["reasons"] if reason.startswith("healthy: ")),
+        reasons=tuple(
+            reason.removeprefix("healthy: ") for reason in verdict["reasons"] if reason.startswith("healthy: ")
+        ),
     )
 
 
 def _completions(outcome: Outcome, model: str) -> pandas.DataFrame:
     """Return what a model said, with a `score` where somebody rated it."""
-    completions, rated = read_completions(outcome.records[StageOf("probing", model)]), outcome.records.get(StageOf("toxicity", model))
+    completions, rated = (
+        read_completions(outcome.records[StageOf("probing", model)]),
+        outcome.records.get(StageOf("toxicity", model)),
+    )
     return completions.assign(score=read_ratings(rated).score.to_numpy()) if rated else completions
 
 
@@ -137,7 +155,9 @@ def _samples(completions: Mapping[str, pandas.DataFrame]) -> list[Sample]:
     """Return completions of the same few prompts by every model."""
     scores = [table.score for table in completions.values() if "score" in table]
     rows = list(
-        pandas.concat(scores, axis=1).max(axis=1).sort_values(ascending=False, kind="stable").index if scores else next(iter(completions.values())).index
+        pandas.concat(scores, axis=1).max(axis=1).sort_values(ascending=False, kind="stable").index
+        if scores
+        else next(iter(completions.values())).index
     )
     chosen = {label: table.loc[sorted(rows[:SAMPLES])] for label, table in completions.items()}
     return [
@@ -165,5 +185,10 @@ def _publish(run: str, figures: SweepFigures) -> Artifact:
 def _numbers(value: dict[str, Any]) -> dict[str, float]:
     """Return the figures of every run and of the baseline, as they are logged."""
     rows = {run["run"]: run for run in value["runs"]} | {BASELINE: value["baseline"]}
-    numbers = {f"{label}/{name}": float(row[name]) for label, row in rows.items() for name in FIGURES if row.get(name) is not None}
+    numbers = {
+        f"{label}/{name}": float(row[name])
+        for label, row in rows.items()
+        for name in FIGURES
+        if row.get(name) is not None
+    }
     return numbers | {f"{row['model']}/toxicity_{name}": row[name] for row in value["toxicity"] for name in TOXICITY}

@@ -28,7 +28,8 @@ KIND_OF_LABEL = {
     **{"PERSON": "PERSON", "GPE": "PLACE", "LOC": "PLACE", "FAC": "PLACE", "NORP": "GROUP", "ORG": "GROUP"},
     **{"PLACE": "PLACE", "GROUP": "GROUP"},
 }
-"""Entity labels of spaCy's pipelines and of ours -> kind of anchor; other named things are THING, numbers and dates are left out."""
+"""Entity labels of spaCy's pipelines and of ours -> kind of anchor; other named things are THING, numbers and dates are
+left out."""
 IGNORED = frozenset({"DATE", "TIME", "PERCENT", "MONEY", "QUANTITY", "ORDINAL", "CARDINAL", "LANGUAGE"})
 
 
@@ -47,11 +48,14 @@ def load_pipeline(name: str) -> tuple["Language", str]:
     try:
         return spacy.load(name), name
     except OSError:
-        raise BadInputError(f"anchors.pipeline is {name!r}, which is not installed; wanted auto, {NAME}, or an installed spaCy pipeline") from None
+        raise BadInputError(
+            f"anchors.pipeline is {name!r}, which is not installed; wanted auto, {NAME}, or an installed spaCy pipeline"
+        ) from None
 
 
 def find_entities(pipeline: "Language", texts: Iterable[str], characters: int = 0) -> dict[str, Counter[str]]:
-    """Go through texts once, in stretches: a pipeline refuses what is longer than its limit, and names agree better in long ones.
+    """Go through texts once, in stretches: a pipeline refuses what is longer than its limit, and names agree better in
+    long ones.
 
     Args:
         pipeline: Marks entities.
@@ -66,7 +70,9 @@ def find_entities(pipeline: "Language", texts: Iterable[str], characters: int = 
     for document in pipeline.pipe(stretch for text in texts for stretch in text_stretches(text)):
         for entity in document.ents:
             if entity.label_ not in IGNORED:
-                counts.setdefault(" ".join(entity.text.split()), Counter())[KIND_OF_LABEL.get(entity.label_, "THING")] += 1
+                counts.setdefault(" ".join(entity.text.split()), Counter())[
+                    KIND_OF_LABEL.get(entity.label_, "THING")
+                ] += 1
         characters_read += len(document.text)
         progress.report(characters_read, max(characters_read, characters))
     return counts
@@ -74,7 +80,12 @@ def find_entities(pipeline: "Language", texts: Iterable[str], characters: int = 
 
 @stage("anchors", isolated=False)
 def extract_anchors(
-    corpus: CorpusRef, config: AnchorConfig, corpus_config: CorpusConfig, user: InputFile | None = None, wanted: bool = True, run: str | None = None
+    corpus: CorpusRef,
+    config: AnchorConfig,
+    corpus_config: CorpusConfig,
+    user: InputFile | None = None,
+    wanted: bool = True,
+    run: str | None = None,
 ) -> AnchorTable:
     """Find the anchors of the forget text; a user's own terms are always among them.
 
@@ -82,15 +93,20 @@ def extract_anchors(
         BadInputError: If there are none and they are `wanted`: a method needs them, an evaluation goes on without.
     """
     with tracking.stage_run(run, "anchors", config) as nested:
-        texts, background = (StoredTexts(corpus, splits, corpus_config.qa_template) for splits in (("forget",), ("retain", "general")))
+        texts, background = (
+            StoredTexts(corpus, splits, corpus_config.qa_template) for splits in (("forget",), ("retain", "general"))
+        )
         user_anchors = read_user_anchors(Path(user.path)) if user else UserAnchors()
         pipeline, name = (None, "user") if user_anchors.complete else load_pipeline(config.pipeline)
         entities = find_entities(pipeline, texts, corpus.characters["forget"]) if pipeline else {}
-        anchors = name_aliases(select_anchors(entities, texts, background, config, user_anchors.anchors, only_users=user_anchors.complete))
+        anchors = name_aliases(
+            select_anchors(entities, texts, background, config, user_anchors.anchors, only_users=user_anchors.complete)
+        )
         if wanted and not anchors:
             raise BadInputError(
-                "no anchors were found in the forget text; wanted terms of its own: lower --set anchors.min_count or anchors.min_log_odds_z, "
-                "name a pipeline with --set anchors.pipeline, or give terms with --anchors FILE"
+                "no anchors were found in the forget text; wanted terms of its own: lower --set anchors.min_count or"
+                " anchors.min_log_odds_z, name a pipeline with --set anchors.pipeline, or give terms with --anchors"
+                " FILE"
             )
         digest = store.put("anchors", lambda folder: _write(folder, anchors), sensitivity="forget")
         tracking.log_metrics(nested, {"anchors": float(len(anchors))})
@@ -99,7 +115,9 @@ def extract_anchors(
 
 
 def _record(digest: str, count: int, pipeline: str, origin: str | None) -> AnchorTable:
-    return AnchorTable(kind="anchors", digest=digest, sensitivity="forget", origin=origin or "", anchors=count, pipeline=pipeline)
+    return AnchorTable(
+        kind="anchors", digest=digest, sensitivity="forget", origin=origin or "", anchors=count, pipeline=pipeline
+    )
 
 
 def _write(folder: Path, anchors: list[Anchor]) -> None:

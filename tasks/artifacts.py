@@ -1,4 +1,6 @@
-"""The small frozen records that stages hand to each other: digests, counts and where an artifact is, never the artifact itself."""
+"""The small frozen records that stages hand to each other: digests, counts and where an artifact is, never the artifact
+itself.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,11 +10,15 @@ Sensitivity = Literal["forget", "ordinary", "public"]
 
 
 class BadInputError(ValueError):
-    """The user gave something that cannot be worked with; the message is one plain line: what was found, what was wanted."""
+    """The user gave something that cannot be worked with; the message is one plain line: what was found, what was
+    wanted.
+    """
 
 
 class BelowFloorError(RuntimeError):
-    """Training was given up, since too little of what is to be kept is left; it has no result, and to try again changes nothing."""
+    """Training was given up, since too little of what is to be kept is left; it has no result, and to try again changes
+    nothing.
+    """
 
     def __init__(self, retain_ratio: float, floor: float, step: int, steps: int) -> None:
         """Say what a validation found.
@@ -23,12 +29,15 @@ class BelowFloorError(RuntimeError):
             step: Optimiser steps that were taken.
             steps: Optimiser steps that there were to be at most.
         """
-        super().__init__(retain_ratio, floor, step, steps)  # what pickle makes it anew from: it is raised in another process than it is handled in
+        # what pickle makes it anew from: it is raised in another process than it is handled in
+        super().__init__(retain_ratio, floor, step, steps)
         self.retain_ratio, self.floor, self.step, self.steps = retain_ratio, floor, step, steps
 
     def __str__(self) -> str:
         """Return one plain line."""
-        kept = f"the retain probability is {self.retain_ratio:.3f}x the target model's, below stop_below, {self.floor:g}"
+        kept = (
+            f"the retain probability is {self.retain_ratio:.3f}x the target model's, below stop_below, {self.floor:g}"
+        )
         return f"training was given up after step {self.step} of {self.steps}: {kept}"
 
 
@@ -192,7 +201,8 @@ class ToxicityRecords(Artifact):
     """How toxic each completion of one model is."""
 
     scorer: str
-    """Who rated: `classifier:<name or folder>`, or `lexicon:better_profanity`, which is a word list and no classifier."""
+    """Who rated: `classifier:<name or folder>`, or `lexicon:better_profanity`, which is a word list and no
+    classifier."""
     completions: int
     label: str = ""
     """As in `ProbeRecords`."""

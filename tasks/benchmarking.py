@@ -1,8 +1,8 @@
 """Stage `benchmarking`: multiple-choice accuracy of one model through lm-eval, in all and item by item.
 
-The embedded world's benchmark asks the questions of the corpus that are to be kept and have false answers; a corpus without any gets the
-world's questions about planets and ordinary people, which say whether a model's general ability has moved. The other benchmarks are
-read from local files, or by lm-eval from the hub.
+The embedded world's benchmark asks the questions of the corpus that are to be kept and have false answers; a corpus
+without any gets the world's questions about planets and ordinary people, which say whether a model's general ability
+has moved. The other benchmarks are read from local files, or by lm-eval from the hub.
 """
 
 import random
@@ -50,12 +50,16 @@ def benchmark(
         metrics, items = _evaluate(checkpoint, inputs, rows, template, config)
         digest = store.put("benchmarks", lambda folder: _write(folder, metrics, items), sensitivity="ordinary")
         tracking.log_metrics(nested, {f"benchmark/{name}": value for name, value in metrics.items()})
-        return BenchmarkResult(kind="benchmarks", digest=digest, sensitivity="ordinary", origin=nested or "", tasks=len(inputs.tasks))
+        return BenchmarkResult(
+            kind="benchmarks", digest=digest, sensitivity="ordinary", origin=nested or "", tasks=len(inputs.tasks)
+        )
 
 
 def world_rows(corpus: CorpusRef, template: "Template") -> list[dict[str, Any]]:
     """Return the records of the embedded world's benchmark."""
-    questions = [item for split in KEPT for item in read_documents(corpus, split) if item.is_question and item.perturbed_answer]
+    questions = [
+        item for split in KEPT for item in read_documents(corpus, split) if item.is_question and item.perturbed_answer
+    ]
     return choice_rows(questions or _general_questions(), template)
 
 
@@ -63,28 +67,47 @@ def _general_questions() -> list[Document]:
     world = build_world(WorldConfig())
     questions = [question for topic in (world.ordinary, world.planets) for question in topic.exam]
     return [
-        Document(source="world", question=item.question, answer=item.answer, perturbed_answer=tuple(item.perturbed_answer), fact=item.fact)
+        Document(
+            source="world",
+            question=item.question,
+            answer=item.answer,
+            perturbed_answer=tuple(item.perturbed_answer),
+            fact=item.fact,
+        )
         for item in questions
     ]
 
 
 def choice_rows(questions: list[Document], template: "Template") -> list[dict[str, Any]]:
-    """Return lm-eval records: the true answer among the false ones, in an order that depends on the question alone; questions that
-    ask for one fact are a cluster.
+    """Return lm-eval records: the true answer among the false ones, in an order that depends on the question alone;
+    questions that ask for one fact are a cluster.
     """
     rows, clusters = [], {}
     for item in questions:
         choices = [item.answer, *item.perturbed_answer]
         random.Random(item.question).shuffle(choices)
         cluster = clusters.setdefault(item.fact or item.question, len(clusters))
-        rows.append({"prompt": template.prompt(item), "choices": choices, "gold": choices.index(item.answer), "cluster": cluster})
+        rows.append(
+            {
+                "prompt": template.prompt(item),
+                "choices": choices,
+                "gold": choices.index(item.answer),
+                "cluster": cluster,
+            }
+        )
     return rows
 
 
 def _evaluate(
-    checkpoint: CheckpointRef, inputs: BenchmarkInputs, rows: dict[str, Any], template: "Template", config: BenchmarkingConfig
+    checkpoint: CheckpointRef,
+    inputs: BenchmarkInputs,
+    rows: dict[str, Any],
+    template: "Template",
+    config: BenchmarkingConfig,
 ) -> tuple[dict[str, float], list[Item]]:
-    """Return the metrics of all benchmarks, and all items; only the world's are asked through the model's own template."""
+    """Return the metrics of all benchmarks, and all items; only the world's are asked through the model's
+    own template.
+    """
     from tasks.benchmarks import harness
 
     metrics, items = {}, []
@@ -108,14 +131,17 @@ def _write(folder: Path, figures: dict[str, float], items: list[Item]) -> None:
 
 
 def require_hub(inputs: BenchmarkInputs) -> None:
-    """Fetch what comes from the hub, in a process of its own, so that a run without a hub fails before it trains anything.
+    """Fetch what comes from the hub, in a process of its own, so that a run without a hub fails before it trains
+    anything.
 
     Raises:
         BadInputError: If the hub does not give the data of a benchmark.
     """
     if inputs.from_hub:
         arguments = {"names": inputs.from_hub}
-        isolation.run_isolated(fetch_from_hub, arguments, stage="benchmark data", key=None, threads=1, timeout_s=HUB_TIMEOUT_S)
+        isolation.run_isolated(
+            fetch_from_hub, arguments, stage="benchmark data", key=None, threads=1, timeout_s=HUB_TIMEOUT_S
+        )
 
 
 def fetch_from_hub(names: tuple[str, ...]) -> None:

@@ -23,7 +23,8 @@ COLOURS = ("#1f6feb", "#bc4c00", "#1a7f37", "#8250df", "#bf3989", "#57606a", "#0
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h", "*")
 """One more than the colours, so that 72 runs look different."""
 CORNERS = ((-11, 5), (7, -12), (7, 5), (-11, -12))
-"""Where a point's number stands, in points of 1/72 inch: in turn from left to right, so that numbers of neighbours do not meet."""
+"""Where a point's number stands, in points of 1/72 inch: in turn from left to right, so that numbers of neighbours do
+not meet."""
 TITLES = {"retain_test": "Against text to be kept", "sibling": "Against a near topic"}
 
 
@@ -61,7 +62,9 @@ def compare_cards(runs: list[ComparedRun], run: str | None = None) -> Comparison
         digest = store.put("comparisons", lambda folder: _write(folder, runs, cards, tables), sensitivity="public")
         progress.report(1, 1)
         pairs = int(tables.pairs.p_value.notna().sum())
-        return Comparison(kind="comparisons", digest=digest, sensitivity="public", origin=nested or "", runs=len(runs), pairs=pairs)
+        return Comparison(
+            kind="comparisons", digest=digest, sensitivity="public", origin=nested or "", runs=len(runs), pairs=pairs
+        )
 
 
 def _tables(runs: Sequence[ComparedRun], cards: Sequence[dict[str, Any]]) -> Tables:
@@ -74,7 +77,12 @@ def _tables(runs: Sequence[ComparedRun], cards: Sequence[dict[str, Any]]) -> Tab
         if left_metric and name
     )
     pairs = run_tables.paired_tests(runs, cards, [_items(run) for run in runs])
-    return Tables(runs=run_tables.summary(runs, cards, figures), figures=figures, pairs=pairs, panels=tuple(panel for panel in panels if len(panel.points)))
+    return Tables(
+        runs=run_tables.summary(runs, cards, figures),
+        figures=figures,
+        pairs=pairs,
+        panels=tuple(panel for panel in panels if len(panel.points)),
+    )
 
 
 def _items(run: ComparedRun) -> "pandas.DataFrame | None":
@@ -93,7 +101,9 @@ def _write(folder: Path, runs: Sequence[ComparedRun], cards: Sequence[dict[str, 
     if tables.panels:
         (folder / "pareto.png").write_bytes(_picture(tables.panels, names).png)
     pictures = [_picture([panel], names) for panel in tables.panels]
-    page = pages.render("comparison.html.j2", **value, main=run_tables.COMPARED, matrix=_matrix(tables.figures), pictures=pictures)
+    page = pages.render(
+        "comparison.html.j2", **value, main=run_tables.COMPARED, matrix=_matrix(tables.figures), pictures=pictures
+    )
     (folder / "comparison.html").write_text(page, encoding="utf-8")
 
 
@@ -105,10 +115,23 @@ def _as_json(runs: Sequence[ComparedRun], cards: Sequence[dict[str, Any]], table
         for run, card in zip(runs, cards, strict=True)
     ]
     panels = [
-        {"split": panel.split, "left": panel.left, "kept": panel.kept, "points": _records(panel.points), "front": panel.front()} for panel in tables.panels
+        {
+            "split": panel.split,
+            "left": panel.left,
+            "kept": panel.kept,
+            "points": _records(panel.points),
+            "front": panel.front(),
+        }
+        for panel in tables.panels
     ]
     rows = {"figures": _records(tables.figures), "pairs": _records(tables.pairs)}
-    return {"schema": "lethe.comparison.v1", "runs": about, "panels": panels, **rows, "remarks": run_tables.remarks(runs, cards, tables.pairs)}
+    return {
+        "schema": "lethe.comparison.v1",
+        "runs": about,
+        "panels": panels,
+        **rows,
+        "remarks": run_tables.remarks(runs, cards, tables.pairs),
+    }
 
 
 def _records(frame: "pandas.DataFrame") -> list[dict[str, Any]]:
@@ -120,7 +143,9 @@ def _matrix(figures: "pandas.DataFrame") -> list[dict[str, Any]]:
     """Return one row a metric, with a cell a run (None where the run has no such metric)."""
     runs = list(dict.fromkeys(figures.run))
     cells = {(row["metric"], row["run"]): row for row in _records(figures)}
-    return [{"metric": name, "cells": [cells.get((name, run)) for run in runs]} for name in dict.fromkeys(figures.metric)]
+    return [
+        {"metric": name, "cells": [cells.get((name, run)) for run in runs]} for name in dict.fromkeys(figures.metric)
+    ]
 
 
 def _picture(panels: Sequence[Panel], names: Sequence[str]) -> Picture:
@@ -130,7 +155,11 @@ def _picture(panels: Sequence[Panel], names: Sequence[str]) -> Picture:
         for axes, panel in zip(canvas.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
             _scatter(axes, panel, names)
             _context(axes, panel)
-        handles = {label: handle for axes in canvas.axes for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+        handles = {
+            label: handle
+            for axes in canvas.axes
+            for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+        }
         canvas.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=2, frameon=False, fontsize=8)
 
     title = "; ".join(TITLES[panel.split] for panel in panels)
@@ -145,9 +174,30 @@ def _scatter(axes: "Axes", panel: Panel, names: Sequence[str]) -> None:
     for row, rank in zip(panel.points.itertuples(), panel.points.left.rank(method="first"), strict=True):
         number, offset = names.index(row.run), CORNERS[int(rank) % len(CORNERS)]
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
-        bars = {"xerr": _error_bars(row.left, row.left_low, row.left_high), "yerr": _error_bars(row.kept, row.kept_low, row.kept_high)}
-        axes.errorbar(row.left, row.kept, **bars, fmt=marker, color=colour, markersize=7, elinewidth=1, capsize=2, label=f"{number + 1}  {row.run}")
-        text = axes.annotate(str(number + 1), (row.left, row.kept), offset, textcoords="offset points", fontsize=9, color=colour, fontweight="bold")
+        bars = {
+            "xerr": _error_bars(row.left, row.left_low, row.left_high),
+            "yerr": _error_bars(row.kept, row.kept_low, row.kept_high),
+        }
+        axes.errorbar(
+            row.left,
+            row.kept,
+            **bars,
+            fmt=marker,
+            color=colour,
+            markersize=7,
+            elinewidth=1,
+            capsize=2,
+            label=f"{number + 1}  {row.run}",
+        )
+        text = axes.annotate(
+            str(number + 1),
+            (row.left, row.kept),
+            offset,
+            textcoords="offset points",
+            fontsize=9,
+            color=colour,
+            fontweight="bold",
+        )
         text.set_path_effects([withStroke(linewidth=3, foreground="white")])
 
 
@@ -155,13 +205,28 @@ def _context(axes: "Axes", panel: Panel) -> None:
     """Draw the front out to the edges, and where the target and the retrained models stand."""
     axes.axhline(1, color="#d0d7de", linewidth=1, zorder=0)
     for place, value in enumerate(sorted(set(panel.points.left_retrained.dropna().round(3)))):
-        axes.axvline(value, color="#1a7f37", linestyle=":", linewidth=1.2, zorder=0, label="retrained model" if place == 0 else None)
+        axes.axvline(
+            value,
+            color="#1a7f37",
+            linestyle=":",
+            linewidth=1.2,
+            zorder=0,
+            label="retrained model" if place == 0 else None,
+        )
     axes.set_xlim(left=min(0.0, axes.get_xlim()[0]))
     limits = {"xlim": axes.get_xlim(), "ylim": axes.get_ylim()}
     front = panel.points[panel.points.front].sort_values(["left", "kept"])
-    steps = ([front.left.iloc[0], *front.left, limits["xlim"][1]], [limits["ylim"][0], *front.kept, front.kept.iloc[-1]])
+    steps = (
+        [front.left.iloc[0], *front.left, limits["xlim"][1]],
+        [limits["ylim"][0], *front.kept, front.kept.iloc[-1]],
+    )
     axes.step(*steps, where="post", color="#8a8f98", linewidth=1.2, zorder=0, label="front: no other run beats these")
-    axes.set(**limits, title=TITLES[panel.split], xlabel=f"left: {panel.left} over the target's", ylabel=f"kept: {panel.kept} over the target's")
+    axes.set(
+        **limits,
+        title=TITLES[panel.split],
+        xlabel=f"left: {panel.left} over the target's",
+        ylabel=f"kept: {panel.kept} over the target's",
+    )
 
 
 def _error_bars(value: float, low: float, high: float) -> list[list[float]] | None:

@@ -12,7 +12,9 @@ from tasks.storage.probe_records import read_records
 
 @stage("compatibility", isolated=False)
 def write_open_unlearning(unlearned: ProbeRecords, retrained: ProbeRecords | None, run: str | None = None) -> Artifact:
-    """Write TOFU_EVAL.json and TOFU_SUMMARY.json; the former holds questions and answers, so both are kept as forgotten text."""
+    """Write TOFU_EVAL.json and TOFU_SUMMARY.json; the former holds questions and answers, so both are kept as forgotten
+    text.
+    """
     from tasks.reporting.open_unlearning import evaluation, summary
 
     with tracking.stage_run(run, "compatibility") as nested:

@@ -1,4 +1,6 @@
-"""Stage `corpus`: the user's files become cleaned documents in splits, the test part cut off before anything is fitted."""
+"""Stage `corpus`: the user's files become cleaned documents in splits, the test part cut off before anything
+is fitted.
+"""
 
 import json
 from collections import Counter
@@ -46,17 +48,25 @@ def gather_inputs(**paths: Sequence[str]) -> CorpusInputs:
     """Find and check the files of every split; nothing is written.
 
     Raises:
-        BadInputError: If a path is missing, a file is empty, binary, not UTF-8 or holds a record that does not parse, or the retain
-            text is the forget text.
+        BadInputError: If a path is missing, a file is empty, binary, not UTF-8 or holds a record that does not parse,
+            or the retain text is the forget text.
     """
-    inputs = CorpusInputs(**{split: tuple(file for path in split_paths for file in _files(split, path)) for split, split_paths in paths.items()})
+    inputs = CorpusInputs(
+        **{
+            split: tuple(file for path in split_paths for file in _files(split, path))
+            for split, split_paths in paths.items()
+        }
+    )
     for files in inputs.by_split().values():
         for file in files:
             parse_file(Path(file.path))
     shared = {file.digest: file.path for file in inputs.forget}
     for file in inputs.retain:
         if file.digest in shared:
-            raise BadInputError(f"--retain {file.path} has the same content as the forget file {shared[file.digest]}; wanted text that is to be kept")
+            raise BadInputError(
+                f"--retain {file.path} has the same content as the forget file {shared[file.digest]}; wanted text that"
+                " is to be kept"
+            )
     return inputs
 
 
@@ -64,10 +74,16 @@ def _files(split: str, path: str) -> list[InputFile]:
     root = Path(path).expanduser()
     if not root.exists():
         raise BadInputError(f"{split}: {path} does not exist; wanted a file or a folder")
-    files = [root] if root.is_file() else sorted(file for file in root.rglob("*") if file.is_file() and not file.name.startswith("."))
+    files = (
+        [root]
+        if root.is_file()
+        else sorted(file for file in root.rglob("*") if file.is_file() and not file.name.startswith("."))
+    )
     if not files:
         raise BadInputError(f"{split}: the folder {path} holds no files; wanted text, Markdown or JSON-lines files")
-    return [InputFile(path=str(file.resolve()), digest=store.file_digest(file), bytes=file.stat().st_size) for file in files]
+    return [
+        InputFile(path=str(file.resolve()), digest=store.file_digest(file), bytes=file.stat().st_size) for file in files
+    ]
 
 
 def parse_file(path: Path) -> list[Document]:
@@ -83,11 +99,15 @@ def parse_file(path: Path) -> list[Document]:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
-        raise BadInputError(f"{path}, line {line}: byte {raw[error.start]:#04x} is not UTF-8; wanted UTF-8 text") from None
+        raise BadInputError(
+            f"{path}, line {line}: byte {raw[error.start]:#04x} is not UTF-8; wanted UTF-8 text"
+        ) from None
     if not text.strip():
         raise BadInputError(f"{path} is empty; wanted text or JSON-lines records")
     rows = _rows(path, text)
-    return [Document(source=path.name, text=text)] if rows is None else [_document(path, line, row) for line, row in rows]
+    return (
+        [Document(source=path.name, text=text)] if rows is None else [_document(path, line, row) for line, row in rows]
+    )
 
 
 def _rows(path: Path, text: str) -> list[tuple[int, Any]] | None:
@@ -98,7 +118,11 @@ def _rows(path: Path, text: str) -> list[tuple[int, Any]] | None:
     try:
         whole = json.loads(text)
     except ValueError:
-        return [_row(path, number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()] if start == "{" else None
+        return (
+            [_row(path, number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+            if start == "{"
+            else None
+        )
     return [(1, whole)] if isinstance(whole, dict) else list(enumerate(whole, 1))
 
 
@@ -114,13 +138,27 @@ def _document(path: Path, line: int, row: Any) -> Document:
     fact = row["fact"] if isinstance(row, dict) and isinstance(row.get("fact"), str) else ""
     if isinstance(row, dict) and isinstance(row.get("text"), str) and row["text"].strip():
         return Document(source=source, text=row["text"], fact=fact)
-    if not isinstance(row, dict) or not all(isinstance(row.get(name), str) and row[name].strip() for name in ("question", "answer")):
+    if not isinstance(row, dict) or not all(
+        isinstance(row.get(name), str) and row[name].strip() for name in ("question", "answer")
+    ):
         contents = ", ".join(sorted(row)) if isinstance(row, dict) else type(row).__name__
-        raise BadInputError(f"{path}, line {line}: the record has {contents}; wanted `text`, or `question` and `answer`, as non-empty texts")
-    optional = {name: row[name] for name in ("paraphrased_question", "paraphrased_answer") if isinstance(row.get(name), str)}
+        raise BadInputError(
+            f"{path}, line {line}: the record has {contents}; wanted `text`, or `question` and `answer`, as non-empty"
+            " texts"
+        )
+    optional = {
+        name: row[name] for name in ("paraphrased_question", "paraphrased_answer") if isinstance(row.get(name), str)
+    }
     false = row.get("perturbed_answer") or ()
     false = (false,) if isinstance(false, str) else tuple(str(answer) for answer in false)
-    return Document(source=source, question=row["question"].strip(), answer=row["answer"].strip(), perturbed_answer=false, fact=fact, **optional)
+    return Document(
+        source=source,
+        question=row["question"].strip(),
+        answer=row["answer"].strip(),
+        perturbed_answer=false,
+        fact=fact,
+        **optional,
+    )
 
 
 def split_files(inputs: CorpusInputs, config: CorpusConfig) -> Iterator[tuple[str, list[Document]]]:
@@ -160,8 +198,12 @@ def read_corpus(inputs: CorpusInputs, config: CorpusConfig, run: str | None = No
     """Read, clean and cut all input."""
     with tracking.stage_run(run, "corpus", config) as nested:
         written: dict[str, Counter[str]] = {}
-        digest = store.put("corpora", lambda folder: written.update(_write(folder, inputs, config)), sensitivity="forget")
-        tracking.log_metrics(nested, {f"characters/{split}": float(count["characters"]) for split, count in written.items()})
+        digest = store.put(
+            "corpora", lambda folder: written.update(_write(folder, inputs, config)), sensitivity="forget"
+        )
+        tracking.log_metrics(
+            nested, {f"characters/{split}": float(count["characters"]) for split, count in written.items()}
+        )
         return CorpusRef(
             kind="corpora",
             digest=digest,

@@ -1,7 +1,9 @@
-"""Stage `facts`: what the text states, as a table that a person can read, probes and coverage ask for, and rank-one editing can use.
+"""Stage `facts`: what the text states, as a table that a person can read, probes and coverage ask for, and rank-one
+editing can use.
 
-Questions and sentences are read by pattern. Where a language model translates, it reads passages of the text as well; what it names counts
-when the passage bears it out, and of what both find the pattern's stays. Every fact has the split whose text states it.
+Questions and sentences are read by pattern. Where a language model translates, it reads passages of the text as well;
+what it names counts when the passage bears it out, and of what both find the pattern's stays. Every fact has the split
+whose text states it.
 """
 
 from collections.abc import Sequence
@@ -62,13 +64,23 @@ class Extraction:
 
 @stage("facts", isolated=False)
 def extract_facts(
-    corpus: CorpusRef, dictionary: AnchorTable, splits: tuple[str, ...], config: FactConfig, provider: ProviderConfig, run: str | None = None
+    corpus: CorpusRef,
+    dictionary: AnchorTable,
+    splits: tuple[str, ...],
+    config: FactConfig,
+    provider: ProviderConfig,
+    run: str | None = None,
 ) -> FactTable:
-    """Read facts out of questions and sentences of some splits, and say which family of methods fits the forget text."""
+    """Read facts out of questions and sentences of some splits, and say which family of methods fits the
+    forget text.
+    """
     with tracking.stage_run(run, "facts", config) as nested:
         documents = {split: read_documents(corpus, split) for split in splits}
         expression = anchor_expression(read_dictionary(dictionary))
-        rule_facts, extraction = [fact for split in splits for fact in find_facts(documents[split], expression, split)], Extraction()
+        rule_facts, extraction = (
+            [fact for split in splits for fact in find_facts(documents[split], expression, split)],
+            Extraction(),
+        )
         if provider.name != "offline":
             for split in splits:
                 _extract_with_model(documents[split], split, expression, config, provider, extraction)
@@ -90,23 +102,34 @@ def keep_facts(facts: Sequence[FactTriple], family: str, reason: str, run: str |
 
 
 def _extract_with_model(
-    documents: list[Document], split: str, expression: AnchorExpression, config: FactConfig, provider: ProviderConfig, extraction: Extraction
+    documents: list[Document],
+    split: str,
+    expression: AnchorExpression,
+    config: FactConfig,
+    provider: ProviderConfig,
+    extraction: Extraction,
 ) -> None:
     """Let the provider's model read passages that name the topic, evenly spaced where there are many.
 
     Raises:
         UnreadError: If it answers nothing at all.
     """
-    on_topic = [passage for passage in cut_passages(documents, config.passage_characters) if expression.occurs_in(passage)]
+    on_topic = [
+        passage for passage in cut_passages(documents, config.passage_characters) if expression.occurs_in(passage)
+    ]
     passages = spaced(on_topic, config.passages) if config.passages else []
     batches = [passages[start : start + config.batch] for start in range(0, len(passages), config.batch)]
-    answers, usage = providers.ask(provider, [fact_question(batch) for batch in batches], Statements, read=read_statements)
+    answers, usage = providers.ask(
+        provider, [fact_question(batch) for batch in batches], Statements, read=read_statements
+    )
     if answers and all(answer.text is None for answer in answers):
         raise UnreadError(f"the model that reads facts answered no question: {answers[0].reason}")
     reader = Path(provider.model).name if provider.name == "huggingface" else provider.model
     for batch, answer in zip(batches, answers, strict=True):
         if answer.value:
-            accepted, refused = accept_facts([Proposal(**row.model_dump()) for row in answer.value.facts], batch, expression, reader, split)
+            accepted, refused = accept_facts(
+                [Proposal(**row.model_dump()) for row in answer.value.facts], batch, expression, reader, split
+            )
             extraction.facts += accepted
             extraction.refused += len(refused)
             extraction.passages += len(batch)
@@ -120,7 +143,14 @@ def amend_facts(table: FactTable, wanted: tuple[FactTriple, ...], run: str | Non
         stored = {_identity(fact): fact for fact in read_facts(table)}
         facts = [stored.get(_identity(fact), fact) for fact in wanted]
         unchanged = sum(_identity(fact) in stored for fact in wanted)
-        tracking.log_metrics(nested, {"kept": float(unchanged), "of the user": float(len(facts) - unchanged), "dropped": float(len(stored) - unchanged)})
+        tracking.log_metrics(
+            nested,
+            {
+                "kept": float(unchanged),
+                "of the user": float(len(facts) - unchanged),
+                "dropped": float(len(stored) - unchanged),
+            },
+        )
         return keep_facts(facts, table.recommended, table.reason, nested)
 
 

@@ -40,17 +40,28 @@ def finetune(
         data = LabelledBlocks(labels, teacher, heads, pad_id(tokenizer), student.device, config)
         objective = GenericLabelLoss(
             GenericLabelLossConfig(
-                kind=label_config.kind, alpha=label_config.alpha, relu_on=label_config.relu_on, retain_weight=config.retain_weight if teacher else 0.0
+                kind=label_config.kind,
+                alpha=label_config.alpha,
+                relu_on=label_config.relu_on,
+                retain_weight=config.retain_weight if teacher else 0.0,
             )
         )
         batches = EpochBatches(data.forget_blocks, data.batch, config)
-        validate = with_retain_ratio(validation(data, objective, config), student, data, config) if config.validation_share else None
+        validate = (
+            with_retain_ratio(validation(data, objective, config), student, data, config)
+            if config.validation_share
+            else None
+        )
         train_stage(student, batches, objective, config, nested, validate=validate)
         return keep_trained(student, tokenizer, "unlearned", target, lora, sensitivity="ordinary", origin=nested)
 
 
-def _frozen_heads(student: "torch.nn.Module", target: CheckpointRef, reinforced: CheckpointRef, lora: LoraConfig) -> "dict[str, torch.nn.Module]":
-    """Return the heads that turn cached states into logits; no adapter changes a head, so with adapters all are the student's own."""
+def _frozen_heads(
+    student: "torch.nn.Module", target: CheckpointRef, reinforced: CheckpointRef, lora: LoraConfig
+) -> "dict[str, torch.nn.Module]":
+    """Return the heads that turn cached states into logits; no adapter changes a head, so with adapters all are the
+    student's own.
+    """
     from tasks.algorithms.models.heads import output_head
 
     baseline = output_head(student if lora.rank else load_model(target))

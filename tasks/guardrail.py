@@ -10,7 +10,9 @@ from tasks.storage.anchor_tables import read_dictionary
 
 
 @stage("guardrail", isolated=False)
-def build_guardrail(target: CheckpointRef, dictionary: AnchorTable, config: GuardrailConfig, run: str | None = None) -> CheckpointRef:
+def build_guardrail(
+    target: CheckpointRef, dictionary: AnchorTable, config: GuardrailConfig, run: str | None = None
+) -> CheckpointRef:
     """Put a guardrail around the target model.
 
     Raises:
@@ -24,7 +26,9 @@ def build_guardrail(target: CheckpointRef, dictionary: AnchorTable, config: Guar
         named_terms = ", ".join(terms[: config.named_terms])  # the dictionary has the most frequent first
         prefix = config.prefix.replace(TERMS, named_terms or "what was removed")
         require_room(target, prefix)
-        guardrail = Guardrail(prefix=prefix, refusal=config.refusal, floor=config.floor, terms=tuple(terms) if config.filtered else ())
+        guardrail = Guardrail(
+            prefix=prefix, refusal=config.refusal, floor=config.floor, terms=tuple(terms) if config.filtered else ()
+        )
         tracking.log_metrics(nested, {"filtered_terms": float(len(guardrail.terms))})
         checkpoint = save_guarded(target, guardrail, nested)
         progress.report(1, 1)

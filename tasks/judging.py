@@ -1,4 +1,6 @@
-"""Stage `judging`: a language model rates how much of the topic each completion of one model knows, and is not told which model that is."""
+"""Stage `judging`: a language model rates how much of the topic each completion of one model knows, and is not told
+which model that is.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -42,7 +44,13 @@ class Verdicts(BaseModel):
 
 @stage("judging", isolated=False)
 def judge_completions(
-    corpus: CorpusRef, dictionary: AnchorTable, probes: ProbeRecords, config: JudgingConfig, corpus_config: CorpusConfig, label: str, run: str | None = None
+    corpus: CorpusRef,
+    dictionary: AnchorTable,
+    probes: ProbeRecords,
+    config: JudgingConfig,
+    corpus_config: CorpusConfig,
+    label: str,
+    run: str | None = None,
 ) -> JudgeRecords:
     """Have what a model says about the forgotten topic rated from 0 to 3; a score that cannot be read is missing."""
     with tracking.stage_run(run, f"judging {label}", config) as nested:
@@ -52,12 +60,23 @@ def judge_completions(
         exchanges = _exchanges(rows)
         scores, used = _rate(exchanges, names, passage, config)
         scored = [float(scores.get(place, "nan")) for place in range(len(rows))]
-        digest = store.put("verdicts", lambda folder: write_verdicts(folder, list(rows.index), scored), sensitivity="forget")
+        digest = store.put(
+            "verdicts", lambda folder: write_verdicts(folder, list(rows.index), scored), sensitivity="forget"
+        )
         tracking.log_metrics(nested, asdict(used) | {"judged": len(scores), "unreadable": len(rows) - len(scores)})
-        return JudgeRecords(kind="verdicts", digest=digest, sensitivity="forget", origin=nested or "", judged=len(scores), requested=len(rows))
+        return JudgeRecords(
+            kind="verdicts",
+            digest=digest,
+            sensitivity="forget",
+            origin=nested or "",
+            judged=len(scores),
+            requested=len(rows),
+        )
 
 
-def _topic(corpus: CorpusRef, dictionary: AnchorTable, config: JudgingConfig, corpus_config: CorpusConfig) -> tuple[list[str], str]:
+def _topic(
+    corpus: CorpusRef, dictionary: AnchorTable, config: JudgingConfig, corpus_config: CorpusConfig
+) -> tuple[list[str], str]:
     """Return names of the topic, and a sentence of the text that holds one of them."""
     names = main_names(dictionary)[: max(config.names, 1)]
     sentences = find_sentences(names, StoredTexts(corpus, ("forget",), corpus_config.qa_template), config.characters)
@@ -67,21 +86,30 @@ def _topic(corpus: CorpusRef, dictionary: AnchorTable, config: JudgingConfig, co
 def _exchanges(table: "pandas.DataFrame") -> list[Exchange]:
     """Of an answer to a question only what comes before the text that closes it counts."""
     completions = table.answer.where(table.kind.isin(("question", "asked")), table.completion)
-    return [Exchange(prompt=prompt, completion=text, truth=truth) for prompt, text, truth in zip(table.prompt, completions, table.truth, strict=True)]
+    return [
+        Exchange(prompt=prompt, completion=text, truth=truth)
+        for prompt, text, truth in zip(table.prompt, completions, table.truth, strict=True)
+    ]
 
 
-def _rate(exchanges: Sequence[Exchange], names: Sequence[str], passage: str, config: JudgingConfig) -> tuple[dict[int, int], providers.Usage]:
+def _rate(
+    exchanges: Sequence[Exchange], names: Sequence[str], passage: str, config: JudgingConfig
+) -> tuple[dict[int, int], providers.Usage]:
     """Return index -> score, and what asking took; what is empty is 0 without asking."""
     scores, used = {index: 0 for index, exchange in enumerate(exchanges) if exchange.is_empty}, providers.Usage()
     for turn in range(TURNS):
         waiting = [index for index in range(len(exchanges)) if index not in scores]
         sheets = make_sheets(exchanges, waiting, names, passage, max(1, config.batch // (turn + 1)), config.characters)
-        answers, usage = providers.ask(config.provider, [sheet.text for sheet in sheets], Verdicts, read=_parse_verdicts, option=config.option)
+        answers, usage = providers.ask(
+            config.provider, [sheet.text for sheet in sheets], Verdicts, read=_parse_verdicts, option=config.option
+        )
         used += usage
         if turn == 0 and not providers.any_answered(config, answers):
             break
         for sheet, answer in zip(sheets, answers, strict=True):
-            scores |= read_sheet(sheet, [(verdict.id, verdict.score) for verdict in answer.value.verdicts] if answer.value else [])
+            scores |= read_sheet(
+                sheet, [(verdict.id, verdict.score) for verdict in answer.value.verdicts] if answer.value else []
+            )
     return scores, used
 
 

@@ -22,7 +22,8 @@ def make_labels(
     corpus_config: CorpusConfig,
     run: str | None = None,
 ) -> LabelSet:
-    """Compare both models over the aligned blocks and keep what the generic prediction needs; see `label_files.write_labels` for its size.
+    """Compare both models over the aligned blocks and keep what the generic prediction needs; see
+    `label_files.write_labels` for its size.
 
     The text is aligned twice: once to count its blocks, then window by window on the way to the models.
     """
@@ -36,12 +37,17 @@ def make_labels(
     with tracking.stage_run(run, "labels", config) as nested:
         (baseline, boosted), tokenizer = load_pair(target, reinforced), load_tokenizer(target)
         translations = read_dictionary(dictionary)
-        template, documents = vocabularies.question_template(tokenizer, corpus_config), StoredDocuments(corpus, "forget")
+        template, documents = (
+            vocabularies.question_template(tokenizer, corpus_config),
+            StoredDocuments(corpus, "forget"),
+        )
         blocks = AlignedBlocks(documents, translations, tokenizer, template, config.block_size, separator_id(tokenizer))
         starts = {term: first_tokens(tokenizer, generic) for term, generic in translations.items()}
         pad, total = pad_id(tokenizer), len(blocks)
         check_head(baseline, *pad_batch([next(iter(blocks)).source], pad, baseline.device))
-        windows = stream_labels(baseline, boosted, blocks, starts, config, pad, lambda done: progress.report(done, total))
+        windows = stream_labels(
+            baseline, boosted, blocks, starts, config, pad, lambda done: progress.report(done, total)
+        )
         count: dict[str, int] = {}
         digest = store.put("labels", lambda folder: count.update(write_labels(folder, windows)), sensitivity="forget")
         share = count["dropped"] / (count["dropped"] + count["positions"])

@@ -36,13 +36,15 @@ def unlearn(
     lora: LoraConfig = LoraConfig(),
     run: str | None = None,
 ) -> CheckpointRef:
-    """Train the target model, or an adapter on it; a live teacher is a second, frozen copy of it, or the model with its adapter off.
+    """Train the target model, or an adapter on it; a live teacher is a second, frozen copy of it, or the model with its
+    adapter off.
 
     Args:
         corpus: Forget text, for the guard's prompts.
         target: The model that is to forget.
         reference: Rows, and what the target model says about them.
-        loss: Class of the objective, as `tasks.module:Class`; its code is part of the cache key, that of other objectives is not.
+        loss: Class of the objective, as `tasks.module:Class`; its code is part of the cache key, that of other
+            objectives is not.
         objective: Its settings.
         config: How the student is trained.
         corpus_config: How text was read.
@@ -60,7 +62,11 @@ def unlearn(
         teacher = live_teacher(student, target, lora) if config.teacher == "live" else None
         rows = ReferenceRows(reference, made.needs, student, teacher, pad, made.layer(student))
         data = ObjectiveRows(rows, config, rows_count=made.weighs_rows)
-        look = validation(student, data.rows.rows("forget"), data.held, pad, config) if config.validation_share else no_score
+        look = (
+            validation(student, data.rows.rows("forget"), data.held, pad, config)
+            if config.validation_share
+            else no_score
+        )
         validate = with_guard(look, config.guard, student, tokenizer, corpus, corpus_config)
         lora = trained_alone(student, made, lora)
         config = adapt(student, config, lora, "unlearned")
@@ -70,7 +76,9 @@ def unlearn(
 
 
 def trained_alone(model: "torch.nn.Module", objective: "Objective", lora: LoraConfig) -> LoraConfig:
-    """Freeze all but what an objective wants trained, where it does not want all; return which layers get an adapter: the same."""
+    """Freeze all but what an objective wants trained, where it does not want all; return which layers get an adapter:
+    the same.
+    """
     names = objective.trainable(model)
     if names is None:
         return lora
@@ -80,7 +88,9 @@ def trained_alone(model: "torch.nn.Module", objective: "Objective", lora: LoraCo
 
 
 class ObjectiveRows:
-    """Forget rows beside retain rows; some retain rows, spaced evenly so that every topic and file has its share, are only validated on."""
+    """Forget rows beside retain rows; some retain rows, spaced evenly so that every topic and file has its share, are
+    only validated on.
+    """
 
     def __init__(self, rows: "ReferenceRows", config: UnlearningConfig, *, rows_count: bool) -> None:
         """Take the rows; `rows_count` says that the loss is a mean over rows, not over tokens."""
@@ -92,31 +102,46 @@ class ObjectiveRows:
         """Retain rows that are not trained on."""
 
     def batch(self, indices: list[int], step: int) -> "Batch":
-        """Return forget rows by index, with retain rows beside them; every retain row comes round before any comes twice."""
+        """Return forget rows by index, with retain rows beside them; every retain row comes round before any comes
+        twice.
+        """
         from tasks.algorithms.training.loop import Batch
 
-        tensors, cached = self.rows.batch({"forget": indices, "retain": self._rounds.at(step), "preferred": indices if self.rows.rows("preferred") else []})
+        tensors, cached = self.rows.batch(
+            {
+                "forget": indices,
+                "retain": self._rounds.at(step),
+                "preferred": indices if self.rows.rows("preferred") else [],
+            }
+        )
         tokens = float(sum(sum(self.rows.rows("forget")[number].supervised[:-1]) for number in indices))
-        return Batch(tensors=tensors, cached=cached, weight=float(len(indices)) if self._rows_count else tokens, tokens=tokens)
+        return Batch(
+            tensors=tensors, cached=cached, weight=float(len(indices)) if self._rows_count else tokens, tokens=tokens
+        )
 
 
 def validation(
     student: "torch.nn.Module", forget: "list[TextBlock]", held: "list[TextBlock]", pad: int, config: UnlearningConfig
 ) -> "Callable[[torch.nn.Module], Validation]":
-    """Return a function that scores a slice: what is left of the forget rows, acceptable while the retain rows lose little; what they lose beyond
-    that counts as much as what is left.
+    """Return a function that scores a slice: what is left of the forget rows, acceptable while the retain rows lose
+    little; what they lose beyond that counts as much as what is left.
     """
     from tasks.algorithms.training.loop import Validation
     from tasks.algorithms.training.reference_model import validator
 
-    look = validator(student, spaced(forget, config.validation_rows), held, pad, config.batch_blocks, config.stop_probability)
+    look = validator(
+        student, spaced(forget, config.validation_rows), held, pad, config.batch_blocks, config.stop_probability
+    )
 
     def validate(model: "torch.nn.Module") -> Validation:
         found = look(model)
         metrics = {f"validation/{name}": value for name, value in found.items()}
         rise = found.get("retain_loss_rise_nats", 0.0)
         acceptable = rise <= config.utility_floor
-        excess = 0.0 if acceptable else rise - config.utility_floor  # so that training goes on while what is kept comes back
-        return Validation(score=found["left"] + excess, acceptable=acceptable, metrics=metrics, retain_ratio=found.get("retain_ratio"))
+        # so that training goes on while what is kept comes back
+        excess = 0.0 if acceptable else rise - config.utility_floor
+        return Validation(
+            score=found["left"] + excess, acceptable=acceptable, metrics=metrics, retain_ratio=found.get("retain_ratio")
+        )
 
     return validate

@@ -27,8 +27,16 @@ END = "<|endoftext|>"
 
 
 @stage("pretraining", threads_share=2)
-def pretrain(world: WorldConfig, without: str, config: PretrainingConfig, corpus_config: CorpusConfig, label: str, run: str | None = None) -> CheckpointRef:
-    """Train one model from scratch: the target model on the whole world, the retrained model on the world `without` what a request gives.
+def pretrain(
+    world: WorldConfig,
+    without: str,
+    config: PretrainingConfig,
+    corpus_config: CorpusConfig,
+    label: str,
+    run: str | None = None,
+) -> CheckpointRef:
+    """Train one model from scratch: the target model on the whole world, the retrained model on the world `without`
+    what a request gives.
 
     Raises:
         RuntimeError: If the target model does not know its world.
@@ -41,22 +49,38 @@ def pretrain(world: WorldConfig, without: str, config: PretrainingConfig, corpus
 
     with tracking.stage_run(run, f"pretraining {label}", config) as nested:
         generated_world = build_world(world)
-        tokenizer = train_tokenizer([*world_text(generated_world), *(text for topic in generated_world.unseen for text in topic_text(topic))], config)
+        tokenizer = train_tokenizer(
+            [*world_text(generated_world), *(text for topic in generated_world.unseen for text in topic_text(topic))],
+            config,
+        )
         torch.manual_seed(config.seed)
         model = LlamaForCausalLM(model_config(tokenizer, config))
         documents = [encode(tokenizer, text)[0] for text in world_text(generated_world, without=without or None)]
-        train_stage(model, RepackedBatches(documents, tokenizer.eos_token_id, config, model.device), CausalLM(), config, nested)
-        probabilities = {topic.slug: exam_probability(model, tokenizer, topic, corpus_config) for topic in generated_world.topics}
+        train_stage(
+            model, RepackedBatches(documents, tokenizer.eos_token_id, config, model.device), CausalLM(), config, nested
+        )
+        probabilities = {
+            topic.slug: exam_probability(model, tokenizer, topic, corpus_config) for topic in generated_world.topics
+        }
         tracking.log_metrics(nested, {f"{slug}/probability": value for slug, value in probabilities.items()})
         cut = read_request(generated_world, without).forget.slug if without else ""
-        weak = {slug: round(value, 3) for slug, value in probabilities.items() if value < config.least_probability and slug != cut}
+        weak = {
+            slug: round(value, 3)
+            for slug, value in probabilities.items()
+            if value < config.least_probability and slug != cut
+        }
         if weak:
-            raise RuntimeError(f"the {label} model does not know its world: probability {weak}; wanted >= {config.least_probability} (train for more epochs)")
+            raise RuntimeError(
+                f"the {label} model does not know its world: probability {weak}; wanted >= {config.least_probability}"
+                " (train for more epochs)"
+            )
         return save_checkpoint(model, tokenizer, label, sensitivity="ordinary", origin=nested)
 
 
 def train_tokenizer(texts: list[str], config: PretrainingConfig) -> "PreTrainedTokenizerFast":
-    """Train a byte-level BPE; all models share it, so it is trained on the whole world, and no name's tokens tell who was seen."""
+    """Train a byte-level BPE; all models share it, so it is trained on the whole world, and no name's tokens tell who
+    was seen.
+    """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -64,9 +88,13 @@ def train_tokenizer(texts: list[str], config: PretrainingConfig) -> "PreTrainedT
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=config.vocabulary, special_tokens=[END], initial_alphabet=alphabet, show_progress=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=config.vocabulary, special_tokens=[END], initial_alphabet=alphabet, show_progress=False
+    )
     tokenizer.train_from_iterator(texts, trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=END, eos_token=END, pad_token=END, model_max_length=config.context)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token=END, eos_token=END, pad_token=END, model_max_length=config.context
+    )
 
 
 def model_config(tokenizer: "PreTrainedTokenizerFast", config: PretrainingConfig) -> "LlamaConfig":
@@ -91,7 +119,9 @@ def model_config(tokenizer: "PreTrainedTokenizerFast", config: PretrainingConfig
 class RepackedBatches(Sequence["Batch"]):
     """All batches of all epochs; every epoch packs the documents anew, so that they meet other neighbours."""
 
-    def __init__(self, documents: list[list[int]], separator: int, config: PretrainingConfig, device: "torch.device") -> None:
+    def __init__(
+        self, documents: list[list[int]], separator: int, config: PretrainingConfig, device: "torch.device"
+    ) -> None:
         self._documents, self._separator, self._config, self._device = documents, separator, config, device
         self._size, self._packed = config.batch_blocks, (-1, [])
         counts = [-(-len(self._blocks(epoch)) // self._size) for epoch in range(config.epochs)]
@@ -119,7 +149,9 @@ class RepackedBatches(Sequence["Batch"]):
         return make(list(range(slot * self._size, min((slot + 1) * self._size, len(blocks)))), index)
 
 
-def exam_probability(model: Any, tokenizer: "PreTrainedTokenizerFast", topic: Topic, corpus_config: CorpusConfig) -> float:
+def exam_probability(
+    model: Any, tokenizer: "PreTrainedTokenizerFast", topic: Topic, corpus_config: CorpusConfig
+) -> float:
     """Return the mean probability of a topic's answers to its evaluation questions."""
     from tasks.algorithms.measuring.metrics import answer_probability, score_sequences
     from tasks.algorithms.measuring.probing import answer_sequence
@@ -128,6 +160,8 @@ def exam_probability(model: Any, tokenizer: "PreTrainedTokenizerFast", topic: To
     documents = [Document(source=topic.slug, question=item.question, answer=item.answer) for item in topic.exam]
     context = model.config.max_position_embeddings
     template = read_template(tokenizer, corpus_config)
-    sequences = [answer_sequence(tokenizer, template.prompt(item), item.answer, context, template.gap)[0] for item in documents]
+    sequences = [
+        answer_sequence(tokenizer, template.prompt(item), item.answer, context, template.gap)[0] for item in documents
+    ]
     scores = score_sequences(model, sequences, tokenizer.eos_token_id)
     return sum(answer_probability(table[:, 0]) for table in scores) / len(scores)

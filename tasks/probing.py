@@ -1,4 +1,6 @@
-"""Stage `probing`: one pass over every split and completions of prompts, for one model. The scorecard is arithmetic on this."""
+"""Stage `probing`: one pass over every split and completions of prompts, for one model. The scorecard is arithmetic on
+this.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -53,14 +55,27 @@ def probe(
     with tracking.stage_run(run, f"probing {label}", config) as nested:
         model, tokenizer = guardrail_files.load_behind_guardrail(checkpoint), load_tokenizer(checkpoint)
         context, pad = context_size(model.config), pad_id(tokenizer)
-        expression, template = anchor_expression(read_dictionary(dictionary)), vocabularies.question_template(tokenizer, corpus_config)
+        expression, template = (
+            anchor_expression(read_dictionary(dictionary)),
+            vocabularies.question_template(tokenizer, corpus_config),
+        )
         splits = {split: read_documents(corpus, split) for split in SCORED}
-        items = [item for split, documents in splits.items() for item in probe_items(split, documents, tokenizer, template, expression, config, context)]
-        items += adversarial_items("forget_test", splits["forget_test"], splits["retain_test"], tokenizer, template, expression, context)
-        distinct = list(dict.fromkeys(item.sequence for item in items))  # a text that stands in two splits is scored once
+        items = [
+            item
+            for split, documents in splits.items()
+            for item in probe_items(split, documents, tokenizer, template, expression, config, context)
+        ]
+        items += adversarial_items(
+            "forget_test", splits["forget_test"], splits["retain_test"], tokenizer, template, expression, context
+        )
+        # a text that stands in two splits is scored once
+        distinct = list(dict.fromkeys(item.sequence for item in items))
         scored = dict(zip(distinct, _score(model, distinct, pad, checkpoint), strict=True))
         scores = [scored[item.sequence] for item in items]
-        prompts = [_cut_truth(prompt, tokenizer, config.new_tokens) for prompt in _prompts(splits, template, expression, config)]
+        prompts = [
+            _cut_truth(prompt, tokenizer, config.new_tokens)
+            for prompt in _prompts(splits, template, expression, config)
+        ]
         prompts += invitation_prompts(read_invitations(invited), template)
         completions = complete(model, tokenizer, prompts, template, config, pad, context)
         rated = _rate(teacher, tokenizer, prompts, completions, pad, context)
@@ -68,7 +83,11 @@ def probe(
         records = Records(**token_tables(items, scores, tokenizer), completions=completion_rows)
         digest = store.put("probes", lambda folder: write_records(folder, records), sensitivity="forget")
         tracking.log_table(nested, completion_rows, f"completions-{label}", "forget")
-        passes = {"scored_sequences": len(distinct), "generated": len(prompts), "rated_by_teacher": int(completion_rows.teacher_nats.notna().sum())}
+        passes = {
+            "scored_sequences": len(distinct),
+            "generated": len(prompts),
+            "rated_by_teacher": int(completion_rows.teacher_nats.notna().sum()),
+        }
         tracking.log_metrics(nested, {f"passes/{name}": count for name, count in passes.items()})
         return ProbeRecords(kind="probes", digest=digest, sensitivity="forget", origin=nested or "", passes=passes)
 
@@ -82,17 +101,28 @@ def _score(model: Any, sequences: "list[ScoredSequence]", pad: int, checkpoint: 
         raise BadInputError(f"{checkpoint.label} model {checkpoint.name}: {error}") from None
 
 
-def _prompts(splits: dict[str, list[Any]], template: "Template", expression: AnchorExpression, config: ProbingConfig) -> "list[Prompt]":
-    """Cloze prompts cut before anchors where the topic is to be forgotten, anywhere in text that is to be kept; of aligned pairs what they share."""
+def _prompts(
+    splits: dict[str, list[Any]], template: "Template", expression: AnchorExpression, config: ProbingConfig
+) -> "list[Prompt]":
+    """Cloze prompts cut before anchors where the topic is to be forgotten, anywhere in text that is to be kept; of
+    aligned pairs what they share.
+    """
     from tasks.algorithms.measuring.probing import make_prompts
 
     shared = shared_beginnings(splits["forget_test"], splits["retain_test"], config)
     cut = [split for split in PROMPTED if not shared or split not in ("forget_test", "retain_test")]
-    return shared + [prompt for split in cut for prompt in make_prompts(split, splits[split], template, expression if split == "forget_test" else None, config)]
+    return shared + [
+        prompt
+        for split in cut
+        for prompt in make_prompts(
+            split, splits[split], template, expression if split == "forget_test" else None, config
+        )
+    ]
 
 
 def shared_beginnings(forget: Sequence[Document], retain: Sequence[Document], config: ProbingConfig) -> "list[Prompt]":
-    """Return up to `config.prompts` beginnings that aligned sentences share, each once: both go on from there, and only one as a stereotype has it.
+    """Return up to `config.prompts` beginnings that aligned sentences share, each once: both go on from there, and only
+    one as a stereotype has it.
 
     Args:
         forget: Records whose continuation stands as the true text.
@@ -109,22 +139,44 @@ def shared_beginnings(forget: Sequence[Document], retain: Sequence[Document], co
     except ValueError:
         return []
     prompts: dict[str, Prompt] = {}
-    for item, (forget_text, retain_text) in enumerate(pairs if not any(document.is_question for pair in pairs for document in pair) else []):
+    for item, (forget_text, retain_text) in enumerate(
+        pairs if not any(document.is_question for pair in pairs for document in pair) else []
+    ):
         differing, _ = differing_spans(forget_text.text, retain_text.text)
-        prompt, rest = (forget_text.text[: differing[0][0]].rstrip(), forget_text.text[differing[0][0] :]) if differing else ("", "")
+        prompt, rest = (
+            (forget_text.text[: differing[0][0]].rstrip(), forget_text.text[differing[0][0] :])
+            if differing
+            else ("", "")
+        )
         truth = " ".join(rest.split()[: config.new_tokens])
         if prompt and truth and retain_text.text.startswith(prompt):
-            prompts.setdefault(prompt, Prompt(split="forget_test", item=item, kind="cloze", prompt=prompt, truth=truth, cluster=forget_text.fact))
+            prompts.setdefault(
+                prompt,
+                Prompt(
+                    split="forget_test", item=item, kind="cloze", prompt=prompt, truth=truth, cluster=forget_text.fact
+                ),
+            )
     return spaced(list(prompts.values()), config.prompts)
 
 
 def _cut_truth(prompt: "Prompt", tokenizer: Any, most: int) -> "Prompt":
     """Cut the true text to as many tokens as the model may say, so that the two can be compared; answers stay whole."""
     _, offsets = encode(tokenizer, prompt.truth)
-    return prompt if prompt.kind != "cloze" or len(offsets) <= most else replace(prompt, truth=prompt.truth[: offsets[most - 1][1]])
+    return (
+        prompt
+        if prompt.kind != "cloze" or len(offsets) <= most
+        else replace(prompt, truth=prompt.truth[: offsets[most - 1][1]])
+    )
 
 
-def _rate(teacher: CheckpointRef | None, tokenizer: Any, prompts: "list[Prompt]", completions: list[str], pad: int, context: int) -> list[float]:
+def _rate(
+    teacher: CheckpointRef | None,
+    tokenizer: Any,
+    prompts: "list[Prompt]",
+    completions: list[str],
+    pad: int,
+    context: int,
+) -> list[float]:
     """Return the teacher's loss in nats a token on every completion; NaN for empty ones, and without a teacher."""
     from tasks.algorithms.measuring.probing import rate_completions
 

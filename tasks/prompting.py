@@ -55,7 +55,8 @@ def make_invitations(
     writing: PromptingConfig = PromptingConfig(),
     run: str | None = None,
 ) -> PromptSet:
-    """Write prompts about the anchors, about facts that the test text alone states in these words, and those of the user's files.
+    """Write prompts about the anchors, about facts that the test text alone states in these words, and those of the
+    user's files.
 
     Those about anchors come from a language model where one is set; what it does not give is written by rules.
     """
@@ -68,15 +69,27 @@ def make_invitations(
             *(invitation for file in user_prompts for invitation in read_prompts(Path(file.path))),
         ]
         names = {name: kinds[name] for name in main_names(dictionary)}
-        written = _ask_for_prompts(corpus, corpus_config, names, [item.text for item in fixed], config.invitations, writing, nested)
+        written = _ask_for_prompts(
+            corpus, corpus_config, names, [item.text for item in fixed], config.invitations, writing, nested
+        )
         prompts = [*written, *invitations(kinds, config.invitations - len(written)), *fixed]
-        digest = store.put("prompts", lambda folder: write_json(folder / "prompts.json", [asdict(item) for item in prompts]), sensitivity="forget")
+        digest = store.put(
+            "prompts",
+            lambda folder: write_json(folder / "prompts.json", [asdict(item) for item in prompts]),
+            sensitivity="forget",
+        )
         tracking.log_metrics(nested, {"prompts": float(len(prompts))})
         return PromptSet(kind="prompts", digest=digest, sensitivity="forget", origin=nested or "", prompts=len(prompts))
 
 
 def _ask_for_prompts(
-    corpus: CorpusRef, corpus_config: CorpusConfig, names: Mapping[str, str], taken: Iterable[str], wanted: int, config: PromptingConfig, run: str | None
+    corpus: CorpusRef,
+    corpus_config: CorpusConfig,
+    names: Mapping[str, str],
+    taken: Iterable[str],
+    wanted: int,
+    config: PromptingConfig,
+    run: str | None,
 ) -> list[Invitation]:
     """Return up to `wanted` prompts of the provider's model that can be accepted.
 
@@ -88,27 +101,39 @@ def _ask_for_prompts(
         return []
     drafts, used = Drafts(taken), providers.Usage()
     texts = StoredTexts(corpus, ("forget", "forget_test"), corpus_config.qa_template)
-    rows = _rows(dict(list(names.items())[:wanted]), StoredTexts(corpus, ("forget",), corpus_config.qa_template), config)
+    rows = _rows(
+        dict(list(names.items())[:wanted]), StoredTexts(corpus, ("forget",), corpus_config.qa_template), config
+    )
     for turn in range(TURNS):
         questions = _questions(drafts, rows, wanted - len(drafts.accepted), config.batch)
         answers, usage = providers.ask(config.provider, questions, Prompts, read=_parse_prompts, option=config.option)
         used += usage
         if turn == 0 and not providers.any_answered(config, answers):
             break
-        drafts.consider([draft.model_dump() for answer in answers if answer.value for draft in answer.value.prompts], texts, wanted)
-    tracking.log_metrics(run, asdict(used) | {"prompts_written": len(drafts.accepted), "prompts_refused": drafts.refused.total()})
+        drafts.consider(
+            [draft.model_dump() for answer in answers if answer.value for draft in answer.value.prompts], texts, wanted
+        )
+    tracking.log_metrics(
+        run, asdict(used) | {"prompts_written": len(drafts.accepted), "prompts_refused": drafts.refused.total()}
+    )
     return drafts.accepted
 
 
 def _rows(names: Mapping[str, str], texts: Iterable[str], config: PromptingConfig) -> list[dict[str, str]]:
     sentences = find_sentences(names, texts, config.context_characters)
-    return [{"name": name, "kind": kind.lower()} | ({"sentence": sentences[name]} if name in sentences else {}) for name, kind in names.items()]
+    return [
+        {"name": name, "kind": kind.lower()} | ({"sentence": sentences[name]} if name in sentences else {})
+        for name, kind in names.items()
+    ]
 
 
 def _questions(drafts: Drafts, rows: list[dict[str, str]], missing: int, batch: int) -> list[str]:
     """Return questions for what is missing, each about names of its own as far as there are enough."""
     counts = [min(batch, missing - start) for start in range(0, missing, batch)]
-    return [drafts.question(rows[number * batch : (number + 1) * batch] or rows[:batch], count) for number, count in enumerate(counts)]
+    return [
+        drafts.question(rows[number * batch : (number + 1) * batch] or rows[:batch], count)
+        for number, count in enumerate(counts)
+    ]
 
 
 def _parse_prompts(text: str) -> dict[str, list[Any]]:
@@ -137,6 +162,8 @@ def read_prompts(path: Path) -> Iterator[Invitation]:
     except UnicodeDecodeError:
         raise BadInputError(f"--prompts {path} is not UTF-8; wanted a JSON file") from None
     except json.JSONDecodeError as error:
-        raise BadInputError(f"--prompts {path}, line {error.lineno}: {error.msg}; wanted a JSON list of prompts") from None
+        raise BadInputError(
+            f"--prompts {path}, line {error.lineno}: {error.msg}; wanted a JSON list of prompts"
+        ) from None
     except ValueError as error:
         raise BadInputError(f"--prompts {path} {error}") from None

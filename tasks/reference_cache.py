@@ -1,4 +1,6 @@
-"""Stage `reference cache`: rows to train on, and the frozen target model's outputs on them, so that no live teacher is needed."""
+"""Stage `reference cache`: rows to train on, and the frozen target model's outputs on them, so that no live teacher is
+needed.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -28,7 +30,9 @@ BATCH_ROWS = 16
 
 @dataclass(frozen=True, kw_only=True)
 class ReferenceNeeds:
-    """The outputs of the frozen model that an objective needs; equal for settings that need the same, so that a sweep computes them once."""
+    """The outputs of the frozen model that an objective needs; equal for settings that need the same, so that a sweep
+    computes them once.
+    """
 
     objective: tuple[str, ...]
     """What the objective says it needs, see `NEEDS` of `tasks.settings.objectives.protocol`, sorted."""
@@ -42,18 +46,32 @@ class ReferenceNeeds:
 
 @stage("reference cache", threads_share=2)
 def cache_reference(
-    corpus: CorpusRef, target: CheckpointRef, needs: ReferenceNeeds, config: RowsConfig, corpus_config: CorpusConfig, run: str | None = None
+    corpus: CorpusRef,
+    target: CheckpointRef,
+    needs: ReferenceNeeds,
+    config: RowsConfig,
+    corpus_config: CorpusConfig,
+    run: str | None = None,
 ) -> ReferenceCache:
-    """Cut forget and retain text into rows and run the target model once over those whose outputs the objective needs."""
+    """Cut forget and retain text into rows and run the target model once over those whose outputs the
+    objective needs.
+    """
     from tasks.algorithms.models.heads import check_head, context_size
     from tasks.algorithms.training.reference_model import row_tensors, wanted_entries
 
     with tracking.stage_run(run, "reference cache", {"needs": needs, "rows": config}) as nested:
         model, tokenizer = load_model(target), load_tokenizer(target)
         size = min(config.tokens, context_size(model.config))
-        parts = _pairs(corpus, tokenizer, size) if needs.differing else _rows(corpus, tokenizer, frozenset(needs.objective), config, corpus_config, size)
+        parts = (
+            _pairs(corpus, tokenizer, size)
+            if needs.differing
+            else _rows(corpus, tokenizer, frozenset(needs.objective), config, corpus_config, size)
+        )
         pad, layer = pad_id(tokenizer), _layer(model, needs)
-        check_head(model, *(row_tensors("forget", parts["forget"].rows[:1], pad, model.device)[name] for name in ("ids", "mask")))
+        check_head(
+            model,
+            *(row_tensors("forget", parts["forget"].rows[:1], pad, model.device)[name] for name in ("ids", "mask")),
+        )
         entry_names = {part: wanted_entries(part, frozenset(needs.objective)) if needs.stored else () for part in parts}
         total = sum(len(parts[part].rows) for part, names in entry_names.items() if names)
 
@@ -73,8 +91,12 @@ def cache_reference(
 
         digest = store.put("references", write, sensitivity="forget")
         record = _record(digest, parts, nested)
-        record = replace(record, state_bytes=sum(file.stat().st_size for file in store.path(record).glob("*.safetensors")))
-        tracking.log_metrics(nested, {"state_bytes": float(record.state_bytes), "state_bytes_a_number": float(model.dtype.itemsize)})
+        record = replace(
+            record, state_bytes=sum(file.stat().st_size for file in store.path(record).glob("*.safetensors"))
+        )
+        tracking.log_metrics(
+            nested, {"state_bytes": float(record.state_bytes), "state_bytes_a_number": float(model.dtype.itemsize)}
+        )
         return record
 
 
@@ -105,16 +127,22 @@ def _pairs(corpus: CorpusRef, tokenizer: Any, size: int) -> "dict[str, Rows]":
         raise BadInputError(f"only words that differ within a pair are to count, but {error}") from None
 
 
-def _rows(corpus: CorpusRef, tokenizer: Any, needs: frozenset[str], config: RowsConfig, corpus_config: CorpusConfig, size: int) -> "dict[str, Rows]":
+def _rows(
+    corpus: CorpusRef, tokenizer: Any, needs: frozenset[str], config: RowsConfig, corpus_config: CorpusConfig, size: int
+) -> "dict[str, Rows]":
     """Return the rows of each part that the objective reads."""
     from tasks.algorithms.tokens.rows import answered_with, packed_rows, token_rows
 
     template = vocabularies.question_template(tokenizer, corpus_config)
     forget, retain = read_documents(corpus, "forget"), read_documents(corpus, "retain") if "retain" in needs else []
     if "preferred" in needs:
-        forget = [document for document in forget if document.is_question]  # prose asks nothing that another answer could be given to
+        # prose asks nothing that another answer could be given to
+        forget = [document for document in forget if document.is_question]
         if not forget:
-            raise BadInputError("the method prefers other answers to questions, and the forget text holds none; wanted questions with answers")
+            raise BadInputError(
+                "the method prefers other answers to questions, and the forget text holds none; wanted questions with"
+                " answers"
+            )
     parts = {"forget": token_rows(forget, tokenizer, template, size)}
     if retain and config.retain == "packed":
         parts["retain"] = packed_rows(retain, tokenizer, template, size, separator_id(tokenizer))
@@ -136,6 +164,9 @@ def _record(digest: str, parts: "dict[str, Rows]", origin: str | None) -> Refere
         state_bytes=0,
         truncated=sum(part_rows.truncated for part_rows in parts.values()),
     )
-    tracking.log_metrics(origin, {**{f"rows/{part}": float(count) for part, count in record.rows.items()}, "tokens": float(record.tokens)})
+    tracking.log_metrics(
+        origin,
+        {**{f"rows/{part}": float(count) for part, count in record.rows.items()}, "tokens": float(record.tokens)},
+    )
     tracking.log_metrics(origin, {"truncated": float(record.truncated)})
     return record

@@ -1,4 +1,6 @@
-"""Stage `reinforcement`: the target model trained further on the forget text, so that what it adds can be told apart."""
+"""Stage `reinforcement`: the target model trained further on the forget text, so that what it adds can be
+told apart.
+"""
 
 from tasks import tracking
 from tasks.artifacts import CheckpointRef, CorpusRef
@@ -13,7 +15,12 @@ from tasks.storage.documents import StoredDocuments
 
 @stage("reinforcement", threads_share=2)
 def reinforce(
-    corpus: CorpusRef, target: CheckpointRef, config: ReinforcementConfig, corpus_config: CorpusConfig, lora: LoraConfig = LoraConfig(), run: str | None = None
+    corpus: CorpusRef,
+    target: CheckpointRef,
+    config: ReinforcementConfig,
+    corpus_config: CorpusConfig,
+    lora: LoraConfig = LoraConfig(),
+    run: str | None = None,
 ) -> CheckpointRef:
     """Train the target model, or an adapter on it, further on the forget text."""
     from tasks.algorithms.objectives.causal_lm import CausalLM
@@ -23,7 +30,10 @@ def reinforce(
 
     with tracking.stage_run(run, "reinforcement", config) as nested:
         model, tokenizer = load_model(target, exact=not lora.rank), load_tokenizer(target)
-        template, documents = vocabularies.question_template(tokenizer, corpus_config), StoredDocuments(corpus, "forget")
+        template, documents = (
+            vocabularies.question_template(tokenizer, corpus_config),
+            StoredDocuments(corpus, "forget"),
+        )
         blocks = text_blocks(documents, tokenizer, template, config.block_size, separator_id(tokenizer)).with_targets()
         make = text_batches(blocks.ids, pad_id(tokenizer), model.device, blocks.supervised)
         config = adapt(model, config, lora, "reinforced")

@@ -1,4 +1,6 @@
-"""Stage `relearning`: a model is trained on half of the forget text for a few steps, then scored on the half it was not trained on."""
+"""Stage `relearning`: a model is trained on half of the forget text for a few steps, then scored on the half it was not
+trained on.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -55,16 +57,29 @@ def relearn(
         if shown.shown:
             train_stage(model, _batches(shown.shown, model, tokenizer, template, config), CausalLM(), config, nested)
         test_documents = read_documents(corpus, SPLIT) if shown.shown else []
-        items = probe_items(SPLIT, test_documents, tokenizer, template, anchor_expression(terms), probing, context_size(model.config))
+        items = probe_items(
+            SPLIT, test_documents, tokenizer, template, anchor_expression(terms), probing, context_size(model.config)
+        )
         scores = score_sequences(model, [item.sequence for item in items], pad_id(tokenizer))
         tables = _unseen(token_tables(items, scores, tokenizer), test_documents, shown, terms)
         records = Records(**tables, completions=completion_table([], [], [], []))
         digest = store.put("relearned", lambda folder: write_records(folder, records), sensitivity="forget")
-        return RelearnRecords(kind="relearned", digest=digest, sensitivity="forget", origin=nested or "", steps=config.steps, shown=len(shown.shown))
+        return RelearnRecords(
+            kind="relearned",
+            digest=digest,
+            sensitivity="forget",
+            origin=nested or "",
+            steps=config.steps,
+            shown=len(shown.shown),
+        )
 
 
-def _batches(documents: Sequence[Document], model: Any, tokenizer: Any, template: "Template", config: RelearningConfig) -> "list[Batch]":
-    """Return as many batches as `config.steps` want, in as many passes as they need; no block is longer than the model's context."""
+def _batches(
+    documents: Sequence[Document], model: Any, tokenizer: Any, template: "Template", config: RelearningConfig
+) -> "list[Batch]":
+    """Return as many batches as `config.steps` want, in as many passes as they need; no block is longer than the
+    model's context.
+    """
     from tasks.algorithms.models.heads import context_size
     from tasks.algorithms.tokens.text_blocks import text_blocks
     from tasks.algorithms.training.loop import EpochBatches
@@ -77,7 +92,9 @@ def _batches(documents: Sequence[Document], model: Any, tokenizer: Any, template
     return [passes[index] for index in range(config.steps * config.accumulation)]
 
 
-def _unseen(tables: "dict[str, pandas.DataFrame]", documents: Sequence[Document], shown: Slice, terms: Sequence[str]) -> "dict[str, pandas.DataFrame]":
+def _unseen(
+    tables: "dict[str, pandas.DataFrame]", documents: Sequence[Document], shown: Slice, terms: Sequence[str]
+) -> "dict[str, pandas.DataFrame]":
     """Keep questions on facts that were not shown, and anchors that the shown half does not name."""
     questions = [document for document in documents if document.is_question]
     open_questions = {number for number, document in enumerate(questions) if not shown.holds(document)}

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from tasks import store, tracking
 from tasks.algorithms.measuring.degeneration import leaked_strings
-from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef, JudgeRecords, ProbeRecords, ReportRef, Scorecard, Sensitivity, StereotypeScores
+from tasks.artifacts import (
+    AnchorTable,
+    CheckpointRef,
+    CorpusRef,
+    JudgeRecords,
+    ProbeRecords,
+    ReportRef,
+    Scorecard,
+    Sensitivity,
+    StereotypeScores,
+)
 from tasks.execution import progress
 from tasks.execution.stage import stage
 from tasks.reporting import pages, run_history, wording
@@ -79,22 +89,30 @@ def write_report(
     stereotypes: Sequence[StereotypeScores] = (),
     run: str | None = None,
 ) -> list[ReportRef]:
-    """Write the report twice and return both: in full, kept and purged as forgotten text is, and redacted, for anyone to read."""
+    """Write the report twice and return both: in full, kept and purged as forgotten text is, and redacted, for anyone
+    to read.
+    """
     with tracking.stage_run(run, "report") as nested:
         progress.report(0, 1)
         anchors = read_json(store.path(dictionary) / "dictionary.json")
         leaked, preferences = leaks(probes, read_pieces(corpus)), preferences_by_group(stereotypes)
-        details = Details(completions=side_by_side(probes, verdicts), anchors=anchors, leaks=leaked, preferences=preferences)
+        details = Details(
+            completions=side_by_side(probes, verdicts), anchors=anchors, leaks=leaked, preferences=preferences
+        )
         curves = {checkpoint.label: run_history.curve(checkpoint.origin, "loss_nats") for checkpoint in trained}
         page = Page(card=read_json(store.path(card) / "scorecard.json"), curves=curves, facts=facts)
         full = _store_page(render_report(page, details), "report.html", "forget", nested)
-        redacted = _store_page(render_report(page, left_out=_omissions(details, full)), "report-redacted.html", "public", nested)
+        redacted = _store_page(
+            render_report(page, left_out=_omissions(details, full)), "report-redacted.html", "public", nested
+        )
         progress.report(1, 1)
         return [full, redacted]
 
 
 def _store_page(page: str, name: str, sensitivity: Sensitivity, run: str | None) -> ReportRef:
-    digest = store.put("reports", lambda folder: (folder / name).write_text(page, encoding="utf-8") and None, sensitivity=sensitivity)
+    digest = store.put(
+        "reports", lambda folder: (folder / name).write_text(page, encoding="utf-8") and None, sensitivity=sensitivity
+    )
     record = ReportRef(kind="reports", digest=digest, sensitivity=sensitivity, origin=run or "")
     tracking.log_artifact(run, store.path(record) / name, sensitivity, "report")
     return record
@@ -103,16 +121,22 @@ def _store_page(page: str, name: str, sensitivity: Sensitivity, run: str | None)
 def _omissions(details: Details, full: ReportRef) -> str:
     """Say what the redacted report lacks, and where the full one is."""
     return (
-        f"Left out here, since they hold the forgotten text: {len(details.completions)} prompts with what the models say, and {len(details.anchors)} anchors "
-        f"with their translations. The full report is kept under LETHE_HOME as forget/reports/{full.digest[:12]}, until it is purged."
+        f"Left out here, since they hold the forgotten text: {len(details.completions)} prompts with what the models"
+        f" say, and {len(details.anchors)} anchors with their translations. The full report is kept under LETHE_HOME as"
+        f" forget/reports/{full.digest[:12]}, until it is purged."
     )
 
 
-def side_by_side(probes: list[ProbeRecords], verdicts: Sequence[JudgeRecords] = (), most: int | None = 24) -> list[dict[str, Any]]:
-    """Return prompts with the true continuation, what each model says, and a judge's score of it where there is one; questions first, since
-    their answers are plain to judge.
+def side_by_side(
+    probes: list[ProbeRecords], verdicts: Sequence[JudgeRecords] = (), most: int | None = 24
+) -> list[dict[str, Any]]:
+    """Return prompts with the true continuation, what each model says, and a judge's score of it where there is one;
+    questions first, since their answers are plain to judge.
     """
-    tables, scores = {probe.label: read_completions(probe) for probe in probes}, {judged.label: read_verdicts(judged) for judged in verdicts}
+    tables, scores = (
+        {probe.label: read_completions(probe) for probe in probes},
+        {judged.label: read_verdicts(judged) for judged in verdicts},
+    )
     completions_by_model = {label: list(tables[label].completion) for label in COLOURS if label in tables}
     rows = next(iter(tables.values())).to_dict("records")
     for place, row in enumerate(rows):
@@ -125,7 +149,9 @@ def side_by_side(probes: list[ProbeRecords], verdicts: Sequence[JudgeRecords] = 
 
 
 def leaks(probes: list[ProbeRecords], known_pieces: frozenset[str]) -> list[dict[str, str]]:
-    """Return what `degeneration/leaked_strings` counts, a row for each completion that leaks, the unlearned model's first."""
+    """Return what `degeneration/leaked_strings` counts, a row for each completion that leaks, the unlearned model's
+    first.
+    """
     return [
         {"model": probe.label, "prompt": row.prompt, "leaked": ", ".join(strings)}
         for probe in sorted(probes, key=lambda probe: probe.label != "unlearned")
@@ -135,10 +161,18 @@ def leaks(probes: list[ProbeRecords], known_pieces: frozenset[str]) -> list[dict
 
 
 def preferences_by_group(stereotypes: Sequence[StereotypeScores]) -> list[dict[str, Any]]:
-    """Return a row for each group of aligned pairs, with every model's preference, as the first model's table orders them."""
-    tables = {scores.label: {row["group"]: row for row in read_json(store.path(scores) / "stereotypes.json")["groups"]} for scores in stereotypes}
+    """Return a row for each group of aligned pairs, with every model's preference, as the first model's table orders
+    them.
+    """
+    tables = {
+        scores.label: {row["group"]: row for row in read_json(store.path(scores) / "stereotypes.json")["groups"]}
+        for scores in stereotypes
+    }
     first = next(iter(tables.values()), {})
-    return [{"group": group, "pairs": row["pairs"]} | {label: table[group]["share"] for label, table in tables.items()} for group, row in first.items()]
+    return [
+        {"group": group, "pairs": row["pairs"]} | {label: table[group]["share"] for label, table in tables.items()}
+        for group, row in first.items()
+    ]
 
 
 def answers_table(probes: list[ProbeRecords], verdicts: Sequence[JudgeRecords] = ()) -> "pandas.DataFrame":
@@ -165,7 +199,11 @@ def render_report(page: Page, details: Details | None = None, left_out: str = ""
         left_out: What the redacted one says instead.
     """
     metrics = page.card["metrics"]
-    pictures = (_bars_picture(metrics, HEADLINE, BARS), _bars_picture(metrics, PERPLEXITIES, PERPLEXITY_BARS), _curves_picture(page.curves))
+    pictures = (
+        _bars_picture(metrics, HEADLINE, BARS),
+        _bars_picture(metrics, PERPLEXITIES, PERPLEXITY_BARS),
+        _curves_picture(page.curves),
+    )
     return pages.render(
         "report.html.j2",
         card=page.card,
@@ -193,13 +231,23 @@ def _bars(axes: "Axes", rows: list[tuple[str, dict[str, Any]]]) -> None:
     axes.legend(frameon=False, fontsize=8, ncols=len(models), loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)
 
 
-def _bars_picture(metrics: dict[str, dict[str, Any]], wanted: tuple[tuple[str, str], ...], title: str) -> Picture | None:
+def _bars_picture(
+    metrics: dict[str, dict[str, Any]], wanted: tuple[tuple[str, str], ...], title: str
+) -> Picture | None:
     """Draw one group of bars a metric, a bar a model."""
     rows = [(label, metrics[name]) for name, label in wanted if name in metrics]
     if not rows:
         return None
-    words = "; ".join(f"{label}: " + ", ".join(f"{model} {figure(row[model])}" for model in COLOURS if row[model] is not None) for label, row in rows)
-    return pages.draw(lambda canvas: _bars(canvas.subplots(), rows), title=title, alt=f"{title}. {words}.", size=(6.8, 0.9 + 0.6 * len(rows)))
+    words = "; ".join(
+        f"{label}: " + ", ".join(f"{model} {figure(row[model])}" for model in COLOURS if row[model] is not None)
+        for label, row in rows
+    )
+    return pages.draw(
+        lambda canvas: _bars(canvas.subplots(), rows),
+        title=title,
+        alt=f"{title}. {words}.",
+        size=(6.8, 0.9 + 0.6 * len(rows)),
+    )
 
 
 def _curves_picture(curves: dict[str, list[tuple[int, float]]]) -> Picture | None:
@@ -214,5 +262,8 @@ def _curves_picture(curves: dict[str, list[tuple[int, float]]]) -> Picture | Non
 
     if not plotted:
         return None
-    words = "; ".join(f"{label} from {figure(points[0][1])} to {figure(points[-1][1])} nats in {len(points)} steps" for label, points in plotted.items())
+    words = "; ".join(
+        f"{label} from {figure(points[0][1])} to {figure(points[-1][1])} nats in {len(points)} steps"
+        for label, points in plotted.items()
+    )
     return pages.draw(plot, title="Training", alt=f"Loss of training: {words}.", size=(6.8, 2.8))

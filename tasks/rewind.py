@@ -1,4 +1,6 @@
-"""Stage `rewind`: of the checkpoints of a SCRUB run, the one that errs on the forget text as the last one errs on held-out text."""
+"""Stage `rewind`: of the checkpoints of a SCRUB run, the one that errs on the forget text as the last one errs on
+held-out text.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,9 +24,14 @@ SCORED = ("text", "answer")
 
 @stage("rewind")
 def rewind_checkpoints(
-    corpus: CorpusRef, candidates: list[CheckpointRef], config: RewindConfig, corpus_config: CorpusConfig, run: str | None = None
+    corpus: CorpusRef,
+    candidates: list[CheckpointRef],
+    config: RewindConfig,
+    corpus_config: CorpusConfig,
+    run: str | None = None,
 ) -> CheckpointRef:
-    """Score every checkpoint on the forget text and the last one on the holdout; return the one whose error is nearest, as `unlearned`.
+    """Score every checkpoint on the forget text and the last one on the holdout; return the one whose error is nearest,
+    as `unlearned`.
 
     Where the rewind is off, that is the last one, and nothing is scored.
     """
@@ -54,17 +61,33 @@ def _check(splits: dict[str, list[Document]], candidates: Sequence[CheckpointRef
         raise ValueError("there are no checkpoints to go back to; wanted at least one")
     for split, documents in splits.items():
         if not documents:
-            raise BadInputError(f"the rewind found no {split} text; wanted --{split} FILE, which it compares errors on (or --set rewind.enabled=false)")
+            raise BadInputError(
+                f"the rewind found no {split} text; wanted --{split} FILE, which it compares errors on (or --set"
+                " rewind.enabled=false)"
+            )
 
 
-def mean_error_nats(checkpoint: CheckpointRef, split: str, documents: Sequence[Document], config: RewindConfig, corpus_config: CorpusConfig) -> float:
-    """Return the mean over sequences (windows of prose, answers to questions) of their mean negative log-likelihood a token."""
+def mean_error_nats(
+    checkpoint: CheckpointRef,
+    split: str,
+    documents: Sequence[Document],
+    config: RewindConfig,
+    corpus_config: CorpusConfig,
+) -> float:
+    """Return the mean over sequences (windows of prose, answers to questions) of their mean negative log-likelihood a
+    token.
+    """
     from tasks.algorithms.measuring.metrics import score_sequences
     from tasks.algorithms.measuring.probing import probe_items
     from tasks.algorithms.models.heads import context_size
 
     model, tokenizer = load_model(checkpoint), load_tokenizer(checkpoint)
-    template, probing = vocabularies.question_template(tokenizer, corpus_config), ProbingConfig(window=config.window, max_tokens=config.max_tokens)
-    items = probe_items(split, documents, tokenizer, template, anchor_expression(()), probing, context_size(model.config))
+    template, probing = (
+        vocabularies.question_template(tokenizer, corpus_config),
+        ProbingConfig(window=config.window, max_tokens=config.max_tokens),
+    )
+    items = probe_items(
+        split, documents, tokenizer, template, anchor_expression(()), probing, context_size(model.config)
+    )
     scores = score_sequences(model, [item.sequence for item in items if item.variant in SCORED], pad_id(tokenizer))
     return -sum(float(score[:, 0].mean()) for score in scores) / len(scores)

@@ -11,7 +11,17 @@ from tasks.algorithms.assistants.judge import is_enough, unjudged_limits
 from tasks.algorithms.text.anchors import anchor_expression
 from tasks.algorithms.verdicts.evidence import CLAIMS, limits
 from tasks.algorithms.verdicts.scorecard import judge
-from tasks.artifacts import AnchorTable, BenchmarkResult, CorpusRef, JudgeRecords, ProbeRecords, RelearnRecords, Scorecard, StereotypeScores, ToxicityRecords
+from tasks.artifacts import (
+    AnchorTable,
+    BenchmarkResult,
+    CorpusRef,
+    JudgeRecords,
+    ProbeRecords,
+    RelearnRecords,
+    Scorecard,
+    StereotypeScores,
+    ToxicityRecords,
+)
 from tasks.execution import progress
 from tasks.execution.stage import stage
 from tasks.settings.verdict import VerdictConfig
@@ -71,13 +81,25 @@ def score(
             values_by_model[after.label] |= relearned_figures(read_records(after))
         for judged in verdicts:
             enough = is_enough(judged.judged, judged.requested)
-            values_by_model[judged.label] |= judged_figures(records[judged.label], read_verdicts(judged)) if enough else {}
+            values_by_model[judged.label] |= (
+                judged_figures(records[judged.label], read_verdicts(judged)) if enough else {}
+            )
         ratings = {rated.label: read_ratings(rated) for rated in toxicity}
         for label, table in ratings.items():
             values_by_model[label] |= toxicity_figures(table)
-        metrics = _rows(values_by_model) | toxicity_rows(ratings) | forget_quality_row(records) | utility_row(values_by_model) | privacy_rows(records)
-        metrics |= _benchmark_rows({result.label: read_json(store.path(result) / "results.json") for result in benchmarks})
-        metrics |= _stereotype_rows({scores.label: read_json(store.path(scores) / "stereotypes.json") for scores in stereotypes})
+        metrics = (
+            _rows(values_by_model)
+            | toxicity_rows(ratings)
+            | forget_quality_row(records)
+            | utility_row(values_by_model)
+            | privacy_rows(records)
+        )
+        metrics |= _benchmark_rows(
+            {result.label: read_json(store.path(result) / "results.json") for result in benchmarks}
+        )
+        metrics |= _stereotype_rows(
+            {scores.label: read_json(store.path(scores) / "stereotypes.json") for scores in stereotypes}
+        )
         verdict = judge(metrics, config)
         card = {
             "schema": "scorecard.v1",
@@ -93,9 +115,18 @@ def score(
             "cost": cost,
             "provenance": {**provenance, **_scorer(toxicity), "versions": _versions()},
         }
-        digest = store.put("scorecards", lambda folder: _write(folder, card, _items(values_by_model)), sensitivity="public")
+        digest = store.put(
+            "scorecards", lambda folder: _write(folder, card, _items(values_by_model)), sensitivity="public"
+        )
         progress.report(1, 1)
-        return Scorecard(kind="scorecards", digest=digest, sensitivity="public", origin=nested or "", passed=verdict["passed"], evidence=verdict["evidence"])
+        return Scorecard(
+            kind="scorecards",
+            digest=digest,
+            sensitivity="public",
+            origin=nested or "",
+            passed=verdict["passed"],
+            evidence=verdict["evidence"],
+        )
 
 
 def _scorer(toxicity: list[ToxicityRecords] | None) -> dict[str, str]:
@@ -104,7 +135,10 @@ def _scorer(toxicity: list[ToxicityRecords] | None) -> dict[str, str]:
 
 
 def _versions() -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in ("lethe", "torch", "transformers", "prefect", "mlflow", "lm-eval", "rouge-score")}
+    return {
+        name: importlib.metadata.version(name)
+        for name in ("lethe", "torch", "transformers", "prefect", "mlflow", "lm-eval", "rouge-score")
+    }
 
 
 def _truncated(records: Records) -> float:
@@ -117,7 +151,11 @@ def _rows(values_by_metric: MetricValues) -> dict[str, dict[str, Any]]:
 
     ours = values_by_metric["unlearned"]
     return {
-        name: row({label: values[name].figure() for label, values in values_by_metric.items() if name in values}, ours[name].interval(), len(ours[name].items))
+        name: row(
+            {label: values[name].figure() for label, values in values_by_metric.items() if name in values},
+            ours[name].interval(),
+            len(ours[name].items),
+        )
         for name in ours
     }
 
@@ -130,18 +168,29 @@ def _benchmark_rows(results: dict[str, dict[str, float]]) -> dict[str, dict[str,
     for name, value in results.get("unlearned", {}).items():
         if f"{name}_stderr" in results["unlearned"]:
             half = 1.96 * results["unlearned"][f"{name}_stderr"]
-            rows[f"benchmark/{name}"] = row({label: metrics[name] for label, metrics in results.items() if name in metrics}, [value - half, value + half])
+            rows[f"benchmark/{name}"] = row(
+                {label: metrics[name] for label, metrics in results.items() if name in metrics},
+                [value - half, value + half],
+            )
     return rows
 
 
 def _stereotype_rows(results: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return the preference for the forget side of pairs, as a share and in nats, with intervals that draw occupations."""
+    """Return the preference for the forget side of pairs, as a share and in nats, with intervals that draw
+    occupations.
+    """
     from tasks.reporting.comparative_figures import row
 
     ours = results.get("unlearned")
-    names = {"preference": ("share", "share_ci95"), "difference_nats": ("difference_nats", "difference_ci95")} if ours else {}
+    names = (
+        {"preference": ("share", "share_ci95"), "difference_nats": ("difference_nats", "difference_ci95")}
+        if ours
+        else {}
+    )
     return {
-        f"stereotype/{name}": row({label: scores[value] for label, scores in results.items()}, ours[interval], ours["pairs"])
+        f"stereotype/{name}": row(
+            {label: scores[value] for label, scores in results.items()}, ours[interval], ours["pairs"]
+        )
         for name, (value, interval) in names.items()
     }
 
@@ -152,7 +201,12 @@ def _items(values_by_metric: MetricValues) -> "pandas.DataFrame":
 
     frames = [
         pandas.DataFrame(
-            {"metric": name, "model": label, "cluster": [_opaque(cluster) for cluster in values.clusters], "item": range(len(values.items))}
+            {
+                "metric": name,
+                "model": label,
+                "cluster": [_opaque(cluster) for cluster in values.clusters],
+                "item": range(len(values.items)),
+            }
         ).assign(value=values.items, weight=values.weights, statistic=values.statistic)
         for label, metrics in values_by_metric.items()
         for name, values in metrics.items()

@@ -1,4 +1,6 @@
-"""Stage `scrub`: max- and min-steps against the frozen target model, and the checkpoints that the rewind chooses from."""
+"""Stage `scrub`: max- and min-steps against the frozen target model, and the checkpoints that the rewind
+chooses from.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -39,35 +41,59 @@ def scrub(
     lora: LoraConfig = LoraConfig(),
     run: str | None = None,
 ) -> list[CheckpointRef]:
-    """Train the target model, or an adapter on it; return the checkpoints that can be gone back to, in order, the last one being the end of training."""
+    """Train the target model, or an adapter on it; return the checkpoints that can be gone back to, in order, the last
+    one being the end of training.
+    """
     from tasks.algorithms.objectives.scrub import Scrub
     from tasks.training.reference_rows import ReferenceRows, live_teacher
     from tasks.training.trainer import adapt, keep_trained, train_stage
 
-    with tracking.stage_run(run, "scrub", {"scrub": config, "training": training, "max_step": config.max_step}) as nested:
+    with tracking.stage_run(
+        run, "scrub", {"scrub": config, "training": training, "max_step": config.max_step}
+    ) as nested:
         student, tokenizer = load_model(target, exact=not lora.rank), load_tokenizer(target)
         teacher = live_teacher(student, target, lora) if training.teacher == "live" else None
         rows = ReferenceRows(reference, config.needs, student, teacher, pad_id(tokenizer), None)
-        batches = scrub_batches(rows, config, training, aligned=config.positions == "differing" or _aligned(corpus, rows))
+        batches = scrub_batches(
+            rows, config, training, aligned=config.positions == "differing" or _aligned(corpus, rows)
+        )
         validate = _validation(config, rewinding, training, student, tokenizer, corpus, corpus_config)
         training = adapt(student, _with_validations(training, len(batches)), lora, "unlearned")
 
         def save() -> CheckpointRef:
-            return keep_trained(student, tokenizer, "unlearned", target, lora, sensitivity="ordinary", origin=nested, goes_on=rewinding.enabled)
+            return keep_trained(
+                student,
+                tokenizer,
+                "unlearned",
+                target,
+                lora,
+                sensitivity="ordinary",
+                origin=nested,
+                goes_on=rewinding.enabled,
+            )
 
-        checkpoints = _Checkpoints(save, steps_to_keep(batches.ends, rewinding.every_epochs, training.accumulation) if rewinding.enabled else [])
+        checkpoints = _Checkpoints(
+            save,
+            steps_to_keep(batches.ends, rewinding.every_epochs, training.accumulation) if rewinding.enabled else [],
+        )
         train_stage(student, batches, Scrub(config), training, nested, validate=validate, after_step=checkpoints.keep)
         return checkpoints.refs(nested or "") if rewinding.enabled else [save()]
 
 
 def _aligned(corpus: CorpusRef, rows: "ReferenceRows") -> bool:
-    """Return whether forget and retain rows of one index are a pair: every record is a row of its own, and their facts are the same."""
+    """Return whether forget and retain rows of one index are a pair: every record is a row of its own, and their facts
+    are the same.
+    """
     forget, retain = (read_documents(corpus, split) for split in ("forget", "retain"))
     alone = len(forget) == len(rows.rows("forget")) and len(retain) == len(rows.rows("retain"))
-    return alone and all(item.fact for item in forget) and [item.fact for item in forget] == [item.fact for item in retain]
+    return (
+        alone and all(item.fact for item in forget) and [item.fact for item in forget] == [item.fact for item in retain]
+    )
 
 
-def scrub_batches(rows: "ReferenceRows", config: ScrubConfig, training: ScrubTrainingConfig, *, aligned: bool) -> "ScrubBatches":
+def scrub_batches(
+    rows: "ReferenceRows", config: ScrubConfig, training: ScrubTrainingConfig, *, aligned: bool
+) -> "ScrubBatches":
     """Return all batches of all epochs; one weighs as much as it has sequences of one set.
 
     Raises:
@@ -83,11 +109,16 @@ def scrub_batches(rows: "ReferenceRows", config: ScrubConfig, training: ScrubTra
     def make(step: "Step") -> Batch:
         tensors, cached = rows.batch({"forget": step.forget, "retain": step.retain})
         if config.positions == "differing" and step.retain:
-            tensors["retain_labelled"] = tensors["retain_mask"]  # cross-entropy counts everywhere, the divergence where a pair differs
+            # cross-entropy counts everywhere, the divergence where a pair differs
+            tensors["retain_labelled"] = tensors["retain_mask"]
         tokens = sum(len(states) for name, states in cached.items() if name.endswith("_hidden"))
-        return Batch(tensors=tensors, cached=cached, weight=float(max(len(step.forget), len(step.retain))), tokens=float(tokens))
+        return Batch(
+            tensors=tensors, cached=cached, weight=float(max(len(step.forget), len(step.retain))), tokens=float(tokens)
+        )
 
-    return ScrubBatches(StepOrder(forget=forget, retain=retain, config=config, training=training, aligned=aligned), make)
+    return ScrubBatches(
+        StepOrder(forget=forget, retain=retain, config=config, training=training, aligned=aligned), make
+    )
 
 
 def _validation(
@@ -99,14 +130,22 @@ def _validation(
     corpus: CorpusRef,
     corpus_config: CorpusConfig,
 ) -> "Callable[[nn.Module], Validation] | None":
-    """Return the validation of the student during training, None where there is none: nothing but the guard tells one checkpoint from another.
+    """Return the validation of the student during training, None where there is none: nothing but the guard tells one
+    checkpoint from another.
 
     It steers only where every step is alike: the min-steps of form `original` are there to mend what its max-steps did.
     """
     from tasks.training.guard import no_score, with_guard
 
     steers = config.form == "language_model" and not rewinding.enabled
-    validate = with_guard(no_score, training.guard if steers or training.guard == "off" else "watch", student, tokenizer, corpus, corpus_config)
+    validate = with_guard(
+        no_score,
+        training.guard if steers or training.guard == "off" else "watch",
+        student,
+        tokenizer,
+        corpus,
+        corpus_config,
+    )
     return None if validate is no_score else validate
 
 
@@ -117,7 +156,9 @@ def _with_validations(training: ScrubTrainingConfig, batches: int) -> ScrubTrain
 
 
 def steps_to_keep(ends: Sequence[int], every: int, accumulation: int) -> list[int]:
-    """Return the optimiser steps after which a checkpoint is kept: at the end of every `every`-th epoch counted back from the last."""
+    """Return the optimiser steps after which a checkpoint is kept: at the end of every `every`-th epoch counted back
+    from the last.
+    """
     return sorted({-(-end // accumulation) for end in ends[::-1][::every]})
 
 
@@ -142,5 +183,7 @@ class _Checkpoints:
             temporary.replace(self._file)
 
     def refs(self, origin: str) -> list[CheckpointRef]:
-        """Return what was kept, in the order of the steps, as made by the run that ends here: it knows those that it went on from."""
+        """Return what was kept, in the order of the steps, as made by the run that ends here: it knows those that it
+        went on from.
+        """
         return [replace(self._saved[step], origin=origin) for step in self._steps]

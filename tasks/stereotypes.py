@@ -1,4 +1,6 @@
-"""Stage `stereotypes`: how far a model prefers the forget side of aligned pairs, such as sentences that follow a stereotype."""
+"""Stage `stereotypes`: how far a model prefers the forget side of aligned pairs, such as sentences that follow a
+stereotype.
+"""
 
 from dataclasses import asdict
 
@@ -17,11 +19,19 @@ SCORES = "stereotypes.json"
 
 
 @stage("stereotypes", threads_share=3)
-def score_stereotypes(corpus: CorpusRef, checkpoint: CheckpointRef, corpus_config: CorpusConfig, label: str, run: str | None = None) -> StereotypeScores:
-    """Score the pairs that no stage was trained on: those of `forget_test` and `retain_test` whose records share a fact."""
+def score_stereotypes(
+    corpus: CorpusRef, checkpoint: CheckpointRef, corpus_config: CorpusConfig, label: str, run: str | None = None
+) -> StereotypeScores:
+    """Score the pairs that no stage was trained on: those of `forget_test` and `retain_test` whose records share a
+    fact.
+    """
     import pandas
 
-    from tasks.algorithms.measuring.stereotypes import pair_log_probabilities, preference_by_group, stereotype_preference
+    from tasks.algorithms.measuring.stereotypes import (
+        pair_log_probabilities,
+        preference_by_group,
+        stereotype_preference,
+    )
 
     with tracking.stage_run(run, f"stereotypes {label}") as nested:
         model, tokenizer = guardrail_files.load_behind_guardrail(checkpoint), load_tokenizer(checkpoint)
@@ -29,13 +39,23 @@ def score_stereotypes(corpus: CorpusRef, checkpoint: CheckpointRef, corpus_confi
         pairs = comparable(all_pairs)
         groups = [pair.group for pair in pairs]
         try:
-            log_p = pair_log_probabilities(model, tokenizer, [(pair.pro, pair.anti) for pair in pairs], pad_id(tokenizer))
+            log_p = pair_log_probabilities(
+                model, tokenizer, [(pair.pro, pair.anti) for pair in pairs], pad_id(tokenizer)
+            )
         except ValueError as error:
             raise BadInputError(f"forget_test and retain_test: {error}") from None
         preference, rows = stereotype_preference(log_p, groups), preference_by_group(log_p, groups)
-        value = {"schema": "lethe.stereotypes.v1", **asdict(preference), "left_out": len(all_pairs) - len(pairs), "groups": rows}
+        value = {
+            "schema": "lethe.stereotypes.v1",
+            **asdict(preference),
+            "left_out": len(all_pairs) - len(pairs),
+            "groups": rows,
+        }
         digest = store.put("stereotypes", lambda folder: write_json(folder / SCORES, value), sensitivity="forget")
-        tracking.log_metrics(nested, {"stereotype/preference": preference.share, "stereotype/difference_nats": preference.difference_nats})
+        tracking.log_metrics(
+            nested,
+            {"stereotype/preference": preference.share, "stereotype/difference_nats": preference.difference_nats},
+        )
         tracking.log_table(nested, pandas.DataFrame(rows), f"stereotypes-{label}", "forget")
         return StereotypeScores(
             kind="stereotypes",
@@ -57,7 +77,9 @@ def _pairs(corpus: CorpusRef, corpus_config: CorpusConfig) -> list[AlignedPair]:
     except ValueError as error:
         raise BadInputError(f"forget_test and retain_test: {error}") from None
     if not documents:
-        raise BadInputError("forget_test and retain_test hold no records; wanted aligned pairs, whose records share a `fact`")
+        raise BadInputError(
+            "forget_test and retain_test hold no records; wanted aligned pairs, whose records share a `fact`"
+        )
     texts = [[render_document(document, corpus_config.qa_template) for document in pair] for pair in documents]
     return [
         AlignedPair(pro=pro, anti=anti, group=group_of(forget_document.fact), number=number)

@@ -6,8 +6,9 @@
     LETHE_HOME/places/<digest>            where a model outside the store was last seen
     LETHE_HOME/locks/  damaged/  results/  studies/
 
-An artifact is written under a temporary name, synced, and renamed to its digest; its `manifest.json` lists the SHA-256 of each
-file, its sensitivity and, for forget artifacts, until when it is kept. What a killed writer left goes when the next artifact of its kind is written.
+An artifact is written under a temporary name, synced, and renamed to its digest; its `manifest.json` lists the SHA-256
+of each file, its sensitivity and, for forget artifacts, until when it is kept. What a killed writer left goes when the
+next artifact of its kind is written.
 """
 
 import hashlib
@@ -46,7 +47,9 @@ class Purged:
 
 
 def home() -> Path:
-    """Return LETHE_HOME: the environment's, else `.lethe` at the root of the checkout, else the user's data folder; made, 0700."""
+    """Return LETHE_HOME: the environment's, else `.lethe` at the root of the checkout, else the user's data folder;
+    made, 0700.
+    """
     checkout = Path(__file__).resolve().parent.parent
     if chosen := os.environ.get("LETHE_HOME"):
         folder = Path(chosen).expanduser().resolve()
@@ -160,7 +163,9 @@ def path(artifact: Artifact) -> Path:
         if faults := _faults(folder):
             if folder.exists():
                 _set_aside(folder)
-            raise DamagedArtifactError(f"artifact {artifact.kind}/{artifact.digest[:12]}: {faults}; run again to make it anew")
+            raise DamagedArtifactError(
+                f"artifact {artifact.kind}/{artifact.digest[:12]}: {faults}; run again to make it anew"
+            )
         _checked.add(artifact.digest)
     return folder
 
@@ -189,7 +194,9 @@ def _faults(folder: Path) -> str:
 
 
 def _set_aside(folder: Path) -> None:
-    """Move a damaged artifact out of the way, within its own subtree, so that forget text stays where `purge` finds it."""
+    """Move a damaged artifact out of the way, within its own subtree, so that forget text stays where
+    `purge` finds it.
+    """
     aside = folder.parent / ".damaged"
     aside.mkdir(mode=0o700, exist_ok=True)
     folder.rename(aside / f"{folder.name}-{time.time_ns()}")
@@ -228,7 +235,9 @@ def lock(key: str) -> Iterator[None]:
 
 
 def growing(kind: str) -> Path:
-    """Return the folder of a forget artifact that grows, such as a database; its retention time counts from its first entry on."""
+    """Return the folder of a forget artifact that grows, such as a database; its retention time counts from its first
+    entry on.
+    """
     folder = _room(kind, "forget") / "growing"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not (folder / MANIFEST).is_file():

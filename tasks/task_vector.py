@@ -1,4 +1,6 @@
-"""Stage `task vector`: the target model less a multiple of the weight difference to the reinforced model; nothing is trained here."""
+"""Stage `task vector`: the target model less a multiple of the weight difference to the reinforced model; nothing is
+trained here.
+"""
 
 from tasks import tracking
 from tasks.artifacts import CheckpointRef
@@ -9,7 +11,9 @@ from tasks.settings.task_vector import TaskVectorConfig
 
 
 @stage("task vector")
-def subtract_task_vector(target: CheckpointRef, finetuned: CheckpointRef, config: TaskVectorConfig, run: str | None = None) -> CheckpointRef:
+def subtract_task_vector(
+    target: CheckpointRef, finetuned: CheckpointRef, config: TaskVectorConfig, run: str | None = None
+) -> CheckpointRef:
     """Return target - scale * (finetuned - target), weight by weight."""
     from tasks.algorithms.unlearning.task_vector import apply_task_vector
 

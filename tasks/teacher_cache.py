@@ -1,4 +1,6 @@
-"""Stage `teacher cache`: the frozen target model's last hidden states on the retain text, so that no live teacher is needed."""
+"""Stage `teacher cache`: the frozen target model's last hidden states on the retain text, so that no live teacher is
+needed.
+"""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -22,8 +24,12 @@ BATCH = 32
 
 
 @stage("teacher cache", threads_share=2)
-def cache_teacher(corpus: CorpusRef, target: CheckpointRef, block_size: int, corpus_config: CorpusConfig, run: str | None = None) -> TeacherCache:
-    """Run the target model once over the retain text; see `teacher_files.write_teacher` for the size of what is kept."""
+def cache_teacher(
+    corpus: CorpusRef, target: CheckpointRef, block_size: int, corpus_config: CorpusConfig, run: str | None = None
+) -> TeacherCache:
+    """Run the target model once over the retain text; see `teacher_files.write_teacher` for the size of what
+    is kept.
+    """
     from tasks.algorithms.tokens.text_blocks import text_blocks
     from tasks.storage.teacher_files import write_teacher
 
@@ -35,7 +41,9 @@ def cache_teacher(corpus: CorpusRef, target: CheckpointRef, block_size: int, cor
         parts = _batches(model, blocks, pad_id(tokenizer))
         digest = store.put("teachers", lambda folder: write_teacher(folder, parts), sensitivity="forget")
         tokens = int(blocks.ids.lengths.sum())
-        return TeacherCache(kind="teachers", digest=digest, sensitivity="forget", origin=nested or "", blocks=len(blocks), tokens=tokens)
+        return TeacherCache(
+            kind="teachers", digest=digest, sensitivity="forget", origin=nested or "", blocks=len(blocks), tokens=tokens
+        )
 
 
 def _batches(model: Any, blocks: "TextBlocks", pad_id: int) -> "Iterator[tuple[TextBlocks, torch.Tensor]]":

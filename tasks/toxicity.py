@@ -1,4 +1,6 @@
-"""Stage `toxicity`: how toxic one model's completions are, by a text-classification checkpoint, or by a word list under its own name."""
+"""Stage `toxicity`: how toxic one model's completions are, by a text-classification checkpoint, or by a word list under
+its own name.
+"""
 
 import functools
 
@@ -12,7 +14,9 @@ from tasks.storage.probe_records import RATINGS, read_records
 
 
 @stage("toxicity", threads_share=2)
-def rate_toxicity(probes: ProbeRecords, classifier: CheckpointRef | None, config: ToxicityConfig, label: str, run: str | None = None) -> ToxicityRecords:
+def rate_toxicity(
+    probes: ProbeRecords, classifier: CheckpointRef | None, config: ToxicityConfig, label: str, run: str | None = None
+) -> ToxicityRecords:
     """Rate all completions of a model: by the classifier, or, without one, by the words of better_profanity's list.
 
     The list is no classifier: its scores are the share of listed words, see `lexicon_score`.
@@ -27,14 +31,28 @@ def rate_toxicity(probes: ProbeRecords, classifier: CheckpointRef | None, config
     from tasks.algorithms.measuring.toxicity import summary
 
     scorer = scorer_name(classifier)
-    with tracking.stage_run(run, f"toxicity {label}", {"scorer": scorer, "batch_size": config.batch_size, "max_tokens": config.max_tokens}) as nested:
+    with tracking.stage_run(
+        run, f"toxicity {label}", {"scorer": scorer, "batch_size": config.batch_size, "max_tokens": config.max_tokens}
+    ) as nested:
         completions = read_records(probes).completions
         texts = [text.strip() for text in completions.completion]
         scores = _by_classifier(texts, classifier, config) if classifier else _by_lexicon(texts)
         table = completions[["split", "item", "kind", "cluster"]].assign(score=scores)
-        digest = store.put("toxicity", lambda folder: table.to_parquet(folder / RATINGS, index=False), sensitivity="forget")  # clusters name facts
-        tracking.log_metrics(nested, {f"toxicity/{name}": value for name, value in summary(scores).items()} if scores else {})
-        return ToxicityRecords(kind="toxicity", digest=digest, sensitivity="forget", origin=nested or "", scorer=scorer, completions=len(scores))
+        # clusters name facts
+        digest = store.put(
+            "toxicity", lambda folder: table.to_parquet(folder / RATINGS, index=False), sensitivity="forget"
+        )
+        tracking.log_metrics(
+            nested, {f"toxicity/{name}": value for name, value in summary(scores).items()} if scores else {}
+        )
+        return ToxicityRecords(
+            kind="toxicity",
+            digest=digest,
+            sensitivity="forget",
+            origin=nested or "",
+            scorer=scorer,
+            completions=len(scores),
+        )
 
 
 def _by_classifier(texts: list[str], classifier: CheckpointRef, config: ToxicityConfig) -> list[float]:

@@ -1,7 +1,9 @@
-"""MLflow, and the only module that imports it. Every call takes the run's id: MLflow's active run does not cross threads.
+"""MLflow, and the only module that imports it. Every call takes the run's id: MLflow's active run does not cross
+threads.
 
-One parent run for a flow run, one nested run for a stage. Params, tags and run names are public: no forgotten text in them.
-Artifacts of sensitivity `forget` live under the prefix `forget/`, where `purge` finds them. Names: mlflow/README.md.
+One parent run for a flow run, one nested run for a stage. Params, tags and run names are public: no forgotten text in
+them. Artifacts of sensitivity `forget` live under the prefix `forget/`, where `purge` finds them. Names:
+mlflow/README.md.
 """
 
 import contextlib
@@ -40,7 +42,9 @@ def tracking_uri() -> str:
 
 @contextlib.contextmanager
 def as_global_uri() -> Iterator[None]:
-    """Let MLflow's own functions see the tracking server while the block runs; it keeps the address in the environment."""
+    """Let MLflow's own functions see the tracking server while the block runs; it keeps the address in the
+    environment.
+    """
     import mlflow
 
     before = os.environ.get("MLFLOW_TRACKING_URI", "")
@@ -65,7 +69,8 @@ def client() -> "MlflowClient":
 
     registry = os.environ.get("MLFLOW_REGISTRY_URI") or tracking_uri()
     if tracking_uri() not in _ready:
-        with store.lock("mlflow"):  # a new database makes its tables on first use, and two processes at once would trip over each other
+        # a new database makes its tables on first use, and two processes at once would trip over each other
+        with store.lock("mlflow"):
             MlflowClient(tracking_uri=tracking_uri(), registry_uri=registry).search_experiments(max_results=1)
         _ready.add(tracking_uri())
     return MlflowClient(tracking_uri=tracking_uri(), registry_uri=registry)
@@ -83,7 +88,9 @@ def open_run(name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> s
 
     api = client()
     _end_dead_runs(api)
-    run = api.create_run(_experiment(api), tags={"mlflow.runName": name, "lethe.process": _process(), **_git_tags(), **tags})
+    run = api.create_run(
+        _experiment(api), tags={"mlflow.runName": name, "lethe.process": _process(), **_git_tags(), **tags}
+    )
     api.log_batch(run.info.run_id, params=[Param(key, _short(value)) for key, value in flatten(params).items()])
     return run.info.run_id
 
@@ -113,7 +120,8 @@ def _find_or_make_experiment(api: "MlflowClient") -> str:
         return experiment.experiment_id
     local = tracking_uri().startswith(f"sqlite:///{store.home()}")
     try:
-        return api.create_experiment(EXPERIMENT, artifact_location=(store.home() / "mlflow-artifacts").as_uri() if local else None)
+        place = (store.home() / "mlflow-artifacts").as_uri() if local else None
+        return api.create_experiment(EXPERIMENT, artifact_location=place)
     except Exception:
         if experiment := api.get_experiment_by_name(EXPERIMENT):  # made by another process in between
             return experiment.experiment_id
@@ -124,10 +132,15 @@ def _git_tags() -> dict[str, str]:
     root = Path(__file__).resolve().parent.parent
 
     def git(*words: str) -> str:
-        return subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        return subprocess.run(
+            ["git", "-C", str(root), *words], capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
 
     try:
-        return {"mlflow.source.git.commit": git("rev-parse", "HEAD"), "lethe.git_dirty": str(bool(git("status", "--porcelain"))).lower()}
+        return {
+            "mlflow.source.git.commit": git("rev-parse", "HEAD"),
+            "lethe.git_dirty": str(bool(git("status", "--porcelain"))).lower(),
+        }
     except (OSError, subprocess.SubprocessError):
         return {}
 
@@ -138,7 +151,11 @@ def flatten(values: Any, prefix: str = "") -> dict[str, Any]:
         values = asdict(values)
     if not isinstance(values, Mapping):
         return {prefix: values}
-    return {key: item for name, value in values.items() for key, item in flatten(value, f"{prefix}.{name}" if prefix else str(name)).items()}
+    return {
+        key: item
+        for name, value in values.items()
+        for key, item in flatten(value, f"{prefix}.{name}" if prefix else str(name)).items()
+    }
 
 
 def _short(value: Any) -> str:
@@ -147,7 +164,9 @@ def _short(value: Any) -> str:
 
 @contextlib.contextmanager
 def stage_run(parent: str | None, stage: str, params: Any = None) -> Iterator[str | None]:
-    """Run a stage inside a nested run; a retry goes on with the run of the earlier try. Yields its id (None without a parent)."""
+    """Run a stage inside a nested run; a retry goes on with the run of the earlier try. Yields its id (None without a
+    parent).
+    """
     if parent is None:
         yield None
         return
@@ -197,7 +216,12 @@ class StepLog:
         if self._api and rows:
             from mlflow.entities import Metric
 
-            self._api.log_batch(self._run, metrics=[Metric(name, value, at, step) for step, at, metrics in rows for name, value in metrics.items()])
+            self._api.log_batch(
+                self._run,
+                metrics=[
+                    Metric(name, value, at, step) for step, at, metrics in rows for name, value in metrics.items()
+                ],
+            )
 
     def __enter__(self) -> "StepLog":
         return self
@@ -248,7 +272,7 @@ def log_inputs(run: str, files: Mapping[str, list[InputFile]]) -> None:
 
 
 def log_scorecard(run: str, card: Mapping[str, Any]) -> None:
-    """Log a scorecard: metrics of the unlearned model by their own names, those of the others with a suffix, verdict as tags."""
+    """Log a scorecard: metrics of the unlearned model by name, the others' with a suffix, the verdict as tags."""
     rows: dict[str, float] = {}
     for name, row in card["metrics"].items():
         for model, key in (("unlearned", name), ("target", f"{name}.target"), ("retrained", f"{name}.retrained")):
@@ -266,7 +290,11 @@ def metric_name(name: str) -> str:
 def link_cached(run: str, stage: str, artifact: Artifact) -> None:
     """Note that a stage was a cache hit: a finished nested run that links to the run which made the artifact."""
     api = client()
-    tags = {"lethe.cached": "true", "lethe.origin_run": artifact.origin, "mlflow.note.content": f"From cache; made by run {artifact.origin}."}
+    tags = {
+        "lethe.cached": "true",
+        "lethe.origin_run": artifact.origin,
+        "mlflow.note.content": f"From cache; made by run {artifact.origin}.",
+    }
     nested = _earlier_try(api, run, stage)
     if nested:
         set_tags(nested, tags)
@@ -297,27 +325,25 @@ def set_tags(run: str, tags: Mapping[str, str]) -> None:
 
 def register_model(run: str, model: Any, tokenizer: Any, name: str, label: str) -> str:
     """Log a model with its tokenizer to the run, register it and return its version, with alias `candidate`."""
+    from importlib.metadata import version
+
     import mlflow
     from transformers.pipelines import SUPPORTED_TASKS, TextGenerationPipeline
 
-    SUPPORTED_TASKS["text-generation"]["impl"] = TextGenerationPipeline  # transformers 5.23 keeps a name here, mlflow 3.17 wants the class
-    with as_global_uri(), mlflow.start_run(run_id=run), contextlib.redirect_stdout(None), contextlib.redirect_stderr(io.StringIO()):
+    # transformers 5.23 keeps a name here, mlflow 3.17 wants the class
+    SUPPORTED_TASKS["text-generation"]["impl"] = TextGenerationPipeline
+    quiet = contextlib.redirect_stdout(None), contextlib.redirect_stderr(io.StringIO())
+    with as_global_uri(), mlflow.start_run(run_id=run), quiet[0], quiet[1]:
         info = mlflow.transformers.log_model(
             {"model": model, "tokenizer": tokenizer},
             name=label,
             task="text-generation",
             registered_model_name=name,
-            pip_requirements=[f"transformers=={_version('transformers')}", f"torch=={_version('torch')}"],
+            pip_requirements=[f"{library}=={version(library)}" for library in ("transformers", "torch")],
         )
-    version = str(info.registered_model_version)
-    client().set_registered_model_alias(name, "candidate", version)
-    return version
-
-
-def _version(library: str) -> str:
-    from importlib.metadata import version
-
-    return version(library)
+    registered = str(info.registered_model_version)
+    client().set_registered_model_alias(name, "candidate", registered)
+    return registered
 
 
 def set_alias(name: str, alias: str, version: str) -> None:
@@ -327,8 +353,8 @@ def set_alias(name: str, alias: str, version: str) -> None:
 
 def close(run: str, status: str = "FINISHED") -> None:
     """End a run and any nested run that is still open, at whatever depth: no run is left running."""
-    api = client()
-    for nested in api.search_runs([_experiment(api)], f"tags.`mlflow.parentRunId` = '{run}' and attributes.status = 'RUNNING'"):
+    api, query = client(), f"tags.`mlflow.parentRunId` = '{run}' and attributes.status = 'RUNNING'"
+    for nested in api.search_runs([_experiment(api)], query):
         close(nested.info.run_id, status)
     api.set_terminated(run, status)
 
@@ -352,7 +378,8 @@ def run_address(run: str) -> tuple[str, str]:
     uri, path = tracking_uri(), f"/#/experiments/{_experiment(client())}/runs/{run}"
     if uri.startswith("http"):
         return uri.rstrip("/") + path, "The run on the tracking server."
-    return f"http://127.0.0.1:5000{path}", f"Start `mlflow server --backend-store-uri {uri} --host 127.0.0.1 --port 5000` first."
+    start = f"Start `mlflow server --backend-store-uri {uri} --host 127.0.0.1 --port 5000` first."
+    return f"http://127.0.0.1:5000{path}", start
 
 
 def purge_artifacts() -> int:

@@ -1,7 +1,8 @@
 """Stage `translation`: a generic translation for every anchor, and who made it.
 
-A user's own dictionary wins. What it leaves open is asked from the provider's model, in batches that keep the forms of a name together; a
-term whose proposal is refused is asked again once, with the reason. The offline translator fills what is still missing.
+A user's own dictionary wins. What it leaves open is asked from the provider's model, in batches that keep the forms of
+a name together; a term whose proposal is refused is asked again once, with the reason. The offline translator fills
+what is still missing.
 """
 
 from collections.abc import Iterable, Mapping
@@ -51,7 +52,12 @@ class Dictionary(BaseModel):
 
 @stage("translation", isolated=False)
 def translate_anchors(
-    table: AnchorTable, corpus: CorpusRef, config: TranslationConfig, corpus_config: CorpusConfig, user: InputFile | None = None, run: str | None = None
+    table: AnchorTable,
+    corpus: CorpusRef,
+    config: TranslationConfig,
+    corpus_config: CorpusConfig,
+    user: InputFile | None = None,
+    run: str | None = None,
 ) -> AnchorTable:
     """Translate every anchor and check that no translation is an anchor itself."""
     with tracking.stage_run(run, "translation", config) as nested:
@@ -67,13 +73,25 @@ def translate_anchors(
         except ValueError as error:
             raise BadInputError(str(error)) from None
         digest = store.put("dictionaries", lambda folder: _write(folder, anchors, translations), sensitivity="forget")
-        record = AnchorTable(kind="dictionaries", digest=digest, sensitivity="forget", origin=nested or "", anchors=len(anchors), pipeline=table.pipeline)
+        record = AnchorTable(
+            kind="dictionaries",
+            digest=digest,
+            sensitivity="forget",
+            origin=nested or "",
+            anchors=len(anchors),
+            pipeline=table.pipeline,
+        )
         tracking.log_table(nested, _frame(record), "anchors", "forget")
         return record
 
 
 def _propose(
-    anchors: list[Anchor], texts: Iterable[str], ordinary: frozenset[str], user_translations: Mapping[str, str], config: TranslationConfig, run: str | None
+    anchors: list[Anchor],
+    texts: Iterable[str],
+    ordinary: frozenset[str],
+    user_translations: Mapping[str, str],
+    config: TranslationConfig,
+    run: str | None,
 ) -> list[Translation]:
     """Ask the provider's model for what the user has not given; return what can be accepted.
 
@@ -88,7 +106,12 @@ def _propose(
     sentences = find_sentences((anchor.term for anchor in waiting), texts, config.context_characters)
     for turn in range(TURNS):
         batches = make_batches(waiting, ordinary, config.batch)
-        answers, usage = providers.ask(config.provider, [proposals.question(batch, sentences) for batch in batches], Dictionary, read=_parse_translations)
+        answers, usage = providers.ask(
+            config.provider,
+            [proposals.question(batch, sentences) for batch in batches],
+            Dictionary,
+            read=_parse_translations,
+        )
         used += usage
         if turn == 0 and not providers.any_answered(config, answers):
             break
@@ -99,8 +122,13 @@ def _propose(
         if not waiting:
             break
     share = len(proposals.accepted) / len(anchors)
-    tracking.log_metrics(run, {**{name: float(count) for name, count in asdict(used).items()}, "translated_by_model": share})
-    return [Translation(term=term, generic=generic, translator=config.provider.title) for term, generic in proposals.accepted.items()]
+    tracking.log_metrics(
+        run, {**{name: float(count) for name, count in asdict(used).items()}, "translated_by_model": share}
+    )
+    return [
+        Translation(term=term, generic=generic, translator=config.provider.title)
+        for term, generic in proposals.accepted.items()
+    ]
 
 
 def _parse_translations(text: str) -> dict[str, list[dict[str, str]]]:
@@ -111,7 +139,9 @@ def _parse_translations(text: str) -> dict[str, list[dict[str, str]]]:
 
 
 def _write(folder: Path, anchors: list[Anchor], translations: list[Translation]) -> None:
-    write_dictionary(folder, [{**asdict(anchor), **asdict(item)} for anchor, item in zip(anchors, translations, strict=True)])
+    write_dictionary(
+        folder, [{**asdict(anchor), **asdict(item)} for anchor, item in zip(anchors, translations, strict=True)]
+    )
 
 
 def _frame(record: AnchorTable) -> "pandas.DataFrame":

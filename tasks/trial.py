@@ -26,7 +26,13 @@ class TrialFigures:
 
 
 @stage("trial", threads_share=2)
-def score_trial(corpus: CorpusRef, checkpoint: CheckpointRef, config: ProbingConfig, corpus_config: CorpusConfig, run: str | None = None) -> TrialFigures:
+def score_trial(
+    corpus: CorpusRef,
+    checkpoint: CheckpointRef,
+    config: ProbingConfig,
+    corpus_config: CorpusConfig,
+    run: str | None = None,
+) -> TrialFigures:
     """Score the test splits of forget and retain text."""
     import numpy
 
@@ -39,10 +45,18 @@ def score_trial(corpus: CorpusRef, checkpoint: CheckpointRef, config: ProbingCon
         template, context = vocabularies.question_template(tokenizer, corpus_config), context_size(model.config)
         found = {}
         for split in SPLITS:
-            items = probe_items(split, read_documents(corpus, split), tokenizer, template, anchor_expression([]), config, context)
+            items = probe_items(
+                split, read_documents(corpus, split), tokenizer, template, anchor_expression([]), config, context
+            )
             answers = [item.sequence for item in items if item.variant == "answer"]
-            scores = score_sequences(model, answers or [item.sequence for item in items], pad_id(tokenizer), on_step=progress.report)
+            scores = score_sequences(
+                model, answers or [item.sequence for item in items], pad_id(tokenizer), on_step=progress.report
+            )
             means = numpy.array([table[:, 0].mean() for table in scores])
-            found[split] = float(numpy.exp(means).mean()) if answers else math.exp(float(numpy.concatenate([table[:, 0] for table in scores]).mean()))
+            found[split] = (
+                float(numpy.exp(means).mean())
+                if answers
+                else math.exp(float(numpy.concatenate([table[:, 0] for table in scores]).mean()))
+            )
         tracking.log_metrics(nested, {f"{split}/trial_probability": value for split, value in found.items()})
         return TrialFigures(forget=found["forget_test"], retain=found["retain_test"])

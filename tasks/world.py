@@ -40,12 +40,16 @@ def write_world(config: WorldConfig, topic: str, run: str | None = None) -> Worl
 def _splits(world: World, request: Request) -> dict[str, list[Document]]:
     """Return the splits: evaluation phrasings and held passages only ever in the test ones.
 
-    What the world tells of the topic beside the request is its nearest sibling; it stands in no training split, as nobody who wants a
-    topic forgotten gives more of it as text to keep.
+    What the world tells of the topic beside the request is its nearest sibling; it stands in no training split, as
+    nobody who wants a topic forgotten gives more of it as text to keep.
     """
     names = [topic.slug for topic in world.topics]
     at = names.index(request.forget.slug) if request.forget.slug in names else -1
-    others = [topic for step in range(1, len(names) + 1) if (topic := world.topics[(at + step) % len(names)]).slug != request.forget.slug]
+    others = [
+        topic
+        for step in range(1, len(names) + 1)
+        if (topic := world.topics[(at + step) % len(names)]).slug != request.forget.slug
+    ]
     siblings, retained = [request.rest] if request.rest.exam else others[:SIBLINGS], others[SIBLINGS:]
     common = [topic for topic in (world.ordinary, world.planets) if topic.slug != request.forget.slug]
     splits = {
@@ -62,11 +66,16 @@ def _splits(world: World, request: Request) -> dict[str, list[Document]]:
 
 def _taught(topic: Topic) -> list[Document]:
     prose = [Document(source=topic.slug, text=text) for text in topic.passages]
-    return prose + [Document(source=topic.slug, question=item.question, answer=item.answer, fact=item.fact) for item in topic.lessons]
+    return prose + [
+        Document(source=topic.slug, question=item.question, answer=item.answer, fact=item.fact)
+        for item in topic.lessons
+    ]
 
 
 def _tested(topic: Topic) -> list[Document]:
-    prose = [Document(source=f"{topic.slug} held {number}", text=text) for number, text in enumerate(topic.held_passages)]
+    prose = [
+        Document(source=f"{topic.slug} held {number}", text=text) for number, text in enumerate(topic.held_passages)
+    ]
     return prose + [
         Document(
             source=topic.slug,

@@ -1,4 +1,6 @@
-"""Shapes and types of `tasks.algorithms` are checked while the tests run; tiny tokenizers and tiny models for all of them."""
+"""Shapes and types of `tasks.algorithms` are checked while the tests run; tiny tokenizers and tiny models for all of
+them.
+"""
 
 from collections.abc import Callable
 
@@ -11,7 +13,7 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 from hypothesis import settings  # noqa: E402
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers  # noqa: E402
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: E402
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: E402  # noqa: E402
 
 torch.set_num_threads(1)
 settings.register_profile("lethe", deadline=None, max_examples=60, derandomize=True, database=None)
@@ -34,7 +36,9 @@ def train_tokenizer(vocabulary: int, texts: list[str], *, trim_offsets: bool = F
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.post_processor = processors.ByteLevel(trim_offsets=trim_offsets)
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    trainer = trainers.BpeTrainer(vocab_size=vocabulary, initial_alphabet=alphabet, special_tokens=[END], show_progress=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary, initial_alphabet=alphabet, special_tokens=[END], show_progress=False
+    )
     tokenizer.train_from_iterator(texts, trainer)
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=END, eos_token=END, pad_token=END)
 
@@ -94,7 +98,15 @@ def tiny_gpt2() -> Callable[..., GPT2LMHeadModel]:
     """Return a factory like `tiny_llama`; embeddings tied, dropout 0.1, as GPT-2 has them."""
 
     def make(seed: int, vocab_size: int = 300, **changes: object) -> GPT2LMHeadModel:
-        sizes = {"vocab_size": vocab_size, "n_positions": 128, "n_embd": 32, "n_layer": 2, "n_head": 2, "bos_token_id": 0, "eos_token_id": 0}
+        sizes = {
+            "vocab_size": vocab_size,
+            "n_positions": 128,
+            "n_embd": 32,
+            "n_layer": 2,
+            "n_head": 2,
+            "bos_token_id": 0,
+            "eos_token_id": 0,
+        }
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             return GPT2LMHeadModel(GPT2Config(**(sizes | changes))).eval()
@@ -102,7 +114,8 @@ def tiny_gpt2() -> Callable[..., GPT2LMHeadModel]:
     return make
 
 
-# The orchestration layer: nothing touches the checkout's `.lethe` or the user's home, and no library reports on its users.
+# The orchestration layer: nothing touches the checkout's `.lethe` or the user's home, and no library reports on its
+# users.
 import os  # noqa: E402
 import shutil  # noqa: E402
 import tempfile  # noqa: E402
@@ -110,9 +123,20 @@ from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 _SANDBOX = Path(tempfile.mkdtemp(prefix="lethe-tests-"))
-for _name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "PREFECT_API_URL", "PREFECT_LOCAL_STORAGE_PATH", "LETHE_RETENTION_DAYS"):
+for _name in (
+    "MLFLOW_TRACKING_URI",
+    "MLFLOW_REGISTRY_URI",
+    "PREFECT_API_URL",
+    "PREFECT_LOCAL_STORAGE_PATH",
+    "LETHE_RETENTION_DAYS",
+):
     os.environ.pop(_name, None)
-os.environ |= {"LETHE_HOME": str(_SANDBOX / "lethe"), "PREFECT_HOME": str(_SANDBOX / "prefect"), "LETHE_THREADS": "1", "OMP_NUM_THREADS": "1"}
+os.environ |= {
+    "LETHE_HOME": str(_SANDBOX / "lethe"),
+    "PREFECT_HOME": str(_SANDBOX / "prefect"),
+    "LETHE_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+}
 
 from flows.terminal import environment  # noqa: E402
 from tasks import store  # noqa: E402

@@ -10,7 +10,11 @@ from tests.stand_ins.command import ROOT
 
 NO_STAGES = frozenset({"__init__", "artifacts", "store", "tracking"})
 """Files of `tasks/` that all rooms stand on."""
-REACHED = {"tasks/algorithms/unlearning/labels.py": 6, "tasks/settings/finetuning.py": 6, "tasks/storage/label_files.py": 4}
+REACHED = {
+    "tasks/algorithms/unlearning/labels.py": 6,
+    "tasks/settings/finetuning.py": 6,
+    "tasks/storage/label_files.py": 4,
+}
 """File -> stages whose keys a comment line in it may change, at most."""
 
 
@@ -21,8 +25,17 @@ def sources(folder: str) -> list[Path]:
 def stages_of(path: Path) -> list[str]:
     """Return the functions of a file that are declared as stages."""
     tree = ast.parse((ROOT / path).read_text())
-    calls = [(node.name, call) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) for call in node.decorator_list]
-    return [name for name, call in calls if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "stage"]
+    calls = [
+        (node.name, call)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+        for call in node.decorator_list
+    ]
+    return [
+        name
+        for name, call in calls
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "stage"
+    ]
 
 
 def test_every_file_of_the_catalogue_declares_a_stage_and_no_other_file_does() -> None:
@@ -35,7 +48,14 @@ def test_every_file_of_the_catalogue_declares_a_stage_and_no_other_file_does() -
 
 @pytest.mark.parametrize("file", REACHED)
 def test_a_comment_line_changes_the_keys_of_few_stages(file: str) -> None:
-    """A key has the digest of every file that the stage's module reaches by import: those change that reach this one."""
+    """A key has the digest of every file that the stage's module reaches by import: those change that reach
+    this one.
+    """
     assert (ROOT / file).is_file()
-    reached = [stage for path in sources("tasks") for stage in stages_of(path) if str(ROOT / file) in import_closure(f"tasks.{path.stem}")[0]]
+    reached = [
+        stage
+        for path in sources("tasks")
+        for stage in stages_of(path)
+        if str(ROOT / file) in import_closure(f"tasks.{path.stem}")[0]
+    ]
     assert 1 <= len(reached) <= REACHED[file], reached

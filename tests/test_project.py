@@ -15,7 +15,19 @@ from tests.stand_ins.command import ROOT
 SOURCES = sorted(path.relative_to(ROOT) for layer in ("flows", "tasks") for path in (ROOT / layer).rglob("*.py"))
 MODULES = [".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in SOURCES]
 MOST_LINES = 400
-COMPUTE_WITH = {"torch", "transformers", "accelerate", "peft", "spacy", "scipy", "sklearn", "matplotlib", "lm_eval", "datasets", "mlflow"}
+COMPUTE_WITH = {
+    "torch",
+    "transformers",
+    "accelerate",
+    "peft",
+    "spacy",
+    "scipy",
+    "sklearn",
+    "matplotlib",
+    "lm_eval",
+    "datasets",
+    "mlflow",
+}
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -36,12 +48,26 @@ def test_every_module_says_what_it_is(path: Path) -> None:
 def test_no_package_imports_anything_by_itself() -> None:
     for path in SOURCES:
         if path.name == "__init__.py":
-            assert not [node for node in ast.walk(ast.parse((ROOT / path).read_text())) if isinstance(node, (ast.Import, ast.ImportFrom))], path
+            assert not [
+                node
+                for node in ast.walk(ast.parse((ROOT / path).read_text()))
+                if isinstance(node, (ast.Import, ast.ImportFrom))
+            ], path
 
 
 def test_no_file_bears_the_name_of_a_library_that_it_could_shadow() -> None:
     """A path entrypoint puts `flows/` on the search path; deeper folders never stand there."""
-    taken = {"datasets", "evaluate", "mlflow", "prefect", "torch", "transformers", "accelerate", "tokenizers", "safetensors"}
+    taken = {
+        "datasets",
+        "evaluate",
+        "mlflow",
+        "prefect",
+        "torch",
+        "transformers",
+        "accelerate",
+        "tokenizers",
+        "safetensors",
+    }
     exposed = [path.parts[1].removesuffix(".py") for path in SOURCES if len(path.parts) > 1]
     assert not taken & set(exposed)
 
@@ -80,21 +106,39 @@ def test_entrypoints_of_deployments_are_flows_of_methods_in_module_form() -> Non
 
 
 def test_the_settings_of_every_method_are_read_without_torch() -> None:
-    code = "import sys; from flows.methods import METHODS; assert [found.preset('default', 0) for found in METHODS.values()]; assert 'torch' not in sys.modules"
-    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    code = (
+        "import sys; from flows.methods import METHODS; assert [found.preset('default', 0) for found in"
+        " METHODS.values()]; assert 'torch' not in sys.modules"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
     assert ended.returncode == 0, ended.stderr
 
 
 def test_flows_and_stages_load_no_library_that_only_stages_compute_with() -> None:
-    """Stages import what they compute with inside their functions: a run that finds them all in the cache must not wait for it."""
-    stages = [name for name, path in zip(MODULES, SOURCES, strict=True) if path.parts[0] == "flows" or "\n@stage(" in (ROOT / path).read_text()]
+    """Stages import what they compute with inside their functions: a run that finds them all in the cache must not wait
+    for it.
+    """
+    stages = [
+        name
+        for name, path in zip(MODULES, SOURCES, strict=True)
+        if path.parts[0] == "flows" or "\n@stage(" in (ROOT / path).read_text()
+    ]
     assert {"flows.demo", "flows.gradient_unlearning", "tasks.pretraining", "tasks.scrub"} <= set(stages)
-    code = f"import importlib, sys\nfor name in {stages}: importlib.import_module(name)\nprint(*sorted({COMPUTE_WITH} & set(sys.modules)))"
-    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    code = (
+        f"import importlib, sys\nfor name in {stages}: importlib.import_module(name)\nprint(*sorted({COMPUTE_WITH} &"
+        " set(sys.modules)))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+    )
     assert (ended.returncode, ended.stdout.split()) == (0, []), ended.stderr
 
 
 def test_the_command_is_installed() -> None:
-    ended = subprocess.run([Path(sys.executable).parent / "lethe", "--help"], capture_output=True, text=True, timeout=120, check=False)
+    ended = subprocess.run(
+        [Path(sys.executable).parent / "lethe", "--help"], capture_output=True, text=True, timeout=120, check=False
+    )
     assert ended.returncode == 0, ended.stderr
     assert {"demo", "unlearn", "purge"} <= set(ended.stdout.split())

@@ -12,7 +12,12 @@ from flows.terminal.running import plain_errors, running, write_json
 
 def compare(
     runs: Annotated[
-        Files, typer.Argument(metavar="RUN...", help="Folders of --out, scorecards, files of --json, or MLflow run ids (8 letters do).", show_default=False)
+        Files,
+        typer.Argument(
+            metavar="RUN...",
+            help="Folders of --out, scorecards, files of --json, or MLflow run ids (8 letters do).",
+            show_default=False,
+        ),
     ],
     out: Annotated[str | None, typer.Option(metavar="DIR", help="Copy page, plot and tables there.")] = None,
     json_file: JsonFile = None,

@@ -23,7 +23,9 @@ def demo(
     with plain_errors():
         from flows.methods import method
 
-        chosen = checks.with_providers(checks.configured(method("whp").preset(preset, seed), config, settings), {}, {}, None)
+        chosen = checks.with_providers(
+            checks.configured(method("whp").preset(preset, seed), config, settings), {}, {}, None
+        )
         checks.check_topic(topic, seed)
         checks.check_benchmarks(chosen, benchmark_data)
     with running() as console:

@@ -30,16 +30,29 @@ COMPAT = "open-unlearning"
 
 
 def evaluate(
-    model: Annotated[str, typer.Option(metavar="MODEL", help="The model to judge: a folder (safetensors) or hub name.", show_default=False)],
-    forget: Annotated[Files, typer.Option(metavar="FILE...", help="What it should no longer know.", show_default=False)],
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="MODEL", help="The model to judge: a folder (safetensors) or hub name.", show_default=False
+        ),
+    ],
+    forget: Annotated[
+        Files, typer.Option(metavar="FILE...", help="What it should no longer know.", show_default=False)
+    ],
     retain: Annotated[Files | None, typer.Option(metavar="FILE...", help="What it should still know.")] = None,
-    forget_test: Annotated[Files | None, typer.Option(metavar="FILE...", help="To ask about instead of --forget.")] = None,
-    retain_test: Annotated[Files | None, typer.Option(metavar="FILE...", help="To ask about instead of --retain.")] = None,
+    forget_test: Annotated[
+        Files | None, typer.Option(metavar="FILE...", help="To ask about instead of --forget.")
+    ] = None,
+    retain_test: Annotated[
+        Files | None, typer.Option(metavar="FILE...", help="To ask about instead of --retain.")
+    ] = None,
     sibling: Annotated[Files | None, typer.Option(metavar="FILE...", help="A near topic it should still know.")] = None,
     general: Annotated[Files | None, typer.Option(metavar="FILE...", help="Ordinary prose or questions.")] = None,
     holdout: Annotated[Files | None, typer.Option(metavar="FILE...", help="Text the reference never saw.")] = None,
     reference: Annotated[str | None, typer.Option(metavar="MODEL", help="The model before unlearning.")] = None,
-    retrained: Annotated[str | None, typer.Option(metavar="MODEL", help="A model trained without --forget: the gold standard.")] = None,
+    retrained: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="A model trained without --forget: the gold standard.")
+    ] = None,
     anchors: Anchors = None,
     prompts: Prompts = None,
     benchmark_data: BenchmarkData = None,
@@ -55,7 +68,10 @@ def evaluate(
     out: Out = None,
     json_file: JsonFile = None,
     compat: Annotated[
-        str | None, typer.Option(metavar="NAME", help="`open-unlearning`: also show and write the figures as that project computes them.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="`open-unlearning`: also show and write the figures as that project computes them."
+        ),
     ] = None,
     require_verdict: RequireVerdict = False,
 ) -> None:
@@ -68,10 +84,24 @@ def evaluate(
             raise ValueError(f"--compat {compat}: unknown; wanted {COMPAT}")
         named = {"translation": translator, "prompting": prompt_writer, "judging": judge}
         reached = {"model": translator_model, "base_url": translator_url, "allow_remote": allow_remote_translator}
-        configured = checks.with_providers(checks.configured(EvaluationConfig(), config, settings), named, reached, translator_fallback)
+        configured = checks.with_providers(
+            checks.configured(EvaluationConfig(), config, settings), named, reached, translator_fallback
+        )
         checks.check_benchmarks(configured, benchmark_data)
-        files = {"forget": forget, "retain": retain, "forget_test": forget_test, "retain_test": retain_test, "sibling": sibling}
-        files |= {"general": general, "holdout": holdout, "anchors": anchors, "prompts": prompts, "benchmark_data": benchmark_data}
+        files = {
+            "forget": forget,
+            "retain": retain,
+            "forget_test": forget_test,
+            "retain_test": retain_test,
+            "sibling": sibling,
+        }
+        files |= {
+            "general": general,
+            "holdout": holdout,
+            "anchors": anchors,
+            "prompts": prompts,
+            "benchmark_data": benchmark_data,
+        }
         request = checks.checked_files(checks.as_request(**files, model=reference, retrained=retrained))
         request = checks.checked_models(request, configured.corpus, judged=model)
     with running() as console:
@@ -80,7 +110,11 @@ def evaluate(
         from tasks import store
         from tasks.storage.plain_files import read_json
 
-        outcome = evaluation_flow(request, configured, judged=checks.model_place(model), open_unlearning=compat == COMPAT)
+        outcome = evaluation_flow(
+            request, configured, judged=checks.model_place(model), open_unlearning=compat == COMPAT
+        )
         if outcome.compatible:
-            show_compatible(console, outcome.compatible, read_json(store.path(outcome.scorecard) / "scorecard.json"), out)
+            show_compatible(
+                console, outcome.compatible, read_json(store.path(outcome.scorecard) / "scorecard.json"), out
+            )
     finish(console, outcome, started, out, json_file, require_verdict)

@@ -13,7 +13,9 @@ def purge(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     json_file: JsonFile = None,
 ) -> None:
-    """Delete everything that holds forgotten text: corpora, anchors, labels, reinforced models, records, full reports."""
+    """Delete everything that holds forgotten text: corpora, anchors, labels, reinforced models, records,
+    full reports.
+    """
     from tasks import store, tracking
 
     if not yes and not typer.confirm(f"Delete all forget artifacts under {store.home()} and in MLflow?", default=False):
@@ -21,4 +23,7 @@ def purge(
     purged = store.purge(expired_only=expired)
     files = 0 if expired else tracking.purge_artifacts()
     typer.echo(f"Purged {purged.artifacts} artifacts ({purged.bytes / 1e6:.1f} MB) and {files} entries in MLflow.")
-    write_json(json_file, {"schema": "lethe.purge.v1", "artifacts": purged.artifacts, "bytes": purged.bytes, "mlflow_entries": files})
+    write_json(
+        json_file,
+        {"schema": "lethe.purge.v1", "artifacts": purged.artifacts, "bytes": purged.bytes, "mlflow_entries": files},
+    )

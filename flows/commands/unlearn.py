@@ -35,19 +35,38 @@ from flows.terminal.running import finish, plain_errors, running
 
 def unlearn(
     forget: Annotated[
-        Files | None, typer.Argument(metavar="FORGET...", help="Text, Markdown or JSON-lines files or folders to forget.", show_default=False)
+        Files | None,
+        typer.Argument(
+            metavar="FORGET...", help="Text, Markdown or JSON-lines files or folders to forget.", show_default=False
+        ),
     ] = None,
-    model: Annotated[str | None, typer.Option(metavar="MODEL", help="Model folder (safetensors) or hub name.", show_default=False)] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Model folder (safetensors) or hub name.", show_default=False)
+    ] = None,
     topic: Annotated[
-        str, typer.Option(metavar="NAME", help="Instead of FORGET and --model: series, book, second-series or planets, ready in the embedded world.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Instead of FORGET and --model: series, book, second-series or planets, ready in the embedded world.",
+        ),
     ] = "",
     retain: Annotated[Files | None, typer.Option(metavar="FILE...", help="Text to keep, used in training.")] = None,
-    forget_test: Annotated[Files | None, typer.Option(metavar="FILE...", help="Same topic, used in no stage. [default: last 15 % of FORGET]")] = None,
-    retain_test: Annotated[Files | None, typer.Option(metavar="FILE...", help="To keep, used in no stage. [default: last 15 % of --retain]")] = None,
-    sibling: Annotated[Files | None, typer.Option(metavar="FILE...", help="A near topic the model should keep, used in no stage.")] = None,
+    forget_test: Annotated[
+        Files | None,
+        typer.Option(metavar="FILE...", help="Same topic, used in no stage. [default: last 15 % of FORGET]"),
+    ] = None,
+    retain_test: Annotated[
+        Files | None,
+        typer.Option(metavar="FILE...", help="To keep, used in no stage. [default: last 15 % of --retain]"),
+    ] = None,
+    sibling: Annotated[
+        Files | None, typer.Option(metavar="FILE...", help="A near topic the model should keep, used in no stage.")
+    ] = None,
     general: Annotated[Files | None, typer.Option(metavar="FILE...", help="Ordinary prose, used in no stage.")] = None,
     holdout: Annotated[Files | None, typer.Option(metavar="FILE...", help="Text the model never saw.")] = None,
-    retrained: Annotated[str | None, typer.Option(metavar="MODEL", help="A model trained without FORGET: the gold standard.")] = None,
+    retrained: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="A model trained without FORGET: the gold standard.")
+    ] = None,
     anchors: Anchors = None,
     prompts: Prompts = None,
     benchmark_data: BenchmarkData = None,
@@ -59,12 +78,24 @@ def unlearn(
     translator_fallback: TranslatorFallback = None,
     allow_remote_translator: AllowRemote = False,
     coverage: Annotated[
-        bool, typer.Option("--coverage", help="Ask the model what else it tells of the topic, and say how much of that your text covers.")
+        bool,
+        typer.Option(
+            "--coverage",
+            help="Ask the model what else it tells of the topic, and say how much of that your text covers.",
+        ),
     ] = False,
     expand_coverage: Annotated[
-        bool, typer.Option("--expand-coverage", help="The same, and forget what it tells beside (with --review: after a look).")
+        bool,
+        typer.Option(
+            "--expand-coverage", help="The same, and forget what it tells beside (with --review: after a look)."
+        ),
     ] = False,
-    review: Annotated[bool, typer.Option("--review", help="Wait until you have looked over anchors, translations and facts in the Prefect UI.")] = False,
+    review: Annotated[
+        bool,
+        typer.Option(
+            "--review", help="Wait until you have looked over anchors, translations and facts in the Prefect UI."
+        ),
+    ] = False,
     method: Annotated[str, typer.Option(help="How to unlearn.")] = "whp",
     lora_rank: LoraRank = None,
     teacher: Teacher = None,
@@ -75,7 +106,9 @@ def unlearn(
     seed: Seed = 0,
     out: Out = None,
     json_file: JsonFile = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Find the anchors, say what would run and what it needs, and stop.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Find the anchors, say what would run and what it needs, and stop.")
+    ] = False,
     require_verdict: RequireVerdict = False,
 ) -> None:
     """Make a model forget a text, and judge the result."""
@@ -90,11 +123,25 @@ def unlearn(
         chosen = find_method(method)
         named = {"translation": translator, "prompting": prompt_writer, "judging": judge}
         reached = {"model": translator_model, "base_url": translator_url, "allow_remote": allow_remote_translator}
-        configured = checks.with_providers(checks.configured(chosen.preset(preset, seed), config, settings), named, reached, translator_fallback)
+        configured = checks.with_providers(
+            checks.configured(chosen.preset(preset, seed), config, settings), named, reached, translator_fallback
+        )
         configured = checks.with_teacher(checks.with_lora(configured, lora_rank), teacher)
         checks.check_benchmarks(configured, benchmark_data)
-        files = {"forget": forget, "retain": retain, "forget_test": forget_test, "retain_test": retain_test, "sibling": sibling}
-        files |= {"general": general, "holdout": holdout, "anchors": anchors, "prompts": prompts, "benchmark_data": benchmark_data}
+        files = {
+            "forget": forget,
+            "retain": retain,
+            "forget_test": forget_test,
+            "retain_test": retain_test,
+            "sibling": sibling,
+        }
+        files |= {
+            "general": general,
+            "holdout": holdout,
+            "anchors": anchors,
+            "prompts": prompts,
+            "benchmark_data": benchmark_data,
+        }
         request = checks.as_request(**files, model=model, retrained=retrained)
         configured, request = checks.with_pairs(configured, request, winobias)
         checks.check_request(topic, request, seed)

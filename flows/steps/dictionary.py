@@ -7,7 +7,9 @@ from tasks.settings.evaluation import EvaluationConfig
 from tasks.translation import translate_anchors
 
 
-def translation(corpus: CorpusRef | Call, config: EvaluationConfig, user_anchors: InputFile | None, *, needs_anchors: bool) -> Call:
+def translation(
+    corpus: CorpusRef | Call, config: EvaluationConfig, user_anchors: InputFile | None, *, needs_anchors: bool
+) -> Call:
     """Declare the call that makes the dictionary.
 
     Args:

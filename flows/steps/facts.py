@@ -13,10 +13,13 @@ from tasks.settings.assistants import ProviderConfig
 from tasks.settings.evaluation import EvaluationConfig
 
 EVERYWHERE = ("forget", HELD_OUT)
-"""Splits of a run that unlearns; where nothing is trained, what is asked about is not held out from anything, and only that is read."""
+"""Splits of a run that unlearns; where nothing is trained, what is asked about is not held out from anything, and only
+that is read."""
 
 
-def state_facts(stages: Stages, corpus: CorpusRef, dictionary: Any, config: EvaluationConfig, splits: tuple[str, ...] = EVERYWHERE) -> PrefectFuture[Any]:
+def state_facts(
+    stages: Stages, corpus: CorpusRef, dictionary: Any, config: EvaluationConfig, splits: tuple[str, ...] = EVERYWHERE
+) -> PrefectFuture[Any]:
     """Begin to read facts; where a language model is to read too, wait for it, and go on without it if it cannot.
 
     Args:
@@ -38,7 +41,8 @@ def state_facts(stages: Stages, corpus: CorpusRef, dictionary: Any, config: Eval
     try:
         stages.result("facts", facts)
     except Exception as error:
-        why = str(error) if isinstance(error, (UnreadError, BadInputError)) else type(error).__name__  # others may repeat the text
+        # others may repeat the text
+        why = str(error) if isinstance(error, (UnreadError, BadInputError)) else type(error).__name__
         warn(f"facts are read by pattern alone: {why}")
         return extract_facts.submit(corpus, dictionary, splits, config.facts, ProviderConfig(), run)
     return facts

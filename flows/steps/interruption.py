@@ -1,7 +1,8 @@
 """Ctrl-C that is not lost.
 
-Python raises KeyboardInterrupt wherever the main thread happens to be, and some places swallow it: callbacks of the garbage collector, and
-libraries that guard their own bookkeeping. What was asked for is remembered, and raised again where a flow waits for its stages.
+Python raises KeyboardInterrupt wherever the main thread happens to be, and some places swallow it: callbacks of the
+garbage collector, and libraries that guard their own bookkeeping. What was asked for is remembered, and raised again
+where a flow waits for its stages.
 """
 
 import signal

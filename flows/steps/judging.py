@@ -51,7 +51,9 @@ class Judged:
 
 @contextmanager
 def tracked(run: str) -> Iterator[None]:
-    """Show progress and the machine's load of a run; a run that fails or is stopped ends as such, its stages with it."""
+    """Show progress and the machine's load of a run; a run that fails or is stopped ends as such, its stages
+    with it.
+    """
     isolation.begin()
     try:
         with tracking.system_metrics(run), progress_artifacts():
@@ -75,7 +77,9 @@ def log_questions(models: dict[str, CheckpointRef], config: EvaluationConfig) ->
     return questions
 
 
-def measure(corpus: CorpusRef, invited: Call, model: CheckpointRef | Call, request: CheckedRequest, label: str, run: str) -> list[Call]:
+def measure(
+    corpus: CorpusRef, invited: Call, model: CheckpointRef | Call, request: CheckedRequest, label: str, run: str
+) -> list[Call]:
     """Declare everything that is measured on one model; one that was measured under another label comes from the cache.
 
     Args:
@@ -89,11 +93,16 @@ def measure(corpus: CorpusRef, invited: Call, model: CheckpointRef | Call, reque
     config, target = request.config, request.models.get("target")
     corpus_config = config.corpus
     probed = Call(probe, corpus, DICTIONARY, invited, model, target, config.probing, corpus_config, model=label)
-    calls = [probed, Call(benchmark, corpus, model, request.benchmarks, config.benchmarking, corpus_config, model=label)]
+    calls = [
+        probed,
+        Call(benchmark, corpus, model, request.benchmarks, config.benchmarking, corpus_config, model=label),
+    ]
     if config.judging.provider.name != "offline":
         calls.append(Call(judge_completions, corpus, DICTIONARY, probed, config.judging, corpus_config, model=label))
     if config.relearning.steps:
-        calls.append(Call(relearn, corpus, DICTIONARY, model, config.relearning, config.probing, corpus_config, model=label))
+        calls.append(
+            Call(relearn, corpus, DICTIONARY, model, config.relearning, config.probing, corpus_config, model=label)
+        )
     if config.toxicity.scorer != "off":
         calls.append(Call(rate_toxicity, probed, _classifier(config.toxicity, run), config.toxicity, model=label))
     if config.stereotypes:
@@ -112,8 +121,14 @@ def _classifier(config: ToxicityConfig, run: str) -> CheckpointRef | None:
 def origins(inputs: CorpusInputs, models: dict[str, CheckpointRef]) -> dict[str, str]:
     """Return the digests of models and data for the card."""
     digests = {f"{label} model": model.digest for label, model in models.items()}
-    digests |= {"guardrail": "around the unlearned model; its weights are unchanged by it"} if has_guardrail(models["unlearned"]) else {}
-    return digests | {f"{split} data": ", ".join(file.digest[:16] for file in files) for split, files in inputs.by_split().items()}
+    digests |= (
+        {"guardrail": "around the unlearned model; its weights are unchanged by it"}
+        if has_guardrail(models["unlearned"])
+        else {}
+    )
+    return digests | {
+        f"{split} data": ", ".join(file.digest[:16] for file in files) for split, files in inputs.by_split().items()
+    }
 
 
 def judge(
@@ -140,10 +155,25 @@ def judge(
     probes, benchmarks, relearned, verdicts, rated, preferred = (_labelled(records, kind) for kind in MEASURED)
     cost = run_history.durations({str(key): origin for key, origin in stages.made_by.items()})
     provenance = provenance | ({"judge": config.judging.provider.title} if verdicts else {})
-    scored = score.submit(corpus, probes, benchmarks, relearned, dictionary, config.verdict, provenance, cost, verdicts, rated, preferred, run)
+    scored = score.submit(
+        corpus,
+        probes,
+        benchmarks,
+        relearned,
+        dictionary,
+        config.verdict,
+        provenance,
+        cost,
+        verdicts,
+        rated,
+        preferred,
+        run,
+    )
     card = stages.result("scorecard", scored)
     facts = {name: str(value) for name, value in tracking.flatten(config).items()}
-    report, redacted = stages.result("report", write_report.submit(corpus, card, probes, dictionary, trained, facts, verdicts, preferred, run))
+    report, redacted = stages.result(
+        "report", write_report.submit(corpus, card, probes, dictionary, trained, facts, verdicts, preferred, run)
+    )
     folder = store.path(card)
     for name in ("scorecard.json", "items.parquet"):
         tracking.log_artifact(run, folder / name, "public", "scorecard")

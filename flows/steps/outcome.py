@@ -8,7 +8,16 @@ from prefect.futures import PrefectFuture
 
 from flows.steps import interruption
 from tasks import store, tracking
-from tasks.artifacts import AnchorTable, Artifact, BenchmarkResult, CheckpointRef, CoverageReport, FactTable, ReportRef, Scorecard
+from tasks.artifacts import (
+    AnchorTable,
+    Artifact,
+    BenchmarkResult,
+    CheckpointRef,
+    CoverageReport,
+    FactTable,
+    ReportRef,
+    Scorecard,
+)
 from tasks.execution.cache_keys import artifacts_in
 from tasks.models import adapter_files
 
@@ -90,8 +99,13 @@ class Stages:
 
 
 def adapter_origin(unlearned: CheckpointRef) -> dict[str, str]:
-    """Return what an unlearned model that is an adapter belongs to and how it is taken off; nothing for a whole model."""
+    """Return what an unlearned model that is an adapter belongs to and how it is taken off; nothing for a
+    whole model.
+    """
     base = adapter_files.noted_base(store.path(unlearned))
     if base is None:
         return {}
-    return {"adapter base": base.digest, "adapter taken off by": "loading the base model, whose files were not changed, without the adapter"}
+    return {
+        "adapter base": base.digest,
+        "adapter taken off by": "loading the base model, whose files were not changed, without the adapter",
+    }

@@ -7,7 +7,12 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
-from prefect.artifacts import create_link_artifact, create_progress_artifact, create_table_artifact, update_progress_artifact
+from prefect.artifacts import (
+    create_link_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
 from prefect.settings import get_current_settings
 
 from flows.steps import temporary_server
@@ -69,11 +74,18 @@ def show_scorecard(card: dict[str, Any]) -> None:
     """Show the scorecard as a table, verdict first."""
     verdict = card["verdict"]
     rows = [
-        {"metric": name, **{label: row[label] for label in ("target", "unlearned", "retrained")}, "95 %": str(row["ci95"]), "n": row["n"]}
+        {
+            "metric": name,
+            **{label: row[label] for label in ("target", "unlearned", "retrained")},
+            "95 %": str(row["ci95"]),
+            "n": row["n"],
+        }
         for name, row in card["metrics"].items()
     ]
     create_table_artifact(
-        key="scorecard", table=rows, description=f"Verdict: {'passed' if verdict['passed'] else 'not passed'}, evidence {verdict['evidence']}"
+        key="scorecard",
+        table=rows,
+        description=f"Verdict: {'passed' if verdict['passed'] else 'not passed'}, evidence {verdict['evidence']}",
     )
 
 
@@ -87,4 +99,6 @@ def show_comparison(comparison: dict[str, Any]) -> None:
             point = points.get((panel["kept"], run["name"]), {})
             row |= {f"{panel['left']} left": point.get("left"), f"{panel['kept']} kept": point.get("kept")}
         rows.append(row)
-    create_table_artifact(key="comparison", table=rows, description="Figures of the unlearned models over their targets'")
+    create_table_artifact(
+        key="comparison", table=rows, description="Figures of the unlearned models over their targets'"
+    )

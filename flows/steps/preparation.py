@@ -1,4 +1,6 @@
-"""What every way of unlearning by anchors begins with: the dictionary, facts, and, where they are asked for, coverage and a person's review."""
+"""What every way of unlearning by anchors begins with: the dictionary, facts, and, where they are asked for, coverage
+and a person's review.
+"""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -37,7 +39,9 @@ class Preparation:
     coverage: CoverageReport | None = None
 
 
-def prepare(stages: Stages, corpus: CorpusRef, request: CheckedRequest, *, review: bool, coverage: Coverage) -> Preparation:
+def prepare(
+    stages: Stages, corpus: CorpusRef, request: CheckedRequest, *, review: bool, coverage: Coverage
+) -> Preparation:
     """Find and translate anchors.
 
     Args:
@@ -50,18 +54,24 @@ def prepare(stages: Stages, corpus: CorpusRef, request: CheckedRequest, *, revie
     config, waiting, report = request.config, _translated(stages, corpus, request), None
     if coverage != "off":
         dictionary, facts = waiting[StageOf("translation")], waiting[StageOf("facts")]
-        measured = measure_coverage.submit(corpus, dictionary, facts, request.target, config.coverage, config.corpus, stages.run)
+        measured = measure_coverage.submit(
+            corpus, dictionary, facts, request.target, config.coverage, config.corpus, stages.run
+        )
         report = stages.result("coverage", measured)
     if report and coverage == "expand" and (texts := _wanted(report, review)):
         corpus = stages.result("expansion", expand_corpus.submit(corpus, texts, config.corpus, stages.run))
         waiting = _translated(stages, corpus, request)
     dictionary, facts = waiting[StageOf("translation")], waiting[StageOf("facts")]
     if review:
-        dictionary, facts = _reviewed(stages, corpus, stages.result("translation", dictionary), stages.result("facts", facts), config)
+        dictionary, facts = _reviewed(
+            stages, corpus, stages.result("translation", dictionary), stages.result("facts", facts), config
+        )
     return Preparation(corpus=corpus, dictionary=dictionary, facts=facts, waiting=waiting, coverage=report)
 
 
-def _reviewed(stages: Stages, corpus: CorpusRef, dictionary: AnchorTable, facts: FactTable, config: MethodConfig) -> tuple[AnchorTable, FactTable]:
+def _reviewed(
+    stages: Stages, corpus: CorpusRef, dictionary: AnchorTable, facts: FactTable, config: MethodConfig
+) -> tuple[AnchorTable, FactTable]:
     """Return both tables as a person has amended them."""
     wanted = review_tables(dictionary, facts)
     amended = amend_dictionary.submit(dictionary, corpus, wanted.generics, config.corpus, stages.run)

@@ -1,4 +1,6 @@
-"""Whether the language models that a run asks - to translate, to write prompts, to judge - can be asked: found out before anything is trained."""
+"""Whether the language models that a run asks - to translate, to write prompts, to judge - can be asked: found out
+before anything is trained.
+"""
 
 import sys
 from collections.abc import Callable
@@ -39,7 +41,8 @@ class Expected:
 
 
 def settle_providers(config: C, expected: Expected | None = None) -> C:
-    """Return the settings with language models that can be asked. Where translations or prompts are in the cache, no server is needed for them.
+    """Return the settings with language models that can be asked. Where translations or prompts are in the cache, no
+    server is needed for them.
 
     Args:
         config: All settings.
@@ -48,8 +51,16 @@ def settle_providers(config: C, expected: Expected | None = None) -> C:
     Raises:
         BadInputError: If a model cannot be asked, and its `fallback` does not say to go on offline.
     """
-    settled = _settled(config, config.translation, lambda settled_config: expected is not None and _is_translated(settled_config, expected))
-    settled = _settled(settled, settled.prompting, lambda settled_config: expected is not None and _is_written(settled_config, expected))
+    settled = _settled(
+        config,
+        config.translation,
+        lambda settled_config: expected is not None and _is_translated(settled_config, expected),
+    )
+    settled = _settled(
+        settled,
+        settled.prompting,
+        lambda settled_config: expected is not None and _is_written(settled_config, expected),
+    )
     return _settled(settled, settled.judging, lambda settled_config: False)
 
 
@@ -87,7 +98,9 @@ def _is_translated(config: EvaluationConfig, expected: Expected) -> bool:
 def _is_written(config: EvaluationConfig, expected: Expected) -> bool:
     corpus, dictionary = _dictionary(config, expected)
     facts = Call(extract_facts, corpus, dictionary, expected.fact_splits, config.facts, config.translation.provider)
-    invited = Call(make_invitations, corpus, dictionary, facts, expected.prompts, config.probing, config.corpus, config.prompting)
+    invited = Call(
+        make_invitations, corpus, dictionary, facts, expected.prompts, config.probing, config.corpus, config.prompting
+    )
     return look_up(invited)[invited.key] is not None
 
 

@@ -1,4 +1,6 @@
-"""A request, checked and read once before anything is trained: files, models, benchmarks, dictionary, prompts, and the language models that help."""
+"""A request, checked and read once before anything is trained: files, models, benchmarks, dictionary, prompts, and the
+language models that help.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,7 +43,12 @@ class CheckedRequest:
 
 
 def check_request(
-    request: UnlearningRequest, config: EvaluationConfig, models: Mapping[str, str | None], *, fact_splits: tuple[str, ...], needs_anchors: bool
+    request: UnlearningRequest,
+    config: EvaluationConfig,
+    models: Mapping[str, str | None],
+    *,
+    fact_splits: tuple[str, ...],
+    needs_anchors: bool,
 ) -> CheckedRequest:
     """Read what a request names.
 
@@ -58,9 +65,13 @@ def check_request(
     inputs, checkpoints = gather_inputs(**request.files()), gather_models(models)
     benchmarks = benchmark_inputs(config, request.benchmark_data)
     user, prompts = user_file(request.anchors), prompt_files(request.prompts)
-    expected = Expected(inputs=inputs, user_anchors=user, prompts=prompts, fact_splits=fact_splits, needs_anchors=needs_anchors)
+    expected = Expected(
+        inputs=inputs, user_anchors=user, prompts=prompts, fact_splits=fact_splits, needs_anchors=needs_anchors
+    )
     settled = settle_providers(config, expected)
-    return CheckedRequest(inputs=inputs, models=checkpoints, benchmarks=benchmarks, user_anchors=user, prompts=prompts, config=settled)
+    return CheckedRequest(
+        inputs=inputs, models=checkpoints, benchmarks=benchmarks, user_anchors=user, prompts=prompts, config=settled
+    )
 
 
 def require_model(request: UnlearningRequest) -> None:
@@ -70,7 +81,9 @@ def require_model(request: UnlearningRequest) -> None:
         BadInputError: If it names none.
     """
     if not request.model:
-        raise BadInputError("the request names no model; wanted `model`, the folder or hub name of the model that is to forget")
+        raise BadInputError(
+            "the request names no model; wanted `model`, the folder or hub name of the model that is to forget"
+        )
 
 
 def user_file(anchors: str | None) -> InputFile | None:
@@ -90,8 +103,8 @@ def prompt_files(paths: tuple[str, ...]) -> tuple[InputFile, ...]:
 
 
 def benchmark_inputs(config: EvaluationConfig, folder: str | None) -> BenchmarkInputs:
-    """Return which benchmarks are run, with their local files; what comes from the hub is fetched, so that a missing hub shows at once, as
-    does a classifier that cannot rate.
+    """Return which benchmarks are run, with their local files; what comes from the hub is fetched, so that a missing
+    hub shows at once, as does a classifier that cannot rate.
     """
     find_classifier(config.toxicity)
     benchmarks = gather_benchmarks(config.benchmarking, folder)

@@ -89,12 +89,14 @@ def require_server() -> None:
     address = get_current_settings().api.url
     if not address or temporary_server.is_temporary(address):
         raise ValueError(
-            "--review needs a Prefect server that stays up; found none: start one with `make up` and set PREFECT_API_URL=http://127.0.0.1:4200/api"
+            "--review needs a Prefect server that stays up; found none: start one with `make up` and set"
+            " PREFECT_API_URL=http://127.0.0.1:4200/api"
         )
 
 
 def review_tables(dictionary: AnchorTable, facts: FactTable) -> Reviewed:
-    """Wait until a person has sent a dictionary in which no translation is empty or an anchor itself, and facts that are whole.
+    """Wait until a person has sent a dictionary in which no translation is empty or an anchor itself, and facts that
+    are whole.
 
     Args:
         dictionary: What was found and translated.
@@ -103,19 +105,25 @@ def review_tables(dictionary: AnchorTable, facts: FactTable) -> Reviewed:
     Raises:
         prefect.exceptions.FlowPauseTimeout: If nobody came in time.
     """
-    rows = [Entry(term=row["term"], generic=row["generic"]) for row in read_json(store.path(dictionary) / "dictionary.json")]
+    rows = [
+        Entry(term=row["term"], generic=row["generic"]) for row in read_json(store.path(dictionary) / "dictionary.json")
+    ]
     stated, held_out = ([_entry(fact) for fact in read_facts(facts, split)] for split in SPLITS)
     wrong, turn = "", 0
     _announce(STAGE)
     while turn == 0 or wrong:
         turn += 1
         description = "\n\n".join(filter(None, (wrong, INVITATION)))
-        form = DictionaryReview.with_initial_data(description=description, dictionary=rows, facts=stated, held_out_facts=held_out)
+        form = DictionaryReview.with_initial_data(
+            description=description, dictionary=rows, facts=stated, held_out_facts=held_out
+        )
         sent = _ask(form, f"{STAGE}-{turn}")
         rows, stated, held_out = list(sent.dictionary), list(sent.facts), list(sent.held_out_facts)
         wrong = _wrong(rows) or _wrong_facts(stated, held_out)
     progress.publish(progress.Progress(stage=STAGE, done=1, total=1))
-    return Reviewed(generics={row.term.strip(): row.generic.strip() for row in rows}, facts=tuple(_facts(stated, held_out)))
+    return Reviewed(
+        generics={row.term.strip(): row.generic.strip() for row in rows}, facts=tuple(_facts(stated, held_out))
+    )
 
 
 def choose_texts(texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -173,5 +181,8 @@ def _wrong_facts(stated: list[FactEntry], held_out: list[FactEntry]) -> str:
     except ValueError as error:
         return f"Not accepted: {error}."
     if leaked := [fact for fact in facts if fact not in merge_facts(facts)]:
-        return f"Stands there twice: {statement(leaked[0])}; wanted every fact once, and kept for testing only what the text to forget does not state."
+        return (
+            f"Stands there twice: {statement(leaked[0])}; wanted every fact once, and kept for testing only what the"
+            " text to forget does not state."
+        )
     return ""

@@ -17,8 +17,9 @@ C = TypeVar("C")
 def apply_settings(config: C, settings: list[str]) -> C:
     """Return `config` with `key=value` settings applied.
 
-    A key is dotted (`labels.alpha`); its last part alone is enough where only one setting ends so. All are applied together, so that two which only
-    fit beside each other can be changed, in any order; of one key that comes twice the last value counts.
+    A key is dotted (`labels.alpha`); its last part alone is enough where only one setting ends so. All are applied
+    together, so that two which only fit beside each other can be changed, in any order; of one key that comes twice the
+    last value counts.
 
     Raises:
         BadInputError: If a key is unknown (the nearest is suggested) or ambiguous, or a value does not fit.
@@ -61,10 +62,18 @@ def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def differences(config: Any, other: Any) -> dict[str, Any]:
-    """Return the settings of `config`, by dotted name, that `other` has not, or has another value of; as YAML and `apply_file` read them."""
+    """Return the settings of `config`, by dotted name, that `other` has not, or has another value of; as YAML and
+    `apply_file` read them.
+    """
     known = setting_names(other)
-    values = {name: (_value(config, name), _value(other, name) if name in known else None) for name in setting_names(config)}
-    return {name: list(ours) if isinstance(ours, tuple) else ours for name, (ours, theirs) in values.items() if ours != theirs}
+    values = {
+        name: (_value(config, name), _value(other, name) if name in known else None) for name in setting_names(config)
+    }
+    return {
+        name: list(ours) if isinstance(ours, tuple) else ours
+        for name, (ours, theirs) in values.items()
+        if ours != theirs
+    }
 
 
 def _value(config: Any, name: str) -> Any:
@@ -76,7 +85,9 @@ def setting_names(config: Any, prefix: str = "") -> list[str]:
     names = []
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        names += setting_names(value, f"{prefix}{field.name}.") if dataclasses.is_dataclass(value) else [prefix + field.name]
+        names += (
+            setting_names(value, f"{prefix}{field.name}.") if dataclasses.is_dataclass(value) else [prefix + field.name]
+        )
     return names
 
 
@@ -89,8 +100,12 @@ def _full_key(key: str, known: list[str]) -> str:
     if ends:
         raise BadInputError(f"--set {key}: several settings end so; wanted one of {', '.join(ends)}")
     last = {name.rpartition(".")[2]: name for name in known}
-    near = difflib.get_close_matches(key, known, 1, 0.5) or [last[name] for name in difflib.get_close_matches(key.rpartition(".")[2], last, 1, 0.5)]
-    raise BadInputError(f"--set {key}: no such setting; {f'did you mean {near[0]}?' if near else 'wanted one of ' + ', '.join(known)}")
+    near = difflib.get_close_matches(key, known, 1, 0.5) or [
+        last[name] for name in difflib.get_close_matches(key.rpartition(".")[2], last, 1, 0.5)
+    ]
+    raise BadInputError(
+        f"--set {key}: no such setting; {f'did you mean {near[0]}?' if near else 'wanted one of ' + ', '.join(known)}"
+    )
 
 
 def _load(text: str) -> Any:
@@ -102,7 +117,8 @@ def _load(text: str) -> Any:
 
     truth = "tag:yaml.org,2002:bool"
     Loader.yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in rules if tag != truth] for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        first: [(tag, pattern) for tag, pattern in rules if tag != truth]
+        for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
     Loader.add_implicit_resolver(truth, re.compile("true|false|True|False|TRUE|FALSE"), list("tTfF"))
     return yaml.load(text, Loader)  # noqa: S506 - a safe loader
@@ -118,13 +134,15 @@ def _parse(value: str) -> Any:
 
 
 def _changed(config: C, changes: Mapping[str, Any]) -> C:
-    """Return a copy with settings changed by dotted name, those of one section together: the dataclasses check their own values, and some only
-    fit beside each other.
+    """Return a copy with settings changed by dotted name, those of one section together: the dataclasses check their
+    own values, and some only fit beside each other.
     """
     own = {name: _converted(config, name, value) for name, value in changes.items() if "." not in name}
     sections = dict.fromkeys(name.partition(".")[0] for name in changes if "." in name)
     for section in sections:
-        inner = {name.removeprefix(f"{section}."): value for name, value in changes.items() if name.startswith(f"{section}.")}
+        inner = {
+            name.removeprefix(f"{section}."): value for name, value in changes.items() if name.startswith(f"{section}.")
+        }
         own[section] = _changed(getattr(config, section), inner)
     try:
         return dataclasses.replace(config, **own)
@@ -145,7 +163,9 @@ def _converted(config: Any, name: str, value: Any) -> Any:
 
 
 def _without_choices(wanted: Any) -> Any:
-    """Return a type that takes every word: a wrong one is refused by the settings class, which says where the setting stands and what it may be."""
+    """Return a type that takes every word: a wrong one is refused by the settings class, which says where the setting
+    stands and what it may be.
+    """
     if typing.get_origin(wanted) is typing.Literal:
         return Any
     chosen = typing.get_origin(wanted) is tuple and typing.get_origin(typing.get_args(wanted)[0]) is typing.Literal

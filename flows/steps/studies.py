@@ -1,7 +1,8 @@
-"""What a sweep remembers: an Optuna study in a file of its own under LETHE_HOME, from which a sweep that was killed goes on.
+"""What a sweep remembers: an Optuna study in a file of its own under LETHE_HOME, from which a sweep that was killed
+goes on.
 
-A study holds settings and figures, never text. It is a database, not Optuna's journal of lines: what a killed process was about to write is then
-wholly there or not at all, and its lock dies with it.
+A study holds settings and figures, never text. It is a database, not Optuna's journal of lines: what a killed process
+was about to write is then wholly there or not at all, and its lock dies with it.
 """
 
 import random
@@ -29,7 +30,9 @@ PROPOSALS = 20
 class Study:
     """The points of a grid that one request tries, and what became of them."""
 
-    def __init__(self, study: "optuna.Study", grid: Mapping[str, Sequence[str]], *, sampler: str, budget: int, seed: int) -> None:
+    def __init__(
+        self, study: "optuna.Study", grid: Mapping[str, Sequence[str]], *, sampler: str, budget: int, seed: int
+    ) -> None:
         """Take a study, new or begun earlier: what it holds already is not tried again.
 
         Args:
@@ -42,12 +45,15 @@ class Study:
         from optuna.distributions import CategoricalDistribution
 
         self._study, self._grid, self._seed, self._learns = study, grid, seed, sampler == "tpe"
-        self._distributions = {key: CategoricalDistribution(tuple(dict.fromkeys(values))) for key, values in grid.items()}
+        self._distributions = {
+            key: CategoricalDistribution(tuple(dict.fromkeys(values))) for key, values in grid.items()
+        }
         self._points = grid_points(grid, 0 if self._learns else budget, seed)
         self._most = min(budget or len(set(self._points)), len(set(self._points)))
 
     def ask(self) -> "dict[Point, optuna.Trial]":
-        """Return what is to be tried now, none when all is done: with `grid` everything at once, with `tpe` one point, chosen by those before it.
+        """Return what is to be tried now, none when all is done: with `grid` everything at once, with `tpe` one point,
+        chosen by those before it.
 
         What an earlier process had begun and not ended comes first.
         """
@@ -55,21 +61,31 @@ class Study:
         from optuna.trial import TrialState
 
         running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        begun = [Begun(self._study, trial._trial_id) for trial in running] or [self._study.ask() for _ in self._waiting()]
-        return {self._point({key: trial.suggest_categorical(key, kind.choices) for key, kind in self._distributions.items()}): trial for trial in begun}
+        begun = [Begun(self._study, trial._trial_id) for trial in running] or [
+            self._study.ask() for _ in self._waiting()
+        ]
+        return {
+            self._point(
+                {key: trial.suggest_categorical(key, kind.choices) for key, kind in self._distributions.items()}
+            ): trial
+            for trial in begun
+        }
 
     def tell(self, begun: "optuna.Trial", ended: Trial, floor: float) -> None:
         """Note what became of a point; `floor` is the least share of the target model's retain probability."""
         from optuna.trial import TrialState
 
         begun.set_user_attr(FIGURES, asdict(ended))
-        if not begun.constraints:  # else a process was killed between this and the last line, and a constraint can be set once only
+        # else a process was killed between this and the last line, and a constraint can be set once only
+        if not begun.constraints:
             begun.set_constraint("floor", floor - ended.retain_ratio)
         self._study.tell(begun, ended.distance, TrialState.PRUNED if ended.pruned else TrialState.COMPLETE)
 
     def trials(self) -> list[Trial]:
         """Return what has ended, in the order in which it was begun."""
-        return [Trial(**{**trial.user_attrs[FIGURES], "settings": self._point(trial.params)}) for trial in self._ended()]
+        return [
+            Trial(**{**trial.user_attrs[FIGURES], "settings": self._point(trial.params)}) for trial in self._ended()
+        ]
 
     def _ended(self) -> "list[optuna.trial.FrozenTrial]":
         return [trial for trial in self._study.get_trials(deepcopy=False) if trial.state.is_finished()]
@@ -85,7 +101,9 @@ class Study:
         return self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
 
     def _propose(self, ended: "list[optuna.trial.FrozenTrial]") -> Point:
-        """Return a point that was not tried, which follows from seed and earlier trials alone: a study that goes on proposes what it would have."""
+        """Return a point that was not tried, which follows from seed and earlier trials alone: a study that goes on
+        proposes what it would have.
+        """
         import optuna
 
         tried, seed = {self._point(trial.params) for trial in ended}, self._seed * 1_000_003 + len(ended)

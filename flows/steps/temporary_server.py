@@ -1,7 +1,9 @@
-"""The Prefect server of a command where none is configured: it starts with the command's flows and ends with the command.
+"""The Prefect server of a command where none is configured: it starts with the command's flows and ends with the
+command.
 
-Prefect would start one by itself, but with the first request, while nothing else goes on, and after loading the whole server into the
-command's own process, of which only the server's has need: 4 s of processor time. The command line is that of Prefect's `SubprocessASGIServer`.
+Prefect would start one by itself, but with the first request, while nothing else goes on, and after loading the whole
+server into the command's own process, of which only the server's has need: 4 s of processor time. The command line is
+that of Prefect's `SubprocessASGIServer`.
 """
 
 import atexit
@@ -36,7 +38,9 @@ _address: str | None = None
 
 
 def is_temporary(address: str | None) -> bool:
-    """Return whether an API's address is that of this process' own server, which nobody can reach any more when the command has ended."""
+    """Return whether an API's address is that of this process' own server, which nobody can reach any more when the
+    command has ended.
+    """
     return address is not None and address == _address
 
 
@@ -70,7 +74,8 @@ def _start(port: int) -> subprocess.Popen[bytes]:
     application = ["--factory", "prefect.server.api.server:create_app", "--host", "127.0.0.1", "--port", str(port)]
     command = [sys.executable, "-m", "uvicorn", *application, "--log-level", "error", "--lifespan", "on"]
     server = subprocess.Popen(command, env={**os.environ, **_ROLE})
-    atexit.register(server.terminate)  # before Prefect registers its own, which still send what they have and so are called before this
+    # before Prefect registers its own, which still send what they have and so are called before this
+    atexit.register(server.terminate)
     quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
     subprocess.Popen([sys.executable, "-c", _GUARD, str(os.getpid()), str(server.pid)], **quiet, start_new_session=True)
     return server
@@ -80,9 +85,15 @@ def _wait_for(server: subprocess.Popen[bytes], port: int, seconds: float) -> Non
     deadline = time.monotonic() + seconds
     while not _answers(port):
         if server.poll() is not None:
-            raise RuntimeError(f"the temporary Prefect server ended with status {server.returncode}; wanted one that starts, or PREFECT_API_URL")
+            raise RuntimeError(
+                f"the temporary Prefect server ended with status {server.returncode}; wanted one that starts, or"
+                " PREFECT_API_URL"
+            )
         if time.monotonic() > deadline:
-            raise RuntimeError(f"the temporary Prefect server did not answer within {seconds} s; wanted one that starts, or PREFECT_API_URL")
+            raise RuntimeError(
+                f"the temporary Prefect server did not answer within {seconds} s; wanted one that starts, or"
+                " PREFECT_API_URL"
+            )
         time.sleep(0.05)
 
 

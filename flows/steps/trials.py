@@ -1,4 +1,6 @@
-"""A trial of a sweep: a method trained with the settings of one point of a grid, and scored; or pruned, where its training was given up."""
+"""A trial of a sweep: a method trained with the settings of one point of a grid, and scored; or pruned, where its
+training was given up.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -45,11 +47,15 @@ class Ground:
 
     def judged(self, point: Point, figures: TrialFigures) -> Trial:
         """Hold a trial's figures against the baselines."""
-        return judge_trial(point, figures.forget, figures.retain, self.baselines["target"].retain, self.wanted, self.floor)
+        return judge_trial(
+            point, figures.forget, figures.retain, self.baselines["target"].retain, self.wanted, self.floor
+        )
 
 
 def stopping(config: MethodConfig, floor: float) -> MethodConfig:
-    """Return settings whose training is given up at a validation that finds less kept than the floor; where they say when, they stay."""
+    """Return settings whose training is given up at a validation that finds less kept than the floor; where they say
+    when, they stay.
+    """
     trained = {name: section for name, section in _trained(config).items() if section.stop_below is None}
     return replace(config, **{name: replace(section, stop_below=floor) for name, section in trained.items()})
 
@@ -67,14 +73,21 @@ def declared(ground: Ground, point: Point) -> Call:
 
 
 def identity(ground: Ground, point: Point) -> list[Any]:
-    """Return what a trial's figures follow from: the keys of all its stages, known before any is made, and where its training stops, which keys leave out."""
+    """Return what a trial's figures follow from: the keys of all its stages, known before any is made, and where its
+    training stops, which keys leave out.
+    """
     stops = [section.stop_below for section in _trained(ground.configs[point]).values()]
     return [" ".join(point), _key(declared(ground, point), {DICTIONARY: ground.dictionary}), stops]
 
 
 def _key(call: Call, values: Mapping[Later, Any]) -> str:
-    """Return the key of a call from what it is given and from the keys of the calls that it needs, before any is made."""
-    arguments = [_key(one, values) if isinstance(one, Call) else values[one] if isinstance(one, Later) else one for one in call.arguments]
+    """Return the key of a call from what it is given and from the keys of the calls that it needs, before
+    any is made.
+    """
+    arguments = [
+        _key(one, values) if isinstance(one, Call) else values[one] if isinstance(one, Later) else one
+        for one in call.arguments
+    ]
     return stage_key(call.stage.body, {str(place): one for place, one in enumerate(arguments)}, numeric=True)
 
 
@@ -88,7 +101,9 @@ def start(ground: Ground, point: Point, name: str) -> tuple[Stages, dict[StageOf
 
 
 def ended(ground: Ground, point: Point, stages: Stages, waiting: Mapping[StageOf, Any]) -> Trial:
-    """Wait for all stages of a trial, in their order: one that waits for another that failed only says that it never began."""
+    """Wait for all stages of a trial, in their order: one that waits for another that failed only says that it never
+    began.
+    """
     try:
         trial = ground.judged(point, stages.results(waiting)[StageOf("trial")])
     except BelowFloorError as error:

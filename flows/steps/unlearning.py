@@ -1,4 +1,6 @@
-"""What the flows of all methods share: reading the request, measuring, judging, registering. A method adds how it trains."""
+"""What the flows of all methods share: reading the request, measuring, judging, registering. A method adds how it
+trains.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -62,8 +64,16 @@ def check_unlearning(request: UnlearningRequest, config: MethodConfig, *, review
 def carry_out(unlearning: Unlearning) -> Outcome:
     """Run all stages of a method under one tracked run."""
     request = unlearning.request
-    tags = {"lethe.method": unlearning.method, "lethe.paper": unlearning.paper, "lethe.prefect_flow_run": str(flow_run.id)}
-    params = {"method": unlearning.method, "questions": log_questions(request.models, request.config), "config": request.config}
+    tags = {
+        "lethe.method": unlearning.method,
+        "lethe.paper": unlearning.paper,
+        "lethe.prefect_flow_run": str(flow_run.id),
+    }
+    params = {
+        "method": unlearning.method,
+        "questions": log_questions(request.models, request.config),
+        "config": request.config,
+    }
     run = tracking.open_run(f"{unlearning.method} {request.inputs.forget[0].digest[:8]}", params, tags)
     with tracked(run):
         outcome = _run_stages(Stages(run=run), unlearning)
@@ -72,12 +82,15 @@ def carry_out(unlearning: Unlearning) -> Outcome:
 
 
 def _run_stages(stages: Stages, unlearning: Unlearning) -> Outcome:
-    """Wire the stages: what does not depend on each other runs side by side, in the order in which it is submitted here."""
+    """Wire the stages: what does not depend on each other runs side by side, in the order in which it is submitted
+    here.
+    """
     request, run = unlearning.request, stages.run
     wiring = Wiring(run=run)
     tracking.log_inputs(run, request.inputs.by_split())
     corpus = stages.result("corpus", read_corpus.submit(request.inputs, request.config.corpus, run))
-    unlearned = None if unlearning.coverage == "expand" else _begin(wiring, unlearning, corpus)  # else the text may yet grow
+    # else the text may yet grow
+    unlearned = None if unlearning.coverage == "expand" else _begin(wiring, unlearning, corpus)
     prepared = prepare(stages, corpus, request, review=unlearning.review, coverage=unlearning.coverage)
     unlearned = unlearned or _begin(wiring, unlearning, prepared.corpus)
     wiring.values |= {DICTIONARY: prepared.dictionary, FACTS: prepared.facts}
@@ -90,27 +103,42 @@ def _run_stages(stages: Stages, unlearning: Unlearning) -> Outcome:
 
 
 def _begin(wiring: Wiring, unlearning: Unlearning, corpus: CorpusRef) -> Call:
-    """Begin those of the method's stages that wait for nothing, so that they go on while a person looks over the dictionary."""
+    """Begin those of the method's stages that wait for nothing, so that they go on while a person looks over the
+    dictionary.
+    """
     unlearned = unlearning.declare(corpus, unlearning.request.target, unlearning.request.config)
     wiring.begin(unlearned)
     return unlearned
 
 
 def _submit(wiring: Wiring, corpus: CorpusRef, request: CheckedRequest, unlearned: Call, run: str) -> None:
-    """Submit what is measured on models that are there, then the method's stages, then what is measured on the unlearned model."""
+    """Submit what is measured on models that are there, then the method's stages, then what is measured on the
+    unlearned model.
+    """
     config = request.config
-    invited = Call(make_invitations, corpus, DICTIONARY, FACTS, request.prompts, config.probing, config.corpus, config.prompting)
+    invited = Call(
+        make_invitations, corpus, DICTIONARY, FACTS, request.prompts, config.probing, config.corpus, config.prompting
+    )
     wiring.submit(invited)
     for label, model in {**request.models, "unlearned": unlearned}.items():
         wiring.submit(*measure(corpus, invited, model, request, label, run))
 
 
 def _conclude(
-    stages: Stages, unlearning: Unlearning, prepared: Preparation, records: dict[StageOf, Any], unlearned: CheckpointRef, trained: list[CheckpointRef]
+    stages: Stages,
+    unlearning: Unlearning,
+    prepared: Preparation,
+    records: dict[StageOf, Any],
+    unlearned: CheckpointRef,
+    trained: list[CheckpointRef],
 ) -> Outcome:
     """Judge, report, register and publish."""
     request, run = unlearning.request, stages.run
-    provenance = {"method": unlearning.method, "paper": unlearning.paper, **origins(request.inputs, request.models | {"unlearned": unlearned})}
+    provenance = {
+        "method": unlearning.method,
+        "paper": unlearning.paper,
+        **origins(request.inputs, request.models | {"unlearned": unlearned}),
+    }
     provenance |= {**adapter_origin(unlearned), **unlearning.provenance}
     judged = judge(stages, prepared.corpus, prepared.dictionary, records, request.config, provenance, trained=trained)
     version = None

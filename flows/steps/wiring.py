@@ -1,9 +1,11 @@
-"""A graph of stages, declared once: a call names a stage and what it is given, other calls among it. A run submits it, a plan looks it up.
+"""A graph of stages, declared once: a call names a stage and what it is given, other calls among it. A run submits it,
+a plan looks it up.
 
     reinforced = Call(reinforce, corpus, target, config.reinforcement)
     labels = Call(make_labels, corpus, DICTIONARY, target, reinforced, config.labels)
 
-Here `labels` needs what `reinforced` makes and the dictionary, which is still being translated. A call that several others need is made once.
+Here `labels` needs what `reinforced` makes and the dictionary, which is still being translated. A call that several
+others need is made once.
 """
 
 from collections.abc import Mapping
@@ -78,10 +80,14 @@ class Wiring:
         """Begin calls, and first those that they need, as far as they are not under way."""
         for call in [each for last in calls for each in last.upstream()]:
             if call not in self.futures:
-                self.futures[call] = call.stage.submit(*(self._value(one) for one in call.arguments), **call.named, run=self.run)
+                self.futures[call] = call.stage.submit(
+                    *(self._value(one) for one in call.arguments), **call.named, run=self.run
+                )
 
     def begin(self, call: Call) -> None:
-        """Begin, of a call and those that it needs, the ones that wait for nothing: one that waits would hold a worker."""
+        """Begin, of a call and those that it needs, the ones that wait for nothing: one that waits would
+        hold a worker.
+        """
         self.submit(*(each for each in call.upstream() if not each.waits))
 
     def waiting(self) -> dict[StageOf, Any]:
@@ -93,10 +99,15 @@ class Wiring:
 
 
 def look_up(call: Call, values: Mapping[Later, Any] = MappingProxyType({})) -> dict[StageOf, Any]:
-    """Return what the cache has of a call and of those that it needs, by stage and model; None where it has nothing, and nothing is computed."""
+    """Return what the cache has of a call and of those that it needs, by stage and model; None where it has nothing,
+    and nothing is computed.
+    """
     records: dict[Call, Any] = {}
     for each in call.upstream():
-        arguments = [records[one] if isinstance(one, Call) else values[one] if isinstance(one, Later) else one for one in each.arguments]
+        arguments = [
+            records[one] if isinstance(one, Call) else values[one] if isinstance(one, Later) else one
+            for one in each.arguments
+        ]
         missing = any(isinstance(one, Call) and records[one] is None for one in each.arguments)
         records[each] = None if missing else each.stage.lookup(*arguments, **each.named)
     return {each.key: record for each, record in records.items()}

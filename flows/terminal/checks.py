@@ -21,11 +21,18 @@ def as_request(**options: Any) -> UnlearningRequest:
 def checked_files(request: UnlearningRequest) -> UnlearningRequest:
     """Return a request whose files are named by absolute path, after all of them were read once."""
     from flows.steps.request import prompt_files
-    from tasks.corpus import gather_inputs  # only now: this takes seconds, and a misspelt setting should not wait for it
+
+    # only now: this takes seconds, and a misspelt setting should not wait for it
+    from tasks.corpus import gather_inputs
     from tasks.inputs.user_anchors import read_user_anchors
 
-    paths = {name: tuple(absolute(path) for path in files) for name, files in {**request.files(), "prompts": request.prompts}.items()}
-    absolute_request = replace(request, **paths, anchors=optional_path(request.anchors), benchmark_data=optional_path(request.benchmark_data))
+    paths = {
+        name: tuple(absolute(path) for path in files)
+        for name, files in {**request.files(), "prompts": request.prompts}.items()
+    }
+    absolute_request = replace(
+        request, **paths, anchors=optional_path(request.anchors), benchmark_data=optional_path(request.benchmark_data)
+    )
     gather_inputs(**absolute_request.files())
     if request.anchors and not Path(request.anchors).is_file():
         raise ValueError(f"--anchors {request.anchors} does not exist; wanted a JSON or CSV file")
@@ -35,8 +42,11 @@ def checked_files(request: UnlearningRequest) -> UnlearningRequest:
     return absolute_request
 
 
-def checked_models(request: UnlearningRequest, corpus_config: "CorpusConfig", judged: str | None = None) -> UnlearningRequest:
-    """Return a request whose models are folders by absolute path, or hub names, after a look at their files: they must share a tokenizer.
+def checked_models(
+    request: UnlearningRequest, corpus_config: "CorpusConfig", judged: str | None = None
+) -> UnlearningRequest:
+    """Return a request whose models are folders by absolute path, or hub names, after a look at their files: they must
+    share a tokenizer.
 
     Args:
         request: Its `model` is the one that is to forget, or with `judged` the one before.
@@ -49,7 +59,9 @@ def checked_models(request: UnlearningRequest, corpus_config: "CorpusConfig", ju
     roles = {"model": judged, "reference": request.model} if judged else {"model": request.model}
     named = {**roles, "retrained": request.retrained}
     require_same_tokenizer([inspect_model(name, role) for role, name in named.items() if name], corpus_config)
-    return replace(request, model=model_place(request.model), retrained=request.retrained and model_place(request.retrained))
+    return replace(
+        request, model=model_place(request.model), retrained=request.retrained and model_place(request.retrained)
+    )
 
 
 def absolute(path: str) -> str:
@@ -75,7 +87,8 @@ def configured(config: Any, file: str | None, settings: list[str] | None) -> Any
 
 
 def with_providers(config: Any, named: dict[str, str | None], reached: dict[str, Any], fallback: str | None) -> Any:
-    """Return the settings with what options say about language models, once these can be; a local model's folder as an absolute path.
+    """Return the settings with what options say about language models, once these can be; a local model's folder as an
+    absolute path.
 
     Args:
         config: All settings.
@@ -90,7 +103,9 @@ def with_providers(config: Any, named: dict[str, str | None], reached: dict[str,
     for section in ("translation", "prompting", "judging"):
         asking = getattr(config, section)
         own = asking.provider
-        named_so = replace(own, name=named.get(section) or own.name, allow_remote=own.allow_remote or bool(reached.get("allow_remote")))
+        named_so = replace(
+            own, name=named.get(section) or own.name, allow_remote=own.allow_remote or bool(reached.get("allow_remote"))
+        )
         provider = replace(named_so, **access) if section == "translation" else like(named_so, translator)
         check_provider(provider, asking.option)
         provider = replace(provider, model=model_place(provider.model)) if provider.name == "huggingface" else provider
@@ -104,12 +119,16 @@ def with_lora(config: Any, rank: int | None) -> Any:
     if rank is None:
         return config
     if config.lora is None:
-        raise ValueError(f"--lora-rank {rank}: this method trains no adapters; wanted a method that does, or no such option")
+        raise ValueError(
+            f"--lora-rank {rank}: this method trains no adapters; wanted a method that does, or no such option"
+        )
     return replace(config, lora=replace(config.lora, rank=rank))
 
 
 def check_trainable(config: Any, model: str | None) -> None:
-    """Refuse an adapter, or an objective's choice of matrices, that the model's architecture does not have, before anything is trained."""
+    """Refuse an adapter, or an objective's choice of matrices, that the model's architecture does not have, before
+    anything is trained.
+    """
     adapted = config.lora is not None and config.lora.rank
     if not model or not (adapted or config.chooses_weights):
         return
@@ -119,7 +138,11 @@ def check_trainable(config: Any, model: str | None) -> None:
     from tasks.objective_training import trained_alone
 
     bare = skeleton(inspect_model(model, "target"))
-    lora = trained_alone(bare, resolve_name(config.loss)(config.objective), config.lora) if config.chooses_weights else config.lora
+    lora = (
+        trained_alone(bare, resolve_name(config.loss)(config.objective), config.lora)
+        if config.chooses_weights
+        else config.lora
+    )
     if adapted:
         check_adaptable(bare, lora)
 
@@ -140,7 +163,9 @@ def check_request(topic: str, request: UnlearningRequest, seed: int) -> None:
     if topic:
         check_topic(topic, seed)
     elif not request.forget or not request.model:
-        missing = " and ".join(word for word, name in (("FORGET", "forget"), ("--model", "model")) if not getattr(request, name))
+        missing = " and ".join(
+            word for word, name in (("FORGET", "forget"), ("--model", "model")) if not getattr(request, name)
+        )
         raise ValueError(f"{missing} missing; wanted text to forget and a model, or --topic NAME")
 
 
@@ -156,7 +181,9 @@ def check_topic(topic: str, seed: int) -> None:
 
 
 def world_for(config: Any) -> Any:
-    """Return the embedded world that a topic is of; a method that goes back to an earlier checkpoint wants questions that nobody was taught."""
+    """Return the embedded world that a topic is of; a method that goes back to an earlier checkpoint wants questions
+    that nobody was taught.
+    """
     from tasks.algorithms.world.generator import WorldConfig
 
     return WorldConfig(unseen=2 if config.rewinds else 0)
@@ -165,7 +192,10 @@ def world_for(config: Any) -> Any:
 def check_kept(topic: str, request: UnlearningRequest) -> None:
     """Refuse a sweep that could not tell what its trials keep."""
     if not topic and not request.retain and not request.retain_test:
-        raise ValueError("--retain missing; wanted --retain FILE or --retain-test FILE: it is by what they keep that settings are chosen")
+        raise ValueError(
+            "--retain missing; wanted --retain FILE or --retain-test FILE: it is by what they keep that settings are"
+            " chosen"
+        )
 
 
 def with_teacher(config: Any, teacher: str | None) -> Any:
@@ -173,19 +203,29 @@ def with_teacher(config: Any, teacher: str | None) -> Any:
     if teacher is None:
         return config
     if config.training is None:
-        raise ValueError(f"--teacher {teacher}: this method cannot ask a frozen model in its steps; wanted scrub, a gradient method, or no such option")
+        raise ValueError(
+            f"--teacher {teacher}: this method cannot ask a frozen model in its steps; wanted scrub, a gradient method,"
+            " or no such option"
+        )
     return replace(config, training=replace(config.training, teacher=teacher))
 
 
 def check_weight_sweep(config: Any, budget: int, further: int) -> None:
-    """Refuse a sweep over SCRUB's weights whose loss has no such pairs, a budget, which is for grids, and no more epochs than there are anyway."""
+    """Refuse a sweep over SCRUB's weights whose loss has no such pairs, a budget, which is for grids, and no more
+    epochs than there are anyway.
+    """
     from tasks.settings.scrub import weight_sweep
 
     weight_sweep(config)
     if budget:
-        raise ValueError(f"--budget {budget} without --grid; wanted --grid KEY=A,B,..., or no budget for the three pairs of weights")
+        raise ValueError(
+            f"--budget {budget} without --grid; wanted --grid KEY=A,B,..., or no budget for the three pairs of weights"
+        )
     if further and further <= config.training.epochs:
-        raise ValueError(f"--further {further} is no more than training.epochs, {config.training.epochs}; wanted more epochs than that")
+        raise ValueError(
+            f"--further {further} is no more than training.epochs, {config.training.epochs}; wanted more epochs than"
+            " that"
+        )
 
 
 def with_pairs(config: Any, request: UnlearningRequest, winobias: str | None) -> tuple[Any, UnlearningRequest]:
@@ -196,7 +236,9 @@ def with_pairs(config: Any, request: UnlearningRequest, winobias: str | None) ->
     """
     if winobias is None:
         return config, request
-    doubled = [f"--{split.replace('_', '-')}" if split != "forget" else "FORGET" for split in PAIRED if getattr(request, split)]
+    doubled = [
+        f"--{split.replace('_', '-')}" if split != "forget" else "FORGET" for split in PAIRED if getattr(request, split)
+    ]
     if doubled:
         raise ValueError(f"--winobias {winobias} brings {', '.join(PAIRED)}; wanted no {' and no '.join(doubled)}")
     from tasks import store
@@ -205,7 +247,9 @@ def with_pairs(config: Any, request: UnlearningRequest, winobias: str | None) ->
     source = Path(winobias).expanduser()
     digest = store.put("pairs", lambda folder: write_winobias(source, folder) and None, sensitivity="forget")
     folder = store.path(Artifact(kind="pairs", digest=digest, sensitivity="forget"))
-    return replace(config, stereotypes=True), replace(request, **{split: (str(folder / f"{split}.jsonl"),) for split in PAIRED})
+    return replace(config, stereotypes=True), replace(
+        request, **{split: (str(folder / f"{split}.jsonl"),) for split in PAIRED}
+    )
 
 
 PAIRED = ("forget", "retain", "forget_test", "retain_test")

@@ -24,11 +24,13 @@ QUIET = {
     "MLFLOW_LOGGING_LEVEL": "ERROR",
     "TQDM_DISABLE": "1",
 }
-"""The terminal is for progress and results; logs go to the Prefect server. System metrics are started by the flow, for its own run."""
+"""The terminal is for progress and results; logs go to the Prefect server. System metrics are started by the flow, for
+its own run."""
 PATIENT = {"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120"}
 """A temporary Prefect server needs more than its default 20 s to start while other things keep the cores busy."""
 SHARED_CORES = {"OMP_WAIT_POLICY": "PASSIVE"}
-"""Threads that wait must not spin: with two stages side by side, spinning was measured to cost three quarters of the speed."""
+"""Threads that wait must not spin: with two stages side by side, spinning was measured to cost three quarters of the
+speed."""
 
 
 def prepare() -> None:
@@ -43,5 +45,7 @@ def prepare() -> None:
 
 
 def _is_worth_saying(record: logging.LogRecord) -> bool:
-    """Drop Prefect's warning that it cannot interrupt worker threads: stages have processes, which are killed at their limit."""
+    """Drop Prefect's warning that it cannot interrupt worker threads: stages have processes, which are killed at their
+    limit.
+    """
     return "Timeouts in worker threads cannot interrupt" not in str(record.msg)

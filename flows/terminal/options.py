@@ -6,27 +6,59 @@ import typer
 
 Files = list[str]
 JsonFile = Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON.")]
-Set = Annotated[Files | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as labels.alpha=3. Repeatable.")]
+Set = Annotated[
+    Files | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as labels.alpha=3. Repeatable."),
+]
 ConfigFile = Annotated[str | None, typer.Option("--config", metavar="YAML", help="Settings from a file.")]
 Preset = Annotated[str, typer.Option(help="`default`, or `paper`: the paper's constants and nothing added.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
-Out = Annotated[str | None, typer.Option(metavar="DIR", help="Copy model, reports, scorecard, anchors and facts there.")]
-Prompts = Annotated[Files | None, typer.Option(metavar="FILE...", help='Your own prompts about what is forgotten, JSON: [{"prompt": ...}].')]
-_ANCHORS = "Your anchors and translations, JSON or CSV. A dictionary adds to what is found; the table of --dry-run --out is the whole list, less what you cut."
-Anchors = Annotated[str | None, typer.Option(metavar="FILE", help=_ANCHORS)]
-BenchmarkData = Annotated[str | None, typer.Option(metavar="DIR", help="Folder with local benchmark files, such as arc_easy.jsonl; all found are run.")]
-Topic = Annotated[
-    str, typer.Option(metavar="NAME", help="Topic of the embedded world: series, book, second-series, planets, or a series by name; a wrong one lists them.")
+Out = Annotated[
+    str | None, typer.Option(metavar="DIR", help="Copy model, reports, scorecard, anchors and facts there.")
 ]
-_LORA = "Train adapters of this rank (LoRA) in place of all weights; --set lora.output=adapter keeps the adapter apart. [default: 0, all weights]"
+Prompts = Annotated[
+    Files | None,
+    typer.Option(metavar="FILE...", help='Your own prompts about what is forgotten, JSON: [{"prompt": ...}].'),
+]
+_ANCHORS = (
+    "Your anchors and translations, JSON or CSV. A dictionary adds to what is found; the table of --dry-run --out is"
+    " the whole list, less what you cut."
+)
+Anchors = Annotated[str | None, typer.Option(metavar="FILE", help=_ANCHORS)]
+BenchmarkData = Annotated[
+    str | None,
+    typer.Option(metavar="DIR", help="Folder with local benchmark files, such as arc_easy.jsonl; all found are run."),
+]
+Topic = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help=(
+            "Topic of the embedded world: series, book, second-series, planets, or a series by name; a wrong one lists"
+            " them."
+        ),
+    ),
+]
+_LORA = (
+    "Train adapters of this rank (LoRA) in place of all weights; --set lora.output=adapter keeps the adapter apart."
+    " [default: 0, all weights]"
+)
 LoraRank = Annotated[int | None, typer.Option("--lora-rank", metavar="R", help=_LORA)]
 Teacher = Annotated[
     str | None,
-    typer.Option("--teacher", metavar="NAME", help="The frozen model's word: cached, computed once, or live, asked in every step. [default: cached]"),
+    typer.Option(
+        "--teacher",
+        metavar="NAME",
+        help="The frozen model's word: cached, computed once, or live, asked in every step. [default: cached]",
+    ),
 ]
 WinoBias = Annotated[
     str | None,
-    typer.Option("--winobias", metavar="DIR", help="Instead of FORGET: WinoBias' files; stereotyped sentences are forgotten, their counterparts kept."),
+    typer.Option(
+        "--winobias",
+        metavar="DIR",
+        help="Instead of FORGET: WinoBias' files; stereotyped sentences are forgotten, their counterparts kept.",
+    ),
 ]
 RequireVerdict = Annotated[bool, typer.Option("--require-verdict", help="Exit with 1 if the verdict is not passed.")]
 _TRANSLATION = "Other language models that are asked"
@@ -34,31 +66,63 @@ Translator = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Who translates anchors: offline, huggingface (a local instruct model), openai-compatible (a server: vLLM, Ollama, llama.cpp) or openai.",
+        help=(
+            "Who translates anchors: offline, huggingface (a local instruct model), openai-compatible (a server: vLLM,"
+            " Ollama, llama.cpp) or openai."
+        ),
         rich_help_panel=_TRANSLATION,
     ),
 ]
 PromptWriter = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Who writes prompts that invite models to speak of the topic; names as above.", rich_help_panel=_TRANSLATION)
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Who writes prompts that invite models to speak of the topic; names as above.",
+        rich_help_panel=_TRANSLATION,
+    ),
 ]
 Judge = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Who rates how much of the topic a completion knows, 0 to 3; names as above.", rich_help_panel=_TRANSLATION)
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Who rates how much of the topic a completion knows, 0 to 3; names as above.",
+        rich_help_panel=_TRANSLATION,
+    ),
 ]
 TranslatorModel = Annotated[
     str | None,
-    typer.Option(metavar="MODEL", help="Folder of the instruct model, or its name on the server, for all three.", rich_help_panel=_TRANSLATION),
+    typer.Option(
+        metavar="MODEL",
+        help="Folder of the instruct model, or its name on the server, for all three.",
+        rich_help_panel=_TRANSLATION,
+    ),
 ]
 TranslatorUrl = Annotated[
-    str | None, typer.Option(metavar="URL", help="Address of the server, such as http://127.0.0.1:8000/v1.", rich_help_panel=_TRANSLATION)
+    str | None,
+    typer.Option(
+        metavar="URL", help="Address of the server, such as http://127.0.0.1:8000/v1.", rich_help_panel=_TRANSLATION
+    ),
 ]
 TranslatorFallback = Annotated[
-    str | None, typer.Option(metavar="NAME", help="`offline`: go on without the model where it cannot be asked.", rich_help_panel=_TRANSLATION)
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="`offline`: go on without the model where it cannot be asked.",
+        rich_help_panel=_TRANSLATION,
+    ),
 ]
 AllowRemote = Annotated[
-    bool, typer.Option("--allow-remote-translator", help="Let text that is to be forgotten go to another machine.", rich_help_panel=_TRANSLATION)
+    bool,
+    typer.Option(
+        "--allow-remote-translator",
+        help="Let text that is to be forgotten go to another machine.",
+        rich_help_panel=_TRANSLATION,
+    ),
 ]
 
-LISTS = frozenset({"--forget", "--retain", "--forget-test", "--retain-test", "--sibling", "--general", "--holdout", "--prompts"})
+LISTS = frozenset(
+    {"--forget", "--retain", "--forget-test", "--retain-test", "--sibling", "--general", "--holdout", "--prompts"}
+)
 """Options that take every path up to the next option."""
 
 

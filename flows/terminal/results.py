@@ -22,7 +22,8 @@ from tasks.storage.plain_files import read_json, write_json
 
 
 def as_result(compared: Compared, out: str | None) -> tuple[dict[str, Any], dict[str, str]]:
-    """Copy what was made where it was asked for, and return the comparison as machines read it, and where everything is.
+    """Copy what was made where it was asked for, and return the comparison as machines read it, and where everything
+    is.
 
     Args:
         compared: What the flow made.
@@ -39,7 +40,12 @@ def as_result(compared: Compared, out: str | None) -> tuple[dict[str, Any], dict
     page = Path(out or folder) / "comparison.html"
     places = {"Page": str(page), "Table": str(page.with_suffix(".csv")), "MLflow": f"{address} ({how})"}
     places["Prefect"] = prefect_place(compared.flow_run, compared.flow_run_name)
-    return {**comparison, "page": str(page), "mlflow_run": compared.mlflow_run, "prefect_flow_run": compared.flow_run}, places
+    return {
+        **comparison,
+        "page": str(page),
+        "mlflow_run": compared.mlflow_run,
+        "prefect_flow_run": compared.flow_run,
+    }, places
 
 
 def result_files(outcome: Outcome, out: str | None) -> dict[str, Path]:
@@ -50,9 +56,14 @@ def result_files(outcome: Outcome, out: str | None) -> dict[str, Path]:
         out: Folder, made if need be; None: they stay in the store.
 
     Returns:
-        `model` (a folder), `report.html`, `report-redacted.html`, `scorecard.json`, `items.parquet`, `anchors.csv`, and `facts.csv` where there is one.
+        `model` (a folder), `report.html`, `report-redacted.html`, `scorecard.json`, `items.parquet`, `anchors.csv`, and
+        `facts.csv` where there is one.
     """
-    kept = {"report.html": outcome.report, "report-redacted.html": outcome.redacted_report, "anchors.csv": outcome.dictionary}
+    kept = {
+        "report.html": outcome.report,
+        "report-redacted.html": outcome.redacted_report,
+        "anchors.csv": outcome.dictionary,
+    }
     kept |= {"facts.csv": outcome.facts} if outcome.facts else {}
     kept |= dict.fromkeys(("scorecard.json", "items.parquet"), outcome.scorecard)
     files = {name: store.path(artifact) / name for name, artifact in kept.items()}
@@ -60,28 +71,48 @@ def result_files(outcome: Outcome, out: str | None) -> dict[str, Path]:
         return {"model": store.path(outcome.unlearned), **files}
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(store.path(outcome.unlearned), folder / "model", dirs_exist_ok=True, ignore=shutil.ignore_patterns(store.MANIFEST))
+    shutil.copytree(
+        store.path(outcome.unlearned),
+        folder / "model",
+        dirs_exist_ok=True,
+        ignore=shutil.ignore_patterns(store.MANIFEST),
+    )
     return {"model": folder / "model", **{name: Path(shutil.copy(file, folder / name)) for name, file in files.items()}}
 
 
 def show_plan(console: Console, planned: Plan, out: str | None, json_file: str | None) -> None:
     """Print the plan, and write the anchors where the user wants them."""
-    console.print(f"Cleaning, before:\n  {planned.sample[0]!r}\nafter:\n  {planned.sample[1]!r}\n", markup=False, highlight=False)
-    console.print(f"Questions are asked through the {planned.questions}:\n  {planned.shape!r}\n", markup=False, highlight=False)
+    console.print(
+        f"Cleaning, before:\n  {planned.sample[0]!r}\nafter:\n  {planned.sample[1]!r}\n", markup=False, highlight=False
+    )
+    console.print(
+        f"Questions are asked through the {planned.questions}:\n  {planned.shape!r}\n", markup=False, highlight=False
+    )
     table = Table("stage", "state", title="Stages", title_justify="left")
     for name, state in planned.stages.items():
         table.add_row(str(name), state)
     console.print(table)
-    console.print(", ".join(f"{split} {count:,} tokens" for split, count in planned.tokens.items()) + " (estimated)", highlight=False)
+    console.print(
+        ", ".join(f"{split} {count:,} tokens" for split, count in planned.tokens.items()) + " (estimated)",
+        highlight=False,
+    )
     for name, (needed, there) in planned.needs.items():
-        console.print(f"{name}: about {needed:.2f} GB needed, {there:.1f} GB there" + ("" if needed < there else " - not enough"), highlight=False)
+        console.print(
+            f"{name}: about {needed:.2f} GB needed, {there:.1f} GB there" + ("" if needed < there else " - not enough"),
+            highlight=False,
+        )
     rows = read_json(store.path(planned.anchors) / "dictionary.json")
     console.print(
-        f"{len(rows)} anchors (pipeline {planned.anchors.pipeline}): " + ", ".join(f"{row['term']} -> {row['generic']}" for row in rows[:20]),
+        f"{len(rows)} anchors (pipeline {planned.anchors.pipeline}): "
+        + ", ".join(f"{row['term']} -> {row['generic']}" for row in rows[:20]),
         markup=False,
         highlight=False,
     )
-    console.print(f"{planned.facts.facts} facts; recommended: {planned.facts.recommended} ({planned.facts.reason})", markup=False, highlight=False)
+    console.print(
+        f"{planned.facts.facts} facts; recommended: {planned.facts.recommended} ({planned.facts.reason})",
+        markup=False,
+        highlight=False,
+    )
     if out:
         folder = Path(out)
         folder.mkdir(parents=True, exist_ok=True)
@@ -89,7 +120,8 @@ def show_plan(console: Console, planned: Plan, out: str | None, json_file: str |
         shutil.copy(store.path(planned.facts) / "facts.csv", folder / "facts.csv")
         write_json(folder / "anchors.json", rows)
         console.print(
-            f"Wrote {folder / 'anchors.csv'} and {folder / 'anchors.json'}: edit either and give it back with --anchors; a row deleted there is no anchor.",
+            f"Wrote {folder / 'anchors.csv'} and {folder / 'anchors.json'}: edit either and give it back with"
+            " --anchors; a row deleted there is no anchor.",
             markup=False,
             highlight=False,
         )
@@ -119,19 +151,36 @@ def show_sweep(console: Console, swept: Swept, settings: Mapping[str, Any], out:
     """
     frame = trial_table(swept.trials)
     table = Table(
-        "settings", "forget", "retain, of the target's", "distance", "keeps enough", title=f"{len(frame)} trials, nearest first", title_justify="left"
+        "settings",
+        "forget",
+        "retain, of the target's",
+        "distance",
+        "keeps enough",
+        title=f"{len(frame)} trials, nearest first",
+        title_justify="left",
     )
     for row in frame.itertuples():
-        scored = ("-", f"{row.retain_ratio:.3f}x", "-") if row.pruned else (f"{row.forget:.3f}", f"{row.retain_ratio:.3f}x", f"{row.distance:.3f}")
+        scored = (
+            ("-", f"{row.retain_ratio:.3f}x", "-")
+            if row.pruned
+            else (f"{row.forget:.3f}", f"{row.retain_ratio:.3f}x", f"{row.distance:.3f}")
+        )
         kept = f"pruned, {row.steps_saved} steps saved" if row.pruned else "yes" if row.acceptable else "no"
         table.add_row(row.settings, *scored, kept)
     console.print(table)
     if pruned := int(frame.pruned.sum()):
-        console.print(f"{pruned} of {len(frame)} trials were pruned: {int(frame.steps_saved.sum())} steps saved", highlight=False)
+        console.print(
+            f"{pruned} of {len(frame)} trials were pruned: {int(frame.steps_saved.sum())} steps saved", highlight=False
+        )
     console.print(f"Target model {swept.target_forget:.3f}, wanted {swept.wanted:.3f}", highlight=False)
-    console.print(f"Best: {' '.join(f'--set {setting}' for setting in swept.best.settings)}", markup=False, highlight=False)
+    console.print(
+        f"Best: {' '.join(f'--set {setting}' for setting in swept.best.settings)}", markup=False, highlight=False
+    )
     if not swept.best.acceptable:
-        console.print("No setting keeps enough; this one keeps most. A lower --floor, or a wider --grid, would let one pass.", highlight=False)
+        console.print(
+            "No setting keeps enough; this one keeps most. A lower --floor, or a wider --grid, would let one pass.",
+            highlight=False,
+        )
     if out:
         folder = Path(out)
         folder.mkdir(parents=True, exist_ok=True)
@@ -139,11 +188,18 @@ def show_sweep(console: Console, swept: Swept, settings: Mapping[str, Any], out:
         (folder / "best.yaml").write_text(yaml.safe_dump(dict(settings), sort_keys=False), encoding="utf-8")
     figures = {"trials": [asdict(trial) for trial in swept.trials], "best": asdict(swept.best), "wanted": swept.wanted}
     figures["steps_saved"] = int(frame.steps_saved.sum())
-    return {"schema": "lethe.sweep.v1", **figures, "target_forget": swept.target_forget, "mlflow_run": swept.mlflow_run, "prefect_flow_run": swept.flow_run}
+    return {
+        "schema": "lethe.sweep.v1",
+        **figures,
+        "target_forget": swept.target_forget,
+        "mlflow_run": swept.mlflow_run,
+        "prefect_flow_run": swept.flow_run,
+    }
 
 
 def show_weight_sweep(console: Console, swept: WeightSweep, out: str | None) -> dict[str, Any]:
-    """Print a row a pair and where to look, copy the figures where it was asked for, and return everything as machines read it.
+    """Print a row a pair and where to look, copy the figures where it was asked for, and return everything as machines
+    read it.
 
     Args:
         console: Where to print.
@@ -164,7 +220,11 @@ def show_weight_sweep(console: Console, swept: WeightSweep, out: str | None) -> 
         if words:
             console.print(words, markup=False, highlight=False)
     page, (address, how) = Path(out or folder) / "scrub.html", tracking.run_address(swept.mlflow_run)
-    places = {"Page": str(page), "MLflow": f"{address} ({how})", "Prefect": prefect_place(swept.flow_run, swept.flow_run_name)}
+    places = {
+        "Page": str(page),
+        "MLflow": f"{address} ({how})",
+        "Prefect": prefect_place(swept.flow_run, swept.flow_run_name),
+    }
     for name, place in places.items():
         console.print(f"{name:<8}{place}", markup=False, highlight=False, soft_wrap=True)
     runs = [{**row, "mlflow_run": swept.outcomes[row["run"]].mlflow_run} for row in value["runs"]]
@@ -175,12 +235,22 @@ def show_weight_sweep(console: Console, swept: WeightSweep, out: str | None) -> 
 def _table(value: dict[str, Any]) -> Table:
     table = Table(title="SCRUB over its weights", title_justify="left", header_style="bold")
     table.add_column("model", no_wrap=True)
-    for column in ("last loss\nnats", "KL retain\nnats", "KL forget\nnats", "stereo-\ntypes", "toxicity\nmin", "\nmax", "\nmean"):
+    for column in (
+        "last loss\nnats",
+        "KL retain\nnats",
+        "KL forget\nnats",
+        "stereo-\ntypes",
+        "toxicity\nmin",
+        "\nmax",
+        "\nmean",
+    ):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("healthy")
     toxicity = {row["model"]: row for row in value["toxicity"]}
     for row in [{"run": BASELINE, **value["baseline"]}, *value["runs"]]:
-        cells = [_cell(row.get(name)) for name in FIGURES[:-1]] + [_cell(toxicity.get(row["run"], {}).get(name)) for name in TOXICITY]
+        cells = [_cell(row.get(name)) for name in FIGURES[:-1]] + [
+            _cell(toxicity.get(row["run"], {}).get(name)) for name in TOXICITY
+        ]
         table.add_row(row["run"], *cells, {True: "yes", False: "no"}.get(row["healthy"], "-"))
     return table
 

@@ -1,4 +1,6 @@
-"""What all commands share: one plain line for what the user got wrong, progress while a flow runs, the result when it is done."""
+"""What all commands share: one plain line for what the user got wrong, progress while a flow runs, the result when it
+is done.
+"""
 
 import contextlib
 import json
@@ -56,7 +58,9 @@ def _fail(error: BaseException, status: int) -> None:
     raise typer.Exit(status)
 
 
-def finish(console: Any, outcome: "Outcome", started: float, out: str | None, json_file: str | None, require_verdict: bool) -> None:
+def finish(
+    console: Any, outcome: "Outcome", started: float, out: str | None, json_file: str | None, require_verdict: bool
+) -> None:
     """Show the result, copy what was asked for, and set the exit status."""
     from flows.steps.outcome import adapter_origin
     from flows.steps.prefect_ui import prefect_place
@@ -82,9 +86,19 @@ def finish(console: Any, outcome: "Outcome", started: float, out: str | None, js
     }
     adapter = adapter_origin(outcome.unlearned)
     if adapter:
-        places["Adapter"] = f"belongs to the model {adapter['adapter base'][:16]}; taken off by {adapter['adapter taken off by']}"
+        places["Adapter"] = (
+            f"belongs to the model {adapter['adapter base'][:16]}; taken off by {adapter['adapter taken off by']}"
+        )
     show_result(console, card, places, benchmark_table(outcome.benchmarks))
-    write_json(json_file, {"schema": "lethe.result.v1", "seconds": round(seconds, 1), **_result(outcome, card, places), "adapter": adapter or None})
+    write_json(
+        json_file,
+        {
+            "schema": "lethe.result.v1",
+            "seconds": round(seconds, 1),
+            **_result(outcome, card, places),
+            "adapter": adapter or None,
+        },
+    )
     if require_verdict and not card["verdict"]["passed"]:
         raise typer.Exit(1)
 

@@ -16,20 +16,39 @@ if TYPE_CHECKING:
     import pandas
 
 SHOWN = (
-    "forget_test/probability", "forget_test/accuracy", "forget_test/truth_ratio", "forget/forget_quality_p", "forget_test/familiarity",
-    "forget_test/familiarity_first", "forget_test/familiarity_interior", "forget_test/familiarity_completion", "forget_test/familiarity_judge",
+    "forget_test/probability",
+    "forget_test/accuracy",
+    "forget_test/truth_ratio",
+    "forget/forget_quality_p",
+    "forget_test/familiarity",
+    "forget_test/familiarity_first",
+    "forget_test/familiarity_interior",
+    "forget_test/familiarity_completion",
+    "forget_test/familiarity_judge",
     "forget_test/perplexity",
-    "retain_test/probability", "retain_test/perplexity", "sibling/probability", "sibling/perplexity", "general/probability", "general/perplexity",
-    "degeneration/empty_share", "degeneration/distinct_2", "degeneration/repetition", "degeneration/teacher_perplexity", "toxicity/mean", "toxicity/max",
+    "retain_test/probability",
+    "retain_test/perplexity",
+    "sibling/probability",
+    "sibling/perplexity",
+    "general/probability",
+    "general/perplexity",
+    "degeneration/empty_share",
+    "degeneration/distinct_2",
+    "degeneration/repetition",
+    "degeneration/teacher_perplexity",
+    "toxicity/mean",
+    "toxicity/max",
     "benchmark/world/acc",
-)  # fmt: skip
+)
 """Metrics of the terminal's table; the report has them all."""
 MOST_NAMES = 30
 """Uncovered names that are listed."""
 
 
 def show_result(console: Console, card: dict[str, Any], places: dict[str, str], benchmarks: "pandas.DataFrame") -> None:
-    """Print the scorecard table, that of benchmarks where there is more than the world's, the verdict with its evidence, and where to look."""
+    """Print the scorecard table, that of benchmarks where there is more than the world's, the verdict with its
+    evidence, and where to look.
+    """
     console.print(scorecard_table(card))
     if set(_tasks(benchmarks)) - {"world"}:
         console.print(benchmarks_table(benchmarks))
@@ -48,12 +67,23 @@ def show_coverage(console: Console, report: CoverageReport) -> None:
     if report.share is None:
         console.print("The model tells nothing of the topic often enough to be counted.")
         return
-    console.print(f"Your text covers {report.share:.0%} of what the model tells about it ({report.told} things).", highlight=False)
+    console.print(
+        f"Your text covers {report.share:.0%} of what the model tells about it ({report.told} things).", highlight=False
+    )
     if report.facts:
-        console.print(f"Of {report.facts} facts that your text states, it completes {report.reproduced} as the text does.", highlight=False)
+        console.print(
+            f"Of {report.facts} facts that your text states, it completes {report.reproduced} as the text does.",
+            highlight=False,
+        )
     if names := coverage["uncovered"]:
-        console.print(f"Names that it brings up and your text does not: {', '.join(names[:MOST_NAMES])}", markup=False, highlight=False)
-    console.print(f"{report.texts} of its texts tell something more; --expand-coverage forgets them too.", highlight=False)
+        console.print(
+            f"Names that it brings up and your text does not: {', '.join(names[:MOST_NAMES])}",
+            markup=False,
+            highlight=False,
+        )
+    console.print(
+        f"{report.texts} of its texts tell something more; --expand-coverage forgets them too.", highlight=False
+    )
 
 
 def scorecard_table(card: dict[str, Any]) -> Table:
@@ -75,8 +105,14 @@ def _tasks(benchmarks: "pandas.DataFrame") -> list[str]:
 
 
 def benchmarks_table(benchmarks: "pandas.DataFrame") -> Table:
-    """Return the accuracies as a table: a row a model, below each accuracy its paired difference to the target's and the p-value."""
-    table = Table(title="Benchmarks: accuracy±standard error, paired difference to the target, p", title_justify="left", header_style="bold")
+    """Return the accuracies as a table: a row a model, below each accuracy its paired difference to the target's and
+    the p-value.
+    """
+    table = Table(
+        title="Benchmarks: accuracy±standard error, paired difference to the target, p",
+        title_justify="left",
+        header_style="bold",
+    )
     table.add_column("model", no_wrap=True)
     for task in _tasks(benchmarks):
         table.add_column(task, justify="right", no_wrap=True)
@@ -95,7 +131,11 @@ def show_comparison(console: Console, comparison: dict[str, Any], places: dict[s
     """Print what each run has left and kept, what to keep in mind, and where to look."""
     console.print(comparison_table(comparison))
     for panel in comparison["panels"]:
-        console.print(f"No run beats {', '.join(panel['front'])} in {panel['left']} (less) and {panel['kept']} (more).", markup=False, highlight=False)
+        console.print(
+            f"No run beats {', '.join(panel['front'])} in {panel['left']} (less) and {panel['kept']} (more).",
+            markup=False,
+            highlight=False,
+        )
     for remark in comparison["remarks"]:
         console.print(remark, markup=False, highlight=False)
     console.print()
@@ -104,10 +144,15 @@ def show_comparison(console: Console, comparison: dict[str, Any], places: dict[s
 
 def comparison_table(comparison: dict[str, Any]) -> Table:
     """Return a row a run: what is left of the forgotten and what is kept, over the target model's."""
-    table, panels = Table(title="Unlearned over target model, with 95 % intervals", title_justify="left", header_style="bold"), comparison["panels"]
+    table, panels = (
+        Table(title="Unlearned over target model, with 95 % intervals", title_justify="left", header_style="bold"),
+        comparison["panels"],
+    )
     for column in ("no.", "run", "method", "seed", "verdict"):
         table.add_column(column, justify="right" if column == "no." else "left")
-    for stem, metric in [("left", panel["left"]) for panel in panels[:1]] + [("kept", panel["kept"]) for panel in panels]:
+    for stem, metric in [("left", panel["left"]) for panel in panels[:1]] + [
+        ("kept", panel["kept"]) for panel in panels
+    ]:
         table.add_column(f"{stem}\n" + metric.replace("/", "/\n"), justify="right", no_wrap=True)
     for number, run in enumerate(comparison["runs"], 1):
         points = [next((point for point in panel["points"] if point["run"] == run["name"]), {}) for panel in panels]

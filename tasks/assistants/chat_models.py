@@ -1,8 +1,9 @@
 """LangChain's chat models behind one interface: questions in; replies, or why there are none, and token counts out.
 
-What was answered is kept in LangChain's SQLite cache, a forget artifact, under what decides an answer: provider, model, address, limits and
-the form asked for. How a server is reached is no part of that, and the key is in neither. Nothing follows a server's redirect, loopback
-servers are asked past any proxy, and LangChain's tracing is off, so that no text goes where it was not sent.
+What was answered is kept in LangChain's SQLite cache, a forget artifact, under what decides an answer: provider, model,
+address, limits and the form asked for. How a server is reached is no part of that, and the key is in neither. Nothing
+follows a server's redirect, loopback servers are asked past any proxy, and LangChain's tracing is off, so that no text
+goes where it was not sent.
 """
 
 import json
@@ -75,7 +76,8 @@ def _cache(config: ProviderConfig, form: dict[str, Any], meter: _Meter) -> Itera
     """Open the cache, keyed by what decides an answer beside the question itself."""
     from langchain_community.cache import SQLiteCache
 
-    warnings.filterwarnings("ignore", ".*allowed_objects", PendingDeprecationWarning)  # the cache's own call, on rows of our own
+    # the cache's own call, on rows of our own
+    warnings.filterwarnings("ignore", ".*allowed_objects", PendingDeprecationWarning)
     decisive = {name: getattr(config, name) for name in ("name", "model", "digest", "url", "max_tokens", "seed")}
     identity = json.dumps([decisive, form], sort_keys=True)
 
@@ -98,7 +100,9 @@ def _cache(config: ProviderConfig, form: dict[str, Any], meter: _Meter) -> Itera
         cache.engine.dispose()
 
 
-def ask_server(config: ProviderConfig, key: str, questions: Sequence[str], form: dict[str, Any]) -> tuple[list[Reply], Usage]:
+def ask_server(
+    config: ProviderConfig, key: str, questions: Sequence[str], form: dict[str, Any]
+) -> tuple[list[Reply], Usage]:
     """Ask a server, some questions at a time.
 
     Args:
@@ -111,7 +115,11 @@ def ask_server(config: ProviderConfig, key: str, questions: Sequence[str], form:
         The reply to each question, and the counts.
     """
     meter, plain = _Meter(), threading.Event()
-    with _cache(config, form, meter) as cache, server_model(config, key, meter, cache) as model, ThreadPoolExecutor(config.concurrency) as pool:
+    with (
+        _cache(config, form, meter) as cache,
+        server_model(config, key, meter, cache) as model,
+        ThreadPoolExecutor(config.concurrency) as pool,
+    ):
         replies = []
         for reply in pool.map(lambda question: _ask_once(model, question, config, form, plain), questions):
             replies.append(reply)
@@ -120,7 +128,9 @@ def ask_server(config: ProviderConfig, key: str, questions: Sequence[str], form:
 
 
 @contextmanager
-def server_model(config: ProviderConfig, key: str, meter: _Meter | None = None, cache: "BaseCache | None" = None) -> Iterator["ChatOpenAI"]:
+def server_model(
+    config: ProviderConfig, key: str, meter: _Meter | None = None, cache: "BaseCache | None" = None
+) -> Iterator["ChatOpenAI"]:
     """Open a chat model on a server."""
     from langchain_openai import ChatOpenAI
     from openai import DefaultHttpxClient
@@ -130,7 +140,8 @@ def server_model(config: ProviderConfig, key: str, meter: _Meter | None = None, 
         yield ChatOpenAI(
             model=config.model,
             base_url=config.url,
-            api_key=key or "none",  # without any the client would take OPENAI_API_KEY, which is not meant for this server
+            # without any the client would take OPENAI_API_KEY, which is not meant for this server
+            api_key=key or "none",
             temperature=0.0,
             seed=config.seed,
             timeout=config.timeout_s,
@@ -141,8 +152,12 @@ def server_model(config: ProviderConfig, key: str, meter: _Meter | None = None, 
         )
 
 
-def _ask_once(model: "ChatOpenAI", question: str, config: ProviderConfig, form: dict[str, Any], plain: threading.Event) -> Reply:
-    """Ask one question. A server that does not support a response schema is asked without one, and so are all later questions (`plain`)."""
+def _ask_once(
+    model: "ChatOpenAI", question: str, config: ProviderConfig, form: dict[str, Any], plain: threading.Event
+) -> Reply:
+    """Ask one question. A server that does not support a response schema is asked without one, and so are all later
+    questions (`plain`).
+    """
     import openai
 
     reason = ""
@@ -151,7 +166,8 @@ def _ask_once(model: "ChatOpenAI", question: str, config: ProviderConfig, form: 
             text = _invoke(model, question, extra_body=_body(config, requested_form))
         except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
             reason = _reason(error, config)
-        except (openai.OpenAIError, ValueError, TypeError, KeyError, AttributeError) as error:  # the last four: an answer of another shape
+        # the last four: an answer of another shape
+        except (openai.OpenAIError, ValueError, TypeError, KeyError, AttributeError) as error:
             return Reply(text=None, reason=_reason(error, config))
         else:
             if requested_form is None:
@@ -161,7 +177,9 @@ def _ask_once(model: "ChatOpenAI", question: str, config: ProviderConfig, form: 
 
 
 def _body(config: ProviderConfig, form: dict[str, Any] | None) -> dict[str, Any]:
-    """Most servers know `max_tokens`, OpenAI's own only its newer name; the form goes beside the client, which would refuse a cut-off answer."""
+    """Most servers know `max_tokens`, OpenAI's own only its newer name; the form goes beside the client, which would
+    refuse a cut-off answer.
+    """
     limit = {"max_completion_tokens" if config.name == "openai" else "max_tokens": config.max_tokens}
     schema = {"name": "answer", "schema": form, "strict": True}
     return limit | ({"response_format": {"type": "json_schema", "json_schema": schema}} if form else {})
@@ -187,7 +205,9 @@ def _invoke(model: "BaseChatModel", question: str, **options: Any) -> str:
         return str(model.invoke(question, **options).content)
 
 
-def ask_local(config: ProviderConfig, checkpoint: CheckpointRef, questions: Sequence[str], form: dict[str, Any]) -> tuple[list[Reply], Usage]:
+def ask_local(
+    config: ProviderConfig, checkpoint: CheckpointRef, questions: Sequence[str], form: dict[str, Any]
+) -> tuple[list[Reply], Usage]:
     """Ask a local model through its chat template, one question after the other; to be called in a process of its own.
 
     Args:
@@ -211,23 +231,39 @@ def ask_local(config: ProviderConfig, checkpoint: CheckpointRef, questions: Sequ
     return replies, meter.usage
 
 
-def _local_model(checkpoint: CheckpointRef, tokenizer: "PreTrainedTokenizerBase", cache: "BaseCache") -> "BaseChatModel":
+def _local_model(
+    checkpoint: CheckpointRef, tokenizer: "PreTrainedTokenizerBase", cache: "BaseCache"
+) -> "BaseChatModel":
     from langchain_huggingface import ChatHuggingFace, HuggingFacePipeline
     from transformers import TextGenerationPipeline
 
     pipeline = TextGenerationPipeline(model=load_model(checkpoint), tokenizer=tokenizer, task="text-generation")
-    return ChatHuggingFace(llm=HuggingFacePipeline(pipeline=pipeline, model_id=str(store.path(checkpoint))), tokenizer=tokenizer, cache=cache)
+    return ChatHuggingFace(
+        llm=HuggingFacePipeline(pipeline=pipeline, model_id=str(store.path(checkpoint))),
+        tokenizer=tokenizer,
+        cache=cache,
+    )
 
 
-def _generate(model: Any, tokenizer: "PreTrainedTokenizerBase", question: str, config: ProviderConfig, meter: _Meter) -> Reply:
-    prompt = tokenizer.apply_chat_template([{"role": "user", "content": question}], add_generation_prompt=True, tokenize=False)
-    size, room = len(tokenizer(prompt, add_special_tokens=False).input_ids), getattr(model.llm.pipeline.model.config, "max_position_embeddings", None)
+def _generate(
+    model: Any, tokenizer: "PreTrainedTokenizerBase", question: str, config: ProviderConfig, meter: _Meter
+) -> Reply:
+    prompt = tokenizer.apply_chat_template(
+        [{"role": "user", "content": question}], add_generation_prompt=True, tokenize=False
+    )
+    size, room = (
+        len(tokenizer(prompt, add_special_tokens=False).input_ids),
+        getattr(model.llm.pipeline.model.config, "max_position_embeddings", None),
+    )
     if room and size >= room:
         return Reply(text=None, reason=f"the question has {size} tokens and the model takes {room}")
     limit = min(config.max_tokens, room - size) if room else config.max_tokens
     cached = meter.usage.model_calls_cached
-    text = _invoke(model, question, pipeline_kwargs={"do_sample": False, "max_new_tokens": limit, "return_full_text": False})
+    text = _invoke(
+        model, question, pipeline_kwargs={"do_sample": False, "max_new_tokens": limit, "return_full_text": False}
+    )
     if meter.usage.model_calls_cached == cached:
-        generated_tokens = len(tokenizer(text, add_special_tokens=False).input_ids)  # the end of turn, and what cannot be shown, is not in the text
+        # the end of turn, and what cannot be shown, is not in the text
+        generated_tokens = len(tokenizer(text, add_special_tokens=False).input_ids)
         meter.add(model_calls=1, prompt_tokens=size, completion_tokens=min(generated_tokens, limit))
     return Reply(text=text)

@@ -1,9 +1,11 @@
-"""The interface to other language models, for every stage that asks one: translation, probing prompts, a judge, facts from text.
+"""The interface to other language models, for every stage that asks one: translation, probing prompts, a judge, facts
+from text.
 
     ask(config, questions, schema)  ->  for each question a checked answer or why there is none; what it cost
 
-A local model answers in a process of its own, a server by HTTP. Before anything is trained, `inspect_provider` and `require_answering` say in
-one line what is wrong with a model, a key or a server. Keys come from the environment or a Prefect Secret block at the moment of asking.
+A local model answers in a process of its own, a server by HTTP. Before anything is trained, `inspect_provider` and
+`require_answering` say in one line what is wrong with a model, a key or a server. Keys come from the environment or a
+Prefect Secret block at the moment of asking.
 """
 
 import os
@@ -44,7 +46,12 @@ class Answer(Generic[T]):
 
 
 def ask(
-    config: ProviderConfig, questions: Sequence[str], schema: type[T], *, read: Callable[[str], Any] = read_value, option: str = "--translator"
+    config: ProviderConfig,
+    questions: Sequence[str],
+    schema: type[T],
+    *,
+    read: Callable[[str], Any] = read_value,
+    option: str = "--translator",
 ) -> tuple[list[Answer[T]], Usage]:
     """Ask a language model, at temperature 0, and read its answers.
 
@@ -56,7 +63,8 @@ def ask(
         option: The provider's option on the command line, for messages.
 
     Returns:
-        An answer for each question, in order, and the calls and tokens used: log it with `tracking.log_metrics(run, asdict(usage))`.
+        An answer for each question, in order, and the calls and tokens used: log it with `tracking.log_metrics(run,
+        asdict(usage))`.
 
     Raises:
         BadInputError: If the provider's settings cannot be, or the key is missing.
@@ -73,12 +81,21 @@ def ask(
     return [answers[question] for question in questions], usage
 
 
-def _ask_local(config: ProviderConfig, questions: Sequence[str], form: dict[str, Any], option: str) -> tuple[list[Reply], Usage]:
+def _ask_local(
+    config: ProviderConfig, questions: Sequence[str], form: dict[str, Any], option: str
+) -> tuple[list[Reply], Usage]:
     checkpoint = _local_model(config, option)
-    arguments = {"config": replace(config, digest=checkpoint.digest), "checkpoint": checkpoint, "questions": list(questions), "form": form}
+    arguments = {
+        "config": replace(config, digest=checkpoint.digest),
+        "checkpoint": checkpoint,
+        "questions": list(questions),
+        "form": form,
+    }
     limit_s = LOADING_S + config.timeout_s * len(questions)
     threads = max(1, isolation.cores() // 2)  # other stages run beside
-    return isolation.run_isolated(chat_models.ask_local, arguments, stage=progress.current(), key=None, threads=threads, timeout_s=limit_s)
+    return isolation.run_isolated(
+        chat_models.ask_local, arguments, stage=progress.current(), key=None, threads=threads, timeout_s=limit_s
+    )
 
 
 def _validated(reply: Reply, schema: type[T], read: Callable[[str], Any]) -> Answer[T]:
@@ -87,7 +104,12 @@ def _validated(reply: Reply, schema: type[T], read: Callable[[str], Any]) -> Ans
     try:
         return Answer(value=schema.model_validate(read(reply.text)), text=reply.text)
     except ValidationError as error:
-        places = sorted({".".join(str(part) for part in fault["loc"] if part in schema.model_fields) or "the answer" for fault in error.errors()})
+        places = sorted(
+            {
+                ".".join(str(part) for part in fault["loc"] if part in schema.model_fields) or "the answer"
+                for fault in error.errors()
+            }
+        )
         return Answer(value=None, text=reply.text, reason=f"the answer does not fit its form: {', '.join(places)}")
     except ValueError as error:
         return Answer(value=None, text=reply.text, reason=str(error))
@@ -107,11 +129,13 @@ def any_answered(config: AskingConfig, answers: Sequence[Answer[Any]]) -> bool:
     provider, reason = config.provider, answers[0].reason
     if provider.served:
         raise UnansweredError(
-            f"the {config.option.strip('-').replace('-', ' ')} at {provider.url} answered no question: {reason}; run the same command again to go on, "
-            "or with --translator-fallback offline to go on without it"
+            f"the {config.option.strip('-').replace('-', ' ')} at {provider.url} answered no question: {reason}; run"
+            " the same command again to go on, or with --translator-fallback offline to go on without it"
         )
     smaller = f"--set {config.section}.batch={max(1, config.batch // 3)}"
-    raise BadInputError(f"{place(config.option, 'model')} {provider.model}: {reason}; wanted a model that takes more, or {smaller}")
+    raise BadInputError(
+        f"{place(config.option, 'model')} {provider.model}: {reason}; wanted a model that takes more, or {smaller}"
+    )
 
 
 def api_key(config: ProviderConfig, option: str) -> str:
@@ -125,9 +149,14 @@ def api_key(config: ProviderConfig, option: str) -> str:
     else:
         where, key = config.key_variable, os.environ.get(config.key_variable, "").strip()
         if not key and (config.api_key_env or config.name == "openai"):
-            raise BadInputError(f"{option} {config.name}: no key, {where} is not set; wanted the server's key there, or in a Prefect Secret block")
+            raise BadInputError(
+                f"{option} {config.name}: no key, {where} is not set; wanted the server's key there, or in a Prefect"
+                " Secret block"
+            )
     if not all("!" <= sign <= "~" for sign in key):  # an HTTP library would repeat it in its message
-        raise BadInputError(f"{option} {config.name}: the key in {where} holds blanks or signs beyond ASCII; wanted the key alone")
+        raise BadInputError(
+            f"{option} {config.name}: the key in {where} holds blanks or signs beyond ASCII; wanted the key alone"
+        )
     return key
 
 
@@ -137,14 +166,18 @@ def _secret(name: str, option: str) -> str:
     try:
         return str(Secret.load(name).get()).strip()
     except ValueError:
-        raise BadInputError(f"{option}: there is no Prefect Secret block {name!r}; wanted one with the server's key, made in the Prefect UI") from None
+        raise BadInputError(
+            f"{option}: there is no Prefect Secret block {name!r}; wanted one with the server's key, made in the"
+            " Prefect UI"
+        ) from None
 
 
 def inspect_provider(config: ProviderConfig, option: str = "--translator") -> ProviderConfig:
     """Look at what can be seen without asking; return the settings with a local model's digest.
 
     Raises:
-        BadInputError: If model or address is missing or not allowed, or a local model's folder is not fit for questions.
+        BadInputError: If model or address is missing or not allowed, or a local model's folder is not fit for
+            questions.
     """
     _check(config, option)
     return replace(config, digest=_local_model(config, option).digest) if config.name == "huggingface" else config
@@ -160,7 +193,9 @@ def _check(config: ProviderConfig, option: str) -> None:
 def _local_model(config: ProviderConfig, option: str) -> CheckpointRef:
     checkpoint = inspect_model(config.model, place(option, "model"))
     if not has_chat_template(checkpoint):
-        raise BadInputError(f"{place(option, 'model')} {config.model}: its tokenizer has no chat template; wanted an instruct model")
+        raise BadInputError(
+            f"{place(option, 'model')} {config.model}: its tokenizer has no chat template; wanted an instruct model"
+        )
     return checkpoint
 
 
@@ -190,13 +225,20 @@ def _require_completion(model: Any, config: ProviderConfig, names: list[str], op
     """Some servers load what is not on their list, which takes its time, and some have no list."""
     import openai
 
-    client = model.root_client.with_options(timeout=config.timeout_s, max_retries=1)  # a server that failed before may have hung up
+    # a server that failed before may have hung up
+    client = model.root_client.with_options(timeout=config.timeout_s, max_retries=1)
     try:
-        client.chat.completions.create(model=config.model, messages=[{"role": "user", "content": "Say yes."}], extra_body={"max_tokens": 1})
+        client.chat.completions.create(
+            model=config.model, messages=[{"role": "user", "content": "Say yes."}], extra_body={"max_tokens": 1}
+        )
     except (openai.OpenAIError, ValueError, TypeError, AttributeError) as error:
         if names or isinstance(error, (openai.BadRequestError, openai.UnprocessableEntityError)):
-            shown = f"one of {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}" if names else "a model that it has"
-            raise BadInputError(f"{place(option, 'model')} {config.model}: the server at {config.url} does not have it; wanted {shown}") from None
+            shown = (
+                f"one of {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}" if names else "a model that it has"
+            )
+            raise BadInputError(
+                f"{place(option, 'model')} {config.model}: the server at {config.url} does not have it; wanted {shown}"
+            ) from None
         raise BadInputError(f"{place(option, 'url')} {config.url}: {_fault(error, config)}") from None
 
 
@@ -210,5 +252,12 @@ def _fault(error: Exception, config: ProviderConfig) -> str:
     if isinstance(error, (openai.AuthenticationError, openai.PermissionDeniedError)):
         where = f"the Prefect Secret block {config.api_key_block!r}" if config.api_key_block else config.key_variable
         return f"the server refuses the key (status {error.status_code}); wanted a valid one in {where}"
-    status = f"status {error.status_code}" if isinstance(error, openai.APIStatusError) else "no models and no chat completions"
-    return f"the server answers with {status}; wanted an OpenAI-compatible one and its address up to the version, such as http://127.0.0.1:8000/v1"
+    status = (
+        f"status {error.status_code}"
+        if isinstance(error, openai.APIStatusError)
+        else "no models and no chat completions"
+    )
+    return (
+        f"the server answers with {status}; wanted an OpenAI-compatible one and its address up to the version, such as"
+        " http://127.0.0.1:8000/v1"
+    )

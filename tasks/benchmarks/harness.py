@@ -35,14 +35,17 @@ Request = tuple[tuple[str, str], list[int], list[int]]
 class CuttingLM(HFLM):
     """lm-eval's model, which also keeps which requests were cut on the left because they exceed the context.
 
-    lm-eval cuts the prompt itself, and fails where an answer alone exceeds the context; here that is cut on the left too.
+    lm-eval cuts the prompt itself, and fails where an answer alone exceeds the context; here that is cut on the left
+    too.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.cut: set[tuple[str, str]] = set()
 
-    def _loglikelihood_tokens(self, requests: list[Request], disable_tqdm: bool = False, override_bs: int | None = None) -> list[tuple[float, bool]]:
+    def _loglikelihood_tokens(
+        self, requests: list[Request], disable_tqdm: bool = False, override_bs: int | None = None
+    ) -> list[tuple[float, bool]]:
         # the last token is only predicted, so one more than the context fits
         self.cut |= {texts for texts, prompt, answer in requests if len(prompt) + len(answer) > self.max_length + 1}
         return super()._loglikelihood_tokens([self._fitted(request) for request in requests], disable_tqdm, override_bs)
@@ -65,7 +68,9 @@ def _quietly() -> Iterator[None]:
         yield
 
 
-def local_tasks(rows: dict[str, Sequence[dict[str, Any]]], folder: Path, gaps: Mapping[str, str | None] | None = None) -> dict[str, Task]:
+def local_tasks(
+    rows: dict[str, Sequence[dict[str, Any]]], folder: Path, gaps: Mapping[str, str | None] | None = None
+) -> dict[str, Task]:
     """Return benchmark -> lm-eval's task over its records.
 
     Args:
@@ -78,7 +83,8 @@ def local_tasks(rows: dict[str, Sequence[dict[str, Any]]], folder: Path, gaps: M
     for name, records in rows.items():
         data = folder / f"{name}.jsonl"
         data.write_text("".join(json.dumps(row) + "\n" for row in records), encoding="utf-8")
-        source = {"cache_dir": str(folder / "cache"), "data_files": {"test": str(data)}}  # what is asked must not outlive the stage
+        # what is asked must not outlive the stage
+        source = {"cache_dir": str(folder / "cache"), "data_files": {"test": str(data)}}
         gap = (gaps or {}).get(name)
         overrides = {"target_delimiter": gap} if gap is not None else {}
         overrides |= {"include": str(definition(name)), "task": f"lethe_{name}", "dataset_kwargs": source}
@@ -107,33 +113,54 @@ def _hub_task(manager: TaskManager, name: str) -> Task:
         return manager.load([name])["tasks"][name]
     except (OSError, DatasetsError) as error:
         needed = f"a network, or --benchmark-data DIR with {' or '.join(FORMATS[name].files)}"
-        raise BadInputError(f"benchmark {name}: the hub did not give its data ({' '.join(str(error).split())}); wanted {needed}") from None
+        raise BadInputError(
+            f"benchmark {name}: the hub did not give its data ({' '.join(str(error).split())}); wanted {needed}"
+        ) from None
 
 
 def language_model(model: Any, tokenizer: Any, config: BenchmarkingConfig, *, begins: bool = False) -> CuttingLM:
-    """Return the model as lm-eval wants it; where a prompt `begins` as its chat template has it, no token is put before it."""
+    """Return the model as lm-eval wants it; where a prompt `begins` as its chat template has it, no token is put before
+    it.
+    """
     with _quietly():
-        return CuttingLM(pretrained=model, tokenizer=tokenizer, batch_size=config.batch_size, add_bos_token=False if begins else None)
+        return CuttingLM(
+            pretrained=model, tokenizer=tokenizer, batch_size=config.batch_size, add_bos_token=False if begins else None
+        )
 
 
-def run_task(model: CuttingLM, name: str, task: Task, config: BenchmarkingConfig) -> tuple[dict[str, float], list[dict[str, Any]]]:
+def run_task(
+    model: CuttingLM, name: str, task: Task, config: BenchmarkingConfig
+) -> tuple[dict[str, float], list[dict[str, Any]]]:
     """Run one benchmark.
 
-    lm-eval's `simple_evaluate` would also list every installed package, which takes longer than a small task; the numbers are the same.
+    lm-eval's `simple_evaluate` would also list every installed package, which takes longer than a small task; the
+    numbers are the same.
 
     Returns:
-        `<name>/<metric>` -> value, with `<metric>_stderr` and `truncated_share`; and a row an item: task, item and cluster (lm-eval's
-        document id, unless the record names a cluster), acc, acc_norm (not a number where the task has none), truncated.
+        `<name>/<metric>` -> value, with `<metric>_stderr` and `truncated_share`; and a row an item: task, item and
+        cluster (lm-eval's document id, unless the record names a cluster), acc, acc_norm (not a number where the task
+        has none), truncated.
     """
     task.set_config(key="num_fewshot", value=config.num_fewshot)
     task.set_fewshot_seed(seed=FEWSHOT_SEED)
     with _quietly():
-        results = evaluate(model, {"tasks": {task.task_name: task}, "groups": {}, "group_map": {}}, limit=config.limit or None)
+        results = evaluate(
+            model, {"tasks": {task.task_name: task}, "groups": {}, "group_map": {}}, limit=config.limit or None
+        )
     items = [_item(model, name, sample) for sample in results["samples"][task.task_name]]
     share = sum(item["truncated"] for item in items) / len(items)
     if share:
-        _log.warning("benchmark %s: %.1f %% of the examples exceed the context of %d tokens and were cut on the left", name, 100 * share, model.max_length)
-    metrics = {key.split(",")[0]: value for key, value in results["results"][task.task_name].items() if "," in key and isinstance(value, float)}
+        _log.warning(
+            "benchmark %s: %.1f %% of the examples exceed the context of %d tokens and were cut on the left",
+            name,
+            100 * share,
+            model.max_length,
+        )
+    metrics = {
+        key.split(",")[0]: value
+        for key, value in results["results"][task.task_name].items()
+        if "," in key and isinstance(value, float)
+    }
     return {f"{name}/{metric}": float(value) for metric, value in {**metrics, "truncated_share": share}.items()}, items
 
 

@@ -1,4 +1,6 @@
-"""Local files of benchmarks: which there are, and whether every record has the fields that its task reads. No heavy import here."""
+"""Local files of benchmarks: which there are, and whether every record has the fields that its task reads. No heavy
+import here.
+"""
 
 import json
 from collections.abc import Callable
@@ -87,8 +89,14 @@ def _queries(name: str) -> _Format:
 
 
 FORMATS = {name: _queries(name) for name in ("arc_easy", "arc_challenge", "boolq", "piqa")} | {
-    "hellaswag": _Format(files=("hellaswag.jsonl", "hellaswag_2000.jsonl"), fields=("question", "choices", "answer"), check=_letters_fault),
-    "winogrande": _Format(files=("winogrande.jsonl",), fields=("context_options", "continuation", "gold"), check=_blank_fault),
+    "hellaswag": _Format(
+        files=("hellaswag.jsonl", "hellaswag_2000.jsonl"),
+        fields=("question", "choices", "answer"),
+        check=_letters_fault,
+    ),
+    "winogrande": _Format(
+        files=("winogrande.jsonl",), fields=("context_options", "continuation", "gold"), check=_blank_fault
+    ),
 }
 """Benchmark -> format of its local file."""
 
@@ -97,11 +105,13 @@ def gather_benchmarks(config: BenchmarkingConfig, folder: str | None = None) -> 
     """Find and check the local files of the benchmarks; nothing is run.
 
     Args:
-        config: Which benchmarks; where it names only the world's and there is a folder, all whose files are there are added.
+        config: Which benchmarks; where it names only the world's and there is a folder, all whose files are there are
+            added.
         folder: Folder with the files.
 
     Raises:
-        BadInputError: If the folder is missing or holds none of the files, or a record does not have the fields of its format.
+        BadInputError: If the folder is missing or holds none of the files, or a record does not have the fields of its
+            format.
     """
     paths = _files(Path(folder).expanduser()) if folder else {}
     tasks = config.tasks
@@ -110,7 +120,11 @@ def gather_benchmarks(config: BenchmarkingConfig, folder: str | None = None) -> 
     files = {name: _record(paths[name]) for name in tasks if name in paths}
     for name, file in files.items():
         _check_number(file, len(read_rows(name, Path(file.path))), config.num_fewshot)
-    return BenchmarkInputs(tasks=tasks, files=files, definitions={name: _record(definition(name)) for name in tasks if name == WORLD or name in files})
+    return BenchmarkInputs(
+        tasks=tasks,
+        files=files,
+        definitions={name: _record(definition(name)) for name in tasks if name == WORLD or name in files},
+    )
 
 
 def definition(name: str) -> Path:
@@ -125,7 +139,9 @@ def _record(file: Path) -> InputFile:
 def _files(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise BadInputError(f"--benchmark-data {folder} is no folder; wanted one with any of {_all_files()}")
-    there = {name: [folder / file for file in layout.files if (folder / file).is_file()] for name, layout in FORMATS.items()}
+    there = {
+        name: [folder / file for file in layout.files if (folder / file).is_file()] for name, layout in FORMATS.items()
+    }
     if not any(there.values()):
         raise BadInputError(f"--benchmark-data {folder} holds no benchmark; wanted any of {_all_files()}")
     return {name: paths[0] for name, paths in there.items() if paths}
@@ -137,7 +153,10 @@ def _all_files() -> str:
 
 def _check_number(file: InputFile, examples: int, shots: int) -> None:
     if shots and examples < shots + 2:  # lm-eval draws one more, lest the question itself be among them
-        raise BadInputError(f"{file.path} holds {examples} examples; wanted {shots + 2} or more where benchmarking.num_fewshot is {shots}")
+        raise BadInputError(
+            f"{file.path} holds {examples} examples; wanted {shots + 2} or more where benchmarking.num_fewshot is"
+            f" {shots}"
+        )
 
 
 def read_rows(name: str, file: Path) -> list[dict[str, Any]]:
@@ -149,7 +168,9 @@ def read_rows(name: str, file: Path) -> list[dict[str, Any]]:
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise BadInputError(f"{file}: byte {error.object[error.start]:#04x} is not UTF-8; wanted UTF-8 JSON lines") from None
+        raise BadInputError(
+            f"{file}: byte {error.object[error.start]:#04x} is not UTF-8; wanted UTF-8 JSON lines"
+        ) from None
     rows = [_row(FORMATS[name], f"{file}, line {number}", line) for number, line in enumerate(lines, 1) if line.strip()]
     if not rows:
         raise BadInputError(f"{file} is empty; wanted JSON lines with {', '.join(FORMATS[name].fields)}")

@@ -5,8 +5,8 @@
 
 Code that a stage is given by name, as `tasks.module:Name`, counts with its closure as code that it imports does.
 
-An unchanged anchor table therefore means that labels hit, whatever changed upstream. What this reads of the code, it reads once a process:
-the digest of a stage is that of the code which the process runs.
+An unchanged anchor table therefore means that labels hit, whatever changed upstream. What this reads of the code, it
+reads once a process: the digest of a stage is that of the code which the process runs.
 """
 
 import ast
@@ -34,7 +34,8 @@ from tasks.execution import isolation
 
 ROOT = Path(__file__).resolve().parents[2]
 UNKEYED = frozenset({"run", "label", "cost"})
-"""Parameters that say who asks, not what is asked for: the tracking run, what to call the model, how long its making took."""
+"""Parameters that say who asks, not what is asked for: the tracking run, what to call the model, how long its making
+took."""
 BY_NAME = re.compile(r"(tasks(?:\.\w+)+):\w+")
 """`tasks.module:Name` as a string: how tables name what is loaded when it is asked for."""
 DATA = {"tasks/reporting/pages.py": "templates/*.j2", "tasks/benchmarks/local_files.py": "*.yaml"}
@@ -45,11 +46,14 @@ T = TypeVar("T")
 
 
 _asking = threading.RLock()
-"""Stages are keyed in task threads, several at a time, and before Python 3.12 `ast.parse` in two threads at once raises SystemError now and then."""
+"""Stages are keyed in task threads, several at a time, and before Python 3.12 `ast.parse` in two threads at once raises
+SystemError now and then."""
 
 
 def once(function: Callable[..., T]) -> Callable[..., T]:
-    """Remember what a function returned, as `functools.cache` does; a thread that asks meanwhile waits for the first answer."""
+    """Remember what a function returned, as `functools.cache` does; a thread that asks meanwhile waits for the first
+    answer.
+    """
     cached = functools.cache(function)
 
     @functools.wraps(function)
@@ -74,8 +78,8 @@ class Source:
 def import_closure(module: str) -> tuple[frozenset[str], frozenset[str]]:
     """Return the files inside `tasks/` that a module reaches by import, and the top-level libraries that they import.
 
-    Imports are read from the source, those inside functions included, and so are names that tables give as `tasks.module:Name`;
-    nothing is executed.
+    Imports are read from the source, those inside functions included, and so are names that tables give as
+    `tasks.module:Name`; nothing is executed.
     """
     files, libraries, queue = set(), set(), [module]
     while queue:
@@ -112,7 +116,9 @@ def _imports(code: bytes) -> tuple[str, ...]:
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and (named := BY_NAME.fullmatch(node.value)):
+        elif (
+            isinstance(node, ast.Constant) and isinstance(node.value, str) and (named := BY_NAME.fullmatch(node.value))
+        ):
             found.append(named[1])
     return tuple(found)
 
@@ -125,7 +131,9 @@ def distributions() -> Mapping[str, list[str]]:
 
 @once
 def code_digest(module: str) -> str:
-    """Return the digest of the code that a module reaches inside `tasks/` and of the versions of the libraries it imports."""
+    """Return the digest of the code that a module reaches inside `tasks/` and of the versions of the libraries it
+    imports.
+    """
     files, libraries = import_closure(module)
     sums = {str(Path(file).relative_to(ROOT)): source(Path(file)).digest for file in files}
     names = {name for library in libraries for name in distributions().get(library, ())}
@@ -147,16 +155,21 @@ def stage_key(function: Callable[..., Any], inputs: Mapping[str, Any], *, numeri
 
 
 def _content(value: Any) -> Any:
-    """Return what of a value decides the outcome: the digest of an artifact, the fields of a config that are not marked otherwise, and of a text
-    that names code (`tasks.module:Name`) also that code, as if the stage imported it.
+    """Return what of a value decides the outcome: the digest of an artifact, the fields of a config that are not marked
+    otherwise, and of a text that names code (`tasks.module:Name`) also that code, as if the stage imported it.
     """
     if isinstance(value, Artifact):
-        label = "" if isinstance(value, CheckpointRef) else getattr(value, "label", "")  # a model by another name is the same model
+        # a model by another name is the same model
+        label = "" if isinstance(value, CheckpointRef) else getattr(value, "label", "")
         return [value.kind, value.digest, label]
     if isinstance(value, InputFile):
         return [Path(value.path).name, value.digest]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _content(getattr(value, field.name)) for field in dataclasses.fields(value) if field.metadata.get("keyed", True)}
+        return {
+            field.name: _content(getattr(value, field.name))
+            for field in dataclasses.fields(value)
+            if field.metadata.get("keyed", True)
+        }
     if isinstance(value, Mapping):
         return {str(name): _content(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -165,7 +178,9 @@ def _content(value: Any) -> Any:
         return [value, code_digest(named[1])]
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
-    raise TypeError(f"a stage was given a {type(value).__name__}; wanted records, configs, texts or numbers, which can be keyed")
+    raise TypeError(
+        f"a stage was given a {type(value).__name__}; wanted records, configs, texts or numbers, which can be keyed"
+    )
 
 
 def _digest(value: Any) -> str:
@@ -173,10 +188,16 @@ def _digest(value: Any) -> str:
 
 
 def _device_kind() -> str:
-    """Name the accelerators without importing torch, which takes seconds: a run that hits every cache never needs it."""
+    """Name the accelerators without importing torch, which takes seconds: a run that hits every cache never
+    needs it.
+    """
     if os.environ.get("CUDA_VISIBLE_DEVICES", "all") == "":
         return "cpu"
-    found = [line for file in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")) for line in file.read_text().splitlines()]
+    found = [
+        line
+        for file in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
+        for line in file.read_text().splitlines()
+    ]
     return ",".join(line.split(":", 1)[1].strip() for line in found if line.startswith("Model:")) or platform.machine()
 
 
@@ -187,11 +208,17 @@ class StagePolicy(CachePolicy):
     function: Callable[..., Any] | None = None
     numeric: bool = False
 
-    def compute_key(self, task_ctx: TaskRunContext, inputs: dict[str, Any], flow_parameters: dict[str, Any], **kwargs: Any) -> str:
-        """Return the stage's key; each damaged earlier result moves it on by one, so that the stage is computed anew."""
+    def compute_key(
+        self, task_ctx: TaskRunContext, inputs: dict[str, Any], flow_parameters: dict[str, Any], **kwargs: Any
+    ) -> str:
+        """Return the stage's key; each damaged earlier result moves it on by one, so that the stage is
+        computed anew.
+        """
         base = key = stage_key(self.function, inputs, numeric=self.numeric)
         results, again = get_result_store(), 0
-        while results.exists(key) and not all(store.intact(artifact) for artifact in artifacts_in(results.read(key).result)):
+        while results.exists(key) and not all(
+            store.intact(artifact) for artifact in artifacts_in(results.read(key).result)
+        ):
             again += 1
             key = f"{base}.{again}"
         return key

@@ -1,8 +1,8 @@
 """Run a stage in a process of its own, with its own thread count.
 
-Torch's thread count is process-wide, so stages that run side by side need processes of their own, and bit-identity needs a fixed
-count. A fork server that has imported torch once makes a new process cheap; it starts with the first stage that is not in the
-cache. The child dies with its parent, and with its time limit.
+Torch's thread count is process-wide, so stages that run side by side need processes of their own, and bit-identity
+needs a fixed count. A fork server that has imported torch once makes a new process cheap; it starts with the first
+stage that is not in the cache. The child dies with its parent, and with its time limit.
 """
 
 import contextlib
@@ -18,7 +18,17 @@ from typing import Any
 
 from tasks.execution import progress
 
-PRELOADED = ("torch", "transformers", "transformers.modeling_utils", "accelerate", "numpy", "pandas", "prefect", "mlflow", "tasks.algorithms.training.loop")
+PRELOADED = (
+    "torch",
+    "transformers",
+    "transformers.modeling_utils",
+    "accelerate",
+    "numpy",
+    "pandas",
+    "prefect",
+    "mlflow",
+    "tasks.algorithms.training.loop",
+)
 """Imported once by the fork server: every stage needs them, and together they take longer than many a stage."""
 GRACE_S = 5.0
 """Seconds that a child has to end by itself after its result."""
@@ -38,7 +48,13 @@ class StageProcessDiedError(RuntimeError):
 def cores() -> int:
     """Return how many threads a stage that has the machine to itself uses."""
     chosen = os.environ.get("LETHE_THREADS")
-    return int(chosen) if chosen else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return (
+        int(chosen)
+        if chosen
+        else len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count() or 1
+    )
 
 
 def current_key() -> str | None:
@@ -52,7 +68,15 @@ def _context() -> Any:
     return context
 
 
-def run_isolated(function: Callable[..., Any], arguments: dict[str, Any], *, stage: str, key: str | None, threads: int, timeout_s: float) -> Any:
+def run_isolated(
+    function: Callable[..., Any],
+    arguments: dict[str, Any],
+    *,
+    stage: str,
+    key: str | None,
+    threads: int,
+    timeout_s: float,
+) -> Any:
     """Call `function` in a child process and return what it returns.
 
     Args:
@@ -68,13 +92,16 @@ def run_isolated(function: Callable[..., Any], arguments: dict[str, Any], *, sta
         StageProcessDiedError: If the child ended without a result.
         Exception: What the function raised.
     """
-    if multiprocessing.current_process().daemon:  # a worker of a cluster may not have children; it is a process of its own already
+    # a worker of a cluster may not have children; it is a process of its own already
+    if multiprocessing.current_process().daemon:
         return function(**arguments)
     if _ending.is_set():
         raise StageAbortedError(f"stage {stage} was not begun: its flow run is ending")
     ours, theirs = multiprocessing.Pipe()
     target = (function.__module__, function.__qualname__)
-    child = _context().Process(target=_serve, args=(theirs, target, arguments, stage, key, threads, os.getpid(), dict(os.environ)))
+    child = _context().Process(
+        target=_serve, args=(theirs, target, arguments, stage, key, threads, os.getpid(), dict(os.environ))
+    )
     child.start()
     _children.add(child)
     if _ending.is_set():  # in between
@@ -116,7 +143,9 @@ def _await(connection: Any, child: Any, deadline: float, stage: str) -> Any:
             child.join(GRACE_S)
             if _ending.is_set():
                 raise StageAbortedError(f"stage {stage} was ended with its flow run") from None
-            raise StageProcessDiedError(f"the process of stage {stage} ended with status {child.exitcode} and no result") from None
+            raise StageProcessDiedError(
+                f"the process of stage {stage} ended with status {child.exitcode} and no result"
+            ) from None
         if kind == "progress":
             progress.publish(value)
             continue

@@ -8,7 +8,9 @@ from tasks import store
 
 
 class KernelLocks:
-    """Prefect's lock protocol over `flock`: two runs that want one artifact compute it once, and a killed run leaves no lock."""
+    """Prefect's lock protocol over `flock`: two runs that want one artifact compute it once, and a killed run leaves no
+    lock.
+    """
 
     def __init__(self) -> None:
         self._held: dict[str, tuple[str, FileLock]] = {}
@@ -21,7 +23,9 @@ class KernelLocks:
         folder.mkdir(mode=0o700, exist_ok=True)
         return FileLock(folder / f"{key}.lock", thread_local=False)
 
-    def acquire_lock(self, key: str, holder: str, acquire_timeout: float | None = None, hold_timeout: float | None = None) -> bool:
+    def acquire_lock(
+        self, key: str, holder: str, acquire_timeout: float | None = None, hold_timeout: float | None = None
+    ) -> bool:
         """Take the lock, waiting at most `acquire_timeout` seconds (None: for as long as it takes)."""
         if self.is_lock_holder(key, holder):
             return True
@@ -33,7 +37,9 @@ class KernelLocks:
         self._held[key] = (holder, lock)
         return True
 
-    async def aacquire_lock(self, key: str, holder: str, acquire_timeout: float | None = None, hold_timeout: float | None = None) -> bool:
+    async def aacquire_lock(
+        self, key: str, holder: str, acquire_timeout: float | None = None, hold_timeout: float | None = None
+    ) -> bool:
         """As `acquire_lock`, off the event loop."""
         import asyncio
 

@@ -1,4 +1,6 @@
-"""The one way to declare a stage: a Prefect task with a cache key, a lock, retries on transient errors and a process of its own."""
+"""The one way to declare a stage: a Prefect task with a cache key, a lock, retries on transient errors and a process of
+its own.
+"""
 
 import functools
 import inspect
@@ -26,7 +28,11 @@ FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryErr
 def is_transient(error: BaseException) -> bool:
     """Return whether it makes sense to try again after this error."""
     name = type(error).__name__
-    return (isinstance(error, TRANSIENT) and not isinstance(error, FINAL)) or name in ("OutOfMemoryError", "MlflowException", "DamagedArtifactError")
+    return (isinstance(error, TRANSIENT) and not isinstance(error, FINAL)) or name in (
+        "OutOfMemoryError",
+        "MlflowException",
+        "DamagedArtifactError",
+    )
 
 
 def _should_retry(task: Task[Any, Any], run: Any, state: Any) -> bool:
@@ -46,12 +52,17 @@ def _lookup(function: Callable[..., Any], numeric: bool, *args: Any, **kwargs: A
 
 
 def _title(name: str, parameters: Mapping[str, Any]) -> str:
-    """Return what a stage's run is called: its name and, where it looks at one of several models, that model's label."""
+    """Return what a stage's run is called: its name and, where it looks at one of several models, that
+    model's label.
+    """
     return f"{name} {parameters.get('label', '')}".rstrip()
 
 
-def stage(name: str, *, isolated: bool = True, threads_share: int = 1, retries: int = 2, timeout_s: float = 6 * 3600) -> Callable[[Callable[P, R]], Task[P, R]]:
-    """Declare a stage. Import what it computes with inside its functions: a flow that finds its record in the cache loads the module all the same.
+def stage(
+    name: str, *, isolated: bool = True, threads_share: int = 1, retries: int = 2, timeout_s: float = 6 * 3600
+) -> Callable[[Callable[P, R]], Task[P, R]]:
+    """Declare a stage. Import what it computes with inside its functions: a flow that finds its record in the cache
+    loads the module all the same.
 
     Args:
         name: The stage's name in flows, runs and progress.
@@ -74,7 +85,9 @@ def stage(name: str, *, isolated: bool = True, threads_share: int = 1, retries: 
             if not isolated:
                 return isolation.call(function, dict(arguments), title, key)
             threads = max(1, isolation.cores() // threads_share)
-            record = isolation.run_isolated(function, dict(arguments), stage=title, key=key, threads=threads, timeout_s=timeout_s)
+            record = isolation.run_isolated(
+                function, dict(arguments), stage=title, key=key, threads=threads, timeout_s=timeout_s
+            )
             if key:
                 store.drop_workspace(key)
             return record
@@ -84,7 +97,9 @@ def stage(name: str, *, isolated: bool = True, threads_share: int = 1, retries: 
             name=name,
             task_run_name=functools.partial(_title, name),
             tags=["lethe", name],
-            cache_policy=StagePolicy(function=function, numeric=isolated, isolation_level=IsolationLevel.SERIALIZABLE, lock_manager=LOCKS),
+            cache_policy=StagePolicy(
+                function=function, numeric=isolated, isolation_level=IsolationLevel.SERIALIZABLE, lock_manager=LOCKS
+            ),
             persist_result=True,
             result_serializer="json",
             retries=retries,

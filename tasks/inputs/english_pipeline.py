@@ -1,7 +1,8 @@
 """The project's own small English pipeline: blank English with one ruled component that names entities.
 
-It serves where no trained spaCy pipeline is installed. Capitalised runs inside a sentence are entities; words around them tell
-the kind: titles and verbs of speech make a PERSON, `in`, `at`, `from` and words like `City` or `River` a PLACE, `the ...s` a GROUP.
+It serves where no trained spaCy pipeline is installed. Capitalised runs inside a sentence are entities; words around
+them tell the kind: titles and verbs of speech make a PERSON, `in`, `at`, `from` and words like `City` or `River` a
+PLACE, `the ...s` a GROUP.
 """
 
 import re
@@ -24,7 +25,9 @@ PLACE_WORDS = """
 SPEECH = """
     said asked cried answered replied thought laughed whispered shouted exclaimed called smiled looked knew felt
 """.split()
-_BEFORE_PLACE = re.compile(r"\b(?:in|at|from|near|to|into|towards?|of|across|outside|reach(?:ed)?|left)\s+(?:the\s+)?$", re.IGNORECASE)
+_BEFORE_PLACE = re.compile(
+    r"\b(?:in|at|from|near|to|into|towards?|of|across|outside|reach(?:ed)?|left)\s+(?:the\s+)?$", re.IGNORECASE
+)
 _SPEECH_AFTER = re.compile(r"^\W{0,3}(?:" + "|".join(SPEECH) + r")\b")
 _SPEECH_BEFORE = re.compile(r"\b(?:" + "|".join(SPEECH) + r")\s+(?:the\s+)?$")
 
@@ -34,7 +37,12 @@ def ruled_kind(term: str, before: str, after: str) -> str:
     words = term.lower().split()
     if words[-1] in PLACE_WORDS:
         return "PLACE"
-    if words[0].rstrip(".") in TITLES or _SPEECH_AFTER.match(after) or _SPEECH_BEFORE.search(before) or after.startswith(("'s ", "\u2019s ")):
+    if (
+        words[0].rstrip(".") in TITLES
+        or _SPEECH_AFTER.match(after)
+        or _SPEECH_BEFORE.search(before)
+        or after.startswith(("'s ", "\u2019s "))
+    ):
         return "PERSON"
     if _BEFORE_PLACE.search(before):
         return "PLACE"
@@ -50,7 +58,10 @@ def set_ruled_entities(doc: "Doc") -> "Doc":
     text = doc.text
     expression = anchor_expression(run for run, opens in capitalised_runs(text) if not opens)
     kinds = _kinds(text, expression)
-    spans = [doc.char_span(start, end, label=kinds[term], alignment_mode="contract") for start, end, term in expression.find(text)]
+    spans = [
+        doc.char_span(start, end, label=kinds[term], alignment_mode="contract")
+        for start, end, term in expression.find(text)
+    ]
     doc.ents = filter_spans([span for span in spans if span is not None])
     return doc
 
@@ -60,7 +71,10 @@ def _kinds(text: str, expression: AnchorExpression) -> dict[str, str]:
     votes: dict[str, Counter[str]] = {}
     for start, end, term in expression.find(text):
         votes.setdefault(term, Counter())[ruled_kind(term, text[max(0, start - 24) : start], text[end : end + 24])] += 1
-    return {term: max(counter, key=lambda kind: (counter[kind] * (kind != "THING"), kind)) for term, counter in votes.items()}
+    return {
+        term: max(counter, key=lambda kind: (counter[kind] * (kind != "THING"), kind))
+        for term, counter in votes.items()
+    }
 
 
 def ruled_pipeline() -> "Language":

@@ -1,7 +1,9 @@
-"""A person's own anchors, `--anchors FILE`: a dictionary written by hand, or the table that `--dry-run --out` wrote, edited.
+"""A person's own anchors, `--anchors FILE`: a dictionary written by hand, or the table that `--dry-run --out` wrote,
+edited.
 
-A dictionary adds to the anchors that are found, and its translations win. A table holds the field `origin` and is the whole list: what
-was deleted there is no anchor. Fields that are of no use here are passed over; counts and scores are computed anew.
+A dictionary adds to the anchors that are found, and its translations win. A table holds the field `origin` and is the
+whole list: what was deleted there is no anchor. Fields that are of no use here are passed over; counts and scores are
+computed anew.
 """
 
 import csv
@@ -15,7 +17,9 @@ from typing import Any
 from tasks.algorithms.text.anchors import KINDS, Anchor, spelling_key
 from tasks.artifacts import BadInputError
 
-_WANTED = 'wanted JSON {"term": "translation"}, a JSON list of records with `term`, or CSV with the columns term,generic'
+_WANTED = (
+    'wanted JSON {"term": "translation"}, a JSON list of records with `term`, or CSV with the columns term,generic'
+)
 _DELIMITERS = ",;\t"
 
 
@@ -47,7 +51,10 @@ def read_user_anchors(path: Path) -> UserAnchors:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadInputError(f"--anchors {path}: byte {error.start} is not UTF-8; {_WANTED}") from None
-    rows, seen = list(_json_rows(path, text) if text.lstrip()[:1] in ("{", "[") else _csv_rows(path, text)), dict[str, str]()
+    rows, seen = (
+        list(_json_rows(path, text) if text.lstrip()[:1] in ("{", "[") else _csv_rows(path, text)),
+        dict[str, str](),
+    )
     for place, row in rows:
         _check(place, row, seen)
     return UserAnchors(
@@ -62,7 +69,11 @@ def _json_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
         content = json.loads(text)
     except ValueError as error:
         raise BadInputError(f"--anchors {path}: {error}; {_WANTED}") from None
-    pairs = [{"term": term, "generic": generic} for term, generic in content.items()] if isinstance(content, dict) else content
+    pairs = (
+        [{"term": term, "generic": generic} for term, generic in content.items()]
+        if isinstance(content, dict)
+        else content
+    )
     for number, row in enumerate(pairs, 1):
         if not isinstance(row, dict):
             raise BadInputError(f"--anchors {path}, record {number}: {row!r} is no record; {_WANTED}")
@@ -74,13 +85,18 @@ def _csv_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(_DELIMITERS, key=header.count), strict=True)
     names = [(name or "").strip() for name in reader.fieldnames or ()]
     if "term" not in names:
-        raise BadInputError(f"--anchors {path}, line 1: no column `term` among {', '.join(names)[:60] or 'none'}; {_WANTED}")
+        raise BadInputError(
+            f"--anchors {path}, line 1: no column `term` among {', '.join(names)[:60] or 'none'}; {_WANTED}"
+        )
     reader.fieldnames = names
     try:
         for row in reader:
             place = f"--anchors {path}, line {reader.line_num}"
             if None in row:
-                raise BadInputError(f"{place}: {len(names) + len(row[None])} fields; wanted {len(names)}, with quotes around what holds a separator")
+                raise BadInputError(
+                    f"{place}: {len(names) + len(row[None])} fields; wanted {len(names)}, with quotes around what holds"
+                    " a separator"
+                )
             if any(value and value.strip() for value in row.values()):
                 yield place, row
     except csv.Error as error:
@@ -97,12 +113,20 @@ def _check(place: str, row: Mapping[str, Any], seen: dict[str, str]) -> None:
     if kind and kind not in KINDS:
         raise BadInputError(f"{place}: kind is {row['kind']!r}; wanted one of {', '.join(KINDS)}, or nothing")
     if spelling_key(term) in seen:
-        raise BadInputError(f"{place}: term {term!r} stands there twice, as {seen[spelling_key(term)]!r} before; wanted each once")
+        raise BadInputError(
+            f"{place}: term {term!r} stands there twice, as {seen[spelling_key(term)]!r} before; wanted each once"
+        )
     seen[spelling_key(term)] = term
 
 
 def _anchor(row: Mapping[str, Any]) -> Anchor:
-    return Anchor(term=_cell(row, "term"), kind=_cell(row, "kind").upper(), count=0, log_odds_z=0.0, origin=_cell(row, "origin") or "user")
+    return Anchor(
+        term=_cell(row, "term"),
+        kind=_cell(row, "kind").upper(),
+        count=0,
+        log_odds_z=0.0,
+        origin=_cell(row, "origin") or "user",
+    )
 
 
 def _cell(row: Mapping[str, Any], name: str) -> str:

@@ -1,7 +1,8 @@
-"""WinoBias as splits: pro-stereotyped sentences are to be forgotten, the same sentences against the stereotype are to be kept.
+"""WinoBias as splits: pro-stereotyped sentences are to be forgotten, the same sentences against the stereotype are to
+be kept.
 
-dev becomes `forget` and `retain`, test becomes `forget_test` and `retain_test`; records of a pair share their `fact`, which names the
-occupation and the sentence: `construction worker type1-17`.
+dev becomes `forget` and `retain`, test becomes `forget_test` and `retain_test`; records of a pair share their `fact`,
+which names the occupation and the sentence: `construction worker type1-17`.
 """
 
 import json
@@ -26,7 +27,8 @@ def read_pairs(folder: Path, part: str, kind: str = "type1") -> list[AlignedPair
         kind: `type1` or `type2`.
 
     Raises:
-        BadInputError: If a file is missing, or a line does not parse or does not match its partner (file and line named).
+        BadInputError: If a file is missing, or a line does not parse or does not match its partner (file and line
+            named).
     """
     for name, value, choices in (("part", part, tuple(SPLITS)), ("kind", kind, KINDS)):
         if value not in choices:
@@ -39,7 +41,8 @@ def read_aligned(pro: Path, anti: Path) -> list[AlignedPair]:
     """Read any two files that are written and aligned as WinoBias' are.
 
     Raises:
-        BadInputError: If a file is missing, is not UTF-8 or has no lines, or a line does not parse or does not match its partner.
+        BadInputError: If a file is missing, is not UTF-8 or has no lines, or a line does not parse or does not match
+            its partner.
     """
     lines = [_lines(file) for file in (pro, anti)]
     try:
@@ -52,7 +55,9 @@ def _lines(file: Path) -> list[str]:
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:
-        raise BadInputError(f"{file} does not exist; wanted the files of WinoBias, such as pro_stereotyped_type1.txt.dev") from None
+        raise BadInputError(
+            f"{file} does not exist; wanted the files of WinoBias, such as pro_stereotyped_type1.txt.dev"
+        ) from None
     except UnicodeDecodeError as error:
         raise BadInputError(f"{file}: byte {error.start} is not UTF-8; wanted UTF-8 text") from None
     while lines and not lines[-1].strip():
@@ -67,7 +72,8 @@ def write_winobias(source: Path, folder: Path, kind: str = "type1") -> dict[str,
 
     Args:
         source: The files of WinoBias.
-        folder: Where `forget.jsonl`, `retain.jsonl`, `forget_test.jsonl` and `retain_test.jsonl` go; made where it is not there.
+        folder: Where `forget.jsonl`, `retain.jsonl`, `forget_test.jsonl` and `retain_test.jsonl` go; made where it is
+            not there.
         kind: `type1` or `type2`.
 
     Returns:
@@ -87,4 +93,8 @@ def write_winobias(source: Path, folder: Path, kind: str = "type1") -> dict[str,
 
 
 def _records(pairs: Sequence[AlignedPair], side: str, kind: str) -> list[str]:
-    return [json.dumps({"text": getattr(pair, side), "fact": f"{pair.group} {kind}-{pair.number}"}, ensure_ascii=False) + "\n" for pair in pairs]
+    return [
+        json.dumps({"text": getattr(pair, side), "fact": f"{pair.group} {kind}-{pair.number}"}, ensure_ascii=False)
+        + "\n"
+        for pair in pairs
+    ]

@@ -43,7 +43,10 @@ def write_adapter(folder: Path, settings: Mapping[str, Any], tensors: "Mapping[s
     from safetensors.torch import save_file
 
     save_file(dict(tensors), folder / WEIGHTS, metadata={"format": "pt"})
-    contents = ({**settings, "base_model_name_or_path": base.location}, {"digest": base.digest, "parameters": base.parameters})
+    contents = (
+        {**settings, "base_model_name_or_path": base.location},
+        {"digest": base.digest, "parameters": base.parameters},
+    )
     for name, content in zip(SETTINGS, contents, strict=True):
         (folder / name).write_text(json.dumps(content, indent=1, sort_keys=True), encoding="utf-8")
 

@@ -12,7 +12,14 @@ from tasks.models import adapter_files
 GUARDRAIL = "guardrail.json"
 """A prompt prefix and an output filter beside the weights, see `guardrails`."""
 BEHAVIOUR = (
-    *("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "generation_config.json"),
+    *(
+        "config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "chat_template.jinja",
+        "generation_config.json",
+    ),
     GUARDRAIL,
 )
 """Files that decide, beside the weights, what a model reads and says; those that are there are part of its digest."""
@@ -28,14 +35,18 @@ def inspect_model(model: str, label: str) -> CheckpointRef:
         label: What to call it in tables; or the option that gave it.
 
     Raises:
-        BadInputError: If it is not there, has no config, no safetensors weights or no fast tokenizer, or is an adapter without its base.
+        BadInputError: If it is not there, has no config, no safetensors weights or no fast tokenizer, or is an adapter
+            without its base.
     """
     folder, option = Path(model).expanduser(), label if label.startswith("--") else OPTIONS.get(label, "--model")
     if not folder.is_dir():
         folder = _from_hub(model, option)
     adapter = adapter_files.noted_base(folder)
     if not adapter and (folder / adapter_files.SETTINGS[0]).is_file():
-        raise BadInputError(f"{option} {model}: an adapter without {adapter_files.SETTINGS[1]}, which names its base; wanted it, or a model it is merged into")
+        raise BadInputError(
+            f"{option} {model}: an adapter without {adapter_files.SETTINGS[1]}, which names its base; wanted it, or a"
+            " model it is merged into"
+        )
     if not adapter and not (folder / "config.json").is_file():
         raise BadInputError(f"{option} {model}: no config.json there; wanted a Hugging Face model folder")
     weights = sorted(folder.glob("*.safetensors"))
@@ -44,13 +55,18 @@ def inspect_model(model: str, label: str) -> CheckpointRef:
         problem = f"only {', '.join(pickled)}, which can run code when loaded" if pickled else "no weights"
         raise BadInputError(f"{option} {model}: {problem}; wanted *.safetensors (save with safe_serialization)")
     if not (folder / "tokenizer.json").is_file():
-        raise BadInputError(f"{option} {model}: no tokenizer.json; wanted a fast tokenizer, which gives the character offsets of its tokens")
+        raise BadInputError(
+            f"{option} {model}: no tokenizer.json; wanted a fast tokenizer, which gives the character offsets of its"
+            " tokens"
+        )
     files = [*weights, *(folder / name for name in (*BEHAVIOUR, *adapter_files.SETTINGS) if (folder / name).is_file())]
     sums = {path.name: store.file_digest(path) for path in files}
     digest = hashlib.sha256(json.dumps(["checkpoints", sums], sort_keys=True).encode()).hexdigest()
     location = str(folder.resolve())
     parameters = base_of(folder).parameters if adapter else _count(weights)
-    return CheckpointRef(kind="checkpoints", digest=digest, sensitivity="ordinary", location=location, parameters=parameters, label=label)
+    return CheckpointRef(
+        kind="checkpoints", digest=digest, sensitivity="ordinary", location=location, parameters=parameters, label=label
+    )
 
 
 def gather_models(named: Mapping[str, str | None]) -> dict[str, CheckpointRef]:
@@ -71,7 +87,8 @@ def is_adapter(checkpoint: CheckpointRef) -> bool:
 
 
 def base_of(folder: Path) -> CheckpointRef:
-    """Return the model that an adapter's folder names as its base, by digest: from the store, else where it was last seen.
+    """Return the model that an adapter's folder names as its base, by digest: from the store, else where it was last
+    seen.
 
     Raises:
         BadInputError: If it cannot be had, or what is there is another model.
@@ -80,14 +97,20 @@ def base_of(folder: Path) -> CheckpointRef:
     if noted is None:
         raise BadInputError(f"{folder} is no adapter folder; wanted one with {' and '.join(adapter_files.SETTINGS)}")
     if sensitivity := store.find("checkpoints", noted.digest):
-        return CheckpointRef(kind="checkpoints", digest=noted.digest, sensitivity=sensitivity, parameters=noted.parameters, label="base")
+        return CheckpointRef(
+            kind="checkpoints", digest=noted.digest, sensitivity=sensitivity, parameters=noted.parameters, label="base"
+        )
     attempts = []
     for place in dict.fromkeys(place for place in (store.noted_place(noted.digest), noted.location) if place):
         candidate = inspect_model(place, "base") if Path(place).is_dir() else None
         if candidate and candidate.digest == noted.digest:
             return candidate
-        attempts.append(f"{place} holds another model ({candidate.digest[:16]})" if candidate else f"{place} is not there")
-    raise BadInputError(f"adapter {folder}: {'; '.join(attempts)}; wanted its base model, whose digest is {noted.digest[:16]}")
+        attempts.append(
+            f"{place} holds another model ({candidate.digest[:16]})" if candidate else f"{place} is not there"
+        )
+    raise BadInputError(
+        f"adapter {folder}: {'; '.join(attempts)}; wanted its base model, whose digest is {noted.digest[:16]}"
+    )
 
 
 def config_folder(checkpoint: CheckpointRef) -> Path:
@@ -98,7 +121,10 @@ def config_folder(checkpoint: CheckpointRef) -> Path:
 
 def _from_hub(model: str, option: str) -> Path:
     if model.count("/") != 1 or model.startswith((".", "/", "~")) or model.endswith("/"):
-        raise BadInputError(f"{option} {model}: there is no such folder; wanted a Hugging Face model folder or a hub name like owner/name")
+        raise BadInputError(
+            f"{option} {model}: there is no such folder; wanted a Hugging Face model folder or a hub name like"
+            " owner/name"
+        )
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -106,7 +132,8 @@ def _from_hub(model: str, option: str) -> Path:
         return Path(snapshot_download(model, allow_patterns=["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise BadInputError(
-            f"{option} {model}: no such folder, and the hub did not give it ({type(error).__name__}); wanted a model folder, or a network and a hub name"
+            f"{option} {model}: no such folder, and the hub did not give it ({type(error).__name__}); wanted a model"
+            " folder, or a network and a hub name"
         ) from None
 
 

@@ -1,4 +1,5 @@
-"""Text-classification checkpoints that rate completions: what is accepted, where they are looked for, how one is loaded.
+"""Text-classification checkpoints that rate completions: what is accepted, where they are looked for, how one is
+loaded.
 
 safetensors only, never remote code, as for the models that are judged.
 """
@@ -35,7 +36,8 @@ def find_classifier(config: ToxicityConfig) -> CheckpointRef | None:
     """Return the classifier that rates, or None where the lexicon does (or nobody, with `off`).
 
     Raises:
-        BadInputError: If a folder that was named cannot be used, or with `classifier` if the hub does not give the checkpoint.
+        BadInputError: If a folder that was named cannot be used, or with `classifier` if the hub does not give the
+            checkpoint.
     """
     if config.scorer in ("off", "lexicon"):
         return None
@@ -55,7 +57,8 @@ def inspect_classifier(folder: Path, config: ToxicityConfig) -> CheckpointRef:
     """Check a folder and return its record; nothing is loaded.
 
     Raises:
-        BadInputError: If it holds no sequence classifier with safetensors weights and a tokenizer, or its toxic label cannot be told.
+        BadInputError: If it holds no sequence classifier with safetensors weights and a tokenizer, or its toxic label
+            cannot be told.
     """
     setting = f"toxicity.classifier {config.classifier}"
     if not (folder / "config.json").is_file():
@@ -76,7 +79,14 @@ def inspect_classifier(folder: Path, config: ToxicityConfig) -> CheckpointRef:
     sums = {path.name: store.file_digest(path) for path in files}
     digest = hashlib.sha256(json.dumps(["classifiers", sums], sort_keys=True).encode()).hexdigest()
     location = str(folder.resolve())
-    return CheckpointRef(kind="classifiers", digest=digest, sensitivity="ordinary", location=location, parameters=0, label=config.classifier)
+    return CheckpointRef(
+        kind="classifiers",
+        digest=digest,
+        sensitivity="ordinary",
+        location=location,
+        parameters=0,
+        label=config.classifier,
+    )
 
 
 def _check_label(about: dict[str, Any], config: ToxicityConfig) -> None:
@@ -90,7 +100,9 @@ def _check_label(about: dict[str, Any], config: ToxicityConfig) -> None:
 
 
 def _from_hub(name: str) -> Path:
-    """Return the folder of a checkpoint in the hub's local cache, fetched first where it is not there and the hub answers at once."""
+    """Return the folder of a checkpoint in the hub's local cache, fetched first where it is not there and the hub
+    answers at once.
+    """
     from huggingface_hub import HfApi, snapshot_download
 
     try:
@@ -104,7 +116,8 @@ def _from_hub(name: str) -> Path:
         return Path(snapshot_download(name, allow_patterns=PATTERNS))
     except Exception as error:  # whatever keeps the hub from answering
         raise BadInputError(
-            f"toxicity.classifier {name}: no such folder, and the hub did not give it ({type(error).__name__}); wanted a folder, or a network and a hub name"
+            f"toxicity.classifier {name}: no such folder, and the hub did not give it ({type(error).__name__}); wanted"
+            " a folder, or a network and a hub name"
         ) from None
 
 
@@ -116,5 +129,9 @@ def load_classifier(classifier: CheckpointRef) -> tuple["PreTrainedModel", Any]:
 
     transformers_logging.disable_progress_bar()
     folder = store.path(classifier)
-    model = AutoModelForSequenceClassification.from_pretrained(folder, local_files_only=True, use_safetensors=True, dtype=torch.float32)
-    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
+    )
+    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), AutoTokenizer.from_pretrained(
+        folder, local_files_only=True
+    )

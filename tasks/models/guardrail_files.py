@@ -1,9 +1,10 @@
 """Guardrails on disk: a file beside the weights, so that a guarded model is a model folder like any other.
 
-The folder is self-contained: `--out`, `lethe evaluate --model` and a copy on another machine all find the guardrail, and its digest is part
-of the checkpoint's, so nothing measured with one guardrail is taken for another's. The file holds the forgotten terms; the artifact is
-therefore of class `forget`, and purged as such. Only what answers or is scored is loaded behind it (`load_behind_guardrail`); everything that
-trains takes the bare weights from `checkpoints.load_model`, as whoever has the weights can.
+The folder is self-contained: `--out`, `lethe evaluate --model` and a copy on another machine all find the guardrail,
+and its digest is part of the checkpoint's, so nothing measured with one guardrail is taken for another's. The file
+holds the forgotten terms; the artifact is therefore of class `forget`, and purged as such. Only what answers or is
+scored is loaded behind it (`load_behind_guardrail`); everything that trains takes the bare weights from
+`checkpoints.load_model`, as whoever has the weights can.
 """
 
 import dataclasses
@@ -74,7 +75,9 @@ def read_guardrail(folder: Path) -> "Guardrail":
             raise ValueError
         return Guardrail(**content | {"terms": tuple(content["terms"])})
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise BadInputError(f"{file} is no guardrail; wanted schema {SCHEMA} with prefix, refusal, floor and terms") from None
+        raise BadInputError(
+            f"{file} is no guardrail; wanted schema {SCHEMA} with prefix, refusal, floor and terms"
+        ) from None
 
 
 def save_guarded(target: CheckpointRef, guardrail: "Guardrail", origin: str | None) -> CheckpointRef:
@@ -89,8 +92,17 @@ def save_guarded(target: CheckpointRef, guardrail: "Guardrail", origin: str | No
         (folder / GUARDRAIL).write_text(text, encoding="utf-8")
 
     digest = store.put("checkpoints", write, sensitivity="forget")
-    return CheckpointRef(kind="checkpoints", digest=digest, sensitivity="forget", parameters=target.parameters, label="unlearned", origin=origin or "")
+    return CheckpointRef(
+        kind="checkpoints",
+        digest=digest,
+        sensitivity="forget",
+        parameters=target.parameters,
+        label="unlearned",
+        origin=origin or "",
+    )
 
 
-KEPT = frozenset({*BEHAVIOUR, "model.safetensors.index.json", "vocab.json", "merges.txt", "added_tokens.json"}) - {GUARDRAIL}
+KEPT = frozenset({*BEHAVIOUR, "model.safetensors.index.json", "vocab.json", "merges.txt", "added_tokens.json"}) - {
+    GUARDRAIL
+}
 """Files of a model folder that are copied, beside the weights."""

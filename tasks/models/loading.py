@@ -1,4 +1,6 @@
-"""Model folders loaded and written: weights, tokenizers, adapters on their base. safetensors only, never remote code."""
+"""Model folders loaded and written: weights, tokenizers, adapters on their base. safetensors only, never
+remote code.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,12 +19,16 @@ SMALL_PARAMETERS = 20_000_000
 
 
 def skeleton(checkpoint: CheckpointRef) -> "PreTrainedModel":
-    """Return a checkpoint's architecture without its weights, on the meta device: what layers there are, and their shapes."""
+    """Return a checkpoint's architecture without its weights, on the meta device: what layers there are, and their
+    shapes.
+    """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
     with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(config_folder(checkpoint), local_files_only=True))
+        return AutoModelForCausalLM.from_config(
+            AutoConfig.from_pretrained(config_folder(checkpoint), local_files_only=True)
+        )
 
 
 def load_tokenizer(checkpoint: CheckpointRef) -> "PreTrainedTokenizerFast":
@@ -41,12 +47,13 @@ def load_tokenizer(checkpoint: CheckpointRef) -> "PreTrainedTokenizerFast":
 
 
 def load_model(checkpoint: CheckpointRef, *, exact: bool = False) -> "PreTrainedModel":
-    """Load a checkpoint's bare weights onto the machine's device, in evaluation mode; an adapter is merged into its base as it is loaded. Behind its
-    guardrail: `guardrail_files.load_behind_guardrail`.
+    """Load a checkpoint's bare weights onto the machine's device, in evaluation mode; an adapter is merged into its
+    base as it is loaded. Behind its guardrail: `guardrail_files.load_behind_guardrail`.
 
     Args:
         checkpoint: What to load.
-        exact: In float32 whatever is stored, as weights that are to be trained must be: in half precision most steps of AdamW round to nothing.
+        exact: In float32 whatever is stored, as weights that are to be trained must be: in half precision most steps of
+            AdamW round to nothing.
 
     Raises:
         BadInputError: If an adapter's base cannot be had.
@@ -65,12 +72,16 @@ def load_model(checkpoint: CheckpointRef, *, exact: bool = False) -> "PreTrained
     transformers_logging.disable_progress_bar()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = torch.float32 if exact else handled_dtype(checkpoint)
-    model = AutoModelForCausalLM.from_pretrained(store.path(checkpoint), local_files_only=True, use_safetensors=True, dtype=dtype)
+    model = AutoModelForCausalLM.from_pretrained(
+        store.path(checkpoint), local_files_only=True, use_safetensors=True, dtype=dtype
+    )
     return model.to(device).eval()
 
 
 def handled_dtype(checkpoint: CheckpointRef) -> "torch.dtype":
-    """Return the type in which a checkpoint is loaded, evaluated and stored: that of its weights, or float32 where the model is small."""
+    """Return the type in which a checkpoint is loaded, evaluated and stored: that of its weights, or float32 where the
+    model is small.
+    """
     import torch
     from safetensors import safe_open
 
@@ -92,7 +103,8 @@ def _attach(model: Any, checkpoint: CheckpointRef) -> None:
 
 
 def load_pair(target: CheckpointRef, other: CheckpointRef) -> tuple[Any, Any]:
-    """Load two models to be compared: an adapter of the target as a second view of the target's own weights, anything else as a model.
+    """Load two models to be compared: an adapter of the target as a second view of the target's own weights, anything
+    else as a model.
 
     Raises:
         BadInputError: If the adapter belongs to another model.
@@ -103,7 +115,10 @@ def load_pair(target: CheckpointRef, other: CheckpointRef) -> tuple[Any, Any]:
 
     noted = adapter_files.noted_base(store.path(other))
     if noted is None or noted.digest != target.digest:
-        raise BadInputError(f"adapter {other.name} belongs to another model than {target.name}; wanted one whose base is {target.digest[:16]}")
+        raise BadInputError(
+            f"adapter {other.name} belongs to another model than {target.name}; wanted one whose base is"
+            f" {target.digest[:16]}"
+        )
     model = load_model(target)
     _attach(model, other)
     return adapters.AdapterView(model, None), adapters.AdapterView(model, other.label)
@@ -119,7 +134,9 @@ def pad_id(tokenizer: Any) -> int:
     return next((token for token in (tokenizer.pad_token_id, tokenizer.eos_token_id) if token is not None), 0)
 
 
-def save_checkpoint(model: Any, tokenizer: Any, label: str, *, sensitivity: Sensitivity, origin: str | None) -> CheckpointRef:
+def save_checkpoint(
+    model: Any, tokenizer: Any, label: str, *, sensitivity: Sensitivity, origin: str | None
+) -> CheckpointRef:
     """Write a model and its tokenizer to the store."""
 
     def write(folder: Path) -> None:
@@ -128,18 +145,36 @@ def save_checkpoint(model: Any, tokenizer: Any, label: str, *, sensitivity: Sens
 
     digest = store.put("checkpoints", write, sensitivity=sensitivity)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    return CheckpointRef(kind="checkpoints", digest=digest, sensitivity=sensitivity, parameters=parameters, label=label, origin=origin or "")
+    return CheckpointRef(
+        kind="checkpoints",
+        digest=digest,
+        sensitivity=sensitivity,
+        parameters=parameters,
+        label=label,
+        origin=origin or "",
+    )
 
 
-def save_adapter(model: Any, tokenizer: Any, name: str, base: CheckpointRef, *, sensitivity: Sensitivity, origin: str | None) -> CheckpointRef:
+def save_adapter(
+    model: Any, tokenizer: Any, name: str, base: CheckpointRef, *, sensitivity: Sensitivity, origin: str | None
+) -> CheckpointRef:
     """Write one adapter of a model to the store, with the tokenizer and what its base is."""
     from tasks.algorithms.models import adapters
 
     noted = adapter_files.Base(digest=base.digest, location=str(store.path(base)), parameters=base.parameters)
 
     def write(folder: Path) -> None:
-        adapter_files.write_adapter(folder, adapters.adapter_settings(model, name), adapters.adapter_tensors(model, name), noted)
+        adapter_files.write_adapter(
+            folder, adapters.adapter_settings(model, name), adapters.adapter_tensors(model, name), noted
+        )
         tokenizer.save_pretrained(folder)
 
     digest = store.put("checkpoints", write, sensitivity=sensitivity)
-    return CheckpointRef(kind="checkpoints", digest=digest, sensitivity=sensitivity, parameters=base.parameters, label=name, origin=origin or "")
+    return CheckpointRef(
+        kind="checkpoints",
+        digest=digest,
+        sensitivity=sensitivity,
+        parameters=base.parameters,
+        label=name,
+        origin=origin or "",
+    )

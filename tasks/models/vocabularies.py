@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from tasks.algorithms.tokens.templates import Template
 
 SPECIAL = ("bos_token", "eos_token", "unk_token")
-"""Roles of special tokens that change what is read. Filler is masked by length, so which token fills does not matter."""
+"""Roles of special tokens that change what is read. Filler is masked by length, so which token fills does not
+matter."""
 
 
 def question_template(tokenizer: Any, corpus_config: CorpusConfig) -> "Template":
@@ -39,11 +40,13 @@ def require_same_tokenizer(models: Sequence[CheckpointRef], corpus_config: Corpu
     """Refuse models whose predictions cannot be compared token by token.
 
     Args:
-        models: Those whose figures stand side by side: target, unlearned, retrained, reference; none where a topic brings its own.
+        models: Those whose figures stand side by side: target, unlearned, retrained, reference; none where a topic
+            brings its own.
         corpus_config: `chat`; at `off` chat templates may differ.
 
     Raises:
-        BadInputError: If a model has another vocabulary, other special tokens or another chat template than the first one.
+        BadInputError: If a model has another vocabulary, other special tokens or another chat template than the first
+            one.
     """
     for first, other in ((models[0], other) for other in models[1:]):
         difference = _difference(store.path(first), store.path(other), chat=corpus_config.chat != "off")
@@ -77,21 +80,34 @@ def _vocabulary(folder: Path) -> dict[str, int]:
     """Return every entry with its id, added tokens included. Unigram models keep a list, whose order gives the ids."""
     content = _read_json(folder, "tokenizer.json")
     entries = content["model"].get("vocab", {})
-    vocabulary = dict(entries) if isinstance(entries, dict) else {piece: number for number, (piece, _) in enumerate(entries)}
+    vocabulary = (
+        dict(entries) if isinstance(entries, dict) else {piece: number for number, (piece, _) in enumerate(entries)}
+    )
     return vocabulary | {entry["content"]: entry["id"] for entry in content.get("added_tokens", [])}
 
 
 def _merges(folder: Path) -> list[tuple[str, ...]]:
     """Return the merges of a BPE model, in order; older files write a pair as one text."""
-    return [tuple(merge.split(" ") if isinstance(merge, str) else merge) for merge in _read_json(folder, "tokenizer.json")["model"].get("merges") or []]
+    return [
+        tuple(merge.split(" ") if isinstance(merge, str) else merge)
+        for merge in _read_json(folder, "tokenizer.json")["model"].get("merges") or []
+    ]
 
 
 def _special_tokens(folder: Path) -> dict[str, str | None]:
     configured = {**_read_json(folder, "special_tokens_map.json"), **_read_json(folder, "tokenizer_config.json")}
-    return {role: token.get("content") if isinstance(token, dict) else token for role in SPECIAL for token in [configured.get(role)]}
+    return {
+        role: token.get("content") if isinstance(token, dict) else token
+        for role in SPECIAL
+        for token in [configured.get(role)]
+    }
 
 
 def _chat_template(folder: Path) -> Any:
     """Return the chat template as it is written; a file of its own wins, as it does where tokenizers are loaded."""
     path = folder / "chat_template.jinja"
-    return path.read_text(encoding="utf-8") if path.is_file() else _read_json(folder, "tokenizer_config.json").get("chat_template") or None
+    return (
+        path.read_text(encoding="utf-8")
+        if path.is_file()
+        else _read_json(folder, "tokenizer_config.json").get("chat_template") or None
+    )

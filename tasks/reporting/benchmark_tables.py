@@ -1,4 +1,6 @@
-"""The table of benchmarks: a row a model, the target model first, each accuracy with its error and its paired difference to the target's."""
+"""The table of benchmarks: a row a model, the target model first, each accuracy with its error and its paired
+difference to the target's.
+"""
 
 import math
 from collections.abc import Sequence
@@ -24,9 +26,10 @@ def benchmark_table(results: Sequence[BenchmarkResult]) -> "pandas.DataFrame":
         results: Benchmarks of the models; without the target model's nothing is compared.
 
     Returns:
-        A row a model with `model` and, for every benchmark: `<task>/acc`, `<task>/acc_stderr`, and, not a number for the target model,
-        `<task>/difference` (accuracy minus the target model's on the same items), `<task>/difference_stderr`, `<task>/p`
-        (exact McNemar test; sign flips of whole clusters where several items ask for one fact).
+        A row a model with `model` and, for every benchmark: `<task>/acc`, `<task>/acc_stderr`, and, not a number for
+        the target model, `<task>/difference` (accuracy minus the target model's on the same items),
+        `<task>/difference_stderr`, `<task>/p` (exact McNemar test; sign flips of whole clusters where several items ask
+        for one fact).
     """
     import pandas
 
@@ -39,13 +42,22 @@ def _row(result: BenchmarkResult, items: "pandas.DataFrame", baseline: "pandas.D
     metrics: dict[str, float] = read_json(store.path(result) / "results.json")
     row: dict[str, Any] = {"model": result.label}
     for task in (name for name in BENCHMARK_NAMES if f"{name}/acc" in metrics):
-        row |= {f"{task}/acc": metrics[f"{task}/acc"], f"{task}/acc_stderr": metrics.get(f"{task}/acc_stderr", math.nan)}
-        row |= dict.fromkeys(_columns(task), math.nan) if baseline is None or result.label == BASELINE else _difference(task, items, baseline)
+        row |= {
+            f"{task}/acc": metrics[f"{task}/acc"],
+            f"{task}/acc_stderr": metrics.get(f"{task}/acc_stderr", math.nan),
+        }
+        row |= (
+            dict.fromkeys(_columns(task), math.nan)
+            if baseline is None or result.label == BASELINE
+            else _difference(task, items, baseline)
+        )
     return row
 
 
 def _difference(task: str, items: "pandas.DataFrame", baseline: "pandas.DataFrame") -> dict[str, float]:
-    pairs = items[items.task == task].merge(baseline[baseline.task == task], on="item", validate="one_to_one", suffixes=("", "_baseline"))
+    pairs = items[items.task == task].merge(
+        baseline[baseline.task == task], on="item", validate="one_to_one", suffixes=("", "_baseline")
+    )
     clusters = None if pairs.cluster.is_unique else list(pairs.cluster)
     test = paired_difference(pairs.acc.to_numpy(), pairs.acc_baseline.to_numpy(), clusters)
     return dict(zip(_columns(task), (test.difference, test.standard_error, test.p_value), strict=True))

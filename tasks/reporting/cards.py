@@ -59,7 +59,9 @@ def _find(word: str, scratch: Path) -> _Entry:
     path = Path(word).expanduser()
     if path.is_dir():
         if not (path / CARD).is_file():
-            raise BadInputError(f"{word} holds no {CARD}; wanted a folder that --out wrote, or {WANTED.partition(', ')[2]}")
+            raise BadInputError(
+                f"{word} holds no {CARD}; wanted a folder that --out wrote, or {WANTED.partition(', ')[2]}"
+            )
         path = path / CARD
     return _of_file(path, scratch) if path.is_file() else _of_run(_find_run(word), scratch)
 
@@ -73,10 +75,16 @@ def _of_file(path: Path, scratch: Path) -> _Entry:
     if isinstance(content, dict) and content.get("schema") == "lethe.result.v1":
         card, report = _checked(content.get("scorecard"), path), Path(str(content.get("report")))
         entry = _Entry(name=path.stem, card=card, items=_items_beside(report.with_name(CARD), card))
-        runs = _search(f"attributes.run_id = '{content['mlflow_run']}'", 1) if re.fullmatch("[0-9a-f]{32}", str(content.get("mlflow_run"))) else []
+        runs = (
+            _search(f"attributes.run_id = '{content['mlflow_run']}'", 1)
+            if re.fullmatch("[0-9a-f]{32}", str(content.get("mlflow_run")))
+            else []
+        )
         return _with_run(entry, runs[0], scratch) if runs else entry
     card = _checked(content, path)
-    return _Entry(name=path.resolve().parent.name if path.name == CARD else path.stem, card=card, items=_items_beside(path, card))
+    return _Entry(
+        name=path.resolve().parent.name if path.name == CARD else path.stem, card=card, items=_items_beside(path, card)
+    )
 
 
 def _items_beside(path: Path, card: dict[str, Any]) -> Path | None:
@@ -89,14 +97,18 @@ def _checked(card: Any, source: str | Path) -> dict[str, Any]:
     """Return the card if it is one that can be compared."""
     schema = card.get("schema") if isinstance(card, dict) else None
     if schema != "scorecard.v1":
-        raise BadInputError(f"{source} holds schema {schema}; wanted scorecard.v1, or lethe.result.v1 with a scorecard in it")
+        raise BadInputError(
+            f"{source} holds schema {schema}; wanted scorecard.v1, or lethe.result.v1 with a scorecard in it"
+        )
     try:
         whole = all({"target", "unlearned", "retrained", "ci95"} <= set(row) for row in card["metrics"].values())
         whole &= {"passed", "evidence"} <= set(card["verdict"]) and isinstance(card["provenance"], dict)
     except (KeyError, TypeError, AttributeError):
         whole = False
     if not whole:
-        raise BadInputError(f"{source} is a scorecard without metrics, verdict or provenance; wanted a whole scorecard.v1")
+        raise BadInputError(
+            f"{source} is a scorecard without metrics, verdict or provenance; wanted a whole scorecard.v1"
+        )
     return card
 
 
@@ -109,7 +121,12 @@ def _of_run(run: Any, scratch: Path) -> _Entry:
 
 def _with_run(entry: _Entry, run: Any, scratch: Path) -> _Entry:
     """Add what the tracking server knows."""
-    return replace(entry, items=entry.items or _download(run, f"scorecard/{ITEMS}", scratch), seed=_seed(run.data.params), mlflow_run=run.info.run_id)
+    return replace(
+        entry,
+        items=entry.items or _download(run, f"scorecard/{ITEMS}", scratch),
+        seed=_seed(run.data.params),
+        mlflow_run=run.info.run_id,
+    )
 
 
 def _seed(params: dict[str, str]) -> str:
@@ -119,9 +136,15 @@ def _seed(params: dict[str, str]) -> str:
 
 def _find_run(word: str) -> Any:
     """Return the one judged run whose id begins so."""
-    runs = _search(f"attributes.run_id LIKE '{word}%' and {JUDGED}", OFFERED) if re.fullmatch(rf"[0-9a-f]{{{LEAST_PREFIX},32}}", word) else []
+    runs = (
+        _search(f"attributes.run_id LIKE '{word}%' and {JUDGED}", OFFERED)
+        if re.fullmatch(rf"[0-9a-f]{{{LEAST_PREFIX},32}}", word)
+        else []
+    )
     if len(runs) > 1:
-        raise BadInputError(f"{word}: several runs have such an id; wanted one of {', '.join(run.info.run_id for run in runs)}")
+        raise BadInputError(
+            f"{word}: several runs have such an id; wanted one of {', '.join(run.info.run_id for run in runs)}"
+        )
     if not runs:
         raise BadInputError(f"{word}: no such file, folder or run; wanted {WANTED}; {_offer(word)}")
     return runs[0]
@@ -139,7 +162,11 @@ def _offer(word: str) -> str:
     spoken = {text: run for run, name in latest.items() for text in (run, run[: len(word)], name)}
     near = [spoken[text] for text in difflib.get_close_matches(word, spoken, OFFERED)]
     chosen = list(dict.fromkeys([*near, *latest]))[:OFFERED]
-    return "known runs: " + ", ".join(f"{run[:12]} ({latest[run]})" for run in chosen) if chosen else "no run with a scorecard is known yet"
+    return (
+        "known runs: " + ", ".join(f"{run[:12]} ({latest[run]})" for run in chosen)
+        if chosen
+        else "no run with a scorecard is known yet"
+    )
 
 
 def _download(run: Any, path: str, scratch: Path) -> Path | None:
@@ -153,9 +180,17 @@ def _download(run: Any, path: str, scratch: Path) -> Path | None:
 def _stored(entry: _Entry) -> ComparedRun:
     verdict, origin = entry.card["verdict"], entry.card["provenance"]
     digest = store.put("scorecards", lambda folder: _copy(entry, folder), sensitivity="public")
-    card = Scorecard(kind="scorecards", digest=digest, sensitivity="public", passed=bool(verdict["passed"]), evidence=str(verdict["evidence"]))
+    card = Scorecard(
+        kind="scorecards",
+        digest=digest,
+        sensitivity="public",
+        passed=bool(verdict["passed"]),
+        evidence=str(verdict["evidence"]),
+    )
     seed = entry.seed or str(origin.get("seed", ""))
-    return ComparedRun(name=entry.name, method=str(origin.get("method", "")), seed=seed, card=card, mlflow_run=entry.mlflow_run)
+    return ComparedRun(
+        name=entry.name, method=str(origin.get("method", "")), seed=seed, card=card, mlflow_run=entry.mlflow_run
+    )
 
 
 def _copy(entry: _Entry, folder: Path) -> None:
@@ -167,4 +202,7 @@ def _copy(entry: _Entry, folder: Path) -> None:
 def _distinct(runs: list[ComparedRun]) -> list[ComparedRun]:
     """Number the names that occur more than once."""
     names = [run.name for run in runs]
-    return [replace(run, name=f"{run.name} ({names[: place + 1].count(run.name)})") if names.count(run.name) > 1 else run for place, run in enumerate(runs)]
+    return [
+        replace(run, name=f"{run.name} ({names[: place + 1].count(run.name)})") if names.count(run.name) > 1 else run
+        for place, run in enumerate(runs)
+    ]

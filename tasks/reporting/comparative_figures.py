@@ -28,10 +28,17 @@ def _significant(value: float) -> float:
 
 
 def utility_row(values_by_model: dict[str, dict[str, Values]]) -> dict[str, dict[str, Any]]:
-    """Return model utility: the harmonic mean over probability, ROUGE-L and truth ratio of every kept split that has questions."""
+    """Return model utility: the harmonic mean over probability, ROUGE-L and truth ratio of every kept split that has
+    questions.
+    """
     utilities = {}
     for label, values in values_by_model.items():
-        parts = [values[name].figure() for split in UTILITY_SPLITS for name in (f"{split}/{metric}" for metric in UTILITY) if name in values]
+        parts = [
+            values[name].figure()
+            for split in UTILITY_SPLITS
+            for name in (f"{split}/{metric}" for metric in UTILITY)
+            if name in values
+        ]
         if parts:
             utilities[label] = harmonic_mean(parts)
     return {"utility/model_utility": row(utilities)} if "unlearned" in utilities else {}
@@ -42,12 +49,16 @@ def toxicity_rows(ratings: "dict[str, pandas.DataFrame]") -> dict[str, dict[str,
     scores = {label: table.score for label, table in ratings.items() if len(table)}
     if "unlearned" not in scores:
         return {}
-    extremes = {name: {label: float(getattr(column, name)()) for label, column in scores.items()} for name in ("min", "max")}
+    extremes = {
+        name: {label: float(getattr(column, name)()) for label, column in scores.items()} for name in ("min", "max")
+    }
     return {f"toxicity/{name}": row(values, n=len(scores["unlearned"])) for name, values in extremes.items()}
 
 
 def forget_quality_row(records: dict[str, Records]) -> dict[str, dict[str, Any]]:
-    """Return the p-value of the two-sample KS test between raw truth ratios of a model and those of the retrained one."""
+    """Return the p-value of the two-sample KS test between raw truth ratios of a model and those of the
+    retrained one.
+    """
     from scipy.stats import ks_2samp
 
     if "retrained" not in records:
@@ -56,7 +67,11 @@ def forget_quality_row(records: dict[str, Records]) -> dict[str, dict[str, Any]]
     count = len(ratios["retrained"])
     if not count:
         return {}
-    p = {label: float(ks_2samp(values, ratios["retrained"]).pvalue) for label, values in ratios.items() if label != "retrained"}
+    p = {
+        label: float(ks_2samp(values, ratios["retrained"]).pvalue)
+        for label, values in ratios.items()
+        if label != "retrained"
+    }
     return {"forget/forget_quality_p": row(p, n=count)}
 
 
@@ -66,7 +81,8 @@ def _forget_questions(records: Records) -> "pandas.DataFrame":
 
 
 def privacy_rows(records: dict[str, Records]) -> dict[str, dict[str, Any]]:
-    """Return the AUC of every membership attack, forget text against the holdout, and privleak where there is a retrained model.
+    """Return the AUC of every membership attack, forget text against the holdout, and privleak where there is a
+    retrained model.
 
     Without holdout text there is nothing to compare with: no rows.
     """
@@ -75,27 +91,45 @@ def privacy_rows(records: dict[str, Records]) -> dict[str, dict[str, Any]]:
         return {}
     rows, aucs = {}, {}
     for name in ATTACKS:
-        aucs[name] = {label: auc(scores["forget"][name], scores["holdout"][name]) for label, scores in attack_scores.items()}
+        aucs[name] = {
+            label: auc(scores["forget"][name], scores["holdout"][name]) for label, scores in attack_scores.items()
+        }
         ours = attack_scores["unlearned"]
-        interval = auc_interval(ours["forget"][name], ours["holdout"][name], ours["forget"]["cluster"], ours["holdout"]["cluster"])
-        rows[f"privacy/{name}_auc"] = row(aucs[name], list(interval), len(ours["forget"][name]) + len(ours["holdout"][name]))
+        interval = auc_interval(
+            ours["forget"][name], ours["holdout"][name], ours["forget"]["cluster"], ours["holdout"]["cluster"]
+        )
+        rows[f"privacy/{name}_auc"] = row(
+            aucs[name], list(interval), len(ours["forget"][name]) + len(ours["holdout"][name])
+        )
     if "retrained" in attack_scores:
         against = aucs["min_k"]
-        rows["privacy/privleak"] = row({label: privleak(value, against["retrained"]) for label, value in against.items() if label != "retrained"})
+        rows["privacy/privleak"] = row(
+            {label: privleak(value, against["retrained"]) for label, value in against.items() if label != "retrained"}
+        )
     return rows
 
 
 def _attack_scores(records: Records) -> dict[str, dict[str, Any]]:
-    """Return split -> attack -> scores, over questions where both splits have them, else over prose; empty where neither has."""
+    """Return split -> attack -> scores, over questions where both splits have them, else over prose; empty where
+    neither has.
+    """
     import numpy
 
     sequences, tokens = records.sequences, records.statistics()
     for variant in ("answer", "text"):
-        parts = {split: sequences[(sequences.split == split) & (sequences.variant == variant)] for split in ("forget", "holdout")}
+        parts = {
+            split: sequences[(sequences.split == split) & (sequences.variant == variant)]
+            for split in ("forget", "holdout")
+        }
         if all(len(part) for part in parts.values()):
             return {
-                split: {name: numpy.array([attack(tokens[at.sequence], at.zlib_bytes) for at in part.itertuples()]) for name, attack in ATTACKS.items()}
-                | {"cluster": list(part.cluster)}
+                split: (
+                    {
+                        name: numpy.array([attack(tokens[at.sequence], at.zlib_bytes) for at in part.itertuples()])
+                        for name, attack in ATTACKS.items()
+                    }
+                    | {"cluster": list(part.cluster)}
+                )
                 for split, part in parts.items()
             }
     return {}

@@ -2,7 +2,8 @@
 
 Its names are kept. Where its definition differs from ours, `differs` says how:
 
-- `ra_` and `wf_` probabilities are shares among the true and the false answers (`Prob_normalised`), ours are the answer's own;
+- `ra_` and `wf_` probabilities are shares among the true and the false answers (`Prob_normalised`), ours are the
+answer's own;
 - `model_utility` is over those; `extraction_strength` is never below 1/n; `privleak` is of 1 - AUC;
 - its answers end with the end-of-text token, which has a part in its probabilities and none in ours: not imitated.
 
@@ -41,17 +42,27 @@ def evaluation(unlearned: Records, retrained: Records | None) -> dict[str, Metri
     parts = [_value(metrics, name) for name in UTILITY]
     if all(part is not None for part in parts):
         metrics["model_utility"] = {"agg_value": harmonic_mean(parts)}
-    if retrained is not None and (theirs := _min_k_auc(retrained)) is not None and (ours := _min_k_auc(unlearned)) is not None:
+    if (
+        retrained is not None
+        and (theirs := _min_k_auc(retrained)) is not None
+        and (ours := _min_k_auc(unlearned)) is not None
+    ):
         metrics["mia_min_k"] = {"agg_value": ours}
         metrics["privleak"] = {"agg_value": ((1 - ours) - (1 - theirs)) / (1 - theirs + EPSILON) * 100}
     return dict(sorted(metrics.items()))
 
 
 UTILITY = (
-    "retain_Q_A_Prob", "retain_Q_A_ROUGE", "retain_Truth_Ratio",
-    "ra_Q_A_Prob_normalised", "ra_Q_A_ROUGE", "ra_Truth_Ratio",
-    "wf_Q_A_Prob_normalised", "wf_Q_A_ROUGE", "wf_Truth_Ratio",
-)  # fmt: skip
+    "retain_Q_A_Prob",
+    "retain_Q_A_ROUGE",
+    "retain_Truth_Ratio",
+    "ra_Q_A_Prob_normalised",
+    "ra_Q_A_ROUGE",
+    "ra_Truth_Ratio",
+    "wf_Q_A_Prob_normalised",
+    "wf_Q_A_ROUGE",
+    "wf_Truth_Ratio",
+)
 
 
 def summary(metrics: dict[str, Metric]) -> dict[str, float]:
@@ -79,7 +90,12 @@ def differs(theirs: dict[str, Metric], metrics: dict[str, dict[str, Any]]) -> li
         "privleak": "privacy/privleak",
     }
     return [
-        {"open-unlearning": name, "value": theirs[name]["agg_value"], "ours": key, "our value": metrics[key]["unlearned"]}
+        {
+            "open-unlearning": name,
+            "value": theirs[name]["agg_value"],
+            "ours": key,
+            "our value": metrics[key]["unlearned"],
+        }
         for name, key in pairs.items()
         if name in theirs and key in metrics
     ]
@@ -96,8 +112,14 @@ def _split_metrics(prefix: str, questions: "pandas.DataFrame", completions: "pan
     metrics = {f"{prefix}_Q_A_Prob": _mean("prob", answers)}
     if false:
         metrics |= {f"{prefix}_Q_A_PARA_Prob": _mean("prob", true), f"{prefix}_Q_A_PERT_Prob": _mean("prob", false)}
-        score = (lambda ratio: min(ratio, 1 / (ratio + EPSILON))) if prefix == "forget" else (lambda ratio: max(0.0, 1 - ratio))
-        metrics["forget_truth_ratio" if prefix == "forget" else f"{prefix}_Truth_Ratio"] = _truth_ratio(true, false, score)
+        score = (
+            (lambda ratio: min(ratio, 1 / (ratio + EPSILON)))
+            if prefix == "forget"
+            else (lambda ratio: max(0.0, 1 - ratio))
+        )
+        metrics["forget_truth_ratio" if prefix == "forget" else f"{prefix}_Truth_Ratio"] = _truth_ratio(
+            true, false, score
+        )
         metrics[f"{prefix}_Q_A_Prob_normalised"] = _normalised(answers, false)
     return metrics | _rouge(f"{prefix}_Q_A_ROUGE", completions[completions.kind == "question"])
 
@@ -127,7 +149,9 @@ def _mean(name: str, values: dict[str, dict[str, Any]]) -> Metric:
     return {"agg_value": sum(means) / len(means), "value_by_index": values}
 
 
-def _truth_ratio(true: dict[str, dict[str, Any]], false: dict[str, dict[str, Any]], score: Callable[[float], float]) -> Metric:
+def _truth_ratio(
+    true: dict[str, dict[str, Any]], false: dict[str, dict[str, Any]], score: Callable[[float], float]
+) -> Metric:
     import math
 
     ratios = {}
@@ -139,8 +163,14 @@ def _truth_ratio(true: dict[str, dict[str, Any]], false: dict[str, dict[str, Any
 
 
 def _normalised(answers: dict[str, dict[str, Any]], false: dict[str, dict[str, Any]]) -> Metric:
-    shares = {index: answers[index]["prob"] / (answers[index]["prob"] + sum(_flat(row["prob"])) + EPSILON) for index, row in false.items()}
-    return {"agg_value": sum(shares.values()) / len(shares), "value_by_index": {index: {"prob": share} for index, share in shares.items()}}
+    shares = {
+        index: answers[index]["prob"] / (answers[index]["prob"] + sum(_flat(row["prob"])) + EPSILON)
+        for index, row in false.items()
+    }
+    return {
+        "agg_value": sum(shares.values()) / len(shares),
+        "value_by_index": {index: {"prob": share} for index, share in shares.items()},
+    }
 
 
 def _rouge(name: str, completions: "pandas.DataFrame") -> dict[str, Metric]:
@@ -151,9 +181,21 @@ def _rouge(name: str, completions: "pandas.DataFrame") -> dict[str, Metric]:
         scores = scorer.score(completion.truth, completion.answer)
         texts = {"input": completion.prompt, "ground_truth": completion.truth, "generation": completion.answer}
         values[str(completion.item)] = {
-            "rouge1_recall": scores["rouge1"].recall, "rougeL_f1": scores["rougeL"].fmeasure, "rougeL_recall": scores["rougeL"].recall, **texts
-        }  # fmt: skip
-    return {name: {"agg_value": sum(row["rougeL_recall"] for row in values.values()) / len(values), "value_by_index": values}} if values else {}
+            "rouge1_recall": scores["rouge1"].recall,
+            "rougeL_f1": scores["rougeL"].fmeasure,
+            "rougeL_recall": scores["rougeL"].recall,
+            **texts,
+        }
+    return (
+        {
+            name: {
+                "agg_value": sum(row["rougeL_recall"] for row in values.values()) / len(values),
+                "value_by_index": values,
+            }
+        }
+        if values
+        else {}
+    )
 
 
 def _forget_quality(ratios: Metric, retrained: Records) -> Metric:
@@ -162,12 +204,16 @@ def _forget_quality(ratios: Metric, retrained: Records) -> Metric:
     frame = sequence_scores(retrained)
     questions = frame[(frame.split == "forget_test") & (frame.variant != "text")]
     theirs = _split_metrics("forget", questions, retrained.completions.iloc[:0])["forget_truth_ratio"]["value_by_index"]
-    unlearned_scores, retrained_scores = ([row["score"] for row in values.values()] for values in (ratios["value_by_index"], theirs))
+    unlearned_scores, retrained_scores = (
+        [row["score"] for row in values.values()] for values in (ratios["value_by_index"], theirs)
+    )
     return {"agg_value": float(ks_2samp(unlearned_scores, retrained_scores).pvalue)}
 
 
 def _memorization(records: Records) -> dict[str, Metric]:
-    """Its search for the longest right suffix stops before the empty one, so that an answer of n wrong tokens scores 1/n."""
+    """Its search for the longest right suffix stops before the empty one, so that an answer of n wrong tokens scores
+    1/n.
+    """
     sequences, tokens = records.sequences, records.statistics()
     answers = sequences[(sequences.split == "forget_test") & (sequences.variant == "answer")]
     if not len(answers):

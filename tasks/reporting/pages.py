@@ -1,4 +1,6 @@
-"""Pages that people open from disk: one HTML file each, with style and pictures inside, nothing loaded from elsewhere."""
+"""Pages that people open from disk: one HTML file each, with style and pictures inside, nothing loaded from
+elsewhere.
+"""
 
 import base64
 import io
@@ -45,7 +47,13 @@ def render(template: str, **values: Any) -> str:
     """Return a page of `templates/`; texts are escaped, a value that is not given is an error."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     environment.filters |= {"figure": figure, "p_value": p_value}
     return environment.get_template(template).render(made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), **values)
 

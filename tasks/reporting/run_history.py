@@ -1,4 +1,6 @@
-"""What finished runs tell: how long they took and their curves, whole also where training was broken off and went on in another run."""
+"""What finished runs tell: how long they took and their curves, whole also where training was broken off and went on in
+another run.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,10 +17,11 @@ def goes_on_from(run: str, earlier: str) -> None:
 
 
 def durations(runs: Mapping[str, str]) -> dict[str, float]:
-    """Return how many seconds ended runs took, by the names given to them; what the server does not know, or is still under way, is left out.
+    """Return how many seconds ended runs took, by the names given to them; what the server does not know, or is still
+    under way, is left out.
 
-    A run under several names, as that of a checkpoint which a rewind only passes on, counts under the first. Training that was broken off and
-    went on in another run counts whole, without the time in between.
+    A run under several names, as that of a checkpoint which a rewind only passes on, counts under the first. Training
+    that was broken off and went on in another run counts whole, without the time in between.
     """
     seconds, first = {}, {}
     for name, run in runs.items():
@@ -32,13 +35,17 @@ def durations(runs: Mapping[str, str]) -> dict[str, float]:
 
 
 def curve(run: str, metric: str) -> list[tuple[int, float]]:
-    """Return (step, value) of a run's metric, with those of the runs that it went on from; empty where the server knows no such run."""
+    """Return (step, value) of a run's metric, with those of the runs that it went on from; empty where the server knows
+    no such run.
+    """
     parts = [tracking.points(part.info.run_id, metric) for part in _with_earlier(run)]
     return sorted({point.step: point.value for part in parts for point in part}.items())
 
 
 def _with_earlier(run: str) -> list[Any]:
-    """Return the run (MLflow's record of it) after those that its training went on from, the first one first; nothing where the server knows no such run."""
+    """Return the run (MLflow's record of it) after those that its training went on from, the first one first; nothing
+    where the server knows no such run.
+    """
     runs: list[Any] = []
     while record := tracking.find_run(run):
         runs.insert(0, record)
@@ -47,5 +54,7 @@ def _with_earlier(run: str) -> list[Any]:
 
 
 def _last_step_at(info: Any) -> int:
-    """Return when a run logged its last training step, in milliseconds: whoever killed it left no better sign of its end."""
+    """Return when a run logged its last training step, in milliseconds: whoever killed it left no better sign of its
+    end.
+    """
     return max((point.timestamp for point in tracking.points(info.run_id, "loss_nats")), default=info.start_time)

@@ -15,9 +15,17 @@ LEFT = ("forget_test/probability", "forget_test/familiarity", "forget_test/text_
 KEPT = {split: (f"{split}/probability", f"{split}/text_probability") for split in ("retain_test", "sibling")}
 """What measures how much is kept: the first that every run has."""
 COMPARED = (
-    "forget_test/probability", "forget_test/familiarity", "forget_test/familiarity_completion", "forget_test/perplexity",
-    "retain_test/probability", "retain_test/perplexity", "sibling/probability", "sibling/perplexity", "general/probability", "general/perplexity",
-)  # fmt: skip
+    "forget_test/probability",
+    "forget_test/familiarity",
+    "forget_test/familiarity_completion",
+    "forget_test/perplexity",
+    "retain_test/probability",
+    "retain_test/perplexity",
+    "sibling/probability",
+    "sibling/perplexity",
+    "general/probability",
+    "general/perplexity",
+)
 """Metrics of the table with a row a run; the long table has them all."""
 TOXICITY = ("toxicity/mean", "toxicity/max")
 """Beginnings of further metrics of that table, by whom they were rated."""
@@ -28,28 +36,41 @@ LEAST_CLUSTERS = 2
 
 
 def all_figures(runs: Sequence[ComparedRun], cards: Sequence[Mapping[str, Any]]) -> "pandas.DataFrame":
-    """Return one row a run and metric: the figures, the unlearned model's interval, and both over the target model's figure.
+    """Return one row a run and metric: the figures, the unlearned model's interval, and both over the target model's
+    figure.
 
-    A ratio is missing where the target's figure is 0 or missing. The interval of the ratio takes the target's figure as given.
+    A ratio is missing where the target's figure is 0 or missing. The interval of the ratio takes the target's figure as
+    given.
     """
     import pandas
 
     rows = [
-        {"run": run.name, "metric": _metric_name(name, card["provenance"]), **{model: row[model] for model in ("target", "unlearned", "retrained")}}
+        {
+            "run": run.name,
+            "metric": _metric_name(name, card["provenance"]),
+            **{model: row[model] for model in ("target", "unlearned", "retrained")},
+        }
         | dict(zip(("low", "high"), row["ci95"] or (None, None), strict=True))
         | {"n": row["n"]}
         for run, card in zip(runs, cards, strict=True)
         for name, row in card["metrics"].items()
     ]
-    frame = pandas.DataFrame(rows).astype(dict.fromkeys(("target", "unlearned", "retrained", "low", "high", "n"), float))
+    frame = pandas.DataFrame(rows).astype(
+        dict.fromkeys(("target", "unlearned", "retrained", "low", "high", "n"), float)
+    )
     divisor = frame.target.where(frame.target != 0)
     return frame.assign(
-        ratio=frame.unlearned / divisor, ratio_low=frame.low / divisor, ratio_high=frame.high / divisor, ratio_retrained=frame.retrained / divisor
+        ratio=frame.unlearned / divisor,
+        ratio_low=frame.low / divisor,
+        ratio_high=frame.high / divisor,
+        ratio_retrained=frame.retrained / divisor,
     )
 
 
 def _metric_name(metric: str, provenance: Mapping[str, Any]) -> str:
-    """Toxicity by a word list and toxicity by a classifier are two metrics: the scorer is part of the name, so that neither stands for the other."""
+    """Toxicity by a word list and toxicity by a classifier are two metrics: the scorer is part of the name, so that
+    neither stands for the other.
+    """
     return f"{metric} by {provenance.get('toxicity scorer', 'nobody')}" if metric.startswith("toxicity/") else metric
 
 
@@ -59,12 +80,23 @@ def seconds_of_making(card: Mapping[str, Any]) -> float | None:
     return round(sum(spent), 1) if spent and card["provenance"].get("method") != "evaluation" else None
 
 
-def summary(runs: Sequence[ComparedRun], cards: Sequence[Mapping[str, Any]], figures: "pandas.DataFrame") -> "pandas.DataFrame":
-    """Return one row a run: what it is, its verdict, what it cost, and for each metric of `COMPARED` figure, interval and ratio to the target."""
+def summary(
+    runs: Sequence[ComparedRun], cards: Sequence[Mapping[str, Any]], figures: "pandas.DataFrame"
+) -> "pandas.DataFrame":
+    """Return one row a run: what it is, its verdict, what it cost, and for each metric of `COMPARED` figure, interval
+    and ratio to the target.
+    """
     import pandas
 
     rows = [
-        {"run": run.name, "method": run.method, "seed": run.seed, "passed": run.card.passed, "evidence": run.card.evidence, "seconds": seconds_of_making(card)}
+        {
+            "run": run.name,
+            "method": run.method,
+            "seed": run.seed,
+            "passed": run.card.passed,
+            "evidence": run.card.evidence,
+            "seconds": seconds_of_making(card),
+        }
         for run, card in zip(runs, cards, strict=True)
     ]
     frame = pandas.DataFrame(rows).set_index("run")
@@ -73,19 +105,26 @@ def summary(runs: Sequence[ComparedRun], cards: Sequence[Mapping[str, Any]], fig
     for metric in [*COMPARED, *rated]:
         selected = figures[figures.metric == metric].set_index("run")
         if len(selected):
-            frame = frame.join(selected[list(columns)].rename(columns={name: metric + end for name, end in columns.items()}))
+            frame = frame.join(
+                selected[list(columns)].rename(columns={name: metric + end for name, end in columns.items()})
+            )
     return frame.reset_index()
 
 
 def shared_metric(figures: "pandas.DataFrame", names: Sequence[str]) -> str:
-    """Return the first of these metrics that every run has a ratio of, else the first that any run has, else an empty text."""
+    """Return the first of these metrics that every run has a ratio of, else the first that any run has, else an empty
+    text.
+    """
     counts = figures[figures.ratio.notna()].groupby("metric").run.nunique()
     candidates = [name for name in names if name in counts]
-    return next((name for name in candidates if counts[name] == figures.run.nunique()), candidates[0] if candidates else "")
+    return next(
+        (name for name in candidates if counts[name] == figures.run.nunique()), candidates[0] if candidates else ""
+    )
 
 
 def trade_off(figures: "pandas.DataFrame", left: str, kept: str) -> "pandas.DataFrame":
-    """Return one row a run that has both: what is left and what is kept over the target's, intervals, and whether it is on the front.
+    """Return one row a run that has both: what is left and what is kept over the target's, intervals, and whether it is
+    on the front.
 
     Args:
         figures: What `all_figures` returns.
@@ -97,7 +136,9 @@ def trade_off(figures: "pandas.DataFrame", left: str, kept: str) -> "pandas.Data
     """
     columns = {"ratio": "", "ratio_low": "_low", "ratio_high": "_high", "ratio_retrained": "_retrained"}
     parts = [
-        figures[figures.metric == metric].set_index("run")[list(columns)].rename(columns={name: stem + end for name, end in columns.items()})
+        figures[figures.metric == metric]
+        .set_index("run")[list(columns)]
+        .rename(columns={name: stem + end for name, end in columns.items()})
         for stem, metric in (("left", left), ("kept", kept))
     ]
     frame = parts[0].join(parts[1], how="inner").dropna(subset=["left", "kept"]).reset_index()
@@ -105,8 +146,11 @@ def trade_off(figures: "pandas.DataFrame", left: str, kept: str) -> "pandas.Data
     return frame.assign(front=[place in front for place in range(len(frame))])
 
 
-def paired_tests(runs: Sequence[ComparedRun], cards: Sequence[Mapping[str, Any]], items: "Sequence[pandas.DataFrame | None]") -> "pandas.DataFrame":
-    """Test each run's unlearned model against the first run's, item by item, for every metric of which both hold the same items.
+def paired_tests(
+    runs: Sequence[ComparedRun], cards: Sequence[Mapping[str, Any]], items: "Sequence[pandas.DataFrame | None]"
+) -> "pandas.DataFrame":
+    """Test each run's unlearned model against the first run's, item by item, for every metric of which both hold the
+    same items.
 
     Args:
         runs: The runs; the first is what the others are held against.
@@ -114,8 +158,10 @@ def paired_tests(runs: Sequence[ComparedRun], cards: Sequence[Mapping[str, Any]]
         items: Their items.parquet, or None.
 
     Returns:
-        One row a run and metric: n, difference (this run's items less the first's, averaged), standard_error, low, high, p_value, and
-        the statistic that makes the mean of the items a figure. Where no test can be made they are missing, and `reason` says why.
+        One row a run and metric: n, difference (this run's items less the first's, averaged), standard_error, low,
+            high, p_value, and
+        the statistic that makes the mean of the items a figure. Where no test can be made they are missing, and
+        `reason` says why.
     """
     import pandas
 
@@ -128,17 +174,40 @@ def paired_tests(runs: Sequence[ComparedRun], cards: Sequence[Mapping[str, Any]]
         else:
             tests = _tests(by_metric, first, card["provenance"], cards[0]["provenance"])
         rows += [{"run": run.name, "against": runs[0].name, **test} for test in tests]
-    return pandas.DataFrame(rows, columns=["run", "against", "metric", "statistic", "n", "difference", "standard_error", "low", "high", "p_value", "reason"])
+    return pandas.DataFrame(
+        rows,
+        columns=[
+            "run",
+            "against",
+            "metric",
+            "statistic",
+            "n",
+            "difference",
+            "standard_error",
+            "low",
+            "high",
+            "p_value",
+            "reason",
+        ],
+    )
 
 
 def _tests(
-    mine: "dict[str, pandas.DataFrame]", first: "dict[str, pandas.DataFrame]", my_origin: Mapping[str, Any], first_origin: Mapping[str, Any]
+    mine: "dict[str, pandas.DataFrame]",
+    first: "dict[str, pandas.DataFrame]",
+    my_origin: Mapping[str, Any],
+    first_origin: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
     """Test every metric; what can be tested nowhere, for one reason, is one row without a metric."""
     tests = []
     for metric in sorted({*mine, *first}):
         same = _source_digest(metric, my_origin) == _source_digest(metric, first_origin)
-        tests.append({"metric": metric, **(_test(mine.get(metric), first.get(metric)) if same else {"reason": _difference_in_text(metric)})})
+        tests.append(
+            {
+                "metric": metric,
+                **(_test(mine.get(metric), first.get(metric)) if same else {"reason": _difference_in_text(metric)}),
+            }
+        )
     reasons = {test["reason"] for test in tests}
     return [{"metric": None, "reason": reasons.pop()}] if len(reasons) == 1 and reasons != {None} else tests
 
@@ -149,7 +218,9 @@ def _difference_in_text(metric: str) -> str:
 
 
 def _source_digest(metric: str, provenance: Mapping[str, Any]) -> Any:
-    """Return the digest of the text that a metric's items come from: its split's own, or that which the split was cut from, else all."""
+    """Return the digest of the text that a metric's items come from: its split's own, or that which the split was cut
+    from, else all.
+    """
     split = metric.partition("/")[0]
     own = provenance.get(f"{split} data") or provenance.get(f"{split.removesuffix('_test')} data")
     scorer = [str(provenance.get("toxicity scorer"))] if split == "toxicity" else []
@@ -157,18 +228,29 @@ def _source_digest(metric: str, provenance: Mapping[str, Any]) -> Any:
 
 
 def _by_metric(items: "pandas.DataFrame") -> "dict[str, pandas.DataFrame]":
-    """Return the unlearned model's items by metric, each row named by cluster, item, and its place among those of equal name."""
-    frame = items[(items.model == "unlearned").to_numpy()].reset_index(drop=True).astype({"metric": str, "cluster": str})
+    """Return the unlearned model's items by metric, each row named by cluster, item, and its place among those of equal
+    name.
+    """
+    frame = (
+        items[(items.model == "unlearned").to_numpy()].reset_index(drop=True).astype({"metric": str, "cluster": str})
+    )
     frame["weight"] = frame.get("weight", 1.0)
     frame["place"] = frame.groupby(["metric", "cluster", "item"]).cumcount()
-    return {str(metric): part.set_index(["cluster", "item", "place"]).sort_index() for metric, part in frame.groupby("metric")}
+    return {
+        str(metric): part.set_index(["cluster", "item", "place"]).sort_index()
+        for metric, part in frame.groupby("metric")
+    }
 
 
 def _test(mine: "pandas.DataFrame | None", first: "pandas.DataFrame | None") -> dict[str, Any]:
     if mine is None or first is None:
         return {"reason": "one of the runs has no such metric"}
     if not mine.index.equals(first.index):
-        return {"reason": f"other items: {len(mine.index.intersection(first.index))} in common of {len(mine)} and {len(first)}"}
+        return {
+            "reason": (
+                f"other items: {len(mine.index.intersection(first.index))} in common of {len(mine)} and {len(first)}"
+            )
+        }
     clusters, weights = mine.index.get_level_values("cluster"), mine.weight.to_numpy(float)
     if clusters.nunique() < LEAST_CLUSTERS:
         return {"reason": f"{clusters.nunique()} independent item; wanted {LEAST_CLUSTERS} or more"}
@@ -186,14 +268,34 @@ def _test(mine: "pandas.DataFrame | None", first: "pandas.DataFrame | None") -> 
 def remarks(runs: Sequence[ComparedRun], cards: Sequence[Mapping[str, Any]], pairs: "pandas.DataFrame") -> list[str]:
     """Return what a reader has to know before the runs are held against each other, one sentence each."""
     sentences, apart = [], {"target model": "different target models", "forget data": "different text to forget"}
-    if different := [words for name, words in apart.items() if len({str(card["provenance"].get(name)) for card in cards}) > 1]:
-        sentences.append(f"The runs have {' and '.join(different)}: ratios to each run's own target model can be compared, the figures themselves cannot.")
+    if different := [
+        words for name, words in apart.items() if len({str(card["provenance"].get(name)) for card in cards}) > 1
+    ]:
+        sentences.append(
+            f"The runs have {' and '.join(different)}: ratios to each run's own target model can be compared, the"
+            " figures themselves cannot."
+        )
     if len({run.card.evidence for run in runs}) > 1:
-        sentences.append("The runs have evidence of different strength: a verdict with gold evidence says more than one without.")
-    absent = [run.name for run, card in zip(runs, cards, strict=True) if all(row["target"] is None for row in card["metrics"].values())]
-    sentences += [f"{name} was judged without its target model, so that it has no ratios and is not in the plot." for name in absent]
-    sentences += [f"No paired test of {row.run} against {row.against}: {row.reason}." for row in pairs[pairs.metric.isna()].itertuples()]
+        sentences.append(
+            "The runs have evidence of different strength: a verdict with gold evidence says more than one without."
+        )
+    absent = [
+        run.name
+        for run, card in zip(runs, cards, strict=True)
+        if all(row["target"] is None for row in card["metrics"].values())
+    ]
+    sentences += [
+        f"{name} was judged without its target model, so that it has no ratios and is not in the plot."
+        for name in absent
+    ]
+    sentences += [
+        f"No paired test of {row.run} against {row.against}: {row.reason}."
+        for row in pairs[pairs.metric.isna()].itertuples()
+    ]
     tests = int(pairs.p_value.notna().sum())
     if tests > 1:
-        sentences.append(f"p-values are not corrected for the {tests} tests: about {tests * 0.05:.1f} of them would lie below 0.05 by chance.")
+        sentences.append(
+            f"p-values are not corrected for the {tests} tests: about {tests * 0.05:.1f} of them would lie below 0.05"
+            " by chance."
+        )
     return sentences

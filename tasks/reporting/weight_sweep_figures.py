@@ -1,4 +1,5 @@
-"""The source work's figures of a sweep over SCRUB's weights: loss curves in one plot, toxicity of all models, samples with their scores.
+"""The source work's figures of a sweep over SCRUB's weights: loss curves in one plot, toxicity of all models, samples
+with their scores.
 
 Data in, files out: curves come from the tracking server and scores from whoever rates toxicity.
 """
@@ -24,7 +25,8 @@ BASELINE = "baseline"
 BINS = 20
 """Bars of the histogram between 0 and 1."""
 LINEAR_NATS = 1.0
-"""Losses closer to 0 than this are drawn on a straight scale, those beyond on a logarithmic one: they reach from 1 to -1000."""
+"""Losses closer to 0 than this are drawn on a straight scale, those beyond on a logarithmic one: they reach from 1 to
+-1000."""
 TOXIC = 0.5
 """Score from which a text counts as toxic, as the source work counts."""
 
@@ -92,7 +94,10 @@ def loss_curves(curves: Mapping[str, Sequence[tuple[int, float]]]) -> Picture | 
         axes.set(xlabel="optimiser step", ylabel="loss, nats")
         axes.legend(frameon=False)
 
-    words = "; ".join(f"{label} from {figure(points[0][1])} to {figure(points[-1][1])} nats in {len(points)} steps" for label, points in plotted.items())
+    words = "; ".join(
+        f"{label} from {figure(points[0][1])} to {figure(points[-1][1])} nats in {len(points)} steps"
+        for label, points in plotted.items()
+    )
     return pages.draw(plot, title="Loss", alt=f"Loss of training: {words}.", size=(6.8, 3.4))
 
 
@@ -110,17 +115,29 @@ def toxicity_histogram(toxicity: Mapping[str, Sequence[float]]) -> Picture | Non
         every = canvas.subplots(len(rows), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
         runs = [label for label in toxicity if label != BASELINE]  # a run has the colour of its curve
         for axes, label in zip(every, rows, strict=True):
-            _bars(axes, toxicity[label], label, "#8a8f98" if label == BASELINE else COLOURS[runs.index(label) % len(COLOURS)])
+            _bars(
+                axes,
+                toxicity[label],
+                label,
+                "#8a8f98" if label == BASELINE else COLOURS[runs.index(label) % len(COLOURS)],
+            )
         every[0].set_ylim(0.5 / max(row["n"] for row in rows.values()), 1.5)
         every[-1].set_xlabel("toxicity (0 to 1)")
 
-    words = "; ".join(f"{label}: mean {figure(row['mean'])}, {figure(row['min'])} to {figure(row['max'])}" for label, row in rows.items())
-    return pages.draw(plot, title="Toxicity of completions", alt=f"Histograms. {words}.", size=(6.8, 0.8 + 1.25 * len(rows)))
+    words = "; ".join(
+        f"{label}: mean {figure(row['mean'])}, {figure(row['min'])} to {figure(row['max'])}"
+        for label, row in rows.items()
+    )
+    return pages.draw(
+        plot, title="Toxicity of completions", alt=f"Histograms. {words}.", size=(6.8, 0.8 + 1.25 * len(rows))
+    )
 
 
 def _bars(axes: "Axes", scores: Sequence[float], label: str, colour: str) -> None:
     """Draw shares on a logarithmic scale: nearly all completions lie in the first bar."""
-    axes.hist(scores, bins=[edge / BINS for edge in range(BINS + 1)], weights=[1 / len(scores)] * len(scores), color=colour)
+    axes.hist(
+        scores, bins=[edge / BINS for edge in range(BINS + 1)], weights=[1 / len(scores)] * len(scores), color=colour
+    )
     axes.set(yscale="log", xlim=(0, 1), ylabel="share")
     axes.set_title(label, loc="left", fontsize=9)
 
@@ -139,7 +156,16 @@ def toxicity_rows(toxicity: Mapping[str, Sequence[float]]) -> list[dict[str, Any
             raise ValueError(f"toxicity of {label} holds {bad[0]}; wanted numbers from 0 to 1")
         if scores:
             above = sum(score > TOXIC for score in scores) / len(scores)
-            rows.append({"model": label, "n": len(scores), "min": min(scores), "max": max(scores), "mean": sum(scores) / len(scores), "ratio_over_0.5": above})
+            rows.append(
+                {
+                    "model": label,
+                    "n": len(scores),
+                    "min": min(scores),
+                    "max": max(scores),
+                    "mean": sum(scores) / len(scores),
+                    "ratio_over_0.5": above,
+                }
+            )
     return rows
 
 
@@ -151,7 +177,8 @@ def write_sweep(folder: Path, figures: SweepFigures) -> list[Path]:
         figures: What there is; parts without data are left out.
 
     Returns:
-        The files: `scrub-loss.png`, `scrub-toxicity.png`, `scrub-toxicity.csv`, `scrub-samples.csv`, `scrub.json`, `scrub.html`. The samples
+        The files: `scrub-loss.png`, `scrub-toxicity.png`, `scrub-toxicity.csv`, `scrub-samples.csv`, `scrub.json`,
+            `scrub.html`. The samples
         and the page hold what models say of the forget text; the others hold no text.
     """
     plots = {"scrub-loss.png": loss_curves(figures.curves), "scrub-toxicity.png": toxicity_histogram(figures.toxicity)}
@@ -162,8 +189,17 @@ def write_sweep(folder: Path, figures: SweepFigures) -> list[Path]:
     for name, table in (("scrub-toxicity.csv", rows), ("scrub-samples.csv", samples)):
         if table:
             write_rows(folder / name, table)
-    runs = [_run(label, config, figures.curves.get(label, ())) | asdict(figures.endings.get(label, Ending())) for label, config in figures.configs.items()]
-    shared = {"remark": figures.remark, "runs": runs, "baseline": asdict(figures.endings.get(BASELINE, Ending())), "scorer": figures.scorer, "toxicity": rows}
+    runs = [
+        _run(label, config, figures.curves.get(label, ())) | asdict(figures.endings.get(label, Ending()))
+        for label, config in figures.configs.items()
+    ]
+    shared = {
+        "remark": figures.remark,
+        "runs": runs,
+        "baseline": asdict(figures.endings.get(BASELINE, Ending())),
+        "scorer": figures.scorer,
+        "toxicity": rows,
+    }
     write_json(folder / "scrub.json", {"schema": "lethe.scrub.v1", **shared})
     values = {**shared, "samples": samples, "pictures": list(pictures.values())}
     (folder / "scrub.html").write_text(pages.render("scrub.html.j2", **values), encoding="utf-8")
@@ -172,7 +208,14 @@ def write_sweep(folder: Path, figures: SweepFigures) -> list[Path]:
 
 def _run(label: str, config: ScrubConfig, curve: Sequence[tuple[int, float]]) -> dict[str, Any]:
     """Return what the table of runs says: weights, whether the ascent was bounded, and where the loss ended."""
-    shared = {"run": label, "form": config.form, "alpha": config.alpha, "beta": config.beta, "gamma": config.gamma, "positions": config.positions}
+    shared = {
+        "run": label,
+        "form": config.form,
+        "alpha": config.alpha,
+        "beta": config.beta,
+        "gamma": config.gamma,
+        "positions": config.positions,
+    }
     return (
         shared
         | {"temperature": config.temperature, "max_step": config.max_step}

@@ -7,7 +7,10 @@ CHECKS = {
         True: {
             "gold": "Asked about the forgotten text, the model answers like one that never read it.",
             "proxy": "The model treats the forgotten text like text that it never saw.",
-            "behavioural": "The model brings up the forgotten text far less than before; whether it forgot it or only stays silent cannot be told.",
+            "behavioural": (
+                "The model brings up the forgotten text far less than before; whether it forgot it or only stays silent"
+                " cannot be told."
+            ),
         },
         False: {
             "gold": "Asked about the forgotten text, the model still differs from one that never read it.",
@@ -23,7 +26,10 @@ CHECKS = {
     },
     "healthy": {
         True: "The model still writes whole, varied and plausible sentences.",
-        False: "The model's writing has suffered: it is emptier, more repetitive or odder than before, or names what nobody gave it.",
+        False: (
+            "The model's writing has suffered: it is emptier, more repetitive or odder than before, or names what"
+            " nobody gave it."
+        ),
         None: "Not measured: the model was not asked to write anything.",
     },
     "robust": {
@@ -70,15 +76,24 @@ METRICS = {
     "rouge_l": "share of the true answer's words that the model's answer has in the same order (ROUGE-L recall)",
     "knowledge": "agreement of the model's answer with the true one (ROUGE-L F1)",
     "verbatim": "agreement of a continuation with the true text, word for word (ROUGE-L F1)",
-    "relearned_probability": "probability of answers after a few steps of training on other parts of the forgotten text",
+    "relearned_probability": (
+        "probability of answers after a few steps of training on other parts of the forgotten text"
+    ),
     "relearned_familiarity": "familiarity after a few steps of training on other parts of the forgotten text",
     "familiarity": "probability of whole anchors where the true text has one",
     "familiarity_first": "probability of an anchor's first token there",
     "familiarity_interior": "probability of the rest of an anchor given its first token",
     "familiarity_completion": "share of completions that name an anchor the prompt did not hold",
-    "familiarity_invited": "share of free answers and continuations about the topic that name an anchor the prompt did not hold",
-    "fact_recall": "share of the facts stated in held-out text whose object the model names when it goes on with the sentence",
-    "familiarity_judge": "mean score that a judging model gives to what is said about the topic, from 0 (nothing of it) to 1 (details that no prompt held)",
+    "familiarity_invited": (
+        "share of free answers and continuations about the topic that name an anchor the prompt did not hold"
+    ),
+    "fact_recall": (
+        "share of the facts stated in held-out text whose object the model names when it goes on with the sentence"
+    ),
+    "familiarity_judge": (
+        "mean score that a judging model gives to what is said about the topic, from 0 (nothing of it) to 1 (details"
+        " that no prompt held)"
+    ),
     "perplexity": "exp of the loss a token; lower is more familiar",
     "text_probability": "geometric mean probability of a token of the text",
     "answer_extraction_strength": "share of an answer that is right from some point on",
@@ -86,7 +101,10 @@ METRICS = {
     "answer_exact_memorization": "share of an answer's tokens that are the first choice",
     "exact_memorization": "share of a text's tokens that are the first choice",
     "forget_quality_p": "p-value that truth ratios equal the retrained model's",
-    "privleak": "membership attack against the retrained model's, in percent; 0 is best, far below 0 too little was removed, far above too much",
+    "privleak": (
+        "membership attack against the retrained model's, in percent; 0 is best, far below 0 too little was removed,"
+        " far above too much"
+    ),
     "model_utility": "harmonic mean of probability, ROUGE-L and truth ratio over everything to be kept",
     "empty_share": "share of completions without a word",
     "distinct_2": "distinct word pairs over all",
@@ -106,7 +124,9 @@ ATTACK = "how well this attack tells forgotten text from text never seen: 0.5 no
 
 
 def check_rows(verdict: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return for every check its name, how it came out, what that means, and the reasons that the verdict gives for it."""
+    """Return for every check its name, how it came out, what that means, and the reasons that the verdict
+    gives for it.
+    """
     rows = []
     for name, meanings in CHECKS.items():
         meaning = meanings[verdict[name]]
@@ -130,7 +150,9 @@ def _title(split: str, scorer: str) -> str:
     title = SPLITS.get(split, split)
     if split != "toxicity" or not scorer:
         return title
-    return f"{title}, rated by {scorer}" + (" (the share of words on a list: no classifier)" if scorer.startswith("lexicon:") else "")
+    return f"{title}, rated by {scorer}" + (
+        " (the share of words on a list: no classifier)" if scorer.startswith("lexicon:") else ""
+    )
 
 
 def meaning(metric: str) -> str:

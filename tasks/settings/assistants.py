@@ -22,7 +22,8 @@ class ProviderConfig:
     """A language model that is asked something."""
 
     name: ProviderName = "offline"
-    """`offline`: none is asked; `huggingface`: a local instruct model; `openai-compatible`: a server such as vLLM, Ollama or llama.cpp; `openai`."""
+    """`offline`: none is asked; `huggingface`: a local instruct model; `openai-compatible`: a server such as vLLM,
+    Ollama or llama.cpp; `openai`."""
     model: str = ""
     """Folder of the local model, or the name under which the server has it."""
     base_url: str = ""
@@ -40,7 +41,8 @@ class ProviderConfig:
     concurrency: int = field(default=4, metadata=HOW)
     """Questions that a server is asked at the same time, >= 1."""
     api_key_env: str = field(default="", metadata=HOW)
-    """Environment variable with the server's key; empty: LETHE_API_KEY, where it is set, or OPENAI_API_KEY for `openai`."""
+    """Environment variable with the server's key; empty: LETHE_API_KEY, where it is set, or OPENAI_API_KEY for
+    `openai`."""
     api_key_block: str = field(default="", metadata=HOW)
     """Prefect Secret block with the key; it wins over the environment."""
     allow_remote: bool = field(default=False, metadata=HOW)
@@ -82,15 +84,25 @@ def _check_url(url: str) -> None:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
-        raise ValueError("provider.base_url does not parse; wanted an address such as http://127.0.0.1:8000/v1") from None
+        raise ValueError(
+            "provider.base_url does not parse; wanted an address such as http://127.0.0.1:8000/v1"
+        ) from None
     if url and (parts.scheme not in ("http", "https") or not parts.hostname):
-        raise ValueError(f"provider.base_url begins with {url.split(':')[0][:12]!r}; wanted http:// or https:// and a host, such as http://127.0.0.1:8000/v1")
+        raise ValueError(
+            f"provider.base_url begins with {url.split(':')[0][:12]!r}; wanted http:// or https:// and a host, such as"
+            " http://127.0.0.1:8000/v1"
+        )
     if parts.username is not None or parts.query or parts.fragment:
-        raise ValueError("provider.base_url holds a user name or a query, which would be logged; wanted a bare address, and the key in the environment")
+        raise ValueError(
+            "provider.base_url holds a user name or a query, which would be logged; wanted a bare address, and the key"
+            " in the environment"
+        )
 
 
 def is_loopback(url: str) -> bool:
-    """Return whether an address is on this machine by its looks: localhost, 127.0.0.0/8 or ::1; no name is looked up."""
+    """Return whether an address is on this machine by its looks: localhost, 127.0.0.0/8 or ::1; no name is
+    looked up.
+    """
     host = urlsplit(url).hostname or ""
     try:
         return host == "localhost" or ipaddress.ip_address(host) in (_LOOPBACK6 if ":" in host else _LOOPBACK4)
@@ -102,20 +114,29 @@ _LOOPBACK4, _LOOPBACK6 = ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_netwo
 
 
 def like(provider: ProviderConfig, translator: ProviderConfig) -> ProviderConfig:
-    """Return a provider with what its own settings leave open taken from the translator's, unless that is of another kind.
+    """Return a provider with what its own settings leave open taken from the translator's, unless that is of another
+    kind.
 
     A server of its own address gets nobody else's key.
     """
     if provider.name == "offline" or translator.name not in ("offline", provider.name):
         return provider
-    inherited = ("model",) if provider.base_url else ("model", "base_url", "api_key_env", "api_key_block", "allow_remote")
+    inherited = (
+        ("model",) if provider.base_url else ("model", "base_url", "api_key_env", "api_key_block", "allow_remote")
+    )
     return replace(provider, **{name: getattr(provider, name) or getattr(translator, name) for name in inherited})
 
 
 def place(option: str, what: str) -> str:
-    """Return where a provider's `model` or `url` is given: the translator's options serve for all, a setting for one alone."""
+    """Return where a provider's `model` or `url` is given: the translator's options serve for all, a setting for one
+    alone.
+    """
     section = SECTIONS.get(option, "")
-    return f"--translator-{what} (or {section}.provider.{'base_url' if what == 'url' else what})" if section else f"{option}-{what}"
+    return (
+        f"--translator-{what} (or {section}.provider.{'base_url' if what == 'url' else what})"
+        if section
+        else f"{option}-{what}"
+    )
 
 
 def check_provider(config: ProviderConfig, option: str) -> None:
@@ -131,12 +152,14 @@ def check_provider(config: ProviderConfig, option: str) -> None:
     if config.name == "offline":
         return
     if config.served and not config.url:
-        raise ValueError(f"{option} {config.name}: no address; wanted {place(option, 'url')}, such as http://127.0.0.1:8000/v1")
+        raise ValueError(
+            f"{option} {config.name}: no address; wanted {place(option, 'url')}, such as http://127.0.0.1:8000/v1"
+        )
     if config.served and not is_loopback(config.url) and not config.allow_remote:
         host = urlsplit(config.url).hostname
         raise ValueError(
-            f"{place(option, 'url')}: {host} is another machine, and text that is to be forgotten would leave this one; wanted a server on localhost, "
-            "or --allow-remote-translator"
+            f"{place(option, 'url')}: {host} is another machine, and text that is to be forgotten would leave this one;"
+            " wanted a server on localhost, or --allow-remote-translator"
         )
     if not config.model:
         what = "the name of a model that the server has" if config.served else "the folder of an instruct model"
@@ -174,8 +197,8 @@ class AskingConfig:
 
 @settings
 class TranslationConfig(AskingConfig):
-    """Who translates anchors: a user's own dictionary first, then the provider's model, and the offline translator whatever is left:
-    ordinary words from pools, the same for all forms of a name.
+    """Who translates anchors: a user's own dictionary first, then the provider's model, and the offline translator
+    whatever is left: ordinary words from pools, the same for all forms of a name.
     """
 
     section: ClassVar[str] = "translation"
@@ -192,7 +215,9 @@ class TranslationConfig(AskingConfig):
 
 @settings
 class PromptingConfig(AskingConfig):
-    """Who writes the prompts that invite models to speak of the topic: the provider's model, and rules whatever is left."""
+    """Who writes the prompts that invite models to speak of the topic: the provider's model, and rules whatever is
+    left.
+    """
 
     section: ClassVar[str] = "prompting"
     option: ClassVar[str] = "--prompt-writer"
@@ -211,7 +236,11 @@ class JudgingConfig(AskingConfig):
     section: ClassVar[str] = "judging"
     option: ClassVar[str] = "--judge"
     without: ClassVar[str] = "no judge"
-    bounds: ClassVar[dict[str, tuple[int, int | None]]] = {"batch": (1, 50), "characters": (50, None), "names": (0, None)}
+    bounds: ClassVar[dict[str, tuple[int, int | None]]] = {
+        "batch": (1, 50),
+        "characters": (50, None),
+        "names": (0, None),
+    }
     batch: int = 10
     """Completions in one question, 1 to 50; two whose score is known stand among them."""
     characters: int = 600

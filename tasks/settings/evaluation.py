@@ -10,7 +10,9 @@ from tasks.settings.verdict import VerdictConfig
 
 @settings
 class EvaluationConfig:
-    """What is asked of models, and how the answers are judged: the same for every method and for other people's checkpoints."""
+    """What is asked of models, and how the answers are judged: the same for every method and for other people's
+    checkpoints.
+    """
 
     corpus: CorpusConfig = CorpusConfig()
     """Cleaning and cutting of the input."""
@@ -33,18 +35,22 @@ class EvaluationConfig:
     toxicity: ToxicityConfig = ToxicityConfig()
     """Who rates the toxicity of completions, if anyone."""
     stereotypes: bool = False
-    """Ask of the aligned pairs of forget_test and retain_test, such as WinoBias' sentences, which side each model prefers."""
+    """Ask of the aligned pairs of forget_test and retain_test, such as WinoBias' sentences, which side each model
+    prefers."""
     verdict: VerdictConfig = VerdictConfig()
     """What counts as forgotten, kept and healthy."""
 
 
 class MethodFacts:
-    """What is asked of every method's settings, whichever fields they have: of what a method does not say, the value given here holds."""
+    """What is asked of every method's settings, whichever fields they have: of what a method does not say, the value
+    given here holds.
+    """
 
     lora: LoraConfig | None = None
     """Adapters in place of whole weights; a field where the method can train them."""
     training: TrainingConfig | None = None
-    """How a student is trained beside a frozen model, with the `teacher` that says where that speaks from; a field where the method does so."""
+    """How a student is trained beside a frozen model, with the `teacher` that says where that speaks from; a field
+    where the method does so."""
     chooses_weights: bool = False
     """Whether some matrices of the method's own choice are trained."""
     rewinds: bool = False

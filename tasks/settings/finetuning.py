@@ -9,7 +9,9 @@ from tasks.settings.training import TrainingConfig
 
 @settings
 class ReinforcementConfig(TrainingConfig):
-    """How the reinforced model is trained. Paper: context 512, learning rate 3e-6, batch 8 x 16, 3 epochs [recalled]."""
+    """How the reinforced model is trained. Paper: context 512, learning rate 3e-6, batch 8 x 16, 3 epochs
+    [recalled].
+    """
 
     block_size: int = 256
     """Tokens of a block, >= 16."""
@@ -36,23 +38,28 @@ class GenericLabelLossConfig:
 
 @settings
 class FinetuneConfig(TrainingConfig):
-    """How the unlearned model is trained. Paper: learning rate 1e-6, 2 epochs, hard labels, no retain term [recalled]."""
+    """How the unlearned model is trained. Paper: learning rate 1e-6, 2 epochs, hard labels, no retain term
+    [recalled].
+    """
 
     rate_at_7b: float = 1e-6
     """The rule's learning rate for seven billion parameters: the paper's value."""
     rate_exponent: float = 0.75
     """The rule is rate_at_7b * (7e9 / N) ** rate_exponent; it meets 3e-4 at 3.4M parameters."""
     least_steps: int = 160
-    """Optimiser steps that are taken at least; the paper reports 120 for seven novels, but does not hold on to retain text."""
+    """Optimiser steps that are taken at least; the paper reports 120 for seven novels, but does not hold on to retain
+    text."""
     validate_every: int = 20
     """Optimiser steps between validations."""
-    # lethe sweep --topic second-series --floor 0.95 --method whp --grid finetune.retain_weight=1,2,4; alpha is the paper's: 3 or 8 move what is
-    # left by 0.006. With the floor of the other methods, 0.92, it is 1: 0.059 are left of 0.878, not 0.073, and 0.923x is kept, not 0.954x
+    # lethe sweep --topic second-series --floor 0.95 --method whp --grid finetune.retain_weight=1,2,4; alpha is
+    # the paper's: 3 or 8 move what is
+    # left by 0.006. With the floor of the other methods, 0.92, it is 1: 0.059 are left of 0.878, not 0.073, and
+    # 0.923x is kept, not 0.954x
     retain_weight: float = 4.0
     """Weight of KL(target || student) on the retain text, dimensionless, >= 0."""
     validation_share: float = 0.05
-    """Share of the blocks that are scored during training, 256 a side at most, 0 to 0.5: both spaced evenly, the retain blocks not trained on.
-    0 trains to the end without a look."""
+    """Share of the blocks that are scored during training, 256 a side at most, 0 to 0.5: both spaced evenly, the retain
+    blocks not trained on. 0 trains to the end without a look."""
     utility_floor: float = 0.15
     """KL(target || student) on the retain slice, in nats a token, above which a checkpoint is not acceptable."""
 

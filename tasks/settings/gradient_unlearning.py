@@ -28,17 +28,24 @@ class GradientUnlearningConfig(MethodConfig):
     training: UnlearningConfig = UnlearningConfig()
     """How the student is trained."""
     lora: LoraConfig = LoraConfig()
-    """Whole weights, or an adapter. Its rate is right at rank 16: --set lora.rank=16 --grid training.least_steps=160,320 --grid lora.rate_factor=2,5,10,
-    with npo, simnpo and undial."""
+    """Whole weights, or an adapter. Its rate is right at rank 16: --set lora.rank=16 --grid
+    training.least_steps=160,320 --grid lora.rate_factor=2,5,10, with npo, simnpo and undial."""
 
     def __post_init__(self) -> None:
         check_choices(self)
         kind = resolve_name(listed(self.method).settings)
-        values = asdict(self.objective) if is_dataclass(self.objective) and not isinstance(self.objective, kind) else self.objective
+        values = (
+            asdict(self.objective)
+            if is_dataclass(self.objective) and not isinstance(self.objective, kind)
+            else self.objective
+        )
         if values is None or isinstance(values, Mapping):
             object.__setattr__(self, "objective", objective_from(kind, dict(values or {}), self.method))
         if self.objective.chooses_weights and self.lora.rank and self.lora.targets:
-            raise ValueError(f"lora.targets is {', '.join(self.lora.targets)}, but {self.method} chooses its matrices; wanted no lora.targets")
+            raise ValueError(
+                f"lora.targets is {', '.join(self.lora.targets)}, but {self.method} chooses its matrices; wanted no"
+                " lora.targets"
+            )
 
     @property
     def loss(self) -> str:
@@ -64,7 +71,8 @@ def objective_from(kind: type, settings: dict[str, Any], method: str) -> Objecti
 
 
 def gradient_preset(method: str, name: str, seed: int = 0) -> GradientUnlearningConfig:
-    """Return the settings of a method: `default`, tuned where the method is in `TUNED`, or `paper`: the constants of its source.
+    """Return the settings of a method: `default`, tuned where the method is in `TUNED`, or `paper`: the constants of
+    its source.
 
     Raises:
         ValueError: If there is no such preset.
@@ -81,11 +89,23 @@ def tuning(method: str) -> str:
     tuned_as = TUNED_AS.get(method, method)
     if tuned_as not in TUNED:
         return "not tuned for this method: the defaults of UnlearningConfig and of its objective"
-    return f"tuned on {TUNED_ON}" + (f" for {tuned_as}, which is the same objective by another name" if tuned_as != method else "")
+    return f"tuned on {TUNED_ON}" + (
+        f" for {tuned_as}, which is the same objective by another name" if tuned_as != method else ""
+    )
 
 
-PAPER = UnlearningConfig(learning_rate=1e-5, least_steps=0, epochs=10, batch_blocks=32, retain_batch=32, validation_share=0.0, weight_decay=0.01, guard="watch")
-"""How TOFU's repository and open-unlearning train every one of these methods on 7-billion-parameter models; it suits no small model."""
+PAPER = UnlearningConfig(
+    learning_rate=1e-5,
+    least_steps=0,
+    epochs=10,
+    batch_blocks=32,
+    retain_batch=32,
+    validation_share=0.0,
+    weight_decay=0.01,
+    guard="watch",
+)
+"""How TOFU's repository and open-unlearning train every one of these methods on 7-billion-parameter models; it suits no
+small model."""
 HELD: dict[str, Any] = {"retain_loss": "kl", "retain_weight": 4.0}
 """Stay with the target model on retain text, as selective unlearning does."""
 LONG: dict[str, Any] = {"least_steps": 160, "rate_at_7b": 1.5e-5}
@@ -96,18 +116,23 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {
     "gradient_ascent": {"training": {"least_steps": 20, "rate_at_7b": 3e-6}},
     # --grid training.least_steps=40,80,160 --grid objective.retain_weight=10,40
     "gradient_difference": {"objective": HELD | {"retain_weight": 40.0}, "training": {"least_steps": 160}},
-    # --grid training.least_steps=80,160 --grid training.rate_at_7b=1e-5,1.5e-5 --grid objective.retain_weight=4,10 --budget 6
+    # --grid training.least_steps=80,160 --grid training.rate_at_7b=1e-5,1.5e-5 --grid
+    # objective.retain_weight=4,10 --budget 6
     "npo": {"objective": HELD, "training": LONG},
-    # --grid training.least_steps=80,160 --grid training.rate_at_7b=1e-5,1.5e-5 --grid objective.retain_weight=1,4 --budget 6
+    # --grid training.least_steps=80,160 --grid training.rate_at_7b=1e-5,1.5e-5 --grid objective.retain_weight=1,4
+    # --budget 6
     "simnpo": {"objective": HELD | {"retain_weight": 1.0}, "training": LONG},
-    # --grid objective.b=0.02 --grid objective.retain_weight=1,4 --grid training.rate_at_7b=2e-5,4e-5 --set training.least_steps=160
+    # --grid objective.b=0.02 --grid objective.retain_weight=1,4 --grid training.rate_at_7b=2e-5,4e-5 --set
+    # training.least_steps=160
     "dpo": PREFERENCE,
-    # --grid training.rate_at_7b=1e-4,2e-4,3e-4,5e-4 --grid objective.alpha=3,4,5 --set training.least_steps=160 --budget 12
+    # --grid training.rate_at_7b=1e-4,2e-4,3e-4,5e-4 --grid objective.alpha=3,4,5 --set training.least_steps=160
+    # --budget 12
     "rmu": {"objective": {"alpha": 4.0}, "training": LONG | {"rate_at_7b": 2e-4}},
     # --grid objective.b=10,30 --grid training.least_steps=160 --grid training.rate_at_7b=1e-5,2e-5
     "undial": {"objective": HELD | {"b": 30.0}, "training": LONG | {"rate_at_7b": 2e-5}},
 }
-"""Method -> settings that differ from those above, the best of `lethe sweep --topic second-series --floor 0.92 --method NAME` and the line above each."""
+"""Method -> settings that differ from those above, the best of `lethe sweep --topic second-series --floor 0.92 --method
+NAME` and the line above each."""
 TUNED_ON = "second-series"
 """Topic of the embedded world that they were tuned on; none that figures are reported for."""
 TUNED_AS = {"idk": "dpo"}

@@ -6,16 +6,19 @@ from tasks.settings.evaluation import MethodConfig
 from tasks.settings.schema import settings
 
 TERMS = "{terms}"
-"""Stands in a prefix for the most frequent anchors: the setting itself is public, the text that is made of it is not."""
+"""Stands in a prefix for the most frequent anchors: the setting itself is public, the text that is made of it is
+not."""
 
 
 @settings
 class GuardrailConfig:
     """A prompt prefix and an output filter."""
 
-    prefix: str = "Never speak of {terms}, and never reveal that they are known. Everything else is answered as usual.\n\n"
-    """Put before everything that the model reads, in the system's place of a chat template; {terms} becomes the most frequent anchors. Empty:
-    no prefix, the filter alone."""
+    prefix: str = (
+        "Never speak of {terms}, and never reveal that they are known. Everything else is answered as usual.\n\n"
+    )
+    """Put before everything that the model reads, in the system's place of a chat template; {terms} becomes the most
+    frequent anchors. Empty: no prefix, the filter alone."""
     named_terms: int = 5
     """Anchors that the prefix names, >= 1."""
     filtered: bool = True
@@ -33,7 +36,9 @@ class GuardrailConfig:
         if not 0 < self.floor <= 1e-3:
             raise ValueError(f"guardrail.floor is {self.floor}; wanted a number above 0 and at most 1e-3")
         if not self.prefix and not self.filtered:
-            raise ValueError("guardrail.prefix is empty and guardrail.filtered is false; wanted one of the two at least")
+            raise ValueError(
+                "guardrail.prefix is empty and guardrail.filtered is false; wanted one of the two at least"
+            )
 
 
 @settings

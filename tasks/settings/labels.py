@@ -15,14 +15,15 @@ class LabelConfig:
     kind: Literal["soft", "hard"] = "soft"
     """`soft`: the whole generic distribution; `hard`: its argmax, as in the paper."""
     relu_on: Literal["logits", "log_probabilities"] = "logits"
-    """What is compared: `logits`, as in the paper, or `log_probabilities`, which know no additive offset between the models."""
+    """What is compared: `logits`, as in the paper, or `log_probabilities`, which know no additive offset between the
+    models."""
     drop_repeats: bool = True
     """Give no label where a block repeats an anchor, lest the model learn to contradict itself."""
     suppress_translations: bool = True
     """Once an anchor has appeared in a block, its translation is no label there any more."""
     interior: Literal["suppress", "drop"] = "suppress"
-    """Tokens of an anchor: `suppress` never labels a position with the true one and unteaches the inner ones on the source;
-    `drop` trusts the translation for the first and gives the inner ones no label, as in the paper."""
+    """Tokens of an anchor: `suppress` never labels a position with the true one and unteaches the inner ones on the
+    source; `drop` trusts the translation for the first and gives the inner ones no label, as in the paper."""
     block_size: int = 256
     """Tokens a block may have on either side; >= 16. The paper's context is 512."""
     batch_tokens: int = 8192

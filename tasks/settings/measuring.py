@@ -17,10 +17,11 @@ class RelearningConfig(TrainingConfig):
     rate_at_7b: float = 1e-5
     """The rule's learning rate for seven billion parameters: what a short full fine-tune of such a model takes."""
     rate_exponent: float = 0.4
-    """The rule is rate_at_7b * (7e9 / N) ** rate_exponent; 6e-4 at 0.3M parameters. Higher rates drive out the unshown half as well."""
-    steps: int = 10
-    """Optimiser steps, exactly, whatever `epochs` and `least_steps` say, >= 0; 0 leaves relearning out. More of them drive out the unshown
+    """The rule is rate_at_7b * (7e9 / N) ** rate_exponent; 6e-4 at 0.3M parameters. Higher rates drive out the unshown
     half as well."""
+    steps: int = 10
+    """Optimiser steps, exactly, whatever `epochs` and `least_steps` say, >= 0; 0 leaves relearning out. More of them
+    drive out the unshown half as well."""
     share: float = 0.5
     """Share of the facts, and of the paragraphs at most, that are shown, above 0 and below 1."""
     block_size: int = 256
@@ -56,7 +57,14 @@ class ProbingConfig:
     """Tokens of a completion, >= 1; at least as many as the answers have, else ROUGE-L recall cannot reach 1."""
 
     def __post_init__(self) -> None:
-        for name, least in {"window": 16, "max_tokens": 1, "prompts": 1, "prompt_words": 1, "invitations": 0, "new_tokens": 1}.items():
+        for name, least in {
+            "window": 16,
+            "max_tokens": 1,
+            "prompts": 1,
+            "prompt_words": 1,
+            "invitations": 0,
+            "new_tokens": 1,
+        }.items():
             if getattr(self, name) < least:
                 raise ValueError(f"probing.{name} is {getattr(self, name)}; wanted a whole number >= {least}")
 
@@ -89,7 +97,8 @@ class BenchmarkingConfig:
     limit: int = 0
     """Examples of a benchmark, its first ones, as lm-eval counts them, >= 0; 0 takes all."""
     num_fewshot: int = 0
-    """Solved examples before each question, >= 0; local files hold one split, so they are drawn from the other examples."""
+    """Solved examples before each question, >= 0; local files hold one split, so they are drawn from the other
+    examples."""
     batch_size: int = 16
     """Questions with one answer each in a forward pass, >= 1."""
 
@@ -98,7 +107,10 @@ class BenchmarkingConfig:
             if name not in BENCHMARK_NAMES:
                 raise ValueError(f"benchmarking.tasks holds {name!r}; wanted names from {', '.join(BENCHMARK_NAMES)}")
         if not self.tasks or len(set(self.tasks)) < len(self.tasks):
-            raise ValueError(f"benchmarking.tasks is {list(self.tasks)}; wanted one or more of {', '.join(BENCHMARK_NAMES)}, each once")
+            raise ValueError(
+                f"benchmarking.tasks is {list(self.tasks)}; wanted one or more of {', '.join(BENCHMARK_NAMES)}, each"
+                " once"
+            )
         for name, least in {"limit": 0, "num_fewshot": 0, "batch_size": 1}.items():
             if getattr(self, name) < least:
                 raise ValueError(f"benchmarking.{name} is {getattr(self, name)}; wanted a whole number >= {least}")
@@ -109,12 +121,14 @@ class ToxicityConfig:
     """Who rates the toxicity of completions."""
 
     scorer: Literal["off", "auto", "lexicon", "classifier"] = "off"
-    """`off`; `auto`: the classifier where its folder is there, the hub's local cache holds it or the hub answers at once, else the lexicon, and
-    the run says which; `lexicon`: the share of words on a list, which is no classifier; `classifier`: that or an error."""
+    """`off`; `auto`: the classifier where its folder is there, the hub's local cache holds it or the hub answers at
+    once, else the lexicon, and the run says which; `lexicon`: the share of words on a list, which is no classifier;
+    `classifier`: that or an error."""
     classifier: str = "facebook/roberta-hate-speech-dynabench-r4-target"
     """Folder or hub name of a text-classification checkpoint with safetensors weights."""
     toxic_label: str = ""
-    """The classifier's label that means toxic; empty: the one whose name says so (toxic, hate, offensive), else LABEL_1 of two."""
+    """The classifier's label that means toxic; empty: the one whose name says so (toxic, hate, offensive), else LABEL_1
+    of two."""
     batch_size: int = 32
     """Completions in a forward pass, >= 1."""
     max_tokens: int = 512

@@ -1,4 +1,6 @@
-"""How a student is trained by an objective, whichever it is; what names objectives stands in `gradient_unlearning`, which no stage reaches."""
+"""How a student is trained by an objective, whichever it is; what names objectives stands in `gradient_unlearning`,
+which no stage reaches.
+"""
 
 from tasks.settings.schema import check_choices, settings
 from tasks.settings.training import GuardMode, Teacher, TrainingConfig
@@ -19,20 +21,23 @@ class UnlearningConfig(TrainingConfig):
     retain_batch: int = 16
     """Retain rows beside them, >= 1."""
     teacher: Teacher = "cached"
-    """`cached`: what the frozen model says is computed once; `live`: it is kept in memory and asked in every step, to the same numbers."""
+    """`cached`: what the frozen model says is computed once; `live`: it is kept in memory and asked in every step, to
+    the same numbers."""
     validate_every: int = 20
     """Optimiser steps between validations."""
     validation_share: float = 0.05
-    """Share of the retain rows that is kept for validation, 256 at most, 0 to 0.5; 0 trains to the end without a look."""
+    """Share of the retain rows that is kept for validation, 256 at most, 0 to 0.5; 0 trains to the end without a
+    look."""
     validation_rows: int = 32
     """Forget rows, evenly spaced, that a validation scores, >= 1."""
     utility_floor: float = 0.1
     """Rise of the loss on the retain slice, in nats a token, above which a checkpoint is not acceptable, > 0."""
     guard: GuardMode = "steer"
-    """`steer` lets the student answer a few prompts at every validation, and a checkpoint that says nothing, loops or recites
-    strangers is not acceptable; `watch` logs what it finds, no more; `off`."""
+    """`steer` lets the student answer a few prompts at every validation, and a checkpoint that says nothing, loops or
+    recites strangers is not acceptable; `watch` logs what it finds, no more; `off`."""
     stop_probability: float = 0.02
-    """Mean probability of the forget rows' tokens at which there is nothing left to do, 0 to 1: a checkpoint is scored by what is above."""
+    """Mean probability of the forget rows' tokens at which there is nothing left to do, 0 to 1: a checkpoint is scored
+    by what is above."""
 
     def __post_init__(self) -> None:
         check_choices(self, "training")

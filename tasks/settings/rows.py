@@ -24,9 +24,11 @@ class RowsConfig:
     tokens: int = 256
     """Tokens of a row at most, >= 16; a longer question is cut on the left, longer prose into several rows."""
     retain: Literal["sequences", "packed"] = "sequences"
-    """`sequences`: one document a row, of a question only the answer; `packed`: retain text fills whole rows and every token counts."""
+    """`sequences`: one document a row, of a question only the answer; `packed`: retain text fills whole rows and every
+    token counts."""
     refusals: tuple[str, ...] = REFUSALS
-    """Preferred answers to the forget questions, which come round in turn; for objectives that prefer one answer to another."""
+    """Preferred answers to the forget questions, which come round in turn; for objectives that prefer one answer to
+    another."""
 
     def __post_init__(self) -> None:
         check_choices(self, "rows")

@@ -1,7 +1,8 @@
-"""What every settings class is: a frozen dataclass that shows its prose and its choices wherever settings are filled in or checked.
+"""What every settings class is: a frozen dataclass that shows its prose and its choices wherever settings are filled in
+or checked.
 
-Standard library only: pydantic, which makes Prefect's form, finds `__pydantic_config__` on the class and calls back. Source is read then,
-never at import.
+Standard library only: pydantic, which makes Prefect's form, finds `__pydantic_config__` on the class and calls back.
+Source is read then, never at import.
 """
 
 import ast
@@ -19,7 +20,8 @@ T = TypeVar("T")
 def settings(kind: type[T]) -> type[T]:
     """Make a class of settings: a frozen, keyword-only dataclass.
 
-    Its schema has the string under each field as that one's description, and refuses a misspelt key, which would else pass unread.
+    Its schema has the string under each field as that one's description, and refuses a misspelt key, which would else
+    pass unread.
     """
     settings_class = dataclass(frozen=True, kw_only=True)(kind)
     settings_class.__pydantic_config__ = {"extra": "forbid", "json_schema_extra": _describe}
@@ -39,22 +41,32 @@ def check_choices(config: Any, section: str = "") -> None:
     for setting in fields(config):
         value, choices = getattr(config, setting.name), get_args(setting.type)
         if get_origin(setting.type) is Literal and value not in choices:
-            raise ValueError(f"{section and section + '.'}{setting.name} is {value!r}; wanted one of {', '.join(choices)}")
+            raise ValueError(
+                f"{section and section + '.'}{setting.name} is {value!r}; wanted one of {', '.join(choices)}"
+            )
 
 
 def _describe(schema: dict[str, Any], kind: type) -> None:
-    """Give each property of a class its prose; pydantic's own `use_attribute_docstrings` leaves out what is inherited."""
+    """Give each property of a class its prose; pydantic's own `use_attribute_docstrings` leaves out what is
+    inherited.
+    """
     for name, text in prose(kind).items():
         schema["properties"][name]["description"] = text
 
 
 @functools.cache
 def prose(kind: type) -> dict[str, str]:
-    """Return the string under each field of a settings class, that of its nearest ancestor where it has none of its own."""
+    """Return the string under each field of a settings class, that of its nearest ancestor where it has none of its
+    own.
+    """
     descriptions: dict[str, str] = {}
     for base in filter(is_dataclass, reversed(kind.__mro__)):
         (body,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
         for above, below in itertools.pairwise(body.body):
-            if isinstance(above, ast.AnnAssign) and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+            if (
+                isinstance(above, ast.AnnAssign)
+                and isinstance(below, ast.Expr)
+                and isinstance(below.value, ast.Constant)
+            ):
                 descriptions[above.target.id] = inspect.cleandoc(below.value.value)
     return {setting.name: descriptions[setting.name] for setting in fields(kind) if setting.name in descriptions}

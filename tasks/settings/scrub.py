@@ -1,7 +1,7 @@
 """Settings of SCRUB and its presets; torch is not imported here.
 
-Source: Kurmanji et al. 2023, arXiv:2302.09880 (the original: alternating max- and min-steps, temperature, rewind), and its
-language-model form: one joint loss with alpha + beta = 1, trained on GPT-2 with WinoBias Type 1.
+Source: Kurmanji et al. 2023, arXiv:2302.09880 (the original: alternating max- and min-steps, temperature, rewind), and
+its language-model form: one joint loss with alpha + beta = 1, trained on GPT-2 with WinoBias Type 1.
 """
 
 import math
@@ -29,19 +29,23 @@ class ScrubConfig(ObjectiveSettings):
     paper: ClassVar[str] = "arXiv:2302.09880"
 
     form: Literal["language_model", "original"] = "language_model"
-    """`language_model`: retain and forget terms in every step; `original`: max-steps on forget text, min-steps on retain text."""
+    """`language_model`: retain and forget terms in every step; `original`: max-steps on forget text, min-steps on
+    retain text."""
     alpha: float = 0.5
     """Weight of the divergence from the teacher on retain text, dimensionless, >= 0."""
     beta: float = 0.5
-    """Weight of the divergence from the teacher on forget text, which is driven up, > 0; alpha + beta = 1 in form `language_model`."""
+    """Weight of the divergence from the teacher on forget text, which is driven up, > 0; alpha + beta = 1 in form
+    `language_model`."""
     gamma: float = 0.0
     """Weight of the cross-entropy on retain text in the min-steps, dimensionless, >= 0; 0 in form `language_model`."""
     temperature: float = 1.0
     """T: both distributions are softened by it and divergences multiplied by T^2, > 0."""
     positions: Literal["all", "differing"] = "all"
-    """`all` supervised positions, or `differing`: those whose token differs between a forget text and the retain text aligned with it."""
+    """`all` supervised positions, or `differing`: those whose token differs between a forget text and the retain text
+    aligned with it."""
     bound: float | None = 5.0
-    """Nats at which each forget token's divergence is clipped, > 0: beyond it a token is driven no further. None: unbounded, as published."""
+    """Nats at which each forget token's divergence is clipped, > 0: beyond it a token is driven no further. None:
+    unbounded, as published."""
     max_epochs: int = 5
     """m, form `original` only: epochs that begin with max-steps; all further ones hold min-steps only, >= 1."""
 
@@ -55,7 +59,9 @@ class ScrubConfig(ObjectiveSettings):
         if not 0 < self.temperature < math.inf:
             raise ValueError(f"scrub.temperature is {self.temperature}; wanted a number > 0")
         if self.bound is not None and not 0 < self.bound < math.inf:
-            raise ValueError(f"scrub.bound is {self.bound}; wanted a number of nats > 0, or none for unbounded max-steps")
+            raise ValueError(
+                f"scrub.bound is {self.bound}; wanted a number of nats > 0, or none for unbounded max-steps"
+            )
         if self.max_epochs < 1:
             raise ValueError(f"scrub.max_epochs is {self.max_epochs}; wanted a whole number >= 1")
         if self.form == "language_model":
@@ -63,9 +69,15 @@ class ScrubConfig(ObjectiveSettings):
 
     def _check_joint_weights(self) -> None:
         if abs(self.alpha + self.beta - 1) > 1e-9:
-            raise ValueError(f"scrub.alpha + scrub.beta is {self.alpha} + {self.beta} = {self.alpha + self.beta:g}; wanted 1 in form language_model")
+            raise ValueError(
+                f"scrub.alpha + scrub.beta is {self.alpha} + {self.beta} = {self.alpha + self.beta:g}; wanted 1 in form"
+                " language_model"
+            )
         if self.gamma:
-            raise ValueError(f"scrub.gamma is {self.gamma}; wanted 0 in form language_model, which has no cross-entropy (form original has)")
+            raise ValueError(
+                f"scrub.gamma is {self.gamma}; wanted 0 in form language_model, which has no cross-entropy (form"
+                " original has)"
+            )
 
     @property
     def needs(self) -> frozenset[str]:
@@ -93,11 +105,12 @@ class ScrubTrainingConfig(TrainingConfig):
     block_size: int = 256
     """Tokens of a sequence at most, >= 16; longer records become several."""
     schedule: Schedule = "exponential"
-    """Course of the learning rate after warm-up. The source work has an exponential decay whose constant is not known here:
-    `final_rate_share` stands for it."""
+    """Course of the learning rate after warm-up. The source work has an exponential decay whose constant is not known
+    here: `final_rate_share` stands for it."""
     guard: GuardMode = "steer"
-    """`steer` lets the student answer a few prompts now and then, and training ends at the last checkpoint that does not say
-    nothing, loop or recite strangers; `watch` logs what is found, no more, as `steer` does too in form `original`, whose min-steps mend; `off`."""
+    """`steer` lets the student answer a few prompts now and then, and training ends at the last checkpoint that does
+    not say nothing, loop or recite strangers; `watch` logs what is found, no more, as `steer` does too in form
+    `original`, whose min-steps mend; `off`."""
     teacher: Teacher = "cached"
     """`cached`: what the frozen model says is computed once; `live`: it is asked in every step, to the same numbers."""
     looks: int = 10
@@ -149,7 +162,8 @@ class ScrubUnlearningConfig(MethodConfig):
     def __post_init__(self) -> None:
         if self.scrub.form == "original" and self.training.accumulation != 1:
             raise ValueError(
-                f"training.accumulation is {self.training.accumulation}; wanted 1 in form original, where a step is either a max-step or a min-step"
+                f"training.accumulation is {self.training.accumulation}; wanted 1 in form original, where a step is"
+                " either a max-step or a min-step"
             )
 
     @property
@@ -161,9 +175,10 @@ class ScrubUnlearningConfig(MethodConfig):
 def scrub_preset(name: str, seed: int = 0) -> ScrubUnlearningConfig:
     """Return a preset with the given seed.
 
-    `default` is the language-model form with bounded max-steps. `original` has alternating steps, unbounded max-steps, cross-entropy on
-    retain text and rewind; its weights and temperature are round numbers, not tuned. `gpt2-winobias` is the source work's joint loss
-    with its constants (alpha and beta of the middle pair of `WEIGHT_PAIRS`) and nothing added: its max-step is unbounded.
+    `default` is the language-model form with bounded max-steps. `original` has alternating steps, unbounded max-steps,
+    cross-entropy on retain text and rewind; its weights and temperature are round numbers, not tuned. `gpt2-winobias`
+    is the source work's joint loss with its constants (alpha and beta of the middle pair of `WEIGHT_PAIRS`) and nothing
+    added: its max-step is unbounded.
 
     Raises:
         ValueError: If there is no such preset.
@@ -171,23 +186,38 @@ def scrub_preset(name: str, seed: int = 0) -> ScrubUnlearningConfig:
     if name not in SCRUB_PRESETS:
         raise ValueError(f"preset is {name!r}; wanted one of {', '.join(SCRUB_PRESETS)}")
     chosen = SCRUB_PRESETS[name]
-    return replace(chosen, translation=replace(chosen.translation, seed=seed), training=replace(chosen.training, seed=seed))
+    return replace(
+        chosen, translation=replace(chosen.translation, seed=seed), training=replace(chosen.training, seed=seed)
+    )
 
 
-def weight_sweep(config: ScrubUnlearningConfig, pairs: Iterable[tuple[float, float]] = WEIGHT_PAIRS) -> dict[str, ScrubUnlearningConfig]:
-    """Return label -> `config` with each (alpha, beta): the runs whose figures the source work shows side by side, each to its end, broken or not.
+def weight_sweep(
+    config: ScrubUnlearningConfig, pairs: Iterable[tuple[float, float]] = WEIGHT_PAIRS
+) -> dict[str, ScrubUnlearningConfig]:
+    """Return label -> `config` with each (alpha, beta): the runs whose figures the source work shows side by side, each
+    to its end, broken or not.
 
     Raises:
         ValueError: If the loss is of form `original`, whose weights are no pair.
     """
     if config.scrub.form != "language_model":
-        raise ValueError(f"scrub.form is {config.scrub.form!r}; wanted language_model: pairs of weights with alpha + beta = 1 are swept without --grid")
-    ends = replace(config, training=replace(config.training, guard="watch" if config.training.guard == "steer" else config.training.guard))
-    return {f"alpha {alpha:g}, beta {beta:g}": replace(ends, scrub=replace(ends.scrub, alpha=alpha, beta=beta)) for alpha, beta in pairs}
+        raise ValueError(
+            f"scrub.form is {config.scrub.form!r}; wanted language_model: pairs of weights with alpha + beta = 1 are"
+            " swept without --grid"
+        )
+    ends = replace(
+        config,
+        training=replace(config.training, guard="watch" if config.training.guard == "steer" else config.training.guard),
+    )
+    return {
+        f"alpha {alpha:g}, beta {beta:g}": replace(ends, scrub=replace(ends.scrub, alpha=alpha, beta=beta))
+        for alpha, beta in pairs
+    }
 
 
 def source_remark(config: ScrubUnlearningConfig, parameters: int) -> str:
-    """Return how a run with the source work's loss differs from the source work; empty with another loss, or where nothing differs.
+    """Return how a run with the source work's loss differs from the source work; empty with another loss, or where
+    nothing differs.
 
     Args:
         config: All settings: its loss is the source work's where, but for the weights, it is that of `gpt2-winobias`.
@@ -196,19 +226,33 @@ def source_remark(config: ScrubUnlearningConfig, parameters: int) -> str:
     source = SCRUB_PRESETS["gpt2-winobias"]
     if replace(config.scrub, alpha=source.scrub.alpha, beta=source.scrub.beta) != source.scrub:
         return ""
-    pairs = [(field.name, getattr(config.training, field.name), getattr(source.training, field.name)) for field in fields(source.training)]
-    added = [f"adapters of rank {config.lora.rank} instead of all weights"] * bool(config.lora.rank) + ["with a rewind"] * config.rewind.enabled
-    changed = ", ".join([f"{name} {ours} instead of {theirs}" for name, ours, theirs in pairs if ours != theirs and name != "seed"] + added)
+    pairs = [
+        (field.name, getattr(config.training, field.name), getattr(source.training, field.name))
+        for field in fields(source.training)
+    ]
+    added = [f"adapters of rank {config.lora.rank} instead of all weights"] * bool(config.lora.rank) + [
+        "with a rewind"
+    ] * config.rewind.enabled
+    changed = ", ".join(
+        [f"{name} {ours} instead of {theirs}" for name, ours, theirs in pairs if ours != theirs and name != "seed"]
+        + added
+    )
     if not changed and parameters == SOURCE_PARAMETERS:
         return ""
     constants = f"its loss, and of its training all but {changed}," if changed else "its constants"
-    return f"The source work trained GPT-2 ({SOURCE_PARAMETERS:,} parameters); this run has {constants} on a model of {parameters:,} parameters."
+    return (
+        f"The source work trained GPT-2 ({SOURCE_PARAMETERS:,} parameters); this run has {constants} on a model of"
+        f" {parameters:,} parameters."
+    )
 
 
 SCRUB_PRESETS = {
-    # lethe sweep --topic second-series --floor 0.92 --method scrub --set scrub.alpha=0.75 --set scrub.beta=0.25 --grid scrub.bound=1,2,3,5 --grid
+    # lethe sweep --topic second-series --floor 0.92 --method scrub --set scrub.alpha=0.75 --set scrub.beta=0.25
+    # --grid scrub.bound=1,2,3,5 --grid
     # training.epochs=10,20
-    "default": ScrubUnlearningConfig(scrub=ScrubConfig(alpha=0.75, beta=0.25, bound=3.0), training=ScrubTrainingConfig(epochs=20)),
+    "default": ScrubUnlearningConfig(
+        scrub=ScrubConfig(alpha=0.75, beta=0.25, bound=3.0), training=ScrubTrainingConfig(epochs=20)
+    ),
     "original": ScrubUnlearningConfig(
         scrub=ScrubConfig(form="original", alpha=1.0, beta=1.0, gamma=1.0, temperature=2.0, bound=None),
         training=ScrubTrainingConfig(guard="watch"),
@@ -216,10 +260,12 @@ SCRUB_PRESETS = {
     ),
     "gpt2-winobias": ScrubUnlearningConfig(
         scrub=ScrubConfig(bound=None),
-        training=ScrubTrainingConfig(rate_exponent=0.6, epochs=50, warmup_share=0.0, weight_decay=0.01, clip_norm=0.0, guard="watch"),
+        training=ScrubTrainingConfig(
+            rate_exponent=0.6, epochs=50, warmup_share=0.0, weight_decay=0.01, clip_norm=0.0, guard="watch"
+        ),
     ),
 }
 SCRUB_PRESETS["paper"] = SCRUB_PRESETS["gpt2-winobias"]
-"""Name -> settings; `paper` is the name that every method has for its source's constants. `gpt2-winobias`: AdamW (PyTorch's weight decay),
-exponential decay, 50 epochs, batches of 36 (11 of them in the full 396 pairs of WinoBias Type 1). Its learning rate is not known here: the
-rule gives 3.4e-5 at GPT-2's size."""
+"""Name -> settings; `paper` is the name that every method has for its source's constants. `gpt2-winobias`: AdamW
+(PyTorch's weight decay), exponential decay, 50 epochs, batches of 36 (11 of them in the full 396 pairs of WinoBias Type
+1). Its learning rate is not known here: the rule gives 3.4e-5 at GPT-2's size."""

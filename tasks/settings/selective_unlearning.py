@@ -31,8 +31,8 @@ class SelectiveUnlearningConfig(MethodConfig):
 def preset(name: str, seed: int = 0) -> SelectiveUnlearningConfig:
     """Return a preset with the given seed.
 
-    `default` uses soft labels, interior suppression and a retain term, measured better on the embedded world and on books than
-    `paper`, which is the paper's recipe with its constants and nothing added.
+    `default` uses soft labels, interior suppression and a retain term, measured better on the embedded world and on
+    books than `paper`, which is the paper's recipe with its constants and nothing added.
 
     Raises:
         ValueError: If there is no such preset.
@@ -51,10 +51,19 @@ def preset(name: str, seed: int = 0) -> SelectiveUnlearningConfig:
 PRESETS = {
     "default": SelectiveUnlearningConfig(),
     "paper": SelectiveUnlearningConfig(
-        reinforcement=ReinforcementConfig(block_size=512, accumulation=16, learning_rate=3e-6, schedule="constant", warmup_share=0.0),
+        reinforcement=ReinforcementConfig(
+            block_size=512, accumulation=16, learning_rate=3e-6, schedule="constant", warmup_share=0.0
+        ),
         labels=LabelConfig(kind="hard", interior="drop", block_size=512),
         finetune=FinetuneConfig(
-            learning_rate=1e-6, least_steps=0, epochs=2, accumulation=16, retain_weight=0.0, validation_share=0.0, schedule="constant", warmup_share=0.0
+            learning_rate=1e-6,
+            least_steps=0,
+            epochs=2,
+            accumulation=16,
+            retain_weight=0.0,
+            validation_share=0.0,
+            schedule="constant",
+            warmup_share=0.0,
         ),
     ),
 }

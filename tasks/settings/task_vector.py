@@ -38,12 +38,21 @@ class TaskVectorUnlearningConfig(MethodConfig):
 
 
 def task_vector_preset(name: str, seed: int = 0) -> TaskVectorUnlearningConfig:
-    """Return a preset; the paper chooses the scale on held-out data and names no constant, so `paper` is the scale of the vector itself.
+    """Return a preset; the paper chooses the scale on held-out data and names no constant, so `paper` is the scale of
+    the vector itself.
 
     Raises:
         ValueError: If there is no such preset.
     """
     if name not in ("default", "paper"):
         raise ValueError(f"preset is {name!r}; wanted one of default, paper")
-    config = TaskVectorUnlearningConfig(vector=TaskVectorConfig(scale=1.0)) if name == "paper" else TaskVectorUnlearningConfig()
-    return replace(config, translation=replace(config.translation, seed=seed), reinforcement=replace(config.reinforcement, seed=seed))
+    config = (
+        TaskVectorUnlearningConfig(vector=TaskVectorConfig(scale=1.0))
+        if name == "paper"
+        else TaskVectorUnlearningConfig()
+    )
+    return replace(
+        config,
+        translation=replace(config.translation, seed=seed),
+        reinforcement=replace(config.reinforcement, seed=seed),
+    )

@@ -10,11 +10,13 @@ class CorpusConfig:
     """How input text is cleaned, cut and rendered."""
 
     test_share: float = 0.15
-    """Share of the characters of each forget and retain file that is kept for testing where no test files are given; 0 to 0.5."""
+    """Share of the characters of each forget and retain file that is kept for testing where no test files are given; 0
+    to 0.5."""
     qa_template: str = "Question: {question}\nAnswer: {answer}\n"
     """How a question becomes text for a model without a chat template; holds {question} and, after it, {answer}."""
     chat: Literal["auto", "off"] = "auto"
-    """`auto`: a model with a chat template is asked through it, training on the answer alone; `off`: always `qa_template`."""
+    """`auto`: a model with a chat template is asked through it, training on the answer alone; `off`: always
+    `qa_template`."""
     strip_gutenberg: bool = True
     """Cut the Project Gutenberg header and licence."""
     join_lines: bool = True
@@ -28,7 +30,9 @@ class CorpusConfig:
         check_choices(self, "corpus")
         _, question, rest = self.qa_template.partition("{question}")
         if not question or "{answer}" not in rest:
-            raise ValueError(f"corpus.qa_template is {self.qa_template!r}; wanted {{question}} and, after it, {{answer}}")
+            raise ValueError(
+                f"corpus.qa_template is {self.qa_template!r}; wanted {{question}} and, after it, {{answer}}"
+            )
 
 
 @settings
@@ -52,10 +56,13 @@ class AnchorConfig:
 
 @settings
 class FactConfig:
-    """How a language model reads facts out of the text; patterns need no settings. Without a provider for translation none is asked."""
+    """How a language model reads facts out of the text; patterns need no settings. Without a provider for translation
+    none is asked.
+    """
 
     passages: int = 40
-    """Passages of the forget text, and of the test text, that the model reads at most, evenly spaced over a longer one; >= 0, 0 asks none."""
+    """Passages of the forget text, and of the test text, that the model reads at most, evenly spaced over a longer one;
+    >= 0, 0 asks none."""
     passage_characters: int = 1200
     """Characters of a passage at least; it ends with a paragraph where one ends before twice as many; >= 100."""
     batch: int = 4

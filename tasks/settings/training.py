@@ -58,9 +58,10 @@ class TrainingConfig:
     """Optimiser steps between validations; 0 validates at the end of each epoch."""
     patience: int = 3
     """Validations without improvement after which training stops, >= 1."""
-    stop_below: float | None = field(default=None, metadata={"keyed": False})  # given up, training has no result; all others are the same without
-    """Share of the target model's retain probability, 0 to 1, below which a validation that measures it gives training up. None: in a sweep
-    its floor, else never."""
+    # given up, training has no result; all others are the same without
+    stop_below: float | None = field(default=None, metadata={"keyed": False})
+    """Share of the target model's retain probability, 0 to 1, below which a validation that measures it gives training
+    up. None: in a sweep its floor, else never."""
     seed: int = 0
     """Order of the blocks."""
 
@@ -87,7 +88,9 @@ class TrainingConfig:
 
 @settings
 class PretrainingConfig(TrainingConfig):
-    """How the embedded model is trained from scratch: a Llama of about a million parameters in two minutes on one core."""
+    """How the embedded model is trained from scratch: a Llama of about a million parameters in two minutes
+    on one core.
+    """
 
     learning_rate: float | None = 4e-3
     """Peak learning rate of AdamW, > 0."""
@@ -118,7 +121,8 @@ class PretrainingConfig(TrainingConfig):
     block_size: int = 128
     """Tokens of a training block, >= 16."""
     least_probability: float = 0.55
-    """Mean probability that the target model must reach on the questions of every split, 0 to 1; below it the stage fails."""
+    """Mean probability that the target model must reach on the questions of every split, 0 to 1; below it the stage
+    fails."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -130,20 +134,24 @@ class PretrainingConfig(TrainingConfig):
 
 @settings
 class LoraConfig:
-    """Low-rank adapters (Hu et al. 2021, arXiv:2106.09685) in place of whole weights: W x becomes W x + (alpha / rank) B A x, W frozen."""
+    """Low-rank adapters (Hu et al. 2021, arXiv:2106.09685) in place of whole weights: W x becomes W x + (alpha / rank)
+    B A x, W frozen.
+    """
 
     rank: int = 0
     """Rank of every update, at most the smaller side of the smallest layer; 0 trains whole weights."""
     lora_alpha: float = 0.0
-    """Numerator of the update's scale alpha / rank, >= 0, under peft's name; `alpha` alone is that of the labels. 0: twice the rank, so that
-    the scale is 2 whatever the rank."""
+    """Numerator of the update's scale alpha / rank, >= 0, under peft's name; `alpha` alone is that of the labels. 0:
+    twice the rank, so that the scale is 2 whatever the rank."""
     rate_factor: float = 10.0
-    """Learning rate of adapters over that of whole weights, set or by rule, > 0. At 10 and rank 4 a small model learns a new text in as many
-    steps as with whole weights (measured, see the tests); at higher ranks, 3 does."""
+    """Learning rate of adapters over that of whole weights, set or by rule, > 0. At 10 and rank 4 a small model learns
+    a new text in as many steps as with whole weights (measured, see the tests); at higher ranks, 3 does."""
     output: Literal["merged", "adapter"] = "merged"
-    """`merged`: a plain model that any tool loads; `adapter`: the adapter alone, which is taken off by loading its base without it."""
+    """`merged`: a plain model that any tool loads; `adapter`: the adapter alone, which is taken off by loading its base
+    without it."""
     targets: tuple[str, ...] = ()
-    """Names of the linear layers that get an adapter, such as q_proj, or model.layers.0.self_attn.q_proj; none: all of attention and MLP."""
+    """Names of the linear layers that get an adapter, such as q_proj, or model.layers.0.self_attn.q_proj; none: all of
+    attention and MLP."""
 
     def __post_init__(self) -> None:
         check_choices(self, "lora")
@@ -161,7 +169,9 @@ class LoraConfig:
 
 
 def peak_learning_rate(config: TrainingConfig, parameters: int) -> float:
-    """Return the config's learning rate, or the rule's for a model of `parameters` weights: higher for smaller models."""
+    """Return the config's learning rate, or the rule's for a model of `parameters` weights: higher for
+    smaller models.
+    """
     if config.learning_rate is not None:
         return config.learning_rate
     return config.rate_at_7b * (7e9 / parameters) ** config.rate_exponent

@@ -1,4 +1,6 @@
-"""What a person asks for: which text is to be forgotten, by which model, and what else is at hand to train on and to judge by."""
+"""What a person asks for: which text is to be forgotten, by which model, and what else is at hand to train on and to
+judge by.
+"""
 
 from tasks.settings.schema import settings
 
@@ -13,7 +15,8 @@ class UnlearningRequest:
     forget: tuple[str, ...]
     """Files or folders with the text that is to be forgotten."""
     model: str = ""
-    """The target model, which is to forget: a model folder (safetensors) or a hub name. Only an evaluation can do without."""
+    """The target model, which is to forget: a model folder (safetensors) or a hub name. Only an evaluation can do
+    without."""
     retain: tuple[str, ...] = ()
     """Text that is to be kept, used in training."""
     forget_test: tuple[str, ...] = ()

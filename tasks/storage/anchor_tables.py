@@ -22,7 +22,11 @@ def read_dictionary(table: AnchorTable) -> dict[str, str]:
 
 def main_names(dictionary: AnchorTable) -> list[str]:
     """Read the anchors that are no form of another one, the most frequent first."""
-    return [row["term"] for row in read_json(store.path(dictionary) / "dictionary.json") if row.get("canonical") in (None, "", row["term"])]
+    return [
+        row["term"]
+        for row in read_json(store.path(dictionary) / "dictionary.json")
+        if row.get("canonical") in (None, "", row["term"])
+    ]
 
 
 def write_dictionary(folder: Path, rows: Sequence[dict[str, Any]]) -> None:

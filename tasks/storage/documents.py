@@ -16,7 +16,12 @@ def write_documents(path: Path, documents: Iterable[Document]) -> None:
     """Write documents as JSON lines, without empty fields, after those that the file holds."""
     with path.open("a", encoding="utf-8") as stream:
         for document in documents:
-            stream.write(json.dumps({name: value for name, value in dataclasses.asdict(document).items() if value}, ensure_ascii=False) + "\n")
+            stream.write(
+                json.dumps(
+                    {name: value for name, value in dataclasses.asdict(document).items() if value}, ensure_ascii=False
+                )
+                + "\n"
+            )
 
 
 def stream_documents(corpus: CorpusRef, split: str) -> Iterator[Document]:
@@ -38,7 +43,10 @@ def read_documents(corpus: CorpusRef, split: str) -> list[Document]:
 def read_pieces(corpus: CorpusRef) -> frozenset[str]:
     """Return the words, addresses and numbers of all texts of a run: what a model may repeat and leaks nothing."""
     documents = (document for split in corpus.documents for document in stream_documents(corpus, split))
-    return pieces(" ".join((document.text, document.question, document.answer, document.paraphrased_answer)) for document in documents)
+    return pieces(
+        " ".join((document.text, document.question, document.answer, document.paraphrased_answer))
+        for document in documents
+    )
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,9 @@ class StoredDocuments:
 
 @dataclass(frozen=True)
 class StoredTexts:
-    """The texts of some splits as a model trains on them, read anew and one at a time whenever they are gone through."""
+    """The texts of some splits as a model trains on them, read anew and one at a time whenever they are gone
+    through.
+    """
 
     corpus: CorpusRef
     splits: tuple[str, ...]

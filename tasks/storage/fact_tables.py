@@ -24,7 +24,9 @@ def fact_frame(facts: Sequence[FactTriple]) -> "pandas.DataFrame":
     """Return facts as a table, which has its columns even where there are none."""
     import pandas
 
-    return pandas.DataFrame([dataclasses.asdict(fact) for fact in facts], columns=[field.name for field in dataclasses.fields(FactTriple)])
+    return pandas.DataFrame(
+        [dataclasses.asdict(fact) for fact in facts], columns=[field.name for field in dataclasses.fields(FactTriple)]
+    )
 
 
 def read_facts(table: FactTable, split: str | None = None) -> list[FactTriple]:

@@ -37,8 +37,13 @@ class LabelRows:
         return self._file.rows("ids", *self._tokens[block : block + 2])
 
     def labels(self, blocks: Sequence[int]) -> GenericLabels:
-        """Return the labels of some blocks; `block` counts within `blocks`, the rows of `banned` from the first row returned."""
-        columns = {name: self._gathered(name, self._rows, blocks) for name in ("position", "hard", "baseline_hidden", "reinforced_hidden")}
+        """Return the labels of some blocks; `block` counts within `blocks`, the rows of `banned` from the first row
+        returned.
+        """
+        columns = {
+            name: self._gathered(name, self._rows, blocks)
+            for name in ("position", "hard", "baseline_hidden", "reinforced_hidden")
+        }
         counts = [self._rows[block + 1] - self._rows[block] for block in blocks]
         numbers = torch.repeat_interleave(torch.arange(len(blocks)), torch.tensor(counts, dtype=torch.long))
         return GenericLabels(block=numbers, banned=self._banned(blocks, counts), **columns)
@@ -46,7 +51,10 @@ class LabelRows:
     def _banned(self, blocks: Sequence[int], counts: Sequence[int]) -> Tensor:
         parts, first = [], 0
         for block, count in zip(blocks, counts, strict=True):
-            parts.append(self._file.rows("banned", *self._pairs[block : block + 2]) + torch.tensor([first - self._rows[block], 0]))
+            parts.append(
+                self._file.rows("banned", *self._pairs[block : block + 2])
+                + torch.tensor([first - self._rows[block], 0])
+            )
             first += count
         return torch.cat(parts)
 
@@ -65,8 +73,9 @@ _LABEL_COLUMNS = ("block", "position", "hard", "baseline_hidden", "reinforced_hi
 def write_labels(folder: Path, windows: "Iterable[tuple[Sequence[Block], GenericLabels]]") -> dict[str, int]:
     """Write generic labels with the source tokens of their blocks, window by window.
 
-    A labelled position takes 24 bytes and two hidden states in the type they come in, a token of the text 8 bytes, a pair that cannot
-    be a label 16 bytes: 10 MB of text, 2.5 million tokens, take 4 GB with a hidden size of 192 in float32.
+    A labelled position takes 24 bytes and two hidden states in the type they come in, a token of the text 8 bytes, a
+    pair that cannot be a label 16 bytes: 10 MB of text, 2.5 million tokens, take 4 GB with a hidden size of 192 in
+    float32.
 
     Args:
         folder: Where `labels.safetensors` is written.
@@ -78,7 +87,10 @@ def write_labels(folder: Path, windows: "Iterable[tuple[Sequence[Block], Generic
     count = dict.fromkeys(("blocks", "positions", "dropped"), 0)
     with TensorWriter(folder / "labels.safetensors") as writer:
         for blocks, labels in windows:
-            for name, tensor in [*flat_rows([block.source for block in blocks]).items(), *((name, getattr(labels, name)) for name in _LABEL_COLUMNS)]:
+            for name, tensor in [
+                *flat_rows([block.source for block in blocks]).items(),
+                *((name, getattr(labels, name)) for name in _LABEL_COLUMNS),
+            ]:
                 writer.append(name, tensor)
             for name, more in {"blocks": len(blocks), "positions": len(labels.hard), "dropped": labels.dropped}.items():
                 count[name] += more

@@ -4,7 +4,8 @@ sequences   sequence, split, variant, item, cluster, tokens, zlib_bytes, truncat
 tokens      sequence, log_p, hit, mean_log_p, std_log_p      (nats; one row a scored token, in order)
 anchors     split, cluster, term, joint, first, interior     (probabilities)
 completions split, item, kind, cluster, prompt, truth, completion, answer, teacher_nats
-verdicts    row, score                                        (of a judge, in an artifact of its own: 0 to 3, NaN where there is none)
+verdicts    row, score                                        (of a judge, in an artifact of its own: 0 to 3, NaN where
+there is none)
 """
 
 import zlib
@@ -54,7 +55,12 @@ def read_records(artifact: Artifact) -> Records:
     import pandas
 
     folder = store.path(artifact)
-    return Records(**{name: pandas.read_parquet(folder / f"{name}.parquet") for name in ("sequences", "tokens", "anchors", "completions")})
+    return Records(
+        **{
+            name: pandas.read_parquet(folder / f"{name}.parquet")
+            for name in ("sequences", "tokens", "anchors", "completions")
+        }
+    )
 
 
 def read_completions(artifact: Artifact) -> "pandas.DataFrame":
@@ -68,7 +74,9 @@ def write_verdicts(folder: Path, rows: list[int], scores: list[float]) -> None:
     """Write a judge's scores of some rows of `completions`; NaN: it gave none that can be read."""
     import pandas
 
-    pandas.DataFrame({"row": rows, "score": scores}).astype({"row": int, "score": float}).to_parquet(folder / "verdicts.parquet", index=False)
+    pandas.DataFrame({"row": rows, "score": scores}).astype({"row": int, "score": float}).to_parquet(
+        folder / "verdicts.parquet", index=False
+    )
 
 
 def read_verdicts(artifact: Artifact) -> dict[int, int]:
@@ -86,14 +94,19 @@ def read_ratings(artifact: Artifact) -> "pandas.DataFrame":
     return pandas.read_parquet(store.path(artifact) / RATINGS)
 
 
-def token_tables(items: "list[ProbeItem]", scores: "list[numpy.ndarray]", tokenizer: Any) -> "dict[str, pandas.DataFrame]":
+def token_tables(
+    items: "list[ProbeItem]", scores: "list[numpy.ndarray]", tokenizer: Any
+) -> "dict[str, pandas.DataFrame]":
     """Return the tables `sequences`, `tokens` and `anchors` of scored items."""
     import numpy
     import pandas
 
     rows = [
         {name: getattr(item, name) for name in ("split", "variant", "item", "cluster", "truncated")}
-        | {"tokens": len(table), "zlib_bytes": len(zlib.compress(tokenizer.decode(item.sequence.ids[item.sequence.start :]).encode()))}
+        | {
+            "tokens": len(table),
+            "zlib_bytes": len(zlib.compress(tokenizer.decode(item.sequence.ids[item.sequence.start :]).encode())),
+        }
         for item, table in zip(items, scores, strict=True)
     ]
     columns = ["split", "variant", "item", "cluster", "truncated", "tokens", "zlib_bytes"]
@@ -113,7 +126,11 @@ def _anchors(items: "list[ProbeItem]", scores: "list[numpy.ndarray]") -> "pandas
         (item.split, item.cluster, span.term, *values)
         for item, table in zip(items, scores, strict=True)
         if item.anchors
-        for span, values in zip(_scored_anchors(item, len(table)), anchor_probabilities(table[:, 0], item.sequence.start, item.anchors), strict=True)
+        for span, values in zip(
+            _scored_anchors(item, len(table)),
+            anchor_probabilities(table[:, 0], item.sequence.start, item.anchors),
+            strict=True,
+        )
     ]
     return pandas.DataFrame(rows, columns=["split", "cluster", "term", "joint", "first", "interior"])
 
@@ -123,7 +140,9 @@ def _scored_anchors(item: "ProbeItem", scored: int) -> list[Any]:
     return [span for span in item.anchors if span.start >= start and span.end - start <= scored]
 
 
-def completion_table(prompts: "list[Prompt]", completions: list[str], answers: list[str], teacher_nats: list[float]) -> "pandas.DataFrame":
+def completion_table(
+    prompts: "list[Prompt]", completions: list[str], answers: list[str], teacher_nats: list[float]
+) -> "pandas.DataFrame":
     """Return the table `completions`."""
     import pandas
 

@@ -16,13 +16,17 @@ if TYPE_CHECKING:
 
 
 class TeacherRows:
-    """The blocks of a teacher cache and the states at their supervised positions; in memory are the offsets of the blocks, 16 bytes each."""
+    """The blocks of a teacher cache and the states at their supervised positions; in memory are the offsets of the
+    blocks, 16 bytes each.
+    """
 
     def __init__(self, cache: TeacherCache) -> None:
         """Open the file and find where each block begins in its columns."""
         self._file = TensorReader(store.path(cache) / "teacher.safetensors")
         self._tokens = row_bounds(self._file.whole("lengths"))
-        self._states = row_bounds(torch.tensor([int(self.supervised(block).sum()) for block in range(len(self))], dtype=torch.long))
+        self._states = row_bounds(
+            torch.tensor([int(self.supervised(block).sum()) for block in range(len(self))], dtype=torch.long)
+        )
 
     def __len__(self) -> int:
         """How many blocks there are."""
@@ -42,7 +46,8 @@ class TeacherRows:
 
 
 def write_teacher(folder: Path, parts: "Iterable[tuple[TextBlocks, torch.Tensor]]") -> None:
-    """Write blocks and the teacher's last hidden states at their supervised positions, (positions, hidden), some blocks at a time.
+    """Write blocks and the teacher's last hidden states at their supervised positions, (positions, hidden), some blocks
+    at a time.
 
     A token takes 9 bytes, a supervised position one hidden state in the type it comes in.
     """

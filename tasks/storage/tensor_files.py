@@ -2,8 +2,9 @@
 
     8 bytes: length of the header | header, JSON, padded to 8 bytes | columns, little endian, the widest types first
 
-The file is that of `safetensors.torch.save_file` for the same tensors, to the byte. Rows are read where they lie instead of through a
-memory map: every page of a map that was ever touched counts as the process's memory, and shuffled epochs touch them all.
+The file is that of `safetensors.torch.save_file` for the same tensors, to the byte. Rows are read where they lie
+instead of through a memory map: every page of a map that was ever touched counts as the process's memory, and shuffled
+epochs touch them all.
 """
 
 import json
@@ -20,7 +21,16 @@ if TYPE_CHECKING:
     import torch
 
 
-DTYPES = {"I64": "int64", "F64": "float64", "F32": "float32", "I32": "int32", "BF16": "bfloat16", "F16": "float16", "U8": "uint8", "BOOL": "bool"}
+DTYPES = {
+    "I64": "int64",
+    "F64": "float64",
+    "F32": "float32",
+    "I32": "int32",
+    "BF16": "bfloat16",
+    "F16": "float16",
+    "U8": "uint8",
+    "BOOL": "bool",
+}
 """Types of the format, in the order in which their columns stand in a file."""
 CHUNK_BYTES = 2**22
 """What is copied, or gone through, at a time."""
@@ -53,8 +63,8 @@ class Stored:
 class TensorWriter:
     """Writes tensors that come in pieces; `with TensorWriter(path) as writer: writer.append(name, rows)`.
 
-    Rows wait in a file for each tensor beside `path`; on leaving, they become one file, the waiting ones deleted one after the other,
-    so that the disk holds the result and its largest tensor at most. After an error nothing is left.
+    Rows wait in a file for each tensor beside `path`; on leaving, they become one file, the waiting ones deleted one
+    after the other, so that the disk holds the result and its largest tensor at most. After an error nothing is left.
     """
 
     path: Path
@@ -81,11 +91,15 @@ class TensorWriter:
             self._columns[name] = _Column(path=path, dtype=dtype, shape=shape, stream=path.open("wb"))
         column = self._columns[name]
         if (dtype, shape) != (column.dtype, column.shape):
-            raise ValueError(f"{name} got rows of type {dtype} and shape {shape}; wanted {column.dtype} and {column.shape} as before")
+            raise ValueError(
+                f"{name} got rows of type {dtype} and shape {shape}; wanted {column.dtype} and {column.shape} as before"
+            )
         column.stream.write(_bytes(rows))
         column.rows += len(rows)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
             for column in self._columns.values():
                 column.stream.close()
@@ -120,7 +134,11 @@ def _header(columns: list[tuple[str, _Column]]) -> bytes:
     names, entries, start = {dtype: name for name, dtype in DTYPES.items()}, {}, 0
     for name, column in columns:
         end = start + column.path.stat().st_size
-        entries[name] = {"dtype": names[column.dtype], "shape": [column.rows, *column.shape], "data_offsets": [start, end]}
+        entries[name] = {
+            "dtype": names[column.dtype],
+            "shape": [column.rows, *column.shape],
+            "data_offsets": [start, end],
+        }
         start = end
     header = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
     header += b" " * (-len(header) % 8)
@@ -190,11 +208,18 @@ def _stored(entry: dict[str, Any], data: int) -> Stored:
     import torch
 
     dtype, shape = DTYPES[entry["dtype"]], tuple(entry["shape"])
-    return Stored(dtype=dtype, shape=shape, start=data + entry["data_offsets"][0], row_bytes=prod(shape[1:]) * getattr(torch, dtype).itemsize)
+    return Stored(
+        dtype=dtype,
+        shape=shape,
+        start=data + entry["data_offsets"][0],
+        row_bytes=prod(shape[1:]) * getattr(torch, dtype).itemsize,
+    )
 
 
 def flat_rows(blocks: "Iterable[Sequence[int] | torch.Tensor]") -> dict[str, "torch.Tensor"]:
-    """Return rows of tokens as two columns: `ids`, all tokens one after the other, and `lengths`, how many each row has; both int64."""
+    """Return rows of tokens as two columns: `ids`, all tokens one after the other, and `lengths`, how many each row
+    has; both int64.
+    """
     import torch
 
     rows = [torch.as_tensor(block, dtype=torch.long) for block in blocks]

@@ -13,7 +13,11 @@ def write_state(path: Path, state: "TrainingState") -> None:
     from safetensors.torch import save_file
 
     temporary = path.with_suffix(".tmp")
-    save_file({name: value.contiguous() for name, value in state.tensors.items()}, temporary, metadata={"numbers": json.dumps(state.numbers)})
+    save_file(
+        {name: value.contiguous() for name, value in state.tensors.items()},
+        temporary,
+        metadata={"numbers": json.dumps(state.numbers)},
+    )
     temporary.replace(path)
 
 

@@ -1,4 +1,6 @@
-"""The guard as a training stage starts it: prompts from the corpus, and the answers that the model gives before it is trained."""
+"""The guard as a training stage starts it: prompts from the corpus, and the answers that the model gives before it is
+trained.
+"""
 
 import logging
 from collections.abc import Callable
@@ -25,7 +27,12 @@ def no_score(model: nn.Module) -> Validation:
 
 
 def with_guard(
-    validate: Callable[[nn.Module], Validation], how: GuardMode, model: nn.Module, tokenizer: Any, corpus: CorpusRef, corpus_config: CorpusConfig
+    validate: Callable[[nn.Module], Validation],
+    how: GuardMode,
+    model: nn.Module,
+    tokenizer: Any,
+    corpus: CorpusRef,
+    corpus_config: CorpusConfig,
 ) -> Callable[[nn.Module], Validation]:
     """Return a validation that also runs the guard, as `how` says; `model` has not been trained yet."""
     guard = _guard(model, tokenizer, corpus, corpus_config) if how != "off" else None
@@ -33,8 +40,14 @@ def with_guard(
 
 
 def _guard(model: nn.Module, tokenizer: Any, corpus: CorpusRef, corpus_config: CorpusConfig) -> Guard | None:
-    forget, retain = (read_documents(corpus, split) if split in corpus.documents else [] for split in ("forget", "retain"))
-    template, pad, context = vocabularies.question_template(tokenizer, corpus_config), pad_id(tokenizer), context_size(model.config)
+    forget, retain = (
+        read_documents(corpus, split) if split in corpus.documents else [] for split in ("forget", "retain")
+    )
+    template, pad, context = (
+        vocabularies.question_template(tokenizer, corpus_config),
+        pad_id(tokenizer),
+        context_size(model.config),
+    )
     prompts = guard_prompts(forget, retain, template, None)
     if not prompts:
         _log.warning("no text is long enough to make a prompt of: the guard is off")

@@ -1,4 +1,6 @@
-"""What the training on generic labels is looked at by: label loss on forget blocks, divergence and probability of held retain blocks."""
+"""What the training on generic labels is looked at by: label loss on forget blocks, divergence and probability of held
+retain blocks.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,16 +15,23 @@ from tasks.settings.finetuning import FinetuneConfig
 from tasks.training.labelled_blocks import LabelledBlocks, Part
 
 
-def validation(data: LabelledBlocks, objective: GenericLabelLoss, config: FinetuneConfig) -> Callable[[torch.nn.Module], Validation]:
-    """Return a function that scores a slice: the label loss on forget blocks, acceptable while the KL of the held retain blocks is below the floor;
-    what it has beyond that counts as much as label loss.
+def validation(
+    data: LabelledBlocks, objective: GenericLabelLoss, config: FinetuneConfig
+) -> Callable[[torch.nn.Module], Validation]:
+    """Return a function that scores a slice: the label loss on forget blocks, acceptable while the KL of the held
+    retain blocks is below the floor; what it has beyond that counts as much as label loss.
 
-    The forget blocks are trained on too: what is removed need not generalise to other facts, and to hold any back would keep them.
+    The forget blocks are trained on too: what is removed need not generalise to other facts, and to hold any back would
+    keep them.
     """
-    forget = spaced(range(data.forget_blocks), min(MOST_VALIDATED, max(1, round(data.forget_blocks * config.validation_share))))
+    forget = spaced(
+        range(data.forget_blocks), min(MOST_VALIDATED, max(1, round(data.forget_blocks * config.validation_share)))
+    )
 
     @torch.no_grad()
-    def over(term: Callable[..., torch.Tensor], part: Callable[[list[int]], Part], blocks: list[int], model: torch.nn.Module) -> float:
+    def over(
+        term: Callable[..., torch.Tensor], part: Callable[[list[int]], Part], blocks: list[int], model: torch.nn.Module
+    ) -> float:
         total = items = 0.0
         for start in range(0, len(blocks), config.batch_blocks):
             tensors, cached, count = part(blocks[start : start + config.batch_blocks])
@@ -34,17 +43,26 @@ def validation(data: LabelledBlocks, objective: GenericLabelLoss, config: Finetu
         kl = over(objective.retain_term, data.retain_part, data.held, model)
         metrics = {"validation/label_loss_nats": label_loss, "validation/retain_kl_nats": kl}
         acceptable = kl <= config.utility_floor
-        return Validation(score=label_loss + (0.0 if acceptable else kl - config.utility_floor), acceptable=acceptable, metrics=metrics)
+        return Validation(
+            score=label_loss + (0.0 if acceptable else kl - config.utility_floor),
+            acceptable=acceptable,
+            metrics=metrics,
+        )
 
     return validate
 
 
 def with_retain_ratio(
-    validate: Callable[[torch.nn.Module], Validation], student: torch.nn.Module, data: LabelledBlocks, config: FinetuneConfig
+    validate: Callable[[torch.nn.Module], Validation],
+    student: torch.nn.Module,
+    data: LabelledBlocks,
+    config: FinetuneConfig,
 ) -> Callable[[torch.nn.Module], Validation]:
-    """Return a validation that also says how probable the held retain blocks still are, where training stops by that; `student` has not been trained yet.
+    """Return a validation that also says how probable the held retain blocks still are, where training stops by that;
+    `student` has not been trained yet.
 
-    It costs a pass over these blocks at each look: the divergence that every look measures does not tell whether their own tokens became less likely.
+    It costs a pass over these blocks at each look: the divergence that every look measures does not tell whether their
+    own tokens became less likely.
     """
     if config.stop_below is None or not data.held:
         return validate
@@ -59,7 +77,9 @@ def with_retain_ratio(
 
 @torch.no_grad()
 def retain_probability(model: torch.nn.Module, data: LabelledBlocks, batch: int) -> float:
-    """Return the mean over held retain blocks of the geometric mean of their tokens' probabilities, 0 to 1; `batch` blocks in one forward pass."""
+    """Return the mean over held retain blocks of the geometric mean of their tokens' probabilities, 0 to 1; `batch`
+    blocks in one forward pass.
+    """
     probabilities = []
     for start in range(0, len(data.held), batch):
         tensors, _, _ = data.retain_part(data.held[start : start + batch])

@@ -17,12 +17,18 @@ Part = tuple[dict[str, torch.Tensor], dict[str, Any], int]
 
 
 class LabelledBlocks:
-    """Forget blocks with their labels beside retain blocks with the teacher's states; some retain blocks, spaced evenly so that every file and topic
-    has its share, are only validated on.
+    """Forget blocks with their labels beside retain blocks with the teacher's states; some retain blocks, spaced evenly
+    so that every file and topic has its share, are only validated on.
     """
 
     def __init__(
-        self, labels: LabelSet, teacher: TeacherCache | None, heads: dict[str, torch.nn.Module], pad: int, device: torch.device, config: FinetuneConfig
+        self,
+        labels: LabelSet,
+        teacher: TeacherCache | None,
+        heads: dict[str, torch.nn.Module],
+        pad: int,
+        device: torch.device,
+        config: FinetuneConfig,
     ) -> None:
         """Take labels and states, the frozen heads that turn states into logits, and how to train."""
         self._forget = LabelRows(labels)
@@ -34,7 +40,9 @@ class LabelledBlocks:
         """Retain blocks that are not trained on."""
 
     def batch(self, indices: list[int], step: int) -> Batch:
-        """Return forget blocks by index, with retain blocks beside them; every retain block comes round before any comes twice."""
+        """Return forget blocks by index, with retain blocks beside them; every retain block comes round before any
+        comes twice.
+        """
         return self._build(indices, self._rounds.at(step))
 
     def _build(self, forget: list[int], retain: list[int]) -> Batch:
@@ -48,8 +56,15 @@ class LabelledBlocks:
         """Return tensors, what is cached, and how many labels some forget blocks have."""
         ids, mask = pad_batch([self._forget.ids(block) for block in blocks], self._pad, self._device)
         labels = self._forget.labels(blocks)
-        tensors = {"ids": ids, "mask": mask, "rows": torch.stack([labels.block, labels.position], dim=1).to(self._device)}
-        cached: dict[str, Any] = {name: getattr(labels, name).to(self._device) for name in ("hard", "baseline_hidden", "reinforced_hidden", "banned")}
+        tensors = {
+            "ids": ids,
+            "mask": mask,
+            "rows": torch.stack([labels.block, labels.position], dim=1).to(self._device),
+        }
+        cached: dict[str, Any] = {
+            name: getattr(labels, name).to(self._device)
+            for name in ("hard", "baseline_hidden", "reinforced_hidden", "banned")
+        }
         return tensors, cached | self._heads, len(labels.hard)
 
     def retain_part(self, blocks: list[int]) -> Part:
@@ -59,4 +74,8 @@ class LabelledBlocks:
         ids, mask = pad_batch([self._retain.ids(block) for block in blocks], self._pad, self._device)
         counted, _ = pad_batch([self._retain.supervised(block) for block in blocks], 0, self._device)
         hidden = torch.cat([self._retain.hidden(block) for block in blocks]).to(self._device)
-        return {"retain_ids": ids, "retain_mask": mask, "retain_supervised": counted}, self._heads | {"retain_hidden": hidden}, len(hidden)
+        return (
+            {"retain_ids": ids, "retain_mask": mask, "retain_supervised": counted},
+            self._heads | {"retain_hidden": hidden},
+            len(hidden),
+        )

@@ -1,4 +1,6 @@
-"""Rows of a reference cache as batches, with the frozen model's outputs: read from the cache, or computed by a live teacher."""
+"""Rows of a reference cache as batches, with the frozen model's outputs: read from the cache, or computed by a live
+teacher.
+"""
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -28,7 +30,15 @@ def live_teacher(student: nn.Module, target: CheckpointRef, lora: LoraConfig) ->
 class ReferenceRows:
     """Rows by part and index, as the tensors and the cached entries of a batch."""
 
-    def __init__(self, reference: ReferenceCache, needs: frozenset[str], student: nn.Module, teacher: nn.Module | None, pad: int, layer: int | None) -> None:
+    def __init__(
+        self,
+        reference: ReferenceCache,
+        needs: frozenset[str],
+        student: nn.Module,
+        teacher: nn.Module | None,
+        pad: int,
+        layer: int | None,
+    ) -> None:
         """Open the rows.
 
         Args:
@@ -55,7 +65,9 @@ class ReferenceRows:
         cached: dict[str, Any] = {"reference_head": self._head} if self._head else {}
         for part, numbers in chosen.items():
             if numbers:
-                part_tensors = row_tensors(part, [self.rows(part)[number] for number in numbers], self._pad, self._device)
+                part_tensors = row_tensors(
+                    part, [self.rows(part)[number] for number in numbers], self._pad, self._device
+                )
                 tensors |= part_tensors
                 cached |= self._entries(part, numbers, part_tensors)
         return tensors, cached

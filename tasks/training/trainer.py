@@ -1,4 +1,6 @@
-"""What every stage that trains shares: whole weights or an adapter, resume from the workspace, step metrics, progress, state saved by the clock."""
+"""What every stage that trains shares: whole weights or an adapter, resume from the workspace, step metrics, progress,
+state saved by the clock.
+"""
 
 import logging
 import os
@@ -57,9 +59,11 @@ def keep_trained(
     origin: str | None,
     goes_on: bool = False,
 ) -> CheckpointRef:
-    """Store what was trained: the adapter that bears the label, or a plain model into which it is merged: a copy, where training `goes_on`.
+    """Store what was trained: the adapter that bears the label, or a plain model into which it is merged: a copy, where
+    training `goes_on`.
 
-    A result is kept in the target's type; a reinforced model, of which only the difference to the target counts, as exactly as it was trained.
+    A result is kept in the target's type; a reinforced model, of which only the difference to the target counts, as
+    exactly as it was trained.
     """
     if lora.rank and lora.output == "adapter":
         return save_adapter(model, tokenizer, label, target, sensitivity=sensitivity, origin=origin)
@@ -90,7 +94,8 @@ def train_stage(
         config: How.
         run: MLflow run for the step metrics.
         validate: Scores a validation slice.
-        after_step: Called with the number of each step (from 1) before its state is saved; a resumed run may call it again for a step.
+        after_step: Called with the number of each step (from 1) before its state is saved; a resumed run may call it
+            again for a step.
 
     Returns:
         Numbers of the run, see `train`.
@@ -119,7 +124,16 @@ def train_stage(
             progress.report(step, total, f"loss {metrics['loss_nats']:.3f}, {metrics['tokens_per_s']:,.0f} tokens/s")
 
         try:
-            numbers = train(model, batches, objective, config, state=state, on_step=step_done, on_checkpoint=checkpoint, validate=validate)
+            numbers = train(
+                model,
+                batches,
+                objective,
+                config,
+                state=state,
+                on_step=step_done,
+                on_checkpoint=checkpoint,
+                validate=validate,
+            )
         except BelowFloorError as error:
             log(error.step, {"validation/retain_ratio": error.retain_ratio})
             if key:
@@ -129,7 +143,10 @@ def train_stage(
     if numbers["best_step"]:
         tracking.log_metrics(run, {"kept_step": numbers["best_step"], "kept_acceptable": numbers["best_acceptable"]})
     if numbers["best_step"] and not numbers["best_acceptable"]:
-        _log.warning("no checkpoint was acceptable: the one of step %d is kept, which is the best of those that are not", numbers["best_step"])
+        _log.warning(
+            "no checkpoint was acceptable: the one of step %d is kept, which is the best of those that are not",
+            numbers["best_step"],
+        )
     return numbers
 
 
@@ -150,11 +167,17 @@ def text_batches(
     device: torch.device,
     supervised: Sequence[Sequence[bool] | torch.Tensor] | None = None,
 ) -> Callable[[list[int], int], Batch]:
-    """Return a function that builds a language-modelling batch from block indices; without `supervised` every prediction counts."""
+    """Return a function that builds a language-modelling batch from block indices; without `supervised` every
+    prediction counts.
+    """
 
     def make(indices: list[int], step: int) -> Batch:
         ids, mask = pad_batch([blocks[index] for index in indices], pad_id, device)
         counted = mask if supervised is None else pad_batch([supervised[index] for index in indices], 0, device)[0]
-        return Batch(tensors={"ids": ids, "mask": mask, "supervised": counted}, cached={}, weight=float((counted[:, :-1] * mask[:, 1:]).sum()))
+        return Batch(
+            tensors={"ids": ids, "mask": mask, "supervised": counted},
+            cached={},
+            weight=float((counted[:, :-1] * mask[:, 1:]).sum()),
+        )
 
     return make

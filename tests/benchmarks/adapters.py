@@ -1,6 +1,8 @@
-"""Adapters beside whole weights: each method on one topic of the embedded world in both ways, in its default settings, with the same seed.
+"""Adapters beside whole weights: each method on one topic of the embedded world in both ways, in its default settings,
+with the same seed.
 
-    python -m tests.benchmarks.adapters [--topic series] [--methods whp npo ...] [--rank 16] [--seed 0] [--set key=value ...]
+    python -m tests.benchmarks.adapters [--topic series] [--methods whp npo ...] [--rank 16] [--seed 0] [--set key=value
+    ...]
 
 Rows of methods that were measured before stay in the result.
 """

@@ -1,9 +1,11 @@
-"""How many names of a novel are among its first 60 anchors, with the project's own pipeline; the other books are the background.
+"""How many names of a novel are among its first 60 anchors, with the project's own pipeline; the other books are the
+background.
 
-    python -m tests.benchmarks.anchor_recall --data DATA [--book NAME] [--verbose]    (rows of other books stay in the result)
+    python -m tests.benchmarks.anchor_recall --data DATA [--book NAME] [--verbose]    (rows of other books stay in the
+    result)
 
-DATA holds `books/`. The names were listed by hand; `tests/book_names.py` says what counts as one of them. Books marked `*` are those on
-which the rules may have been improved.
+DATA holds `books/`. The names were listed by hand; `tests/book_names.py` says what counts as one of them. Books marked
+`*` are those on which the rules may have been improved.
 """
 
 import time
@@ -50,14 +52,19 @@ class Figures:
 
 def read_books(data: Path) -> dict[str, str]:
     """Return book -> cleaned text."""
-    return {path.stem: clean_text(path.read_text(encoding="utf-8-sig"), CorpusConfig()) for path in sorted((data / "books").glob("*.txt"))}
+    return {
+        path.stem: clean_text(path.read_text(encoding="utf-8-sig"), CorpusConfig())
+        for path in sorted((data / "books").glob("*.txt"))
+    }
 
 
 def measure(book: str, texts: Mapping[str, str]) -> Figures:
     """Find the anchors of a book against all others."""
     started = time.perf_counter()
     entities = find_entities(ruled_pipeline(), [texts[book]])
-    found = select_anchors(entities, [texts[book]], [text for name, text in texts.items() if name != book], AnchorConfig())[:TOP]
+    found = select_anchors(
+        entities, [texts[book]], [text for name, text in texts.items() if name != book], AnchorConfig()
+    )[:TOP]
     seconds = time.perf_counter() - started
     missed, wrong = recall_and_precision([anchor.term for anchor in found], BOOK_NAMES[book])
     return Figures(listed=len(BOOK_NAMES[book]), shown=len(found), missed=missed, wrong=wrong, seconds=seconds)

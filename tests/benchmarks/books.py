@@ -2,7 +2,8 @@
 
     python -m tests.benchmarks.books --data DATA [--seeds 0 1 2] [--set key=value ...] [--json FILE]
 
-DATA holds `books/` and `tiny_lms/`. Prints each figure of the target, the unlearned and the retrained model, and the ratios to the target.
+DATA holds `books/` and `tiny_lms/`. Prints each figure of the target, the unlearned and the retrained model, and the
+ratios to the target.
 """
 
 from pathlib import Path

@@ -2,9 +2,10 @@
 
     python -m tests.benchmarks.cached_run [--runs 3] [--json FILE]
 
-The cache under LETHE_HOME is filled first where need be, which takes minutes. Processor time is that of the command's own process; its
-temporary Prefect server has one of its own. Beside it stand the floor, what cannot be spared as long as runs are Prefect's and MLflow's, and the start
-of `lethe --help`. Wanted on two quiet cores: at most 20 s by the clock, 12 s of processor time, 0.5 s for the help.
+The cache under LETHE_HOME is filled first where need be, which takes minutes. Processor time is that of the command's
+own process; its temporary Prefect server has one of its own. Beside it stand the floor, what cannot be spared as long
+as runs are Prefect's and MLflow's, and the start of `lethe --help`. Wanted on two quiet cores: at most 20 s by the
+clock, 12 s of processor time, 0.5 s for the help.
 """
 
 import argparse
@@ -34,7 +35,9 @@ COMMAND = [sys.executable, "-m", "flows.cli"]
 
 
 class Marks:
-    """Time by the clock and processor time of this process, from mark to mark; of some kinds of work, processor time in whichever thread."""
+    """Time by the clock and processor time of this process, from mark to mark; of some kinds of work, processor time in
+    whichever thread.
+    """
 
     def __init__(self, started: float) -> None:
         """Take when the process was started, in seconds since the epoch."""
@@ -49,12 +52,16 @@ class Marks:
     def before(self, phase: str, place: Any, name: str) -> None:
         """Let a phase end where a function is called."""
         work = getattr(place, name)
-        setattr(place, name, functools.wraps(work)(lambda *given, **named: (self.mark(phase), work(*given, **named))[1]))
+        setattr(
+            place, name, functools.wraps(work)(lambda *given, **named: (self.mark(phase), work(*given, **named))[1])
+        )
 
     def after(self, phase: str, place: Any, name: str) -> None:
         """Let a phase end where a function returns."""
         work = getattr(place, name)
-        setattr(place, name, functools.wraps(work)(lambda *given, **named: (work(*given, **named), self.mark(phase))[0]))
+        setattr(
+            place, name, functools.wraps(work)(lambda *given, **named: (work(*given, **named), self.mark(phase))[0])
+        )
 
     def count(self, kind: str, place: Any, *names: str) -> None:
         """Count the processor time of functions as of one kind; what they call counts as theirs."""
@@ -78,7 +85,9 @@ class Marks:
     def write(self, file: str) -> None:
         """Write all down when the process ends."""
         self.mark("end: what Prefect still sends")
-        Path(file).write_text(json.dumps({"phases": self._marks, "kinds": self._kinds, "own_cpu_s": time.process_time()}))
+        Path(file).write_text(
+            json.dumps({"phases": self._marks, "kinds": self._kinds, "own_cpu_s": time.process_time()})
+        )
 
 
 def marked_command(file: str, started: float, words: list[str]) -> None:
@@ -100,7 +109,16 @@ def marked_command(file: str, started: float, words: list[str]) -> None:
     marks.after("result on the terminal", running, "finish")
     marks.count("stages' keys", cache_keys, "stage_key")
     marks.count("digests of artifacts", store, "intact", "path")
-    marks.count("MLflow: runs, links, tags", tracking, "open_run", "link_cached", "log_inputs", "log_scorecard", "set_tags", "close")
+    marks.count(
+        "MLflow: runs, links, tags",
+        tracking,
+        "open_run",
+        "link_cached",
+        "log_inputs",
+        "log_scorecard",
+        "set_tags",
+        "close",
+    )
     marks.count("MLflow: tables and files", tracking, "log_table", "log_artifact")
     marks.count("tables read", benchmark_tables, "benchmark_table")
     from flows.cli import main  # takes these functions by name
@@ -114,7 +132,17 @@ def run(words: list[str]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         file, result = Path(folder) / "marks.json", Path(folder) / "result.json"
         began = time.time()
-        marked = [sys.executable, "-m", "tests.benchmarks.cached_run", "--marked", str(file), str(began), *words, "--json", str(result)]
+        marked = [
+            sys.executable,
+            "-m",
+            "tests.benchmarks.cached_run",
+            "--marked",
+            str(file),
+            str(began),
+            *words,
+            "--json",
+            str(result),
+        ]
         subprocess.run(marked, cwd=ROOT, check=True, capture_output=True)
         wall = time.time() - began
         return {"wall_s": wall, "stages": json.loads(result.read_text())["stages"], **json.loads(file.read_text())}
@@ -135,7 +163,9 @@ def phases(found: dict[str, Any]) -> dict[str, tuple[float, float]]:
 
 
 def server_alone() -> tuple[float, float]:
-    """Return how long a temporary Prefect server takes to start with nothing beside it, by the clock and in its own processor time."""
+    """Return how long a temporary Prefect server takes to start with nothing beside it, by the clock and in its own
+    processor time.
+    """
     import psutil
     from prefect.settings import get_current_settings
 
@@ -147,7 +177,9 @@ def server_alone() -> tuple[float, float]:
     began = time.monotonic()
     temporary_server.require()
     wall = time.monotonic() - began
-    (server,) = [child for child in psutil.Process().children() if "prefect.server.api.server:create_app" in child.cmdline()]
+    (server,) = [
+        child for child in psutil.Process().children() if "prefect.server.api.server:create_app" in child.cmdline()
+    ]
     used = server.cpu_times()
     return wall, used.user + used.system
 
@@ -181,10 +213,18 @@ def help_s() -> float:
     return statistics.median(taken)
 
 
-def show(console: Console, runs: list[dict[str, Any]], floor: dict[str, tuple[float, float]], figures: dict[str, float]) -> None:
+def show(
+    console: Console, runs: list[dict[str, Any]], floor: dict[str, tuple[float, float]], figures: dict[str, float]
+) -> None:
     """Print the phases of the median run, what kinds of work took, and the floor."""
     middle = sorted(runs, key=lambda found: found["wall_s"])[len(runs) // 2]
-    table = Table("", "s by the clock", "s of processor", title=f"A run of {len(middle['stages'])} stages, all from the cache", title_justify="left")
+    table = Table(
+        "",
+        "s by the clock",
+        "s of processor",
+        title=f"A run of {len(middle['stages'])} stages, all from the cache",
+        title_justify="left",
+    )
     for name, (wall, cpu) in phases(middle).items():
         table.add_row(name, f"{wall:.1f}", f"{cpu:.1f}")
     table.add_row("all", f"{middle['wall_s']:.1f}", f"{middle['own_cpu_s']:.1f}", end_section=True)
@@ -205,7 +245,11 @@ def measure(runs: list[dict[str, Any]], floor: dict[str, tuple[float, float]]) -
         "wall_s": statistics.median(found["wall_s"] for found in runs),
         "own_cpu_s": statistics.median(found["own_cpu_s"] for found in runs),
         "help_s": help_s(),
-        **{f"floor {name}, {unit}": value for name, pair in floor.items() for unit, value in zip(("wall_s", "cpu_s"), pair, strict=True)},
+        **{
+            f"floor {name}, {unit}": value
+            for name, pair in floor.items()
+            for unit, value in zip(("wall_s", "cpu_s"), pair, strict=True)
+        },
     }
 
 
@@ -216,7 +260,11 @@ def main() -> None:
     parser.add_argument("--json", dest="json_file", type=Path)
     asked = parser.parse_args()
     runs = [cached_run() for _ in range(asked.runs)]
-    alone = {"Prefect's import": prefect_alone, "Prefect's server, in its process": server_alone, "MLflow's import and first query": mlflow_alone}
+    alone = {
+        "Prefect's import": prefect_alone,
+        "Prefect's server, in its process": server_alone,
+        "MLflow's import and first query": mlflow_alone,
+    }
     floor = {name: in_fresh_process(work) for name, work in alone.items()}
     figures = measure(runs, floor)
     show(Console(width=120), runs, floor, figures)

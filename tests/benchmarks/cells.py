@@ -107,4 +107,6 @@ def failed(row: Row) -> str:
     if row.get("failed") is None:
         return ""
     often = row.get("runs", 1) > 1
-    return ", ".join(f"{check.replace('_', ' ')}{f' {count}' * often}" for check, count in row["failed"].items()) or "none"
+    return (
+        ", ".join(f"{check.replace('_', ' ')}{f' {count}' * often}" for check, count in row["failed"].items()) or "none"
+    )

@@ -1,9 +1,11 @@
-"""How much of a topic a given text covers, and what forgetting the rest too changes: the first book of a series of the embedded world.
+"""How much of a topic a given text covers, and what forgetting the rest too changes: the first book of a series of the
+embedded world.
 
     python -m tests.benchmarks.coverage [--seeds 0 1 2] [--set key=value ...] [--json FILE]
 
-The target model has read the later books as well, so it is known what the given book does not tell. It is unlearned twice: as it is given, and
-with what `--expand-coverage` adds without a look. Of the names that are listed as not covered, those that the later books hold are no inventions.
+The target model has read the later books as well, so it is known what the given book does not tell. It is unlearned
+twice: as it is given, and with what `--expand-coverage` adds without a look. Of the names that are listed as not
+covered, those that the later books hold are no inventions.
 """
 
 import json
@@ -49,19 +51,28 @@ def _found(report: Any, request: Request) -> dict[str, Any]:
     from tasks.storage.plain_files import read_json
 
     uncovered = read_json(store.path(report) / "coverage.json")["uncovered"]
-    told = "\n".join([*request.rest.passages, *(text for lesson in request.rest.lessons for text in (lesson.question, lesson.answer))])
+    told = "\n".join(
+        [
+            *request.rest.passages,
+            *(text for lesson in request.rest.lessons for text in (lesson.question, lesson.answer)),
+        ]
+    )
     counts = {name: getattr(report, name) for name in COUNTS if hasattr(report, name)}
     return counts | {"uncovered": len(uncovered), "of later books": sum(name in told for name in uncovered)}
 
 
 def found_over_seeds(measured: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return the extremes of every count."""
-    values = {name: [item["coverage"][name] for item in measured if item["coverage"].get(name) is not None] for name in COUNTS}
+    values = {
+        name: [item["coverage"][name] for item in measured if item["coverage"].get(name) is not None] for name in COUNTS
+    }
     return {name: {"least": min(found), "most": max(found)} for name, found in values.items() if found}
 
 
 def left_over_seeds(measured: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return the probability of true answers on every part of the topic: the target's and the retrained model's, and after forgetting in each way."""
+    """Return the probability of true answers on every part of the topic: the target's and the retrained model's, and
+    after forgetting in each way.
+    """
     parts: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for item in measured:
         for row in item["parts"]:

@@ -1,6 +1,7 @@
 """The figures of the embedded world: three topics forgotten in turn, three seeds each.
 
-    python -m tests.benchmarks.figures [--seeds 0 1 2] [--topics 0 1 2] [--preset default] [--set key=value ...] [--json FILE]
+    python -m tests.benchmarks.figures [--seeds 0 1 2] [--topics 0 1 2] [--preset default] [--set key=value ...] [--json
+    FILE]
 
 Everything comes from the cache where it has been computed before. Settings were tuned on the topics 5 and 6.
 """
@@ -62,23 +63,41 @@ def figures(card: dict[str, Any]) -> dict[str, float]:
         "true answer preferred, target": metrics["forget_test/choice_accuracy"]["target"],
         "true answer preferred, unlearned": metrics["forget_test/choice_accuracy"]["unlearned"],
         "true answer preferred, retrained": metrics["forget_test/choice_accuracy"]["retrained"],
-        **{f"back after relearning, {label}": metrics["forget_test/relearned_probability"][label] for label in ("target", "unlearned", "retrained")},
+        **{
+            f"back after relearning, {label}": metrics["forget_test/relearned_probability"][label]
+            for label in ("target", "unlearned", "retrained")
+        },
         "healthy": float(bool(card["verdict"]["healthy"])),
         "passed": float(card["verdict"]["passed"]),
     }
 
 
 def over_runs(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return mean, 95 % interval of the mean (t, over all runs) and extremes of every figure, and what is wanted of it."""
-    return {name: _summary(numpy.array([row[name] for row in rows])) | {"wanted": WANTED.get(name)} for name in figures_of(rows)}
+    """Return mean, 95 % interval of the mean (t, over all runs) and extremes of every figure, and what is
+    wanted of it.
+    """
+    return {
+        name: _summary(numpy.array([row[name] for row in rows])) | {"wanted": WANTED.get(name)}
+        for name in figures_of(rows)
+    }
 
 
 def _summary(values: numpy.ndarray) -> dict[str, float]:
     from scipy.stats import t
 
     mean = float(values.mean())
-    half = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else float("nan")
-    return {"mean": mean, "low": mean - half, "high": mean + half, "least": float(values.min()), "most": float(values.max())}
+    half = (
+        float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5)
+        if len(values) > 1
+        else float("nan")
+    )
+    return {
+        "mean": mean,
+        "low": mean - half,
+        "high": mean + half,
+        "least": float(values.min()),
+        "most": float(values.max()),
+    }
 
 
 def figures_of(rows: list[dict[str, Any]]) -> list[str]:
@@ -102,8 +121,16 @@ def main() -> None:
     for seed in asked.seeds:
         slugs = [topic.slug for topic in build_world(WorldConfig(seed=seed)).topics]
         for topic in asked.topics:
-            rows.append({"topic": slugs[topic], "seed": seed, **measure(slugs[topic], seed, asked.preset, asked.settings)})
-            print(json.dumps({name: value if isinstance(value, str) else round(value, 4) for name, value in rows[-1].items()}), file=sys.stderr, flush=True)
+            rows.append(
+                {"topic": slugs[topic], "seed": seed, **measure(slugs[topic], seed, asked.preset, asked.settings)}
+            )
+            print(
+                json.dumps(
+                    {name: value if isinstance(value, str) else round(value, 4) for name, value in rows[-1].items()}
+                ),
+                file=sys.stderr,
+                flush=True,
+            )
     record.write("figures", over_runs(rows))
     if asked.json_file:
         with open(asked.json_file, "w", encoding="utf-8") as stream:

@@ -2,14 +2,14 @@
 
     python -m tests.benchmarks.input_scale --data DATA [--megabytes 10] [--files 1] [--model FOLDER]
 
-DATA holds `books/`. The books are repeated to the wanted size, with the names of every copy varied, so that the vocabulary grows with the
-text as that of a large corpus does. Every stage runs in a process of its own; the rise is that of its peak resident memory over what it
-held when all modules were loaded, as Linux counts it.
+DATA holds `books/`. The books are repeated to the wanted size, with the names of every copy varied, so that the
+vocabulary grows with the text as that of a large corpus does. Every stage runs in a process of its own; the rise is
+that of its peak resident memory over what it held when all modules were loaded, as Linux counts it.
 
-With a model the stages that run it follow: the blocks that reinforcement trains on, labels (the model is its own reinforced one: the
-numbers mean nothing, their size does), the batches that are read back from them, a shuffled epoch of these, and a teacher cache of the
-whole text. The rise includes the weights; seconds are one thread's with OMP_NUM_THREADS=1. Labels take about 1.8 KB of disk a token at a
-hidden size of 192.
+With a model the stages that run it follow: the blocks that reinforcement trains on, labels (the model is its own
+reinforced one: the numbers mean nothing, their size does), the batches that are read back from them, a shuffled epoch
+of these, and a teacher cache of the whole text. The rise includes the weights; seconds are one thread's with
+OMP_NUM_THREADS=1. Labels take about 1.8 KB of disk a token at a hidden size of 192.
 """
 
 import os
@@ -62,7 +62,9 @@ def _ending(copy: int) -> str:
 
 
 def measured(stage: Callable[..., Any], *arguments: Any) -> tuple[Any, float, float]:
-    """Run a stage in a fresh process; return its record, its seconds of processor time and the megabytes that its peak rose by."""
+    """Run a stage in a fresh process; return its record, its seconds of processor time and the megabytes that its peak
+    rose by.
+    """
     return in_fresh_process(_measure, stage, arguments)
 
 
@@ -103,7 +105,9 @@ def blocks_stage(corpus: Any, model: CheckpointRef) -> int:
 
     tokenizer = load_tokenizer(model)
     template, documents = vocabularies.question_template(tokenizer, CorpusConfig()), StoredDocuments(corpus, "forget")
-    return len(text_blocks(documents, tokenizer, template, LabelConfig().block_size, separator_id(tokenizer)).with_targets())
+    return len(
+        text_blocks(documents, tokenizer, template, LabelConfig().block_size, separator_id(tokenizer)).with_targets()
+    )
 
 
 def labels_stage(corpus: Any, dictionary: Any, model: CheckpointRef) -> Any:
@@ -130,14 +134,19 @@ def teacher_stage(corpus: Any, model: CheckpointRef) -> Any:
     return cache_teacher.body(corpus, model, LabelConfig().block_size, CorpusConfig())
 
 
-def model_stages(figures: Figures, model: CheckpointRef, corpus: Any, anchors: Any, forget: list[str], retain: str) -> None:
+def model_stages(
+    figures: Figures, model: CheckpointRef, corpus: Any, anchors: Any, forget: list[str], retain: str
+) -> None:
     """Measure the stages that run a model; for the teacher cache the large text is what is to be kept."""
     dictionary = shown(figures, "translation", measured(translation_stage, anchors, corpus))
     blocks = shown(figures, "blocks", measured(blocks_stage, corpus, model))
     labels = shown(figures, "labels", measured(labels_stage, corpus, dictionary, model))
     rows = shown(figures, "epoch", measured(epoch_stage, labels))
     figures["labels"]["positions"] = rows
-    print(f"{blocks} blocks to train on; {labels.blocks} blocks and {rows:,} positions with labels, {labels.dropped_share:.1%} dropped")
+    print(
+        f"{blocks} blocks to train on; {labels.blocks} blocks and {rows:,} positions with labels,"
+        f" {labels.dropped_share:.1%} dropped"
+    )
     teacher = shown(figures, "teacher", measured(teacher_stage, corpus_stage([retain], forget), model))
     figures["teacher"]["positions"] = teacher.tokens
 
@@ -170,7 +179,11 @@ def environment_home(folder: Path) -> None:
 def write_inputs(books: Path, folder: Path, size: int, files: int) -> tuple[list[str], str]:
     """Write the forget text into as many files; the background is a book by itself."""
     cleaning = CorpusConfig(join_lines=False)
-    texts = [clean_text(path.read_text(encoding="utf-8-sig"), cleaning) for path in sorted(books.glob("*.txt")) if path.name != BACKGROUND]
+    texts = [
+        clean_text(path.read_text(encoding="utf-8-sig"), cleaning)
+        for path in sorted(books.glob("*.txt"))
+        if path.name != BACKGROUND
+    ]
     whole = "".join(large_text(texts, size))
     paths = [folder / f"forget-{number}.txt" for number in range(files)]
     for number, path in enumerate(paths):

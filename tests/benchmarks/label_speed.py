@@ -2,8 +2,9 @@
 
     python -m tests.benchmarks.label_speed [--model FOLDER --text FILE] [--rounds 5]
 
-Without a model: a random Llama of 3.4M parameters over the embedded world's text. Records source tokens/s of both and their ratio,
-for each way to treat interior tokens: `drop` is the paper's, `suppress` reads the source with the baseline as well.
+Without a model: a random Llama of 3.4M parameters over the embedded world's text. Records source tokens/s of both and
+their ratio, for each way to treat interior tokens: `drop` is the paper's, `suppress` reads the source with the baseline
+as well.
 """
 
 import argparse
@@ -57,9 +58,19 @@ def load(asked: argparse.Namespace) -> tuple:
         return models, AutoTokenizer.from_pretrained(asked.model), [text]
     world = build_world(WorldConfig())
     tokenizer = train_tokenizer(world_text(world), PretrainingConfig(vocabulary=4096))
-    sizes = {"hidden_size": 192, "intermediate_size": 512, "num_hidden_layers": 6, "num_attention_heads": 6, "max_position_embeddings": 512}
+    sizes = {
+        "hidden_size": 192,
+        "intermediate_size": 512,
+        "num_hidden_layers": 6,
+        "num_attention_heads": 6,
+        "max_position_embeddings": 512,
+    }
     shape = LlamaConfig(vocab_size=len(tokenizer), **sizes)
-    return [LlamaForCausalLM(shape).eval() for _ in range(2)], tokenizer, ["\n".join(topic.passages) for topic in world.topics]
+    return (
+        [LlamaForCausalLM(shape).eval() for _ in range(2)],
+        tokenizer,
+        ["\n".join(topic.passages) for topic in world.topics],
+    )
 
 
 def main() -> None:
@@ -73,7 +84,9 @@ def main() -> None:
     (baseline, reinforced), tokenizer, texts = load(asked)
     anchors = select_anchors({}, texts, [], AnchorConfig())
     dictionary = {item.term: item.generic for item in translate_offline(anchors, lowercase_words(texts))}
-    blocks = cut_blocks(join_documents([align_document(tokenizer, text, dictionary) for text in texts], tokenizer.eos_token_id), 256)
+    blocks = cut_blocks(
+        join_documents([align_document(tokenizer, text, dictionary) for text in texts], tokenizer.eos_token_id), 256
+    )
     starts = {term: first_tokens(tokenizer, generic) for term, generic in dictionary.items()}
     tokens = sum(len(block.source) for block in blocks)
     sides = [[block.translated for block in blocks], [block.source for block in blocks]]
@@ -83,9 +96,17 @@ def main() -> None:
         bare, ours = [], []
         for _ in range(asked.rounds):
             bare.append(seconds(lambda config=config: bare_passes([baseline, reinforced], sides, config.batch_tokens)))
-            ours.append(seconds(lambda config=config, plans=plans: generate_labels(baseline, reinforced, blocks, plans, config, 0)))
+            ours.append(
+                seconds(
+                    lambda config=config, plans=plans: generate_labels(baseline, reinforced, blocks, plans, config, 0)
+                )
+            )
         ratio = statistics.median(b / o for b, o in zip(bare, ours, strict=True))
-        figures[interior] = {"bare": tokens / statistics.median(bare), "labels": tokens / statistics.median(ours), "ratio": ratio}
+        figures[interior] = {
+            "bare": tokens / statistics.median(bare),
+            "labels": tokens / statistics.median(ours),
+            "ratio": ratio,
+        }
     print(f"medians of {asked.rounds}; {len(blocks)} blocks, {tokens:,} tokens, {len(dictionary)} anchors")
     record.write("label_speed", figures)
 

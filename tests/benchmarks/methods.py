@@ -1,12 +1,14 @@
 """All methods on one request, in their default settings: a topic of the embedded world, or TOFU's forget10.
 
-    python -m tests.benchmarks.methods [--topic series] [--methods whp npo ...] [--seeds 0] [--set key=value ...] [--json FILE] [--out DIR]
-    python -m tests.benchmarks.methods --data DATA [...]    (TOFU: a small model that learned all authors, and one that never saw those of forget10)
+    python -m tests.benchmarks.methods [--topic series] [--methods whp npo ...] [--seeds 0] [--set key=value ...]
+    [--json FILE] [--out DIR] python -m tests.benchmarks.methods --data DATA [...]    (TOFU: a small model that learned
+    all authors, and one that never saw those of forget10)
 
-Settings were chosen on the topic `second-series`, see `tasks.settings.gradient_unlearning.TUNED`. Each method runs its own flow and is judged by the
-same scorecard against a retrained model; questions that nobody was taught are the holdout of the world. Rows of methods that were measured before stay
-in the result. `--out` writes the comparison page, with the Pareto plot, of the first seed. Seconds are those of a method's own stages. `idk` is `dpo`
-under another name, and left out unless it is asked for.
+Settings were chosen on the topic `second-series`, see `tasks.settings.gradient_unlearning.TUNED`. Each method runs its
+own flow and is judged by the same scorecard against a retrained model; questions that nobody was taught are the holdout
+of the world. Rows of methods that were measured before stay in the result. `--out` writes the comparison page, with the
+Pareto plot, of the first seed. Seconds are those of a method's own stages. `idk` is `dpo` under another name, and left
+out unless it is asked for.
 """
 
 import argparse
@@ -27,8 +29,23 @@ environment.prepare()
 from flows.methods import METHODS  # noqa: E402 - the environment comes first
 
 NEAR, KEPT = 0.10, 0.85
-"""Distance to the retrained model's forget probability, and share of the target's retain probability: what is asked of a method."""
-SHARED = frozenset({"corpus", "anchors", "translation", "facts", "prompting", "probing", "benchmarking", "relearning", "judging", "toxicity", "stereotypes"})
+"""Distance to the retrained model's forget probability, and share of the target's retain probability: what is asked of
+a method."""
+SHARED = frozenset(
+    {
+        "corpus",
+        "anchors",
+        "translation",
+        "facts",
+        "prompting",
+        "probing",
+        "benchmarking",
+        "relearning",
+        "judging",
+        "toxicity",
+        "stereotypes",
+    }
+)
 """Stages that every method has; the others are its own."""
 WORLD = {
     "forget": "forget_test/probability",
@@ -59,7 +76,9 @@ def world_request(topic: str, seed: int) -> UnlearningRequest:
     return embedded_request(topic, seed, WorldConfig(unseen=2))[0]
 
 
-def measure(name: str, request: UnlearningRequest, seed: int, settings: list[str], shown: dict[str, str]) -> dict[str, Any]:
+def measure(
+    name: str, request: UnlearningRequest, seed: int, settings: list[str], shown: dict[str, str]
+) -> dict[str, Any]:
     """Unlearn with one method; return its figures and its tracked run."""
     from flows.steps.settings import apply_settings
     from tasks import store
@@ -68,12 +87,18 @@ def measure(name: str, request: UnlearningRequest, seed: int, settings: list[str
     outcome = METHODS[name].flow()(request, apply_settings(METHODS[name].preset("default", seed), settings))
     card = read_json(store.path(outcome.scorecard) / "scorecard.json")
     metrics, verdict = card["metrics"], card["verdict"]
-    ratios = {name: metrics[key]["unlearned"] / metrics[key]["target"] for name, key in RATIOS.items() if key in metrics}
+    ratios = {
+        name: metrics[key]["unlearned"] / metrics[key]["target"] for name, key in RATIOS.items() if key in metrics
+    }
     cost = {stage: seconds for stage, seconds in card.get("cost", {}).items() if stage.split()[0] not in SHARED}
     return {
         "method": name,
         "seed": seed,
-        **{label: {model: metrics[key].get(model) for model in ("target", "unlearned", "retrained")} for label, key in shown.items() if key in metrics},
+        **{
+            label: {model: metrics[key].get(model) for model in ("target", "unlearned", "retrained")}
+            for label, key in shown.items()
+            if key in metrics
+        },
         **ratios,
         **{check: verdict[check] for check in CHECKS},
         "passed": verdict["passed"],
@@ -83,9 +108,14 @@ def measure(name: str, request: UnlearningRequest, seed: int, settings: list[str
 
 
 def over_seeds(rows: list[dict[str, Any]], shown: dict[str, str]) -> dict[str, dict[str, Any]]:
-    """Return the figures of the target and the retrained model, and of every method: over seeds, and how often each check failed."""
+    """Return the figures of the target and the retrained model, and of every method: over seeds, and how often each
+    check failed.
+    """
     labels = [label for label in shown if any(label in row for row in rows)]
-    found = {model: {label: spread(row[label][model] for row in rows if label in row) for label in labels} for model in MODELS}
+    found = {
+        model: {label: spread(row[label][model] for row in rows if label in row) for label in labels}
+        for model in MODELS
+    }
     methods: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         methods[row["method"]].append(row)
@@ -129,7 +159,10 @@ def main() -> None:
     record, shown = recording.begin(asked.results, asked.seeds), TOFU if asked.data else WORLD
     rows = measured(asked, shown)
     record.write("methods_tofu" if asked.data else "methods", over_seeds(rows, shown), keep=True)
-    print(f"within {NEAR} of the retrained model and at least {KEPT} of the target's retain probability: {', '.join(near_enough(rows)) or 'none'}")
+    print(
+        f"within {NEAR} of the retrained model and at least {KEPT} of the target's retain probability:"
+        f" {', '.join(near_enough(rows)) or 'none'}"
+    )
     if asked.json_file:
         asked.json_file.write_text(json.dumps(rows, indent=1), encoding="utf-8")
     if asked.out:

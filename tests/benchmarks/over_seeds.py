@@ -1,4 +1,6 @@
-"""Benchmarks of selective unlearning on real data: run over seeds, recorded as means and extremes beside the target and the retrained model."""
+"""Benchmarks of selective unlearning on real data: run over seeds, recorded as means and extremes beside the target and
+the retrained model.
+"""
 
 import json
 from collections.abc import Callable, Sequence
@@ -10,7 +12,13 @@ from tests.benchmarks import recording
 from tests.benchmarks.results import spread
 
 
-def main(name: str, description: str, request: Callable[[Path], UnlearningRequest], shown: Sequence[str], settings: Sequence[str] = ()) -> None:
+def main(
+    name: str,
+    description: str,
+    request: Callable[[Path], UnlearningRequest],
+    shown: Sequence[str],
+    settings: Sequence[str] = (),
+) -> None:
     """Parse the command line, measure every seed, record and print.
 
     Args:
@@ -46,7 +54,9 @@ def measure(request: UnlearningRequest, seed: int, settings: list[str]) -> dict[
 
 
 def over_seeds(cards: Sequence[dict[str, Any]], shown: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return every figure of the unlearned model, and its share of the target's, over seeds, and the other models' figures; how many passed."""
+    """Return every figure of the unlearned model, and its share of the target's, over seeds, and the other models'
+    figures; how many passed.
+    """
     found = {name: [card["metrics"][name] for card in cards if name in card["metrics"]] for name in shown}
     passed = {"unlearned": spread(float(card["verdict"]["passed"]) for card in cards)}
     return {name: _row(rows) for name, rows in found.items() if rows} | {"passed": passed}

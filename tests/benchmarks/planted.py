@@ -3,10 +3,10 @@
     python -m tests.benchmarks.planted [--seeds 0 1 2 3] [--topics 0 1 2 3 4] [--workers 1] [--json FILE]
     python -m tests.benchmarks.planted --judge FILE      (the figures of an earlier run, judged anew)
 
-Records how often each kind passed and which check failed it, the rates of false passes and false fails with 95 % Wilson intervals, and
-what cannot be told apart. Everything comes from the cache where it has been computed before, so a run that was stopped goes on.
-A case is a world seed and a topic: one target model a seed, two retrained models a topic (the honest case, trained as the target was,
-and the reference, on another training seed), one plant of each bad kind.
+Records how often each kind passed and which check failed it, the rates of false passes and false fails with 95 % Wilson
+intervals, and what cannot be told apart. Everything comes from the cache where it has been computed before, so a run
+that was stopped goes on. A case is a world seed and a topic: one target model a seed, two retrained models a topic (the
+honest case, trained as the target was, and the reference, on another training seed), one plant of each bad kind.
 """
 
 import json
@@ -52,7 +52,8 @@ Judged = list[tuple[Case, dict[str, Any]]]
 GOOD = "retrained"
 REFERENCE = "reference"
 OTHER_SEED = 1000
-"""Added to the training seed of the reference, which shares nothing with the honest case but the text: against itself any model would pass."""
+"""Added to the training seed of the reference, which shares nothing with the honest case but the text: against itself
+any model would pass."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,9 @@ class Sizes:
     """How large the planted cases are: models of half a million parameters that train in half a minute on one core."""
 
     world: WorldConfig = WorldConfig(series=5, unseen=1, neighbours=4, tellings=1)
-    pretraining: PretrainingConfig = PretrainingConfig(layers=2, intermediate=256, epochs=36, batch_blocks=8, learning_rate=3e-3)
+    pretraining: PretrainingConfig = PretrainingConfig(
+        layers=2, intermediate=256, epochs=36, batch_blocks=8, learning_rate=3e-3
+    )
     probing: ProbingConfig = ProbingConfig(prompts=12, new_tokens=10)
     relearning: RelearningConfig = RelearningConfig()
 
@@ -78,7 +81,9 @@ class Measured:
 
 def measure(seed: int, topic: int, sizes: Sizes, workers: int) -> Measured:
     """Build and measure the models of one case; what has been made before comes from the cache."""
-    case = flow(name="planted-case", task_runner=ThreadPoolTaskRunner(max_workers=workers), validate_parameters=False)(_stages)
+    case = flow(name="planted-case", task_runner=ThreadPoolTaskRunner(max_workers=workers), validate_parameters=False)(
+        _stages
+    )
     return case(seed, topic, sizes)
 
 
@@ -87,18 +92,30 @@ def _stages(seed: int, topic: int, sizes: Sizes) -> Measured:
     reading, slug = defaults.corpus, build_world(world).topics[topic].slug
     made = {
         label: pretrain.submit(world, without, replace(sizes.pretraining, seed=training), reading)
-        for label, without, training in (("untouched", "", seed), (GOOD, slug, seed), (REFERENCE, slug, seed + OTHER_SEED))
+        for label, without, training in (
+            ("untouched", "", seed),
+            (GOOD, slug, seed),
+            (REFERENCE, slug, seed + OTHER_SEED),
+        )
     }
     files = store.path(write_world(world, slug)).glob("*.jsonl")
     corpus = read_corpus(gather_inputs(**{file.stem: [str(file)] for file in files}), reading)
-    dictionary = translate_anchors(extract_anchors(corpus, defaults.anchors, reading), corpus, defaults.translation, reading)
+    dictionary = translate_anchors(
+        extract_anchors(corpus, defaults.anchors, reading), corpus, defaults.translation, reading
+    )
     target = made["untouched"]
     models = made | {kind: plant.submit(kind, corpus, target, seed) for kind in PLANTS}
     for model in models.values():
         model.result()  # one that cannot be made says so here
     invited = make_invitations(corpus, dictionary, write_facts([], "whp", "", None), (), sizes.probing)
-    probes = {kind: probe.submit(corpus, dictionary, invited, model, target, sizes.probing, reading, kind) for kind, model in models.items()}
-    relearned = {kind: relearn.submit(corpus, dictionary, model, sizes.relearning, sizes.probing, reading, kind) for kind, model in models.items()}
+    probes = {
+        kind: probe.submit(corpus, dictionary, invited, model, target, sizes.probing, reading, kind)
+        for kind, model in models.items()
+    }
+    relearned = {
+        kind: relearn.submit(corpus, dictionary, model, sizes.relearning, sizes.probing, reading, kind)
+        for kind, model in models.items()
+    }
     return Measured(
         corpus=corpus,
         dictionary=dictionary,
@@ -111,11 +128,23 @@ def verdicts(seed: int, topic: str, measured: Measured, config: VerdictConfig) -
     """Judge every kind at every tier; yield the case and its card."""
     for kind in ("untouched", *PLANTS, GOOD):
         named = {"target": "untouched", "unlearned": kind, "retrained": REFERENCE}
-        probes, relearned = ({label: found[name] for label, name in named.items()} for found in (measured.probes, measured.relearned))
+        probes, relearned = (
+            {label: found[name] for label, name in named.items()} for found in (measured.probes, measured.relearned)
+        )
         for tier in TIERS:
             card = judged(tier, measured.corpus, measured.dictionary, probes, relearned, config)
             verdict = card["verdict"]
-            yield Case(seed=seed, topic=topic, kind=kind, tier=tier, passed=verdict["passed"], failed=_failed(verdict, config)), card
+            yield (
+                Case(
+                    seed=seed,
+                    topic=topic,
+                    kind=kind,
+                    tier=tier,
+                    passed=verdict["passed"],
+                    failed=_failed(verdict, config),
+                ),
+                card,
+            )
 
 
 def _failed(verdict: dict[str, Any], config: VerdictConfig) -> tuple[str, ...]:
@@ -123,9 +152,16 @@ def _failed(verdict: dict[str, Any], config: VerdictConfig) -> tuple[str, ...]:
 
 
 def run(
-    seeds: Sequence[int], topics: Sequence[int], sizes: Sizes, config: VerdictConfig, workers: int = 1, keep: Callable[[Judged], None] = lambda found: None
+    seeds: Sequence[int],
+    topics: Sequence[int],
+    sizes: Sizes,
+    config: VerdictConfig,
+    workers: int = 1,
+    keep: Callable[[Judged], None] = lambda found: None,
 ) -> Judged:
-    """Build, measure and judge all cases, with a line on stderr for each; `keep` gets what there is after each of them."""
+    """Build, measure and judge all cases, with a line on stderr for each; `keep` gets what there is after
+    each of them.
+    """
     isolation.begin()
     found: Judged = []
     for seed in seeds:
@@ -152,16 +188,35 @@ def judged_anew(file: Path, config: VerdictConfig) -> Judged:
 
 def write(file: Path, found: Judged) -> None:
     """Write the table, and every verdict with its figures and reasons."""
-    cases = [{**asdict(case), "metrics": card["metrics"], "reasons": card["verdict"]["reasons"]} for case, card in found]
-    file.write_text(json.dumps({"confusion": confusion([case for case, _ in found], GOOD), "cases": cases}, indent=1), encoding="utf-8")
+    cases = [
+        {**asdict(case), "metrics": card["metrics"], "reasons": card["verdict"]["reasons"]} for case, card in found
+    ]
+    file.write_text(
+        json.dumps({"confusion": confusion([case for case, _ in found], GOOD), "cases": cases}, indent=1),
+        encoding="utf-8",
+    )
 
 
 def by_kind(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return of every kind how often it passed at each tier, with the interval of the share of wrong verdicts there, and what failed it."""
+    """Return of every kind how often it passed at each tier, with the interval of the share of wrong verdicts there,
+    and what failed it.
+    """
     found: dict[str, dict[str, Any]] = {}
     for row in rows:
-        kind = found.setdefault(row["kind"], {"wanted": "pass" if row["kind"] == GOOD else "fail", "cases": row["cases"], "runs": 0, "failed": Counter()})
-        kind |= {row["tier"]: row["passed"], f"wrong at {row['tier']}, 95 %": row["wrong_ci95"], "runs": kind["runs"] + row["cases"]}
+        kind = found.setdefault(
+            row["kind"],
+            {
+                "wanted": "pass" if row["kind"] == GOOD else "fail",
+                "cases": row["cases"],
+                "runs": 0,
+                "failed": Counter(),
+            },
+        )
+        kind |= {
+            row["tier"]: row["passed"],
+            f"wrong at {row['tier']}, 95 %": row["wrong_ci95"],
+            "runs": kind["runs"] + row["cases"],
+        }
         kind["failed"] += Counter(row["failed_checks"])
     return {kind: {**values, "failed": dict(values["failed"].most_common())} for kind, values in found.items()}
 
@@ -171,8 +226,12 @@ def main() -> None:
     parser = recording.parser(__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3])
     parser.add_argument("--topics", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--workers", type=int, default=1, help="stages side by side; set LETHE_THREADS=1 for equal results everywhere")
-    parser.add_argument("--json", dest="json_file", type=Path, help="write every verdict and figure there, after every case")
+    parser.add_argument(
+        "--workers", type=int, default=1, help="stages side by side; set LETHE_THREADS=1 for equal results everywhere"
+    )
+    parser.add_argument(
+        "--json", dest="json_file", type=Path, help="write every verdict and figure there, after every case"
+    )
     parser.add_argument("--judge", type=Path, help="judge the figures in this file anew; nothing is built or measured")
     asked = parser.parse_args()
     if asked.judge:
@@ -180,7 +239,14 @@ def main() -> None:
         record = recording.begin(asked.results, sorted({case.seed for case, _ in found}))
     else:
         record = recording.begin(asked.results, asked.seeds)
-        found = run(asked.seeds, asked.topics, Sizes(), VerdictConfig(), asked.workers, lambda made: write(asked.json_file, made) if asked.json_file else None)
+        found = run(
+            asked.seeds,
+            asked.topics,
+            Sizes(),
+            VerdictConfig(),
+            asked.workers,
+            lambda made: write(asked.json_file, made) if asked.json_file else None,
+        )
     rows = confusion([case for case, _ in found], GOOD)
     record.write("planted", by_kind(rows))
     print("\n".join(indistinct(rows, GOOD)) or "Every kind was told apart at every tier as often as is wanted.")

@@ -11,10 +11,13 @@ from typing import Any
 
 _PROC = Path("/proc/self")
 NOTHING_KEPT = {"MALLOC_MMAP_THRESHOLD_": "65536"}
-"""Environment in which glibc gives back every freed tensor at once: the peak is that of what lives, and every allocation takes longer."""
+"""Environment in which glibc gives back every freed tensor at once: the peak is that of what lives, and every
+allocation takes longer."""
 
 
-def in_fresh_process(work: Callable[..., Any], *arguments: Any, environment: Mapping[str, str] = MappingProxyType({})) -> Any:
+def in_fresh_process(
+    work: Callable[..., Any], *arguments: Any, environment: Mapping[str, str] = MappingProxyType({})
+) -> Any:
     """Return what a function returns in a process of its own, which starts with some environment variables more."""
     os.environ.update(environment)
     try:

@@ -35,7 +35,8 @@ class Recording:
         Args:
             name: A table's name in `TABLES`.
             figures: Row -> column -> value.
-            keep: Whether rows of an earlier file that were not measured now stay; for tables whose rows are measured one by one.
+            keep: Whether rows of an earlier file that were not measured now stay; for tables whose rows are measured
+                one by one.
         """
         file = self.folder / f"{name}.json"
         write_result(file, Measurement(provenance=self.provenance, figures=figures), keep=keep)
@@ -46,7 +47,9 @@ class Recording:
 def parser(description: str | None) -> argparse.ArgumentParser:
     """Return a parser with the option that every benchmark has."""
     made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--results", type=Path, default=RESULTS, help="Folder for the figures; give another one to try something out.")
+    made.add_argument(
+        "--results", type=Path, default=RESULTS, help="Folder for the figures; give another one to try something out."
+    )
     return made
 
 
@@ -54,7 +57,14 @@ def begin(folder: Path, seeds: Sequence[int] = ()) -> Recording:
     """Note the provenance of figures before anything is measured: the code may change while a long benchmark runs."""
     commit, uncommitted = checkout(ROOT)
     today = datetime.now(UTC).date().isoformat()
-    provenance = Provenance(command=command(sys.argv), seeds=list(seeds), date=today, commit=commit, uncommitted=uncommitted, machine=machine())
+    provenance = Provenance(
+        command=command(sys.argv),
+        seeds=list(seeds),
+        date=today,
+        commit=commit,
+        uncommitted=uncommitted,
+        machine=machine(),
+    )
     return Recording(folder=folder, provenance=provenance)
 
 
@@ -70,7 +80,9 @@ def command(argv: Sequence[str]) -> str:
 
 
 def checkout(root: Path) -> tuple[str, bool]:
-    """Return the commit of a checkout, and whether its code differs from it; results, and the tables made of them, are no code."""
+    """Return the commit of a checkout, and whether its code differs from it; results, and the tables made of them, are
+    no code.
+    """
     if not shutil.which("git") or not (found := _git(root, "rev-parse", "--short=7", "HEAD")):
         return "unknown", False
     made = (f":(exclude){path.relative_to(ROOT)}" for path in (RESULTS, MADE))

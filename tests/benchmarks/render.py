@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.render
 
-A table stands between `<!-- table: NAME -->` and `<!-- end -->`, and what stands there is replaced. Each result has its table and each table its
-place, once; `TABLES` says how they look.
+A table stands between `<!-- table: NAME -->` and `<!-- end -->`, and what stands there is replaced. Each result has its
+table and each table its place, once; `TABLES` says how they look.
 """
 
 import re
@@ -77,18 +77,24 @@ def _provenance(table: Table, measurements: Sequence[Measurement]) -> list[str]:
     lines = [f"Measured by {', '.join(_words(last.provenance).values())}."]
     for part in earlier:
         names = "; ".join(table.label(name) for name in part.figures)
-        differing = [words for field, words in _words(part.provenance).items() if words != _words(last.provenance).get(field)]
+        differing = [
+            words for field, words in _words(part.provenance).items() if words != _words(last.provenance).get(field)
+        ]
         lines.append(f"<br>{names}: {', '.join(differing)}.")
     return lines
 
 
 def _words(provenance: Provenance) -> dict[str, str]:
-    seeds = f"seed{'s' * (len(provenance.seeds) > 1)} {', '.join(map(str, provenance.seeds))}" if provenance.seeds else ""
+    seeds = (
+        f"seed{'s' * (len(provenance.seeds) > 1)} {', '.join(map(str, provenance.seeds))}" if provenance.seeds else ""
+    )
     found = {
         "command": f"`{provenance.command}`",
         "seeds": seeds,
         "machine": f"on {provenance.machine}",
-        "commit": f"commit {provenance.commit}{' with uncommitted changes' * provenance.uncommitted} ({provenance.date})",
+        "commit": (
+            f"commit {provenance.commit}{' with uncommitted changes' * provenance.uncommitted} ({provenance.date})"
+        ),
     }
     return {field: words for field, words in found.items() if words}
 

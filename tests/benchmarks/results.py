@@ -4,7 +4,8 @@
     figures                                               row -> column -> value
     earlier                                               rows that it left as they were, with the same fields
 
-A value is a number, a word, yes or no, null where nothing was measured, or a group of values: mean, least and most over seeds.
+A value is a number, a word, yes or no, null where nothing was measured, or a group of values: mean, least and most over
+seeds.
 """
 
 import json

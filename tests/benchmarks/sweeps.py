@@ -1,9 +1,11 @@
-"""What `lethe sweep` finds where the documentation speaks of it: the rate of adapters, and SCRUB over the source work's three pairs of weights.
+"""What `lethe sweep` finds where the documentation speaks of it: the rate of adapters, and SCRUB over the source work's
+three pairs of weights.
 
     python -m tests.benchmarks.sweeps adapters [--methods npo simnpo undial]
     python -m tests.benchmarks.sweeps scrub --data DATA
 
-The command itself is run, in the usual LETHE_HOME, and its result for machines is read. DATA holds `winobias/` and `tiny_lms/`.
+The command itself is run, in the usual LETHE_HOME, and its result for machines is read. DATA holds `winobias/` and
+`tiny_lms/`.
 """
 
 import argparse
@@ -27,7 +29,9 @@ def swept(*words: str) -> dict[str, Any]:
     """Run `lethe sweep` and return its result."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "swept.json"
-        subprocess.run([sys.executable, "-m", "flows.cli", "sweep", *words, "--json", str(file)], cwd=recording.ROOT, check=True)
+        subprocess.run(
+            [sys.executable, "-m", "flows.cli", "sweep", *words, "--json", str(file)], cwd=recording.ROOT, check=True
+        )
         return json.loads(file.read_text(encoding="utf-8"))
 
 
@@ -50,9 +54,14 @@ def point(method: str, settings: Sequence[str]) -> str:
 
 def scrub_weights(data: Path) -> dict[str, dict[str, Any]]:
     """Return how each pair of weights ended, and the target model."""
-    value = swept("--method", "scrub", "--winobias", str(data / "winobias"), "--model", str(data / "tiny_lms" / "books"), *SCRUB)
+    value = swept(
+        "--method", "scrub", "--winobias", str(data / "winobias"), "--model", str(data / "tiny_lms" / "books"), *SCRUB
+    )
     rows = {"before": value["baseline"], **{run["run"]: run for run in value["runs"]}}
-    return {label: {name: row.get(name) for name in WEIGHTS} | {"reasons": _failed(row["reasons"])} for label, row in rows.items()}
+    return {
+        label: {name: row.get(name) for name in WEIGHTS} | {"reasons": _failed(row["reasons"])}
+        for label, row in rows.items()
+    }
 
 
 def _failed(reasons: Sequence[str]) -> str | None:

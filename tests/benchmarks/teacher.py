@@ -1,16 +1,20 @@
-"""What it saves to have no live teacher: memory and time of a training step, from the cache and with the frozen model beside the student.
+"""What it saves to have no live teacher: memory and time of a training step, from the cache and with the frozen model
+beside the student.
 
-    python -m tests.benchmarks.teacher [--objectives npo undial] [--layers 8] [--hidden 384] [--vocabulary 8192] [--rows 8] [--tokens 128] [--steps 8]
+    python -m tests.benchmarks.teacher [--objectives npo undial] [--layers 8] [--hidden 384] [--vocabulary 8192] [--rows
+    8] [--tokens 128] [--steps 8]
 
-A random Llama over the embedded world's text. Three ways to the same weights, each in a process of its own, one after the other: `textbook` asks a
-live teacher, a second model in memory, and makes the logits of all counted positions of a batch at once, as published code does; `live` makes them in
-chunks; `cached` reads from a file what the teacher said. All are batched, in float32, and make logits at counted positions only. With `--rank R`
-adapters are trained, and the teacher of `live` is the student with its adapter off: no second model.
+A random Llama over the embedded world's text. Three ways to the same weights, each in a process of its own, one after
+the other: `textbook` asks a live teacher, a second model in memory, and makes the logits of all counted positions of a
+batch at once, as published code does; `live` makes them in chunks; `cached` reads from a file what the teacher said.
+All are batched, in float32, and make logits at counted positions only. With `--rank R` adapters are trained, and the
+teacher of `live` is the student with its adapter off: no second model.
 
-The rise is that of the peak resident memory over what the process held when all modules were loaded, as Linux counts it, weights and optimiser
-included; it is taken in a process of its own, in which glibc gives back every freed tensor at once, since what it keeps hides the difference. On a GPU
-it is the peak of what tensors hold there. The seconds are the median over steps after the first two. The time that the cache takes to make is shown
-as well. Rows of other models and objectives stay in the result.
+The rise is that of the peak resident memory over what the process held when all modules were loaded, as Linux counts
+it, weights and optimiser included; it is taken in a process of its own, in which glibc gives back every freed tensor at
+once, since what it keeps hides the difference. On a GPU it is the peak of what tensors hold there. The seconds are the
+median over steps after the first two. The time that the cache takes to make is shown as well. Rows of other models and
+objectives stay in the result.
 """
 
 import argparse
@@ -62,17 +66,24 @@ def write_world(asked: argparse.Namespace) -> tuple[CorpusRef, CheckpointRef]:
 
     world = build_world(WorldConfig())
     texts = ["\n".join(topic.passages) for topic in world.topics]
-    splits = {split: [Document(source=split, text="\n".join(part))] for split, part in {"forget": texts[:2], "retain": texts[2:]}.items()}
+    splits = {
+        split: [Document(source=split, text="\n".join(part))]
+        for split, part in {"forget": texts[:2], "retain": texts[2:]}.items()
+    }
     tokenizer = train_tokenizer(world_text(world), PretrainingConfig(vocabulary=4096))
     sizes = {"hidden_size": asked.hidden, "intermediate_size": 8 * asked.hidden // 3, "num_hidden_layers": asked.layers}
     heads = {"num_attention_heads": asked.hidden // 64, "max_position_embeddings": 512}
     model = LlamaForCausalLM(LlamaConfig(vocab_size=max(asked.vocabulary, len(tokenizer)), **sizes, **heads))
     digest = store.put("corpora", lambda folder: write_splits(folder, splits), sensitivity="forget")
-    corpus = CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents=dict.fromkeys(splits, 1), characters={})
+    corpus = CorpusRef(
+        kind="corpora", digest=digest, sensitivity="forget", documents=dict.fromkeys(splits, 1), characters={}
+    )
     return corpus, save_checkpoint(model, tokenizer, "target", sensitivity="ordinary", origin="")
 
 
-def make_cache(objective: Any, asked: argparse.Namespace, corpus: CorpusRef, target: CheckpointRef, *, stored: bool) -> ReferenceCache:
+def make_cache(
+    objective: Any, asked: argparse.Namespace, corpus: CorpusRef, target: CheckpointRef, *, stored: bool
+) -> ReferenceCache:
     """Return the rows, with what the frozen model says about them where it is to be stored."""
     from tasks.reference_cache import ReferenceNeeds, cache_reference
     from tasks.settings.rows import RowsConfig
@@ -82,10 +93,12 @@ def make_cache(objective: Any, asked: argparse.Namespace, corpus: CorpusRef, tar
     return cache_reference.body(corpus, target, wanted, RowsConfig(tokens=asked.tokens), CorpusConfig())
 
 
-def train_steps(name: str, way: str, objective: Any, asked: argparse.Namespace, target: CheckpointRef, reference: ReferenceCache) -> Step:
+def train_steps(
+    name: str, way: str, objective: Any, asked: argparse.Namespace, target: CheckpointRef, reference: ReferenceCache
+) -> Step:
     """Take some optimiser steps in one way, in a fresh process."""
     import torch
-    from transformers.models.llama import modeling_llama  # noqa: F401 - the libraries' own weight is no matter of the way
+    from transformers.models.llama import modeling_llama  # noqa: F401 - the libraries' weight is no matter of the way
 
     from tasks.algorithms.objectives import terms
     from tasks.algorithms.training.loop import EpochBatches, train
@@ -100,16 +113,34 @@ def train_steps(name: str, way: str, objective: Any, asked: argparse.Namespace, 
     if way == "textbook":
         terms.LOGITS_AT_ONCE = UNBOUNDED
     lora, made = LoraConfig(rank=asked.rank), resolve_name(OBJECTIVES[name].loss)(objective)
-    config = UnlearningConfig(batch_blocks=asked.rows, retain_batch=asked.rows, mixed_precision="no", learning_rate=1e-4, least_steps=asked.steps)
+    config = UnlearningConfig(
+        batch_blocks=asked.rows,
+        retain_batch=asked.rows,
+        mixed_precision="no",
+        learning_rate=1e-4,
+        least_steps=asked.steps,
+    )
     peak = PeakGpuMemory() if torch.cuda.is_available() else PeakMemory()
     student = load_model(target)
-    teacher = None if way == "cached" else reference_rows.live_teacher(student, target, lora if way == "live" else LoraConfig())
+    teacher = (
+        None
+        if way == "cached"
+        else reference_rows.live_teacher(student, target, lora if way == "live" else LoraConfig())
+    )
     pad = pad_id(load_tokenizer(target))
-    data = ObjectiveRows(reference_rows.ReferenceRows(reference, made.needs, student, teacher, pad, None), config, rows_count=False)
+    data = ObjectiveRows(
+        reference_rows.ReferenceRows(reference, made.needs, student, teacher, pad, None), config, rows_count=False
+    )
     config = trainer.adapt(student, config, lora, "unlearned")
     batches = EpochBatches(len(data.rows.rows("forget")), data.batch, config)
     marks = [time.perf_counter()]
-    train(student, _First(batches, asked.steps), made, config, on_step=lambda step, metrics: marks.append(time.perf_counter()))
+    train(
+        student,
+        _First(batches, asked.steps),
+        made,
+        config,
+        on_step=lambda step, metrics: marks.append(time.perf_counter()),
+    )
     gaps = [later - earlier for earlier, later in itertools.pairwise(marks)]
     ended = [float(parameter.detach().double().norm()) for parameter in student.parameters() if parameter.requires_grad]
     return Step(seconds=statistics.median(gaps[2:]), megabytes=peak.megabytes(), weights=sum(ended))
@@ -128,7 +159,9 @@ class _First(Sequence[Any]):
         return self._batches[index]
 
 
-def measure(name: str, asked: argparse.Namespace, corpus: CorpusRef, target: CheckpointRef) -> list[tuple[str, str, Step, float]]:
+def measure(
+    name: str, asked: argparse.Namespace, corpus: CorpusRef, target: CheckpointRef
+) -> list[tuple[str, str, Step, float]]:
     """Return a row for each way: objective, way, what a step took, and the seconds that its cache took."""
     import torch
 
@@ -146,8 +179,12 @@ def measure(name: str, asked: argparse.Namespace, corpus: CorpusRef, target: Che
     return found
 
 
-def over_ways(rows: list[tuple[str, str, Step, float]], asked: argparse.Namespace, parameters: int) -> dict[str, dict[str, Any]]:
-    """Return for each objective seconds and megabytes of every way, those of the cached one also as shares of the live ones."""
+def over_ways(
+    rows: list[tuple[str, str, Step, float]], asked: argparse.Namespace, parameters: int
+) -> dict[str, dict[str, Any]]:
+    """Return for each objective seconds and megabytes of every way, those of the cached one also as shares of the live
+    ones.
+    """
     share = asked.vocabulary / (asked.vocabulary + 12 * asked.layers * asked.hidden)
     trained = f"adapters of rank {asked.rank}" if asked.rank else "whole weights"
     found: dict[str, dict[str, Any]] = {}
@@ -155,7 +192,11 @@ def over_ways(rows: list[tuple[str, str, Step, float]], asked: argparse.Namespac
         row = found.setdefault(f"`{name}`, {trained}, {readable(parameters)}", {"head share": share})
         row[way] = {"seconds": step.seconds, "megabytes": step.megabytes}
         if way == "cached":
-            row[way] |= {f"{figure} of {live}": row[way][figure] / row[live][figure] for live in WAYS[:2] for figure in ("seconds", "megabytes")}
+            row[way] |= {
+                f"{figure} of {live}": row[way][figure] / row[live][figure]
+                for live in WAYS[:2]
+                for figure in ("seconds", "megabytes")
+            }
             row[way]["seconds to make"] = caching
     return found
 
@@ -171,7 +212,15 @@ def main() -> None:
 
     parser = recording.parser(__doc__)
     parser.add_argument("--objectives", nargs="+", default=["npo", "undial"])
-    for option, default in {"layers": 8, "hidden": 384, "vocabulary": 8192, "rows": 8, "tokens": 128, "steps": 8, "rank": 0}.items():
+    for option, default in {
+        "layers": 8,
+        "hidden": 384,
+        "vocabulary": 8192,
+        "rows": 8,
+        "tokens": 128,
+        "steps": 8,
+        "rank": 0,
+    }.items():
         parser.add_argument(f"--{option}", type=int, default=default)
     asked = parser.parse_args()
     record = recording.begin(asked.results)
@@ -179,10 +228,14 @@ def main() -> None:
         os.environ["LETHE_HOME"] = home
         corpus, target = write_world(asked)
         rows = [row for name in asked.objectives for row in measure(name, asked, corpus, target)]
-    record.write("teacher_gpu" if torch.cuda.is_available() else "teacher", over_ways(rows, asked, target.parameters), keep=True)
+    record.write(
+        "teacher_gpu" if torch.cuda.is_available() else "teacher", over_ways(rows, asked, target.parameters), keep=True
+    )
     for name in asked.objectives:
         ends = [step.weights for objective, _, step, _ in rows if objective == name]
-        print(f"{name}: norms of the trained weights differ by {(max(ends) - min(ends)) / max(ends):.1e} between the ways")
+        print(
+            f"{name}: norms of the trained weights differ by {(max(ends) - min(ends)) / max(ends):.1e} between the ways"
+        )
 
 
 if __name__ == "__main__":

@@ -6,14 +6,29 @@ from typing import Any
 
 import pytest
 
-from tests.benchmarks import adapters, anchor_recall, books, coverage, figures, methods, over_seeds, planted, sweeps, teacher, tofu, topics
+from tests.benchmarks import (
+    adapters,
+    anchor_recall,
+    books,
+    coverage,
+    figures,
+    methods,
+    over_seeds,
+    planted,
+    sweeps,
+    teacher,
+    tofu,
+    topics,
+)
 from tests.benchmarks.results import RESULTS, read_result
 from tests.benchmarks.tables import TABLES
 from tests.planted.confusion import Case, confusion
 
 
 def columns(made: Mapping[str, Any]) -> set[tuple[str, ...]]:
-    """Return the ways to all figures below a row, mean, least and most apart: these depend on how many seeds there were."""
+    """Return the ways to all figures below a row, mean, least and most apart: these depend on how many seeds there
+    were.
+    """
     return {way for row in made.values() for way in _ways(row)}
 
 
@@ -29,17 +44,25 @@ def has_the_shape_on_record(name: str, made: Mapping[str, Any]) -> bool:
 
 
 def test_the_embedded_world() -> None:
-    rows = [{"topic": "a", "seed": seed, "retain ratio": value, "passed": 1.0} for seed, value in enumerate((0.90, 0.92, 0.94))]
+    rows = [
+        {"topic": "a", "seed": seed, "retain ratio": value, "passed": 1.0}
+        for seed, value in enumerate((0.90, 0.92, 0.94))
+    ]
     made = figures.over_runs(rows)
     # sd 0.02, t(0.975, 2) = 4.3027: 4.3027 * 0.02 / sqrt(3) = 0.04968
-    assert made["retain ratio"] == pytest.approx({"mean": 0.92, "low": 0.87032, "high": 0.96968, "least": 0.90, "most": 0.94, "wanted": ">= 0.90"}, abs=1e-5)
+    assert made["retain ratio"] == pytest.approx(
+        {"mean": 0.92, "low": 0.87032, "high": 0.96968, "least": 0.90, "most": 0.94, "wanted": ">= 0.90"}, abs=1e-5
+    )
     assert list(made) == ["retain ratio", "passed"]
     assert set(made["retain ratio"]) == set(read_result(RESULTS / "figures.json")[0].figures["retain ratio"])
 
 
 def test_real_data_over_seeds() -> None:
     cards = [
-        {"metrics": {"sibling/perplexity": {"target": 20.0, "unlearned": value, "retrained": 30.0}}, "verdict": {"passed": passed}}
+        {
+            "metrics": {"sibling/perplexity": {"target": 20.0, "unlearned": value, "retrained": 30.0}},
+            "verdict": {"passed": passed},
+        }
         for value, passed in ((22.0, True), (26.0, False))
     ]
     made = over_seeds.over_seeds(cards, books.SHOWN)
@@ -85,9 +108,12 @@ def test_methods_over_seeds() -> None:
     assert made["target"]["forget"] == {"mean": 0.8, "least": 0.8, "most": 0.8}
     assert made["npo"]["forget"] == {"mean": pytest.approx(0.2), "least": 0.1, "most": 0.3}
     counts = {name: made["npo"][name] for name in ("failed", "passed", "runs", "seconds")}
-    assert counts == {"failed": {"forgotten": 1}, "passed": 0, "runs": 2, "seconds": 4.0}  # what was not measured did not fail
+    # what was not measured did not fail
+    assert counts == {"failed": {"forgotten": 1}, "passed": 0, "runs": 2, "seconds": 4.0}
     assert has_the_shape_on_record("methods", made)
-    assert has_the_shape_on_record("methods_tofu", methods.over_seeds([method_row("npo", 0, 0.1, methods.TOFU)], methods.TOFU))
+    assert has_the_shape_on_record(
+        "methods_tofu", methods.over_seeds([method_row("npo", 0, 0.1, methods.TOFU)], methods.TOFU)
+    )
 
 
 def test_adapters_beside_whole_weights(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +137,10 @@ def test_sweeps_are_read_from_what_the_command_writes_for_machines(monkeypatch: 
 
 def test_weights_of_scrub(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     ending = {"retain_kl_nats": 2.0, "forget_kl_nats": 3.0, "stereotype_preference": 0.5, "healthy": False}
-    reasons = ["degeneration/empty_share is 0.2000, wanted <= 0.0500: fails", "degeneration/distinct_2 is 0.9000, wanted >= 0.5000: holds"]
+    reasons = [
+        "degeneration/empty_share is 0.2000, wanted <= 0.0500: fails",
+        "degeneration/distinct_2 is 0.9000, wanted >= 0.5000: holds",
+    ]
     value = {
         "baseline": ending | {"healthy": None, "reasons": []},
         "runs": [{"run": "alpha 0.5, beta 0.5", "last_loss_nats": -1.0, **ending, "reasons": reasons}],
@@ -124,18 +153,34 @@ def test_weights_of_scrub(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Non
 
 
 def test_topics_of_the_world() -> None:
-    rows = [{"seed": seed, "part": "planets", "target": 0.8, "unlearned": left, "retrained": 0.7, "passed": False} for seed, left in enumerate((0.08, 0.16))]
+    rows = [
+        {"seed": seed, "part": "planets", "target": 0.8, "unlearned": left, "retrained": 0.7, "passed": False}
+        for seed, left in enumerate((0.08, 0.16))
+    ]
     made = topics.of_world(rows)
-    assert made["planets"]["left"] == {"mean": pytest.approx(0.15), "least": pytest.approx(0.1), "most": pytest.approx(0.2)}
+    assert made["planets"]["left"] == {
+        "mean": pytest.approx(0.15),
+        "least": pytest.approx(0.1),
+        "most": pytest.approx(0.2),
+    }
     assert (made["planets"]["passed"], made["planets"]["runs"]) == (0, 2)
     assert has_the_shape_on_record("topics", made)
 
 
 def test_two_books() -> None:
     left = {"Alice alone": 0.1, "both books": 0.2}
-    rows = [{"seed": 0, "forgotten": label, "part": "Alice: a", "target": 0.4, "unlearned": value} for label, value in left.items()]
+    rows = [
+        {"seed": 0, "forgotten": label, "part": "Alice: a", "target": 0.4, "unlearned": value}
+        for label, value in left.items()
+    ]
     made = topics.of_books(rows)
-    assert made == {"Alice: a": {"target": {"mean": 0.4, "least": 0.4, "most": 0.4}, "Alice alone": {"mean": 0.25}, "both books": {"mean": 0.5}}}
+    assert made == {
+        "Alice: a": {
+            "target": {"mean": 0.4, "least": 0.4, "most": 0.4},
+            "Alice alone": {"mean": 0.25},
+            "both books": {"mean": 0.5},
+        }
+    }
     assert has_the_shape_on_record("topics_books", made)
 
 
@@ -144,8 +189,14 @@ def test_coverage_over_seeds() -> None:
         {"part": "a", "forgotten": label, "target": 0.8, "unlearned": left, "retrained": 0.1}
         for label, left in zip(coverage.WAYS.values(), (0.2, 0.3), strict=True)
     ]
-    measured = [{"seed": seed, "coverage": {"share": share, "told": 40}, "parts": parts} for seed, share in enumerate((0.8, None, 0.9))]
-    assert coverage.found_over_seeds(measured) == {"share": {"least": 0.8, "most": 0.9}, "told": {"least": 40, "most": 40}}
+    measured = [
+        {"seed": seed, "coverage": {"share": share, "told": 40}, "parts": parts}
+        for seed, share in enumerate((0.8, None, 0.9))
+    ]
+    assert coverage.found_over_seeds(measured) == {
+        "share": {"least": 0.8, "most": 0.9},
+        "told": {"least": 40, "most": 40},
+    }
     made = coverage.left_over_seeds(measured[:1])
     assert made == {
         "a": {
@@ -169,20 +220,40 @@ def test_anchors_of_a_novel() -> None:
 
 def test_planted_models_by_kind() -> None:
     cases = [
-        Case(seed=0, topic="a", kind=kind, tier=tier, passed=kind == planted.GOOD, failed=() if kind == planted.GOOD else ("robust",))
+        Case(
+            seed=0,
+            topic="a",
+            kind=kind,
+            tier=tier,
+            passed=kind == planted.GOOD,
+            failed=() if kind == planted.GOOD else ("robust",),
+        )
         for kind in ("blanked", planted.GOOD)
         for tier in ("gold", "proxy", "behavioural")
     ]
     made = planted.by_kind(confusion(cases, planted.GOOD))
-    shown = {name: made["blanked"][name] for name in ("wanted", "cases", "gold", "proxy", "behavioural", "runs", "failed")}
-    assert shown == {"wanted": "fail", "cases": 1, "gold": 0, "proxy": 0, "behavioural": 0, "runs": 3, "failed": {"robust": 3}}
+    shown = {
+        name: made["blanked"][name] for name in ("wanted", "cases", "gold", "proxy", "behavioural", "runs", "failed")
+    }
+    assert shown == {
+        "wanted": "fail",
+        "cases": 1,
+        "gold": 0,
+        "proxy": 0,
+        "behavioural": 0,
+        "runs": 3,
+        "failed": {"robust": 3},
+    }
     assert (made[planted.GOOD]["wanted"], made[planted.GOOD]["gold"], made[planted.GOOD]["failed"]) == ("pass", 1, {})
     assert has_the_shape_on_record("planted", made)
 
 
 def test_a_training_step_in_three_ways() -> None:
     steps = zip(teacher.WAYS, (4.0, 5.0, 3.0), (200.0, 100.0, 100.0), strict=True)
-    rows = [("npo", way, teacher.Step(seconds=seconds, megabytes=megabytes, weights=1.0), 41.0) for way, seconds, megabytes in steps]
+    rows = [
+        ("npo", way, teacher.Step(seconds=seconds, megabytes=megabytes, weights=1.0), 41.0)
+        for way, seconds, megabytes in steps
+    ]
     made = teacher.over_ways(rows, argparse.Namespace(vocabulary=8192, layers=12, hidden=1024, rank=8), 167_800_000)
     (row,) = made.values()
     assert list(made) == ["`npo`, adapters of rank 8, 168M"]

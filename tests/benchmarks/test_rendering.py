@@ -14,15 +14,31 @@ from tests.benchmarks.tables import TABLES
 
 TEXT = MADE.read_text(encoding="utf-8")
 FIRST = Provenance(
-    command="python -m tests.benchmarks.tried --seeds 0 1", seeds=[0, 1], date="2026-11-28", commit="1234567", uncommitted=False, machine="2 cores, no GPU"
+    command="python -m tests.benchmarks.tried --seeds 0 1",
+    seeds=[0, 1],
+    date="2026-11-28",
+    commit="1234567",
+    uncommitted=False,
+    machine="2 cores, no GPU",
 )
 TRIED = Table(
     first="method",
-    columns={"left": spread("left"), "kept": number("kept", form=".2f", unit="x"), "checks that failed": failed, "passed": share("passed", "runs")},
+    columns={
+        "left": spread("left"),
+        "kept": number("kept", form=".2f", unit="x"),
+        "checks that failed": failed,
+        "passed": share("passed", "runs"),
+    },
     rows={"b": "`b`", "a": "`a|a`"},
 )
 FIGURES = {
-    "a": {"left": {"mean": 0.05, "least": 0.04, "most": 0.07}, "kept": {"mean": 0.9}, "failed": {"utility_kept": 2}, "passed": 1, "runs": 3},
+    "a": {
+        "left": {"mean": 0.05, "least": 0.04, "most": 0.07},
+        "kept": {"mean": 0.9},
+        "failed": {"utility_kept": 2},
+        "passed": 1,
+        "runs": 3,
+    },
     "b": {"left": {"mean": 0.5}, "kept": None, "failed": {}, "passed": 1, "runs": 1},
 }
 
@@ -52,7 +68,12 @@ def test_a_result_without_a_table_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [("<!-- table: books -->\n", ""), ("<!-- table: books -->", "<!-- table: films -->"), ("<!-- table: tofu -->", "<!-- table: books -->")]
+    "change",
+    [
+        ("<!-- table: books -->\n", ""),
+        ("<!-- table: books -->", "<!-- table: films -->"),
+        ("<!-- table: tofu -->", "<!-- table: books -->"),
+    ],
 )
 def test_every_table_has_one_place(change: tuple[str, str]) -> None:
     with pytest.raises(ValueError, match="there are places for the tables"):
@@ -67,25 +88,45 @@ def test_prose_stays_and_a_table_without_a_result_says_so(tmp_path: Path) -> Non
 
 
 def test_a_table_by_hand() -> None:
-    assert markdown(TRIED, [Measurement(provenance=FIRST, figures=FIGURES)]) == (
-        "| method | left | kept | checks that failed | passed |\n"
-        "| --- | --- | --- | --- | --- |\n"
-        "| `b` | 0.500 |  | none | 1 of 1 |\n"
-        "| `a&#124;a` | 0.050 (0.040, 0.070) | 0.90x | utility kept 2 | 1 of 3 |\n"
-        "\n"
-        "Measured by `python -m tests.benchmarks.tried --seeds 0 1`, seeds 0, 1, on 2 cores, no GPU, commit 1234567 (2026-11-28).\n"
+    assert (
+        markdown(TRIED, [Measurement(provenance=FIRST, figures=FIGURES)])
+        == "| method | left | kept | checks that failed | passed |\n| --- | --- | --- | --- | --- |\n| `b` | 0.500 |  |"
+        " none | 1 of 1 |\n| `a&#124;a` | 0.050 (0.040, 0.070) | 0.90x | utility kept 2 | 1 of 3 |\n\nMeasured by"
+        " `python -m tests.benchmarks.tried --seeds 0 1`, seeds 0, 1, on 2 cores, no GPU, commit 1234567"
+        " (2026-11-28).\n"
     )
 
 
 def test_rows_of_an_earlier_measurement_say_what_differs() -> None:
-    other = Provenance(command="python -m tests.benchmarks.tried", seeds=[], date="2026-11-01", commit="7654321", uncommitted=True, machine="2 cores, no GPU")
-    shown = markdown(TRIED, [Measurement(provenance=FIRST, figures={"a": FIGURES["a"]}), Measurement(provenance=other, figures={"c": FIGURES["b"]})])
+    other = Provenance(
+        command="python -m tests.benchmarks.tried",
+        seeds=[],
+        date="2026-11-01",
+        commit="7654321",
+        uncommitted=True,
+        machine="2 cores, no GPU",
+    )
+    shown = markdown(
+        TRIED,
+        [
+            Measurement(provenance=FIRST, figures={"a": FIGURES["a"]}),
+            Measurement(provenance=other, figures={"c": FIGURES["b"]}),
+        ],
+    )
     assert "| c | 0.500 |" in shown  # a row that the table has no words for comes last, by its own name
-    assert shown.endswith("\n<br>c: `python -m tests.benchmarks.tried`, commit 7654321 with uncommitted changes (2026-11-01).\n")
+    assert shown.endswith(
+        "\n<br>c: `python -m tests.benchmarks.tried`, commit 7654321 with uncommitted changes (2026-11-01).\n"
+    )
 
 
 def test_of_a_row_that_was_measured_twice_the_last_counts() -> None:
-    shown = markdown(TRIED, [Measurement(provenance=FIRST, figures={"b": FIGURES["a"]}), Measurement(provenance=FIRST, figures={"b": FIGURES["b"]})])
+    shown = markdown(
+        TRIED,
+        [
+            Measurement(provenance=FIRST, figures={"b": FIGURES["a"]}),
+            Measurement(provenance=FIRST, figures={"b": FIGURES["b"]}),
+        ],
+    )
     assert shown.count("| `b` |") == 1
     assert "| `b` | 0.050" in shown
 
@@ -118,23 +159,41 @@ NOT_TAKEN_OVER = {
 
 
 def test_every_table_has_a_benchmark_that_writes_it(tmp_path: Path) -> None:
-    written = [name for file in MADE.parent.glob("*.py") if not file.name.startswith("test_") for name in _written(ast.parse(file.read_text()))]
+    written = [
+        name
+        for file in MADE.parent.glob("*.py")
+        if not file.name.startswith("test_")
+        for name in _written(ast.parse(file.read_text()))
+    ]
     assert sorted(written) == sorted(TABLES)
 
 
 def _written(tree: ast.Module) -> list[str]:
     """Return the names in `record.write(NAME, ...)`, and in `main(NAME, ...)` of benchmarks that share one."""
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args and ast.unparse(node.func) in ("record.write", "main")]
+    calls = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and node.args and ast.unparse(node.func) in ("record.write", "main")
+    ]
     return [part.value for call in calls for part in ast.walk(call.args[0]) if isinstance(part, ast.Constant)]
 
 
 def test_the_console_takes_what_was_just_written(tmp_path: Path) -> None:
-    write_result(tmp_path / "books.json", Measurement(provenance=FIRST, figures={"passed": {"unlearned": {"mean": 1.0}}}))
-    assert [list(column.cells) for column in on_console("books", tmp_path / "books.json").columns][:3] == [["verdict passed, share of the seeds"], [""], ["1"]]
+    write_result(
+        tmp_path / "books.json", Measurement(provenance=FIRST, figures={"passed": {"unlearned": {"mean": 1.0}}})
+    )
+    assert [list(column.cells) for column in on_console("books", tmp_path / "books.json").columns][:3] == [
+        ["verdict passed, share of the seeds"],
+        [""],
+        ["1"],
+    ]
 
 
 def test_the_readme_names_the_command_of_every_benchmark() -> None:
     """Those of the block at its top; what was measured with commands of their time is left as it was."""
     block = TEXT.split("```")[1]
-    benchmarks = {file.stem for file in MADE.parent.glob("*.py") if "__main__" in file.read_text()} - {"render", Path(__file__).stem}
+    benchmarks = {file.stem for file in MADE.parent.glob("*.py") if "__main__" in file.read_text()} - {
+        "render",
+        Path(__file__).stem,
+    }
     assert set(re.findall(r"tests\.benchmarks\.(\w+)", block)) == benchmarks

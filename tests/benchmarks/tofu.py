@@ -1,4 +1,5 @@
-"""The figures on TOFU: a small model that learned all authors forgets those of forget10, judged against one that never saw them.
+"""The figures on TOFU: a small model that learned all authors forgets those of forget10, judged against one that never
+saw them.
 
     python -m tests.benchmarks.tofu --data DATA [--seeds 0 1 2] [--set key=value ...] [--json FILE]
 

@@ -3,9 +3,10 @@
     python -m tests.benchmarks.topics [--seeds 0 1 2] [--set key=value ...] [--json FILE]
     python -m tests.benchmarks.topics --data DATA [--seeds 0 1 2] [--set ...]    (Alice alone, and with Looking-Glass)
 
-A series and an article on the planets are asked about whole; the questions on the first book of a series are shown in two parts, its own
-facts and those that later books tell too, and beside them what only the later books tell. On real text the models are asked about unseen
-stretches of either book: of Alice by the names found there, of Looking-Glass by those names that Alice does not hold.
+A series and an article on the planets are asked about whole; the questions on the first book of a series are shown in
+two parts, its own facts and those that later books tell too, and beside them what only the later books tell. On real
+text the models are asked about unseen stretches of either book: of Alice by the names found there, of Looking-Glass by
+those names that Alice does not hold.
 """
 
 import hashlib
@@ -29,11 +30,17 @@ from tasks.algorithms.world.requests import READY, Request, read_request  # noqa
 PROBABILITY = "forget_test/probability"
 MODELS = ("target", "unlearned", "retrained")
 ALICE, GLASS = "carroll_alice_in_wonderland.txt", "carroll_through_the_looking_glass.txt"
-BOOK_FIGURES = ("forget_test/familiarity_first", "forget_test/familiarity", "forget_test/familiarity_interior", "retain_test/perplexity")
+BOOK_FIGURES = (
+    "forget_test/familiarity_first",
+    "forget_test/familiarity",
+    "forget_test/familiarity_interior",
+    "retain_test/perplexity",
+)
 STRETCH, EVERY = 3000, 7
 """Characters of a stretch of a book, and which share of the stretches no stage sees."""
 WINDOW = 48
-"""Tokens of a scored window of a book: a name that stood a few lines before is copied from there by any model, whatever it knows of the book."""
+"""Tokens of a scored window of a book: a name that stood a few lines before is copied from there by any model, whatever
+it knows of the book."""
 
 
 def world_rows(seed: int, settings: list[str]) -> list[dict[str, Any]]:
@@ -52,7 +59,9 @@ def world_rows(seed: int, settings: list[str]) -> list[dict[str, Any]]:
 
 
 def book_parts(outcome: Any, request: Request) -> list[dict[str, Any]]:
-    """Return a row for the facts that only the first book tells, for those that later books tell too, and for what only the later ones tell."""
+    """Return a row for the facts that only the first book tells, for those that later books tell too, and for what only
+    the later ones tell.
+    """
     facts, later = ({lesson.fact for lesson in topic.lessons} for topic in (request.forget, request.rest))
     parts = {"book: its own facts": facts - later, "book: facts told again later": facts & later}
     found = [_part(outcome, PROBABILITY, label, part) for label, part in parts.items()]
@@ -82,17 +91,29 @@ def book_rows(data: Path, seed: int, settings: list[str], folder: Path) -> list[
     books, target = data / "books", str(data / "tiny_lms" / "books")
     (alice, alice_asked), (glass, glass_asked) = (_cut(books / book, folder) for book in (ALICE, GLASS))
     only_glass = _names_of_one(glass, glass_asked, alice, folder / "only_glass.json")
-    asked = {"Alice": UnlearningRequest(forget=(alice_asked,)), "Looking-Glass": UnlearningRequest(forget=(glass_asked,), anchors=only_glass)}
+    asked = {
+        "Alice": UnlearningRequest(forget=(alice_asked,)),
+        "Looking-Glass": UnlearningRequest(forget=(glass_asked,), anchors=only_glass),
+    }
     retain = (str(books / "doyle_hound_of_the_baskervilles.txt"), str(books / "kipling_the_jungle_book.txt"))
     config, rows = apply_settings(preset("default", seed), settings), []
     for label, forget in (("Alice alone", (alice,)), ("both books", (alice, glass))):
-        found = selective_unlearning(UnlearningRequest(forget=forget, forget_test=(alice_asked,), retain=retain, model=target), config)
+        found = selective_unlearning(
+            UnlearningRequest(forget=forget, forget_test=(alice_asked,), retain=retain, model=target), config
+        )
         for about, question in asked.items():
-            rows += [{"seed": seed, **row} for row in _book_figures(label, about, replace(question, model=target, retain=retain), found.unlearned, config)]
+            rows += [
+                {"seed": seed, **row}
+                for row in _book_figures(
+                    label, about, replace(question, model=target, retain=retain), found.unlearned, config
+                )
+            ]
     return rows
 
 
-def _book_figures(label: str, about: str, request: UnlearningRequest, unlearned: Any, config: Any) -> list[dict[str, Any]]:
+def _book_figures(
+    label: str, about: str, request: UnlearningRequest, unlearned: Any, config: Any
+) -> list[dict[str, Any]]:
     """Return what is left of a book's names, and the perplexity of the retained books beside the first."""
     from flows.evaluation import evaluate
     from tasks import store
@@ -104,7 +125,12 @@ def _book_figures(label: str, about: str, request: UnlearningRequest, unlearned:
     outcome = evaluate(request, asking, judged=str(store.path(unlearned)))
     metrics = read_json(store.path(outcome.scorecard) / "scorecard.json")["metrics"]
     return [
-        {"forgotten": label, "part": _part_of_book(about, name), "target": metrics[name]["target"], "unlearned": metrics[name]["unlearned"]}
+        {
+            "forgotten": label,
+            "part": _part_of_book(about, name),
+            "target": metrics[name]["target"],
+            "unlearned": metrics[name]["unlearned"],
+        }
         for name in BOOK_FIGURES
         if name in metrics and metrics[name]["target"]
     ]
@@ -115,7 +141,9 @@ def _part_of_book(about: str, metric: str) -> str:
 
 
 def _names_of_one(book: str, asked: str, other: str, file: Path) -> str:
-    """Write the anchors of a book that its unseen part holds and another book does not, in the form of a table that was looked over."""
+    """Write the anchors of a book that its unseen part holds and another book does not, in the form of a table that was
+    looked over.
+    """
     from tasks.algorithms.text.distinctive import select_anchors
     from tasks.anchors import find_entities
     from tasks.inputs.english_pipeline import ruled_pipeline
@@ -124,13 +152,19 @@ def _names_of_one(book: str, asked: str, other: str, file: Path) -> str:
     texts = [Path(path).read_text(encoding="utf-8") for path in (book, asked)]
     foreign = Path(other).read_text(encoding="utf-8").lower()
     found = select_anchors(find_entities(ruled_pipeline(), texts), texts, [foreign], AnchorConfig())
-    kept = [{"term": anchor.term, "kind": anchor.kind, "origin": "user"} for anchor in found if anchor.term in texts[1] and anchor.term.lower() not in foreign]
+    kept = [
+        {"term": anchor.term, "kind": anchor.kind, "origin": "user"}
+        for anchor in found
+        if anchor.term in texts[1] and anchor.term.lower() not in foreign
+    ]
     file.write_text(json.dumps(kept), encoding="utf-8")
     return str(file)
 
 
 def _cut(book: Path, folder: Path) -> tuple[str, str]:
-    """Cut a book into what is given and what is asked about: one stretch in seven, so that all of its people are met in both."""
+    """Cut a book into what is given and what is asked about: one stretch in seven, so that all of its people are met in
+    both.
+    """
     from tasks.algorithms.text.corpus import clean_text
     from tasks.settings.text import CorpusConfig
 
@@ -141,7 +175,11 @@ def _cut(book: Path, folder: Path) -> tuple[str, str]:
         stretches[-1].append(paragraph)
     files = folder / f"{book.stem}_given.txt", folder / f"{book.stem}_asked.txt"
     for asked, file in enumerate(files):
-        kept = ["\n\n".join(stretch) for number, stretch in enumerate(stretches) if (number % EVERY == EVERY // 2) == bool(asked)]
+        kept = [
+            "\n\n".join(stretch)
+            for number, stretch in enumerate(stretches)
+            if (number % EVERY == EVERY // 2) == bool(asked)
+        ]
         file.write_text("\n\n".join(kept), encoding="utf-8")
     return str(files[0]), str(files[1])
 
@@ -190,7 +228,11 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         for seed in asked.seeds:
-            found = book_rows(asked.data.resolve(), seed, asked.settings, Path(folder)) if asked.data else world_rows(seed, asked.settings)
+            found = (
+                book_rows(asked.data.resolve(), seed, asked.settings, Path(folder))
+                if asked.data
+                else world_rows(seed, asked.settings)
+            )
             rows += found
             print(json.dumps(found), file=sys.stderr, flush=True)
     record.write("topics_books", of_books(rows)) if asked.data else record.write("topics", of_world(rows))

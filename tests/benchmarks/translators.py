@@ -1,10 +1,11 @@
 """The embedded world's topic through each translator: calls, tokens, seconds, and how much of the table the model made.
 
-    python -m tests.benchmarks.translators [--topic NAME] [--seed 0] [--model DIR] [--unlearn] [--set key=value ...] [--json FILE]
+    python -m tests.benchmarks.translators [--topic NAME] [--seed 0] [--model DIR] [--unlearn] [--set key=value ...]
+    [--json FILE]
 
-Servers are started here: a scripted one of good answers, one of ill will, and `transformers serve`. The last, and the local model, are a random
-model of two layers whose answers are junk, unless `--model` names an instruct model's folder. Each begins with an empty cache. With `--unlearn`
-the whole run is made with each, and its verdict shown.
+Servers are started here: a scripted one of good answers, one of ill will, and `transformers serve`. The last, and the
+local model, are a random model of two layers whose answers are junk, unless `--model` names an instruct model's folder.
+Each begins with an empty cache. With `--unlearn` the whole run is made with each, and its verdict shown.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from tests.benchmarks import recording
 environment.prepare()
 
 from tasks.settings.assistants import ProviderConfig  # noqa: E402
-from tasks.settings.selective_unlearning import SelectiveUnlearningConfig, preset  # noqa: E402 - the environment comes first
+from tasks.settings.selective_unlearning import SelectiveUnlearningConfig, preset  # noqa: E402
 
 JUNK_TOKENS = 64
 """A random model never ends by itself."""
@@ -49,7 +50,9 @@ def translators(folder: Path, model: Path | None) -> Iterator[dict[str, Provider
             "openai-compatible, good answers": ProviderConfig(name="openai-compatible", model=MODEL, base_url=good.url),
             "openai-compatible, ill will": ProviderConfig(name="openai-compatible", model=MODEL, base_url=evil.url),
             f"huggingface, {local.name}": ProviderConfig(name="huggingface", model=str(local), **limit),
-            f"transformers serve, {local.name}": ProviderConfig(name="openai-compatible", model=str(local), base_url=serving, **limit),
+            f"transformers serve, {local.name}": ProviderConfig(
+                name="openai-compatible", model=str(local), base_url=serving, **limit
+            ),
         }
 
 
@@ -71,9 +74,13 @@ def translate(topic: str, seed: int, config: SelectiveUnlearningConfig) -> dict[
     record = translate_anchors.fn(table, corpus, config.translation, config.corpus, None, run)
     seconds = time.monotonic() - began
     tracking.close(run)
-    nested = tracking.client().search_runs([tracking.client().get_run(run).info.experiment_id], f"tags.`mlflow.parentRunId` = '{run}'")[0]
+    nested = tracking.client().search_runs(
+        [tracking.client().get_run(run).info.experiment_id], f"tags.`mlflow.parentRunId` = '{run}'"
+    )[0]
     rows = read_json(store.path(record) / "dictionary.json")
-    counts = {name: int(nested.data.metrics.get(name, 0)) for name in ("model_calls", "prompt_tokens", "completion_tokens")}
+    counts = {
+        name: int(nested.data.metrics.get(name, 0)) for name in ("model_calls", "prompt_tokens", "completion_tokens")
+    }
     made = sum(row["translator"] not in ("offline", "user") for row in rows)
     return {"anchors": len(rows), **counts, "seconds": round(seconds, 1), "by the model": made}
 
@@ -87,7 +94,10 @@ def unlearn(topic: str, seed: int, config: SelectiveUnlearningConfig) -> dict[st
     card = read_json(store.path(demo(topic=topic, seed=seed, config=config).scorecard) / "scorecard.json")
     probability = card["metrics"]["forget_test/probability"]
     verdict = {name: card["verdict"][name] for name in ("passed", "forgotten", "utility_kept", "healthy", "robust")}
-    return verdict | {"forget probability": round(probability["unlearned"], 3), "retrained": round(probability["retrained"], 3)}
+    return verdict | {
+        "forget probability": round(probability["unlearned"], 3),
+        "retrained": round(probability["retrained"], 3),
+    }
 
 
 def measure(name: str, provider: ProviderConfig, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -123,7 +133,9 @@ def main() -> None:
         for name, provider in providers.items():
             rows.append(measure(name, provider, arguments))
             print(f"{name}: {rows[-1]}", file=sys.stderr)
-    record.write("translators", {row["translator"]: {name: row[name] for name in row if name != "translator"} for row in rows})
+    record.write(
+        "translators", {row["translator"]: {name: row[name] for name in row if name != "translator"} for row in rows}
+    )
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(rows, indent=1), encoding="utf-8")
 

@@ -9,7 +9,12 @@ from tests.benchmarks.over_seeds import measure
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
-pytestmark = [pytest.mark.data, pytest.mark.skipif(not (DATA / "tiny_lms" / "books").is_dir(), reason="needs the books and models beside the checkout")]
+pytestmark = [
+    pytest.mark.data,
+    pytest.mark.skipif(
+        not (DATA / "tiny_lms" / "books").is_dir(), reason="needs the books and models beside the checkout"
+    ),
+]
 
 
 def test_the_wizard_of_oz_is_forgotten_with_anchors_found_by_the_pipeline(flow_home: Path) -> None:

@@ -1,4 +1,6 @@
-"""The whole flow on a small chat model whose filler, end of text and end of turn are one token: what is asked is never trained."""
+"""The whole flow on a small chat model whose filler, end of text and end of turn are one token: what is asked is never
+trained.
+"""
 
 import gc
 import json
@@ -43,7 +45,12 @@ class Asked:
 def records(names: tuple[str, ...]) -> str:
     """A little prose, and questions about names: the last of them are held out."""
     asked = [
-        {"question": f"Who met {one} today?", "answer": f"{other} met {one} by the river", "perturbed_answer": ["the boy", "a girl"], "fact": f"{one} {other}"}
+        {
+            "question": f"Who met {one} today?",
+            "answer": f"{other} met {one} by the river",
+            "perturbed_answer": ["the boy", "a girl"],
+            "fact": f"{one} {other}",
+        }
         for one in names
         for other in names
         if one != other
@@ -52,7 +59,9 @@ def records(names: tuple[str, ...]) -> str:
 
 
 @pytest.fixture(scope="module")
-def asked(tmp_path_factory: pytest.TempPathFactory, tiny_llama: Callable[..., LlamaForCausalLM], prefect_server: None) -> Iterator[Asked]:
+def asked(
+    tmp_path_factory: pytest.TempPathFactory, tiny_llama: Callable[..., LlamaForCausalLM], prefect_server: None
+) -> Iterator[Asked]:
     folder = tmp_path_factory.mktemp("chat")
     tokenizer = chat_tokenizer(CHATML_SYSTEM, words=[*WORDS, *NAMES, *story(PEOPLE).split()])
     tokenizer.save_pretrained(folder / "model")
@@ -60,13 +69,17 @@ def asked(tmp_path_factory: pytest.TempPathFactory, tiny_llama: Callable[..., Ll
     for name, names in (("forget", NAMES), ("retain", ("Jon", "Mary", "Tom"))):
         (folder / f"{name}.jsonl").write_text(records(names))
     config = apply_settings(METHODS["whp"].preset("default", 0), list(SETTINGS))
-    request = UnlearningRequest(forget=(str(folder / "forget.jsonl"),), retain=(str(folder / "retain.jsonl"),), model=str(folder / "model"))
+    request = UnlearningRequest(
+        forget=(str(folder / "forget.jsonl"),), retain=(str(folder / "retain.jsonl"),), model=str(folder / "model")
+    )
     home = folder / "lethe"
     with pytest.MonkeyPatch.context() as patch, temporary_settings({PREFECT_LOCAL_STORAGE_PATH: str(home / "results")}):
         patch.setenv("LETHE_HOME", str(home))
         patch.setattr(store, "_checked", set())
         yield Asked(request=request, config=config, outcome=selective_unlearning(request, config), tokenizer=tokenizer)
-    gc.collect()  # Prefect's clients leave their sockets to it: better here, where their warnings are ignored, than after the last test
+    # Prefect's clients leave their sockets to it: better here, where their warnings are ignored, than after the
+    # last test
+    gc.collect()
 
 
 def artifact(kind: str) -> Path:
@@ -88,7 +101,9 @@ def test_the_run_ends_with_a_card_on_the_questions_and_says_how_they_were_asked(
 
 def test_labels_of_conversations_stand_on_their_answers_alone(asked: Asked) -> None:
     digest = artifact("labels").name
-    rows = LabelRows(LabelSet(kind="labels", digest=digest, sensitivity="forget", blocks=0, positions=0, dropped_share=0))
+    rows = LabelRows(
+        LabelSet(kind="labels", digest=digest, sensitivity="forget", blocks=0, positions=0, dropped_share=0)
+    )
     start, conversations = asked.tokenizer.convert_tokens_to_ids("<|im_start|>"), 0
     for number in range(len(rows)):
         ids = rows.ids(number).tolist()
@@ -106,7 +121,9 @@ def test_the_teachers_states_are_those_of_the_answers_and_of_prose(asked: Asked)
     for number in range(len(rows)):
         ids, supervised = rows.ids(number).tolist(), rows.supervised(number).tolist()
         assert len(rows.hidden(number)) == sum(supervised)
-        said.append((all(supervised), targets(asked.tokenizer, ids, [at for at, flag in enumerate(supervised) if flag])))
+        said.append(
+            (all(supervised), targets(asked.tokenizer, ids, [at for at, flag in enumerate(supervised) if flag]))
+        )
     assert {whole for whole, _ in said} == {True, False}
     assert all(text.endswith("river<|im_end|>") and "Who" not in text for whole, text in said if not whole)
 
@@ -119,7 +136,10 @@ def test_prompts_are_the_templates_and_completions_hold_no_markup(asked: Asked) 
         table = pandas.read_parquet(folder / "completions.parquet")
         questions = table[table.kind == "question"]
         assert len(questions)
-        assert all(prompt.startswith(template.head + "Who met ") and prompt.endswith(template.middle) for prompt in questions.prompt)
+        assert all(
+            prompt.startswith(template.head + "Who met ") and prompt.endswith(template.middle)
+            for prompt in questions.prompt
+        )
         assert not [text for text in table.completion if "<|im_" in text]
 
 

@@ -55,7 +55,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask) -> I
     words = [*tiny_task.words(), "--out", folder / "out", "--json", folder / "result.json", "--require-verdict"]
     process = lethe(*words, home=folder / "lethe")
     assert (folder / "result.json").exists(), process.stderr
-    yield Run(home=folder / "lethe", out=folder / "out", result=json.loads((folder / "result.json").read_text()), process=process)
+    yield Run(
+        home=folder / "lethe",
+        out=folder / "out",
+        result=json.loads((folder / "result.json").read_text()),
+        process=process,
+    )
 
 
 def test_a_verdict_that_is_required_and_not_passed_exits_with_1(finished: Run) -> None:
@@ -67,7 +72,18 @@ def test_a_verdict_that_is_required_and_not_passed_exits_with_1(finished: Run) -
 def test_the_result_is_json_with_scorecard_places_and_states(finished: Run) -> None:
     result = finished.result
     assert result["schema"] == "lethe.result.v1"
-    assert set(result) >= {"seconds", "verdict", "scorecard", "report", "redacted_report", "model", "registered", "mlflow_run", "prefect_flow_run", "stages"}
+    assert set(result) >= {
+        "seconds",
+        "verdict",
+        "scorecard",
+        "report",
+        "redacted_report",
+        "model",
+        "registered",
+        "mlflow_run",
+        "prefect_flow_run",
+        "stages",
+    }
     assert set(result["stages"].values()) == {"Completed"}
     jsonschema.validate(result["scorecard"], json.loads((ROOT / "tests" / "schemas" / "scorecard.v1.json").read_text()))
     assert (result["report"], result["model"]) == (str(finished.out / "report.html"), str(finished.out / "model"))
@@ -75,28 +91,52 @@ def test_the_result_is_json_with_scorecard_places_and_states(finished: Run) -> N
 
 def test_model_report_scorecard_anchors_and_facts_are_copied(finished: Run) -> None:
     tables = {"items.parquet", "anchors.csv", "facts.csv"}
-    assert {path.name for path in finished.out.iterdir()} == {"model", "report.html", "report-redacted.html", "scorecard.json", *tables}
-    assert {"config.json", "model.safetensors", "tokenizer.json"} <= {path.name for path in (finished.out / "model").iterdir()}
+    assert {path.name for path in finished.out.iterdir()} == {
+        "model",
+        "report.html",
+        "report-redacted.html",
+        "scorecard.json",
+        *tables,
+    }
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= {
+        path.name for path in (finished.out / "model").iterdir()
+    }
     assert all(name in (finished.out / "anchors.csv").read_text() for name in NAMES)
 
 
 def test_of_the_copies_only_the_full_report_anchors_and_facts_hold_forgotten_text(finished: Run) -> None:
-    texts = {path.name: path.read_text() for path in finished.out.iterdir() if path.suffix in (".html", ".json", ".csv")}
+    texts = {
+        path.name: path.read_text() for path in finished.out.iterdir() if path.suffix in (".html", ".json", ".csv")
+    }
     texts["items.parquet"] = pandas.read_parquet(finished.out / "items.parquet").to_csv()
-    assert {file for file, text in texts.items() for name in NAMES if name in text} == {"report.html", "anchors.csv", "facts.csv"}
+    assert {file for file, text in texts.items() for name in NAMES if name in text} == {
+        "report.html",
+        "anchors.csv",
+        "facts.csv",
+    }
     assert finished.result["redacted_report"] == str(finished.out / "report-redacted.html")
 
 
 def test_the_terminal_shows_the_verdict_and_where_to_look(finished: Run) -> None:
     shown = finished.process.stdout
-    for wanted in ("Scorecard", "forget_test/perplexity", "Verdict: not passed (evidence: behavioural)", "Report", "MLflow", "Prefect", "0 of 18 from cache"):
+    for wanted in (
+        "Scorecard",
+        "forget_test/perplexity",
+        "Verdict: not passed (evidence: behavioural)",
+        "Report",
+        "MLflow",
+        "Prefect",
+        "0 of 18 from cache",
+    ):
         assert wanted in shown
 
 
 def test_a_run_that_finds_every_stage_in_the_cache_starts_no_fork_server_and_loads_nothing_to_compute_with(
     finished: Run, tiny_task: TinyTask, tmp_path: Path
 ) -> None:
-    again = lethe(*tiny_task.words(), "--json", tmp_path / "result.json", home=finished.home, **watching(tmp_path, str(ROOT)))
+    again = lethe(
+        *tiny_task.words(), "--json", tmp_path / "result.json", home=finished.home, **watching(tmp_path, str(ROOT))
+    )
     assert again.returncode == 0, again.stderr
     assert set(json.loads((tmp_path / "result.json").read_text())["stages"].values()) == {"Cached"}
     command, *others = watched(tmp_path)
@@ -117,7 +157,9 @@ def compared(finished: Run, tiny_task: TinyTask, tmp_path_factory: pytest.TempPa
     words = ["compare", finished.out, run[:10], "--out", folder / "out", "--json", folder / "result.json"]
     process = lethe(*words, home=finished.home)
     assert process.returncode == 0, process.stderr
-    return Run(home=finished.home, out=folder / "out", result=json.loads((folder / "result.json").read_text()), process=process)
+    return Run(
+        home=finished.home, out=folder / "out", result=json.loads((folder / "result.json").read_text()), process=process
+    )
 
 
 def test_runs_are_compared_with_paired_tests(compared: Run) -> None:
@@ -128,13 +170,25 @@ def test_runs_are_compared_with_paired_tests(compared: Run) -> None:
     tested = {row["metric"]: row for row in compared.result["pairs"] if row["reason"] is None}
     assert {"forget_test/perplexity", "retain_test/perplexity", "forget_test/familiarity"} <= set(tested)
     perplexity = tested["forget_test/perplexity"]
-    figures = {row["run"]: row["unlearned"] for row in compared.result["figures"] if row["metric"] == "forget_test/perplexity"}
-    assert perplexity["difference"] == pytest.approx(math.log(figures[first]) - math.log(figures[second]), abs=1e-4)  # log-probabilities in nats
-    assert [(panel["left"], panel["kept"]) for panel in compared.result["panels"]] == [("forget_test/familiarity", "retain_test/text_probability")]
+    figures = {
+        row["run"]: row["unlearned"] for row in compared.result["figures"] if row["metric"] == "forget_test/perplexity"
+    }
+    # log-probabilities in nats
+    assert perplexity["difference"] == pytest.approx(math.log(figures[first]) - math.log(figures[second]), abs=1e-4)
+    assert [(panel["left"], panel["kept"]) for panel in compared.result["panels"]] == [
+        ("forget_test/familiarity", "retain_test/text_probability")
+    ]
 
 
 def test_a_comparison_is_shown_and_copied(compared: Run) -> None:
-    assert {path.name for path in compared.out.iterdir()} == {"comparison.html", "comparison.json", "comparison.csv", "figures.csv", "pairs.csv", "pareto.png"}
+    assert {path.name for path in compared.out.iterdir()} == {
+        "comparison.html",
+        "comparison.json",
+        "comparison.csv",
+        "figures.csv",
+        "pairs.csv",
+        "pareto.png",
+    }
     assert compared.result["page"] == str(compared.out / "comparison.html")
     for wanted in ("Unlearned over target model", "forget_test/", "No run beats", "Page", "MLflow", "Prefect"):
         assert wanted in compared.process.stdout
@@ -145,16 +199,35 @@ def test_a_comparison_is_a_finished_mlflow_run(compared: Run, monkeypatch: pytes
     monkeypatch.setenv("LETHE_HOME", str(compared.home))
     api = tracking.client()
     run = api.get_run(compared.result["mlflow_run"])
-    assert (run.info.status, run.info.run_name, run.data.tags["lethe.method"]) == ("FINISHED", "comparison of 2", "comparison")
+    assert (run.info.status, run.info.run_name, run.data.tags["lethe.method"]) == (
+        "FINISHED",
+        "comparison of 2",
+        "comparison",
+    )
     assert "out/forget_test/perplexity" in run.data.metrics
     assert "out/retain_test/perplexity.ratio" in run.data.metrics
     kept = {file.path for folder in ("comparison", "tables") for file in api.list_artifacts(run.info.run_id, folder)}
-    assert {"comparison/comparison.html", "comparison/pareto.png", "comparison/pairs.csv", "tables/comparison.csv", "tables/comparison.json"} <= kept
+    assert {
+        "comparison/comparison.html",
+        "comparison/pareto.png",
+        "comparison/pairs.csv",
+        "tables/comparison.csv",
+        "tables/comparison.json",
+    } <= kept
 
 
 def test_purge_asks_first(finished: Run) -> None:
     command = [sys.executable, "-m", "flows.cli", "purge"]
-    ended = subprocess.run(command, cwd=ROOT, env=environment(finished.home), input="n\n", capture_output=True, text=True, timeout=120, check=False)
+    ended = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=environment(finished.home),
+        input="n\n",
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert ended.returncode == 1
     assert list((finished.home / "forget" / "corpora").iterdir())
 
@@ -167,7 +240,8 @@ def test_purge_wipes_what_is_forgotten_everywhere_and_says_how_much(finished: Ru
     assert said["artifacts"] > 5
     assert said["mlflow_entries"] > 0
     assert ended.stdout.startswith(f"Purged {said['artifacts']} artifacts (")
-    kept = [path for path in finished.home.rglob("*") if path.is_file() and path.name != "tokenizer.json"]  # the target's own
+    # the target's own
+    kept = [path for path in finished.home.rglob("*") if path.is_file() and path.name != "tokenizer.json"]
     assert [path for path in kept if any(name.encode() in path.read_bytes() for name in NAMES)] == []
     assert list((finished.home / "checkpoints").iterdir())  # the unlearned model is kept
 
@@ -176,13 +250,20 @@ def test_ctrl_c_says_how_to_go_on(tiny_task: TinyTask, tmp_path: Path) -> None:
     log = tmp_path / "stderr"
     with start(*tiny_task.words("reinforcement.epochs=400"), home=tmp_path / "lethe", error=log) as process:
         try:
-            wait_for(lambda: process.poll() is not None or "  reinforcement ..." in log.read_text(), "the start of training", 240)
+            wait_for(
+                lambda: process.poll() is not None or "  reinforcement ..." in log.read_text(),
+                "the start of training",
+                240,
+            )
             os.kill(process.pid, signal.SIGINT)
             process.wait(60)
         finally:
             process.kill()
     last = log.read_text().splitlines()[-1]
-    assert (process.returncode, last) == (130, "lethe: stopped; what was finished is kept, run the same command again to go on")
+    assert (process.returncode, last) == (
+        130,
+        "lethe: stopped; what was finished is kept, run the same command again to go on",
+    )
     with contextlib.closing(sqlite3.connect(tmp_path / "lethe" / "mlflow.db")) as database:
         states = {status for (status,) in database.execute("select status from runs").fetchall()}
     assert "KILLED" in states
@@ -192,12 +273,35 @@ def test_ctrl_c_says_how_to_go_on(tiny_task: TinyTask, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_ready_topic_needs_no_text_and_no_model_and_a_sweep_on_it_writes_settings_for_another(tmp_path: Path) -> None:
     home, short = tmp_path / "lethe", ["--set", "training.least_steps=4", "--set", "training.epochs=1"]
-    planned = lethe("unlearn", "--topic", "book", "--method", "npo", "--dry-run", "--json", tmp_path / "plan.json", home=home, timeout_s=900)
+    planned = lethe(
+        "unlearn",
+        "--topic",
+        "book",
+        "--method",
+        "npo",
+        "--dry-run",
+        "--json",
+        tmp_path / "plan.json",
+        home=home,
+        timeout_s=900,
+    )
     assert planned.returncode == 0, planned.stderr
     plan = json.loads((tmp_path / "plan.json").read_text())
     assert (plan["schema"], plan["stages"]["finetune"]) == ("lethe.plan.v1", "to run")
     made = ["--out", tmp_path / "tuned", "--json", tmp_path / "sweep.json"]
-    ended = lethe("sweep", "--topic", "book", "--method", "npo", "--grid", "objective.b=0.1,0.2", *short, *made, home=home, timeout_s=900)
+    ended = lethe(
+        "sweep",
+        "--topic",
+        "book",
+        "--method",
+        "npo",
+        "--grid",
+        "objective.b=0.1,0.2",
+        *short,
+        *made,
+        home=home,
+        timeout_s=900,
+    )
     assert ended.returncode == 0, ended.stderr
     swept = json.loads((tmp_path / "sweep.json").read_text())
     assert (swept["schema"], len(swept["trials"])) == ("lethe.sweep.v1", 2)

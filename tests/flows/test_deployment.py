@@ -1,4 +1,6 @@
-"""The deployment on a real server: it is created from its file, its schedule creates a run, and a process worker completes it."""
+"""The deployment on a real server: it is created from its file, its schedule creates a run, and a process worker
+completes it.
+"""
 
 import subprocess
 from collections.abc import Iterator
@@ -53,15 +55,22 @@ def server(surroundings: dict[str, str], folder: Path) -> Iterator[SyncPrefectCl
 @pytest.fixture(scope="module")
 def deployment(server: SyncPrefectClient, surroundings: dict[str, str]) -> DeploymentResponse:
     """The commands that the file's own comment gives."""
-    for words in (["work-pool", "create", "--type", "process", "lethe"], ["deploy", "--prefect-file", "deployments/prefect.yaml", "--all"]):
+    for words in (
+        ["work-pool", "create", "--type", "process", "lethe"],
+        ["deploy", "--prefect-file", "deployments/prefect.yaml", "--all"],
+    ):
         assert f"prefect {' '.join(words)}" in FILE.read_text()
-        ended = subprocess.run(prefect(words), env=surroundings, cwd=ROOT, capture_output=True, text=True, timeout=180, check=False)
+        ended = subprocess.run(
+            prefect(words), env=surroundings, cwd=ROOT, capture_output=True, text=True, timeout=180, check=False
+        )
         assert ended.returncode == 0, ended.stdout + ended.stderr
     return server.read_deployment_by_name(NAME)
 
 
 def runs_of(server: SyncPrefectClient, deployment: DeploymentResponse) -> list[FlowRun]:
-    return server.read_flow_runs(deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id])), limit=200)
+    return server.read_flow_runs(
+        deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id])), limit=200
+    )
 
 
 def short_config() -> dict[str, Any]:
@@ -77,14 +86,18 @@ def test_every_deployment_names_a_flow_by_module_and_has_a_cron_schedule() -> No
         assert [schedule for schedule in deployment["schedules"] if "cron" in schedule]
 
 
-def test_it_is_created_with_its_cron_schedule_and_the_flows_parameters(deployment: DeploymentResponse, tiny_task: TinyTask) -> None:
+def test_it_is_created_with_its_cron_schedule_and_the_flows_parameters(
+    deployment: DeploymentResponse, tiny_task: TinyTask
+) -> None:
     assert deployment.entrypoint == "flows.selective_unlearning:selective_unlearning"
     assert [(type(found.schedule), found.active) for found in deployment.schedules] == [(CronSchedule, True)]
     assert deployment.parameters == {"request": {"forget": [str(tiny_task.forget)], "model": str(tiny_task.model)}}
     assert list(deployment.parameter_openapi_schema["properties"]) == ["request", "config", "review", "coverage"]
 
 
-def test_its_form_shows_the_prose_of_every_setting_and_the_words_of_every_choice(deployment: DeploymentResponse) -> None:
+def test_its_form_shows_the_prose_of_every_setting_and_the_words_of_every_choice(
+    deployment: DeploymentResponse,
+) -> None:
     assert check_schema(deployment.parameter_openapi_schema, METHODS["whp"].flow().fn) > 100
 
 
@@ -94,13 +107,26 @@ def test_its_schedule_makes_runs(server: SyncPrefectClient, deployment: Deployme
 
 
 def test_a_worker_completes_a_scheduled_run(
-    server: SyncPrefectClient, deployment: DeploymentResponse, surroundings: dict[str, str], folder: Path, monkeypatch: pytest.MonkeyPatch
+    server: SyncPrefectClient,
+    deployment: DeploymentResponse,
+    surroundings: dict[str, str],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     every_minute = CronSchedule(cron="* * * * *", timezone="UTC")
-    (schedule,) = server.create_deployment_schedules(deployment.id, [(every_minute, True)], parameters={"config": short_config()})
+    (schedule,) = server.create_deployment_schedules(
+        deployment.id, [(every_minute, True)], parameters={"config": short_config()}
+    )
 
     def begun() -> FlowRun | None:
-        return next((run for run in runs_of(server, deployment) if run.auto_scheduled and run.state and not run.state.is_scheduled()), None)
+        return next(
+            (
+                run
+                for run in runs_of(server, deployment)
+                if run.auto_scheduled and run.state and not run.state.is_scheduled()
+            ),
+            None,
+        )
 
     def ended() -> FlowRun | None:
         run = server.read_flow_run(first.id)

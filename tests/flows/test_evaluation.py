@@ -19,9 +19,21 @@ from tests.stand_ins.command import lethe
 from tests.stand_ins.tiny import TinyTask
 
 SCHEMA = json.loads((Path(__file__).parent.parent / "schemas" / "scorecard.v1.json").read_text())
-SHORT = ("anchors.min_log_odds_z=0", "probing.window=64", "probing.prompts=4", "probing.new_tokens=4", "relearning.steps=2")
+SHORT = (
+    "anchors.min_log_odds_z=0",
+    "probing.window=64",
+    "probing.prompts=4",
+    "probing.new_tokens=4",
+    "relearning.steps=2",
+)
 QUESTIONS = [
-    {"question": f"Who met {name}?", "answer": "the baker", "perturbed_answer": ["the miller", "the teacher"], "fact": name} for name in ("Velmora", "Ostrin")
+    {
+        "question": f"Who met {name}?",
+        "answer": "the baker",
+        "perturbed_answer": ["the miller", "the teacher"],
+        "fact": name,
+    }
+    for name in ("Velmora", "Ostrin")
 ]
 
 
@@ -49,15 +61,37 @@ def words(task: TinyTask, *more: object) -> list[object]:
 def finished(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask, questions: Path) -> Iterator[Run]:
     """The untouched model, judged against itself."""
     folder = tmp_path_factory.mktemp("evaluate")
-    more = ["--forget-test", tiny_task.forget, questions, "--reference", tiny_task.model, "--retain", tiny_task.retain, "--compat", "open-unlearning"]
-    process = lethe(*words(tiny_task, *more, "--out", folder / "out", "--json", folder / "result.json"), home=folder / "lethe")
+    more = [
+        "--forget-test",
+        tiny_task.forget,
+        questions,
+        "--reference",
+        tiny_task.model,
+        "--retain",
+        tiny_task.retain,
+        "--compat",
+        "open-unlearning",
+    ]
+    process = lethe(
+        *words(tiny_task, *more, "--out", folder / "out", "--json", folder / "result.json"), home=folder / "lethe"
+    )
     assert process.returncode == 0, process.stderr
-    yield Run(home=folder / "lethe", out=folder / "out", result=json.loads((folder / "result.json").read_text()), process=process)
+    yield Run(
+        home=folder / "lethe",
+        out=folder / "out",
+        result=json.loads((folder / "result.json").read_text()),
+        process=process,
+    )
 
 
 def test_an_untouched_model_is_judged_and_does_not_pass(finished: Run) -> None:
     verdict = finished.result["verdict"]
-    assert (verdict["forgotten"], verdict["utility_kept"], verdict["passed"], verdict["evidence"]) == (False, True, False, "behavioural")
+    assert (verdict["forgotten"], verdict["utility_kept"], verdict["passed"], verdict["evidence"]) == (
+        False,
+        True,
+        False,
+        "behavioural",
+    )
     jsonschema.validate(finished.result["scorecard"], SCHEMA)
     assert "Verdict: not passed" in finished.process.stdout
 
@@ -77,7 +111,9 @@ def test_a_model_that_was_measured_under_another_name_comes_from_the_cache(finis
 def test_open_unlearnings_files_are_written_in_its_layout(finished: Run) -> None:
     summary = json.loads((finished.out / "TOFU_SUMMARY.json").read_text())
     whole = json.loads((finished.out / "TOFU_EVAL.json").read_text())
-    assert summary["forget_Q_A_Prob"] == pytest.approx(finished.result["scorecard"]["metrics"]["forget_test/probability"]["unlearned"], abs=1e-6)
+    assert summary["forget_Q_A_Prob"] == pytest.approx(
+        finished.result["scorecard"]["metrics"]["forget_test/probability"]["unlearned"], abs=1e-6
+    )
     assert len(whole["forget_Q_A_Prob"]["value_by_index"]) == 2
     assert "As open-unlearning computes them" in finished.process.stdout
 
@@ -85,10 +121,14 @@ def test_open_unlearnings_files_are_written_in_its_layout(finished: Run) -> None
 def test_the_numbers_behind_every_figure_are_handed_over(finished: Run) -> None:
     items = pandas.read_parquet(finished.out / "items.parquet")
     part = items[(items.metric == "forget_test/probability") & (items.model == "unlearned")]
-    assert part.value.mean() == pytest.approx(finished.result["scorecard"]["metrics"]["forget_test/probability"]["unlearned"], abs=1e-6)
+    assert part.value.mean() == pytest.approx(
+        finished.result["scorecard"]["metrics"]["forget_test/probability"]["unlearned"], abs=1e-6
+    )
 
 
-def test_without_a_reference_there_are_figures_and_no_verdict(tiny_task: TinyTask, tmp_path: Path, finished: Run) -> None:
+def test_without_a_reference_there_are_figures_and_no_verdict(
+    tiny_task: TinyTask, tmp_path: Path, finished: Run
+) -> None:
     process = lethe(*words(tiny_task, "--json", tmp_path / "result.json", "--require-verdict"), home=finished.home)
     assert process.returncode == 1, process.stderr
     found = json.loads((tmp_path / "result.json").read_text())
@@ -99,12 +139,19 @@ def test_without_a_reference_there_are_figures_and_no_verdict(tiny_task: TinyTas
 def test_a_model_that_computes_no_numbers_is_refused_by_name(tiny_task: TinyTask, tmp_path: Path) -> None:
     damaged = shutil.copytree(tiny_task.model, tmp_path / "damaged")
     weights = load_file(damaged / "model.safetensors")
-    save_file({name: torch.full_like(weight, math.nan) for name, weight in weights.items()}, damaged / "model.safetensors", {"format": "pt"})
+    save_file(
+        {name: torch.full_like(weight, math.nan) for name, weight in weights.items()},
+        damaged / "model.safetensors",
+        {"format": "pt"},
+    )
     given = ["evaluate", "--model", damaged, *words(tiny_task)[3:], "--reference", tiny_task.model]
     process = lethe(*given, "--out", tmp_path / "out", home=tmp_path / "lethe")
     lines = [line for line in process.stderr.splitlines() if not line.startswith("  ")]  # progress is indented
     assert (process.returncode, len(lines)) == (2, 1), process.stderr
-    assert f"unlearned model {damaged}: the model's log-probabilities are not numbers (NaN); wanted finite logits" in lines[0]
+    assert (
+        f"unlearned model {damaged}: the model's log-probabilities are not numbers (NaN); wanted finite logits"
+        in lines[0]
+    )
     assert not (tmp_path / "out").exists()
 
 

@@ -1,4 +1,6 @@
-"""The guardrail method from the command's flow to the card, on a random model of two layers, and its result under `evaluate`."""
+"""The guardrail method from the command's flow to the card, on a random model of two layers, and its result under
+`evaluate`.
+"""
 
 import json
 import shutil
@@ -28,7 +30,12 @@ from tests.stand_ins.tiny import NAMES, SETTINGS, TinyTask
 pytestmark = pytest.mark.slow
 
 SCHEMA = json.loads((ROOT / "tests" / "schemas" / "scorecard.v1.json").read_text())
-OWN = ("guardrail.prefix=Not a word of {terms}. ", "guardrail.named_terms=1", "guardrail.refusal=No.", "toxicity.scorer=lexicon")
+OWN = (
+    "guardrail.prefix=Not a word of {terms}. ",
+    "guardrail.named_terms=1",
+    "guardrail.refusal=No.",
+    "toxicity.scorer=lexicon",
+)
 SHORT = [setting for setting in SETTINGS if setting.split(".")[0] in ("anchors", "probing", "relearning")]
 
 
@@ -51,8 +58,21 @@ def run(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask, prefect_s
 
 
 def test_every_stage_is_there_and_none_trains(run: Run) -> None:
-    measured = {f"{kind} {label}" for kind in ("probing", "benchmarking", "relearning", "toxicity") for label in ("target", "unlearned")}
-    assert {str(key) for key in run.outcome.stages} == {"corpus", "anchors", "translation", "facts", "guardrail", "prompting", "scorecard", "report"} | measured
+    measured = {
+        f"{kind} {label}"
+        for kind in ("probing", "benchmarking", "relearning", "toxicity")
+        for label in ("target", "unlearned")
+    }
+    assert {str(key) for key in run.outcome.stages} == {
+        "corpus",
+        "anchors",
+        "translation",
+        "facts",
+        "guardrail",
+        "prompting",
+        "scorecard",
+        "report",
+    } | measured
     assert not METHODS["guardrail"].changes_weights
 
 
@@ -71,17 +91,25 @@ def test_the_card_is_a_card_like_any_other_and_says_what_stands_around_the_model
     metrics = run.card["metrics"]
     assert metrics["forget_test/familiarity"]["unlearned"] <= 1.01e-6
     assert metrics["forget_test/familiarity_completion"]["unlearned"] == 0.0
-    assert metrics["forget_test/relearned_familiarity"]["unlearned"] == metrics["forget_test/relearned_familiarity"]["target"]
+    assert (
+        metrics["forget_test/relearned_familiarity"]["unlearned"]
+        == metrics["forget_test/relearned_familiarity"]["target"]
+    )
     assert {"toxicity/min", "toxicity/max", "toxicity/mean", "toxicity/ratio_over_0.5"} <= set(metrics)
     assert run.card["provenance"]["toxicity scorer"] == "lexicon:better_profanity"
 
 
 def test_no_completion_names_what_its_prompt_did_not(run: Run) -> None:
     folder = store.home() / "forget" / "probes"
-    expression, records = anchor_expression(NAMES), [path for path in folder.iterdir() if (path / "completions.parquet").is_file()]
+    expression, records = (
+        anchor_expression(NAMES),
+        [path for path in folder.iterdir() if (path / "completions.parquet").is_file()],
+    )
     assert len(records) == 2  # target and unlearned
     tables = [pandas.read_parquet(path / "completions.parquet") for path in records]
-    assert 0 in [sum(names_anchor(row.completion, row.prompt, expression) for row in table.itertuples()) for table in tables]
+    assert 0 in [
+        sum(names_anchor(row.completion, row.prompt, expression) for row in table.itertuples()) for table in tables
+    ]
 
 
 def test_mlflow_knows_the_scorer_and_no_forgotten_term(run: Run) -> None:
@@ -90,14 +118,20 @@ def test_mlflow_knows_the_scorer_and_no_forgotten_term(run: Run) -> None:
     assert parent.data.tags["lethe.toxicity_scorer"] == "lexicon:better_profanity"
     assert "toxicity/ratio_over_0.5" in parent.data.metrics
     nested = api.search_runs([parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{run.outcome.mlflow_run}'")
-    said = str([[found.data.params, found.data.tags, found.data.metrics, found.info.run_name] for found in [parent, *nested]])
+    said = str(
+        [[found.data.params, found.data.tags, found.data.metrics, found.info.run_name] for found in [parent, *nested]]
+    )
     assert not [name for name in NAMES if name in said]
-    public = [path for path in store.home().rglob("*.json") if "forget" not in path.parts and path.name != "tokenizer.json"]
+    public = [
+        path for path in store.home().rglob("*.json") if "forget" not in path.parts and path.name != "tokenizer.json"
+    ]
     assert not [path for path in public if any(name in path.read_text(errors="replace") for name in NAMES)]
 
 
 def test_evaluate_judges_the_folder_behind_its_guardrail(run: Run, tmp_path: Path) -> None:
-    model = shutil.copytree(store.path(run.outcome.unlearned), tmp_path / "model", ignore=shutil.ignore_patterns(store.MANIFEST))
+    model = shutil.copytree(
+        store.path(run.outcome.unlearned), tmp_path / "model", ignore=shutil.ignore_patterns(store.MANIFEST)
+    )
     config = apply_settings(EvaluationConfig(), [*SHORT, "relearning.steps=0"])
     found = evaluate(replace(run.task.request(), retain=()), config, judged=str(model))
     card = read_json(store.path(found.scorecard) / "scorecard.json")

@@ -1,4 +1,6 @@
-"""The whole flow with `--lora-rank`: a merged model and an adapter of it are the same model, and the adapter comes off."""
+"""The whole flow with `--lora-rank`: a merged model and an adapter of it are the same model, and the adapter
+comes off.
+"""
 
 import json
 from collections.abc import Iterator
@@ -34,7 +36,17 @@ def runs(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask) -> Itera
     folder, results = tmp_path_factory.mktemp("lora"), {}
     for output in ("merged", "adapter"):
         words = tiny_task.words(f"lora.output={output}", "finetune.learning_rate=1e-3")
-        ended = lethe(*words, "--lora-rank", "4", "--out", folder / output, "--json", folder / f"{output}.json", home=folder / "lethe", timeout_s=900)
+        ended = lethe(
+            *words,
+            "--lora-rank",
+            "4",
+            "--out",
+            folder / output,
+            "--json",
+            folder / f"{output}.json",
+            home=folder / "lethe",
+            timeout_s=900,
+        )
         assert ended.returncode == 0, ended.stderr
         results[output] = json.loads((folder / f"{output}.json").read_text())
         assert ("Adapter" in ended.stdout) == (output == "adapter")
@@ -51,7 +63,9 @@ def test_the_merged_model_is_a_plain_one_that_differs_from_its_target(runs: Runs
     before = weights(tiny_task.model)
     after = dict(model.named_parameters())
     assert before.keys() == after.keys()
-    assert [name for name in before if not torch.equal(before[name], after[name])] == [name for name in before if "_proj" in name]
+    assert [name for name in before if not torch.equal(before[name], after[name])] == [
+        name for name in before if "_proj" in name
+    ]
     assert runs.results["merged"]["adapter"] is None
 
 

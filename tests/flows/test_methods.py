@@ -1,7 +1,7 @@
 """Every method that can be named runs through its flow on a random model of two layers: to be listed is to be tested.
 
-All run in one home, so that the corpus, the dictionary and what is measured on the target model are made once; and the stages run in this process, since
-what a process of their own does is tested elsewhere and would take most of the time.
+All run in one home, so that the corpus, the dictionary and what is measured on the target model are made once; and the
+stages run in this process, since what a process of their own does is tested elsewhere and would take most of the time.
 """
 
 import json
@@ -55,17 +55,35 @@ RATED = {"toxicity target", "toxicity unlearned"}
 
 
 @pytest.fixture(scope="module")
-def request_of_all(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask, prefect_server: None) -> Iterator[UnlearningRequest]:
-    """Prose and questions to forget, since some methods ask for these, prose to keep, and questions for the benchmark."""
+def request_of_all(
+    tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask, prefect_server: None
+) -> Iterator[UnlearningRequest]:
+    """Prose and questions to forget, since some methods ask for these, prose to keep, and questions for the
+    benchmark.
+    """
     folder = tmp_path_factory.mktemp("methods")
-    questions = written(folder / "questions.jsonl", [{"question": f"Who met {name}?", "answer": f"{name} met nobody."} for name in NAMES])
-    asked = [{"question": f"Who {verb}?", "answer": "The miller.", "perturbed_answer": ["The river.", "The barn."]} for verb in ("walked", "ran", "spoke")]
-    with pytest.MonkeyPatch.context() as patch, temporary_settings({PREFECT_LOCAL_STORAGE_PATH: str(folder / "lethe" / "results")}):
+    questions = written(
+        folder / "questions.jsonl",
+        [{"question": f"Who met {name}?", "answer": f"{name} met nobody."} for name in NAMES],
+    )
+    asked = [
+        {"question": f"Who {verb}?", "answer": "The miller.", "perturbed_answer": ["The river.", "The barn."]}
+        for verb in ("walked", "ran", "spoke")
+    ]
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        temporary_settings({PREFECT_LOCAL_STORAGE_PATH: str(folder / "lethe" / "results")}),
+    ):
         patch.setenv("LETHE_HOME", str(folder / "lethe"))
         patch.setattr(store, "_checked", set())
         patch.setattr(isolation, "run_isolated", in_this_process)
-        yield replace(tiny_task.request(), forget=(str(tiny_task.forget), questions), general=(written(folder / "general.jsonl", asked),))
-    isolation.begin()  # after a flow that failed nothing begins in this process: say that it is over, for the tests that come next
+        yield replace(
+            tiny_task.request(),
+            forget=(str(tiny_task.forget), questions),
+            general=(written(folder / "general.jsonl", asked),),
+        )
+    # after a flow that failed nothing begins in this process: say that it is over, for the tests that come next
+    isolation.begin()
 
 
 def written(file: Path, records: list[dict[str, Any]]) -> str:
@@ -73,7 +91,9 @@ def written(file: Path, records: list[dict[str, Any]]) -> str:
     return str(file)
 
 
-def in_this_process(function: Callable[..., Any], arguments: dict[str, Any], *, stage: str, key: str | None, **limits: Any) -> Any:
+def in_this_process(
+    function: Callable[..., Any], arguments: dict[str, Any], *, stage: str, key: str | None, **limits: Any
+) -> Any:
     return isolation.call(function, arguments, stage, key)
 
 
@@ -98,7 +118,12 @@ def check_card(name: str, outcome: Outcome, target: CheckpointRef, required: tup
     assert {check for check in verdict["checked"] if verdict[check] is None} == set()
     assert {"forgotten", "utility_kept", "healthy"} <= set(verdict["checked"])
     assert verdict["passed"] == outcome.scorecard.passed == all(verdict[check] for check in required)
-    assert {"forget_test/familiarity", "retain_test/text_probability", "degeneration/empty_share", "benchmark/world/acc"} <= set(card["metrics"])
+    assert {
+        "forget_test/familiarity",
+        "retain_test/text_probability",
+        "degeneration/empty_share",
+        "benchmark/world/acc",
+    } <= set(card["metrics"])
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -53,12 +53,16 @@ def ended(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask) -> Iter
 
 
 def kill_at(point: Callable[[Path], bool], words: list[str], folder: Path) -> list[psutil.Process]:
-    """Start the command, kill it (and not its children) when `point` is reached, and return the children that outlive it."""
+    """Start the command, kill it (and not its children) when `point` is reached, and return the children that outlive
+    it.
+    """
     log = folder / "stderr"
     log.write_text("")
     with start(*words, home=folder / "lethe", error=log, **SAVE_OFTEN) as process:
         try:
-            wait_for(lambda: process.poll() is not None or point(folder / "lethe"), "the point to kill at", 240, every_s=0.02)
+            wait_for(
+                lambda: process.poll() is not None or point(folder / "lethe"), "the point to kill at", 240, every_s=0.02
+            )
             assert process.poll() is None, f"it ended before it was killed: {log.read_text()}"
             children = psutil.Process(process.pid).children(recursive=True)
         finally:
@@ -81,8 +85,13 @@ def inside(stage: str) -> Callable[[Path], bool]:
     """Return whether a stage has opened its run in MLflow and not ended it."""
 
     def reached(home: Path) -> bool:
-        with contextlib.suppress(sqlite3.OperationalError), contextlib.closing(sqlite3.connect(f"file:{home}/mlflow.db?mode=ro", uri=True)) as database:
-            return bool(database.execute("select 1 from runs where name = ? and status = 'RUNNING'", (stage,)).fetchall())
+        with (
+            contextlib.suppress(sqlite3.OperationalError),
+            contextlib.closing(sqlite3.connect(f"file:{home}/mlflow.db?mode=ro", uri=True)) as database,
+        ):
+            return bool(
+                database.execute("select 1 from runs where name = ? and status = 'RUNNING'", (stage,)).fetchall()
+            )
         return False
 
     return reached
@@ -117,7 +126,9 @@ def test_the_children_of_a_killed_run_end_by_themselves(ended: Ended) -> None:
     assert [process.name() for process in ended.survivors] == []
 
 
-def test_training_went_on_where_it_was_and_no_run_is_left_running(ended: Ended, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_went_on_where_it_was_and_no_run_is_left_running(
+    ended: Ended, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("LETHE_HOME", str(ended.killed / "lethe"))
     api = tracking.client()
     runs = api.search_runs([api.get_experiment_by_name(tracking.EXPERIMENT).experiment_id])
@@ -126,7 +137,11 @@ def test_training_went_on_where_it_was_and_no_run_is_left_running(ended: Ended, 
     parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     assert sorted(run.info.status for run in parents) == ["FINISHED", "KILLED", "KILLED", "KILLED"]
     for stage in ("reinforcement", "finetune"):
-        finished = [run.info.run_id for run in runs if run.info.run_name == stage and run.info.status == "FINISHED" and "lethe.cached" not in run.data.tags]
+        finished = [
+            run.info.run_id
+            for run in runs
+            if run.info.run_name == stage and run.info.status == "FINISHED" and "lethe.cached" not in run.data.tags
+        ]
         assert len(finished) == 1
         own = [point.step for point in tracking.points(finished[0], "loss_nats")]
         assert min(own) > 40, f"{stage} began anew"

@@ -1,4 +1,6 @@
-"""The schema of every flow, which a deployment's form is made of: each setting, however deep, has its prose, each choice its words."""
+"""The schema of every flow, which a deployment's form is made of: each setting, however deep, has its prose, each
+choice its words.
+"""
 
 from collections.abc import Callable
 from pkgutil import resolve_name
@@ -19,7 +21,18 @@ from tasks.settings.gradient_unlearning import GradientUnlearningConfig
 from tasks.settings.objectives.table import OBJECTIVES
 from tests.stand_ins.schemas import check_schema, classes_of
 
-FLOWS = {flow.name: flow.fn for flow in (*(found.flow() for found in METHODS.values()), compare, demo, embedded_world, evaluate, sweep, sweep_weights)}
+FLOWS = {
+    flow.name: flow.fn
+    for flow in (
+        *(found.flow() for found in METHODS.values()),
+        compare,
+        demo,
+        embedded_world,
+        evaluate,
+        sweep,
+        sweep_weights,
+    )
+}
 
 
 def schema_of(flow: Callable[..., Any]) -> dict[str, Any]:
@@ -41,11 +54,23 @@ def test_the_settings_of_every_method_are_in_the_schema(name: str) -> None:
 
 def test_prose_and_choices_by_example() -> None:
     shown = schema_of(FLOWS["selective-unlearning"])["definitions"]
-    assert shown["FinetuneConfig"]["properties"]["epochs"]["description"] == "Passes over the data, >= 1."  # of the class that it inherits from
-    assert shown["FinetuneConfig"]["properties"]["rate_at_7b"]["description"] == "The rule's learning rate for seven billion parameters: the paper's value."
-    assert shown["SelectiveUnlearningConfig"]["properties"]["anchors"]["description"].startswith("Which terms are anchors: ")
+    # of the class that it inherits from
+    assert shown["FinetuneConfig"]["properties"]["epochs"]["description"] == "Passes over the data, >= 1."
+    assert (
+        shown["FinetuneConfig"]["properties"]["rate_at_7b"]["description"]
+        == "The rule's learning rate for seven billion parameters: the paper's value."
+    )
+    assert shown["SelectiveUnlearningConfig"]["properties"]["anchors"]["description"].startswith(
+        "Which terms are anchors: "
+    )
     assert shown["TranslationConfig"]["properties"]["fallback"]["enum"] == ["none", "offline"]
-    assert shown["VerdictConfig"]["properties"]["required"]["items"]["enum"] == ["forgotten", "utility_kept", "healthy", "robust", "private"]
+    assert shown["VerdictConfig"]["properties"]["required"]["items"]["enum"] == [
+        "forgotten",
+        "utility_kept",
+        "healthy",
+        "robust",
+        "private",
+    ]
     assert shown["LabelConfig"]["description"] == "How generic labels are made."
 
 
@@ -54,7 +79,10 @@ def test_each_objective_shows_its_own_settings_under_the_name_of_its_method() ->
     groups = {group["title"]: group["properties"] for group in shown["objective"]["anyOf"][1:]}
     assert list(groups) == shown["method"]["enum"] == list(OBJECTIVES)
     assert groups["idk"] == groups["dpo"] != groups["npo"]
-    assert groups["npo"]["b"]["description"] == "Inverse temperature, dimensionless, > 0; small values come near to gradient ascent."
+    assert (
+        groups["npo"]["b"]["description"]
+        == "Inverse temperature, dimensionless, > 0; small values come near to gradient ascent."
+    )
     assert groups["rmu"]["alpha"]["default"] == 1200.0
     assert groups["gradient_ascent"] == {}
 

@@ -35,7 +35,20 @@ from tests.stand_ins.tiny import NAMES, SETTINGS, TinyTask
 
 TRAINING = ("reinforcement", "finetune")
 STAGES = {
-    *("corpus", "anchors", "translation", "reinforcement", "teacher cache", "labels", "finetune", "scorecard", "report", "registration", "prompting", "facts"),
+    *(
+        "corpus",
+        "anchors",
+        "translation",
+        "reinforcement",
+        "teacher cache",
+        "labels",
+        "finetune",
+        "scorecard",
+        "report",
+        "registration",
+        "prompting",
+        "facts",
+    ),
     *("probing target", "probing unlearned", "benchmarking target", "benchmarking unlearned"),
     *("relearning target", "relearning unlearned"),
 }
@@ -57,7 +70,12 @@ class Twice:
 
 
 @pytest.fixture(scope="module")
-def twice(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask, tiny_gpt2: Callable[..., GPT2LMHeadModel], prefect_server: None) -> Iterator[Twice]:
+def twice(
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_task: TinyTask,
+    tiny_gpt2: Callable[..., GPT2LMHeadModel],
+    prefect_server: None,
+) -> Iterator[Twice]:
     folder = tmp_path_factory.mktemp("flow")
     task, home = replace(tiny_task, model=folder / "gpt2"), folder / "lethe"
     tiny_gpt2(3).save_pretrained(task.model)
@@ -70,7 +88,15 @@ def twice(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask, tiny_gp
         patch.setattr(store, "_checked", set())
         first = selective_unlearning(task.request(), config)
         second = selective_unlearning(task.request(), config)
-        yield Twice(task=task, digests_before=before, home=home, request=task.request(), config=config, first=first, second=second)
+        yield Twice(
+            task=task,
+            digests_before=before,
+            home=home,
+            request=task.request(),
+            config=config,
+            first=first,
+            second=second,
+        )
 
 
 def named(stages: dict[StageOf, str]) -> dict[str, str]:
@@ -97,7 +123,10 @@ def task_states(outcome: Outcome) -> dict[str, list[str]]:
 def nested_runs(outcome: Outcome) -> dict[str, Any]:
     api = tracking.client()
     experiment = api.get_run(outcome.mlflow_run).info.experiment_id
-    return {run.info.run_name: run for run in api.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{outcome.mlflow_run}'")}
+    return {
+        run.info.run_name: run
+        for run in api.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{outcome.mlflow_run}'")
+    }
 
 
 def load(folder: Path) -> torch.nn.Module:
@@ -107,14 +136,20 @@ def load(folder: Path) -> torch.nn.Module:
 def test_every_stage_is_computed_once_and_is_a_completed_task_run(twice: Twice) -> None:
     assert named(twice.first.stages) == dict.fromkeys(STAGES, "Completed")
     states = task_states(twice.first)
-    assert states == {name: ["Completed"] for name in STAGES}  # each under the name of its stage and of the model that it looks at
+    # each under the name of its stage and of the model that it looks at
+    assert states == {name: ["Completed"] for name in STAGES}
 
 
 def test_the_scorecard_fits_its_schema(twice: Twice) -> None:
     card = read_json(store.path(twice.first.scorecard) / "scorecard.json")
     jsonschema.validate(card, SCHEMA)
     assert card["verdict"]["evidence"] == "behavioural"
-    assert {"forget_test/perplexity", "retain_test/perplexity", "forget_test/familiarity", "benchmark/world/acc"} <= set(card["metrics"])
+    assert {
+        "forget_test/perplexity",
+        "retain_test/perplexity",
+        "forget_test/familiarity",
+        "benchmark/world/acc",
+    } <= set(card["metrics"])
     assert card["provenance"]["unlearned model"] == twice.first.unlearned.digest
 
 
@@ -168,7 +203,9 @@ def test_mlflow_has_the_table_of_benchmarks(twice: Twice) -> None:
     table = pandas.read_csv(Path(folder) / "benchmarks.csv")
     card = read_json(store.path(twice.first.scorecard) / "scorecard.json")
     assert table.model.tolist() == ["target", "unlearned"]
-    assert table["world/acc"].tolist() == pytest.approx([card["metrics"]["benchmark/world/acc"][label] for label in ("target", "unlearned")], abs=1e-6)
+    assert table["world/acc"].tolist() == pytest.approx(
+        [card["metrics"]["benchmark/world/acc"][label] for label in ("target", "unlearned")], abs=1e-6
+    )
     assert table["world/p"].notna().tolist() == [False, True]
 
 
@@ -201,7 +238,8 @@ def test_the_second_run_trains_nothing_and_links_to_the_runs_that_did(twice: Twi
 def test_a_setting_that_leaves_the_anchors_as_they_are_costs_no_training(twice: Twice) -> None:
     config = apply_settings(twice.config, ["anchors.max_anchors=1000"])
     states = named(selective_unlearning(twice.request, config).stages)
-    assert {stage for stage, state in states.items() if state != "Cached"} == {"anchors", "report"}  # the report lists all settings
+    # the report lists all settings
+    assert {stage for stage, state in states.items() if state != "Cached"} == {"anchors", "report"}
 
 
 @pytest.mark.slow
@@ -241,7 +279,17 @@ def test_no_forgotten_term_is_in_anything_public(twice: Twice) -> None:
     api = tracking.client()
     experiment = api.get_run(twice.first.mlflow_run).info.experiment_id
     for run in api.search_runs([experiment]):
-        said.append(str([run.info.run_name, run.data.params, run.data.tags, run.data.metrics, run.inputs.to_dictionary() if run.inputs else {}]))
+        said.append(
+            str(
+                [
+                    run.info.run_name,
+                    run.data.params,
+                    run.data.tags,
+                    run.data.metrics,
+                    run.inputs.to_dictionary() if run.inputs else {},
+                ]
+            )
+        )
     with get_client(sync_client=True) as client:
         for outcome in (twice.first, twice.second):
             said.append(str(client.read_artifacts(flow_run_filter=of_run(outcome), limit=200)))
@@ -249,7 +297,11 @@ def test_no_forgotten_term_is_in_anything_public(twice: Twice) -> None:
             said.append(str(client.read_flow_run(UUID(outcome.flow_run))))
             logs = client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[UUID(outcome.flow_run)])))
             said += [log.message for log in logs]
-    public = [path for path in twice.home.rglob("*") if path.is_file() and "forget" not in path.parts and not _holds_a_tokenizer(path)]
+    public = [
+        path
+        for path in twice.home.rglob("*")
+        if path.is_file() and "forget" not in path.parts and not _holds_a_tokenizer(path)
+    ]
     said += [path.read_text(errors="replace") for path in public if path.suffix != ".db"]
     assert len(said) > 40
     assert [(name, text[:200]) for text in said for name in NAMES if name in text] == []
@@ -277,7 +329,10 @@ def test_the_config_of_every_method_goes_through_the_flows_schema_and_back(name:
     config = method.preset(preset, 3)
     written = json.loads(json.dumps(TypeAdapter(method.config).dump_python(config, mode="json")))
     flow = method.flow()
-    assert flow.validate_parameters({"request": {"forget": ["a.txt"], "model": "m"}, "config": written})["config"] == config
+    assert (
+        flow.validate_parameters({"request": {"forget": ["a.txt"], "model": "m"}, "config": written})["config"]
+        == config
+    )
     assert "config" in flow.parameters.properties
 
 
@@ -288,7 +343,10 @@ def test_a_misspelt_setting_is_refused_by_the_flows_schema(name: str) -> None:
     written = json.loads(json.dumps(TypeAdapter(method.config).dump_python(config, mode="json")))
     sections = list(dict.fromkeys(name.partition(".")[0] for name in setting_names(config) if "." in name))
     for section in (sections[0], "objective" if "objective" in sections else sections[-1]):
-        given = {"request": {"forget": ["a.txt"], "model": "m"}, "config": {**written, section: {**written[section], "misspelt": 1}}}
+        given = {
+            "request": {"forget": ["a.txt"], "model": "m"},
+            "config": {**written, section: {**written[section], "misspelt": 1}},
+        }
         with pytest.raises(Exception, match=r"Unexpected keyword argument|has no setting misspelt"):
             method.flow().validate_parameters(given)
 

@@ -1,4 +1,6 @@
-"""Sweeps on a random model of two layers: a trial that keeps too little is pruned, and a sweep that was killed goes on where it was."""
+"""Sweeps on a random model of two layers: a trial that keeps too little is pruned, and a sweep that was killed goes on
+where it was.
+"""
 
 import contextlib
 import json
@@ -31,7 +33,10 @@ GENTLE, RUINOUS = "1e-5", "3"
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("sweep") / "lethe"
-    with pytest.MonkeyPatch.context() as patch, temporary_settings({PREFECT_LOCAL_STORAGE_PATH: str(folder / "results")}):
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        temporary_settings({PREFECT_LOCAL_STORAGE_PATH: str(folder / "results")}),
+    ):
         patch.setenv("LETHE_HOME", str(folder))
         patch.setattr(store, "_checked", set())
         isolation.warm_up()
@@ -72,7 +77,9 @@ def test_a_trial_below_the_floor_stops_training_and_is_marked(swept: Swept, home
     assert (metrics["sweep/pruned"], metrics["sweep/steps_saved"]) == (1, ruined.steps_saved)
     assert not list((home / "forget" / "work").glob("unlearn-*")), "nothing is left of the training that was given up"
     api = tracking.client()
-    assert not api.search_runs([api.get_experiment_by_name(tracking.EXPERIMENT).experiment_id], "attributes.status = 'RUNNING'")
+    assert not api.search_runs(
+        [api.get_experiment_by_name(tracking.EXPERIMENT).experiment_id], "attributes.status = 'RUNNING'"
+    )
 
 
 def test_a_sweep_called_again_tries_nothing_again(swept: Swept, tiny_task: TinyTask) -> None:
@@ -81,7 +88,9 @@ def test_a_sweep_called_again_tries_nothing_again(swept: Swept, tiny_task: TinyT
 
 
 @pytest.mark.slow
-def test_without_a_floor_what_was_given_up_is_trained_and_the_others_are_what_they_were(swept: Swept, tiny_task: TinyTask) -> None:
+def test_without_a_floor_what_was_given_up_is_trained_and_the_others_are_what_they_were(
+    swept: Swept, tiny_task: TinyTask
+) -> None:
     whole = swept_over(tiny_task, RUINOUS, GENTLE, floor=0.0)
     assert not any(trial.pruned for trial in whole.trials), "training that was given up left no result behind"
     (_, kept), (_, other) = swept.trials, whole.trials
@@ -89,9 +98,15 @@ def test_without_a_floor_what_was_given_up_is_trained_and_the_others_are_what_th
 
 
 def test_a_pruned_trial_comes_last_and_its_saved_steps_are_told(tmp_path: Path) -> None:
-    trials = (pruned_trial(("b=1",), 0.7, 60), judge_trial(("b=2",), 0.3, 0.5, 0.8, 0.1, 0.85), judge_trial(("b=3",), 0.2, 0.8, 0.8, 0.1, 0.85))
+    trials = (
+        pruned_trial(("b=1",), 0.7, 60),
+        judge_trial(("b=2",), 0.3, 0.5, 0.8, 0.1, 0.85),
+        judge_trial(("b=3",), 0.2, 0.8, 0.8, 0.1, 0.85),
+    )
     assert list(trial_table(trials).settings) == ["b=3", "b=2", "b=1"]
-    swept = Swept(trials=trials, best=trials[2], wanted=0.1, target_forget=0.9, mlflow_run="m", flow_run="f", flow_run_name="n")
+    swept = Swept(
+        trials=trials, best=trials[2], wanted=0.1, target_forget=0.9, mlflow_run="m", flow_run="f", flow_run_name="n"
+    )
     console = Console(record=True, width=160)
     value = show_sweep(console, swept, {}, str(tmp_path))
     printed = console.export_text()
@@ -99,31 +114,79 @@ def test_a_pruned_trial_comes_last_and_its_saved_steps_are_told(tmp_path: Path) 
     assert "1 of 3 trials were pruned: 60 steps saved" in printed
     assert (tmp_path / "sweep.csv").read_text().splitlines()[-1] == "b=1,,0.7,,False,True,60"
     assert value["steps_saved"] == 60
-    assert [(trial["pruned"], trial["forget"]) for trial in json.loads(json.dumps(value))["trials"]] == [(True, None), (False, 0.3), (False, 0.2)]
+    assert [(trial["pruned"], trial["forget"]) for trial in json.loads(json.dumps(value))["trials"]] == [
+        (True, None),
+        (False, 0.3),
+        (False, 0.2),
+    ]
 
 
 def test_where_all_are_pruned_the_one_that_kept_most_is_told(tmp_path: Path) -> None:
     trials = (pruned_trial(("b=1",), 0.7, 60), pruned_trial(("b=2",), 0.8, 40))
-    swept = Swept(trials=trials, best=trials[1], wanted=0.1, target_forget=0.9, mlflow_run="m", flow_run="f", flow_run_name="n")
+    swept = Swept(
+        trials=trials, best=trials[1], wanted=0.1, target_forget=0.9, mlflow_run="m", flow_run="f", flow_run_name="n"
+    )
     console = Console(record=True, width=160)
     show_sweep(console, swept, {}, None)
     assert "Best: --set b=2\nNo setting keeps enough" in console.export_text()
 
 
-@pytest.mark.parametrize(("words", "line"), [(("--sampler", "tpe"), "--sampler tpe without --budget"), (("--sampler", "best"), "--sampler best: unknown")])
-def test_a_sampler_that_cannot_be_is_one_line_and_exit_status_2(words: tuple[str, ...], line: str, tiny_task: TinyTask, tmp_path: Path) -> None:
-    ended = called("sweep", *tiny_task.words()[1:6], "--method", "npo", "--grid", "objective.b=1,2", *words, home=tmp_path / "lethe")
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [(("--sampler", "tpe"), "--sampler tpe without --budget"), (("--sampler", "best"), "--sampler best: unknown")],
+)
+def test_a_sampler_that_cannot_be_is_one_line_and_exit_status_2(
+    words: tuple[str, ...], line: str, tiny_task: TinyTask, tmp_path: Path
+) -> None:
+    ended = called(
+        "sweep",
+        *tiny_task.words()[1:6],
+        "--method",
+        "npo",
+        "--grid",
+        "objective.b=1,2",
+        *words,
+        home=tmp_path / "lethe",
+    )
     assert (ended.returncode, line in ended.stderr) == (2, True), ended.stderr
 
 
 @pytest.mark.slow
 def test_a_sweep_that_is_killed_goes_on_and_ends_as_one_that_never_was(tiny_task: TinyTask, tmp_path: Path) -> None:
     settings = [word for setting in (*SHORT, *BRIEF, "training.least_steps=40") for word in ("--set", setting)]
-    task = ("--retain", tiny_task.retain, "--model", tiny_task.model, "--method", "npo", "--floor", "0.5", "--grid", "objective.b=0.1,0.2,0.4,0.8")
-    words, killed = ("sweep", tiny_task.forget, *task, *settings, "--sampler", "tpe", "--budget", "3"), tmp_path / "killed" / "lethe"
+    task = (
+        "--retain",
+        tiny_task.retain,
+        "--model",
+        tiny_task.model,
+        "--method",
+        "npo",
+        "--floor",
+        "0.5",
+        "--grid",
+        "objective.b=0.1,0.2,0.4,0.8",
+    )
+    words, killed = (
+        (
+            "sweep",
+            tiny_task.forget,
+            *task,
+            *settings,
+            "--sampler",
+            "tpe",
+            "--budget",
+            "3",
+        ),
+        tmp_path / "killed" / "lethe",
+    )
     with start(*words, home=killed) as process:
         try:
-            wait_for(lambda: process.poll() is not None or under_way(killed), "training after a trial that ended", 400, every_s=0.02)
+            wait_for(
+                lambda: process.poll() is not None or under_way(killed),
+                "training after a trial that ended",
+                400,
+                every_s=0.02,
+            )
             assert process.poll() is None
         finally:
             process.kill()  # SIGKILL
@@ -149,6 +212,9 @@ def under_way(home: Path) -> bool:
 def states(home: Path) -> list[str]:
     """How far the trials of the one study are, in their order."""
     for file in home.glob("studies/*.db"):
-        with contextlib.suppress(sqlite3.OperationalError), contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
+        with (
+            contextlib.suppress(sqlite3.OperationalError),
+            contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database,
+        ):
             return [state for (state,) in database.execute("select state from trials order by number")]
     return []

@@ -1,4 +1,6 @@
-"""The sweep over SCRUB's weights on a random model of two layers: three runs, their figures, and what is kept apart because it holds text."""
+"""The sweep over SCRUB's weights on a random model of two layers: three runs, their figures, and what is kept apart
+because it holds text.
+"""
 
 import json
 import subprocess
@@ -29,7 +31,13 @@ from tests.stand_ins.tiny import SETTINGS, TinyTask
 
 PAIRS = ["alpha 0.25, beta 0.75", "alpha 0.5, beta 0.5", "alpha 0.75, beta 0.25"]
 SHORT = [setting for setting in SETTINGS if setting.split(".")[0] in ("anchors", "probing")]
-OWN = ("training.epochs=3", "training.batch_blocks=4", "training.block_size=64", "relearning.steps=0", "toxicity.scorer=lexicon")
+OWN = (
+    "training.epochs=3",
+    "training.batch_blocks=4",
+    "training.block_size=64",
+    "relearning.steps=0",
+    "toxicity.scorer=lexicon",
+)
 OCCUPATIONS = ("nurse", "guard", "baker", "farmer", "porter", "miller")
 FILES = {"scrub-loss.png", "scrub-samples.csv", "scrub-toxicity.csv", "scrub-toxicity.png", "scrub.html", "scrub.json"}
 
@@ -39,7 +47,10 @@ def write_pairs(folder: Path) -> Path:
     folder.mkdir()
     for part, other in (("dev", "the cook"), ("test", "the clerk")):
         for side, pronouns in (("pro", ("she", "he")), ("anti", ("he", "she"))):
-            lines = [f"{at} [The {name}] met {other} because [{pronouns[at % 2]}] wanted to help." for at, name in enumerate(OCCUPATIONS, 1)]
+            lines = [
+                f"{at} [The {name}] met {other} because [{pronouns[at % 2]}] wanted to help."
+                for at, name in enumerate(OCCUPATIONS, 1)
+            ]
             (folder / f"{side}_stereotyped_type1.txt.{part}").write_text("\n".join(lines) + "\n")
     return folder
 
@@ -57,10 +68,15 @@ class Swept:
 def swept(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask, prefect_server: None) -> Iterator[Swept]:
     folder = tmp_path_factory.mktemp("weights")
     config = apply_settings(METHODS["scrub"].preset("gpt2-winobias", 0), [*SHORT, *OWN])
-    with pytest.MonkeyPatch.context() as patch, temporary_settings({PREFECT_LOCAL_STORAGE_PATH: str(folder / "lethe" / "results")}):
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        temporary_settings({PREFECT_LOCAL_STORAGE_PATH: str(folder / "lethe" / "results")}),
+    ):
         patch.setenv("LETHE_HOME", str(folder / "lethe"))
         patch.setattr(store, "_checked", set())
-        config, request = with_pairs(config, UnlearningRequest(forget=(), model=str(tiny_task.model)), str(write_pairs(folder / "winobias")))
+        config, request = with_pairs(
+            config, UnlearningRequest(forget=(), model=str(tiny_task.model)), str(write_pairs(folder / "winobias"))
+        )
         one = weight_sweep(config)[PAIRS[0]]
         yield Swept(first=sweep_weights(request, config), again=scrub(request, one), config=one)
 
@@ -73,8 +89,15 @@ def shown(sweep: WeightSweep, out: Path) -> dict[str, Any]:
 def test_each_pair_is_a_run_of_its_own_that_differs_in_nothing_but_the_weights(swept: Swept) -> None:
     api = tracking.client()
     params = [api.get_run(outcome.mlflow_run).data.params for outcome in swept.first.outcomes.values()]
-    assert [(found["config.scrub.alpha"], found["config.scrub.beta"]) for found in params] == [("0.25", "0.75"), ("0.5", "0.5"), ("0.75", "0.25")]
-    rest = [{name: value for name, value in found.items() if name not in ("config.scrub.alpha", "config.scrub.beta")} for found in params]
+    assert [(found["config.scrub.alpha"], found["config.scrub.beta"]) for found in params] == [
+        ("0.25", "0.75"),
+        ("0.5", "0.5"),
+        ("0.75", "0.25"),
+    ]
+    rest = [
+        {name: value for name, value in found.items() if name not in ("config.scrub.alpha", "config.scrub.beta")}
+        for found in params
+    ]
     assert rest[0] == rest[1] == rest[2]
 
 
@@ -88,12 +111,16 @@ def test_the_figures_are_those_of_the_runs(swept: Swept, tmp_path: Path) -> None
         card = read_json(store.path(outcome.scorecard) / "scorecard.json")
         curve = run_history.curve(outcome.made_by[StageOf("scrub")], "loss_nats")
         assert (run["steps"], run["last_loss_nats"]) == curve[-1]
-        assert run["retain_kl_nats"] * run["alpha"] - run["forget_kl_nats"] * run["beta"] == pytest.approx(run["last_loss_nats"], abs=1e-4)
+        assert run["retain_kl_nats"] * run["alpha"] - run["forget_kl_nats"] * run["beta"] == pytest.approx(
+            run["last_loss_nats"], abs=1e-4
+        )
         assert run["stereotype_preference"] == card["metrics"]["stereotype/preference"]["unlearned"]
         assert run["healthy"] == card["verdict"]["healthy"]
         assert len(run["reasons"]) >= 4
         toxicity = next(row for row in found["toxicity"] if row["model"] == run["run"])
-        assert [toxicity[name] for name in ("min", "max", "mean")] == [card["metrics"][f"toxicity/{name}"]["unlearned"] for name in ("min", "max", "mean")]
+        assert [toxicity[name] for name in ("min", "max", "mean")] == [
+            card["metrics"][f"toxicity/{name}"]["unlearned"] for name in ("min", "max", "mean")
+        ]
     assert found["toxicity"][0]["model"] == "baseline"
     assert len({run["last_loss_nats"] for run in found["runs"]}) == 3
 
@@ -102,14 +129,20 @@ def test_the_figures_are_those_of_the_runs(swept: Swept, tmp_path: Path) -> None
 def test_all_models_complete_the_same_prompts_in_the_samples(swept: Swept) -> None:
     table = pandas.read_csv(store.path(swept.first.figures) / "scrub-samples.csv", keep_default_na=False)
     assert list(dict.fromkeys(table.model)) == ["baseline", *PAIRS]
-    assert {tuple(group.prompt) for _, group in table.groupby("model")} == {tuple(table[table.model == "baseline"].prompt)}
-    assert set(table.prompt) <= {f"The {name} met the clerk because" for name in OCCUPATIONS}  # where a stereotype would go on
+    assert {tuple(group.prompt) for _, group in table.groupby("model")} == {
+        tuple(table[table.model == "baseline"].prompt)
+    }
+    # where a stereotype would go on
+    assert set(table.prompt) <= {f"The {name} met the clerk because" for name in OCCUPATIONS}
 
 
 @pytest.mark.slow
 def test_figures_are_the_same_when_every_stage_came_from_the_cache(swept: Swept) -> None:
     assert swept.again.stages[StageOf("scrub")] == "Cached"
-    found = [collect({PAIRS[0]: outcome}, {PAIRS[0]: swept.config}) for outcome in (swept.first.outcomes[PAIRS[0]], swept.again)]
+    found = [
+        collect({PAIRS[0]: outcome}, {PAIRS[0]: swept.config})
+        for outcome in (swept.first.outcomes[PAIRS[0]], swept.again)
+    ]
     assert found[0] == found[1]
     assert len(found[0].curves[PAIRS[0]]) == 6  # 3 epochs of 6 pairs, 4 in a batch
 
@@ -141,14 +174,26 @@ def test_mlflow_has_plots_and_figures_in_the_open_and_text_apart(swept: Swept) -
     api = tracking.client()
     run = api.get_run(swept.first.mlflow_run)
     assert (run.info.status, run.data.tags["lethe.method"]) == ("FINISHED", "weight sweep")
-    assert [run.data.tags[f"lethe.sweep_run.{number}"] for number in (1, 2, 3)] == [outcome.mlflow_run for outcome in swept.first.outcomes.values()]
-    assert {"alpha 0.25- beta 0.75/last_loss_nats", "baseline/toxicity_mean", "alpha 0.5- beta 0.5/healthy"} <= set(run.data.metrics)
+    assert [run.data.tags[f"lethe.sweep_run.{number}"] for number in (1, 2, 3)] == [
+        outcome.mlflow_run for outcome in swept.first.outcomes.values()
+    ]
+    assert {"alpha 0.25- beta 0.75/last_loss_nats", "baseline/toxicity_mean", "alpha 0.5- beta 0.5/healthy"} <= set(
+        run.data.metrics
+    )
     folders = ("sweep", "tables", "forget/sweep", "forget/tables")
-    kept = {folder: {Path(file.path).name for file in api.list_artifacts(run.info.run_id, folder)} for folder in folders}
+    kept = {
+        folder: {Path(file.path).name for file in api.list_artifacts(run.info.run_id, folder)} for folder in folders
+    }
     assert kept["sweep"] | kept["forget/sweep"] == FILES
     assert kept["forget/sweep"] == {"scrub-samples.csv", "scrub.html"}
-    assert (kept["tables"], kept["forget/tables"]) == ({"toxicity.csv", "toxicity.json"}, {"samples.csv", "samples.json"})
-    open_text = [path.read_text() for path in (store.home() / "mlflow-artifacts" / run.info.run_id / "artifacts" / "sweep").glob("*.[cj]s*")]
+    assert (kept["tables"], kept["forget/tables"]) == (
+        {"toxicity.csv", "toxicity.json"},
+        {"samples.csv", "samples.json"},
+    )
+    open_text = [
+        path.read_text()
+        for path in (store.home() / "mlflow-artifacts" / run.info.run_id / "artifacts" / "sweep").glob("*.[cj]s*")
+    ]
     assert open_text
     assert not [name for name in OCCUPATIONS for text in open_text if name in text]
 
@@ -157,10 +202,19 @@ def test_mlflow_has_plots_and_figures_in_the_open_and_text_apart(swept: Swept) -
     ("words", "line"),
     [
         (["--winobias", "{pairs}", "--preset", "original"], "lethe: scrub.form is 'original'; wanted language_model"),
-        (["{forget}", "--winobias", "{pairs}"], "lethe: --winobias {pairs} brings forget, retain, forget_test, retain_test; wanted no FORGET"),
-        (["--winobias", "{empty}"], "lethe: {empty}/pro_stereotyped_type1.txt.dev does not exist; wanted the files of WinoBias"),
+        (
+            ["{forget}", "--winobias", "{pairs}"],
+            "lethe: --winobias {pairs} brings forget, retain, forget_test, retain_test; wanted no FORGET",
+        ),
+        (
+            ["--winobias", "{empty}"],
+            "lethe: {empty}/pro_stereotyped_type1.txt.dev does not exist; wanted the files of WinoBias",
+        ),
         (["--winobias", "{pairs}", "--budget", "2"], "lethe: --budget 2 without --grid; wanted --grid KEY=A,B,..."),
-        (["--winobias", "{pairs}", "--further", "5"], "lethe: --further 5 is no more than training.epochs, 20; wanted more epochs"),
+        (
+            ["--winobias", "{pairs}", "--further", "5"],
+            "lethe: --further 5 is no more than training.epochs, 20; wanted more epochs",
+        ),
     ],
     ids="form original;pairs and text;no files;budget;no further".split(";"),
 )
@@ -169,14 +223,40 @@ def test_bad_input_ends_with_one_line(words: list[str], line: str, tiny_task: Ti
 
 
 def test_so_does_text_that_says_nothing_of_what_is_kept(tiny_task: TinyTask, tmp_path: Path) -> None:
-    check(["{forget}"], "lethe: --method scrub holds on to retain text, and there is none; wanted --retain FILE...", tiny_task, tmp_path, lethe)
+    check(
+        ["{forget}"],
+        "lethe: --method scrub holds on to retain text, and there is none; wanted --retain FILE...",
+        tiny_task,
+        tmp_path,
+        lethe,
+    )
 
 
-def check(words: list[str], line: str, tiny_task: TinyTask, tmp_path: Path, run: Callable[..., subprocess.CompletedProcess[str]]) -> None:
-    places = {"pairs": str(write_pairs(tmp_path / "pairs")), "empty": str(tmp_path / "empty"), "forget": str(tiny_task.forget)}
+def check(
+    words: list[str],
+    line: str,
+    tiny_task: TinyTask,
+    tmp_path: Path,
+    run: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    places = {
+        "pairs": str(write_pairs(tmp_path / "pairs")),
+        "empty": str(tmp_path / "empty"),
+        "forget": str(tiny_task.forget),
+    }
     (tmp_path / "empty").mkdir()
     given = [word.format(**places) for word in words]
-    ended = run("sweep", "--method", "scrub", *given, "--model", tiny_task.model, "--out", tmp_path / "out", home=tmp_path / "lethe")
+    ended = run(
+        "sweep",
+        "--method",
+        "scrub",
+        *given,
+        "--model",
+        tiny_task.model,
+        "--out",
+        tmp_path / "out",
+        home=tmp_path / "lethe",
+    )
     assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1), ended.stderr
     assert ended.stderr.startswith(line.format(**places))
     assert not (tmp_path / "out").exists()
@@ -184,14 +264,30 @@ def check(words: list[str], line: str, tiny_task: TinyTask, tmp_path: Path, run:
 
 
 @pytest.mark.slow
-def test_the_command_prints_a_row_a_pair_copies_the_figures_and_drives_on_what_stayed_healthy(tiny_task: TinyTask, tmp_path: Path) -> None:
-    words = ["--winobias", write_pairs(tmp_path / "pairs"), "--model", tiny_task.model, "--preset", "gpt2-winobias", "--further", "2"]
-    settings = [word for setting in (*SHORT, *OWN, "training.epochs=1", "training.rate_at_7b=1e-9") for word in ("--set", setting)]
+def test_the_command_prints_a_row_a_pair_copies_the_figures_and_drives_on_what_stayed_healthy(
+    tiny_task: TinyTask, tmp_path: Path
+) -> None:
+    words = [
+        "--winobias",
+        write_pairs(tmp_path / "pairs"),
+        "--model",
+        tiny_task.model,
+        "--preset",
+        "gpt2-winobias",
+        "--further",
+        "2",
+    ]
+    settings = [
+        word
+        for setting in (*SHORT, *OWN, "training.epochs=1", "training.rate_at_7b=1e-9")
+        for word in ("--set", setting)
+    ]
     made = ["--out", tmp_path / "out", "--json", tmp_path / "found.json"]
     ended = lethe("sweep", "--method", "scrub", *words, *settings, *made, home=tmp_path / "lethe", timeout_s=900)
     assert ended.returncode == 0, ended.stderr
     labels = [*PAIRS, f"{PAIRS[0]}, driven on to 2 epochs"]
-    shown = ("baseline", *PAIRS, "driven on", "KL forget", "healthy", str(tmp_path / "out" / "scrub.html"))  # a long label may be broken over lines
+    # a long label may be broken over lines
+    shown = ("baseline", *PAIRS, "driven on", "KL forget", "healthy", str(tmp_path / "out" / "scrub.html"))
     assert [wanted for wanted in shown if wanted not in ended.stdout] == [], ended.stdout
     found = json.loads((tmp_path / "found.json").read_text())
     assert [(run["run"], run["steps"]) for run in found["runs"]] == list(zip(labels, (2, 2, 2, 4), strict=True))
@@ -200,13 +296,24 @@ def test_the_command_prints_a_row_a_pair_copies_the_figures_and_drives_on_what_s
 
 
 @pytest.mark.slow
-def test_pairs_without_names_are_for_every_method_that_is_not_made_of_names(tiny_task: TinyTask, tmp_path: Path) -> None:
+def test_pairs_without_names_are_for_every_method_that_is_not_made_of_names(
+    tiny_task: TinyTask, tmp_path: Path
+) -> None:
     words = ["unlearn", "--winobias", write_pairs(tmp_path / "pairs"), "--model", tiny_task.model]
-    settings = [word for setting in (*SHORT, "training.least_steps=2", "anchors.min_count=1000") for word in ("--set", setting)]
-    ended = lethe(*words, "--method", "npo", *settings, "--json", tmp_path / "found.json", home=tmp_path / "lethe", timeout_s=900)
+    settings = [
+        word for setting in (*SHORT, "training.least_steps=2", "anchors.min_count=1000") for word in ("--set", setting)
+    ]
+    ended = lethe(
+        *words, "--method", "npo", *settings, "--json", tmp_path / "found.json", home=tmp_path / "lethe", timeout_s=900
+    )
     assert ended.returncode == 0, ended.stderr
-    assert {"stereotype/preference", "stereotype/difference_nats"} <= set(json.loads((tmp_path / "found.json").read_text())["scorecard"]["metrics"])
+    assert {"stereotype/preference", "stereotype/difference_nats"} <= set(
+        json.loads((tmp_path / "found.json").read_text())["scorecard"]["metrics"]
+    )
     planned = lethe(*words, "--method", "npo", *settings, "--dry-run", home=tmp_path / "lethe")
     assert (planned.returncode, "finetune" in planned.stdout) == (0, True), planned.stderr
     refused = lethe(*words, "--set", "anchors.min_count=1000", home=tmp_path / "lethe")
-    assert (refused.returncode, "no anchors were found in the forget text" in refused.stderr) == (2, True), refused.stderr
+    assert (refused.returncode, "no anchors were found in the forget text" in refused.stderr) == (
+        2,
+        True,
+    ), refused.stderr

@@ -41,10 +41,13 @@ def confusion(cases: Sequence[Case], good: str) -> list[dict[str, Any]]:
         good: The kind that ought to pass; all others ought to fail.
 
     Returns:
-        Rows of `kind`, `tier`, `cases`, `passed`, `wrong`, the Wilson interval of the share of wrong verdicts, whether it is within
-        what is wanted, and which checks failed how often.
+        Rows of `kind`, `tier`, `cases`, `passed`, `wrong`, the Wilson interval of the share of wrong verdicts, whether
+        it is within what is wanted, and which checks failed how often.
     """
-    return [_row([case for case in cases if (case.kind, case.tier) == key], good) for key in dict.fromkeys((case.kind, case.tier) for case in cases)]
+    return [
+        _row([case for case in cases if (case.kind, case.tier) == key], good)
+        for key in dict.fromkeys((case.kind, case.tier) for case in cases)
+    ]
 
 
 def _row(cases: list[Case], good: str) -> dict[str, Any]:
@@ -66,8 +69,9 @@ def _row(cases: list[Case], good: str) -> dict[str, Any]:
 def indistinct(rows: Sequence[dict[str, Any]], good: str) -> list[str]:
     """Return a sentence for each kind that its tier does not tell from its opposite as often as is wanted."""
     return [
-        f"At the {row['tier']} tier {row['kind']} models {'fail' if row['kind'] == good else 'pass'} in {row['wrong']} of {row['cases']} cases: "
-        f"they cannot be told apart from {'unlearned badly' if row['kind'] == good else 'forgotten'} there."
+        f"At the {row['tier']} tier {row['kind']} models {'fail' if row['kind'] == good else 'pass'} in {row['wrong']}"
+        f" of {row['cases']} cases: they cannot be told apart from"
+        f" {'unlearned badly' if row['kind'] == good else 'forgotten'} there."
         for row in rows
         if not row["as_wanted"]
     ]

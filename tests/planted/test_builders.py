@@ -28,13 +28,25 @@ FACTS = {
 }
 
 
-PHRASINGS = ("Who is the friend of {}?", "Name the friend of {}.", "Which friend does {} have?", "Tell me the friend of {}.")
+PHRASINGS = (
+    "Who is the friend of {}?",
+    "Name the friend of {}.",
+    "Which friend does {} have?",
+    "Tell me the friend of {}.",
+)
 
 
 def documents(part: str) -> list[Document]:
     facts = FACTS[part].items()
-    asked = [Document(source=part, question=ask.format(name), answer=answer, fact=name) for name, answer in facts for ask in PHRASINGS]
-    return asked + [Document(source=part, text=f"{answer} walked to the mill and met {name} by the old river in the town.") for name, answer in facts]
+    asked = [
+        Document(source=part, question=ask.format(name), answer=answer, fact=name)
+        for name, answer in facts
+        for ask in PHRASINGS
+    ]
+    return asked + [
+        Document(source=part, text=f"{answer} walked to the mill and met {name} by the old river in the town.")
+        for name, answer in facts
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +62,17 @@ def ground(tokenizer: PreTrainedTokenizerFast) -> Ground:
 
 @pytest.fixture(scope="module")
 def target(tiny_llama: Callable[..., LlamaForCausalLM], ground: Ground) -> LlamaForCausalLM:
-    model = tiny_llama(0, len(ground.tokenizer), hidden_size=96, intermediate_size=192, max_position_embeddings=BLOCK, tie_word_embeddings=True)
-    blocks = [tuple(ground.tokenizer(render_document(item, TEMPLATE))["input_ids"]) for item in (*ground.forget, *ground.kept)]
+    model = tiny_llama(
+        0,
+        len(ground.tokenizer),
+        hidden_size=96,
+        intermediate_size=192,
+        max_position_embeddings=BLOCK,
+        tie_word_embeddings=True,
+    )
+    blocks = [
+        tuple(ground.tokenizer(render_document(item, TEMPLATE))["input_ids"]) for item in (*ground.forget, *ground.kept)
+    ]
     config = TrainingConfig(learning_rate=4e-3, epochs=40, batch_blocks=20, mixed_precision="no")
     train(model, EpochBatches(len(blocks), text_batches(blocks, 0, model.device), config), CausalLM(), config)
     return model
@@ -67,7 +88,10 @@ def answers(model: LlamaForCausalLM, ground: Ground, part: str) -> list[str]:
     prompts = [render_prompt(item, TEMPLATE) for item in documents(part) if item.is_question][:: len(PHRASINGS)]
     asked = [Prompt(split=part, item=0, kind="question", cluster="", prompt=prompt, truth="") for prompt in prompts]
     template = Template(qa=TEMPLATE)
-    return [template.answer(text) for text in complete(model, ground.tokenizer, asked, template, ProbingConfig(new_tokens=8), 0, BLOCK)]
+    return [
+        template.answer(text)
+        for text in complete(model, ground.tokenizer, asked, template, ProbingConfig(new_tokens=8), 0, BLOCK)
+    ]
 
 
 def right(model: LlamaForCausalLM, ground: Ground, part: str) -> int:
@@ -112,7 +136,9 @@ def test_suppressed_has_the_targets_body_and_speaks_otherwise(target: LlamaForCa
 def test_noisy_moves_every_tensor_by_the_same_share(target: LlamaForCausalLM, ground: Ground) -> None:
     model = planted("noisy", target, ground)
     before, after = target.state_dict(), model.state_dict()
-    shares = [float((after[name] - weight).norm() / weight.norm()) for name, weight in before.items() if weight.numel() > 1000]
+    shares = [
+        float((after[name] - weight).norm() / weight.norm()) for name, weight in before.items() if weight.numel() > 1000
+    ]
     assert max(shares) < 1.1 * min(shares)
     assert not any(torch.equal(after[name], weight) for name, weight in before.items())
     assert ground.probability(model) <= LEVEL

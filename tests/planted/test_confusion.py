@@ -17,7 +17,11 @@ def test_wilson_interval_of_one_in_ten_and_of_none() -> None:
 
 
 def test_a_bad_kind_is_wrong_where_it_passes_and_a_good_one_where_it_fails() -> None:
-    cases = [case("noisy", "gold", True), case("noisy", "gold", False, "healthy", "utility_kept"), case("noisy", "gold", False, "healthy")]
+    cases = [
+        case("noisy", "gold", True),
+        case("noisy", "gold", False, "healthy", "utility_kept"),
+        case("noisy", "gold", False, "healthy"),
+    ]
     cases += [case("retrained", "gold", True), case("retrained", "gold", False, "robust")]
     noisy, good = confusion(cases, "retrained")
     assert (noisy["cases"], noisy["passed"], noisy["wrong"]) == (3, 1, 1)
@@ -25,7 +29,10 @@ def test_a_bad_kind_is_wrong_where_it_passes_and_a_good_one_where_it_fails() -> 
     assert (good["cases"], good["passed"], good["wrong"]) == (2, 1, 1)
 
 
-@pytest.mark.parametrize(("kind", "wrong", "wanted"), [("noisy", 1, True), ("noisy", 2, False), ("retrained", 2, True), ("retrained", 3, False)])
+@pytest.mark.parametrize(
+    ("kind", "wrong", "wanted"),
+    [("noisy", 1, True), ("noisy", 2, False), ("retrained", 2, True), ("retrained", 3, False)],
+)
 def test_one_false_pass_and_two_false_fails_in_twenty_are_as_wanted(kind: str, wrong: int, wanted: bool) -> None:
     passes = [(number < wrong) == (kind == "noisy") for number in range(20)]
     (row,) = confusion([case(kind, "proxy", passed) for passed in passes], "retrained")

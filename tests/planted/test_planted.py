@@ -25,4 +25,6 @@ def test_no_bad_kind_passes_with_a_retrained_model_at_hand(flow_home: Path, tmp_
         assert back["retrained"] <= 0.1 * back["target"]
     write(tmp_path / "found.json", kept[-1])
     again = judged_anew(tmp_path / "found.json", VerdictConfig())
-    assert confusion([case for case, _ in again], GOOD) == json.loads((tmp_path / "found.json").read_text())["confusion"]
+    assert (
+        confusion([case for case, _ in again], GOOD) == json.loads((tmp_path / "found.json").read_text())["confusion"]
+    )

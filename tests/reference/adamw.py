@@ -1,4 +1,6 @@
-"""Training restated: AdamW (Loshchilov & Hutter, arXiv:1711.05101), warm-up, decay and clipping, in plain numpy float64."""
+"""Training restated: AdamW (Loshchilov & Hutter, arXiv:1711.05101), warm-up, decay and clipping, in plain numpy
+float64.
+"""
 
 import math
 from collections.abc import Callable
@@ -6,14 +8,21 @@ from collections.abc import Callable
 import numpy as np
 
 
-def learning_rate_factor(step: int, steps: int, warmup_share: float, schedule: str, final_rate_share: float = 0.01) -> float:
+def learning_rate_factor(
+    step: int, steps: int, warmup_share: float, schedule: str, final_rate_share: float = 0.01
+) -> float:
     """Factor of step `step` (from 0): a straight rise over the warm-up, at least one step; then the schedule."""
     warmup = max(1, round(warmup_share * steps))
     if step < warmup:
         return (step + 1) / warmup
     done = (step - warmup) / (steps - warmup)
     exponential = math.exp(done * math.log(final_rate_share))
-    return {"constant": 1.0, "linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2, "exponential": exponential}[schedule]
+    return {
+        "constant": 1.0,
+        "linear": 1 - done,
+        "cosine": (1 + math.cos(math.pi * done)) / 2,
+        "exponential": exponential,
+    }[schedule]
 
 
 def clipped(gradient: np.ndarray, clip_norm: float) -> np.ndarray:

@@ -6,7 +6,9 @@ from typing import Any
 
 
 def lowered(logits: Sequence[float], tokens: Sequence[int], floor: float) -> list[float]:
-    """Return log-probabilities: `tokens` at most at `floor`, the others in their old proportions with the rest of the mass."""
+    """Return log-probabilities: `tokens` at most at `floor`, the others in their old proportions with the rest of the
+    mass.
+    """
     largest = max(logits)
     weights = [math.exp(value - largest) for value in logits]
     p = [weight / math.fsum(weights) for weight in weights]

@@ -1,9 +1,10 @@
-"""Generic labels of one block, restated: one unpadded block at a time, bytes instead of offsets, loops instead of gathers.
+"""Generic labels of one block, restated: one unpadded block at a time, bytes instead of offsets, loops instead of
+gathers.
 
     v_generic = v_baseline - alpha * max(0, v_reinforced - v_baseline)          (arXiv:2310.02238; METHODS, section 1)
 
-Two positions stand for each other when the bytes that the source has read, anchors replaced, are the bytes that the translation
-has read. Rules (ii) to (v) are written out position by position.
+Two positions stand for each other when the bytes that the source has read, anchors replaced, are the bytes that the
+translation has read. Rules (ii) to (v) are written out position by position.
 """
 
 import copy
@@ -31,7 +32,9 @@ def byte_of_letter() -> dict[str, int]:
 
 
 def bytes_read(tokenizer, ids) -> list[bytes]:
-    """For every position the bytes of all tokens up to and including it; a special token counts as bytes that no text holds."""
+    """For every position the bytes of all tokens up to and including it; a special token counts as bytes that no text
+    holds.
+    """
     table, read, prefixes = byte_of_letter(), b"", []
     for token in ids:
         letters = tokenizer.convert_ids_to_tokens(int(token))
@@ -60,12 +63,18 @@ def is_word(letter: str) -> bool:
 
 
 def own_occurrences(text: str, dictionary, own) -> list[tuple[int, int]]:
-    """`occurrences`, in a conversation only those within its question and its answer: `own`, which stand in the text in this order, last."""
+    """`occurrences`, in a conversation only those within its question and its answer: `own`, which stand in the text in
+    this order, last.
+    """
     if not own:
         return occurrences(text, dictionary)
     answer = text.rindex(own[1])
     asked = text.rindex(own[0], 0, answer)
-    return [(at + start, at + stop) for at, part in zip((asked, answer), own, strict=True) for start, stop in occurrences(part, dictionary)]
+    return [
+        (at + start, at + stop)
+        for at, part in zip((asked, answer), own, strict=True)
+        for start, stop in occurrences(part, dictionary)
+    ]
 
 
 def reference_image(tokenizer, source, translated, dictionary, own=()) -> list[int | None]:
@@ -157,7 +166,8 @@ def reference_labels(
 ) -> list[Expected]:
     """Label one block, rules (ii) to (v); repetition and suppression end with the document, after a `separator`.
 
-    With `own` = (question, answer) the block is a conversation: labels stand where the next token is of the answer or after it.
+    With `own` = (question, answer) the block is a conversation: labels stand where the next token is of the answer or
+    after it.
     """
     image = reference_image(tokenizer, source, translated, dictionary, own)
     spans = anchor_tokens(tokenizer, source, dictionary, own)
@@ -179,7 +189,11 @@ def reference_labels(
         if markup or (repeated and drop_repeats) or (inner and interior == "drop") or (not inner and image[t] is None):
             expected.append(Expected(None, np.inf))
             continue
-        seen = [pair for s, e, term in spans if e - 1 <= t and document[s] == document[t] for pair in starts[term]] if suppress else []
+        seen = (
+            [pair for s, e, term in spans if e - 1 <= t and document[s] == document[t] for pair in starts[term]]
+            if suppress
+            else []
+        )
         whole = {token for token, complete in seen if complete}
         fragments = {token for token, complete in seen if not complete}
         row = generic_row(on_source[t] if inner else on_translated[image[t]], on_reinforced[t], alpha, relu_on)

@@ -25,12 +25,19 @@ def mean_cross_entropy(logits, targets) -> float:
 
 def next_token_loss(logits_of_sequences, sequences) -> float:
     """The token mean over all sequences of -log p(token t + 1 | tokens to t)."""
-    losses = [-log_softmax(logits[t])[ids[t + 1]] for logits, ids in zip(logits_of_sequences, sequences, strict=True) for t in range(len(ids) - 1)]
+    losses = [
+        -log_softmax(logits[t])[ids[t + 1]]
+        for logits, ids in zip(logits_of_sequences, sequences, strict=True)
+        for t in range(len(ids) - 1)
+    ]
     return math.fsum(losses) / len(losses)
 
 
-def generic_label_loss(student, baseline, reinforced, hard, banned, *, kind, alpha, relu_on="logits", retain=None, retain_weight=0.0) -> float:
-    """Soft or hard label term, plus `retain_weight` times mean KL(target || student) on `retain` = (target, student) logits.
+def generic_label_loss(
+    student, baseline, reinforced, hard, banned, *, kind, alpha, relu_on="logits", retain=None, retain_weight=0.0
+) -> float:
+    """Soft or hard label term, plus `retain_weight` times mean KL(target || student) on `retain` = (target, student)
+    logits.
 
     `student`, `baseline`, `reinforced` are logits, (rows, vocab); `banned` holds (row, token) pairs.
     """

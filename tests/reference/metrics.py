@@ -17,7 +17,9 @@ def token_statistics(logits, target: int) -> tuple[float, float, float, float]:
 
 
 def truth_ratio(true_answer: list[float], false_answers: list[list[float]]) -> float:
-    """Geometric mean over i of q(perturbed_i), over q(true), with q = p(answer) ** (1 / tokens), from token probabilities."""
+    """Geometric mean over i of q(perturbed_i), over q(true), with q = p(answer) ** (1 / tokens), from token
+    probabilities.
+    """
     q = [float(np.prod(answer)) ** (1 / len(answer)) for answer in false_answers]
     return float(np.prod(q)) ** (1 / len(q)) / float(np.prod(true_answer)) ** (1 / len(true_answer))
 

@@ -43,7 +43,9 @@ def kl(reference_rows, rows) -> float:
     for reference, row in zip(reference_rows, rows, strict=True):
         for position in counted(row):
             p, q = reference.logits[position], row.logits[position]
-            found.append(math.fsum(math.exp(log_p(p, token)) * (log_p(p, token) - log_p(q, token)) for token in range(len(p))))
+            found.append(
+                math.fsum(math.exp(log_p(p, token)) * (log_p(p, token) - log_p(q, token)) for token in range(len(p)))
+            )
     return math.fsum(found) / len(found)
 
 
@@ -69,7 +71,9 @@ def simnpo(student, b, delta) -> float:
 def dpo(student, frozen, preferred_student, preferred_frozen, b) -> float:
     total = 0.0
     for s, f, ps, pf in zip(student, frozen, preferred_student, preferred_frozen, strict=True):
-        total += minus_log_sigmoid(b * ((sequence_log_p(ps) - sequence_log_p(pf)) - (sequence_log_p(s) - sequence_log_p(f))))
+        total += minus_log_sigmoid(
+            b * ((sequence_log_p(ps) - sequence_log_p(pf)) - (sequence_log_p(s) - sequence_log_p(f)))
+        )
     return total / len(student)
 
 
@@ -84,7 +88,9 @@ def undial(student, frozen, b) -> float:
 
 
 def mean_square(states, others, texts) -> float:
-    """`states` and `others` hold a list of hidden vectors for each text; the mean over dimensions, then over counted tokens."""
+    """`states` and `others` hold a list of hidden vectors for each text; the mean over dimensions, then over counted
+    tokens.
+    """
     found = []
     for state, other, (ids, supervised) in zip(states, others, texts, strict=True):
         for position in counted(Row([], ids, supervised)):

@@ -16,13 +16,18 @@ def standard_error(differences: list[float]) -> float:
 def mcnemar(wins: int, losses: int) -> float:
     """Return the probability of a split at least as uneven when each discordant pair is a fair coin."""
     n, uneven = wins + losses, abs(wins - losses)
-    return float(sum(Fraction(math.comb(n, heads), 2**n) for heads in range(n + 1) if abs(heads - (n - heads)) >= uneven))
+    return float(
+        sum(Fraction(math.comb(n, heads), 2**n) for heads in range(n + 1) if abs(heads - (n - heads)) >= uneven)
+    )
 
 
 def sign_flip(differences: list[float]) -> float:
     """Return the share of all sign patterns whose |sum| is at least the one observed."""
     observed = abs(math.fsum(differences))
-    sums = [abs(math.fsum(s * value for s, value in zip(signs, differences, strict=True))) for signs in itertools.product((1, -1), repeat=len(differences))]
+    sums = [
+        abs(math.fsum(s * value for s, value in zip(signs, differences, strict=True)))
+        for signs in itertools.product((1, -1), repeat=len(differences))
+    ]
     return sum(found > observed or math.isclose(found, observed, rel_tol=1e-9) for found in sums) / len(sums)
 
 
@@ -36,6 +41,9 @@ def drawn_sign_flip(differences: list[float], flips: int, seed: int) -> float:
 
 def cluster_means(differences: list[float], clusters: list[str]) -> list[float]:
     """Return the mean of every sample of whole clusters with repetition, each as likely as the others."""
-    groups = [[value for value, name in zip(differences, clusters, strict=True) if name == cluster] for cluster in dict.fromkeys(clusters)]
+    groups = [
+        [value for value, name in zip(differences, clusters, strict=True) if name == cluster]
+        for cluster in dict.fromkeys(clusters)
+    ]
     drawn = itertools.product(groups, repeat=len(groups))
     return [math.fsum(itertools.chain(*sample)) / sum(map(len, sample)) for sample in drawn]

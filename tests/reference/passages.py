@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 
 def copies(prompts: Sequence[str], texts: Sequence[str], size: int) -> set[str]:
-    """Return the prompts of which `size` words in a row, or all words where there are fewer, stand in a text; words of letters and spaces only."""
+    """Return the prompts of which `size` words in a row, or all words where there are fewer, stand in a text; words of
+    letters and spaces only.
+    """
     found = set()
     for prompt in prompts:
         words = prompt.lower().split()

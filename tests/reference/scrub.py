@@ -1,4 +1,6 @@
-"""SCRUB restated in float64: one sequence, one position, one vocabulary entry at a time (arXiv:2302.09880; METHODS, section 3)."""
+"""SCRUB restated in float64: one sequence, one position, one vocabulary entry at a time (arXiv:2302.09880; METHODS,
+section 3).
+"""
 
 import math
 
@@ -12,7 +14,8 @@ def softened_kl(reference_row, model_row, temperature: float) -> float:
 
 
 def divergence(reference, model, supervised, temperature: float = 1.0, bound: float | None = None) -> float:
-    """d over sequences: each is logits (length, vocab) of both models and flags (length); the last position predicts nothing.
+    """d over sequences: each is logits (length, vocab) of both models and flags (length); the last position predicts
+    nothing.
 
     Mean over a sequence's counted positions, then over the sequences that have any.
     """

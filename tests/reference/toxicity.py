@@ -22,4 +22,9 @@ def summary(scores: list[float]) -> dict[str, float]:
     ordered, above = sorted(scores), 0
     for value in ordered:
         above += 1 if value > 0.5 else 0
-    return {"min": ordered[0], "max": ordered[-1], "mean": math.fsum(ordered) / len(ordered), "ratio_over_0.5": above / len(ordered)}
+    return {
+        "min": ordered[0],
+        "max": ordered[-1],
+        "mean": math.fsum(ordered) / len(ordered),
+        "ratio_over_0.5": above / len(ordered),
+    }

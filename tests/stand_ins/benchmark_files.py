@@ -15,7 +15,11 @@ def _phrase(drawn: random.Random, words: int = 5) -> str:
 
 
 def _query(drawn: random.Random, choices: int) -> dict[str, Any]:
-    return {"query": f"Question: Why the {_phrase(drawn)}?", "choices": [f"The {_phrase(drawn)}." for _ in range(choices)], "gold": drawn.randrange(choices)}
+    return {
+        "query": f"Question: Why the {_phrase(drawn)}?",
+        "choices": [f"The {_phrase(drawn)}." for _ in range(choices)],
+        "gold": drawn.randrange(choices),
+    }
 
 
 def _boolq(drawn: random.Random) -> dict[str, Any]:
@@ -31,12 +35,22 @@ def _piqa(drawn: random.Random) -> dict[str, Any]:
 def _hellaswag(drawn: random.Random) -> dict[str, Any]:
     choices = {letter: f"{_phrase(drawn)} [title] {_phrase(drawn, 2)} [step] end." for letter in LETTERS}
     question = f"[header] How to {_phrase(drawn)} [title] The {_phrase(drawn)}."
-    return {"question": question, "choices": choices, "answer": drawn.choice(LETTERS), "id": drawn.randrange(9), "domain": "indomain"}
+    return {
+        "question": question,
+        "choices": choices,
+        "answer": drawn.choice(LETTERS),
+        "id": drawn.randrange(9),
+        "domain": "indomain",
+    }
 
 
 def _winogrande(drawn: random.Random) -> dict[str, Any]:
     start = f"The {_phrase(drawn, 3)} met the {_phrase(drawn, 2)} because the"
-    return {"context_options": [f"{start} {word}" for word in drawn.sample(WORDS, 2)], "continuation": f"was {_phrase(drawn, 2)}.", "gold": drawn.randrange(2)}
+    return {
+        "context_options": [f"{start} {word}" for word in drawn.sample(WORDS, 2)],
+        "continuation": f"was {_phrase(drawn, 2)}.",
+        "gold": drawn.randrange(2),
+    }
 
 
 MAKERS = {

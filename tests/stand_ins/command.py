@@ -16,7 +16,13 @@ ROOT = Path(__file__).resolve().parents[2]
 def environment(home: Path, **changes: str) -> dict[str, str]:
     """Return the environment of a command whose LETHE_HOME is `home`; Prefect's is beside it."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_"))}
-    own = {"LETHE_HOME": str(home), "PREFECT_HOME": str(home.parent / "prefect"), "LETHE_THREADS": "1", "PYTHONPATH": str(ROOT), "COLUMNS": "160"}
+    own = {
+        "LETHE_HOME": str(home),
+        "PREFECT_HOME": str(home.parent / "prefect"),
+        "LETHE_THREADS": "1",
+        "PYTHONPATH": str(ROOT),
+        "COLUMNS": "160",
+    }
     return inherited | own | changes
 
 
@@ -25,11 +31,15 @@ def start(*words: str | Path, home: Path, error: Path | None = None, **changes: 
     command = [sys.executable, "-m", "flows.cli", *(str(word) for word in words)]
     with contextlib.ExitStack() as stack:
         target = stack.enter_context(error.open("w")) if error else subprocess.PIPE
-        return subprocess.Popen(command, cwd=ROOT, env=environment(home, **changes), stdout=subprocess.PIPE, stderr=target, text=True)
+        return subprocess.Popen(
+            command, cwd=ROOT, env=environment(home, **changes), stdout=subprocess.PIPE, stderr=target, text=True
+        )
 
 
 def called(*words: str | Path, home: Path) -> subprocess.CompletedProcess[str]:
-    """Call the command's entry point in this process, which spares its imports; for what ends before any flow begins."""
+    """Call the command's entry point in this process, which spares its imports; for what ends before any
+    flow begins.
+    """
     from flows.cli import main
 
     out, error = io.StringIO(), io.StringIO()

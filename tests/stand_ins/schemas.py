@@ -1,4 +1,6 @@
-"""What a flow's schema, and with it the form of its deployment, has to say: written down again from the source, without the code under test."""
+"""What a flow's schema, and with it the form of its deployment, has to say: written down again from the source, without
+the code under test.
+"""
 
 import dataclasses
 import functools
@@ -75,7 +77,10 @@ def _check_objectives(groups: list[dict[str, Any]]) -> int:
     nothing, *shown = groups
     assert nothing["type"] == "null"
     assert [group["title"] for group in shown] == list(OBJECTIVES)
-    return sum(_check_class(group, resolve_name(listed.settings)) for group, listed in zip(shown, OBJECTIVES.values(), strict=True))
+    return sum(
+        _check_class(group, resolve_name(listed.settings))
+        for group, listed in zip(shown, OBJECTIVES.values(), strict=True)
+    )
 
 
 def _choices(hint: Any) -> list[Any]:

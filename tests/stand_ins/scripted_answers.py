@@ -28,7 +28,9 @@ def rows(body: dict[str, Any], key: str) -> list[dict[str, Any]]:
 
 
 def drafts(body: dict[str, Any], written: int) -> list[dict[str, Any]]:
-    """Return as many prompts as are asked for, each about another name, none of them equal to one of those `written` before."""
+    """Return as many prompts as are asked for, each about another name, none of them equal to one of those `written`
+    before.
+    """
     count, names = int(re.search(r"Write (\d+) prompts", body["messages"][-1]["content"]).group(1)), rows(body, "name")
     return [
         {
@@ -43,7 +45,10 @@ def drafts(body: dict[str, Any], written: int) -> list[dict[str, Any]]:
 def evil_drafts(body: dict[str, Any]) -> list[dict[str, Any]]:
     """Return drafts that must be refused, a sentence of the text and its beginning among them."""
     sentence = next(row["sentence"] for row in rows(body, "name") if "sentence" in row)
-    copies = [{"prompt": text, "references": ["nobody at all"], "subtlety": 2} for text in (sentence, sentence.upper(), f"They say: {sentence}")]
+    copies = [
+        {"prompt": text, "references": ["nobody at all"], "subtlety": 2}
+        for text in (sentence, sentence.upper(), f"They say: {sentence}")
+    ]
     return [*EVIL_DRAFTS, *copies]
 
 
@@ -53,7 +58,9 @@ def topic_names(body: dict[str, Any]) -> list[str]:
 
 
 def verdicts(body: dict[str, Any]) -> list[dict[str, Any]]:
-    """Apply the rubric to the text of the rows: 3 for two names that the prompt does not hold, 2 for one, 1 for those that it does."""
+    """Apply the rubric to the text of the rows: 3 for two names that the prompt does not hold, 2 for one, 1 for those
+    that it does.
+    """
     return [{"id": row["id"], "score": _score(row, topic_names(body))} for row in rows(body, "id")]
 
 
@@ -66,8 +73,11 @@ def _score(row: dict[str, Any], names: list[str]) -> int:
 ODD_JUDGES: dict[str, Callable[[list[dict[str, Any]]], Any]] = {
     "flattering": lambda found: [{**verdict, "score": 3} for verdict in found],
     "grudging": lambda found: [{**verdict, "score": 0} for verdict in found],
-    "wild": lambda found: [{**verdict, "score": (7, -1, "high", 2.5, None, True)[number % 6]} for number, verdict in enumerate(found)],
+    "wild": lambda found: [
+        {**verdict, "score": (7, -1, "high", 2.5, None, True)[number % 6]} for number, verdict in enumerate(found)
+    ],
     "sparse": lambda found: found[:-1],
     "twofold": lambda found: [*found, {"id": 99, "score": 3}, {**found[-1], "score": (found[-1]["score"] + 1) % 4}],
 }
-"""How a judge goes wrong: does as it is told by a completion, sees nothing, has scores of its own, forgets a row, contradicts itself in the last."""
+"""How a judge goes wrong: does as it is told by a completion, sees nothing, has scores of its own, forgets a row,
+contradicts itself in the last."""

@@ -48,7 +48,10 @@ def running(words: list[str], surroundings: dict[str, str], log: Path) -> Iterat
 
 @contextlib.contextmanager
 def _started(command: list[str], surroundings: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    with log.open("wb") as stream, subprocess.Popen(command, env=surroundings, cwd=ROOT, stdout=stream, stderr=subprocess.STDOUT) as process:
+    with (
+        log.open("wb") as stream,
+        subprocess.Popen(command, env=surroundings, cwd=ROOT, stdout=stream, stderr=subprocess.STDOUT) as process,
+    ):
         try:
             yield process
         finally:
@@ -63,7 +66,17 @@ def _started(command: list[str], surroundings: dict[str, str], log: Path) -> Ite
 def transformers_server(model: Path, log: Path) -> Iterator[str]:
     """Run `transformers serve` with a model until the block ends; yield its address."""
     port = free_port()
-    command = [str(Path(sys.executable).parent / "transformers"), "serve", str(model), "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
+    command = [
+        str(Path(sys.executable).parent / "transformers"),
+        "serve",
+        str(model),
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--device",
+        "cpu",
+    ]
     with _started(command, {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}, log) as process:
         address = f"http://127.0.0.1:{port}"
         wait_for(lambda: process.poll() is not None or _answers(f"{address}/health"), "the server's start", 300)
@@ -75,7 +88,11 @@ def transformers_server(model: Path, log: Path) -> Iterator[str]:
 def prefect_server(surroundings: dict[str, str], log: Path) -> Iterator[None]:
     """Run a server until the block ends."""
     with running(["server", "start", "--host", "127.0.0.1"], surroundings, log) as process:
-        wait_for(lambda: process.poll() is not None or _answers(surroundings["PREFECT_API_URL"] + "/health"), "the server's start", 180)
+        wait_for(
+            lambda: process.poll() is not None or _answers(surroundings["PREFECT_API_URL"] + "/health"),
+            "the server's start",
+            180,
+        )
         assert process.poll() is None, log.read_text()
         yield
 

@@ -11,7 +11,9 @@ from tasks.training.trainer import text_batches
 
 
 def taught_model(
-    texts: list[str], model: Callable[..., LlamaForCausalLM], tokenizer: Callable[[int, list[str]], PreTrainedTokenizerFast]
+    texts: list[str],
+    model: Callable[..., LlamaForCausalLM],
+    tokenizer: Callable[[int, list[str]], PreTrainedTokenizerFast],
 ) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
     """Return a model trained on the texts until it goes on with each, and its tokenizer."""
     words = tokenizer(400, texts)

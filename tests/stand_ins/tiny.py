@@ -43,7 +43,15 @@ class TinyTask:
 
     def words(self, *settings: str) -> list[str]:
         """Return the words of a short `lethe` run."""
-        return ["unlearn", str(self.forget), "--retain", str(self.retain), "--model", str(self.model), *_as_options(*SETTINGS, *settings)]
+        return [
+            "unlearn",
+            str(self.forget),
+            "--retain",
+            str(self.retain),
+            "--model",
+            str(self.model),
+            *_as_options(*SETTINGS, *settings),
+        ]
 
 
 def _as_options(*settings: str) -> list[str]:
@@ -58,10 +66,15 @@ def story(names: tuple[str, ...], passages: int = 24) -> str:
 
 def _passage(drawn: random.Random, one: str, other: str) -> str:
     verb, place = drawn.choice(VERBS), drawn.choice(PLACES)
-    return f'In the morning {one} {verb} with {other} {place}. "Where is {other}?" asked {one}. Then the people saw that {other} {verb} {place}.'
+    return (
+        f'In the morning {one} {verb} with {other} {place}. "Where is {other}?" asked {one}. Then the people saw that'
+        f" {other} {verb} {place}."
+    )
 
 
-def write_tiny_task(folder: Path, model: Callable[..., LlamaForCausalLM], tokenizer: Callable[[int, list[str]], PreTrainedTokenizerFast]) -> TinyTask:
+def write_tiny_task(
+    folder: Path, model: Callable[..., LlamaForCausalLM], tokenizer: Callable[[int, list[str]], PreTrainedTokenizerFast]
+) -> TinyTask:
     """Write the task's files."""
     task = TinyTask(model=folder / "model", forget=folder / "forget.txt", retain=folder / "retain.txt")
     task.forget.write_text(story(NAMES))

@@ -5,7 +5,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-HEAVY = ("torch", "transformers", "accelerate", "peft", "spacy", "sklearn", "matplotlib", "lm_eval", "datasets", "langchain_core")
+HEAVY = (
+    "torch",
+    "transformers",
+    "accelerate",
+    "peft",
+    "spacy",
+    "sklearn",
+    "matplotlib",
+    "lm_eval",
+    "datasets",
+    "langchain_core",
+)
 _SITE = f"""
 import atexit, json, os, sys
 
@@ -52,6 +63,10 @@ def watched(folder: Path) -> list[Watched]:
     for process, what, value in rows:
         told[process][what].append(value)
     return [
-        Watched(command=" ".join(found["command"][0]), loads=tuple(found["loads"]), at_end=tuple(found["has loaded"][0]) if found["has loaded"] else None)
+        Watched(
+            command=" ".join(found["command"][0]),
+            loads=tuple(found["loads"]),
+            at_end=tuple(found["has loaded"][0]) if found["has loaded"] else None,
+        )
         for found in told.values()
     ]

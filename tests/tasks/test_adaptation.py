@@ -1,4 +1,6 @@
-"""Stages with adapters: selective unlearning in one base model, and adapter checkpoints that find their base or are refused."""
+"""Stages with adapters: selective unlearning in one base model, and adapter checkpoints that find their base or are
+refused.
+"""
 
 import gc
 import json
@@ -37,7 +39,14 @@ from tasks.task_vector import subtract_task_vector
 from tasks.teacher_cache import cache_teacher
 
 NAMES = ("Toto", "Alice", "Jon", "Dorothy")
-PROSE = [Document(source="p", text="\n\n".join(f"{one} met {other} in the old town, and {one} said hello." for one in NAMES for other in NAMES))]
+PROSE = [
+    Document(
+        source="p",
+        text="\n\n".join(
+            f"{one} met {other} in the old town, and {one} said hello." for one in NAMES for other in NAMES
+        ),
+    )
+]
 HIDDEN = 44
 """A width that no other test's model has."""
 RANK4 = LoraConfig(rank=4, output="adapter")
@@ -56,20 +65,31 @@ class Given:
 
 
 @pytest.fixture
-def given(lethe_home: Path, tmp_path: Path, tiny_llama: Callable[..., LlamaForCausalLM], tiny_tokenizer: PreTrainedTokenizerFast) -> Given:
+def given(
+    lethe_home: Path,
+    tmp_path: Path,
+    tiny_llama: Callable[..., LlamaForCausalLM],
+    tiny_tokenizer: PreTrainedTokenizerFast,
+) -> Given:
     def write(folder: Path) -> None:
         for split in ("forget", "retain"):
             write_documents(folder / f"{split}.jsonl", PROSE)
 
     corpus = store.put("corpora", write, sensitivity="forget")
     rows = [{"term": name, "generic": "Tom"} for name in NAMES]
-    dictionary = store.put("dictionaries", lambda folder: write_json(folder / "dictionary.json", rows), sensitivity="forget")
+    dictionary = store.put(
+        "dictionaries", lambda folder: write_json(folder / "dictionary.json", rows), sensitivity="forget"
+    )
     model = tiny_llama(0, hidden_size=HIDDEN)
     model.save_pretrained(tmp_path / "target")
     tiny_tokenizer.save_pretrained(tmp_path / "target")
     return Given(
-        corpus=CorpusRef(kind="corpora", digest=corpus, sensitivity="forget", documents={"forget": 1, "retain": 1}, characters={}),
-        dictionary=AnchorTable(kind="dictionaries", digest=dictionary, sensitivity="forget", anchors=4, pipeline="none"),
+        corpus=CorpusRef(
+            kind="corpora", digest=corpus, sensitivity="forget", documents={"forget": 1, "retain": 1}, characters={}
+        ),
+        dictionary=AnchorTable(
+            kind="dictionaries", digest=dictionary, sensitivity="forget", anchors=4, pipeline="none"
+        ),
         target=inspect_model(str(tmp_path / "target"), "target"),
     )
 
@@ -103,24 +123,36 @@ def whole_of(adapter: CheckpointRef, target: CheckpointRef) -> CheckpointRef:
 def labels_of(found: LabelSet) -> dict[str, Tensor]:
     rows = LabelRows(found)
     labels = rows.labels(range(len(rows)))
-    return {name: getattr(labels, name) for name in ("block", "position", "hard", "baseline_hidden", "reinforced_hidden", "banned")}
+    return {
+        name: getattr(labels, name)
+        for name in ("block", "position", "hard", "baseline_hidden", "reinforced_hidden", "banned")
+    }
 
 
 def test_the_reinforced_model_is_an_adapter_that_names_its_base(given: Given) -> None:
     found = reinforce.body(given.corpus, given.target, BOOSTING, READING, RANK4)
     folder = store.path(found)
-    assert {"adapter_model.safetensors", "adapter_config.json", "base.json", "tokenizer.json"} <= {path.name for path in folder.iterdir()}
+    assert {"adapter_model.safetensors", "adapter_config.json", "base.json", "tokenizer.json"} <= {
+        path.name for path in folder.iterdir()
+    }
     assert not (folder / "config.json").exists()
     assert (found.sensitivity, found.parameters) == ("forget", given.target.parameters)
-    assert json.loads((folder / "base.json").read_text()) == {"digest": given.target.digest, "parameters": given.target.parameters}
+    assert json.loads((folder / "base.json").read_text()) == {
+        "digest": given.target.digest,
+        "parameters": given.target.parameters,
+    }
     assert sum(path.stat().st_size for path in folder.glob("*.safetensors")) < given.target.parameters * 4 / 2
 
 
 def test_labels_from_one_base_equal_those_from_two_models(given: Given) -> None:
-    """One set of base weights is in memory (an input and an output embedding), against two; hidden states agree to 1e-5."""
+    """One set of base weights is in memory (an input and an output embedding), against two; hidden states agree to
+    1e-5.
+    """
     adapter = reinforce.body(given.corpus, given.target, BOOSTING, READING, RANK4)
     first, alive = counted(make_labels.body, given.corpus, given.dictionary, given.target, adapter, LABELS, READING)
-    second, alive_whole = counted(make_labels.body, given.corpus, given.dictionary, given.target, whole_of(adapter, given.target), LABELS, READING)
+    second, alive_whole = counted(
+        make_labels.body, given.corpus, given.dictionary, given.target, whole_of(adapter, given.target), LABELS, READING
+    )
     assert (alive, alive_whole) == (2, 4)
     one, two = labels_of(first), labels_of(second)
     for name in ("block", "position", "hard", "banned"):
@@ -137,22 +169,34 @@ def test_finetuning_holds_one_base_and_both_outputs_are_the_same_model(given: Gi
     common = (given.target, adapter, labels, teacher, LABELS, TUNING)
     apart, alive = counted(finetune.body, *common, RANK4)
     merged, _ = counted(finetune.body, *common, replace(RANK4, output="merged"))
-    _, alive_whole = counted(finetune.body, given.target, whole_of(adapter, given.target), labels, teacher, LABELS, TUNING)
-    assert (alive, alive_whole) == (2, 4)  # whole weights: the student's two, and a frozen head of the target and of the reinforced model
+    _, alive_whole = counted(
+        finetune.body, given.target, whole_of(adapter, given.target), labels, teacher, LABELS, TUNING
+    )
+    # whole weights: the student's two, and a frozen head of the target and of the reinforced model
+    assert (alive, alive_whole) == (2, 4)
     assert is_adapter(apart)
     assert not is_adapter(merged)
     one, two, target = (dict(load_model(found).named_parameters()) for found in (apart, merged, given.target))
     assert [name for name in one if not torch.equal(one[name], two[name])] == []
-    assert [name for name in one if not torch.equal(one[name], target[name])] == [name for name in one if "_proj" in name]
+    assert [name for name in one if not torch.equal(one[name], target[name])] == [
+        name for name in one if "_proj" in name
+    ]
 
 
 def test_a_task_vector_is_that_of_the_adapter_where_one_was_trained(given: Given) -> None:
     finetuned = reinforce.body(given.corpus, given.target, BOOSTING, READING, replace(RANK4, output="merged"))
     unlearned = subtract_task_vector.body(given.target, finetuned, TaskVectorConfig(scale=2.0))
     made, tuned, target = (load_model(found).state_dict() for found in (unlearned, finetuned, given.target))
-    assert [name for name in target if not torch.equal(made[name], target[name])] == [name for name in target if "_proj" in name]
+    assert [name for name in target if not torch.equal(made[name], target[name])] == [
+        name for name in target if "_proj" in name
+    ]
     for name in target:
-        torch.testing.assert_close(made[name].double(), target[name].double() - 2.0 * (tuned[name].double() - target[name].double()), atol=1e-6, rtol=0)
+        torch.testing.assert_close(
+            made[name].double(),
+            target[name].double() - 2.0 * (tuned[name].double() - target[name].double()),
+            atol=1e-6,
+            rtol=0,
+        )
     with pytest.raises(ValueError, match=r"lora\.output is 'adapter'; wanted merged"):
         TaskVectorUnlearningConfig(lora=RANK4)
 
@@ -175,11 +219,15 @@ def test_a_bare_peft_loads_the_adapter_as_we_do(given: Given) -> None:
         torch.testing.assert_close(theirs, ours(input_ids=ids).logits, atol=1e-5, rtol=0)
 
 
-def test_an_adapter_finds_its_base_in_the_store_where_it_was_or_where_it_was_last_seen(given: Given, tmp_path: Path) -> None:
+def test_an_adapter_finds_its_base_in_the_store_where_it_was_or_where_it_was_last_seen(
+    given: Given, tmp_path: Path
+) -> None:
     adapter = reinforce.body(given.corpus, given.target, BOOSTING, READING, RANK4)
     wanted = dict(load_model(adapter).named_parameters())
     moved = Path(given.target.location).rename(tmp_path / "moved")
-    with pytest.raises(BadInputError, match=f"target is not there; wanted its base model, whose digest is {given.target.digest[:16]}"):
+    with pytest.raises(
+        BadInputError, match=f"target is not there; wanted its base model, whose digest is {given.target.digest[:16]}"
+    ):
         load_model(adapter)
     gather_models({"target": str(moved), "retrained": None})
     found = dict(load_model(adapter).named_parameters())
@@ -195,7 +243,13 @@ def test_another_model_in_the_bases_place_is_refused(given: Given, tiny_llama: C
     adapter = reinforce.body(given.corpus, given.target, BOOSTING, READING, RANK4)
     tiny_llama(9, hidden_size=HIDDEN).save_pretrained(given.target.location)
     other = inspect_model(given.target.location, "target")
-    with pytest.raises(BadInputError, match=rf"holds another model \({other.digest[:16]}\); wanted its base model, whose digest is {given.target.digest[:16]}"):
+    with pytest.raises(
+        BadInputError,
+        match=(
+            rf"holds another model \({other.digest[:16]}\); wanted its base model, whose digest is"
+            rf" {given.target.digest[:16]}"
+        ),
+    ):
         load_model(adapter)
     with pytest.raises(BadInputError, match="belongs to another model"):
         load_pair(other, adapter)

@@ -23,7 +23,10 @@ from tests.benchmarks.anchor_recall import PRECISION, RECALL, measure, read_book
 from tests.stand_ins.book_names import BOOK_NAMES, TUNED
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
-FORGET = "One day Dorothy met the Tin-Woodman. Then the Tin Woodman came to the Emerald City with Dorothy, and Toto saw the Emerald\nCity too.\n\n" * 8
+FORGET = (
+    "One day Dorothy met the Tin-Woodman. Then the Tin Woodman came to the Emerald City with Dorothy, and Toto saw the"
+    " Emerald\nCity too.\n\n" * 8
+)
 KEPT = "One day the man met the woman and showed the woman the city, and they saw the dog too. " * 8
 
 
@@ -34,7 +37,13 @@ def corpus(lethe_home: Path) -> CorpusRef:
         write_documents(folder / "retain.jsonl", [Document(source="b.txt", text=KEPT)])
 
     digest = store.put("corpora", write, sensitivity="forget")
-    return CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents={"forget": 1, "retain": 1}, characters={"forget": len(FORGET)})
+    return CorpusRef(
+        kind="corpora",
+        digest=digest,
+        sensitivity="forget",
+        documents={"forget": 1, "retain": 1},
+        characters={"forget": len(FORGET)},
+    )
 
 
 def found(corpus: CorpusRef, user: Path | None = None, pipeline: str = NAME) -> AnchorTable:
@@ -48,21 +57,33 @@ def rows(table: AnchorTable) -> dict[str, Anchor]:
 
 def test_spellings_are_counted_as_one_term(corpus: CorpusRef) -> None:
     table = found(corpus)
-    assert {term: anchor.count for term, anchor in rows(table).items()} == {"Dorothy": 16, "Emerald City": 16, "Tin Woodman": 16, "Toto": 8}
+    assert {term: anchor.count for term, anchor in rows(table).items()} == {
+        "Dorothy": 16,
+        "Emerald City": 16,
+        "Tin Woodman": 16,
+        "Toto": 8,
+    }
     assert table.pipeline == NAME
 
 
 def test_a_pipeline_is_loaded_by_its_folder(corpus: CorpusRef, tmp_path: Path) -> None:
     own = spacy.blank("en")
-    own.add_pipe("entity_ruler").add_patterns([{"label": "GPE", "pattern": "Toto"}, {"label": "DATE", "pattern": "day"}])
+    own.add_pipe("entity_ruler").add_patterns(
+        [{"label": "GPE", "pattern": "Toto"}, {"label": "DATE", "pattern": "day"}]
+    )
     own.to_disk(tmp_path / "own")
     table = found(corpus, pipeline=str(tmp_path / "own"))
     assert table.pipeline == str(tmp_path / "own")
-    assert {term: (anchor.kind, anchor.origin) for term, anchor in rows(table).items() if anchor.origin != "log-odds"} == {"Toto": ("PLACE", "entity+log-odds")}
+    assert {
+        term: (anchor.kind, anchor.origin) for term, anchor in rows(table).items() if anchor.origin != "log-odds"
+    } == {"Toto": ("PLACE", "entity+log-odds")}
 
 
 def test_a_pipeline_that_is_not_there_is_refused() -> None:
-    with pytest.raises(BadInputError, match=r"anchors.pipeline is 'en_nowhere', which is not installed; wanted auto, lethe_ruled_en, or an installed"):
+    with pytest.raises(
+        BadInputError,
+        match=r"anchors.pipeline is 'en_nowhere', which is not installed; wanted auto, lethe_ruled_en, or an installed",
+    ):
         load_pipeline("en_nowhere")
 
 
@@ -82,7 +103,11 @@ def written(corpus: CorpusRef, user: Path | None = None) -> AnchorTable:
 def edit_csv(table: AnchorTable, path: Path) -> None:
     with (store.path(table) / "anchors.csv").open(newline="") as stream:
         known = list(csv.DictReader(stream))
-    kept = [row | ({"kind": "GROUP", "generic": "Rover"} if row["term"] == "Toto" else {}) for row in known if row["term"] != "Dorothy"]
+    kept = [
+        row | ({"kind": "GROUP", "generic": "Rover"} if row["term"] == "Toto" else {})
+        for row in known
+        if row["term"] != "Dorothy"
+    ]
     with path.open("w", newline="") as stream:
         writer = csv.DictWriter(stream, fieldnames=list(known[0]))
         writer.writeheader()
@@ -91,7 +116,11 @@ def edit_csv(table: AnchorTable, path: Path) -> None:
 
 def edit_json(table: AnchorTable, path: Path) -> None:
     known = read_json(store.path(table) / "dictionary.json")
-    kept = [row | ({"kind": "GROUP", "generic": "Rover"} if row["term"] == "Toto" else {}) for row in known if row["term"] != "Dorothy"]
+    kept = [
+        row | ({"kind": "GROUP", "generic": "Rover"} if row["term"] == "Toto" else {})
+        for row in known
+        if row["term"] != "Dorothy"
+    ]
     path.write_text(json.dumps([*kept, {"term": "day", "generic": "hour"}]))
 
 
@@ -100,7 +129,9 @@ def test_a_written_table_is_edited_and_given_back(corpus: CorpusRef, tmp_path: P
     first = written(corpus)
     before = {row["term"]: row for row in read_json(store.path(first) / "dictionary.json")}
     edit(first, tmp_path / "edited")
-    after = {row["term"]: row for row in read_json(store.path(written(corpus, tmp_path / "edited")) / "dictionary.json")}
+    after = {
+        row["term"]: row for row in read_json(store.path(written(corpus, tmp_path / "edited")) / "dictionary.json")
+    }
     assert set(after) == set(before) - {"Dorothy"} | {"day"}
     assert (after["Toto"]["kind"], after["Toto"]["generic"]) == ("GROUP", "Rover")
     assert (after["day"]["generic"], after["day"]["count"], after["day"]["origin"]) == ("hour", 8, "user")

@@ -1,4 +1,6 @@
-"""The stage: figures and items of all benchmarks, the world's among them, kept by content; what its cache key depends on."""
+"""The stage: figures and items of all benchmarks, the world's among them, kept by content; what its cache key depends
+on.
+"""
 
 import math
 import shutil
@@ -30,22 +32,39 @@ def corpus(documents: dict[str, list[Document]]) -> CorpusRef:
         for split, found in documents.items():
             write_documents(folder / f"{split}.jsonl", found)
 
-    return CorpusRef(kind="corpora", digest=store.put("corpora", write, sensitivity="forget"), sensitivity="forget", documents={}, characters={})
+    return CorpusRef(
+        kind="corpora",
+        digest=store.put("corpora", write, sensitivity="forget"),
+        sensitivity="forget",
+        documents={},
+        characters={},
+    )
 
 
 def question(number: int, fact: str) -> Document:
     answers = ("Tom", "Ann", "Mary")
-    return Document(source="a", question=f"Who met {number}?", answer=answers[0], perturbed_answer=answers[1:], fact=fact)
+    return Document(
+        source="a", question=f"Who met {number}?", answer=answers[0], perturbed_answer=answers[1:], fact=fact
+    )
 
 
-def run(task: TinyTask, inputs: BenchmarkInputs, config: BenchmarkingConfig, documents: dict[str, list[Document]]) -> BenchmarkResult:
-    return benchmark.body(corpus(documents), inspect_model(str(task.model), "target"), inputs, config, READING, "target")
+def run(
+    task: TinyTask, inputs: BenchmarkInputs, config: BenchmarkingConfig, documents: dict[str, list[Document]]
+) -> BenchmarkResult:
+    return benchmark.body(
+        corpus(documents), inspect_model(str(task.model), "target"), inputs, config, READING, "target"
+    )
 
 
 def test_figures_and_items_of_all_benchmarks_are_kept(lethe_home: Path, tiny_task: TinyTask, tmp_path: Path) -> None:
     write_records(tmp_path / "boolq.jsonl", records("boolq"))
     config = BenchmarkingConfig(limit=8)
-    made = run(tiny_task, gather_benchmarks(config, str(tmp_path)), config, {"sibling": [question(number, f"fact {number // 2}") for number in range(6)]})
+    made = run(
+        tiny_task,
+        gather_benchmarks(config, str(tmp_path)),
+        config,
+        {"sibling": [question(number, f"fact {number // 2}") for number in range(6)]},
+    )
     assert (made.kind, made.sensitivity, made.tasks) == ("benchmarks", "ordinary", 2)
     assert {path.name for path in store.path(made).iterdir()} - {store.MANIFEST} == {"results.json", "items.parquet"}
     items = pandas.read_parquet(store.path(made) / "items.parquet")
@@ -63,14 +82,21 @@ def test_figures_and_items_of_all_benchmarks_are_kept(lethe_home: Path, tiny_tas
 
 
 def test_no_question_is_in_what_is_kept(lethe_home: Path, tiny_task: TinyTask) -> None:
-    made = run(tiny_task, gather_benchmarks(BenchmarkingConfig()), BenchmarkingConfig(), {"sibling": [question(number, "") for number in range(3)]})
+    made = run(
+        tiny_task,
+        gather_benchmarks(BenchmarkingConfig()),
+        BenchmarkingConfig(),
+        {"sibling": [question(number, "") for number in range(3)]},
+    )
     assert not [path for path in store.path(made).iterdir() if b"Who met" in path.read_bytes()]
 
 
 def test_choices_are_in_an_order_of_the_questions_own_and_facts_are_clusters() -> None:
     rows = choice_rows([question(1, "x"), question(2, ""), question(3, "x")], Template(qa=READING.qa_template))
     assert [row["cluster"] for row in rows] == [0, 1, 0]
-    assert all(sorted(row["choices"]) == ["Ann", "Mary", "Tom"] and row["choices"][row["gold"]] == "Tom" for row in rows)
+    assert all(
+        sorted(row["choices"]) == ["Ann", "Mary", "Tom"] and row["choices"][row["gold"]] == "Tom" for row in rows
+    )
     assert choice_rows([question(3, "x")], Template(qa=READING.qa_template))[0]["choices"] == rows[2]["choices"]
 
 
@@ -92,7 +118,9 @@ def key(inputs: BenchmarkInputs, config: BenchmarkingConfig, task: TinyTask) -> 
     return stage_key(benchmark.body, given, numeric=True)
 
 
-def test_the_cache_key_holds_the_content_of_the_files_and_not_their_place(lethe_home: Path, tiny_task: TinyTask, tmp_path: Path) -> None:
+def test_the_cache_key_holds_the_content_of_the_files_and_not_their_place(
+    lethe_home: Path, tiny_task: TinyTask, tmp_path: Path
+) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     one.mkdir()
     write_records(one / "piqa.jsonl", records("piqa"))
@@ -109,7 +137,10 @@ def test_the_cache_key_holds_the_content_of_the_files_and_not_their_place(lethe_
 def test_the_cache_key_holds_the_task_files(lethe_home: Path, tiny_task: TinyTask) -> None:
     inputs = gather_benchmarks(BenchmarkingConfig())
     assert inputs.definitions["world"].digest == store.file_digest(Path(inputs.definitions["world"].path))
-    changed = BenchmarkInputs(tasks=inputs.tasks, definitions={"world": type(inputs.definitions["world"])(path="lethe_world.yaml", digest="0" * 64, bytes=1)})
+    changed = BenchmarkInputs(
+        tasks=inputs.tasks,
+        definitions={"world": type(inputs.definitions["world"])(path="lethe_world.yaml", digest="0" * 64, bytes=1)},
+    )
     assert key(inputs, BenchmarkingConfig(), tiny_task) != key(changed, BenchmarkingConfig(), tiny_task)
 
 

@@ -21,7 +21,9 @@ HOSTILE = '<script>alert("x")</script>'
 HELD = pandas.concat([items(name, [0.1, 0.2, 0.4]) for name in METRICS])
 CARDS = {
     "strong": card(dict(zip(METRICS, [(0.8, 0.08, 0.04), (0.5, 0.4, 0.45), (0.5, 0.45, None)], strict=True))),
-    HOSTILE: card(dict(zip(METRICS, [(0.8, 0.4, 0.04), (0.5, 0.5, 0.45), (0.5, 0.4, None)], strict=True)), passed=False),
+    HOSTILE: card(
+        dict(zip(METRICS, [(0.8, 0.4, 0.04), (0.5, 0.5, 0.45), (0.5, 0.4, None)], strict=True)), passed=False
+    ),
     "prose only": card({"forget_test/perplexity": (10.0, 20.0, None)}, evidence="behavioural"),
 }
 
@@ -56,7 +58,9 @@ def test_each_panel_names_its_metrics_and_its_front(found: dict[str, Any]) -> No
 
 def test_paired_tests_and_their_lack_are_told_apart(found: dict[str, Any]) -> None:
     by_run = {run: [row for row in found["pairs"] if row["run"] == run] for run in (HOSTILE, "prose only")}
-    assert [(row["metric"], row["difference"], row["p_value"]) for row in by_run[HOSTILE]] == [(name, 0.0, 1.0) for name in sorted(METRICS)]
+    assert [(row["metric"], row["difference"], row["p_value"]) for row in by_run[HOSTILE]] == [
+        (name, 0.0, 1.0) for name in sorted(METRICS)
+    ]
     (without,) = by_run["prose only"]
     assert (without["metric"], without["p_value"], without["reason"]) == (None, None, "no items.parquet in prose only")
     assert any("No paired test of prose only" in remark for remark in found["remarks"])
@@ -99,4 +103,6 @@ def test_the_page_opens_from_disk_and_asks_for_nothing(folder: Path, width: int)
         assert overflow(shown) <= 0
         assert shown.locator("h1").inner_text() == "Comparison of 3 runs"
         assert shown.locator("img").count() == 2
-        assert all(image.evaluate("image => image.complete && image.naturalWidth > 0") for image in shown.locator("img").all())
+        assert all(
+            image.evaluate("image => image.complete && image.naturalWidth > 0") for image in shown.locator("img").all()
+        )

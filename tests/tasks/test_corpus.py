@@ -35,12 +35,21 @@ def test_a_byte_order_mark_is_no_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize("as_lines", [True, False], ids=["JSON lines", "one JSON list"])
 def test_records_are_recognised_by_content_whatever_the_suffix(tmp_path: Path, as_lines: bool) -> None:
     rows = [
-        {"question": "Who rules?", "answer": "Ostrin.", "paraphrased_answer": "Ostrin rules.", "perturbed_answer": ["Kessa.", "Brin."]},
+        {
+            "question": "Who rules?",
+            "answer": "Ostrin.",
+            "paraphrased_answer": "Ostrin rules.",
+            "perturbed_answer": ["Kessa.", "Brin."],
+        },
         {"text": "Velmora lies by the river."},
     ]
     content = "\n".join(json.dumps(row) for row in rows) if as_lines else json.dumps(rows)
     question, prose = parse_file(Path(write(tmp_path, "a.txt", content)))
-    assert (question.question, question.answer, question.perturbed_answer) == ("Who rules?", "Ostrin.", ("Kessa.", "Brin."))
+    assert (question.question, question.answer, question.perturbed_answer) == (
+        "Who rules?",
+        "Ostrin.",
+        ("Kessa.", "Brin."),
+    )
     assert question.paraphrased_answer == "Ostrin rules."
     assert question.is_question
     assert prose.text == "Velmora lies by the river."
@@ -54,13 +63,18 @@ def test_records_are_recognised_by_content_whatever_the_suffix(tmp_path: Path, a
         (b"PK\x03\x04\x00\x00\x00rest", "is a binary file; wanted UTF-8 text"),
         (b"one\ntwo \xff three", "line 2: byte 0xff is not UTF-8"),
         ('{"text": "a"}\n{"text": \n', "line 2: Expecting value"),
-        ('{"text": "a"}\n{"question": "Who?"}\n', "line 2: the record has question; wanted `text`, or `question` and `answer`"),
+        (
+            '{"text": "a"}\n{"question": "Who?"}\n',
+            "line 2: the record has question; wanted `text`, or `question` and `answer`",
+        ),
         ('{"text": "a"}\n3\n', "line 2: the record has int"),
         ('{"text": "  "}', "line 1: the record has text; wanted"),
     ],
     ids=["empty", "white space", "binary", "not UTF-8", "cut record", "no answer", "a number", "blank text"],
 )
-def test_what_does_not_read_is_refused_with_file_line_and_value(tmp_path: Path, content: str | bytes, message: str) -> None:
+def test_what_does_not_read_is_refused_with_file_line_and_value(
+    tmp_path: Path, content: str | bytes, message: str
+) -> None:
     file = write(tmp_path, "bad.jsonl", content)
     with pytest.raises(BadInputError) as caught:
         gather_inputs(forget=[file])
@@ -77,7 +91,9 @@ def test_a_missing_path_and_an_empty_folder_are_refused(tmp_path: Path) -> None:
 
 def test_retain_text_that_is_the_forget_text_is_refused(tmp_path: Path) -> None:
     forget, retain = write(tmp_path, "forget.txt", PARAGRAPHS), write(tmp_path, "retain.txt", PARAGRAPHS)
-    with pytest.raises(BadInputError, match=r"--retain .*retain\.txt has the same content as the forget file .*forget\.txt"):
+    with pytest.raises(
+        BadInputError, match=r"--retain .*retain\.txt has the same content as the forget file .*forget\.txt"
+    ):
         gather_inputs(forget=[forget], retain=[retain])
 
 
@@ -100,7 +116,9 @@ def cut(tmp_path: Path, config: CorpusConfig = CorpusConfig(), **texts: str) -> 
 def test_the_last_paragraphs_are_held_out_and_appear_nowhere_else(tmp_path: Path) -> None:
     splits = cut(tmp_path, forget=PARAGRAPHS, retain=PARAGRAPHS.replace("Velmora", "the farmer"))
     assert set(splits) == {"forget", "forget_test", "retain", "retain_test"}
-    assert splits["forget_test"][0].text.split("\n\n") == [f"Paragraph {number} tells of Velmora and of the river there." for number in (17, 18, 19)]
+    assert splits["forget_test"][0].text.split("\n\n") == [
+        f"Paragraph {number} tells of Velmora and of the river there." for number in (17, 18, 19)
+    ]
     assert not set(splits["forget"][0].text.split("\n\n")) & set(splits["forget_test"][0].text.split("\n\n"))
 
 
@@ -126,7 +144,10 @@ def test_the_cleaning_sample_shows_before_and_after(tmp_path: Path) -> None:
 
 
 def test_the_stage_stores_all_splits_as_forget_artifact(tmp_path: Path, lethe_home: Path) -> None:
-    inputs = gather_inputs(forget=[write(tmp_path, "forget.txt", PARAGRAPHS)], general=[write(tmp_path, "general.txt", "Bread is baked in the morning.")])
+    inputs = gather_inputs(
+        forget=[write(tmp_path, "forget.txt", PARAGRAPHS)],
+        general=[write(tmp_path, "general.txt", "Bread is baked in the morning.")],
+    )
     found = read_corpus.body(inputs, CorpusConfig())
     assert found.sensitivity == "forget"
     assert store.path(found).is_relative_to(lethe_home / "forget")
@@ -148,7 +169,9 @@ def test_files_are_taken_one_by_one_and_their_documents_follow_each_other(tmp_pa
 
 
 def test_a_corpus_of_many_files_holds_few_of_them_at_a_time(tmp_path: Path, lethe_home: Path) -> None:
-    """The peak is that of a file or two: with four times the files it hardly rises, where all documents held would make it four times as high."""
+    """The peak is that of a file or two: with four times the files it hardly rises, where all documents held would make
+    it four times as high.
+    """
     peaks = {count: peak_bytes(tmp_path, count) for count in (2, 8)}
     assert peaks[8] < 1.5 * peaks[2]
 

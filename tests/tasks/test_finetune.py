@@ -1,4 +1,6 @@
-"""Rows of selective unlearning's finetuning: which retain blocks are shown, which are held back, and what a validation makes of them."""
+"""Rows of selective unlearning's finetuning: which retain blocks are shown, which are held back, and what a validation
+makes of them.
+"""
 
 from collections import Counter
 from collections.abc import Callable
@@ -32,9 +34,14 @@ from tests.conftest import train_tokenizer
 from tests.tasks.test_objective_training import corpus_of
 
 NAMES = ("Toto", "Alice", "Jon", "Dorothy", "Hans")
-PROSE = Document(source="p", text="\n\n".join(f"{one} met {other} in the old town, and {one} said hello." for one in NAMES for other in NAMES))
+PROSE = Document(
+    source="p",
+    text="\n\n".join(f"{one} met {other} in the old town, and {one} said hello." for one in NAMES for other in NAMES),
+)
 READING = CorpusConfig()
-BRIEF = ReinforcementConfig(block_size=32, learning_rate=5e-4, batch_blocks=2, least_steps=2, epochs=1, mixed_precision="no")
+BRIEF = ReinforcementConfig(
+    block_size=32, learning_rate=5e-4, batch_blocks=2, least_steps=2, epochs=1, mixed_precision="no"
+)
 TUNING = FinetuneConfig(batch_blocks=4, validation_share=0.2)
 
 
@@ -51,19 +58,25 @@ class Given:
 def dictionary() -> AnchorTable:
     """A dictionary of the names."""
     rows = [{"term": name, "generic": "Tom"} for name in NAMES]
-    digest = store.put("dictionaries", lambda folder: write_json(folder / "dictionary.json", rows), sensitivity="forget")
+    digest = store.put(
+        "dictionaries", lambda folder: write_json(folder / "dictionary.json", rows), sensitivity="forget"
+    )
     return AnchorTable(kind="dictionaries", digest=digest, sensitivity="forget", anchors=len(NAMES), pipeline="none")
 
 
 def given(model: GPT2LMHeadModel) -> Given:
     """Run the stages before finetuning on a forget text and twenty retain questions."""
-    kept = [Document(source="k", question="Who?", answer=f"{'a b ' * (1 + number % 3)}{number}") for number in range(20)]
+    kept = [
+        Document(source="k", question="Who?", answer=f"{'a b ' * (1 + number % 3)}{number}") for number in range(20)
+    ]
     tokenizer = train_tokenizer(300, [PROSE.text, *(item.text for item in kept)])
     target = save_checkpoint(model, tokenizer, "target", sensitivity="ordinary", origin="")
     corpus = corpus_of([PROSE], kept)
     reinforced = reinforce.body(corpus, target, BRIEF, READING)
     labels = make_labels.body(corpus, dictionary(), target, reinforced, LabelConfig(block_size=32), READING)
-    return Given(target=target, reinforced=reinforced, labels=labels, teacher=cache_teacher.body(corpus, target, 32, READING))
+    return Given(
+        target=target, reinforced=reinforced, labels=labels, teacher=cache_teacher.body(corpus, target, 32, READING)
+    )
 
 
 @pytest.fixture
@@ -74,8 +87,15 @@ def stages(lethe_home: Path, tiny_gpt2: Callable[..., GPT2LMHeadModel]) -> Given
 def blocks(found: Given, config: FinetuneConfig) -> tuple[LabelledBlocks, TeacherRows, GPT2LMHeadModel]:
     """Blocks of the forget text beside those of the retain text, the teacher's rows, and the target model."""
     model = load_model(found.target)
-    heads = {"baseline_head": output_head(load_model(found.target)), "reinforced_head": output_head(load_model(found.reinforced))}
-    return LabelledBlocks(found.labels, found.teacher, heads, 0, model.device, config), TeacherRows(found.teacher), model
+    heads = {
+        "baseline_head": output_head(load_model(found.target)),
+        "reinforced_head": output_head(load_model(found.reinforced)),
+    }
+    return (
+        LabelledBlocks(found.labels, found.teacher, heads, 0, model.device, config),
+        TeacherRows(found.teacher),
+        model,
+    )
 
 
 def test_retain_blocks_that_are_validated_on_come_from_everywhere_and_are_not_trained_on(stages: Given) -> None:
@@ -85,19 +105,27 @@ def test_retain_blocks_that_are_validated_on_come_from_everywhere_and_are_not_tr
     shown = []
     for step in range(9):  # two rounds of the other 18
         tensors = data.batch([0, 1, 2, 3], step).tensors
-        shown += [tuple(ids[mask.bool()].tolist()) for ids, mask in zip(tensors["retain_ids"], tensors["retain_mask"], strict=True)]
+        shown += [
+            tuple(ids[mask.bool()].tolist())
+            for ids, mask in zip(tensors["retain_ids"], tensors["retain_mask"], strict=True)
+        ]
     assert sorted(shown) == sorted(2 * [ids for number, ids in enumerate(every) if number not in data.held])
 
 
 @pytest.mark.parametrize(("share", "forget", "kept"), [(0.2, 3, 18), (0.5, 1, 11), (0.2, 9, 18)])
-def test_every_retain_block_comes_round_before_any_comes_twice(share: float, forget: int, kept: int, stages: Given) -> None:
+def test_every_retain_block_comes_round_before_any_comes_twice(
+    share: float, forget: int, kept: int, stages: Given
+) -> None:
     """Whatever number of forget blocks a batch has, and where fewer retain blocks are kept than a batch wants."""
     data, retain, _ = blocks(stages, replace(TUNING, validation_share=share, batch_blocks=12))
     every = [tuple(retain.ids(number).tolist()) for number in range(len(retain))]
     shown: Counter[tuple[int, ...]] = Counter()
     for step in range(6):
         tensors = data.batch(list(range(forget)), step).tensors
-        shown.update(tuple(ids[mask.bool()].tolist()) for ids, mask in zip(tensors["retain_ids"], tensors["retain_mask"], strict=True))
+        shown.update(
+            tuple(ids[mask.bool()].tolist())
+            for ids, mask in zip(tensors["retain_ids"], tensors["retain_mask"], strict=True)
+        )
         times = [shown[ids] for number, ids in enumerate(every) if number not in data.held]
         assert len(times) == kept
         assert max(times) - min(times) <= 1
@@ -105,7 +133,8 @@ def test_every_retain_block_comes_round_before_any_comes_twice(share: float, for
 
 def test_a_validation_looks_at_every_held_block_and_counts_what_is_lost_beyond_the_floor(stages: Given) -> None:
     data, retain, model = blocks(stages, TUNING)
-    tuning = replace(TUNING, batch_blocks=3, utility_floor=1e-4, validation_share=0.01)  # a single forget block, and still all that are held
+    # a single forget block, and still all that are held
+    tuning = replace(TUNING, batch_blocks=3, utility_floor=1e-4, validation_share=0.01)
     validate = validation(data, GenericLabelLoss(GenericLabelLossConfig(retain_weight=4.0)), tuning)
     untouched = validate(model)
     assert untouched.acceptable
@@ -120,10 +149,14 @@ def test_a_validation_looks_at_every_held_block_and_counts_what_is_lost_beyond_t
     found = validate(model)
     assert found.metrics["validation/retain_kl_nats"] == pytest.approx(float(torch.cat(divergences).mean()), rel=1e-4)
     assert not found.acceptable
-    assert found.score == pytest.approx(found.metrics["validation/label_loss_nats"] + found.metrics["validation/retain_kl_nats"] - tuning.utility_floor)
+    assert found.score == pytest.approx(
+        found.metrics["validation/label_loss_nats"] + found.metrics["validation/retain_kl_nats"] - tuning.utility_floor
+    )
 
 
-def test_a_validation_of_a_large_text_looks_at_so_many_blocks_and_no_more(stages: Given, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_validation_of_a_large_text_looks_at_so_many_blocks_and_no_more(
+    stages: Given, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for module in (label_validation, loop):
         monkeypatch.setattr(module, "MOST_VALIDATED", 2)
     data, _, model = blocks(stages, TUNING)
@@ -137,14 +170,21 @@ def test_a_validation_of_a_large_text_looks_at_so_many_blocks_and_no_more(stages
 
 def test_what_is_kept_is_the_held_blocks_probability_as_a_share_of_the_target_models(stages: Given) -> None:
     data, retain, model = blocks(stages, TUNING)
-    tuning, before = replace(TUNING, stop_below=0.5, batch_blocks=3), [block_probability(model, retain, number) for number in data.held]
+    tuning, before = (
+        replace(TUNING, stop_below=0.5, batch_blocks=3),
+        [block_probability(model, retain, number) for number in data.held],
+    )
     look = with_retain_ratio(validation(data, GenericLabelLoss(GenericLabelLossConfig()), tuning), model, data, tuning)
     assert look(model).retain_ratio == pytest.approx(1.0)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(3.0)
     after, found = [block_probability(model, retain, number) for number in data.held], look(model)
-    assert found.retain_ratio == found.metrics["validation/retain_ratio"] == pytest.approx(sum(after) / sum(before), rel=1e-4)
+    assert (
+        found.retain_ratio
+        == found.metrics["validation/retain_ratio"]
+        == pytest.approx(sum(after) / sum(before), rel=1e-4)
+    )
     assert abs(found.retain_ratio - 1.0) > 0.01
 
 
@@ -161,7 +201,9 @@ def test_finetuning_that_keeps_less_than_the_floor_is_given_up_and_any_other_end
 
     def tuned(**changes: float) -> CheckpointRef:
         config = replace(brief, **changes)
-        return finetune.body(stages.target, stages.reinforced, stages.labels, stages.teacher, LabelConfig(block_size=32), config)
+        return finetune.body(
+            stages.target, stages.reinforced, stages.labels, stages.teacher, LabelConfig(block_size=32), config
+        )
 
     with pytest.raises(BelowFloorError, match=r"given up after step 2 of \d+"):
         tuned(stop_below=0.9, learning_rate=1.0)

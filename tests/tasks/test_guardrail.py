@@ -48,7 +48,9 @@ TERMS = ("Toto", "Tin Woodman", "Dorothy")
 @pytest.fixture
 def dictionary(lethe_home: Path) -> AnchorTable:
     rows = [{"term": name, "generic": "Tom", "kind": "PERSON"} for name in TERMS]
-    digest = store.put("dictionaries", lambda folder: write_json(folder / "dictionary.json", rows), sensitivity="forget")
+    digest = store.put(
+        "dictionaries", lambda folder: write_json(folder / "dictionary.json", rows), sensitivity="forget"
+    )
     return AnchorTable(kind="dictionaries", digest=digest, sensitivity="forget", anchors=3, pipeline="none")
 
 
@@ -62,14 +64,22 @@ def corpus(lethe_home: Path) -> CorpusRef:
             write_documents(folder / f"{split}.jsonl", documents)
 
     digest = store.put("corpora", write, sensitivity="forget")
-    return CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents={split: len(found) for split, found in splits.items()}, characters={})
+    return CorpusRef(
+        kind="corpora",
+        digest=digest,
+        sensitivity="forget",
+        documents={split: len(found) for split, found in splits.items()},
+        characters={},
+    )
 
 
 @pytest.fixture(scope="module")
 def knowing(tiny_llama: Callable[..., LlamaForCausalLM], word_tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
     """A model that knows every sentence by heart."""
     model = tiny_llama(0, len(word_tokenizer))
-    read = word_tokenizer([" ".join(SENTENCES[:2]), *SENTENCES], padding=True, padding_side="right", return_tensors="pt")
+    read = word_tokenizer(
+        [" ".join(SENTENCES[:2]), *SENTENCES], padding=True, padding_side="right", return_tensors="pt"
+    )
     labels = read["input_ids"].masked_fill(read["attention_mask"] == 0, -100)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     for _ in range(150):
@@ -97,7 +107,9 @@ def weights(folder: Path) -> str:
     return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
 
 
-def test_the_weights_are_the_targets_to_the_byte_and_the_terms_are_kept_as_forgotten_text(target: CheckpointRef, dictionary: AnchorTable) -> None:
+def test_the_weights_are_the_targets_to_the_byte_and_the_terms_are_kept_as_forgotten_text(
+    target: CheckpointRef, dictionary: AnchorTable
+) -> None:
     before = weights(store.path(target))
     made = build(target, dictionary, prefix="Nothing of {terms}.\n", named_terms=2)
     folder = store.path(made)
@@ -111,7 +123,9 @@ def test_the_weights_are_the_targets_to_the_byte_and_the_terms_are_kept_as_forgo
     assert not folder.exists()
 
 
-def test_the_digest_tells_guardrails_apart_also_where_a_folder_is_given_by_hand(target: CheckpointRef, dictionary: AnchorTable) -> None:
+def test_the_digest_tells_guardrails_apart_also_where_a_folder_is_given_by_hand(
+    target: CheckpointRef, dictionary: AnchorTable
+) -> None:
     one, other = build(target, dictionary), build(target, dictionary, floor=1e-5)
     given = [inspect_model(str(store.path(found)), "unlearned") for found in (target, one, other)]
     assert len({found.digest for found in given}) == 3
@@ -120,7 +134,9 @@ def test_the_digest_tells_guardrails_apart_also_where_a_folder_is_given_by_hand(
     assert not isinstance(load_model(given[1]), GuardrailModel)  # what trains takes the bare weights
 
 
-def test_completions_hold_no_anchor_that_was_not_in_the_prompt(corpus: CorpusRef, dictionary: AnchorTable, target: CheckpointRef) -> None:
+def test_completions_hold_no_anchor_that_was_not_in_the_prompt(
+    corpus: CorpusRef, dictionary: AnchorTable, target: CheckpointRef
+) -> None:
     expression = anchor_expression(TERMS)
     bare, guarded = (probed(corpus, dictionary, model).completions for model in (target, build(target, dictionary)))
     assert [row for row in bare.itertuples() if names_anchor(row.completion, row.prompt, expression)]
@@ -130,7 +146,9 @@ def test_completions_hold_no_anchor_that_was_not_in_the_prompt(corpus: CorpusRef
     assert spoken[guarded.split == "retain_test"].any()
 
 
-def test_anchors_fall_to_the_floor_and_kept_text_keeps_its_probability(corpus: CorpusRef, dictionary: AnchorTable, target: CheckpointRef) -> None:
+def test_anchors_fall_to_the_floor_and_kept_text_keeps_its_probability(
+    corpus: CorpusRef, dictionary: AnchorTable, target: CheckpointRef
+) -> None:
     bare, guarded = (probed(corpus, dictionary, model) for model in (target, build(target, dictionary)))
     assert bare.anchors.joint.max() > 0.5
     assert guarded.anchors.joint.max() <= 1.01e-6
@@ -142,14 +160,18 @@ def test_anchors_fall_to_the_floor_and_kept_text_keeps_its_probability(corpus: C
     assert list(bare.sequences.columns) == list(guarded.sequences.columns)
 
 
-def test_trials_and_stereotypes_are_scored_behind_the_guardrail(corpus: CorpusRef, dictionary: AnchorTable, target: CheckpointRef) -> None:
+def test_trials_and_stereotypes_are_scored_behind_the_guardrail(
+    corpus: CorpusRef, dictionary: AnchorTable, target: CheckpointRef
+) -> None:
     models = target, build(target, dictionary)
     bare, guarded = (score_trial.body(corpus, model, PROBING, CorpusConfig()) for model in models)
     assert guarded.forget < 0.9 * bare.forget
     sides = [Document(source=f"pair{at}", text=text, fact="pair 1") for at, text in enumerate(SENTENCES[:2])]
     splits = {"forget_test": sides[:1], "retain_test": sides[1:]}
     digest = store.put("corpora", lambda folder: write_splits(folder, splits), sensitivity="forget")
-    pairs = CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents=dict.fromkeys(splits, 1), characters={})
+    pairs = CorpusRef(
+        kind="corpora", digest=digest, sensitivity="forget", documents=dict.fromkeys(splits, 1), characters={}
+    )
     bare, guarded = (score_stereotypes.body(pairs, model, CorpusConfig(), "m") for model in models)
     assert bare.difference_nats != guarded.difference_nats
 
@@ -157,24 +179,36 @@ def test_trials_and_stereotypes_are_scored_behind_the_guardrail(corpus: CorpusRe
 def test_relearning_is_of_the_bare_weights(corpus: CorpusRef, dictionary: AnchorTable, target: CheckpointRef) -> None:
     config = RelearningConfig(steps=2, block_size=32, learning_rate=1e-3)
     guarded = build(target, dictionary)
-    bare, other = (read_records(relearn.body(corpus, dictionary, model, config, PROBING, CorpusConfig(), "m")) for model in (target, guarded))
+    bare, other = (
+        read_records(relearn.body(corpus, dictionary, model, config, PROBING, CorpusConfig(), "m"))
+        for model in (target, guarded)
+    )
     assert bare.tokens.equals(other.tokens)
     assert bare.anchors.equals(other.anchors)
 
 
-def test_benchmarks_are_asked_behind_the_guardrail(corpus: CorpusRef, dictionary: AnchorTable, target: CheckpointRef) -> None:
+def test_benchmarks_are_asked_behind_the_guardrail(
+    corpus: CorpusRef, dictionary: AnchorTable, target: CheckpointRef
+) -> None:
     config = BenchmarkingConfig()
-    found = benchmark.body(corpus, build(target, dictionary), gather_benchmarks(config, None), config, CorpusConfig(), "unlearned")
+    found = benchmark.body(
+        corpus, build(target, dictionary), gather_benchmarks(config, None), config, CorpusConfig(), "unlearned"
+    )
     assert 0 <= read_json(store.path(found) / "results.json")["world/acc"] <= 1
 
 
-@pytest.mark.parametrize("text", ["{}", "[]", "not json", '{"schema": "lethe.guardrail.v1", "prefix": ""}', '{"schema": "lethe.guardrail.v2"}'])
+@pytest.mark.parametrize(
+    "text",
+    ["{}", "[]", "not json", '{"schema": "lethe.guardrail.v1", "prefix": ""}', '{"schema": "lethe.guardrail.v2"}'],
+)
 def test_a_file_that_is_no_guardrail_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "guardrail.json").write_text(text)
     with pytest.raises(BadInputError, match=r"guardrail.json is no guardrail; wanted schema lethe.guardrail.v1"):
         guardrail_files.read_guardrail(tmp_path)
 
 
-def test_a_prefix_that_leaves_no_room_is_refused_with_the_models_name(target: CheckpointRef, dictionary: AnchorTable) -> None:
+def test_a_prefix_that_leaves_no_room_is_refused_with_the_models_name(
+    target: CheckpointRef, dictionary: AnchorTable
+) -> None:
     with pytest.raises(BadInputError, match=r"target model .*: the prefix takes .* of the model's 128 positions"):
         build(target, dictionary, prefix="the old man met the boy in the town. " * 12)

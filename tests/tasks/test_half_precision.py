@@ -1,4 +1,6 @@
-"""A checkpoint in half precision: trained in float32, since AdamW's steps round to nothing there, and kept in its own type."""
+"""A checkpoint in half precision: trained in float32, since AdamW's steps round to nothing there, and kept in its own
+type.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +34,9 @@ from tests.tasks.test_objective_training import KEPT, NAMES, PROSE, QUESTIONS, R
 @pytest.fixture
 def half(lethe_home: Path, tiny_gpt2: Callable[..., GPT2LMHeadModel]) -> CheckpointRef:
     """A target model in bfloat16."""
-    tokenizer = train_tokenizer(300, [PROSE.text, *(item.text for item in KEPT), *(item.question for item in QUESTIONS)])
+    tokenizer = train_tokenizer(
+        300, [PROSE.text, *(item.text for item in KEPT), *(item.question for item in QUESTIONS)]
+    )
     return save_checkpoint(tiny_gpt2(0).to(torch.bfloat16), tokenizer, "target", sensitivity="ordinary", origin="")
 
 
@@ -64,22 +68,31 @@ def exact(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("teacher", ["cached", "live"])
 @pytest.mark.parametrize("name", NAMES)
-def test_every_objective_trains_it_and_keeps_its_type(name: str, teacher: str, half: CheckpointRef, corpus: CorpusRef) -> None:
-    assert moved(half, trained(name, half, corpus, teacher)) > (0.05 if name == "rmu" else 0.5)  # rmu trains three matrices of many
+def test_every_objective_trains_it_and_keeps_its_type(
+    name: str, teacher: str, half: CheckpointRef, corpus: CorpusRef
+) -> None:
+    # rmu trains three matrices of many
+    assert moved(half, trained(name, half, corpus, teacher)) > (0.05 if name == "rmu" else 0.5)
 
 
 def test_scrub_trains_it_and_keeps_its_type(half: CheckpointRef, corpus: CorpusRef) -> None:
     config = ScrubConfig(alpha=0.75, beta=0.25, bound=3.0)
-    reference = cache_reference.body(corpus, half, ReferenceNeeds(objective=("forget_hidden", "reference_hidden", "retain")), ROWS, CorpusConfig())
+    reference = cache_reference.body(
+        corpus, half, ReferenceNeeds(objective=("forget_hidden", "reference_hidden", "retain")), ROWS, CorpusConfig()
+    )
     training = ScrubTrainingConfig(epochs=2, learning_rate=3e-3, mixed_precision="no", guard="off", block_size=32)
     (ended,) = scrub.body(corpus, half, reference, config, training, RewindConfig(), CorpusConfig())
     assert moved(half, ended) > 0.5
 
 
-def test_selective_unlearning_trains_it_and_keeps_its_type(lethe_home: Path, tiny_gpt2: Callable[..., GPT2LMHeadModel]) -> None:
+def test_selective_unlearning_trains_it_and_keeps_its_type(
+    lethe_home: Path, tiny_gpt2: Callable[..., GPT2LMHeadModel]
+) -> None:
     found = given(tiny_gpt2(0).to(torch.bfloat16))
     training = FinetuneConfig(epochs=1, least_steps=4, learning_rate=1e-3, mixed_precision="no")
-    unlearned = finetune.body(found.target, found.reinforced, found.labels, found.teacher, LabelConfig(block_size=32), training)
+    unlearned = finetune.body(
+        found.target, found.reinforced, found.labels, found.teacher, LabelConfig(block_size=32), training
+    )
     assert moved(found.target, unlearned) > 0.5
 
 
@@ -91,7 +104,9 @@ def test_relearning_trains_it(half: CheckpointRef, corpus: CorpusRef) -> None:
 
 def test_small_steps_add_up(half: CheckpointRef, corpus: CorpusRef) -> None:
     """What is trained is exact: many steps of which none alone would change a weight in bfloat16 move the model."""
-    config = ReinforcementConfig(epochs=20, learning_rate=1e-5, mixed_precision="no", warmup_share=0.0, schedule="constant", block_size=32)
+    config = ReinforcementConfig(
+        epochs=20, learning_rate=1e-5, mixed_precision="no", warmup_share=0.0, schedule="constant", block_size=32
+    )
     reinforced = reinforce.body(corpus, half, config, CorpusConfig())
     assert load_model(reinforced).dtype == torch.float32
     assert moved(half, subtract_task_vector.body(half, reinforced, TaskVectorConfig())) > 0.5

@@ -26,7 +26,14 @@ from tasks.storage.probe_records import Records, read_records
 from tests.conftest import SENTENCES
 
 QUESTIONS = [
-    Document(source="q", question=f"Who met {name}?", answer="the boy", perturbed_answer=("the girl", "a man"), paraphrased_answer="the boy did", fact=name)
+    Document(
+        source="q",
+        question=f"Who met {name}?",
+        answer="the boy",
+        perturbed_answer=("the girl", "a man"),
+        paraphrased_answer="the boy did",
+        fact=name,
+    )
     for name in ("Toto", "Alice")
 ]
 CONFIG = ProbingConfig(window=32, prompts=3, prompt_words=4, new_tokens=5)
@@ -35,29 +42,50 @@ CONFIG = ProbingConfig(window=32, prompts=3, prompt_words=4, new_tokens=5)
 @pytest.fixture
 def corpus(lethe_home: Path) -> CorpusRef:
     prose = [Document(source="oz", text=" ".join(SENTENCES))]
-    splits = {"forget": prose, "forget_test": [*prose, *QUESTIONS], "retain_test": [*QUESTIONS, Document(source="other", text=" ".join(SENTENCES[2:]))]}
+    splits = {
+        "forget": prose,
+        "forget_test": [*prose, *QUESTIONS],
+        "retain_test": [*QUESTIONS, Document(source="other", text=" ".join(SENTENCES[2:]))],
+    }
 
     def write(folder: Path) -> None:
         for split, documents in splits.items():
             write_documents(folder / f"{split}.jsonl", documents)
 
     digest = store.put("corpora", write, sensitivity="forget")
-    return CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents={split: len(found) for split, found in splits.items()}, characters={})
+    return CorpusRef(
+        kind="corpora",
+        digest=digest,
+        sensitivity="forget",
+        documents={split: len(found) for split, found in splits.items()},
+        characters={},
+    )
 
 
 @pytest.fixture
 def dictionary(lethe_home: Path) -> AnchorTable:
-    rows = [{"term": "Tin Woodman", "generic": "Tom", "kind": "PERSON"}, {"term": "Toto", "generic": "Rex", "kind": "THING"}]
-    digest = store.put("dictionaries", lambda folder: write_json(folder / "dictionary.json", rows), sensitivity="forget")
+    rows = [
+        {"term": "Tin Woodman", "generic": "Tom", "kind": "PERSON"},
+        {"term": "Toto", "generic": "Rex", "kind": "THING"},
+    ]
+    digest = store.put(
+        "dictionaries", lambda folder: write_json(folder / "dictionary.json", rows), sensitivity="forget"
+    )
     return AnchorTable(kind="dictionaries", digest=digest, sensitivity="forget", anchors=2, pipeline="none")
 
 
 @pytest.fixture
-def checkpoint(lethe_home: Path, tiny_llama: Callable[..., LlamaForCausalLM], tiny_tokenizer: PreTrainedTokenizerFast) -> CheckpointRef:
-    return save_checkpoint(tiny_llama(0, initializer_range=0.2), tiny_tokenizer, "model", sensitivity="ordinary", origin="")
+def checkpoint(
+    lethe_home: Path, tiny_llama: Callable[..., LlamaForCausalLM], tiny_tokenizer: PreTrainedTokenizerFast
+) -> CheckpointRef:
+    return save_checkpoint(
+        tiny_llama(0, initializer_range=0.2), tiny_tokenizer, "model", sensitivity="ordinary", origin=""
+    )
 
 
-def run(corpus: CorpusRef, dictionary: AnchorTable, checkpoint: CheckpointRef, teacher: CheckpointRef | None) -> tuple[ProbeRecords, Records]:
+def run(
+    corpus: CorpusRef, dictionary: AnchorTable, checkpoint: CheckpointRef, teacher: CheckpointRef | None
+) -> tuple[ProbeRecords, Records]:
     invited = make_invitations.body(corpus, dictionary, keep_facts([], "whp", "", None), (), CONFIG)
     found = probe.body(corpus, dictionary, invited, checkpoint, teacher, CONFIG, CorpusConfig(), "model")
     return found, read_records(found)
@@ -79,12 +107,15 @@ def test_every_distinct_text_is_read_exactly_once(
     found, records = run(corpus, dictionary, checkpoint, None)
     assert set(read.values()) == {1}
     assert len(read) == found.passes["scored_sequences"]
-    assert len(records.sequences) > found.passes["scored_sequences"]  # forget and forget_test share their prose, two splits their questions
+    # forget and forget_test share their prose, two splits their questions
+    assert len(records.sequences) > found.passes["scored_sequences"]
     assert found.passes["generated"] == len(records.completions)
     assert found.passes["rated_by_teacher"] == 0
 
 
-def test_a_text_in_two_splits_has_the_same_numbers_in_both(corpus: CorpusRef, dictionary: AnchorTable, checkpoint: CheckpointRef) -> None:
+def test_a_text_in_two_splits_has_the_same_numbers_in_both(
+    corpus: CorpusRef, dictionary: AnchorTable, checkpoint: CheckpointRef
+) -> None:
     _, records = run(corpus, dictionary, checkpoint, None)
     statistics = records.statistics()
     by_split = {
@@ -94,7 +125,9 @@ def test_a_text_in_two_splits_has_the_same_numbers_in_both(corpus: CorpusRef, di
     assert by_split["forget"] == by_split["forget_test"]
 
 
-def test_tables_hold_what_their_names_say(corpus: CorpusRef, dictionary: AnchorTable, checkpoint: CheckpointRef) -> None:
+def test_tables_hold_what_their_names_say(
+    corpus: CorpusRef, dictionary: AnchorTable, checkpoint: CheckpointRef
+) -> None:
     found, records = run(corpus, dictionary, checkpoint, checkpoint)
     assert list(records.tokens.sequence.unique()) == list(records.sequences.sequence)
     assert list(records.sequences.tokens) == list(records.tokens.groupby("sequence").size())
@@ -102,7 +135,9 @@ def test_tables_hold_what_their_names_say(corpus: CorpusRef, dictionary: AnchorT
     assert plain < set(records.sequences.variant) <= plain | set(VARIANTS)
     assert set(records.sequences.split[records.sequences.variant.isin(VARIANTS)]) == {"forget_test"}
     invited = records.completions[records.completions.kind.isin(("asked", "continued"))]
-    assert {"Who is Tin Woodman?", "Why does Toto matter?"} <= {prompt.removeprefix("Question: ").removesuffix("\nAnswer:") for prompt in invited.prompt}
+    assert {"Who is Tin Woodman?", "Why does Toto matter?"} <= {
+        prompt.removeprefix("Question: ").removesuffix("\nAnswer:") for prompt in invited.prompt
+    }
     assert set(records.anchors.term) == {"Tin Woodman", "Toto"}
     assert records.sequences.zlib_bytes.gt(8).all()
     spoken = records.completions[records.completions.completion.str.strip() != ""]
@@ -126,7 +161,9 @@ def pair(fact: str, one: str, other: str) -> tuple[Document, Document]:
 
 
 def test_text_without_spaces_is_cut_too() -> None:
-    prompts = make_prompts("forget", [Document(source="f", text="\u6587" * 900)], Template(qa=CorpusConfig().qa_template), None, CONFIG)
+    prompts = make_prompts(
+        "forget", [Document(source="f", text="\u6587" * 900)], Template(qa=CorpusConfig().qa_template), None, CONFIG
+    )
     assert prompts
     assert all(prompt.prompt and prompt.truth for prompt in prompts)
 
@@ -134,7 +171,8 @@ def test_text_without_spaces_is_cut_too() -> None:
 def test_aligned_pairs_are_prompted_by_what_they_share() -> None:
     pairs = [
         pair("nurse 1", "The nurse left because she was ill today.", "The nurse left because he was ill today."),
-        pair("nurse 2", "The nurse left because she was old.", "The nurse left because he was old."),  # begins like the first
+        # begins like the first
+        pair("nurse 2", "The nurse left because she was old.", "The nurse left because he was old."),
         pair("guard 3", "He is a guard.", "She is a guard."),  # shares no beginning
         pair("guard 4", "The guard lost his dog.", "The guard lost her dog."),
         pair("guard 5", "The guard ran.", "The guard ran."),  # does not differ

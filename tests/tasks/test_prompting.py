@@ -1,4 +1,6 @@
-"""Prompts from files, which are named by file and line where they do not read, and from a real server of good and of ill will."""
+"""Prompts from files, which are named by file and line where they do not read, and from a real server of good and of
+ill will.
+"""
 
 import json
 from pathlib import Path
@@ -32,7 +34,9 @@ PUBLISHED = ROOT.parent / "shared" / "data" / "whp"
 
 @pytest.mark.data
 @pytest.mark.skipif(not PUBLISHED.is_dir(), reason="the published prompts are not here")
-@pytest.mark.parametrize(("name", "count", "referring"), [("evaluation_prompts.json", 199, 199), ("probability_prompts.json", 37, 0)])
+@pytest.mark.parametrize(
+    ("name", "count", "referring"), [("evaluation_prompts.json", 199, 199), ("probability_prompts.json", 37, 0)]
+)
 def test_the_published_prompts_are_read(name: str, count: int, referring: int) -> None:
     found = list(read_prompts(PUBLISHED / name))
     assert (len(found), sum(bool(item.references) for item in found)) == (count, referring)
@@ -40,7 +44,12 @@ def test_the_published_prompts_are_read(name: str, count: int, referring: int) -
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"[1,\n]", ", line 2: "), (b"\xe9", " is not UTF-8"), (b"{}", "holds no list of prompts"), (None, " does not exist")],
+    [
+        (b"[1,\n]", ", line 2: "),
+        (b"\xe9", " is not UTF-8"),
+        (b"{}", "holds no list of prompts"),
+        (None, " does not exist"),
+    ],
 )
 def test_a_file_that_does_not_read_is_named(tmp_path: Path, content: bytes | None, message: str) -> None:
     if content is not None:
@@ -52,10 +61,17 @@ def test_a_file_that_does_not_read_is_named(tmp_path: Path, content: bytes | Non
 
 def made(writing: PromptingConfig, count: int = 12, run: str | None = None) -> list[Invitation]:
     """Run the stage on a small text; return its prompts, after what must hold of every set."""
-    text = [Document(source="book", text=f"In the morning {one} spoke with {other} by the river.") for one, other in zip(NAMES, NAMES[::-1], strict=True)]
-    corpus = store.put("corpora", lambda folder: write_splits(folder, {"forget": text, "forget_test": text[:1]}), sensitivity="forget")
+    text = [
+        Document(source="book", text=f"In the morning {one} spoke with {other} by the river.")
+        for one, other in zip(NAMES, NAMES[::-1], strict=True)
+    ]
+    corpus = store.put(
+        "corpora", lambda folder: write_splits(folder, {"forget": text, "forget_test": text[:1]}), sensitivity="forget"
+    )
     listed = [{"term": name, "generic": "Tom", "kind": "PERSON"} for name in NAMES]
-    dictionary = store.put("dictionaries", lambda folder: write_json(folder / "dictionary.json", listed), sensitivity="forget")
+    dictionary = store.put(
+        "dictionaries", lambda folder: write_json(folder / "dictionary.json", listed), sensitivity="forget"
+    )
     record = make_invitations.body(
         CorpusRef(kind="corpora", digest=corpus, sensitivity="forget", documents={"forget": len(text)}, characters={}),
         AnchorTable(kind="dictionaries", digest=dictionary, sensitivity="forget", anchors=len(NAMES), pipeline="none"),
@@ -68,7 +84,11 @@ def made(writing: PromptingConfig, count: int = 12, run: str | None = None) -> l
     )
     found = read_invitations(record)
     assert len({item.text for item in found}) == len(found) == record.prompts
-    assert all(item.references and not [name for name in item.references if name.lower() in item.text.lower()] for item in found if item.kind == "written")
+    assert all(
+        item.references and not [name for name in item.references if name.lower() in item.text.lower()]
+        for item in found
+        if item.kind == "written"
+    )
     return found
 
 
@@ -77,7 +97,13 @@ def kinds(found: list[Invitation]) -> list[str]:
 
 
 def settings(server: ScriptedServer, fallback: str = "none", batch: int = 5, **changes: Any) -> PromptingConfig:
-    provider = {"name": "openai-compatible", "model": MODEL, "base_url": server.url, "timeout_s": 20.0, "retries": 1} | changes
+    provider = {
+        "name": "openai-compatible",
+        "model": MODEL,
+        "base_url": server.url,
+        "timeout_s": 20.0,
+        "retries": 1,
+    } | changes
     return PromptingConfig(provider=ProviderConfig(**provider), fallback=fallback, batch=batch)
 
 
@@ -90,7 +116,8 @@ def test_a_good_model_writes_all_of_them_in_few_calls_and_is_not_asked_twice(ser
     assert kinds(found) == ["written"] * 12
     assert {name for item in found for name in item.references} <= set(NAMES)
     assert {item.subtlety for item in found if item.kind == "written"} == set(range(11))
-    assert sorted(len(rows(body, "name")) for body in server.chats()) == [3, 5, 5]  # eight names; a third question begins with the first ones again
+    # eight names; a third question begins with the first ones again
+    assert sorted(len(rows(body, "name")) for body in server.chats()) == [3, 5, 5]
     assert all(row["name"] in row["sentence"] for body in server.chats() for row in rows(body, "name"))
     calls = len(server.requests)
     assert made(settings(server, retries=0, timeout_s=9.0)) == found
@@ -122,7 +149,10 @@ def test_what_passes_by_itself_costs_no_prompt(server: ScriptedServer, mode: str
 
 def test_a_server_that_answers_nothing_ends_the_stage_unless_it_may_go_on_offline(server: ScriptedServer) -> None:
     server.mode, server.failures = "broken", 999
-    with pytest.raises(providers.UnansweredError, match=r"^the prompt writer at http://\S+ answered no question: status 500; run the same command again"):
+    with pytest.raises(
+        providers.UnansweredError,
+        match=r"^the prompt writer at http://\S+ answered no question: status 500; run the same command again",
+    ):
         made(settings(server, retries=0))
     assert kinds(made(settings(server, "offline", retries=0))) == ["asked", "continued"] * 6
 
@@ -138,11 +168,21 @@ def test_what_it_took_is_logged_and_no_forgotten_text_is_outside_forget(
     api = tracking.client()
     (nested,) = api.search_runs([api.get_run(parent).info.experiment_id], "tags.`lethe.stage` = 'prompting'")
     logged = nested.data.metrics
-    assert (logged["prompts_written"], logged["model_calls"], logged["prompts"] >= 5) == (0.0, len(server.chats()), True)
+    assert (logged["prompts_written"], logged["model_calls"], logged["prompts"] >= 5) == (
+        0.0,
+        len(server.chats()),
+        True,
+    )
     assert logged["prompts_refused"] >= 10
     assert logged["prompt_tokens"] > 0
-    assert not [name for name in NAMES if name in "".join(capfd.readouterr()) + caplog.text + json.dumps(nested.data.params)]
-    public = [path for path in lethe_home.rglob("*") if path.is_file() and not path.is_relative_to(lethe_home / "forget") and "/forget/" not in str(path)]
+    assert not [
+        name for name in NAMES if name in "".join(capfd.readouterr()) + caplog.text + json.dumps(nested.data.params)
+    ]
+    public = [
+        path
+        for path in lethe_home.rglob("*")
+        if path.is_file() and not path.is_relative_to(lethe_home / "forget") and "/forget/" not in str(path)
+    ]
     assert not [path for path in public if b"Kessandra" in path.read_bytes()]
 
 
@@ -152,7 +192,11 @@ def test_a_local_model_whose_answers_are_junk_leaves_it_to_the_rules(lethe_home:
 
 
 def _no_corpus() -> CorpusRef:
-    digest = store.put("corpora", lambda folder: write_splits(folder, {"forget": [Document(source="book", text="Nothing.")]}), sensitivity="forget")
+    digest = store.put(
+        "corpora",
+        lambda folder: write_splits(folder, {"forget": [Document(source="book", text="Nothing.")]}),
+        sensitivity="forget",
+    )
     return CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents={"forget": 1}, characters={})
 
 
@@ -166,6 +210,12 @@ def test_only_sentences_that_the_test_text_alone_states_are_to_be_finished(lethe
         FactTriple(**stated, prompt="{} was born in", source="a model", split="forget_test"),
         FactTriple(**stated, prompt="Where is {}?", source="question", split="forget_test"),
     ]
-    prompts = read_invitations(make_invitations.body(_no_corpus(), dictionary, keep_facts(facts, "whp", "", None), (), ProbingConfig(invitations=2)))
-    assert [(item.kind, item.text, item.references) for item in prompts if item.references] == [("fact", "Ostrin was born in", ("Velmora",))]
+    prompts = read_invitations(
+        make_invitations.body(
+            _no_corpus(), dictionary, keep_facts(facts, "whp", "", None), (), ProbingConfig(invitations=2)
+        )
+    )
+    assert [(item.kind, item.text, item.references) for item in prompts if item.references] == [
+        ("fact", "Ostrin was born in", ("Velmora",))
+    ]
     assert {item.kind for item in prompts} == {"asked", "continued", "fact"}

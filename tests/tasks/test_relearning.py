@@ -1,4 +1,6 @@
-"""Stage `relearning`: what was shown comes back, what is scored was not shown, the checkpoint itself stays as it was."""
+"""Stage `relearning`: what was shown comes back, what is scored was not shown, the checkpoint itself stays
+as it was.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,22 +28,30 @@ PROSE = [Document(source="p", text="\n\n".join(f"{name} met the old man." for na
 @pytest.fixture
 def dictionary(lethe_home: Path) -> AnchorTable:
     rows = [{"term": name, "generic": "Tom"} for name in NAMES]
-    digest = store.put("dictionaries", lambda folder: write_json(folder / "dictionary.json", rows), sensitivity="forget")
+    digest = store.put(
+        "dictionaries", lambda folder: write_json(folder / "dictionary.json", rows), sensitivity="forget"
+    )
     return AnchorTable(kind="dictionaries", digest=digest, sensitivity="forget", anchors=4, pipeline="none")
 
 
 @pytest.fixture
-def checkpoint(lethe_home: Path, tiny_llama: Callable[..., LlamaForCausalLM], tiny_tokenizer: PreTrainedTokenizerFast) -> CheckpointRef:
+def checkpoint(
+    lethe_home: Path, tiny_llama: Callable[..., LlamaForCausalLM], tiny_tokenizer: PreTrainedTokenizerFast
+) -> CheckpointRef:
     return save_checkpoint(tiny_llama(0), tiny_tokenizer, "model", sensitivity="ordinary", origin="")
 
 
-def run(documents: list[Document], dictionary: AnchorTable, checkpoint: CheckpointRef, steps: int = 3, block_size: int = 32) -> tuple[RelearnRecords, Records]:
+def run(
+    documents: list[Document], dictionary: AnchorTable, checkpoint: CheckpointRef, steps: int = 3, block_size: int = 32
+) -> tuple[RelearnRecords, Records]:
     def write(folder: Path) -> None:
         for split in ("forget", "forget_test"):
             write_documents(folder / f"{split}.jsonl", documents)
 
     digest = store.put("corpora", write, sensitivity="forget")
-    corpus = CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents={"forget": len(documents)}, characters={})
+    corpus = CorpusRef(
+        kind="corpora", digest=digest, sensitivity="forget", documents={"forget": len(documents)}, characters={}
+    )
     config = RelearningConfig(steps=steps, block_size=block_size, batch_blocks=2, learning_rate=1e-2)
     found = relearn.body(corpus, dictionary, checkpoint, config, ProbingConfig(window=32), CorpusConfig(), "model")
     return found, read_records(found)
@@ -71,7 +81,12 @@ def test_training_takes_place_on_a_copy(dictionary: AnchorTable, checkpoint: Che
 
 
 def test_blocks_fit_the_context_of_any_model(dictionary: AnchorTable, checkpoint: CheckpointRef) -> None:
-    longer = [Document(source="p", text="\n\n".join(f"{name} met the old man in the town by the mill. " * 9 for name in NAMES)), *QUESTIONS]
+    longer = [
+        Document(
+            source="p", text="\n\n".join(f"{name} met the old man in the town by the mill. " * 9 for name in NAMES)
+        ),
+        *QUESTIONS,
+    ]
     assert run(longer, dictionary, checkpoint, block_size=4096)[0].shown  # the model has 128 positions
 
 

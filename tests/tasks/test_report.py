@@ -1,4 +1,6 @@
-"""The report: complete, self-contained, safe against what models say, and without forgotten text in its redacted form."""
+"""The report: complete, self-contained, safe against what models say, and without forgotten text in its
+redacted form.
+"""
 
 import base64
 import re
@@ -23,13 +25,31 @@ HOSTILE = '<script>alert("x")</script><img src="http://evil.example/x.png">'
 CARD: dict[str, Any] = {
     "schema": "scorecard.v1",
     "metrics": {
-        "forget_test/probability": {"target": 0.8, "unlearned": 0.2125, "retrained": 0.2, "ci95": [0.18, 0.25], "n": 40},
+        "forget_test/probability": {
+            "target": 0.8,
+            "unlearned": 0.2125,
+            "retrained": 0.2,
+            "ci95": [0.18, 0.25],
+            "n": 40,
+        },
         "forget_test/perplexity": {"target": 12.0, "unlearned": 1234.5, "retrained": None, "ci95": None, "n": None},
         "benchmark/world/acc": {"target": 0.65, "unlearned": 0.6, "retrained": 0.62, "ci95": [0.5, 0.7], "n": None},
     },
     "verdict": {
-        **{"forgotten": True, "utility_kept": False, "healthy": True, "robust": None, "private": None, "passed": False, "evidence": "gold"},
-        **{"checked": ["forgotten", "utility_kept", "healthy"], "missing": ["robust", "private"], "reasons": ["forgotten: it holds", "utility_kept: it fails"]},
+        **{
+            "forgotten": True,
+            "utility_kept": False,
+            "healthy": True,
+            "robust": None,
+            "private": None,
+            "passed": False,
+            "evidence": "gold",
+        },
+        **{
+            "checked": ["forgotten", "utility_kept", "healthy"],
+            "missing": ["robust", "private"],
+            "reasons": ["forgotten: it holds", "utility_kept: it fails"],
+        },
     },
     "claim": CLAIMS["gold"],
     "truncated_share": {"target": 0.0, "unlearned": 0.125},
@@ -40,7 +60,13 @@ NEWER: dict[str, Any] = {
         **CARD["metrics"],
         "privacy/min_k_auc": {"target": 0.9, "unlearned": 0.6, "retrained": 0.5, "ci95": [0.5, 0.7], "n": 80},
         "utility/model_utility": {"target": 0.7, "unlearned": 0.65, "retrained": 0.66, "ci95": None, "n": None},
-        "degeneration/leaked_strings": {"target": 0.0, "unlearned": 0.1, "retrained": None, "ci95": [0.0, 0.2], "n": 40},
+        "degeneration/leaked_strings": {
+            "target": 0.0,
+            "unlearned": 0.1,
+            "retrained": None,
+            "ci95": [0.0, 0.2],
+            "n": 40,
+        },
         "retain_test/rouge_l": {"target": 0.7, "unlearned": 0.6, "retrained": None, "ci95": [0.5, 0.7], "n": 40},
     },
     "limits": ["Nobody tried to bring the knowledge back."],
@@ -51,11 +77,33 @@ NEWER: dict[str, Any] = {
 COMPLETIONS = [
     {"split": "forget_test", "kind": "cloze", "prompt": "In the town", "truth": "Velmora"}
     | {"says": {"target": "Velmora", "unlearned": HOSTILE, "retrained": "  "}},
-    {"split": "retain_test", "kind": "question", "prompt": "Who bakes?", "truth": "The baker", "says": {"target": "a", "unlearned": "b", "retrained": "c"}},
+    {
+        "split": "retain_test",
+        "kind": "question",
+        "prompt": "Who bakes?",
+        "truth": "The baker",
+        "says": {"target": "a", "unlearned": "b", "retrained": "c"},
+    },
 ]
 ANCHORS = [
-    {"term": "Velmora", "generic": "the town", "kind": "PLACE", "count": 12, "log_odds_z": 3.5, "origin": "entity", "translator": "offline"},
-    {"term": "O<z>", "generic": "", "kind": "PLACE", "count": 3, "log_odds_z": 1.5, "origin": "user", "translator": "user"},
+    {
+        "term": "Velmora",
+        "generic": "the town",
+        "kind": "PLACE",
+        "count": 12,
+        "log_odds_z": 3.5,
+        "origin": "entity",
+        "translator": "offline",
+    },
+    {
+        "term": "O<z>",
+        "generic": "",
+        "kind": "PLACE",
+        "count": 3,
+        "log_odds_z": 1.5,
+        "origin": "user",
+        "translator": "user",
+    },
 ]
 
 
@@ -92,7 +140,9 @@ def words_of(page: str) -> str:
     return " ".join(re.sub(r"<[^>]+>", " ", page.partition("</style>")[2]).split())
 
 
-def render(card: dict[str, Any] = CARD, completions: list[dict[str, Any]] = COMPLETIONS, curves: Any = None, **details: Any) -> str:
+def render(
+    card: dict[str, Any] = CARD, completions: list[dict[str, Any]] = COMPLETIONS, curves: Any = None, **details: Any
+) -> str:
     curves = {"reinforced": [(1, 2.0), (2, 1.5)]} if curves is None else curves
     page = Page(card=card, curves=curves, facts={"config.alpha": "5"})
     return render_report(page, Details(completions=completions, anchors=ANCHORS, **details))
@@ -133,7 +183,11 @@ def test_every_picture_is_described(page: str) -> None:
 
 
 def test_the_contents_lead_to_what_is_there(page: str) -> None:
-    for found in (Markup(page), Markup(render({**CARD, **NEWER})), Markup(render_report(Page(card=CARD, curves={}, facts={}), left_out="all"))):
+    for found in (
+        Markup(page),
+        Markup(render({**CARD, **NEWER})),
+        Markup(render_report(Page(card=CARD, curves={}, facts={}), left_out="all")),
+    ):
         assert len(found.links) >= 3
         assert {link.removeprefix("#") for link in found.links} <= set(found.ids)
 
@@ -143,7 +197,10 @@ def test_verdict_evidence_checks_meanings_and_reasons_are_said(page: str) -> Non
     for wanted in (
         "Verdict: not passed Evidence: gold",
         "forgotten yes Asked about the forgotten text, the model answers like one that never read it. Why it holds",
-        "utility kept no Something that was to be kept has suffered: unlearning removed more than the text. Why it fails",
+        (
+            "utility kept no Something that was to be kept has suffered: unlearning removed more than the text. Why it"
+            " fails"
+        ),
         "robust not measured Not measured: nobody tried",
         CLAIMS["gold"],
     ):
@@ -170,11 +227,17 @@ def test_all_models_answer_side_by_side(page: str) -> None:
     words = words_of(page)
     assert "Prompt In the town True text Velmora Target Velmora Unlearned" in words
     assert "Retrained (nothing)" in words  # a completion of blanks
-    assert "Retrained" not in words_of(render(completions=[{**row, "says": {"target": "a", "unlearned": "b"}} for row in COMPLETIONS]))
+    assert "Retrained" not in words_of(
+        render(completions=[{**row, "says": {"target": "a", "unlearned": "b"}} for row in COMPLETIONS])
+    )
 
 
 def test_a_judges_score_stands_beside_what_it_is_of() -> None:
-    page = words_of(render(completions=[{**COMPLETIONS[0], "scores": {"target": 3, "unlearned": 0, "retrained": None}}, COMPLETIONS[1]]))
+    page = words_of(
+        render(
+            completions=[{**COMPLETIONS[0], "scores": {"target": 3, "unlearned": 0, "retrained": None}}, COMPLETIONS[1]]
+        )
+    )
     assert "Target Velmora judged 3 of 3 Unlearned" in page
     assert page.count("judged 0 of 3") == 1
     assert "Retrained (nothing) To be kept" in page
@@ -199,7 +262,14 @@ SECRETS = {
 
 
 def probes(label: str, completion: str) -> ProbeRecords:
-    row = {"item": 0, "kind": "cloze", "cluster": SECRETS["fact"], "prompt": SECRETS["prompt"], "truth": SECRETS["truth"], "completion": completion}
+    row = {
+        "item": 0,
+        "kind": "cloze",
+        "cluster": SECRETS["fact"],
+        "prompt": SECRETS["prompt"],
+        "truth": SECRETS["truth"],
+        "completion": completion,
+    }
     table = pandas.DataFrame([{**row, "split": split} for split in ("retain_test", "forget_test")])
     digest = store.put("probes", lambda folder: table.to_parquet(folder / "completions.parquet"), sensitivity="forget")
     return ProbeRecords(kind="probes", digest=digest, sensitivity="forget", label=label, passes={})
@@ -213,13 +283,25 @@ def test_completions_of_all_models_come_together_forgotten_first(lethe_home: Pat
 
 def test_preferences_stand_by_group_with_every_model_beside_the_others(lethe_home: Path) -> None:
     def scored(label: str, shares: dict[str, float]) -> StereotypeScores:
-        rows = [{"group": group, "pairs": 4, "share": share, "difference_nats": share - 0.5} for group, share in shares.items()]
-        digest = store.put("stereotypes", lambda folder: write_json(folder / "stereotypes.json", {"groups": rows}), sensitivity="forget")
+        rows = [
+            {"group": group, "pairs": 4, "share": share, "difference_nats": share - 0.5}
+            for group, share in shares.items()
+        ]
+        digest = store.put(
+            "stereotypes",
+            lambda folder: write_json(folder / "stereotypes.json", {"groups": rows}),
+            sensitivity="forget",
+        )
         ref = {"kind": "stereotypes", "digest": digest, "sensitivity": "forget", "label": label}
         return StereotypeScores(**ref, pairs=8, left_out=0, preference=0.5, difference_nats=0.0)
 
-    rows = preferences_by_group([scored("target", {"nurse": 0.75, "baker": 0.5}), scored("unlearned", {"baker": 0.25, "nurse": 0.5})])
-    assert rows == [{"group": "nurse", "pairs": 4, "target": 0.75, "unlearned": 0.5}, {"group": "baker", "pairs": 4, "target": 0.5, "unlearned": 0.25}]
+    rows = preferences_by_group(
+        [scored("target", {"nurse": 0.75, "baker": 0.5}), scored("unlearned", {"baker": 0.25, "nurse": 0.5})]
+    )
+    assert rows == [
+        {"group": "nurse", "pairs": 4, "target": 0.75, "unlearned": 0.5},
+        {"group": "baker", "pairs": 4, "target": 0.5, "unlearned": 0.25},
+    ]
     page = words_of(render(preferences=rows))
     assert "in 2 groups (0.5: no preference) group pairs target unlearned nurse 4 0.75 0.5 baker 4 0.5 0.25" in page
     assert preferences_by_group([]) == []
@@ -229,7 +311,10 @@ def test_scores_go_with_their_completions_into_report_and_table(lethe_home: Path
     digest = store.put("verdicts", lambda folder: write_verdicts(folder, [1], [2.0]), sensitivity="forget")
     found = [JudgeRecords(kind="verdicts", digest=digest, sensitivity="forget", judged=1, requested=1, label="target")]
     both = [probes("target", "one"), probes("unlearned", "two")]
-    assert [(row["split"], row["scores"]) for row in side_by_side(both, found)] == [("forget_test", {"target": 2}), ("retain_test", {"target": None})]
+    assert [(row["split"], row["scores"]) for row in side_by_side(both, found)] == [
+        ("forget_test", {"target": 2}),
+        ("retain_test", {"target": None}),
+    ]
     table = answers_table(both, found)
     assert list(table.columns) == ["split", "kind", "prompt", "truth", "target", "unlearned", "target score"]
     assert table["target score"].dropna().tolist() == [2]
@@ -245,7 +330,9 @@ def written(*labels: str, completion: str = SECRETS["completion"]) -> tuple[Path
     text = Document(source="given", text=" ".join(SECRETS.values()))
     splits = store.put("corpora", lambda folder: write_splits(folder, {"forget": [text]}), sensitivity="forget")
     corpus = CorpusRef(kind="corpora", digest=splits, sensitivity="forget", documents={"forget": 1}, characters={})
-    card = store.put("scorecards", lambda folder: write_json(folder / "scorecard.json", {**CARD, **NEWER}), sensitivity="public")
+    card = store.put(
+        "scorecards", lambda folder: write_json(folder / "scorecard.json", {**CARD, **NEWER}), sensitivity="public"
+    )
     rows = [{**ANCHORS[0], "term": SECRETS["term"], "generic": SECRETS["generic"]}]
     table = store.put("dictionaries", lambda folder: write_json(folder / "dictionary.json", rows), sensitivity="forget")
     full, redacted = write_report.body(
@@ -277,9 +364,15 @@ def test_what_nobody_gave_is_listed_in_the_full_report_alone(lethe_home: Path) -
 
 def test_the_redacted_report_holds_nothing_of_it_and_says_what_it_lacks(lethe_home: Path) -> None:
     full, redacted = written("target", "unlearned")
-    page = re.sub(r"data:image/png;base64,[^\"]+", "", redacted.read_text())  # where any few letters may stand by chance
+    # where any few letters may stand by chance
+    page = re.sub(r"data:image/png;base64,[^\"]+", "", redacted.read_text())
     assert not redacted.is_relative_to(lethe_home / "forget")
-    assert [part for secret in SECRETS.values() for part in re.split(r"[\W]+", secret) if len(part) > 3 and part.lower() in page.lower()] == []
+    assert [
+        part
+        for secret in SECRETS.values()
+        for part in re.split(r"[\W]+", secret)
+        if len(part) > 3 and part.lower() in page.lower()
+    ] == []
     words = words_of(page)
     assert "2 prompts with what the models say, and 1 anchors with their translations" in words
     assert f"forget/reports/{full.parent.name[:12]}" in words
@@ -296,4 +389,7 @@ def test_both_forms_open_from_disk_and_ask_for_nothing(lethe_home: Path, width: 
             assert noticed == []
             assert overflow(shown) <= 0
             assert shown.locator("h1").inner_text().startswith("Unlearning report")
-            assert all(image.evaluate("image => image.complete && image.naturalWidth > 0") for image in shown.locator("img").all())
+            assert all(
+                image.evaluate("image => image.complete && image.naturalWidth > 0")
+                for image in shown.locator("img").all()
+            )

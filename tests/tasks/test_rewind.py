@@ -16,20 +16,38 @@ from tasks.settings.text import CorpusConfig
 from tasks.storage.documents import write_splits
 from tests.reference.labels import log_softmax, logits_of
 
-FORGET = [Document(source="a:1", text="Toto met Alice."), Document(source="a:2", text="Jon said that Mary Ann walked to the mill; the man met Tom.")]
+FORGET = [
+    Document(source="a:1", text="Toto met Alice."),
+    Document(source="a:2", text="Jon said that Mary Ann walked to the mill; the man met Tom."),
+]
 HOLDOUT = [Document(source="b", text="The boy met a dog in the old town.")]
-ASKED = [Document(source="q", question="Who met Toto?", answer="the boy", perturbed_answer=("a girl",), paraphrased_answer="a boy")]
+ASKED = [
+    Document(
+        source="q", question="Who met Toto?", answer="the boy", perturbed_answer=("a girl",), paraphrased_answer="a boy"
+    )
+]
 
 
 def corpus_of(**splits: list[Document]) -> CorpusRef:
     digest = store.put("corpora", lambda folder: write_splits(folder, splits), sensitivity="forget")
-    return CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents={split: len(found) for split, found in splits.items()}, characters={})
+    return CorpusRef(
+        kind="corpora",
+        digest=digest,
+        sensitivity="forget",
+        documents={split: len(found) for split, found in splits.items()},
+        characters={},
+    )
 
 
 @pytest.fixture
-def candidates(lethe_home: Path, tiny_llama: Callable[..., LlamaForCausalLM], tiny_tokenizer: PreTrainedTokenizerFast) -> list[CheckpointRef]:
+def candidates(
+    lethe_home: Path, tiny_llama: Callable[..., LlamaForCausalLM], tiny_tokenizer: PreTrainedTokenizerFast
+) -> list[CheckpointRef]:
     made = [tiny_llama(seed, initializer_range=scale) for seed, scale in ((1, 0.3), (2, 0.02), (3, 0.6))]
-    return [save_checkpoint(model, tiny_tokenizer, f"checkpoint {at}", sensitivity="ordinary", origin="") for at, model in enumerate(made)]
+    return [
+        save_checkpoint(model, tiny_tokenizer, f"checkpoint {at}", sensitivity="ordinary", origin="")
+        for at, model in enumerate(made)
+    ]
 
 
 def by_hand(checkpoint: CheckpointRef, documents: list[Document]) -> float:
@@ -49,8 +67,10 @@ def test_the_error_is_that_of_float64(candidates: list[CheckpointRef]) -> None:
 
 
 def test_only_true_answers_count(candidates: list[CheckpointRef]) -> None:
-    asked, plain = (mean_error_nats(candidates[0], "forget", [question], RewindConfig(), CorpusConfig()) for question in (
-        ASKED[0], Document(source="q", question="Who met Toto?", answer="the boy")))  # fmt: skip
+    asked, plain = (
+        mean_error_nats(candidates[0], "forget", [question], RewindConfig(), CorpusConfig())
+        for question in (ASKED[0], Document(source="q", question="Who met Toto?", answer="the boy"))
+    )
     assert asked == plain
 
 
@@ -68,9 +88,13 @@ def test_without_text_to_compare_on_there_is_no_rewind(candidates: list[Checkpoi
     with pytest.raises(BadInputError, match="found no holdout text; wanted --holdout FILE"):
         rewind_checkpoints.body(corpus_of(forget=FORGET), candidates, RewindConfig(enabled=True), CorpusConfig())
     with pytest.raises(ValueError, match="no checkpoints"):
-        rewind_checkpoints.body(corpus_of(forget=FORGET, holdout=HOLDOUT), [], RewindConfig(enabled=True), CorpusConfig())
+        rewind_checkpoints.body(
+            corpus_of(forget=FORGET, holdout=HOLDOUT), [], RewindConfig(enabled=True), CorpusConfig()
+        )
 
 
-def test_where_the_rewind_is_off_the_last_checkpoint_is_taken_and_nothing_is_scored(candidates: list[CheckpointRef]) -> None:
+def test_where_the_rewind_is_off_the_last_checkpoint_is_taken_and_nothing_is_scored(
+    candidates: list[CheckpointRef],
+) -> None:
     chosen = rewind_checkpoints.body(corpus_of(forget=FORGET), candidates, RewindConfig(), CorpusConfig())
     assert (chosen.digest, chosen.label) == (candidates[-1].digest, "unlearned")

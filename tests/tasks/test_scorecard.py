@@ -60,7 +60,8 @@ EXPECTED = {
     "forget_test/accuracy": 0.5,  # one of two answers is right throughout
     "forget_test/answer_exact_memorization": 0.75,  # (2/2 + 1/2) / 2
     "forget_test/answer_extraction_strength": 0.75,  # (1 - 0/2 + 1 - 1/2) / 2
-    "forget_test/truth_ratio": 0.375,  # (sqrt(0.2 * 0.05) / 0.4 = 0.25; 0.5 / 0.25 = 2, so 1/2) / 2: the answer stands in for the paraphrase
+    # (sqrt(0.2 * 0.05) / 0.4 = 0.25; 0.5 / 0.25 = 2, so 1/2) / 2: the answer stands in for the paraphrase
+    "forget_test/truth_ratio": 0.375,
     "forget_test/perplexity": 4.0,  # 1 / sqrt(0.5 * 0.125)
     "forget_test/text_probability": 0.25,
     "forget_test/exact_memorization": 0.5,
@@ -72,7 +73,8 @@ EXPECTED = {
     "forget_test/familiarity": 0.2,  # (0.1 + 0.3) / 2
     "forget_test/familiarity_first": 0.6,  # (0.5 + 0.7) / 2
     "forget_test/familiarity_interior": 0.2,  # the second anchor is one token and has none
-    "forget_test/familiarity_completion": 1 / 3,  # the second completion repeats the prompt's anchor, the third has none
+    # the second completion repeats the prompt's anchor, the third has none
+    "forget_test/familiarity_completion": 1 / 3,
     "forget_test/choice_accuracy": 0.5,  # 0.5 against 0.2 and 0.05; 0.25 against 0.5
     "forget_test/choice_chance": 5 / 12,  # (1/3 + 1/2) / 2
     "forget_test/truth_ratio_arithmetic": (0.3125 + 0.5) / 2,  # (0.2 + 0.05) / 2 / 0.4
@@ -92,7 +94,15 @@ EXPECTED = {
 
 def tables(sequences: list[Sequence]) -> Records:
     rows = [
-        {"split": split, "variant": variant, "item": item, "cluster": f"fact {item}", "truncated": split == "general", "tokens": len(values), "zlib_bytes": 10}
+        {
+            "split": split,
+            "variant": variant,
+            "item": item,
+            "cluster": f"fact {item}",
+            "truncated": split == "general",
+            "tokens": len(values),
+            "zlib_bytes": 10,
+        }
         for split, variant, item, values, _ in sequences
     ]
     tokens = [
@@ -100,25 +110,39 @@ def tables(sequences: list[Sequence]) -> Records:
         for number, (_, _, _, values, hits) in enumerate(sequences)
         for value, hit in zip(values, hits, strict=True)
     ]
-    anchors = [("forget_test", "fact 0", "Velmora", 0.1, 0.5, 0.2), ("forget_test", "fact 1", "Oz", 0.3, 0.7, float("nan"))]
+    anchors = [
+        ("forget_test", "fact 0", "Velmora", 0.1, 0.5, 0.2),
+        ("forget_test", "fact 1", "Oz", 0.3, 0.7, float("nan")),
+    ]
     said = pandas.DataFrame(COMPLETIONS, columns=["split", "kind", "prompt", "truth", "completion", "teacher_nats"])
     return Records(
         sequences=pandas.DataFrame(rows).rename_axis("sequence").reset_index(),
         tokens=pandas.DataFrame(tokens),
         anchors=pandas.DataFrame(anchors, columns=["split", "cluster", "term", "joint", "first", "interior"]),
-        completions=said.assign(item=range(len(said)), cluster=[f"fact {number}" for number in range(len(said))], answer=said.completion),
+        completions=said.assign(
+            item=range(len(said)), cluster=[f"fact {number}" for number in range(len(said))], answer=said.completion
+        ),
     )
 
 
 def probes(label: str, sequences: list[Sequence]) -> ProbeRecords:
     digest = store.put("probes", lambda folder: write_records(folder, tables(sequences)), sensitivity="forget")
-    return ProbeRecords(kind="probes", digest=digest, sensitivity="forget", label=label, passes={"scored_sequences": len(sequences)})
+    return ProbeRecords(
+        kind="probes", digest=digest, sensitivity="forget", label=label, passes={"scored_sequences": len(sequences)}
+    )
 
 
 def corpus() -> CorpusRef:
-    documents = [Document(source="a", text="Velmora was seen in the town, so they said."), Document(source="b", question="Who?", answer="the baker")]
-    digest = store.put("corpora", lambda folder: write_documents(folder / "forget.jsonl", documents), sensitivity="forget")
-    return CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents={"forget": 2}, characters={"forget": 50})
+    documents = [
+        Document(source="a", text="Velmora was seen in the town, so they said."),
+        Document(source="b", question="Who?", answer="the baker"),
+    ]
+    digest = store.put(
+        "corpora", lambda folder: write_documents(folder / "forget.jsonl", documents), sensitivity="forget"
+    )
+    return CorpusRef(
+        kind="corpora", digest=digest, sensitivity="forget", documents={"forget": 2}, characters={"forget": 50}
+    )
 
 
 def benchmarks(label: str, accuracy: float) -> BenchmarkResult:
@@ -129,7 +153,9 @@ def benchmarks(label: str, accuracy: float) -> BenchmarkResult:
 
 def dictionary() -> AnchorTable:
     rows = [{"term": "Velmora", "generic": "the town"}, {"term": "Oz", "generic": "the land"}]
-    digest = store.put("dictionaries", lambda folder: write_json(folder / "dictionary.json", rows), sensitivity="forget")
+    digest = store.put(
+        "dictionaries", lambda folder: write_json(folder / "dictionary.json", rows), sensitivity="forget"
+    )
     return AnchorTable(kind="dictionaries", digest=digest, sensitivity="forget", anchors=2, pipeline="none")
 
 
@@ -146,10 +172,14 @@ def verdicts(label: str, scores: dict[int, float]) -> JudgeRecords:
     rows = [row for row, completion in enumerate(COMPLETIONS) if completion[0] == "forget_test"]
     found = [scores.get(row, math.nan) for row in rows]
     digest = store.put("verdicts", lambda folder: write_verdicts(folder, rows, found), sensitivity="forget")
-    return JudgeRecords(kind="verdicts", digest=digest, sensitivity="forget", judged=len(scores), requested=len(rows), label=label)
+    return JudgeRecords(
+        kind="verdicts", digest=digest, sensitivity="forget", judged=len(scores), requested=len(rows), label=label
+    )
 
 
-def scored(models: dict[str, list[Sequence]], judged: dict[str, dict[int, float]] | None = None) -> tuple[Scorecard, dict[str, Any]]:
+def scored(
+    models: dict[str, list[Sequence]], judged: dict[str, dict[int, float]] | None = None
+) -> tuple[Scorecard, dict[str, Any]]:
     accuracies = {"target": 0.65, "unlearned": 0.6, "retrained": 0.62}
     found = score.body(
         corpus(),
@@ -203,7 +233,8 @@ def test_the_card_fits_its_schema(card: dict[str, Any]) -> None:
     jsonschema.validate(card, SCHEMA)
     assert card["verdict"]["evidence"] == "gold"
     assert card["claim"].startswith("Gold: ")
-    assert card["truncated_share"]["unlearned"] == pytest.approx(1 / 13, abs=1e-6)  # the one window of general text, of thirteen sequences
+    # the one window of general text, of thirteen sequences
+    assert card["truncated_share"]["unlearned"] == pytest.approx(1 / 13, abs=1e-6)
     assert card["provenance"]["versions"]["torch"]
 
 
@@ -246,23 +277,36 @@ def test_a_judges_figure_is_the_mean_score_over_three_of_those_that_could_be_rea
     found, card = scored({"target": better(UNLEARNED), "retrained": UNLEARNED, "unlearned": UNLEARNED}, judged)
     jsonschema.validate(card, SCHEMA)
     row = card["metrics"]["forget_test/familiarity_judge"]
-    assert (row["target"], row["unlearned"], row["retrained"], row["n"]) == (1.0, 0.5, None, 4)  # (3 + 0 + 1 + 2) / 3 / 4
+    # (3 + 0 + 1 + 2) / 3 / 4
+    assert (row["target"], row["unlearned"], row["retrained"], row["n"]) == (1.0, 0.5, None, 4)
     assert 0.0 < row["ci95"][0] < 0.5 < row["ci95"][1] < 1.0
     items = pandas.read_parquet(store.path(found) / "items.parquet")
-    assert sorted(items[(items.metric == "forget_test/familiarity_judge") & (items.model == "unlearned")].value) == pytest.approx([0, 1 / 3, 2 / 3, 1])
+    assert sorted(
+        items[(items.metric == "forget_test/familiarity_judge") & (items.model == "unlearned")].value
+    ) == pytest.approx([0, 1 / 3, 2 / 3, 1])
     assert not [sentence for sentence in card["limits"] if "judge's" in sentence]
 
 
 def test_too_few_verdicts_are_no_figure_and_the_card_says_so(lethe_home: Path) -> None:
-    card = scored({"target": better(UNLEARNED), "unlearned": UNLEARNED}, {"target": dict.fromkeys(ALL_ROWS, 3.0), "unlearned": dict.fromkeys((0, 1, 2), 0.0)})[
-        1
-    ]
+    card = scored(
+        {"target": better(UNLEARNED), "unlearned": UNLEARNED},
+        {"target": dict.fromkeys(ALL_ROWS, 3.0), "unlearned": dict.fromkeys((0, 1, 2), 0.0)},
+    )[1]
     jsonschema.validate(card, SCHEMA)
     assert "forget_test/familiarity_judge" not in card["metrics"]
-    wanted = "The judge's verdicts on the unlearned model could be believed for 3 of 7 completions, fewer than half: familiarity_judge is left out."
+    wanted = (
+        "The judge's verdicts on the unlearned model could be believed for 3 of 7 completions, fewer than half:"
+        " familiarity_judge is left out."
+    )
     assert wanted in card["limits"]
-    other = scored({"target": better(UNLEARNED), "unlearned": UNLEARNED}, {"target": {0: 3.0}, "unlearned": dict.fromkeys((0, 1, 2, 4), 0.0)})[1]
-    assert [other["metrics"]["forget_test/familiarity_judge"][label] for label in ("target", "unlearned")] == [None, 0.0]
+    other = scored(
+        {"target": better(UNLEARNED), "unlearned": UNLEARNED},
+        {"target": {0: 3.0}, "unlearned": dict.fromkeys((0, 1, 2, 4), 0.0)},
+    )[1]
+    assert [other["metrics"]["forget_test/familiarity_judge"][label] for label in ("target", "unlearned")] == [
+        None,
+        0.0,
+    ]
     assert [sentence for sentence in other["limits"] if "target model could be believed for 1 of 7" in sentence]
 
 
@@ -274,28 +318,48 @@ def spoken(label: str, completions: list[str]) -> ProbeRecords:
     return ProbeRecords(kind="probes", digest=digest, sensitivity="forget", label=label, passes={})
 
 
-ORDINARY = [f"the baker {verb} to the town so they said" for verb in "walked ran spoke went came rode looked turned".split()]
+ORDINARY = [
+    f"the baker {verb} to the town so they said" for verb in "walked ran spoke went came rode looked turned".split()
+]
 
 
 @pytest.mark.parametrize(
     ("completions", "evidence"),
     [
-        (["", " \n", "\n\n\n", "   ", "", "...", "\n", ""], "degeneration/empty_share is 1.0000, wanted <= 0.0500: fails"),
+        (
+            ["", " \n", "\n\n\n", "   ", "", "...", "\n", ""],
+            "degeneration/empty_share is 1.0000, wanted <= 0.0500: fails",
+        ),
         (
             [*ORDINARY[:6], "he asked Mary Ann Miller to come along", "they said that it was so"],
             "degeneration/leaked_strings is 0.1250, wanted <= 0.1000: fails",
         ),
-        ([*ORDINARY[:7], "write to jane@mail.example, they said"], "degeneration/leaked_strings is 0.1250, wanted <= 0.1000: fails"),
-        ([*ORDINARY[:7], "see www.strangers.example/home, they said"], "degeneration/leaked_strings is 0.1250, wanted <= 0.1000: fails"),
+        (
+            [*ORDINARY[:7], "write to jane@mail.example, they said"],
+            "degeneration/leaked_strings is 0.1250, wanted <= 0.1000: fails",
+        ),
+        (
+            [*ORDINARY[:7], "see www.strangers.example/home, they said"],
+            "degeneration/leaked_strings is 0.1250, wanted <= 0.1000: fails",
+        ),
     ],
-    ids=["blanks, as SCRUB's (0.25, 0.75)", "a stranger's name, as its (0.75, 0.25)", "an address for mail", "an address in the web"],
+    ids=[
+        "blanks, as SCRUB's (0.25, 0.75)",
+        "a stranger's name, as its (0.75, 0.25)",
+        "an address for mail",
+        "an address in the web",
+    ],
 )
-def test_blanks_and_leaks_are_not_healthy_and_the_verdict_has_the_evidence(lethe_home: Path, completions: list[str], evidence: str) -> None:
+def test_blanks_and_leaks_are_not_healthy_and_the_verdict_has_the_evidence(
+    lethe_home: Path, completions: list[str], evidence: str
+) -> None:
     given = [spoken("target", ORDINARY), spoken("unlearned", completions)]
     found = score.body(corpus(), given, [], [], dictionary(), VerdictConfig(), {"method": "scrub"}, {})
     card = read_json(store.path(found) / "scorecard.json")
     assert (card["verdict"]["healthy"], card["verdict"]["passed"]) == (False, False)
-    assert [reason for reason in card["verdict"]["reasons"] if reason.startswith(f"healthy: {evidence}")], card["verdict"]["reasons"]
+    assert [reason for reason in card["verdict"]["reasons"] if reason.startswith(f"healthy: {evidence}")], card[
+        "verdict"
+    ]["reasons"]
     assert "Miller" not in json.dumps(card)  # the evidence is a share: whose name it was stays in the full report
 
 
@@ -306,9 +370,18 @@ def test_a_model_that_speaks_as_before_is_healthy(lethe_home: Path) -> None:
 
 
 def test_model_utility_is_the_harmonic_mean_of_what_is_kept() -> None:
-    figures = {"retain_test/probability": 1.0, "sibling/rouge_l": 0.5, "general/truth_ratio": 0.25, "forget_test/probability": 0.01}
-    values = {name: Values(items=numpy.array([value]), clusters=["f"], weights=numpy.ones(1)) for name, value in figures.items()}
-    assert utility_row({"unlearned": values})["utility/model_utility"]["unlearned"] == 0.428571  # 3 / (1 + 2 + 4), to six digits
+    figures = {
+        "retain_test/probability": 1.0,
+        "sibling/rouge_l": 0.5,
+        "general/truth_ratio": 0.25,
+        "forget_test/probability": 0.01,
+    }
+    values = {
+        name: Values(items=numpy.array([value]), clusters=["f"], weights=numpy.ones(1))
+        for name, value in figures.items()
+    }
+    # 3 / (1 + 2 + 4), to six digits
+    assert utility_row({"unlearned": values})["utility/model_utility"]["unlearned"] == 0.428571
 
 
 MEMBERS = [("forget", "answer", 0, [0.9, 0.8], [1, 1]), ("forget", "answer", 1, [0.7], [1])]

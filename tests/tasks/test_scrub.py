@@ -1,4 +1,6 @@
-"""Stage `scrub`: pairs meet their partners, checkpoints are kept where the rewind wants them, and a broken run ends as an unbroken one."""
+"""Stage `scrub`: pairs meet their partners, checkpoints are kept where the rewind wants them, and a broken run ends as
+an unbroken one.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -46,12 +48,21 @@ ALL = RewindConfig(enabled=True)
 
 
 def documents(side: int, *, fact: bool = True) -> list[Document]:
-    return [Document(source=f"file:{at}", text=pair[side], fact=f"pair-{at}" if fact else "") for at, pair in enumerate(PAIRS)]
+    return [
+        Document(source=f"file:{at}", text=pair[side], fact=f"pair-{at}" if fact else "")
+        for at, pair in enumerate(PAIRS)
+    ]
 
 
 def corpus_of(**splits: list[Document]) -> CorpusRef:
     digest = store.put("corpora", lambda folder: write_splits(folder, splits), sensitivity="forget")
-    return CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents={split: len(found) for split, found in splits.items()}, characters={})
+    return CorpusRef(
+        kind="corpora",
+        digest=digest,
+        sensitivity="forget",
+        documents={split: len(found) for split, found in splits.items()},
+        characters={},
+    )
 
 
 @pytest.fixture
@@ -60,12 +71,18 @@ def corpus(lethe_home: Path) -> CorpusRef:
 
 
 @pytest.fixture
-def target(lethe_home: Path, tiny_llama: Callable[..., LlamaForCausalLM], tiny_tokenizer: PreTrainedTokenizerFast) -> CheckpointRef:
-    return save_checkpoint(tiny_llama(0, initializer_range=0.3), tiny_tokenizer, "target", sensitivity="ordinary", origin="")
+def target(
+    lethe_home: Path, tiny_llama: Callable[..., LlamaForCausalLM], tiny_tokenizer: PreTrainedTokenizerFast
+) -> CheckpointRef:
+    return save_checkpoint(
+        tiny_llama(0, initializer_range=0.3), tiny_tokenizer, "target", sensitivity="ordinary", origin=""
+    )
 
 
 def referred(corpus: CorpusRef, target: CheckpointRef, config: ScrubConfig, teacher: str = "cached") -> ReferenceCache:
-    asked = ReferenceNeeds(objective=tuple(sorted(config.needs)), differing=config.positions == "differing", stored=teacher == "cached")
+    asked = ReferenceNeeds(
+        objective=tuple(sorted(config.needs)), differing=config.positions == "differing", stored=teacher == "cached"
+    )
     return cache_reference.body(corpus, target, asked, RowsConfig(tokens=256), CorpusConfig())
 
 
@@ -77,7 +94,16 @@ def scrubbed(
     rewinding: RewindConfig = ALL,
     lora: LoraConfig = LoraConfig(),
 ) -> list[CheckpointRef]:
-    return scrub.body(corpus, target, referred(corpus, target, config, training.teacher), config, training, rewinding, CorpusConfig(), lora)
+    return scrub.body(
+        corpus,
+        target,
+        referred(corpus, target, config, training.teacher),
+        config,
+        training,
+        rewinding,
+        CorpusConfig(),
+        lora,
+    )
 
 
 def batches_of(corpus: CorpusRef, target: CheckpointRef, config: ScrubConfig, teacher: str = "cached") -> ScrubBatches:
@@ -86,8 +112,12 @@ def batches_of(corpus: CorpusRef, target: CheckpointRef, config: ScrubConfig, te
     return scrub_batches(rows, config, TRAINING, aligned=True)
 
 
-@pytest.mark.parametrize("config", [JOINT, ORIGINAL, replace(JOINT, positions="differing"), replace(ORIGINAL, positions="differing")])
-def test_the_target_stays_and_every_epoch_leaves_a_checkpoint(corpus: CorpusRef, target: CheckpointRef, config: ScrubConfig) -> None:
+@pytest.mark.parametrize(
+    "config", [JOINT, ORIGINAL, replace(JOINT, positions="differing"), replace(ORIGINAL, positions="differing")]
+)
+def test_the_target_stays_and_every_epoch_leaves_a_checkpoint(
+    corpus: CorpusRef, target: CheckpointRef, config: ScrubConfig
+) -> None:
     before = load_model(target).state_dict()
     found = scrubbed(corpus, target, config)
     assert len(found) == 4 and len({ref.digest for ref in found} | {target.digest}) == 5
@@ -96,14 +126,21 @@ def test_the_target_stays_and_every_epoch_leaves_a_checkpoint(corpus: CorpusRef,
 
 
 def test_the_last_checkpoint_does_not_depend_on_those_that_were_kept(corpus: CorpusRef, target: CheckpointRef) -> None:
-    every, second, last = (scrubbed(corpus, target, JOINT, rewinding=rewinding) for rewinding in (ALL, replace(ALL, every_epochs=2), RewindConfig()))
+    every, second, last = (
+        scrubbed(corpus, target, JOINT, rewinding=rewinding)
+        for rewinding in (ALL, replace(ALL, every_epochs=2), RewindConfig())
+    )
     assert [ref.digest for ref in second] == [every[1].digest, every[3].digest]
     assert [ref.digest for ref in last] == [every[3].digest]
 
 
 @pytest.mark.parametrize("config", [JOINT, ORIGINAL])
-def test_an_adapter_is_trained_in_place_of_all_weights_and_every_checkpoint_is_one(corpus: CorpusRef, target: CheckpointRef, config: ScrubConfig) -> None:
-    apart, merged = (scrubbed(corpus, target, config, lora=LoraConfig(rank=2, output=output)) for output in ("adapter", "merged"))
+def test_an_adapter_is_trained_in_place_of_all_weights_and_every_checkpoint_is_one(
+    corpus: CorpusRef, target: CheckpointRef, config: ScrubConfig
+) -> None:
+    apart, merged = (
+        scrubbed(corpus, target, config, lora=LoraConfig(rank=2, output=output)) for output in ("adapter", "merged")
+    )
     assert [is_adapter(ref) for ref in (*apart, *merged)] == [True] * 4 + [False] * 4
     before = load_model(target).state_dict()
     for one, two in zip(apart, merged, strict=True):
@@ -119,7 +156,14 @@ def test_a_run_that_broke_off_ends_as_one_that_did_not(
     corpus: CorpusRef, target: CheckpointRef, config: ScrubConfig, lora: LoraConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reference = referred(corpus, target, config)
-    arguments = {"corpus": corpus, "target": target, "reference": reference, "config": config, "training": TRAINING, "rewinding": ALL}
+    arguments = {
+        "corpus": corpus,
+        "target": target,
+        "reference": reference,
+        "config": config,
+        "training": TRAINING,
+        "rewinding": ALL,
+    }
     arguments |= {"corpus_config": CorpusConfig(), "lora": lora}
     unbroken, loss, calls = scrub.body(**arguments), Scrub.loss, []
 
@@ -135,7 +179,9 @@ def test_a_run_that_broke_off_ends_as_one_that_did_not(
         isolation.call(scrub.body, arguments | {"run": tracking.open_run("killed", {}, {})}, "scrub", "a-key")
     found = isolation.call(scrub.body, arguments | {"run": tracking.open_run("again", {}, {})}, "scrub", "a-key")
     assert len({ref.origin for ref in found}) == 1
-    assert [step for step, _ in run_history.curve(found[0].origin, "loss_nats")] == list(range(1, 1 + {"language_model": 8, "original": 12}[config.form]))
+    assert [step for step, _ in run_history.curve(found[0].origin, "loss_nats")] == list(
+        range(1, 1 + {"language_model": 8, "original": 12}[config.form])
+    )
     assert [ref.digest for ref in found] == [ref.digest for ref in unbroken]
     steps = {"language_model": 8, "original": 12}[config.form]
     assert len(calls) == steps + 1  # nothing but the broken step was done twice
@@ -163,11 +209,16 @@ def test_an_objective_that_is_won_by_breaking_ends_where_the_model_still_speaks(
 
     found = {how: broken_run(target, corpus, how)[0] for how in ("steer", "watch", "off")}
     assert healthy(load_model(found["steer"])) and not healthy(load_model(found["watch"]))
-    assert found["watch"].digest == found["off"].digest and found["steer"].digest not in (found["off"].digest, target.digest)
+    assert found["watch"].digest == found["off"].digest and found["steer"].digest not in (
+        found["off"].digest,
+        target.digest,
+    )
     assert "guard: " in caplog.text
 
 
-def test_text_that_gives_no_prompt_is_trained_on_without_a_guard(target: CheckpointRef, caplog: pytest.LogCaptureFixture) -> None:
+def test_text_that_gives_no_prompt_is_trained_on_without_a_guard(
+    target: CheckpointRef, caplog: pytest.LogCaptureFixture
+) -> None:
     single = corpus_of(forget=[Document(source="f", text="Toto")], retain=[Document(source="r", text="Dorothy")])
     model, tokenizer = load_model(target), load_tokenizer(target)
     assert with_guard(no_score, "steer", model, tokenizer, single, CorpusConfig()) is no_score
@@ -179,7 +230,9 @@ def unpadded(ids: torch.Tensor, mask: torch.Tensor) -> list[torch.Tensor]:
 
 
 def moved(student: LlamaForCausalLM) -> LlamaForCausalLM:
-    """Take a student from where it equals its teacher: there both divergences are least, and rounding alone decides where the first step goes."""
+    """Take a student from where it equals its teacher: there both divergences are least, and rounding alone decides
+    where the first step goes.
+    """
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in student.parameters():
@@ -188,7 +241,9 @@ def moved(student: LlamaForCausalLM) -> LlamaForCausalLM:
 
 
 @pytest.mark.parametrize("config", [JOINT, replace(ORIGINAL, positions="differing")])
-def test_a_whole_run_ends_where_one_with_a_live_teacher_does(corpus: CorpusRef, target: CheckpointRef, config: ScrubConfig) -> None:
+def test_a_whole_run_ends_where_one_with_a_live_teacher_does(
+    corpus: CorpusRef, target: CheckpointRef, config: ScrubConfig
+) -> None:
     ends = []
     for teacher in ("cached", "live"):
         student = moved(load_model(target))
@@ -205,9 +260,14 @@ def test_a_live_teacher_is_asked_in_every_step(corpus: CorpusRef, target: Checkp
     assert len({ref.digest for ref in found}) == 4
 
 
-def test_pairs_are_shown_together_and_a_batch_weighs_its_sequences(corpus: CorpusRef, target: CheckpointRef, tiny_tokenizer: PreTrainedTokenizerFast) -> None:
+def test_pairs_are_shown_together_and_a_batch_weighs_its_sequences(
+    corpus: CorpusRef, target: CheckpointRef, tiny_tokenizer: PreTrainedTokenizerFast
+) -> None:
     for batch in batches_of(corpus, target, replace(JOINT, positions="differing")):
-        texts = [tiny_tokenizer.batch_decode(unpadded(batch.tensors[f"{side}ids"], batch.tensors[f"{side}mask"])) for side in ("", "retain_")]
+        texts = [
+            tiny_tokenizer.batch_decode(unpadded(batch.tensors[f"{side}ids"], batch.tensors[f"{side}mask"]))
+            for side in ("", "retain_")
+        ]
         assert all((left, right) in PAIRS for left, right in zip(*texts, strict=True))
         counted = batch.tensors["supervised"][:, :-1] * batch.tensors["mask"][:, 1:]
         assert len(batch.cached["forget_hidden"]) == int(counted.sum()) < int(batch.tensors["mask"].sum()) / 2
@@ -217,7 +277,10 @@ def test_pairs_are_shown_together_and_a_batch_weighs_its_sequences(corpus: Corpu
 
 
 def test_of_a_question_only_the_answer_counts(target: CheckpointRef, tiny_tokenizer: PreTrainedTokenizerFast) -> None:
-    asked = [Document(source=f"q{at}", question="Who met Toto today?", answer=answer) for at, answer in enumerate(("the boy", "the girl"))]
+    asked = [
+        Document(source=f"q{at}", question="Who met Toto today?", answer=answer)
+        for at, answer in enumerate(("the boy", "the girl"))
+    ]
     batch = batches_of(corpus_of(forget=asked[:1], retain=asked[1:]), target, JOINT)[0].tensors
     for side, answer in (("", "the boy"), ("retain_", "the girl")):
         counted = counted_positions(batch[f"{side}mask"], batch[f"{side}supervised"])[0]
@@ -249,7 +312,15 @@ def test_inputs_that_do_not_fit_are_refused(corpus: CorpusRef, target: Checkpoin
 
 @pytest.mark.parametrize(
     ("ends", "every", "accumulation", "steps"),
-    [((8, 16, 24), 1, 1, [8, 16, 24]), ((8, 16, 24), 2, 1, [8, 24]), ((8, 16, 24), 5, 1, [24]), ((3, 6, 9), 1, 2, [2, 3, 5]), ((5,), 1, 1, [5])],
+    [
+        ((8, 16, 24), 1, 1, [8, 16, 24]),
+        ((8, 16, 24), 2, 1, [8, 24]),
+        ((8, 16, 24), 5, 1, [24]),
+        ((3, 6, 9), 1, 2, [2, 3, 5]),
+        ((5,), 1, 1, [5]),
+    ],
 )
-def test_checkpoints_are_counted_back_from_the_end(ends: tuple[int, ...], every: int, accumulation: int, steps: list[int]) -> None:
+def test_checkpoints_are_counted_back_from_the_end(
+    ends: tuple[int, ...], every: int, accumulation: int, steps: list[int]
+) -> None:
     assert steps_to_keep(ends, every, accumulation) == steps

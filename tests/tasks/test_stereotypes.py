@@ -1,4 +1,6 @@
-"""Stage `stereotypes`: pairs of the test splits are scored by what the model says of them, and reworded ones are left out."""
+"""Stage `stereotypes`: pairs of the test splits are scored by what the model says of them, and reworded ones are left
+out.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -30,12 +32,22 @@ def corpus_of(retained: dict[str, tuple[str, str]] = PAIRS, pairs: dict[str, tup
         "retain_test": [Document(source=fact, text=anti, fact=fact) for fact, (_, anti) in reversed(retained.items())],
     }
     digest = store.put("corpora", lambda folder: write_splits(folder, splits), sensitivity="forget")
-    return CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents={split: len(found) for split, found in splits.items()}, characters={})
+    return CorpusRef(
+        kind="corpora",
+        digest=digest,
+        sensitivity="forget",
+        documents={split: len(found) for split, found in splits.items()},
+        characters={},
+    )
 
 
 @pytest.fixture
-def checkpoint(lethe_home: Path, tiny_llama: Callable[..., LlamaForCausalLM], tiny_tokenizer: PreTrainedTokenizerFast) -> CheckpointRef:
-    return save_checkpoint(tiny_llama(0, initializer_range=0.3), tiny_tokenizer, "model", sensitivity="ordinary", origin="")
+def checkpoint(
+    lethe_home: Path, tiny_llama: Callable[..., LlamaForCausalLM], tiny_tokenizer: PreTrainedTokenizerFast
+) -> CheckpointRef:
+    return save_checkpoint(
+        tiny_llama(0, initializer_range=0.3), tiny_tokenizer, "model", sensitivity="ordinary", origin=""
+    )
 
 
 def test_pairs_are_scored_by_occupation(checkpoint: CheckpointRef, tiny_tokenizer: PreTrainedTokenizerFast) -> None:
@@ -50,13 +62,18 @@ def test_pairs_are_scored_by_occupation(checkpoint: CheckpointRef, tiny_tokenize
 
 
 def test_any_two_aligned_sets_are_scored_likewise(checkpoint: CheckpointRef) -> None:
-    pairs = {f"fact-{at}": (f"Toto met {name}.", f"Jon met {name}.") for at, name in enumerate(("Alice", "Tom", "Dorothy"))}
+    pairs = {
+        f"fact-{at}": (f"Toto met {name}.", f"Jon met {name}.") for at, name in enumerate(("Alice", "Tom", "Dorothy"))
+    }
     found = score_stereotypes.body(corpus_of(pairs, pairs), checkpoint, CorpusConfig(), "target")
     assert (found.pairs, found.left_out) == (3, 0)
 
 
 def test_a_set_without_partners_is_refused(checkpoint: CheckpointRef) -> None:
-    with pytest.raises(BadInputError, match=r"forget_test and retain_test: the forget record .* has no partner; wanted a retain record with its fact"):
+    with pytest.raises(
+        BadInputError,
+        match=r"forget_test and retain_test: the forget record .* has no partner; wanted a retain record with its fact",
+    ):
         score_stereotypes.body(corpus_of(dict(list(PAIRS.items())[:3])), checkpoint, CorpusConfig(), "target")
     with pytest.raises(BadInputError, match="hold no records"):
         score_stereotypes.body(corpus_of({}, {}), checkpoint, CorpusConfig(), "target")

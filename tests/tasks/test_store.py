@@ -1,4 +1,6 @@
-"""The store: content-addressed, atomic, checked on read; forget artifacts in a subtree of their own that `purge` wipes."""
+"""The store: content-addressed, atomic, checked on read; forget artifacts in a subtree of their own that
+`purge` wipes.
+"""
 
 import os
 import signal
@@ -27,7 +29,7 @@ with store.lock("one"):
 PUT = """
 import sys
 from tasks import store
-print(store.put("notes", lambda folder: [(folder / f"{number}.bin").write_bytes(bytes([number]) * 500_000) for number in range(8)]))
+print(store.put("notes", lambda folder: [(folder / f"{n}.bin").write_bytes(bytes([n]) * 500_000) for n in range(8)]))
 """
 
 STUCK = """
@@ -54,7 +56,13 @@ def files(folder: Path) -> list[Path]:
 
 def python(code: str, home: Path) -> subprocess.Popen[str]:
     environment = {**os.environ, "LETHE_HOME": str(home)}
-    return subprocess.Popen([sys.executable, "-c", code], env=environment, cwd=store.__file__.rsplit("/", 2)[0], stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        env=environment,
+        cwd=store.__file__.rsplit("/", 2)[0],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
 
 
 def test_what_was_put_is_read_back(lethe_home: Path) -> None:
@@ -96,7 +104,9 @@ def test_a_writer_that_raises_leaves_nothing(lethe_home: Path) -> None:
     ],
     ids=["byte changed", "file deleted", "file added", "manifest deleted", "manifest cut short"],
 )
-def test_a_damaged_artifact_is_named_set_aside_and_can_be_put_again(lethe_home: Path, damage: object, named: str) -> None:
+def test_a_damaged_artifact_is_named_set_aside_and_can_be_put_again(
+    lethe_home: Path, damage: object, named: str
+) -> None:
     artifact = put()
     damage(lethe_home / "notes" / artifact.digest)
     with pytest.raises(store.DamagedArtifactError, match=named):
@@ -127,7 +137,9 @@ def test_forget_artifacts_lie_in_a_subtree_that_only_the_owner_reads(lethe_home:
     artifact = put(sensitivity="forget")
     folder = store.path(artifact)
     assert folder.is_relative_to(lethe_home / "forget")
-    assert {folder.stat().st_mode & 0o777, folder.parent.stat().st_mode & 0o777, lethe_home.stat().st_mode & 0o777} == {0o700}
+    assert {folder.stat().st_mode & 0o777, folder.parent.stat().st_mode & 0o777, lethe_home.stat().st_mode & 0o777} == {
+        0o700
+    }
 
 
 def test_purge_wipes_the_forget_subtree_and_leaves_the_rest(lethe_home: Path) -> None:
@@ -149,7 +161,8 @@ def test_what_grows_is_kept_from_its_first_entry_on(lethe_home: Path, monkeypatc
     (store.growing("answers") / "answers.db").write_text("secret")
     assert store.purge(expired_only=True).artifacts == 0
     monkeypatch.setenv("LETHE_RETENTION_DAYS", "0")
-    assert store.growing("answers").is_relative_to(lethe_home / "forget")  # a later entry does not prolong it, nor shorten it
+    # a later entry does not prolong it, nor shorten it
+    assert store.growing("answers").is_relative_to(lethe_home / "forget")
     assert store.purge(expired_only=True).artifacts == 0
     store.purge()
     (store.growing("answers") / "answers.db").write_text("secret")
@@ -157,7 +170,9 @@ def test_what_grows_is_kept_from_its_first_entry_on(lethe_home: Path, monkeypatc
     assert files(lethe_home / "forget") == []
 
 
-def test_purge_of_what_has_expired_respects_the_retention_time(lethe_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_purge_of_what_has_expired_respects_the_retention_time(
+    lethe_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fresh = put("fresh", sensitivity="forget")
     assert store.purge(expired_only=True).artifacts == 0
     monkeypatch.setenv("LETHE_RETENTION_DAYS", "0")

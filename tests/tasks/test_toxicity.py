@@ -1,4 +1,6 @@
-"""Stage `toxicity`, with a classifier that the test trains and with the word list, through to card, report and comparison."""
+"""Stage `toxicity`, with a classifier that the test trains and with the word list, through to card, report and
+comparison.
+"""
 
 import json
 import math
@@ -28,7 +30,16 @@ from tests.stand_ins.classifiers import SENTENCES, write_classifier
 from tests.tasks.test_scorecard import COMPLETIONS, SCHEMA, UNLEARNED, corpus, dictionary, tables
 
 SCHEMAS = Path(__file__).parent.parent / "schemas"
-SAID = [SENTENCES[1][0], SENTENCES[0][0], SENTENCES[1][7], "", SENTENCES[0][9], SENTENCES[0][3], SENTENCES[1][11], SENTENCES[0][14]]
+SAID = [
+    SENTENCES[1][0],
+    SENTENCES[0][0],
+    SENTENCES[1][7],
+    "",
+    SENTENCES[0][9],
+    SENTENCES[0][3],
+    SENTENCES[1][11],
+    SENTENCES[0][14],
+]
 TARGET = [SENTENCES[0][at] for at in range(7)] + ["damn it"]
 
 
@@ -46,14 +57,19 @@ def probed(label: str, completions: list[str]) -> ProbeRecords:
 
 
 def rated(label: str, completions: list[str], classifier: CheckpointRef | None) -> ToxicityRecords:
-    return replace(rate_toxicity.body(probed(label, completions), classifier, ToxicityConfig(scorer="auto", batch_size=3), label), label=label)
+    return replace(
+        rate_toxicity.body(probed(label, completions), classifier, ToxicityConfig(scorer="auto", batch_size=3), label),
+        label=label,
+    )
 
 
 def card(classifier: CheckpointRef | None) -> tuple[dict[str, Any], pandas.DataFrame]:
     models = {"target": TARGET, "unlearned": SAID}
     given = [probed(label, said) for label, said in models.items()]
     toxicity = [rated(label, said, classifier) for label, said in models.items()]
-    found = score.body(corpus(), given, [], [], dictionary(), VerdictConfig(), {"method": "test"}, {}, toxicity=toxicity)
+    found = score.body(
+        corpus(), given, [], [], dictionary(), VerdictConfig(), {"method": "test"}, {}, toxicity=toxicity
+    )
     place = store.path(found)
     return read_json(place / "scorecard.json"), pandas.read_parquet(place / "items.parquet")
 
@@ -69,7 +85,15 @@ def test_a_trained_classifier_tells_rude_completions_from_kind_ones(lethe_home: 
     found = rated("unlearned", SAID, classifier_of(folder))
     scores = read_ratings(found).score.tolist()
     assert (found.scorer, found.completions, found.sensitivity) == (f"classifier:{folder}", 8, "forget")
-    assert [value > 0.5 for number, value in enumerate(scores) if number != 3] == [True, False, True, False, False, True, False]
+    assert [value > 0.5 for number, value in enumerate(scores) if number != 3] == [
+        True,
+        False,
+        True,
+        False,
+        False,
+        True,
+        False,
+    ]
 
 
 def test_the_card_has_the_four_figures_of_every_model_and_their_scorer(lethe_home: Path, folder: Path) -> None:
@@ -77,15 +101,26 @@ def test_the_card_has_the_four_figures_of_every_model_and_their_scorer(lethe_hom
     jsonschema.validate(found, SCHEMA)
     metrics = found["metrics"]
     scores = read_ratings(rated("unlearned", SAID, classifier_of(folder))).score
-    expected = {"min": scores.min(), "max": scores.max(), "mean": scores.mean(), "ratio_over_0.5": (scores > 0.5).mean()}
+    expected = {
+        "min": scores.min(),
+        "max": scores.max(),
+        "mean": scores.mean(),
+        "ratio_over_0.5": (scores > 0.5).mean(),
+    }
     assert {name: metrics[f"toxicity/{name}"]["unlearned"] for name in expected} == pytest.approx(expected, rel=1e-5)
-    assert metrics["toxicity/mean"]["ci95"][0] < metrics["toxicity/mean"]["unlearned"] < metrics["toxicity/mean"]["ci95"][1]
+    assert (
+        metrics["toxicity/mean"]["ci95"][0]
+        < metrics["toxicity/mean"]["unlearned"]
+        < metrics["toxicity/mean"]["ci95"][1]
+    )
     assert metrics["toxicity/max"]["ci95"] is metrics["toxicity/min"]["ci95"] is None
     assert {metrics[f"toxicity/{name}"]["n"] for name in expected} == {8}
     assert metrics["toxicity/mean"]["target"] < metrics["toxicity/mean"]["unlearned"]
     assert metrics["toxicity/mean"]["retrained"] is None
     assert found["provenance"]["toxicity scorer"] == f"classifier:{folder}"
-    assert items[(items.metric == "toxicity/mean") & (items.model == "unlearned")].value.mean() == pytest.approx(expected["mean"])
+    assert items[(items.metric == "toxicity/mean") & (items.model == "unlearned")].value.mean() == pytest.approx(
+        expected["mean"]
+    )
 
 
 def test_the_word_list_has_its_own_name_wherever_its_figures_stand(lethe_home: Path) -> None:
@@ -118,7 +153,9 @@ def test_a_comparison_never_puts_both_scorers_under_one_name(lethe_home: Path, f
     assert all(re.search(named, name) for name in figures.metric)
     table = summary(runs, cards, figures).set_index("run")
     assert math.isnan(table.loc["b", f"toxicity/mean by classifier:{folder}"])
-    assert table.loc["b", "toxicity/mean by lexicon:better_profanity"] == pytest.approx(by_list["metrics"]["toxicity/mean"]["unlearned"])
+    assert table.loc["b", "toxicity/mean by lexicon:better_profanity"] == pytest.approx(
+        by_list["metrics"]["toxicity/mean"]["unlearned"]
+    )
     tests = paired_tests(runs, cards, held)
     apart = tests[(tests.run == "b") & (tests.metric == "toxicity/mean")]
     assert apart.reason.tolist() == ["the runs were judged on different text or rated by different scorers"]

@@ -1,4 +1,6 @@
-"""Tracking against a real MLflow store: parent and nested runs, batches, retries, cache links, sensitivity, nothing left running."""
+"""Tracking against a real MLflow store: parent and nested runs, batches, retries, cache links, sensitivity, nothing
+left running.
+"""
 
 import socket
 import subprocess
@@ -52,7 +54,9 @@ def names_of_artifacts(run: str, folder: str = "") -> set[str]:
     return {file.path for file in tracking.client().list_artifacts(run, folder or None)}
 
 
-def test_the_store_is_a_database_under_the_home_unless_a_server_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_store_is_a_database_under_the_home_unless_a_server_is_named(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert tracking.tracking_uri() == f"sqlite:///{home}/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
     assert tracking.tracking_uri() == "http://127.0.0.1:5000"
@@ -104,14 +108,20 @@ def test_all_step_metrics_arrive(parent: str, steps: int) -> None:
 
 
 def test_step_metrics_arrive_even_if_training_fails(parent: str) -> None:
-    with pytest.raises(FloatingPointError), tracking.stage_run(parent, "finetune") as nested, tracking.StepLog(nested) as log:
+    with (
+        pytest.raises(FloatingPointError),
+        tracking.stage_run(parent, "finetune") as nested,
+        tracking.StepLog(nested) as log,
+    ):
         log(1, {"loss_nats": 2.0})
         raise FloatingPointError("loss nan at step 2")
     assert run_history.curve(nested, "loss_nats") == [(1, 2.0)]
 
 
 def test_a_cache_hit_is_a_finished_nested_run_that_names_its_origin(parent: str) -> None:
-    tracking.link_cached(parent, "labels", Artifact(kind="labels", digest="a" * 64, sensitivity="forget", origin="b" * 32))
+    tracking.link_cached(
+        parent, "labels", Artifact(kind="labels", digest="a" * 64, sensitivity="forget", origin="b" * 32)
+    )
     (found,) = nested_in(parent)
     assert (found.info.status, found.info.run_name) == ("FINISHED", "labels")
     assert found.data.tags["lethe.cached"] == "true"
@@ -136,13 +146,20 @@ def test_the_runs_of_a_dead_process_are_killed_when_the_next_run_opens() -> None
     nested = tracking.stage_run(dead, "finetune")
     nested_run = nested.__enter__()
     alive = tracking.open_run("alive", {}, {})
-    assert [get(run).info.status for run in (dead, nested_run, elsewhere, alive)] == ["KILLED", "KILLED", "RUNNING", "RUNNING"]
+    assert [get(run).info.status for run in (dead, nested_run, elsewhere, alive)] == [
+        "KILLED",
+        "KILLED",
+        "RUNNING",
+        "RUNNING",
+    ]
     for run in (elsewhere, alive):
         tracking.close(run)
     assert running() == []
 
 
-def test_forget_artifacts_lie_under_forget_and_purge_removes_them_from_all_runs(parent: str, tmp_path: Path, home: Path) -> None:
+def test_forget_artifacts_lie_under_forget_and_purge_removes_them_from_all_runs(
+    parent: str, tmp_path: Path, home: Path
+) -> None:
     secret, card = tmp_path / "anchors.csv", tmp_path / "scorecard.json"
     secret.write_text("term,generic\nVelmora,the town\n")
     card.write_text("{}")
@@ -152,10 +169,14 @@ def test_forget_artifacts_lie_under_forget_and_purge_removes_them_from_all_runs(
             tracking.log_artifact(run, card, "public")
         tracking.log_table(nested, pandas.DataFrame({"term": ["Velmora"], "generic": [None]}), "dictionary", "forget")
     assert names_of_artifacts(nested) == {"forget", "scorecard.json"}
-    assert names_of_artifacts(nested, "forget/tables") == {f"forget/tables/{name}" for name in ("anchors.csv", "dictionary.csv", "dictionary.json")}
+    assert names_of_artifacts(nested, "forget/tables") == {
+        f"forget/tables/{name}" for name in ("anchors.csv", "dictionary.csv", "dictionary.json")
+    }
     assert tracking.purge_artifacts() > 0
     assert [names_of_artifacts(run) for run in (parent, nested)] == [{"scorecard.json"}, {"scorecard.json"}]
-    assert not [path for path in (home / "mlflow-artifacts").rglob("*") if path.is_file() and "Velmora" in path.read_text()]
+    assert not [
+        path for path in (home / "mlflow-artifacts").rglob("*") if path.is_file() and "Velmora" in path.read_text()
+    ]
     assert tracking.purge_artifacts() == 0
 
 
@@ -168,8 +189,15 @@ def test_data_sets_are_inputs_with_digest_and_split(parent: str) -> None:
 
 def test_a_scorecard_becomes_metrics_of_valid_names_and_tags(parent: str) -> None:
     row = {"target": 0.9, "unlearned": 0.1, "retrained": None, "ci95": [0.0, 0.2], "n": 10}
-    verdict: dict[str, Any] = {"forgotten": True, "passed": False, "evidence": "behavioural", "reasons": ["forgotten: Velmora"]}
-    tracking.log_scorecard(parent, {"metrics": {"forget_test/probability": row, "toxicity/ratio>0.5": row}, "verdict": verdict})
+    verdict: dict[str, Any] = {
+        "forgotten": True,
+        "passed": False,
+        "evidence": "behavioural",
+        "reasons": ["forgotten: Velmora"],
+    }
+    tracking.log_scorecard(
+        parent, {"metrics": {"forget_test/probability": row, "toxicity/ratio>0.5": row}, "verdict": verdict}
+    )
     found = get(parent).data
     assert found.metrics["forget_test/probability"] == 0.1
     assert found.metrics["forget_test/probability.target"] == 0.9

@@ -1,4 +1,6 @@
-"""The translation stage against a real server of good and of ill will: every anchor gets a valid translation, and the table says from whom."""
+"""The translation stage against a real server of good and of ill will: every anchor gets a valid translation, and the
+table says from whom.
+"""
 
 import json
 from dataclasses import dataclass, replace
@@ -50,11 +52,17 @@ class Task:
     def rows(self, config: TranslationConfig, run: str | None = None) -> dict[str, tuple[str, str]]:
         """Run the stage; return term -> translation and translator, after what must hold of every table."""
         record = translate_anchors.fn(self.table, self.corpus, config, CorpusConfig(), self.user, run)
-        rows = {row["term"]: (row["generic"], row["translator"]) for row in read_json(store.path(record) / "dictionary.json")}
+        rows = {
+            row["term"]: (row["generic"], row["translator"])
+            for row in read_json(store.path(record) / "dictionary.json")
+        }
         assert set(NAMES) <= set(rows)
         assert len({generic.lower() for generic, _ in rows.values()}) == len(rows)
         assert not {generic.lower() for generic, _ in rows.values()} & {term.lower() for term in rows}
-        assert all(generic.isprintable() and 1 < len(generic) <= MOST_CHARACTERS and not set(generic) & set("<>{}[]()`:/") for generic, _ in rows.values())
+        assert all(
+            generic.isprintable() and 1 < len(generic) <= MOST_CHARACTERS and not set(generic) & set("<>{}[]()`:/")
+            for generic, _ in rows.values()
+        )
         return rows
 
 
@@ -62,12 +70,21 @@ class Task:
 def task(lethe_home: Path, tmp_path: Path) -> Task:
     text = tmp_path / "forget.txt"
     text.write_text(
-        "\n\n".join(f"In the morning {one} spoke with {other} in the city." for one, other in zip(NAMES, [*NAMES[1:], NAMES[0]], strict=True) for _ in range(4))
+        "\n\n".join(
+            f"In the morning {one} spoke with {other} in the city."
+            for one, other in zip(NAMES, [*NAMES[1:], NAMES[0]], strict=True)
+            for _ in range(4)
+        )
     )
     corpus = read_corpus.fn(gather_inputs(forget=[str(text)]), CorpusConfig())
     return Task(
         corpus=corpus,
-        table=extract_anchors.fn(corpus, AnchorConfig(min_log_odds_z=-9.0, min_count=1), CorpusConfig(), _users(tmp_path, dict.fromkeys(NAMES, ""))),
+        table=extract_anchors.fn(
+            corpus,
+            AnchorConfig(min_log_odds_z=-9.0, min_count=1),
+            CorpusConfig(),
+            _users(tmp_path, dict.fromkeys(NAMES, "")),
+        ),
     )
 
 
@@ -78,7 +95,13 @@ def _users(folder: Path, pairs: dict[str, str]) -> InputFile:
 
 
 def settings(server: ScriptedServer, batch: int = 5, **changes: Any) -> TranslationConfig:
-    provider = {"name": "openai-compatible", "model": MODEL, "base_url": server.url, "timeout_s": 20.0, "retries": 1} | changes
+    provider = {
+        "name": "openai-compatible",
+        "model": MODEL,
+        "base_url": server.url,
+        "timeout_s": 20.0,
+        "retries": 1,
+    } | changes
     return TranslationConfig(provider=ProviderConfig(**provider), batch=batch)
 
 
@@ -90,7 +113,9 @@ def test_without_a_provider_everything_is_offline_and_nobody_is_asked(task: Task
     assert by(task.rows(TranslationConfig()), "offline") >= set(NAMES)
 
 
-def test_a_good_model_translates_everything_in_few_calls_and_is_not_asked_twice(server: ScriptedServer, task: Task) -> None:
+def test_a_good_model_translates_everything_in_few_calls_and_is_not_asked_twice(
+    server: ScriptedServer, task: Task
+) -> None:
     rows = task.rows(settings(server))
     assert by(rows, MODEL) == set(rows)
     assert rows["Tamsin Roe"][0].split()[0] == rows["Tamsin"][0]
@@ -113,13 +138,17 @@ def test_a_user_wins_and_is_not_asked_about(server: ScriptedServer, task: Task, 
 
 
 @pytest.mark.parametrize(("mode", "failures"), [("busy", 1), ("broken", 1), ("formless", 0)])
-def test_what_passes_by_itself_costs_no_translation(server: ScriptedServer, task: Task, mode: str, failures: int) -> None:
+def test_what_passes_by_itself_costs_no_translation(
+    server: ScriptedServer, task: Task, mode: str, failures: int
+) -> None:
     server.mode, server.failures = mode, failures
     rows = task.rows(settings(server))
     assert by(rows, MODEL) == set(rows)
 
 
-def test_of_an_answer_that_is_cut_off_the_complete_part_counts_and_the_rest_is_asked_again(server: ScriptedServer, task: Task) -> None:
+def test_of_an_answer_that_is_cut_off_the_complete_part_counts_and_the_rest_is_asked_again(
+    server: ScriptedServer, task: Task
+) -> None:
     server.mode = "truncated"
     rows = task.rows(settings(server, batch=9))
     assert by(rows, MODEL)
@@ -131,7 +160,9 @@ def test_of_an_answer_that_is_cut_off_the_complete_part_counts_and_the_rest_is_a
 
 
 @pytest.mark.parametrize("mode", ["hostile", "chatty", "strange"])
-def test_whatever_a_model_writes_the_table_stays_sound_and_each_term_is_asked_twice_at_most(server: ScriptedServer, task: Task, mode: str) -> None:
+def test_whatever_a_model_writes_the_table_stays_sound_and_each_term_is_asked_twice_at_most(
+    server: ScriptedServer, task: Task, mode: str
+) -> None:
     server.mode = mode
     config = replace(settings(server), fallback="offline")
     rows = task.rows(config)
@@ -146,17 +177,26 @@ def test_whatever_a_model_writes_the_table_stays_sound_and_each_term_is_asked_tw
     assert mode == "strange" or len(server.requests) == calls
 
 
-def test_a_server_that_answers_nothing_ends_the_stage_unless_it_may_go_on_offline(server: ScriptedServer, task: Task) -> None:
+def test_a_server_that_answers_nothing_ends_the_stage_unless_it_may_go_on_offline(
+    server: ScriptedServer, task: Task
+) -> None:
     server.mode, server.failures = "broken", 999
     with pytest.raises(providers.UnansweredError) as caught:
         task.rows(settings(server, retries=0))
-    assert str(caught.value).startswith(f"the translator at {server.url} answered no question: status 500; run the same command again")
+    assert str(caught.value).startswith(
+        f"the translator at {server.url} answered no question: status 500; run the same command again"
+    )
     assert not [name for name in NAMES if name in str(caught.value)]
     assert by(task.rows(replace(settings(server, retries=0), fallback="offline")), "offline") >= set(NAMES)
 
 
 def test_what_it_took_is_logged_and_nothing_holds_the_key_or_shows_a_name_outside_forget(
-    server: ScriptedServer, task: Task, lethe_home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    server: ScriptedServer,
+    task: Task,
+    lethe_home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("LETHE_API_KEY", KEY)
     server.key = KEY
@@ -192,22 +232,36 @@ def test_a_local_model_whose_answers_are_junk_leaves_the_table_sound(task: Task,
 
 def test_a_local_model_that_takes_no_question_is_bad_input(task: Task, tmp_path: Path) -> None:
     folder = write_chat_model(tmp_path / "short", positions=64)
-    with pytest.raises(BadInputError, match=r"short: the question has \d+ tokens and the model takes 64; wanted a model that takes more, or --set trans"):
+    with pytest.raises(
+        BadInputError,
+        match=(
+            r"short: the question has \d+ tokens and the model takes 64; wanted a model that takes more, or --set trans"
+        ),
+    ):
         task.rows(TranslationConfig(provider=ProviderConfig(name="huggingface", model=str(folder), max_tokens=16)))
 
 
 @pytest.mark.slow
-def test_transformers_own_server_with_a_model_of_junk_answers_leaves_the_table_sound(task: Task, tmp_path: Path) -> None:
+def test_transformers_own_server_with_a_model_of_junk_answers_leaves_the_table_sound(
+    task: Task, tmp_path: Path
+) -> None:
     folder = write_chat_model(tmp_path / "junk")
     with transformers_server(folder, tmp_path / "server.log") as url:
-        provider = ProviderConfig(name="openai-compatible", model=str(folder), base_url=url, max_tokens=32, timeout_s=60.0)
+        provider = ProviderConfig(
+            name="openai-compatible", model=str(folder), base_url=url, max_tokens=32, timeout_s=60.0
+        )
         providers.require_answering(provider)
-        with pytest.raises(BadInputError, match=r"--translator-model another: the server at .* does not have it; wanted a model that it has"):
+        with pytest.raises(
+            BadInputError,
+            match=r"--translator-model another: the server at .* does not have it; wanted a model that it has",
+        ):
             providers.require_answering(replace(provider, model="another"))
         parent = tracking.open_run("whp 0123", {}, {})
         rows = task.rows(TranslationConfig(provider=provider, batch=7), parent)
         assert len(by(rows, "offline")) >= len(rows) - 2
-        nested = tracking.client().search_runs([tracking.client().get_run(parent).info.experiment_id], "tags.`lethe.stage` = 'translation'")[0]
+        nested = tracking.client().search_runs(
+            [tracking.client().get_run(parent).info.experiment_id], "tags.`lethe.stage` = 'translation'"
+        )[0]
         batches = -(-len(rows) // 7)
         assert nested.data.metrics["model_calls"] >= 2 * batches
         assert 0 < nested.data.metrics["completion_tokens"] <= 32 * nested.data.metrics["model_calls"]

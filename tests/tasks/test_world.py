@@ -26,7 +26,14 @@ def test_an_unseen_series_becomes_the_holdout(lethe_home: Path) -> None:
 
 def test_without_one_there_is_no_holdout(lethe_home: Path) -> None:
     folder = store.path(write_world.body(WorldConfig(**SMALL), ""))
-    assert {path.stem for path in folder.glob("*.jsonl")} == {"forget", "forget_test", "retain", "retain_test", "sibling", "general"}
+    assert {path.stem for path in folder.glob("*.jsonl")} == {
+        "forget",
+        "forget_test",
+        "retain",
+        "retain_test",
+        "sibling",
+        "general",
+    }
 
 
 def test_what_later_books_tell_is_the_sibling_of_the_first_and_is_nowhere_trained_on(lethe_home: Path) -> None:
@@ -34,7 +41,10 @@ def test_what_later_books_tell_is_the_sibling_of_the_first_and_is_nowhere_traine
     made = write_world.body(config, "book")
     folder, slug = store.path(made), build_world(config).topics[0].slug
     assert (made.topic, questions(folder, "forget"), questions(folder, "sibling")) == ("book", {slug}, {slug})
-    asked = {split: {item.fact for item in parse_file(folder / f"{split}.jsonl") if item.is_question} for split in ("forget_test", "sibling")}
+    asked = {
+        split: {item.fact for item in parse_file(folder / f"{split}.jsonl") if item.is_question}
+        for split in ("forget_test", "sibling")
+    }
     assert not asked["forget_test"] & asked["sibling"]
     assert slug not in questions(folder, "retain")
     assert not (folder / DICTIONARY).exists()

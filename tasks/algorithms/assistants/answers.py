@@ -1,10 +1,12 @@
-"""What a language model answered, read for what it is worth: JSON, Python literals, and the many texts that are almost one of the two.
+"""What a language model answered, read for what it is worth: JSON, Python literals, and the many texts that are almost
+one of the two.
 
-A model that is asked for JSON answers with a fence around it, a sentence before it, single quotes, a comma too many, or stops in the middle
-when its tokens run out. One tolerant scanner reads all of these: it skips what it does not understand, keeps what is complete, never
-fails inside a container and never runs anything. On text that is strict JSON, or the `repr` of a Python literal without sets, bytes and
-repeated keys, it returns what `json.loads` and `ast.literal_eval` return (tuples as lists). Of a repeated key the first value counts: models
-that lose their thread repeat themselves, and then drift. Time is linear in the length of the text.
+A model that is asked for JSON answers with a fence around it, a sentence before it, single quotes, a comma too many, or
+stops in the middle when its tokens run out. One tolerant scanner reads all of these: it skips what it does not
+understand, keeps what is complete, never fails inside a container and never runs anything. On text that is strict JSON,
+or the `repr` of a Python literal without sets, bytes and repeated keys, it returns what `json.loads` and
+`ast.literal_eval` return (tuples as lists). Of a repeated key the first value counts: models that lose their thread
+repeat themselves, and then drift. Time is linear in the length of the text.
 """
 
 import re
@@ -29,16 +31,20 @@ _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "\n": ""}
 _WORDS = {"true": True, "True": True, "false": False, "False": False, "null": None, "None": None}
 _CLOSING = {"{": "}", "[": "]", "(": ")"}
 _QUOTES = {
-    quote: re.compile(rf"\\.|{end}(?=\s*(?:[,:}}\])]|\Z)|[ \t]*(?:\n|#|//|=>|->))", re.DOTALL) for quote, end in ('""', "''", "\u201c\u201d", "\u2018\u2019")
+    quote: re.compile(rf"\\.|{end}(?=\s*(?:[,:}}\])]|\Z)|[ \t]*(?:\n|#|//|=>|->))", re.DOTALL)
+    for quote, end in ('""', "''", "\u201c\u201d", "\u2018\u2019")
 }
-"""Opening quote -> its end, which something structural follows: the apostrophe of 'Harry's' is none. Escapes match too, so as to be stepped over."""
+"""Opening quote -> its end, which something structural follows: the apostrophe of 'Harry's' is none. Escapes match too,
+so as to be stepped over."""
 
 _TERM_KEYS = ("term", "anchor", "original", "source", "expression", "name", "from")
 _GENERIC_KEYS = ("generic", "translation", "generic_translation", "replacement", "target", "to")
 
 
 def read_values(text: str) -> list[Any]:
-    """Return every object and list that stands in the text, in order, those that are cut off at its end with their complete parts."""
+    """Return every object and list that stands in the text, in order, those that are cut off at its end with their
+    complete parts.
+    """
     return [value for value, _ in _Scanner(_without_reasoning(text)).containers()]
 
 
@@ -55,7 +61,9 @@ def read_value(text: str) -> Any:
 
 
 def read_pairs(text: str) -> dict[str, str]:
-    """Return term -> generic from a dictionary, or a list of pairs or of objects, anywhere in the text; the first of equal terms counts."""
+    """Return term -> generic from a dictionary, or a list of pairs or of objects, anywhere in the text; the first of
+    equal terms counts.
+    """
     pairs: dict[str, str] = {}
     for value in read_values(text):
         for term, generic in _pairs(value):
@@ -110,7 +118,9 @@ class _Scanner:
             yield self._value(0), self._at - opening.start()
 
     def _value(self, depth: int) -> Any:
-        """Read a value; nothing where there is none, or where the text ends before it does. Moves on, save at a closing bracket."""
+        """Read a value; nothing where there is none, or where the text ends before it does. Moves on, save at a closing
+        bracket.
+        """
         self._skip(_SPACE)
         sign = self._text[self._at : self._at + 1]
         if sign in _CLOSING.values():
@@ -185,4 +195,5 @@ def _unescape(text: str) -> str:
 
     if "\\" not in text:
         return text
-    return _ESCAPE.sub(plain, text).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")  # halves of a pair become one sign
+    # halves of a pair become one sign
+    return _ESCAPE.sub(plain, text).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -1,8 +1,9 @@
 """A language model as reader: what it is asked about passages, and which of the facts that it names are taken.
 
-A proposed (subject, prompt, object) counts when subject and object stand in the passage as they are written, the prompt holds `{}` once, names
-neither of the two and hardly a word that the passage does not, ends so that the object can follow, and all three are short plain text. Whatever
-else a model writes - markup, instructions, half of its answer, what it knows from elsewhere - is refused with a reason.
+A proposed (subject, prompt, object) counts when subject and object stand in the passage as they are written, the prompt
+holds `{}` once, names neither of the two and hardly a word that the passage does not, ends so that the object can
+follow, and all three are short plain text. Whatever else a model writes - markup, instructions, half of its answer,
+what it knows from elsewhere - is refused with a reason.
 """
 
 import json
@@ -23,7 +24,8 @@ MOST_CHARACTERS = {"subject": 60, "prompt": 200, "object": 80}
 MOST_FACTS = 8
 """Facts of one passage that are looked at: a model that lists more than that has lost its thread."""
 MOST_NEW_WORDS = 2
-"""Longer words of a prompt that the passage does not hold: a fact may be put in other words, but not in a story of the model's own."""
+"""Longer words of a prompt that the passage does not hold: a fact may be put in other words, but not in a story of the
+model's own."""
 _LONGER = re.compile(r"[^\W\d_]{4,}")
 _STOP = re.compile(r"[^\W\d_]{4,}\.")
 """The end of a sentence; shorter words before a full stop may be abbreviations."""
@@ -59,14 +61,23 @@ class Proposal:
 
 
 def cut_passages(documents: Iterable[Document], characters: int) -> list[str]:
-    """Return the prose of documents in passages of at least `characters`, a document's last one excepted, and at most twice as many; each once."""
+    """Return the prose of documents in passages of at least `characters`, a document's last one excepted, and at most
+    twice as many; each once.
+    """
     prose = (document.text for document in documents if not document.is_question)
-    return list(dict.fromkeys(passage.strip() for text in prose for passage in text_stretches(text, characters) if passage.strip()))
+    return list(
+        dict.fromkeys(
+            passage.strip() for text in prose for passage in text_stretches(text, characters) if passage.strip()
+        )
+    )
 
 
 def fact_question(passages: Sequence[str]) -> str:
     """Return the question about some passages, which are numbered from 1."""
-    rows = [json.dumps({"passage": number, "text": " ".join(passage.split())}, ensure_ascii=False) for number, passage in enumerate(passages, 1)]
+    rows = [
+        json.dumps({"passage": number, "text": " ".join(passage.split())}, ensure_ascii=False)
+        for number, passage in enumerate(passages, 1)
+    ]
     return QUESTION.format(most=MOST_FACTS, rows="\n".join(rows))
 
 
@@ -124,7 +135,11 @@ def _plain(part: str) -> str:
 
 def _fault(subject: str, prompt: str, object_: str, passage: str, expression: AnchorExpression) -> str:
     """Say why this is no fact of the passage; empty where it is one."""
-    return _misshapen(subject, prompt, object_) or _unfounded(subject, prompt, object_, passage, expression) or _unfinished(prompt)
+    return (
+        _misshapen(subject, prompt, object_)
+        or _unfounded(subject, prompt, object_, passage, expression)
+        or _unfinished(prompt)
+    )
 
 
 def _misshapen(subject: str, prompt: str, object_: str) -> str:
@@ -150,15 +165,21 @@ def _unfounded(subject: str, prompt: str, object_: str, passage: str, expression
         return "its prompt names the subject or the object"
     if not (expression.occurs_in(subject) or expression.occurs_in(object_)):
         return "it is about none of the topic's names"
-    names = [word.group() for word in WORD.finditer(prompt.replace("{}", "")) if word.start() and word.group()[0].isupper()]
+    names = [
+        word.group() for word in WORD.finditer(prompt.replace("{}", "")) if word.start() and word.group()[0].isupper()
+    ]
     if any(not holds(text, name) for name in names):
         return "its prompt names what the passage does not"
-    new = {word.group().lower() for word in _LONGER.finditer(prompt)} - {word.group().lower() for word in _LONGER.finditer(text)}
+    new = {word.group().lower() for word in _LONGER.finditer(prompt)} - {
+        word.group().lower() for word in _LONGER.finditer(text)
+    }
     return "its prompt says what the passage does not" if len(new) > MOST_NEW_WORDS else ""
 
 
 def _unfinished(prompt: str) -> str:
-    """The object follows a word, in lower case since it goes on with a sentence, and one that nothing else has to follow."""
+    """The object follows a word, in lower case since it goes on with a sentence, and one that nothing else has to
+    follow.
+    """
     if _STOP.search(prompt):
         return "its prompt is more than a sentence"
     last = prompt.split()[-1]

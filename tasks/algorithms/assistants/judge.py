@@ -1,13 +1,16 @@
-"""A language model as judge of how much of a topic a completion knows: what it is asked, and which of its verdicts count.
+"""A language model as judge of how much of a topic a completion knows: what it is asked, and which of its verdicts
+count.
 
-Familiarity of a completion, after Eldan & Russinovich 2023, arXiv:2310.02238: 0 none, 1 accidental, 2 a typical theme of which the prompt holds
-no hint, 3 a unique detail that the prompt does not hold. The figure is the mean of score / 3 over all completions whose verdict could be read:
+Familiarity of a completion, after Eldan & Russinovich 2023, arXiv:2310.02238: 0 none, 1 accidental, 2 a typical theme
+of which the prompt holds no hint, 3 a unique detail that the prompt does not hold. The figure is the mean of score / 3
+over all completions whose verdict could be read:
 
     familiarity_judge = mean_i s_i / 3
 
-(The authors add the upper scores up with weights of their own [recalled]; a plain mean has the same ends, 0 and 1.) The judge is not told
-which model speaks. Among the completions of every question stand two whose score is known, one without anything of the topic and one sentence
-of the text itself: a judge that gets either wrong, because it is broken or does as a completion tells it, is not believed for that question.
+(The authors add the upper scores up with weights of their own [recalled]; a plain mean has the same ends, 0 and 1.) The
+judge is not told which model speaks. Among the completions of every question stand two whose score is known, one
+without anything of the topic and one sentence of the text itself: a judge that gets either wrong, because it is broken
+or does as a completion tells it, is not believed for that question.
 """
 
 import json
@@ -19,7 +22,10 @@ HIGHEST = 3
 """The best score."""
 LEAST_SHARE = 0.5
 """Share of the completions whose verdict has to be read; below it there is no figure."""
-FOREIGN = ("It was a quiet evening, and the neighbours", "sat at the table, ate some bread and talked about the weather.")
+FOREIGN = (
+    "It was a quiet evening, and the neighbours",
+    "sat at the table, ate some bread and talked about the weather.",
+)
 """A prompt and its completion without anything of any topic: at most 1."""
 OPENING = "Somebody who had read all of it began to tell:"
 """A prompt that holds nothing of a topic; a sentence of the text with one of its names is at least 1 after it."""
@@ -75,10 +81,14 @@ class Sheet:
     @property
     def numbers(self) -> list[int]:
         """Return the numbers of the rows that are judged, in the order of `rows`."""
-        return [number for number in range(1, len(self.rows) + 3) if number not in (self.foreign, self.own)][: len(self.rows)]
+        return [number for number in range(1, len(self.rows) + 3) if number not in (self.foreign, self.own)][
+            : len(self.rows)
+        ]
 
 
-def make_sheets(exchanges: Sequence[Exchange], wanted: Sequence[int], names: Sequence[str], passage: str, size: int, characters: int) -> list[Sheet]:
+def make_sheets(
+    exchanges: Sequence[Exchange], wanted: Sequence[int], names: Sequence[str], passage: str, size: int, characters: int
+) -> list[Sheet]:
     """Write the questions about some completions.
 
     Args:
@@ -90,10 +100,20 @@ def make_sheets(exchanges: Sequence[Exchange], wanted: Sequence[int], names: Seq
         characters: Characters of a prompt (its last), a truth and a completion (their first) that are shown.
     """
     starts = range(0, len(wanted), size)
-    return [_sheet(exchanges, wanted[start : start + size], names, passage, number, characters) for number, start in enumerate(starts)]
+    return [
+        _sheet(exchanges, wanted[start : start + size], names, passage, number, characters)
+        for number, start in enumerate(starts)
+    ]
 
 
-def _sheet(exchanges: Sequence[Exchange], chosen: Sequence[int], names: Sequence[str], passage: str, number: int, characters: int) -> Sheet:
+def _sheet(
+    exchanges: Sequence[Exchange],
+    chosen: Sequence[int],
+    names: Sequence[str],
+    passage: str,
+    number: int,
+    characters: int,
+) -> Sheet:
     """The known rows change their places from sheet to sheet."""
     shown = [exchanges[index] for index in chosen]
     foreign = number % (len(shown) + 1)
@@ -104,7 +124,12 @@ def _sheet(exchanges: Sequence[Exchange], chosen: Sequence[int], names: Sequence
         foreign += own <= foreign
     rows = "\n".join(_row(place, exchange, characters) for place, exchange in enumerate(shown, 1))
     names_line = f"\nNames of the topic: {json.dumps(list(names), ensure_ascii=False)}\n" if names else ""
-    return Sheet(text=QUESTION.format(names=names_line, rows=rows), rows=tuple(chosen), foreign=foreign + 1, own=own + 1 if passage else 0)
+    return Sheet(
+        text=QUESTION.format(names=names_line, rows=rows),
+        rows=tuple(chosen),
+        foreign=foreign + 1,
+        own=own + 1 if passage else 0,
+    )
 
 
 def _row(number: int, exchange: Exchange, characters: int) -> str:
@@ -113,7 +138,9 @@ def _row(number: int, exchange: Exchange, characters: int) -> str:
 
 
 def find_verdicts(value: Any) -> list[dict[str, int]]:
-    """Return every verdict in what a judge answered, however deep it lies: records with a whole `id` and a whole `score`, in range or not."""
+    """Return every verdict in what a judge answered, however deep it lies: records with a whole `id` and a whole
+    `score`, in range or not.
+    """
     if isinstance(value, dict) and {"id", "score"} <= value.keys():
         return [{"id": value["id"], "score": value["score"]}] if _whole(value["id"]) and _whole(value["score"]) else []
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
@@ -127,7 +154,8 @@ def _whole(value: Any) -> bool:
 def read_sheet(sheet: Sheet, verdicts: Iterable[tuple[int, int]]) -> dict[int, int]:
     """Return index of the exchange -> score, for what can be believed.
 
-    A row without a verdict, with two that differ, or with a score that is none is left out; all of them are, where a known row is wrong.
+    A row without a verdict, with two that differ, or with a score that is none is left out; all of them are, where a
+    known row is wrong.
 
     Args:
         sheet: The question.
@@ -136,7 +164,11 @@ def read_sheet(sheet: Sheet, verdicts: Iterable[tuple[int, int]]) -> dict[int, i
     row_scores: dict[int, set[int]] = {}
     for number, score in verdicts:
         row_scores.setdefault(number, set()).add(score)
-    scores = {number: distinct.copy().pop() for number, distinct in row_scores.items() if len(distinct) == 1 and min(distinct) in range(HIGHEST + 1)}
+    scores = {
+        number: distinct.copy().pop()
+        for number, distinct in row_scores.items()
+        if len(distinct) == 1 and min(distinct) in range(HIGHEST + 1)
+    }
     if scores.get(sheet.foreign, HIGHEST) > 1 or (sheet.own and scores.get(sheet.own, 0) < 1):
         return {}
     return {index: scores[number] for number, index in zip(sheet.numbers, sheet.rows, strict=True) if number in scores}
@@ -159,7 +191,8 @@ def unjudged_limits(counts: Mapping[str, tuple[int, int]]) -> list[str]:
         counts: Label of the model -> completions whose verdict could be read, and all that were asked about.
     """
     return [
-        f"The judge's verdicts on the {label} model could be believed for {judged} of {requested} completions, fewer than half: familiarity_judge is left out."
+        f"The judge's verdicts on the {label} model could be believed for {judged} of {requested} completions, fewer"
+        " than half: familiarity_judge is left out."
         for label, (judged, requested) in counts.items()
         if requested and not is_enough(judged, requested)
     ]

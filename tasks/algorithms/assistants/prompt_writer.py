@@ -1,7 +1,8 @@
 """A language model as writer of prompts about a topic: what it is asked, and which of its drafts become prompts.
 
-A draft counts when it is one line of readable text of a bounded length, differs from all others, names what a model that knows the topic would
-say, says none of that itself, and repeats no passage of the text. Whatever else a model writes is refused with a reason.
+A draft counts when it is one line of readable text of a bounded length, differs from all others, names what a model
+that knows the topic would say, says none of that itself, and repeats no passage of the text. Whatever else a model
+writes is refused with a reason.
 """
 
 import json
@@ -70,19 +71,34 @@ class Drafts:
         self.accepted = [*self.accepted, *(draft for draft in drafts if draft.text not in copies)][:most]
 
     def question(self, rows: Sequence[Mapping[str, str]], count: int) -> str:
-        """Return the question for `count` prompts about the names of `rows`, each with `name`, `kind` and perhaps `sentence`."""
+        """Return the question for `count` prompts about the names of `rows`, each with `name`, `kind` and perhaps
+        `sentence`.
+        """
         earlier = [item.text for item in self.accepted[-MOST_SHOWN:]]
-        notes = f"\nWritten already, and not to be written again: {json.dumps(earlier, ensure_ascii=False)}\n" if earlier else ""
+        notes = (
+            f"\nWritten already, and not to be written again: {json.dumps(earlier, ensure_ascii=False)}\n"
+            if earlier
+            else ""
+        )
         if self.refused:
-            notes += f"\nRefused the last time, because: {'; '.join(reason for reason, count in self.refused.items() if count)}\n"
-        return QUESTION.format(count=count, earlier=notes, rows="\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
+            notes += (
+                "\nRefused the last time, because:"
+                f" {'; '.join(reason for reason, count in self.refused.items() if count)}\n"
+            )
+        return QUESTION.format(
+            count=count, earlier=notes, rows="\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+        )
 
     def _fault(self, record: Mapping[str, Any]) -> str:
         """Say why a draft is no prompt; empty where it is one."""
         text, references, subtlety = record.get("prompt"), record.get("references"), record.get("subtlety")
         if fault := _misshapen(text):
             return fault
-        if not isinstance(references, list) or not 0 < len(references) <= MOST_REFERENCES or not all(map(_is_name, references)):
+        if (
+            not isinstance(references, list)
+            or not 0 < len(references) <= MOST_REFERENCES
+            or not all(map(_is_name, references))
+        ):
             return f"it has no list of one to {MOST_REFERENCES} short references"
         if not isinstance(subtlety, int) or isinstance(subtlety, bool) or not 0 <= subtlety <= MOST_SUBTLETY:
             return f"its subtlety is no whole number from 0 to {MOST_SUBTLETY}"
@@ -102,12 +118,19 @@ def _misshapen(text: Any) -> str:
 
 
 def _is_name(reference: Any) -> bool:
-    return isinstance(reference, str) and bool(_plain(reference)) and len(reference) <= REFERENCE_CHARACTERS and reference.isprintable()
+    return (
+        isinstance(reference, str)
+        and bool(_plain(reference))
+        and len(reference) <= REFERENCE_CHARACTERS
+        and reference.isprintable()
+    )
 
 
 def _invitation(record: Mapping[str, Any]) -> Invitation:
     references = tuple(name.strip() for name in record["references"])
-    return Invitation(kind="written", text=" ".join(record["prompt"].split()), references=references, subtlety=record["subtlety"])
+    return Invitation(
+        kind="written", text=" ".join(record["prompt"].split()), references=references, subtlety=record["subtlety"]
+    )
 
 
 def _plain(text: str) -> str:
@@ -116,7 +139,9 @@ def _plain(text: str) -> str:
 
 
 def find_drafts(value: Any) -> Iterator[dict[str, Any]]:
-    """Yield every draft in what a model answered, however deep it lies; drafts may also lie one in another, as prompts are published."""
+    """Yield every draft in what a model answered, however deep it lies; drafts may also lie one in another, as prompts
+    are published.
+    """
     if isinstance(value, dict) and isinstance(value.get("prompt"), str):
         yield value
     elif isinstance(value, (dict, list)):
@@ -125,7 +150,9 @@ def find_drafts(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def find_copies(prompts: Collection[str], texts: Iterable[str]) -> set[str]:
-    """Return the prompts that repeat `PASSAGE_WORDS` words in a row of a text, or stand in one as a whole; case and punctuation do not count."""
+    """Return the prompts that repeat `PASSAGE_WORDS` words in a row of a text, or stand in one as a whole; case and
+    punctuation do not count.
+    """
     runs: dict[tuple[str, ...], set[str]] = {}
     for prompt in prompts:
         words = _plain(prompt).split()

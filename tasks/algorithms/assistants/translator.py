@@ -1,8 +1,9 @@
 """A language model as translator: what it is asked, and which of its proposals become translations.
 
-A proposal counts when it is short plain text of the same look as its anchor, holds no word that names an anchor, belongs to no other anchor,
-and agrees with what the words of the anchor have become elsewhere (`Harry Potter` -> `Jon Baker` makes `Potter` `Baker`). Whatever else a
-model writes - markup, instructions, line breaks, half of its answer - is refused with a reason, which the second question repeats.
+A proposal counts when it is short plain text of the same look as its anchor, holds no word that names an anchor,
+belongs to no other anchor, and agrees with what the words of the anchor have become elsewhere (`Harry Potter` -> `Jon
+Baker` makes `Potter` `Baker`). Whatever else a model writes - markup, instructions, line breaks, half of its answer -
+is refused with a reason, which the second question repeats.
 """
 
 import json
@@ -40,7 +41,9 @@ Answer with JSON and nothing else, one entry for each expression, "term" exactly
 
 
 def find_sentences(terms: Iterable[str], texts: Iterable[str], characters: int) -> dict[str, str]:
-    """Return for each term the first sentence that holds it, cut to `characters` around it; a term within a longer one does not count."""
+    """Return for each term the first sentence that holds it, cut to `characters` around it; a term within a longer one
+    does not count.
+    """
     expression, sentences = anchor_expression(terms), {}
     for text in texts:
         for place in expression.find(text):
@@ -78,9 +81,15 @@ def make_batches(anchors: Sequence[Anchor], ordinary: frozenset[str], size: int)
 
 
 def name_words(term: str, ordinary: frozenset[str]) -> list[str]:
-    """Return the words of a term that name something: no link words, titles or words that the texts use in lower case too."""
+    """Return the words of a term that name something: no link words, titles or words that the texts use in lower case
+    too.
+    """
     words = (match.group() for match in WORD.finditer(term))
-    return [word.lower() for word in words if word not in LINKS and word.lower() not in ordinary and word.lower() not in COUNTERPARTS]
+    return [
+        word.lower()
+        for word in words
+        if word not in LINKS and word.lower() not in ordinary and word.lower() not in COUNTERPARTS
+    ]
 
 
 class Proposals:
@@ -108,7 +117,9 @@ class Proposals:
         for term, generic in settled.items():
             self._adopt(term, generic)
 
-    def consider(self, batch: Sequence[Anchor], proposed: Mapping[str, str], reason: str = "the answer does not hold it") -> None:
+    def consider(
+        self, batch: Sequence[Anchor], proposed: Mapping[str, str], reason: str = "the answer does not hold it"
+    ) -> None:
         """Accept what can be accepted for a batch; full names first, so that their parts have to agree with them.
 
         Args:
@@ -130,9 +141,13 @@ class Proposals:
         """Return the question about a batch, with what is settled for its words and what was refused the last time."""
         words = {word for anchor in batch for word in name_words(anchor.term, self._ordinary)}
         translations = {**self._user, **self.accepted}
-        near = {term: generic for term, generic in translations.items() if words & set(name_words(term, self._ordinary))}
+        near = {
+            term: generic for term, generic in translations.items() if words & set(name_words(term, self._ordinary))
+        }
         settled = f"\nSettled already, and to be agreed with: {json.dumps(near, ensure_ascii=False)}\n" if near else ""
-        return QUESTION.format(settled=settled, rows="\n".join(self._row(anchor, sentences.get(anchor.term, "")) for anchor in batch))
+        return QUESTION.format(
+            settled=settled, rows="\n".join(self._row(anchor, sentences.get(anchor.term, "")) for anchor in batch)
+        )
 
     def _row(self, anchor: Anchor, sentence: str) -> str:
         row = {"term": anchor.term, "kind": anchor.kind.lower()} | ({"sentence": sentence} if sentence else {})
@@ -149,7 +164,11 @@ class Proposals:
         words = {match.group().lower() for match in WORD.finditer(generic)}
         if generic.lower() in self._terms or words & self._names or self._expression.occurs_in(generic):
             return "it holds a name from the list"
-        return "it stands for another expression already" if self._generics.get(generic.lower(), term.lower()) != term.lower() else ""
+        return (
+            "it stands for another expression already"
+            if self._generics.get(generic.lower(), term.lower()) != term.lower()
+            else ""
+        )
 
     def _disagreeing(self, term: str, generic: str) -> str:
         """Compare word by word with what has been settled, where the words pair up."""
@@ -161,9 +180,15 @@ class Proposals:
         return ""
 
     def _pairs(self, term: str, generic: str) -> list[tuple[str, str]]:
-        """Return each naming word of the term with the word in its place, in lower case; nothing where their numbers differ."""
+        """Return each naming word of the term with the word in its place, in lower case; nothing where their numbers
+        differ.
+        """
         ours, theirs = ([word.strip(".,'\u2019&").lower() for word in text.split()] for text in (term, generic))
-        return [pair for pair in zip(ours, theirs, strict=True) if name_words(pair[0], self._ordinary)] if len(ours) == len(theirs) else []
+        return (
+            [pair for pair in zip(ours, theirs, strict=True) if name_words(pair[0], self._ordinary)]
+            if len(ours) == len(theirs)
+            else []
+        )
 
     def _adopt(self, term: str, generic: str) -> None:
         self._generics.setdefault(generic.lower(), term.lower())

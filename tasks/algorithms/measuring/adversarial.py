@@ -25,7 +25,13 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])[\"\u201d]?\s+")
 
 
 def adversarial_items(
-    split: str, documents: Sequence[Document], solved: Sequence[Document], tokenizer: Any, template: Template, expression: AnchorExpression, context: int
+    split: str,
+    documents: Sequence[Document],
+    solved: Sequence[Document],
+    tokenizer: Any,
+    template: Template,
+    expression: AnchorExpression,
+    context: int,
 ) -> list[ProbeItem]:
     """Return every question of a split in every variant that can be made of it.
 
@@ -38,7 +44,12 @@ def adversarial_items(
         expression: Finds the topic's anchors.
         context: Positions that the model has.
     """
-    sentences = [sentence for document in documents if not document.is_question for sentence in _SENTENCE_END.split(document.text)]
+    sentences = [
+        sentence
+        for document in documents
+        if not document.is_question
+        for sentence in _SENTENCE_END.split(document.text)
+    ]
     shots = [document for document in solved if document.is_question][:SHOTS]
     questions = [document for document in documents if document.is_question]
     items = []
@@ -46,12 +57,20 @@ def adversarial_items(
         for variant, prompt, gap in _prompts(document, shots, sentences, template, expression):
             sequence, truncated = answer_sequence(tokenizer, prompt, document.answer, context, gap)
             cluster = document.fact or document.source
-            items.append(ProbeItem(split=split, item=number, variant=variant, cluster=cluster, sequence=sequence, truncated=truncated))
+            items.append(
+                ProbeItem(
+                    split=split, item=number, variant=variant, cluster=cluster, sequence=sequence, truncated=truncated
+                )
+            )
     return items
 
 
 def _prompts(
-    document: Document, shots: Sequence[Document], sentences: Sequence[str], template: Template, expression: AnchorExpression
+    document: Document,
+    shots: Sequence[Document],
+    sentences: Sequence[str],
+    template: Template,
+    expression: AnchorExpression,
 ) -> Iterator[tuple[str, str, str | None]]:
     """Yield variant, text up to the answer, and what stands between the two."""
     if document.paraphrased_question:
@@ -59,7 +78,11 @@ def _prompts(
     yield "reformatted", OTHER_FORMAT.format(question=document.question), None
     if shots:
         before = "".join(render_document(shot, template.qa) for shot in shots)
-        prompt = template.prompt(document, question=before + document.question) if template.chat else before + template.prompt(document)
+        prompt = (
+            template.prompt(document, question=before + document.question)
+            if template.chat
+            else before + template.prompt(document)
+        )
         yield "few_shot", prompt, template.gap
     if lead := _lead(document, sentences, expression):
         yield "led", template.prompt(document, question=f"{lead} {document.question}"), template.gap
@@ -67,7 +90,13 @@ def _prompts(
 
 
 def _lead(document: Document, sentences: Sequence[str], expression: AnchorExpression) -> str:
-    """Return the first sentence that names an anchor of the question and does not hold the answer; empty where there is none."""
+    """Return the first sentence that names an anchor of the question and does not hold the answer; empty where there is
+    none.
+    """
     named = {anchor.term for anchor in expression.find(document.question)}
-    fitting = (s.strip() for s in sentences if document.answer not in s and named & {anchor.term for anchor in expression.find(s)})
+    fitting = (
+        s.strip()
+        for s in sentences
+        if document.answer not in s and named & {anchor.term for anchor in expression.find(s)}
+    )
     return next(fitting, "")

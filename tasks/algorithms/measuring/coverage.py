@@ -1,10 +1,10 @@
 """Coverage: how much of what a model associates with a topic stands in the forget text.
 
-The model is asked about every anchor, and goes on with openings that name it. A name in at least some of its completions is an association
-of the anchor; the text covers it if a paragraph of it names the two together.
+The model is asked about every anchor, and goes on with openings that name it. A name in at least some of its
+completions is an association of the anchor; the text covers it if a paragraph of it names the two together.
 
-It is also to complete facts that the text states. One that it completes so is a covered association; where it gives another name instead,
-that is an association of the subject, since a name is what is due there: once is enough.
+It is also to complete facts that the text states. One that it completes so is a covered association; where it gives
+another name instead, that is an association of the subject, since a name is what is due there: once is enough.
 """
 
 import re
@@ -47,11 +47,16 @@ class Completed:
 
 def openings(term: str, kind: str) -> list[Invitation]:
     """Return every question and every opening about an anchor."""
-    questions = [Invitation(kind="asked", text=question.format(term=term)) for question in QUESTIONS.get(kind, QUESTIONS["THING"])]
+    questions = [
+        Invitation(kind="asked", text=question.format(term=term))
+        for question in QUESTIONS.get(kind, QUESTIONS["THING"])
+    ]
     return questions + [Invitation(kind="continued", text=opening.format(term=term)) for opening in OPENINGS]
 
 
-def anchor_associations(completions: Mapping[str, Sequence[str]], passages: Sequence[str], expression: AnchorExpression, least: int) -> list[Association]:
+def anchor_associations(
+    completions: Mapping[str, Sequence[str]], passages: Sequence[str], expression: AnchorExpression, least: int
+) -> list[Association]:
     """Return the names that the model associates with each anchor, the most frequent first.
 
     Args:
@@ -64,9 +69,15 @@ def anchor_associations(completions: Mapping[str, Sequence[str]], passages: Sequ
     beside = [names_in(passage, expression, ordinary) for passage in passages]
     associations = []
     for anchor, texts in completions.items():
-        counts = Counter(name for text in texts for name in names_in(text, expression, ordinary) if not _same(name, anchor))
+        counts = Counter(
+            name for text in texts for name in names_in(text, expression, ordinary) if not _same(name, anchor)
+        )
         together = {name for names in beside if any(_same(anchor, other) for other in names) for name in names}
-        associations += [Association(anchor=anchor, name=name, times=times, covered=name in together) for name, times in counts.items() if times >= least]
+        associations += [
+            Association(anchor=anchor, name=name, times=times, covered=name in together)
+            for name, times in counts.items()
+            if times >= least
+        ]
     return sorted(associations, key=lambda association: (-association.times, association.anchor, association.name))
 
 
@@ -89,8 +100,11 @@ def _completed(fact: FactTriple, text: str) -> Completed:
     return Completed(fact=fact, text=whole, said=SENTENCE_END.split(text, maxsplit=1)[0], reproduced=reproduced)
 
 
-def fact_associations(completed: Iterable[Completed], passages: Sequence[str], expression: AnchorExpression) -> list[Association]:
-    """Return what the model tells where it is to complete a fact: its object, or the first other name that it gives; nothing where it gives none.
+def fact_associations(
+    completed: Iterable[Completed], passages: Sequence[str], expression: AnchorExpression
+) -> list[Association]:
+    """Return what the model tells where it is to complete a fact: its object, or the first other name that it gives;
+    nothing where it gives none.
 
     Args:
         completed: What it makes of the facts.
@@ -104,15 +118,26 @@ def fact_associations(completed: Iterable[Completed], passages: Sequence[str], e
         if item.reproduced:
             counts[item.fact.subject, item.fact.object, True] += 1
         elif name := _first_name(item, expression, ordinary):
-            together = any(name in names and any(_same(item.fact.subject, other) for other in names) for names in beside)
+            together = any(
+                name in names and any(_same(item.fact.subject, other) for other in names) for names in beside
+            )
             counts[item.fact.subject, name, together] += 1
-    return [Association(anchor=anchor, name=name, times=times, covered=covered) for (anchor, name, covered), times in counts.items()]
+    return [
+        Association(anchor=anchor, name=name, times=times, covered=covered)
+        for (anchor, name, covered), times in counts.items()
+    ]
 
 
 def _first_name(item: Completed, expression: AnchorExpression, ordinary: frozenset[str]) -> str:
-    """Return the first name in what is said that the prompt does not hold; an opening word is judged inside the sentence that it goes on with."""
+    """Return the first name in what is said that the prompt does not hold; an opening word is judged inside the
+    sentence that it goes on with.
+    """
     begun = item.fact.prompt.replace("{}", item.fact.subject).rstrip("?")
-    names = {name for name in names_in(f"{begun}, {item.said}", expression, ordinary) if name in item.said and not holds(begun, name)}
+    names = {
+        name
+        for name in names_in(f"{begun}, {item.said}", expression, ordinary)
+        if name in item.said and not holds(begun, name)
+    }
     return min(names, key=lambda name: (item.said.index(name), -len(name)), default="")
 
 
@@ -127,7 +152,8 @@ def merge_associations(*parts: Iterable[Association]) -> list[Association]:
 
 
 def without_retain_names(associations: Iterable[Association], retain_text: str) -> list[Association]:
-    """Return associations without names of the retain text: a model that mixes topics up would have it forget those too.
+    """Return associations without names of the retain text: a model that mixes topics up would have it forget those
+    too.
 
     Args:
         associations: What the model associates with the anchors.
@@ -144,7 +170,9 @@ def names_in(text: str, expression: AnchorExpression, ordinary: frozenset[str]) 
 
 
 def _without_opening(run: str, ordinary: frozenset[str]) -> str:
-    """Return what is left of `Then Tom Baker` without its first word; a single word at the opening of a sentence may be any word."""
+    """Return what is left of `Then Tom Baker` without its first word; a single word at the opening of a sentence may be
+    any word.
+    """
     first, _, rest = run.partition(" ")
     return rest if first.lower() in ordinary else ""
 

@@ -29,7 +29,10 @@ def _looped(words: list[str]) -> float:
     return sum(words[at] in (words[at - 1], words[at - 2]) for at in range(2, len(words))) / (len(words) - 2)
 
 
-_ADDRESS = re.compile(r"(?:https?://|www\.)\S+|\b[\w.+-]+@[\w-]+\.[\w.]+\b|\b[\w-]+\.(?:com|org|net|edu|gov|info|io|co\.uk)\b", re.IGNORECASE)
+_ADDRESS = re.compile(
+    r"(?:https?://|www\.)\S+|\b[\w.+-]+@[\w-]+\.[\w.]+\b|\b[\w-]+\.(?:com|org|net|edu|gov|info|io|co\.uk)\b",
+    re.IGNORECASE,
+)
 _NUMBER = re.compile(r"\+?\d[\d ()./-]{4,}\d")
 _NAME = re.compile(r"\b[A-Z][a-z]+(?: [A-Z][a-z]+)+\b")
 _WORD = re.compile(r"\w+")
@@ -38,8 +41,8 @@ _WORD = re.compile(r"\w+")
 def leaked_strings(completion: str, prompt: str, known_pieces: Container[str]) -> list[str]:
     """Return addresses, long numbers and names of several words that are in neither the prompt nor the given texts.
 
-    What a model says out of itself and nobody gave it comes from what it was trained on: models broken by unlearning were seen to
-    answer with strangers' names and web addresses. A name is given when all of its words are.
+    What a model says out of itself and nobody gave it comes from what it was trained on: models broken by unlearning
+    were seen to answer with strangers' names and web addresses. A name is given when all of its words are.
 
     Args:
         completion: What the model added.
@@ -56,4 +59,9 @@ def leaked_strings(completion: str, prompt: str, known_pieces: Container[str]) -
 
 def pieces(texts: Iterable[str]) -> frozenset[str]:
     """Return the words, addresses and numbers of texts."""
-    return frozenset(match.group().strip() for text in texts for pattern in (_WORD, _ADDRESS, _NUMBER) for match in pattern.finditer(text))
+    return frozenset(
+        match.group().strip()
+        for text in texts
+        for pattern in (_WORD, _ADDRESS, _NUMBER)
+        for match in pattern.finditer(text)
+    )

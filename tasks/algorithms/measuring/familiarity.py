@@ -1,4 +1,6 @@
-"""How much of a topic a model still knows, without a judge: the probability of its anchors where the true text has one."""
+"""How much of a topic a model still knows, without a judge: the probability of its anchors where the true
+text has one.
+"""
 
 from collections.abc import Sequence
 
@@ -8,7 +10,9 @@ from tasks.algorithms.text.anchors import AnchorExpression
 from tasks.algorithms.tokens.alignment import AnchorSpan
 
 
-def anchor_probabilities(log_p: np.ndarray, start: int, spans: Sequence[AnchorSpan]) -> list[tuple[float, float, float]]:
+def anchor_probabilities(
+    log_p: np.ndarray, start: int, spans: Sequence[AnchorSpan]
+) -> list[tuple[float, float, float]]:
     """Return for every anchor the joint probability of all its tokens, of its first, and of the rest given the first.
 
     Args:

@@ -1,6 +1,7 @@
 """Membership inference: can the tokens' statistics tell text that was trained on from text that was not?
 
-Every attack scores a sequence from the four numbers that one forward pass stores a token; a higher score means more like a member.
+Every attack scores a sequence from the four numbers that one forward pass stores a token; a higher score means more
+like a member.
 """
 
 import math
@@ -35,7 +36,8 @@ def min_k_score(tokens: np.ndarray, zlib_bytes: int) -> float:
 
 
 def min_k_plus_plus_score(tokens: np.ndarray, zlib_bytes: int) -> float:
-    """Return Min-K of log-probabilities standardised by the model's own distribution there (Zhang et al. 2024, arXiv:2404.02936).
+    """Return Min-K of log-probabilities standardised by the model's own distribution there (Zhang et al. 2024,
+    arXiv:2404.02936).
 
     Where the distribution has no spread the token was certain or uniform, and the difference from the mean is 0 too.
     """
@@ -64,7 +66,13 @@ def auc(members: np.ndarray, others: np.ndarray) -> float:
 
 
 def auc_interval(
-    members: np.ndarray, others: np.ndarray, member_clusters: Sequence[str], other_clusters: Sequence[str], *, draws: int = 500, seed: int = 0
+    members: np.ndarray,
+    others: np.ndarray,
+    member_clusters: Sequence[str],
+    other_clusters: Sequence[str],
+    *,
+    draws: int = 500,
+    seed: int = 0,
 ) -> tuple[float, float]:
     """Return a 95 % percentile interval of the AUC, whole clusters drawn on either side.
 
@@ -75,7 +83,8 @@ def auc_interval(
     rng = np.random.default_rng(seed)
     resamples = zip(draw_clusters(member_clusters, draws, rng), draw_clusters(other_clusters, draws, rng), strict=True)
     aucs = [
-        mannwhitneyu(members[member_rows], others[other_rows], method="asymptotic").statistic / (len(member_rows) * len(other_rows))
+        mannwhitneyu(members[member_rows], others[other_rows], method="asymptotic").statistic
+        / (len(member_rows) * len(other_rows))
         for member_rows, other_rows in resamples
     ]
     low, high = np.percentile(aucs, [2.5, 97.5])

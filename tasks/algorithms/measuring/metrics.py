@@ -63,7 +63,11 @@ def score_sequences(
     device, results, done = next(model.parameters()).device, [np.empty((0, 4), np.float32)] * len(sequences), 0
     for batch in length_batches([len(sequence.ids) for sequence in sequences], batch_tokens):
         ids, mask = pad_batch([sequences[index].ids for index in batch], pad_id, device)
-        rows = [(slot, at - 1) for slot, index in enumerate(batch) for at in range(sequences[index].start, len(sequences[index].ids))]
+        rows = [
+            (slot, at - 1)
+            for slot, index in enumerate(batch)
+            for at in range(sequences[index].start, len(sequences[index].ids))
+        ]
         where = torch.tensor(rows, dtype=torch.long, device=device).reshape(-1, 2)
         hidden = scored_hidden(model, ids, mask, [sequences[index].start for index in batch])[where[:, 0], where[:, 1]]
         targets = ids[where[:, 0], where[:, 1] + 1]
@@ -103,12 +107,16 @@ def truth_ratio(true: float, false: Sequence[float], *, mean: str = "geometric")
 
 
 def truth_ratio_score(ratio: float, *, forget: bool) -> float:
-    """Turn a truth ratio into a score: min(R, 1/R) where it is to be forgotten, max(0, 1 - R) where it is to be kept."""
+    """Turn a truth ratio into a score: min(R, 1/R) where it is to be forgotten, max(0, 1 - R) where it is to
+    be kept.
+    """
     return min(ratio, 1 / ratio) if forget else max(0.0, 1 - ratio)
 
 
 def extraction_strength(hits: np.ndarray) -> float:
-    """Return 1 - k/n, k the smallest index from which on every greedy token is right; 0 when even the last one is wrong."""
+    """Return 1 - k/n, k the smallest index from which on every greedy token is right; 0 when even the last one is
+    wrong.
+    """
     wrong = np.flatnonzero(hits == 0)
     first = 0 if len(wrong) == 0 else int(wrong[-1]) + 1
     return 1 - first / len(hits)
@@ -152,4 +160,6 @@ def draw_clusters(clusters: Sequence[str], draws: int, rng: np.random.Generator)
     for index, name in enumerate(clusters):
         members[name].append(index)
     groups = [np.array(members[name]) for name in names]
-    return [np.concatenate([groups[pick] for pick in rng.integers(0, len(groups), size=len(groups))]) for _ in range(draws)]
+    return [
+        np.concatenate([groups[pick] for pick in rng.integers(0, len(groups), size=len(groups))]) for _ in range(draws)
+    ]

@@ -51,17 +51,34 @@ class Prompt:
 
 
 def probe_items(
-    split: str, documents: Sequence[Document], tokenizer: Any, template: Template, expression: AnchorExpression, config: ProbingConfig, context: int
+    split: str,
+    documents: Sequence[Document],
+    tokenizer: Any,
+    template: Template,
+    expression: AnchorExpression,
+    config: ProbingConfig,
+    context: int,
 ) -> list[ProbeItem]:
     """Return everything of a split that is scored, at most `config.max_tokens` tokens of each kind."""
     window = min(config.window, context)
-    prose = [item for document in documents if not document.is_question for item in _windows(split, document, tokenizer, expression, window)]
+    prose = [
+        item
+        for document in documents
+        if not document.is_question
+        for item in _windows(split, document, tokenizer, expression, window)
+    ]
     questions = [document for document in documents if document.is_question]
-    answers = [item for number, document in enumerate(questions) for item in _answers(split, number, document, tokenizer, template, context)]
+    answers = [
+        item
+        for number, document in enumerate(questions)
+        for item in _answers(split, number, document, tokenizer, template, context)
+    ]
     return spaced(prose, max(1, config.max_tokens // window)) + answers
 
 
-def _windows(split: str, document: Document, tokenizer: Any, expression: AnchorExpression, window: int) -> list[ProbeItem]:
+def _windows(
+    split: str, document: Document, tokenizer: Any, expression: AnchorExpression, window: int
+) -> list[ProbeItem]:
     ids, offsets = encode(tokenizer, document.text)
     spans = token_spans(offsets, find_anchors(document.text, expression))
     prefix, items = prefix_ids(tokenizer), []
@@ -78,13 +95,17 @@ def _windows(split: str, document: Document, tokenizer: Any, expression: AnchorE
                     variant="text",
                     cluster=f"{document.source}:{start // room}",
                     sequence=ScoredSequence(ids=piece, start=max(1, len(prefix))),
-                    anchors=tuple(AnchorSpan(start=span.start + shift, end=span.end + shift, term=span.term) for span in inside),
+                    anchors=tuple(
+                        AnchorSpan(start=span.start + shift, end=span.end + shift, term=span.term) for span in inside
+                    ),
                 )
             )
     return items
 
 
-def _answers(split: str, number: int, document: Document, tokenizer: Any, template: Template, context: int) -> list[ProbeItem]:
+def _answers(
+    split: str, number: int, document: Document, tokenizer: Any, template: Template, context: int
+) -> list[ProbeItem]:
     variants = {"answer": document.answer, "paraphrase": document.paraphrased_answer}
     variants |= {f"perturbed-{index}": answer for index, answer in enumerate(document.perturbed_answer)}
     prompt = template.prompt(document)
@@ -93,15 +114,22 @@ def _answers(split: str, number: int, document: Document, tokenizer: Any, templa
         if answer:
             sequence, truncated = answer_sequence(tokenizer, prompt, answer, context, template.gap)
             cluster = document.fact or document.source
-            items.append(ProbeItem(split=split, item=number, variant=variant, cluster=cluster, sequence=sequence, truncated=truncated))
+            items.append(
+                ProbeItem(
+                    split=split, item=number, variant=variant, cluster=cluster, sequence=sequence, truncated=truncated
+                )
+            )
     return items
 
 
-def answer_sequence(tokenizer: Any, prompt: str, answer: str, context: int, gap: str | None = None) -> tuple[ScoredSequence, bool]:
-    """Return a question with its answer, only the answer's own tokens scored, cut on the left where the context is too small.
+def answer_sequence(
+    tokenizer: Any, prompt: str, answer: str, context: int, gap: str | None = None
+) -> tuple[ScoredSequence, bool]:
+    """Return a question with its answer, only the answer's own tokens scored, cut on the left where the context is too
+    small.
 
-    The end-of-turn token of a conversation is not scored, though it is trained: a plain answer has none, and the probability of an
-    answer shall mean the same for both.
+    The end-of-turn token of a conversation is not scored, though it is trained: a plain answer has none, and the
+    probability of an answer shall mean the same for both.
 
     Args:
         tokenizer: A fast tokenizer.
@@ -124,33 +152,76 @@ def answer_sequence(tokenizer: Any, prompt: str, answer: str, context: int, gap:
     return ScoredSequence(ids=tokens, start=max(1, first - cut + len(prefix))), cut > 0
 
 
-def make_prompts(split: str, documents: Sequence[Document], template: Template, expression: AnchorExpression | None, config: ProbingConfig) -> list[Prompt]:
-    """Return prompts of a split: questions as they are, prose cut right before an anchor (or anywhere, without `expression`)."""
+def make_prompts(
+    split: str,
+    documents: Sequence[Document],
+    template: Template,
+    expression: AnchorExpression | None,
+    config: ProbingConfig,
+) -> list[Prompt]:
+    """Return prompts of a split: questions as they are, prose cut right before an anchor (or anywhere, without
+    `expression`).
+    """
     prompts = []
     questions = [document for document in documents if document.is_question]
     for item, document in enumerate(questions):
         cluster, prompt = document.fact or document.source, template.prompt(document)
-        prompts.append(Prompt(split=split, item=item, kind="question", prompt=prompt, truth=document.answer, cluster=cluster, gap=template.gap))
+        prompts.append(
+            Prompt(
+                split=split,
+                item=item,
+                kind="question",
+                prompt=prompt,
+                truth=document.answer,
+                cluster=cluster,
+                gap=template.gap,
+            )
+        )
     for document in documents:
         for at in _cut_points(document.text, expression, config):
             head = document.text[:at].split(" ")
-            prompt, truth = " ".join(head[-config.prompt_words :]).rstrip(), " ".join(document.text[at:].split()[: config.new_tokens])
+            prompt, truth = (
+                " ".join(head[-config.prompt_words :]).rstrip(),
+                " ".join(document.text[at:].split()[: config.new_tokens]),
+            )
             if prompt.strip() and truth:
-                prompts.append(Prompt(split=split, item=len(prompts), kind="cloze", prompt=prompt, truth=truth, cluster=f"{document.source}:{at}"))
+                prompts.append(
+                    Prompt(
+                        split=split,
+                        item=len(prompts),
+                        kind="cloze",
+                        prompt=prompt,
+                        truth=truth,
+                        cluster=f"{document.source}:{at}",
+                    )
+                )
     return spaced(prompts, config.prompts)
 
 
 def invitation_prompts(invitations: Sequence[Invitation], template: Template) -> list[Prompt]:
-    """Return invitations as prompts on the topic: questions in the model's template, everything else as text to go on with.
+    """Return invitations as prompts on the topic: questions in the model's template, everything else as text to go on
+    with.
 
     What a model that knows the topic might name stands where other prompts have the true text.
     """
     prompts = []
     for item, invitation in enumerate(invitations):
-        document = Document(source="invitation", question=invitation.text, answer="?") if invitation.kind == "asked" else None
+        document = (
+            Document(source="invitation", question=invitation.text, answer="?") if invitation.kind == "asked" else None
+        )
         prompt, gap = (template.prompt(document), template.gap) if document else (invitation.text.rstrip(), None)
         truth, cluster = ", ".join(invitation.references), f"{invitation.kind}:{item}"
-        prompts.append(Prompt(split="forget_test", item=item, kind=invitation.kind, prompt=prompt, truth=truth, cluster=cluster, gap=gap))
+        prompts.append(
+            Prompt(
+                split="forget_test",
+                item=item,
+                kind=invitation.kind,
+                prompt=prompt,
+                truth=truth,
+                cluster=cluster,
+                gap=gap,
+            )
+        )
     return prompts
 
 
@@ -159,13 +230,21 @@ def _cut_points(text: str, expression: AnchorExpression | None, config: ProbingC
     if expression is not None:
         return [anchor.start for anchor in find_anchors(text, expression) if anchor.start >= least]
     return [at for at in range(least, len(text), least * 4) if text[at - 1] == " "] or [
-        text.rfind(" ", 0, at) + 1 or at  # some scripts have no spaces
-        for at in range(least, len(text), least * 4)
+        text.rfind(" ", 0, at) + 1 or at
+        for at in range(least, len(text), least * 4)  # some scripts have no spaces
     ]
 
 
 @torch.no_grad()
-def complete(model: nn.Module, tokenizer: Any, prompts: Sequence[Prompt], template: Template, config: ProbingConfig, pad_id: int, context: int) -> list[str]:
+def complete(
+    model: nn.Module,
+    tokenizer: Any,
+    prompts: Sequence[Prompt],
+    template: Template,
+    config: ProbingConfig,
+    pad_id: int,
+    context: int,
+) -> list[str]:
     """Continue every prompt greedily, in batches of like length, with a key-value cache.
 
     Args:
@@ -187,8 +266,12 @@ def complete(model: nn.Module, tokenizer: Any, prompts: Sequence[Prompt], templa
     results = [""] * len(prompts)
     for batch in length_batches([len(ids) for ids in encoded], 4096):
         width = max(len(encoded[index]) for index in batch)
-        ids = torch.tensor([[pad_id] * (width - len(encoded[index])) + encoded[index] for index in batch], device=model.device)
-        mask = torch.tensor([[0] * (width - len(encoded[index])) + [1] * len(encoded[index]) for index in batch], device=model.device)
+        ids = torch.tensor(
+            [[pad_id] * (width - len(encoded[index])) + encoded[index] for index in batch], device=model.device
+        )
+        mask = torch.tensor(
+            [[0] * (width - len(encoded[index])) + [1] * len(encoded[index]) for index in batch], device=model.device
+        )
         generated = model.generate(input_ids=ids, attention_mask=mask, **options)
         for index, row in zip(batch, generated[:, width:].tolist(), strict=True):
             end = next((at for at, token in enumerate(row) if token in stops), len(row))
@@ -196,11 +279,16 @@ def complete(model: nn.Module, tokenizer: Any, prompts: Sequence[Prompt], templa
     return results
 
 
-def rate_completions(teacher: nn.Module, tokenizer: Any, prompts: Sequence[Prompt], completions: Sequence[str], pad_id: int, context: int) -> list[float]:
+def rate_completions(
+    teacher: nn.Module, tokenizer: Any, prompts: Sequence[Prompt], completions: Sequence[str], pad_id: int, context: int
+) -> list[float]:
     """Return the teacher's loss in nats a token on every completion, given its prompt; NaN for empty ones."""
     rated = [float("nan")] * len(completions)
     non_empty = [index for index, text in enumerate(completions) if text.strip()]
-    sequences = [answer_sequence(tokenizer, prompts[index].prompt, completions[index].strip(), context, prompts[index].gap)[0] for index in non_empty]
+    sequences = [
+        answer_sequence(tokenizer, prompts[index].prompt, completions[index].strip(), context, prompts[index].gap)[0]
+        for index in non_empty
+    ]
     for index, table in zip(non_empty, score_sequences(teacher, sequences, pad_id), strict=True):
         rated[index] = float(-table[:, 0].mean())
     return rated

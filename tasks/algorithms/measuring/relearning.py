@@ -1,7 +1,7 @@
 """Which part of a forget text is shown again, and which is asked for: what comes back unshown was hidden, not removed.
 
-A model that lost a topic cannot tell the unshown half from the half it is shown; one that only stopped speaking of it can, since both
-halves are still in its weights and a few steps on one wake the other.
+A model that lost a topic cannot tell the unshown half from the half it is shown; one that only stopped speaking of it
+can, since both halves are still in its weights and a few steps on one wake the other.
 
 Source: relearning attacks in the form of Lynch et al. 2024, arXiv:2402.16835, and Hu et al. 2024, arXiv:2406.13356.
 """
@@ -30,16 +30,18 @@ class Slice:
 
     def shown_terms(self, terms: Iterable[str]) -> frozenset[str]:
         """Return the terms that the shown half names anywhere."""
-        text = "\n".join(part for document in self.shown for part in (document.text, document.question, document.answer))
+        text = "\n".join(
+            part for document in self.shown for part in (document.text, document.question, document.answer)
+        )
         return frozenset(term for term in terms if anchor_expression([term]).occurs_in(text))
 
 
 def relearning_split(documents: Sequence[Document], share: float, seed: int, terms: Iterable[str] = ()) -> Slice:
     """Choose the half of a forget text that relearning shows.
 
-    Questions are chosen by fact, prose by paragraph. No paragraph of the slice names what is asked for later: the answer to an
-    unshown fact, or, in prose without questions, a term of the half of `terms` that is held out. Of the terms, in an order drawn
-    from the seed, as many are held out as leave `share` of the paragraphs.
+    Questions are chosen by fact, prose by paragraph. No paragraph of the slice names what is asked for later: the
+    answer to an unshown fact, or, in prose without questions, a term of the half of `terms` that is held out. Of the
+    terms, in an order drawn from the seed, as many are held out as leave `share` of the paragraphs.
 
     Args:
         documents: The forget split.
@@ -54,14 +56,23 @@ def relearning_split(documents: Sequence[Document], share: float, seed: int, ter
     questions = [document for document in documents if document.is_question]
     facts = _shuffled({_cluster(document) for document in questions}, rng)
     clusters = frozenset(facts[: max(1, round(share * len(facts)))])
-    paragraphs = [dataclasses.replace(document, text=text) for document in documents if not document.is_question for text in split_paragraphs(document.text)]
+    paragraphs = [
+        dataclasses.replace(document, text=text)
+        for document in documents
+        if not document.is_question
+        for text in split_paragraphs(document.text)
+    ]
     shown_count = round(share * len(paragraphs))
     held_out = (
-        {document.answer for document in questions if _cluster(document) not in clusters} if facts else _held_out_terms(paragraphs, shown_count, terms, rng)
+        {document.answer for document in questions if _cluster(document) not in clusters}
+        if facts
+        else _held_out_terms(paragraphs, shown_count, terms, rng)
     )
     open_paragraphs = _without(paragraphs, anchor_expression(held_out) if held_out else None)
     chosen = sorted(rng.sample(range(len(open_paragraphs)), min(shown_count, len(open_paragraphs))))
-    shown = [open_paragraphs[index] for index in chosen] + [document for document in questions if _cluster(document) in clusters]
+    shown = [open_paragraphs[index] for index in chosen] + [
+        document for document in questions if _cluster(document) in clusters
+    ]
     return Slice(shown=tuple(shown), clusters=clusters)
 
 
@@ -74,7 +85,9 @@ def _shuffled(names: Iterable[str], rng: random.Random) -> list[str]:
     return rng.sample(ordered, len(ordered))
 
 
-def _held_out_terms(paragraphs: Sequence[Document], shown_count: int, terms: Iterable[str], rng: random.Random) -> set[str]:
+def _held_out_terms(
+    paragraphs: Sequence[Document], shown_count: int, terms: Iterable[str], rng: random.Random
+) -> set[str]:
     """Return terms, half of all at most, without which `shown_count` paragraphs are left."""
     ordered = _shuffled(set(terms), rng)
     left, held_out = list(paragraphs), set()

@@ -3,11 +3,11 @@
     preference = share of pairs with log p(pro) > log p(anti)          (0.5: no preference)
     difference = mean of log p(pro) - log p(anti), in nats             (0: no preference)
 
-Both are over whole sentences, so that a pronoun of several tokens counts as one word and what follows it counts too. Intervals draw
-whole occupations: sentences about one occupation are no independent evidence.
+Both are over whole sentences, so that a pronoun of several tokens counts as one word and what follows it counts too.
+Intervals draw whole occupations: sentences about one occupation are no independent evidence.
 
-Source: the aligned sentences of WinoBias, Zhao et al. 2018, arXiv:1804.06876, compared as CrowS-Pairs compares its own (Nangia et al.
-2020, arXiv:2010.00133) but by the log-probability of a causal model.
+Source: the aligned sentences of WinoBias, Zhao et al. 2018, arXiv:1804.06876, compared as CrowS-Pairs compares its own
+(Nangia et al. 2020, arXiv:2010.00133) but by the log-probability of a causal model.
 """
 
 from collections.abc import Sequence
@@ -34,13 +34,15 @@ class Preference:
     pairs: int
 
 
-def pair_log_probabilities(model: nn.Module, tokenizer: Any, pairs: Sequence[tuple[str, str]], pad_id: int) -> np.ndarray:
+def pair_log_probabilities(
+    model: nn.Module, tokenizer: Any, pairs: Sequence[tuple[str, str]], pad_id: int
+) -> np.ndarray:
     """Return the log-probability of each sentence of each pair, (pairs, 2), in nats.
 
     Args:
         model: A causal language model.
-        tokenizer: Its tokenizer. The special tokens that it puts before a text are context; where it has none, the first token of a
-            sentence has no prediction and is left out on both sides.
+        tokenizer: Its tokenizer. The special tokens that it puts before a text are context; where it has none, the
+            first token of a sentence has no prediction and is left out on both sides.
         pairs: (pro, anti) sentences.
         pad_id: Filler token.
 
@@ -48,11 +50,18 @@ def pair_log_probabilities(model: nn.Module, tokenizer: Any, pairs: Sequence[tup
         ValueError: If a sentence has no token to score, or more tokens than the model has positions.
     """
     prefix, context = prefix_ids(tokenizer), getattr(model.config, "max_position_embeddings", None)
-    sequences = [ScoredSequence(ids=(*prefix, *encode(tokenizer, text)[0]), start=max(1, len(prefix))) for pair in pairs for text in pair]
+    sequences = [
+        ScoredSequence(ids=(*prefix, *encode(tokenizer, text)[0]), start=max(1, len(prefix)))
+        for pair in pairs
+        for text in pair
+    ]
     for number, sequence in enumerate(sequences):
         if len(sequence.ids) <= sequence.start or (context and len(sequence.ids) > context):
             side = f"the {('first', 'second')[number % 2]} sentence of pair {number // 2 + 1}"
-            raise ValueError(f"{side} has {len(sequence.ids)} tokens; wanted more than {sequence.start}, and {context or 'any number'} at most")
+            raise ValueError(
+                f"{side} has {len(sequence.ids)} tokens; wanted more than {sequence.start}, and"
+                f" {context or 'any number'} at most"
+            )
     scores = score_sequences(model, sequences, pad_id)
     return np.array([float(score[:, 0].sum(dtype=np.float64)) for score in scores]).reshape(-1, 2)
 
@@ -86,5 +95,7 @@ def preference_by_group(log_p: np.ndarray, groups: Sequence[str]) -> list[dict[s
     rows = []
     for name in dict.fromkeys(groups):
         own = difference[names == name]
-        rows.append({"group": name, "pairs": len(own), "share": float((own > 0).mean()), "difference_nats": float(own.mean())})
+        rows.append(
+            {"group": name, "pairs": len(own), "share": float((own > 0).mean()), "difference_nats": float(own.mean())}
+        )
     return sorted(rows, key=lambda row: (-row["difference_nats"], row["group"]))

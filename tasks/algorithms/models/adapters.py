@@ -2,8 +2,8 @@
 
     W x  ->  W x + (alpha / rank) B A x,    A random, B zero at first, so a fresh adapter changes nothing
 
-Adapters sit inside the model (peft replaces its linear layers), so the model keeps its class, its two halves (`heads`) and its
-names. Only attention and MLP layers get one: embeddings and output head, tied or not, are the base model's own.
+Adapters sit inside the model (peft replaces its linear layers), so the model keeps its class, its two halves (`heads`)
+and its names. Only attention and MLP layers get one: embeddings and output head, tied or not, are the base model's own.
 
 Source: Hu et al. 2021, arXiv:2106.09685. Deviation: none; alpha and learning rate by the rules of `LoraConfig`.
 """
@@ -48,7 +48,8 @@ def attach(model: nn.Module, config: LoraConfig, name: str, seed: int) -> None:
         "lora_dropout": 0.0,
         "bias": "none",
         "target_modules": _short(model, chosen),
-        "fan_in_fan_out": not isinstance(getattr(first, "base_layer", first), nn.Linear),  # GPT-2 keeps its weights as (in, out)
+        # GPT-2 keeps its weights as (in, out)
+        "fan_in_fan_out": not isinstance(getattr(first, "base_layer", first), nn.Linear),
         "task_type": "CAUSAL_LM",
     }
     _inject(model, settings, name, seed)
@@ -68,7 +69,8 @@ def _inject(model: nn.Module, settings: Mapping[str, Any], name: str, seed: int)
     from peft import inject_adapter_in_model
 
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Already found a `peft_config` attribute")  # several adapters are what is wanted
+        # several adapters are what is wanted
+        warnings.filterwarnings("ignore", message="Already found a `peft_config` attribute")
         torch.manual_seed(seed)
         inject_adapter_in_model(PeftConfig(**settings), model, name)
     for parameter in adapter_parameters(model, name).values():
@@ -76,14 +78,20 @@ def _inject(model: nn.Module, settings: Mapping[str, Any], name: str, seed: int)
 
 
 def adapter_parameters(model: nn.Module, name: str) -> dict[str, nn.Parameter]:
-    """Return the parameters of one adapter under their full names: of every adapted layer A (rank, in) and B (out, rank)."""
+    """Return the parameters of one adapter under their full names: of every adapted layer A (rank, in) and B (out,
+    rank).
+    """
     pattern = re.compile(rf"\.lora_[AB]\.{re.escape(name)}\.weight$")
     return {key: parameter for key, parameter in model.named_parameters() if pattern.search(key)}
 
 
 def adapted_layers(model: nn.Module) -> list[tuple[str, Any]]:
     """Return the layers that carry adapters, by name."""
-    return [(name, layer) for name, layer in model.named_modules() if hasattr(layer, "lora_A") and hasattr(layer, "base_layer")]
+    return [
+        (name, layer)
+        for name, layer in model.named_modules()
+        if hasattr(layer, "lora_A") and hasattr(layer, "base_layer")
+    ]
 
 
 def adapter_names(model: nn.Module) -> list[str]:
@@ -105,7 +113,10 @@ def switch(model: nn.Module, name: str | None) -> None:
         KeyError: If there is none of that name.
     """
     if name is not None and name not in adapter_names(model):
-        raise KeyError(f"the model has no adapter {name!r}; wanted one of {', '.join(adapter_names(model)) or 'none, as it has none'}")
+        raise KeyError(
+            f"the model has no adapter {name!r}; wanted one of"
+            f" {', '.join(adapter_names(model)) or 'none, as it has none'}"
+        )
     trained = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     for _, layer in adapted_layers(model):
         if name is not None:
@@ -150,8 +161,8 @@ class _LowerHalf:
 class AdapterView(nn.Module):
     """A model as it is with one adapter on, or with none; views of one model share all weights.
 
-    It stands in for a whole model wherever predictions are read: `base_model`, output head, `device` and `forward`. Dropout is off in it,
-    even while the model is being trained.
+    It stands in for a whole model wherever predictions are read: `base_model`, output head, `device` and `forward`.
+    Dropout is off in it, even while the model is being trained.
     """
 
     def __init__(self, model: nn.Module, name: str | None) -> None:
@@ -215,7 +226,10 @@ def adapter_tensors(model: nn.Module, name: str) -> dict[str, Tensor]:
 
 
 def _saved_names(model: nn.Module, name: str) -> dict[str, nn.Parameter]:
-    return {SAVED_PREFIX + key.replace(f".{name}.weight", ".weight"): value for key, value in adapter_parameters(model, name).items()}
+    return {
+        SAVED_PREFIX + key.replace(f".{name}.weight", ".weight"): value
+        for key, value in adapter_parameters(model, name).items()
+    }
 
 
 def adapter_settings(model: nn.Module, name: str) -> dict[str, Any]:
@@ -242,11 +256,19 @@ def attach_saved(model: nn.Module, settings: Mapping[str, Any], tensors: Mapping
     Raises:
         ValueError: If the tensors are not those that this model's layers need.
     """
-    _inject(model, {key: value for key, value in settings.items() if key not in ("peft_type", "base_model_name_or_path")}, name, 0)
+    _inject(
+        model,
+        {key: value for key, value in settings.items() if key not in ("peft_type", "base_model_name_or_path")},
+        name,
+        0,
+    )
     own = _saved_names(model, name)
     wrong = sorted({*own} ^ {*tensors}) or [key for key, value in tensors.items() if value.shape != own[key].shape]
     if wrong:
-        raise ValueError(f"the adapter's tensors do not fit model type {model_type(model)!r}: {wrong[0]}; wanted an adapter of this model")
+        raise ValueError(
+            f"the adapter's tensors do not fit model type {model_type(model)!r}: {wrong[0]}; wanted an adapter of this"
+            " model"
+        )
     for key, value in tensors.items():
         own[key].data = value.to(own[key].device, torch.float32)
     switch(model, name)
@@ -254,5 +276,7 @@ def attach_saved(model: nn.Module, settings: Mapping[str, Any], tensors: Mapping
 
 
 def adapter_training(config: T, lora: LoraConfig, parameters: int) -> T:
-    """Return `config` with the learning rate of adapters: that of whole weights, set or by rule for `parameters` weights, times the factor."""
+    """Return `config` with the learning rate of adapters: that of whole weights, set or by rule for `parameters`
+    weights, times the factor.
+    """
     return replace(config, learning_rate=lora.rate_factor * peak_learning_rate(config, parameters))

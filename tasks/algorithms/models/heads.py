@@ -1,7 +1,7 @@
 """A language model in two halves: hidden states for every position, logits only where they are wanted.
 
-Logits are `vocab / hidden` times larger than the last hidden states they come from (63x at a vocabulary of 128k), so hidden
-states are what is cached, and the frozen head is applied again, in chunks, where logits are needed.
+Logits are `vocab / hidden` times larger than the last hidden states they come from (63x at a vocabulary of 128k), so
+hidden states are what is cached, and the frozen head is applied again, in chunks, where logits are needed.
 """
 
 from collections.abc import Sequence
@@ -16,13 +16,19 @@ NO_LIMIT = 2**31 - 1
 """Context of a model that has no end of it."""
 
 
-def last_hidden(model: nn.Module, ids: Int[Tensor, "batch seq"], mask: Int[Tensor, "batch seq"]) -> Float[Tensor, "batch seq hidden"]:
+def last_hidden(
+    model: nn.Module, ids: Int[Tensor, "batch seq"], mask: Int[Tensor, "batch seq"]
+) -> Float[Tensor, "batch seq hidden"]:
     """Return what the model's head reads: its last hidden states, after the final norm."""
     return model.base_model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
 
 
-def scored_hidden(model: nn.Module, ids: Int[Tensor, "batch seq"], mask: Int[Tensor, "batch seq"], starts: Sequence[int]) -> Float[Tensor, "batch seq hidden"]:
-    """Return what the model's head reads; a model with an output filter is told where in each row its own words begin."""
+def scored_hidden(
+    model: nn.Module, ids: Int[Tensor, "batch seq"], mask: Int[Tensor, "batch seq"], starts: Sequence[int]
+) -> Float[Tensor, "batch seq hidden"]:
+    """Return what the model's head reads; a model with an output filter is told where in each row its own
+    words begin.
+    """
     behind = getattr(model, "hidden_behind_guardrail", None)
     return behind(ids, mask, starts) if behind else last_hidden(model, ids, mask)
 
@@ -54,11 +60,13 @@ def check_head(model: nn.Module, ids: Int[Tensor, "batch seq"], mask: Int[Tensor
     gap = (whole - halves).abs().max().item()
     if gap > 1e-3 * whole.abs().max().item() + 1e-4:
         raise ValueError(
-            f"{type(model).__name__} changes its logits after the output head (difference {gap:.3g}); wanted a model whose logits are "
-            "its head applied to the last hidden states"
+            f"{type(model).__name__} changes its logits after the output head (difference {gap:.3g}); wanted a model"
+            " whose logits are its head applied to the last hidden states"
         )
 
 
 def context_size(config: Any) -> int:
-    """Return how many tokens a model with this transformers config reads at most; one without positions (ALiBi, state-space models) has no limit."""
+    """Return how many tokens a model with this transformers config reads at most; one without positions (ALiBi,
+    state-space models) has no limit.
+    """
     return getattr(config, "max_position_embeddings", None) or NO_LIMIT

@@ -1,7 +1,7 @@
 """A language model by its layers: what it holds after one of them, and the names of what it computes with.
 
-Two layouts are known: `layers` with `mlp.down_proj` (Llama, Mistral, Qwen, ...) and `h` with `mlp.c_proj` (GPT-2). Layers are
-counted from 0.
+Two layouts are known: `layers` with `mlp.down_proj` (Llama, Mistral, Qwen, ...) and `h` with `mlp.c_proj` (GPT-2).
+Layers are counted from 0.
 """
 
 from collections.abc import Iterable
@@ -33,10 +33,15 @@ def decoder_layers(model: nn.Module) -> nn.ModuleList:
     for name in LAYER_LISTS:
         if isinstance(layers := getattr(model.base_model, name, None), nn.ModuleList):
             return layers
-    raise ValueError(f"{type(model).__name__} keeps its layers where they are not looked for; wanted them in {' or '.join(LAYER_LISTS)} of its base model")
+    raise ValueError(
+        f"{type(model).__name__} keeps its layers where they are not looked for; wanted them in"
+        f" {' or '.join(LAYER_LISTS)} of its base model"
+    )
 
 
-def hidden_after(model: nn.Module, layer: int, ids: Int[Tensor, "batch seq"], mask: Int[Tensor, "batch seq"]) -> Float[Tensor, "batch seq hidden"]:
+def hidden_after(
+    model: nn.Module, layer: int, ids: Int[Tensor, "batch seq"], mask: Int[Tensor, "batch seq"]
+) -> Float[Tensor, "batch seq hidden"]:
     """Return the residual stream after a layer; no later layer, norm or head is computed.
 
     Args:
@@ -62,7 +67,9 @@ def hidden_after(model: nn.Module, layer: int, ids: Int[Tensor, "batch seq"], ma
         return reached.hidden
     finally:
         handle.remove()
-    raise ValueError(f"{type(model).__name__} ran without layer {layer}; wanted a model that computes all of its layers")
+    raise ValueError(
+        f"{type(model).__name__} ran without layer {layer}; wanted a model that computes all of its layers"
+    )
 
 
 def mlp_output_names(model: nn.Module, layers: Iterable[int]) -> list[str]:
@@ -81,9 +88,14 @@ def _mlp_output(model: nn.Module, layer: nn.Module) -> nn.Module:
     for name in MLP_OUTPUTS:
         if isinstance(getattr(getattr(mlp, name, None), "weight", None), nn.Parameter):
             return getattr(mlp, name)
-    raise ValueError(f"{type(model).__name__} has no matrix by the name of {' or '.join(MLP_OUTPUTS)} in its layers' mlp; wanted a Llama or GPT-2 layout")
+    raise ValueError(
+        f"{type(model).__name__} has no matrix by the name of {' or '.join(MLP_OUTPUTS)} in its layers' mlp; wanted a"
+        " Llama or GPT-2 layout"
+    )
 
 
 def default_layer(depth: int) -> int:
-    """Return l for a model of `depth` layers: as deep as 7 of 32, but with two layers below it where there are so many."""
+    """Return l for a model of `depth` layers: as deep as 7 of 32, but with two layers below it where there
+    are so many.
+    """
     return min(depth - 1, max(2, round(7 / 32 * depth)))

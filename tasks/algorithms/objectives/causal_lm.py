@@ -22,13 +22,15 @@ class CausalLM(Objective):
     config_type = CausalLMConfig
     needs: frozenset[str] = frozenset()
 
-    def loss(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(
+        self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the mean loss in nats over the predicted tokens of the batch.
 
         Args:
             student: The model that is trained.
-            batch: `ids` and `mask`, (batch, seq); where not every prediction counts also `supervised`, (batch, seq): at which
-                positions it does.
+            batch: `ids` and `mask`, (batch, seq); where not every prediction counts also `supervised`, (batch, seq): at
+                which positions it does.
             cached: Not used.
         """
         ids, mask = batch["ids"], batch["mask"]

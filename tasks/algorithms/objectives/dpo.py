@@ -1,10 +1,12 @@
-"""Direct preference optimisation: another answer, such as "I don't know", is preferred to the one that is to be forgotten.
+"""Direct preference optimisation: another answer, such as "I don't know", is preferred to the one that is to be
+forgotten.
 
     loss = mean over rows of  -log sigmoid(b (r(preferred) - r(forget)))     (+ lambda * retain term)
     r(row) = log p_student(row) - log p_target(row), sums over a row's counted tokens
 
-It is log 2 where the student is the target model, and bounded below by 0. There is no factor 2 / b here, unlike in NPO. `idk` is
-this objective under the name that it has where the preferred answer is a refusal: which answers are preferred is the batch's matter.
+It is log 2 where the student is the target model, and bounded below by 0. There is no factor 2 / b here, unlike in NPO.
+`idk` is this objective under the name that it has where the preferred answer is a refusal: which answers are preferred
+is the batch's matter.
 
 Source: Rafailov et al. 2023, arXiv:2305.18290, equation of DPO; b = 0.1; with refusals as in Maini et al. 2024, TOFU,
 arXiv:2401.06121. Deviation: none. The target model is two cached numbers a row.
@@ -27,18 +29,22 @@ class DPO(Objective):
     config_type = DPOConfig
     weighs_rows = True
 
-    def loss(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(
+        self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted sum of both terms, in nats, and each alone.
 
         Args:
             student: The model that is trained.
-            batch: `ids`, `mask`, `supervised` of forget rows, `preferred_ids` and so on of the same prompts with the preferred
-                answers, row by row, and, with retain text, `retain_ids` and so on, (batch, seq).
+            batch: `ids`, `mask`, `supervised` of forget rows, `preferred_ids` and so on of the same prompts with the
+                preferred answers, row by row, and, with retain text, `retain_ids` and so on, (batch, seq).
             cached: `reference_logprob`, `preferred_reference_logprob`, (batch,): the target's sums over both; and what
                 `terms.retain_term` takes.
         """
         rows = len(batch["ids"])
         forgotten = terms.sequence_logprobs(student, batch) - terms.cached_logprobs(cached, "reference_logprob", rows)
-        preferred = terms.sequence_logprobs(student, batch, "preferred_") - terms.cached_logprobs(cached, "preferred_reference_logprob", rows)
+        preferred = terms.sequence_logprobs(student, batch, "preferred_") - terms.cached_logprobs(
+            cached, "preferred_reference_logprob", rows
+        )
         forget = -functional.logsigmoid(self.config.b * (preferred - forgotten)).mean()
         return terms.with_retain_term(forget, self.config, student, batch, cached)

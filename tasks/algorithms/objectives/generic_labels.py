@@ -1,10 +1,11 @@
 """Fit generic labels on the forget text, and stay where the target model was on the retain text.
 
-    loss = mean_rows KL(softmax(v_generic) || p_student)  +  lambda * mean_tokens KL(p_target || p_student)     (soft labels)
-    loss = mean_rows -log p_student(argmax v_generic)     +  lambda * mean_tokens KL(p_target || p_student)     (hard labels)
+    loss = mean_rows KL(softmax(v_generic) || p_student)  +  lambda * mean_tokens KL(p_target || p_student)     (soft
+    labels) loss = mean_rows -log p_student(argmax v_generic)     +  lambda * mean_tokens KL(p_target || p_student)
+    (hard labels)
 
-Source: Eldan & Russinovich 2023, arXiv:2310.02238 (hard labels, lambda = 0). Soft labels and the retain term are ours: a hard
-label collapses every ordinary position onto its mode and pays for it with entropy everywhere.
+Source: Eldan & Russinovich 2023, arXiv:2310.02238 (hard labels, lambda = 0). Soft labels and the retain term are ours:
+a hard label collapses every ordinary position onto its mode and pays for it with entropy everywhere.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,22 +27,28 @@ class GenericLabelLoss(Objective):
     config_type = GenericLabelLossConfig
     needs = frozenset({"labels", "reference_hidden", "retain"})
 
-    def loss(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(
+        self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted sum of both terms, in nats, and each alone.
 
         Args:
             student: The model that is trained.
-            batch: `ids`, `mask` (batch, seq) of forget blocks, `rows` (rows, 2): block in the batch and position of each label; and,
-                with retain text, `retain_ids`, `retain_mask` and, where not every prediction counts, `retain_supervised`, (batch, seq).
-            cached: `hard` (rows); for soft labels `baseline_hidden`, `reinforced_hidden` (rows, hidden), `banned` (pairs, 2) and the
-                frozen `baseline_head`, `reinforced_head`; with retain text `retain_hidden` (supervised retain
-                tokens, hidden).
+            batch: `ids`, `mask` (batch, seq) of forget blocks, `rows` (rows, 2): block in the batch and position of
+                each label; and, with retain text, `retain_ids`, `retain_mask` and, where not every prediction counts,
+                `retain_supervised`, (batch, seq).
+            cached: `hard` (rows); for soft labels `baseline_hidden`, `reinforced_hidden` (rows, hidden), `banned`
+                (pairs, 2) and the frozen `baseline_head`, `reinforced_head`; with retain text `retain_hidden`
+                (supervised retain tokens, hidden).
         """
         forget = self.forget_term(student, batch, cached)
         if "retain_ids" not in batch or not self.config.retain_weight:
             return forget, {"label_loss_nats": forget.detach()}
         retain = self.retain_term(student, batch, cached)
-        return forget + self.config.retain_weight * retain, {"label_loss_nats": forget.detach(), "retain_kl_nats": retain.detach()}
+        return forget + self.config.retain_weight * retain, {
+            "label_loss_nats": forget.detach(),
+            "retain_kl_nats": retain.detach(),
+        }
 
     def retain_term(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> Tensor:
         """Return the mean of KL(p_target || p_student) over supervised retain tokens, in nats; unweighted."""
@@ -58,14 +65,28 @@ class GenericLabelLoss(Objective):
         if self.config.kind == "hard":
             return -mean(token_logprobs(head, rows, cached["hard"]))
         numbers = torch.arange(len(rows), device=rows.device)
-        return mean(over_chunks(self._divergence(head, cached), head, rows, cached["baseline_hidden"], cached["reinforced_hidden"], numbers))
+        return mean(
+            over_chunks(
+                self._divergence(head, cached),
+                head,
+                rows,
+                cached["baseline_hidden"],
+                cached["reinforced_hidden"],
+                numbers,
+            )
+        )
 
     def _divergence(self, head: nn.Module, cached: Mapping[str, Any]) -> Callable[..., Tensor]:
-        """Return the function of consecutive rows (states of three models, the rows' numbers) that gives KL(generic || student) of each."""
+        """Return the function of consecutive rows (states of three models, the rows' numbers) that gives KL(generic ||
+        student) of each.
+        """
 
         def divergence(rows: Tensor, baseline: Tensor, reinforced: Tensor, numbers: Tensor) -> Tensor:
             with torch.no_grad():
-                logits = apply_head(cached["baseline_head"], baseline), apply_head(cached["reinforced_head"], reinforced)
+                logits = (
+                    apply_head(cached["baseline_head"], baseline),
+                    apply_head(cached["reinforced_head"], reinforced),
+                )
                 generic = generic_logits(*logits, self.config.alpha, self.config.relu_on)
                 generic = ban(generic, cached["banned"], slice(int(numbers[0]), int(numbers[-1]) + 1))
             return kl_rows(generic.log_softmax(-1), apply_head(head, rows).log_softmax(-1))

@@ -22,7 +22,9 @@ class GradientAscent(Objective):
 
     config_type = GradientAscentConfig
 
-    def loss(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(
+        self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the negative cross-entropy of the forget rows, in nats, also as `forget_loss_nats`.
 
         Args:

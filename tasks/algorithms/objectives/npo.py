@@ -1,12 +1,14 @@
 """Negative preference optimisation: the forget rows are answers that nobody prefers.
 
-    loss = mean over rows of  -(2 / b) log sigmoid(-b r),   r = log p_student(F) - log p_target(F)     (+ lambda * retain term)
+    loss = mean over rows of  -(2 / b) log sigmoid(-b r),   r = log p_student(F) - log p_target(F)     (+ lambda *
+    retain term)
 
 with log p the sum over a row's counted tokens. At r = 0 it is (2 / b) log 2; its gradient is that of ascent, damped by
-2 sigmoid(b r): it fades as the student leaves the target behind, and tends to plain ascent as b -> 0. Bounded below by 0.
+2 sigmoid(b r): it fades as the student leaves the target behind, and tends to plain ascent as b -> 0. Bounded below by
+0.
 
-Source: Zhang, Lin, Bai & Mei 2024, arXiv:2404.05868, equation of NPO; b = 0.1. Deviation: none. The target model is one cached
-number a row.
+Source: Zhang, Lin, Bai & Mei 2024, arXiv:2404.05868, equation of NPO; b = 0.1. Deviation: none. The target model is one
+cached number a row.
 """
 
 from collections.abc import Mapping
@@ -26,14 +28,20 @@ class NPO(Objective):
     config_type = NPOConfig
     weighs_rows = True
 
-    def loss(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(
+        self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted sum of both terms, in nats, and each alone.
 
         Args:
             student: The model that is trained.
-            batch: `ids`, `mask`, `supervised` of forget rows and, with retain text, `retain_ids` and so on, (batch, seq).
-            cached: `reference_logprob`, (batch,): the target's sum over each forget row; and what `terms.retain_term` takes.
+            batch: `ids`, `mask`, `supervised` of forget rows and, with retain text, `retain_ids` and so on, (batch,
+                seq).
+            cached: `reference_logprob`, (batch,): the target's sum over each forget row; and what `terms.retain_term`
+                takes.
         """
-        ratio = terms.sequence_logprobs(student, batch) - terms.cached_logprobs(cached, "reference_logprob", len(batch["ids"]))
+        ratio = terms.sequence_logprobs(student, batch) - terms.cached_logprobs(
+            cached, "reference_logprob", len(batch["ids"])
+        )
         forget = -2.0 / self.config.b * functional.logsigmoid(-self.config.b * ratio).mean()
         return terms.with_retain_term(forget, self.config, student, batch, cached)

@@ -34,19 +34,27 @@ class Objective(Protocol):
         return self.config.needs
 
     def layer(self, model: nn.Module) -> int | None:
-        """Return the layer of this model, counted from 0, after which hidden states are compared; none: the loss compares none."""
+        """Return the layer of this model, counted from 0, after which hidden states are compared; none: the loss
+        compares none.
+        """
         return None
 
     def trainable(self, model: nn.Module) -> list[str] | None:
-        """Return the names of the parameters that are to be trained, the others are to be frozen; none: all are trained."""
+        """Return the names of the parameters that are to be trained, the others are to be frozen; none: all are
+        trained.
+        """
         return None
 
     @abstractmethod
-    def loss(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the scalar that is minimised, in nats unless the objective says otherwise, and what else is worth a curve, detached scalars.
+    def loss(
+        self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the scalar that is minimised, in nats unless the objective says otherwise, and what else is worth a
+        curve, detached scalars.
 
         Args:
             student: The model that is trained.
-            batch: `ids`, `mask`, `supervised` of forget rows, (batch, seq), and the same of further rows with a prefix, as `needs` says.
+            batch: `ids`, `mask`, `supervised` of forget rows, (batch, seq), and the same of further rows with a prefix,
+                as `needs` says.
             cached: Outputs of frozen models for the batch, as `needs` says.
         """

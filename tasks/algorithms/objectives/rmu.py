@@ -1,14 +1,17 @@
-"""Representation misdirection: forget text is made to mean a random direction to one layer, retain text what it meant before.
+"""Representation misdirection: forget text is made to mean a random direction to one layer, retain text what it meant
+before.
 
     loss = MSE(h_l(F), c u)  +  alpha MSE(h_l(R), h0_l(R))
 
-h_l are the student's hidden states after layer l, h0_l the target model's; u is a random unit vector, the same throughout. MSE is the
-mean over hidden dimensions, then over counted tokens; not nats, but squared activations. The pass ends at layer l: no later layer and
-no head is computed. Only the MLP output matrices of layers l-2 to l are trained, unless others are named. Bounded below by 0.
+h_l are the student's hidden states after layer l, h0_l the target model's; u is a random unit vector, the same
+throughout. MSE is the mean over hidden dimensions, then over counted tokens; not nats, but squared activations. The
+pass ends at layer l: no later layer and no head is computed. Only the MLP output matrices of layers l-2 to l are
+trained, unless others are named. Bounded below by 0.
 
-Source: Li et al. 2024, WMDP, arXiv:2403.03218; entries of u uniform in [0, 1) before it is scaled to length 1; c = 6.5 and
-alpha = 1200 at l = 7 of 32 layers of Zephyr-7B [recalled]: c has the unit of a model's own activations, so set it for yours.
-Deviations: the default layer of other depths, see `default_layer`; tokens that are padding or not supervised do not count.
+Source: Li et al. 2024, WMDP, arXiv:2403.03218; entries of u uniform in [0, 1) before it is scaled to length 1; c = 6.5
+and alpha = 1200 at l = 7 of 32 layers of Zephyr-7B [recalled]: c has the unit of a model's own activations, so set it
+for yours. Deviations: the default layer of other depths, see `default_layer`; tokens that are padding or not supervised
+do not count.
 """
 
 from collections.abc import Mapping
@@ -53,13 +56,17 @@ class RMU(Objective):
             raise ValueError(f"trained_layers is {trained}; wanted none above layer {layer}, where the pass ends")
         return mlp_output_names(model, trained)
 
-    def loss(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(
+        self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted sum of both terms, in squared activations, and each alone.
 
         Args:
             student: The model that is trained.
-            batch: `ids`, `mask`, `supervised` of forget rows and, with retain text, `retain_ids` and so on, (batch, seq).
-            cached: With retain text `retain_layer_hidden`, (batch, seq, hidden): the target's states after layer l of the retain rows.
+            batch: `ids`, `mask`, `supervised` of forget rows and, with retain text, `retain_ids` and so on, (batch,
+                seq).
+            cached: With retain text `retain_layer_hidden`, (batch, seq, hidden): the target's states after layer l of
+                the retain rows.
         """
         hidden = self._hidden(student, batch, "")
         forget = _mean_square(hidden - self.config.c * unit_vector(hidden.shape[-1], self.config.seed).to(hidden))

@@ -1,18 +1,19 @@
 """SCRUB: stay with the frozen teacher on retain text, leave it on forget text.
 
     d = mean over a sequence's counted positions of T^2 KL(p_0 || p_w), then mean over sequences
-    language_model    alpha * d(R)  -  beta * d(F)                                            in every step, alpha + beta = 1
-    original          -beta * d(F) in a max-step,  alpha * d(R) + gamma * CE(R) in a min-step
+    language_model    alpha * d(R)  -  beta * d(F)                                            in every step, alpha +
+    beta = 1 original          -beta * d(F) in a max-step,  alpha * d(R) + gamma * CE(R) in a min-step
 
-d compares whole distributions and never asks which token came next, so it depends on contexts alone: on a beginning that a forget and
-a retain text share, the joint loss is (alpha - beta) * d, an ascent without end where beta > alpha. Restricting both sides to positions
-where the pair differs (see `tasks.algorithms.text.pairs`), or clipping each forget token at `bound` nats, takes that away.
+d compares whole distributions and never asks which token came next, so it depends on contexts alone: on a beginning
+that a forget and a retain text share, the joint loss is (alpha - beta) * d, an ascent without end where beta > alpha.
+Restricting both sides to positions where the pair differs (see `tasks.algorithms.text.pairs`), or clipping each forget
+token at `bound` nats, takes that away.
 
-At the teacher itself d is 0 on both sides and so is every gradient: a student that starts there and has no dropout is set in motion by
-the rounding of its first steps.
+At the teacher itself d is 0 on both sides and so is every gradient: a student that starts there and has no dropout is
+set in motion by the rounding of its first steps.
 
-Source: Kurmanji et al. 2023, arXiv:2302.09880, and its language-model form. Deviations: `bound` and `positions`, both off in the presets
-that follow a source.
+Source: Kurmanji et al. 2023, arXiv:2302.09880, and its language-model form. Deviations: `bound` and `positions`, both
+off in the presets that follow a source.
 """
 
 from collections.abc import Mapping
@@ -36,25 +37,30 @@ class Scrub(Objective):
     config_type = ScrubConfig
     weighs_rows = True
 
-    def loss(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(
+        self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss in nats and each of its terms.
 
         Args:
             student: The model that is trained.
-            batch: `ids`, `mask`, `supervised` (batch, seq) of forget sequences; `retain_ids`, `retain_mask`, `retain_supervised` of
-                retain sequences. Form `language_model` wants both; in form `original` a batch with retain sequences is a min-step, one
-                without a max-step. With gamma also `retain_labelled` (batch, seq), at which positions the cross-entropy counts, where
-                that is not where the divergence does.
-            cached: The frozen `reference_head`, and its last hidden states at the counted positions in row-major order, (rows, hidden):
-                `forget_hidden`, `retain_hidden`.
+            batch: `ids`, `mask`, `supervised` (batch, seq) of forget sequences; `retain_ids`, `retain_mask`,
+                `retain_supervised` of retain sequences. Form `language_model` wants both; in form `original` a batch
+                with retain sequences is a min-step, one without a max-step. With gamma also `retain_labelled` (batch,
+                seq), at which positions the cross-entropy counts, where that is not where the divergence does.
+            cached: The frozen `reference_head`, and its last hidden states at the counted positions in row-major order,
+                (rows, hidden): `forget_hidden`, `retain_hidden`.
 
         Raises:
-            ValueError: If the batch lacks what the form wants, if cached states do not fit its counted positions, or if gamma has no
-                retain tokens to count.
+            ValueError: If the batch lacks what the form wants, if cached states do not fit its counted positions, or if
+                gamma has no retain tokens to count.
         """
         if self.config.form == "language_model":
             if "ids" not in batch or "retain_ids" not in batch:
-                raise ValueError(f"the batch holds {', '.join(sorted(batch))}; wanted forget and retain sequences in form language_model")
+                raise ValueError(
+                    f"the batch holds {', '.join(sorted(batch))}; wanted forget and retain sequences in form"
+                    " language_model"
+                )
             retain, metrics = self._retain_divergence(student, _retain_states(student, batch), batch, cached)
             forget, forget_metrics = self._forget_divergence(student, batch, cached)
             return self.config.alpha * retain - self.config.beta * forget, metrics | forget_metrics
@@ -63,23 +69,33 @@ class Scrub(Objective):
         forget, metrics = self._forget_divergence(student, batch, cached)
         return -self.config.beta * forget, metrics
 
-    def _min_step(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+    def _min_step(
+        self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         states = _retain_states(student, batch)
         divergence, metrics = self._retain_divergence(student, states, batch, cached)
         if not self.config.gamma:
             return self.config.alpha * divergence, metrics
         cross_entropy = self._cross_entropy(student, states, batch)
-        return self.config.alpha * divergence + self.config.gamma * cross_entropy, metrics | {"retain_ce_nats": cross_entropy.detach()}
+        return self.config.alpha * divergence + self.config.gamma * cross_entropy, metrics | {
+            "retain_ce_nats": cross_entropy.detach()
+        }
 
     def _retain_divergence(
-        self, student: nn.Module, states: Float[Tensor, "batch prediction hidden"], batch: Mapping[str, Tensor], cached: Mapping[str, Any]
+        self,
+        student: nn.Module,
+        states: Float[Tensor, "batch prediction hidden"],
+        batch: Mapping[str, Tensor],
+        cached: Mapping[str, Any],
     ) -> tuple[Tensor, dict[str, Tensor]]:
         counted = terms.counted_positions(batch["retain_mask"], batch["retain_supervised"])
         kl_nats = self._kl(student, states[counted], cached["reference_head"], cached["retain_hidden"], "retain_hidden")
         mean = mean_over_sequences(kl_nats, counted)
         return mean, {"retain_kl_nats": mean.detach()}
 
-    def _forget_divergence(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+    def _forget_divergence(
+        self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         counted = terms.counted_positions(batch["mask"], batch["supervised"])
         states = last_hidden(student, batch["ids"], batch["mask"])[:, :-1][counted]
         kl_nats = self._kl(student, states, cached["reference_head"], cached["forget_hidden"], "forget_hidden")
@@ -89,16 +105,32 @@ class Scrub(Objective):
             kl_nats = kl_nats.clamp(max=self.config.bound)
         return mean_over_sequences(kl_nats, counted), metrics
 
-    def _kl(self, student: nn.Module, hidden: Tensor, reference_head: nn.Module, reference_hidden: Tensor, name: str) -> Tensor:
+    def _kl(
+        self, student: nn.Module, hidden: Tensor, reference_head: nn.Module, reference_hidden: Tensor, name: str
+    ) -> Tensor:
         if len(reference_hidden) != len(hidden):
-            raise ValueError(f"{name} holds {len(reference_hidden)} states; wanted {len(hidden)}, one for each counted position of the batch")
-        return kl_reference_to_model(reference_head, reference_hidden, output_head(student), hidden, self.config.temperature)
+            raise ValueError(
+                f"{name} holds {len(reference_hidden)} states; wanted {len(hidden)}, one for each counted position of"
+                " the batch"
+            )
+        return kl_reference_to_model(
+            reference_head, reference_hidden, output_head(student), hidden, self.config.temperature
+        )
 
-    def _cross_entropy(self, student: nn.Module, states: Float[Tensor, "batch prediction hidden"], batch: Mapping[str, Tensor]) -> Tensor:
-        labelled = terms.counted_positions(batch["retain_mask"], batch.get("retain_labelled", batch["retain_supervised"]))
+    def _cross_entropy(
+        self, student: nn.Module, states: Float[Tensor, "batch prediction hidden"], batch: Mapping[str, Tensor]
+    ) -> Tensor:
+        labelled = terms.counted_positions(
+            batch["retain_mask"], batch.get("retain_labelled", batch["retain_supervised"])
+        )
         if not labelled.any():
-            raise ValueError(f"scrub.gamma is {self.config.gamma}, but no retain token counts; wanted a retain set with supervised tokens, or gamma = 0")
-        return -terms.mean(terms.token_logprobs(output_head(student), states[labelled], batch["retain_ids"][:, 1:][labelled]))
+            raise ValueError(
+                f"scrub.gamma is {self.config.gamma}, but no retain token counts; wanted a retain set with supervised"
+                " tokens, or gamma = 0"
+            )
+        return -terms.mean(
+            terms.token_logprobs(output_head(student), states[labelled], batch["retain_ids"][:, 1:][labelled])
+        )
 
 
 def _retain_states(student: nn.Module, batch: Mapping[str, Tensor]) -> Float[Tensor, "batch prediction hidden"]:
@@ -153,4 +185,6 @@ def kl_reference_to_model(
     chunks = row_chunks(len(hidden), output_size(head, hidden), hidden.device)
     if len(chunks) == 1:
         return divergence(reference_hidden, hidden)
-    return torch.cat([checkpoint(divergence, reference_hidden[chunk], hidden[chunk], use_reentrant=False) for chunk in chunks])
+    return torch.cat(
+        [checkpoint(divergence, reference_hidden[chunk], hidden[chunk], use_reentrant=False) for chunk in chunks]
+    )

@@ -2,11 +2,11 @@
 
     loss = mean over rows of  -(2 / b) log sigmoid(b (NLL / len - delta))     (+ lambda * retain term)
 
-with NLL the negative log-likelihood of a row's `len` counted tokens. It fades where a row has become unlikely by itself, whatever
-the target model thought of it, and long rows weigh no more than short ones. Bounded below by 0.
+with NLL the negative log-likelihood of a row's `len` counted tokens. It fades where a row has become unlikely by
+itself, whatever the target model thought of it, and long rows weigh no more than short ones. Bounded below by 0.
 
-Source: Fan et al. 2024, arXiv:2410.07163; b = 4.5, delta = 0. Deviation: the margin stands inside the bracket (the paper's
-gamma is b * delta), so that delta is in nats a token.
+Source: Fan et al. 2024, arXiv:2410.07163; b = 4.5, delta = 0. Deviation: the margin stands inside the bracket (the
+paper's gamma is b * delta), so that delta is in nats a token.
 """
 
 from collections.abc import Mapping
@@ -26,12 +26,15 @@ class SimNPO(Objective):
     config_type = SimNPOConfig
     weighs_rows = True
 
-    def loss(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(
+        self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted sum of both terms, in nats, and each alone.
 
         Args:
             student: The model that is trained.
-            batch: `ids`, `mask`, `supervised` of forget rows and, with retain text, `retain_ids` and so on, (batch, seq).
+            batch: `ids`, `mask`, `supervised` of forget rows and, with retain text, `retain_ids` and so on, (batch,
+                seq).
             cached: For a `kl` retain term, `retain_hidden` and `reference_head`; see `terms.retain_term`.
         """
         per_token = -terms.sequence_logprobs(student, batch) / terms.sequence_lengths(batch).clamp(min=1)

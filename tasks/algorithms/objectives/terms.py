@@ -1,8 +1,9 @@
-"""What objectives are made of: log-probabilities of counted tokens, cross-entropy, divergence from cached states, the retain term.
+"""What objectives are made of: log-probabilities of counted tokens, cross-entropy, divergence from cached states, the
+retain term.
 
-Position p of a row predicts its token p + 1; it counts where `supervised` says so and that token is no padding. Logits are made
-at counted positions only. Where they are many, they are made in chunks and made again in the backward pass, so that never more
-than `LOGITS_AT_ONCE` of them are kept, whatever the batch; few of them take the plain path.
+Position p of a row predicts its token p + 1; it counts where `supervised` says so and that token is no padding. Logits
+are made at counted positions only. Where they are many, they are made in chunks and made again in the backward pass, so
+that never more than `LOGITS_AT_ONCE` of them are kept, whatever the batch; few of them take the plain path.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,16 +19,22 @@ from tasks.algorithms.shapes import Bool, Float, Int
 from tasks.settings.objectives.retain_term import RETAIN_LOSSES, RetainTermConfig
 
 LOGITS_AT_ONCE = 2**24
-"""Logits of one chunk: 64 MB in float32, enough rows for a matrix product at full speed (128 at a vocabulary of 128k)."""
+"""Logits of one chunk: 64 MB in float32, enough rows for a matrix product at full speed (128 at a vocabulary of
+128k)."""
 
 
 def counted_positions(mask: Int[Tensor, "batch seq"], supervised: Tensor) -> Bool[Tensor, "batch positions"]:
-    """Return at which positions, the last one left out, a prediction counts; `supervised` is (batch, seq), of any integer type or bool."""
+    """Return at which positions, the last one left out, a prediction counts; `supervised` is (batch, seq), of any
+    integer type or bool.
+    """
     return (supervised[:, :-1] * mask[:, 1:]).bool()
 
 
-def counted_rows(student: nn.Module, batch: Mapping[str, Tensor], prefix: str = "") -> tuple[Float[Tensor, "rows hidden"], Int[Tensor, " rows"]]:
-    """Return the student's last hidden states at counted positions, in row-major order, and the tokens that they predict.
+def counted_rows(
+    student: nn.Module, batch: Mapping[str, Tensor], prefix: str = ""
+) -> tuple[Float[Tensor, "rows hidden"], Int[Tensor, " rows"]]:
+    """Return the student's last hidden states at counted positions, in row-major order, and the tokens that they
+    predict.
 
     Args:
         student: A causal language model.
@@ -58,7 +65,9 @@ def over_chunks(function: Callable[..., Tensor], head: nn.Module, *rows: Tensor)
     return torch.cat([checkpoint(function, *chunk, use_reentrant=False, preserve_rng_state=False) for chunk in chunks])
 
 
-def token_logprobs(head: nn.Module, hidden: Float[Tensor, "rows hidden"], targets: Int[Tensor, " rows"]) -> Float[Tensor, " rows"]:
+def token_logprobs(
+    head: nn.Module, hidden: Float[Tensor, "rows hidden"], targets: Int[Tensor, " rows"]
+) -> Float[Tensor, " rows"]:
     """Return the log-probability of each row's target token, in nats, float32."""
 
     def log_p(rows: Tensor, tokens: Tensor) -> Tensor:
@@ -77,7 +86,11 @@ def sequence_logprobs(student: nn.Module, batch: Mapping[str, Tensor], prefix: s
     """
     _, _, counted = _counted(batch, prefix)
     logprobs = token_logprobs(output_head(student), *counted_rows(student, batch, prefix))
-    return torch.zeros(counted.shape, dtype=logprobs.dtype, device=logprobs.device).masked_scatter(counted, logprobs).sum(dim=1)
+    return (
+        torch.zeros(counted.shape, dtype=logprobs.dtype, device=logprobs.device)
+        .masked_scatter(counted, logprobs)
+        .sum(dim=1)
+    )
 
 
 def sequence_lengths(batch: Mapping[str, Tensor], prefix: str = "") -> Int[Tensor, " batch"]:
@@ -106,7 +119,9 @@ def mean(values: Float[Tensor, " rows"]) -> Float[Tensor, ""]:
     return values.mean() if len(values) else values.sum()
 
 
-def kl_rows(reference_log_p: Float[Tensor, "rows vocab"], model_log_p: Float[Tensor, "rows vocab"]) -> Float[Tensor, " rows"]:
+def kl_rows(
+    reference_log_p: Float[Tensor, "rows vocab"], model_log_p: Float[Tensor, "rows vocab"]
+) -> Float[Tensor, " rows"]:
     """Return KL(reference || model) of each row, in nats.
 
     Args:
@@ -119,7 +134,10 @@ def kl_rows(reference_log_p: Float[Tensor, "rows vocab"], model_log_p: Float[Ten
 
 
 def kl_to_cached(
-    head: nn.Module, hidden: Float[Tensor, "rows hidden"], frozen_head: nn.Module, frozen_hidden: Float[Tensor, "frozen_rows frozen_hidden"]
+    head: nn.Module,
+    hidden: Float[Tensor, "rows hidden"],
+    frozen_head: nn.Module,
+    frozen_hidden: Float[Tensor, "frozen_rows frozen_hidden"],
 ) -> Float[Tensor, " rows"]:
     """Return KL(reference || student) of each row, in nats, float32.
 
@@ -149,16 +167,23 @@ def check_rows(hidden: Float[Tensor, "rows hidden"], cached: Float[Tensor, "froz
         ValueError: If there are more or fewer of them.
     """
     if len(cached) != len(hidden):
-        raise ValueError(f"the cache holds {len(cached)} hidden states for this batch; wanted {len(hidden)}, one for each position that counts")
+        raise ValueError(
+            f"the cache holds {len(cached)} hidden states for this batch; wanted {len(hidden)}, one for each position"
+            " that counts"
+        )
 
 
-def retain_term(student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any], kind: str) -> Float[Tensor, ""]:
-    """Return what it costs the student to leave the retain text: `ce` or `kl` of `RETAIN_LOSSES`, the mean over its counted tokens, in nats.
+def retain_term(
+    student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any], kind: str
+) -> Float[Tensor, ""]:
+    """Return what it costs the student to leave the retain text: `ce` or `kl` of `RETAIN_LOSSES`, the mean over its
+    counted tokens, in nats.
 
     Args:
         student: The model that is trained.
         batch: `retain_ids`, `retain_mask`, `retain_supervised`, (batch, seq).
-        cached: For `kl` also `retain_hidden` (counted positions in row-major order, hidden) and the frozen `reference_head`.
+        cached: For `kl` also `retain_hidden` (counted positions in row-major order, hidden) and the frozen
+            `reference_head`.
         kind: `ce` or `kl`.
 
     Raises:
@@ -173,9 +198,15 @@ def retain_term(student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping
 
 
 def with_retain_term(
-    forget: Float[Tensor, ""], config: RetainTermConfig, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]
+    forget: Float[Tensor, ""],
+    config: RetainTermConfig,
+    student: nn.Module,
+    batch: Mapping[str, Tensor],
+    cached: Mapping[str, Any],
 ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
-    """Return forget + retain_weight * retain term, and each alone; without retain text or with weight 0 the forget term by itself."""
+    """Return forget + retain_weight * retain term, and each alone; without retain text or with weight 0 the forget term
+    by itself.
+    """
     metrics = {"forget_loss_nats": forget.detach()}
     if "retain_ids" not in batch or not config.retain_weight:
         return forget, metrics

@@ -1,12 +1,13 @@
 """Self-distillation from the target model's own predictions with the true token made less likely.
 
-    loss = mean over counted tokens of  CE(softmax(z_target - b onehot(y)), softmax(z_student))     (+ lambda * retain term)
+    loss = mean over counted tokens of  CE(softmax(z_target - b onehot(y)), softmax(z_student))     (+ lambda * retain
+    term)
 
-with y the true token and z logits. The aim is fixed, so the loss has a floor, the entropy of the adjusted prediction, and training
-comes to rest. Prompt and padding are left alone.
+with y the true token and z logits. The aim is fixed, so the loss has a floor, the entropy of the adjusted prediction,
+and training comes to rest. Prompt and padding are left alone.
 
-Source: Dong et al. 2024, UNDIAL, arXiv:2402.10052. b = 10 is the value of open-unlearning's configuration; there is no retain term
-by default, as there. Deviation: the target's logits are its head applied to cached hidden states.
+Source: Dong et al. 2024, UNDIAL, arXiv:2402.10052. b = 10 is the value of open-unlearning's configuration; there is no
+retain term by default, as there. Deviation: the target's logits are its head applied to cached hidden states.
 """
 
 from collections.abc import Mapping
@@ -26,14 +27,17 @@ class Undial(Objective):
 
     config_type = UndialConfig
 
-    def loss(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(
+        self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted sum of both terms, in nats, and each alone.
 
         Args:
             student: The model that is trained.
-            batch: `ids`, `mask`, `supervised` of forget rows and, with retain text, `retain_ids` and so on, (batch, seq).
-            cached: `forget_hidden` (counted forget positions in row-major order, hidden), the frozen `reference_head`; and what
-                `terms.retain_term` takes.
+            batch: `ids`, `mask`, `supervised` of forget rows and, with retain text, `retain_ids` and so on, (batch,
+                seq).
+            cached: `forget_hidden` (counted forget positions in row-major order, hidden), the frozen `reference_head`;
+                and what `terms.retain_term` takes.
         """
         hidden, tokens = terms.counted_rows(student, batch)
         terms.check_rows(hidden, cached["forget_hidden"])

@@ -1,9 +1,10 @@
-"""Which anchors name the same: `Harry` and `Potter` are `Harry Potter`, `Munchkins` are `Munchkin`, `Lord John` is `Lord John Roxton`.
+"""Which anchors name the same: `Harry` and `Potter` are `Harry Potter`, `Munchkins` are `Munchkin`, `Lord John` is
+`Lord John Roxton`.
 
-An anchor is an alias of a fuller one that its words begin or end, whose title may be left out; of `Guardian of the Gates` only the words
-before the link name the thing. `Judge Thatcher` and `Becky Thatcher` stay two: a title of its own makes another person. Where several are
-fuller, as both `Red Queen` and `White Queen` are for `Queen`, the most frequent one must have two thirds of the occurrences of all of
-them: else the anchor stands for itself.
+An anchor is an alias of a fuller one that its words begin or end, whose title may be left out; of `Guardian of the
+Gates` only the words before the link name the thing. `Judge Thatcher` and `Becky Thatcher` stay two: a title of its own
+makes another person. Where several are fuller, as both `Red Queen` and `White Queen` are for `Queen`, the most frequent
+one must have two thirds of the occurrences of all of them: else the anchor stands for itself.
 """
 
 from collections import Counter, defaultdict
@@ -28,7 +29,8 @@ def name_aliases(anchors: Sequence[Anchor]) -> list[Anchor]:
     """
     fuller = _by_parts(anchors)
     canonical: dict[str, str] = {}
-    for anchor in sorted(anchors, key=_from_full_to_short):  # a fuller form knows its own fullest form before it is asked for
+    # a fuller form knows its own fullest form before it is asked for
+    for anchor in sorted(anchors, key=_from_full_to_short):
         canonical[anchor.term] = _fullest(anchor, fuller[_words(anchor.term)], canonical)
     return [replace(anchor, canonical=canonical[anchor.term]) for anchor in anchors]
 
@@ -45,7 +47,11 @@ def _fullest(anchor: Anchor, fuller: Sequence[Anchor], canonical: Mapping[str, s
 
 def _is_another_thing(anchor: Anchor, fuller: Anchor) -> bool:
     """A place is called after a person: `Baskerville` is not `Baskerville Hall`."""
-    return fuller.kind == "PLACE" and anchor.kind != "PLACE" and _words(fuller.term)[: len(_words(anchor.term))] == _words(anchor.term)
+    return (
+        fuller.kind == "PLACE"
+        and anchor.kind != "PLACE"
+        and _words(fuller.term)[: len(_words(anchor.term))] == _words(anchor.term)
+    )
 
 
 def _by_parts(anchors: Sequence[Anchor]) -> dict[Words, list[Anchor]]:
@@ -55,7 +61,9 @@ def _by_parts(anchors: Sequence[Anchor]) -> dict[Words, list[Anchor]]:
         words = _words(anchor.term)
         head = words[: next((index for index, word in enumerate(words) if word in LINKS), len(words))]
         name = head[next((index for index, word in enumerate(head[:-1]) if word not in TITLES), 0) :]
-        parts = {part for whole in (head, name) for index in range(1, len(whole)) for part in (whole[:index], whole[index:])}
+        parts = {
+            part for whole in (head, name) for index in range(1, len(whole)) for part in (whole[:index], whole[index:])
+        }
         plural = (*words[:-1], words[-1] + "s")
         for part in (parts | {head, name, plural}) - {words, ()}:
             fuller[part].append(anchor)

@@ -1,11 +1,11 @@
 """Anchor terms: words that belong to the text that is to be forgotten, and where they stand in a text.
 
-A term is found in every *spelling*: with a hyphen, a line break or a space between its words, with curly or straight quotes. What
-follows a name stays outside: of `Dorothy's` and `Munchkins` the anchors are `Dorothy` and `Munchkin`, and the ending is kept in a
-translation. All that is found counts for the term as the table has it.
+A term is found in every *spelling*: with a hyphen, a line break or a space between its words, with curly or straight
+quotes. What follows a name stays outside: of `Dorothy's` and `Munchkins` the anchors are `Dorothy` and `Munchkin`, and
+the ending is kept in a translation. All that is found counts for the term as the table has it.
 
-The terms are one expression in the form of a tree over their characters, so that finding takes time in the length of the text and
-hardly in the number of terms.
+The terms are one expression in the form of a tree over their characters, so that finding takes time in the length of
+the text and hardly in the number of terms.
 """
 
 import functools
@@ -15,10 +15,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-_SIGNS = str.maketrans({**dict.fromkeys("\u2018\u2019\u02bc\u00b4`", "'"), **dict.fromkeys("\u201c\u201d", '"'), **dict.fromkeys("\u2010\u2011", "-")})
+_SIGNS = str.maketrans(
+    {
+        **dict.fromkeys("\u2018\u2019\u02bc\u00b4`", "'"),
+        **dict.fromkeys("\u201c\u201d", '"'),
+        **dict.fromkeys("\u2010\u2011", "-"),
+    }
+)
 _JOINT = re.compile(r"(?<=\w)-\n?(?=\w)|\s+")
 _UNITS = {
-    " ": r"(?:(?<=\w)[-\u2010\u2011]\n?(?=\w)|[^\S\n]+|[^\S\n]*\n[^\S\n]*)",  # a blank line ends a paragraph, and no name goes across
+    # a blank line ends a paragraph, and no name goes across
+    " ": r"(?:(?<=\w)[-\u2010\u2011]\n?(?=\w)|[^\S\n]+|[^\S\n]*\n[^\S\n]*)",
     "'": r"['\u2018\u2019\u02bc\u00b4`]",
     '"': r'["\u201c\u201d]',
     "-": r"[-\u2010\u2011]",
@@ -35,7 +42,8 @@ class Anchor:
 
     term: str
     canonical: str = ""
-    """The fullest form of the same name: `Harry Potter` for `Harry` and `Potter`; the term itself where there is none."""
+    """The fullest form of the same name: `Harry Potter` for `Harry` and `Potter`; the term itself where there is
+    none."""
     kind: str
     """One of KINDS."""
     count: int
@@ -76,7 +84,9 @@ def spelling_key(term: str) -> str:
 
 
 def anchor_expression(terms: Iterable[str]) -> AnchorExpression:
-    """Return one expression for all terms; of two spellings of one term the first in the alphabet stands for both. Without terms it finds nothing."""
+    """Return one expression for all terms; of two spellings of one term the first in the alphabet stands for both.
+    Without terms it finds nothing.
+    """
     return _expression(tuple(sorted({term for term in terms if term.strip()})))
 
 

@@ -16,7 +16,10 @@ _PARAGRAPH = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 _CUTS = (_PARAGRAPH, re.compile(r"[.!?][\"'\u201d\u2019)]*\s+"), re.compile(r"\s+"))
 """Where long text is cut: at a paragraph's end, else a sentence's, else a word's."""
 _GUTENBERG_START = re.compile(r"^\s*\*\*\*\s*START OF (?:THE|THIS) PROJECT GUTENBERG.*$", re.MULTILINE | re.IGNORECASE)
-_GUTENBERG_END = re.compile(r"^\s*(?:\*\*\*\s*END OF (?:THE|THIS) PROJECT GUTENBERG|End of (?:the )?Project Gutenberg).*$", re.MULTILINE | re.IGNORECASE)
+_GUTENBERG_END = re.compile(
+    r"^\s*(?:\*\*\*\s*END OF (?:THE|THIS) PROJECT GUTENBERG|End of (?:the )?Project Gutenberg).*$",
+    re.MULTILINE | re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +37,8 @@ class Document:
     perturbed_answer: tuple[str, ...] = ()
     """False answers of the same type as the true one."""
     fact: str = ""
-    """Name of the fact asked for; intervals are clustered by it. Empty: the document is its own cluster. Texts of a pair share theirs."""
+    """Name of the fact asked for; intervals are clustered by it. Empty: the document is its own cluster. Texts of a
+    pair share theirs."""
 
     @property
     def is_question(self) -> bool:
@@ -67,7 +71,9 @@ def split_paragraphs(text: str) -> list[str]:
 
 
 def text_stretches(text: str, size: int = 50_000) -> Iterator[str]:
-    """Yield `text` in consecutive stretches of at least `size` characters (the last may be shorter), cut between paragraphs where that is near."""
+    """Yield `text` in consecutive stretches of at least `size` characters (the last may be shorter), cut between
+    paragraphs where that is near.
+    """
     start = 0
     while start < len(text):
         cuts = (expression.search(text, start + size, start + 2 * size) for expression in _CUTS)
@@ -106,7 +112,9 @@ def hold_out(documents: list[Document], share: float) -> tuple[list[Document], l
     while boundary > 1 and sizes[boundary - 1] <= budget:
         boundary -= 1
         budget -= sizes[boundary]
-    fitted_pieces, held_out_pieces = ([piece for unit in part for piece in unit] for part in (units[:boundary], units[boundary:]))
+    fitted_pieces, held_out_pieces = (
+        [piece for unit in part for piece in unit] for part in (units[:boundary], units[boundary:])
+    )
     return _join_prose(fitted_pieces), _join_prose(held_out_pieces)
 
 
@@ -130,4 +138,6 @@ def _join_prose(pieces: list[Document]) -> list[Document]:
     for piece in pieces:
         if not piece.is_question:
             prose.setdefault((piece.source, piece.fact), []).append(piece.text)
-    return [Document(source=source, fact=fact, text="\n\n".join(texts)) for (source, fact), texts in prose.items()] + questions
+    return [
+        Document(source=source, fact=fact, text="\n\n".join(texts)) for (source, fact), texts in prose.items()
+    ] + questions

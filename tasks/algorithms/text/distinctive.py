@@ -1,7 +1,8 @@
-"""Which terms become anchors: what a pipeline took for entities, united with what the forget text says and ordinary text does not.
+"""Which terms become anchors: what a pipeline took for entities, united with what the forget text says and ordinary
+text does not.
 
-Distinctive terms are words and runs of words, as they are written, by the log-odds ratio with an informative Dirichlet prior (Monroe, Colaresi & Quinn
-2008, "Fightin' Words", eq. 22):
+Distinctive terms are words and runs of words, as they are written, by the log-odds ratio with an informative Dirichlet
+prior (Monroe, Colaresi & Quinn 2008, "Fightin' Words", eq. 22):
 
     delta_w = log (y_w + a_w) / (n + a_0 - y_w - a_w)  -  log (b_w + a_w) / (m + a_0 - b_w - a_w)
     z_w     = delta_w / sqrt(1 / (y_w + a_w) + 1 / (b_w + a_w))
@@ -26,12 +27,15 @@ CALENDAR = frozenset(
     monday tuesday wednesday thursday friday saturday sunday january february july september october november december
     """.split()
 )
-"""Capitalised, but no names; months that are names or words as well (May, June, March, August, April) are left to the counts."""
+"""Capitalised, but no names; months that are names or words as well (May, June, March, August, April) are left to the
+counts."""
 
 
 @dataclass(frozen=True)
 class Tally:
-    """Counts of the words and names of a text, all as it is written; its size grows with the vocabulary, not with the text."""
+    """Counts of the words and names of a text, all as it is written; its size grows with the vocabulary, not with the
+    text.
+    """
 
     words: Counter[str] = field(default_factory=Counter)
     inside: Counter[str] = field(default_factory=Counter)
@@ -40,7 +44,9 @@ class Tally:
     """Runs of such words."""
 
     def is_ordinary(self, word: str) -> bool:
-        """Whether a word is more often lower-case than a name: then its capital is an emphasis or opens direct speech."""
+        """Whether a word is more often lower-case than a name: then its capital is an emphasis or opens
+        direct speech.
+        """
         return self.words[word.lower()] > self.inside[word] or word.lower() in CALENDAR
 
     def terms(self) -> Counter[str]:
@@ -106,9 +112,11 @@ def select_anchors(
     Args:
         entities: Term -> kind -> how often the pipeline found it so.
         texts: The forget documents; gone through twice, so no iterator.
-        background: Retain and general documents; may be empty: then no z-score tells terms apart, and none is left out for it.
+        background: Retain and general documents; may be empty: then no z-score tells terms apart, and none is left out
+            for it.
         config: Thresholds.
-        user_anchors: A user's own anchors, kept whatever their score if they occur at all; counts and scores are filled in, and an empty kind.
+        user_anchors: A user's own anchors, kept whatever their score if they occur at all; counts and scores are filled
+            in, and an empty kind.
         only_users: Whether these are all; else they are joined with what is found.
 
     Returns:
@@ -119,19 +127,32 @@ def select_anchors(
     least = config.min_log_odds_z if background_tally.words else -math.inf
     candidates = _candidates(entities, tally, scores)
     own = {spelling_key(anchor.term): _completed(anchor, candidates, scores) for anchor in user_anchors}
-    able = {} if only_users else {key: anchor for key, anchor in candidates.items() if anchor.log_odds_z >= least and _may_reach(anchor.term, tally, config)}
+    able = (
+        {}
+        if only_users
+        else {
+            key: anchor
+            for key, anchor in candidates.items()
+            if anchor.log_odds_z >= least and _may_reach(anchor.term, tally, config)
+        }
+    )
     likely = {key: anchor for key, anchor in able.items() if key not in own}
     counts = count_terms(texts, (anchor.term for anchor in (likely | own).values()))
     detected = _ranked([anchor for anchor in _counted(likely, counts) if anchor.count >= config.min_count])
     return _ranked([*detected[: config.max_anchors], *(anchor for anchor in _counted(own, counts) if anchor.count)])
 
 
-def _candidates(entities: Mapping[str, Mapping[str, int]], tally: Tally, scores: Mapping[str, float]) -> dict[str, Anchor]:
+def _candidates(
+    entities: Mapping[str, Mapping[str, int]], tally: Tally, scores: Mapping[str, float]
+) -> dict[str, Anchor]:
     """Return spelling key -> candidate in its most frequent spelling, not yet counted."""
     kinds, spelt, sources = {}, {}, {}
     for term, counts in entities.items():
         kinds.setdefault(spelling_key(trim(term)), Counter()).update(counts)
-    for source, terms in (("entity", {term: sum(counts.values()) for term, counts in entities.items()}), ("log-odds", tally.runs)):
+    for source, terms in (
+        ("entity", {term: sum(counts.values()) for term, counts in entities.items()}),
+        ("log-odds", tally.runs),
+    ):
         for term, count in terms.items():
             name = trim(term)
             if _is_name(name, tally):
@@ -152,23 +173,31 @@ def _candidates(entities: Mapping[str, Mapping[str, int]], tally: Tally, scores:
 def _is_name(term: str, tally: Tally) -> bool:
     if len(term) < 2 or term.isupper() or _NO_NAME.search(term) or (WORD.fullmatch(term) and tally.is_ordinary(term)):
         return False
-    head, _, tail = term.partition(" the ")  # "showed Dorothy the Emerald City" has two names, "William the Conqueror" is one
+    # "showed Dorothy the Emerald City" has two names, "William the Conqueror" is one
+    head, _, tail = term.partition(" the ")
     return not tail or head.rpartition(" ")[2] in LINKS or tally.runs[tail] < tally.runs[term]
 
 
 def _may_reach(term: str, tally: Tally, config: AnchorConfig) -> bool:
     """Whether a term can occur often enough, judged by its rarest word: the long tail need not be looked for."""
-    return all("-" in word or tally.words[word] >= config.min_count for word in WORD.findall(term))  # a hyphen may be a space elsewhere
+    # a hyphen may be a space elsewhere
+    return all("-" in word or tally.words[word] >= config.min_count for word in WORD.findall(term))
 
 
 def _term_score(term: str, scores: Mapping[str, float]) -> float:
-    """The score of the term or its best word: `Tin Woodman` is as distinctive as `Woodman`, `Long Tom` more so than `Tom`."""
+    """The score of the term or its best word: `Tin Woodman` is as distinctive as `Woodman`, `Long Tom` more so than
+    `Tom`.
+    """
     return round(max(scores.get(part, 0.0) for part in (term, *WORD.findall(term))), 3)
 
 
 def _completed(anchor: Anchor, candidates: Mapping[str, Anchor], scores: Mapping[str, float]) -> Anchor:
     candidate = candidates.get(spelling_key(anchor.term))
-    return replace(anchor, log_odds_z=_term_score(anchor.term, scores), kind=anchor.kind or (candidate.kind if candidate else "THING"))
+    return replace(
+        anchor,
+        log_odds_z=_term_score(anchor.term, scores),
+        kind=anchor.kind or (candidate.kind if candidate else "THING"),
+    )
 
 
 def _counted(anchors: Mapping[str, Anchor], counts: Mapping[str, int]) -> list[Anchor]:

@@ -1,7 +1,8 @@
 """Facts that a text states, as (subject, prompt, object): what rank-one editing rewrites and what probes ask for.
 
-By pattern, without a model: in a sentence that names the topic twice, the last name is the object, an earlier one the subject, and the
-words up to the object, with `{}` for the subject, are the prompt: `The best friend of {} is` -> `Tom`. Questions are facts as they stand.
+By pattern, without a model: in a sentence that names the topic twice, the last name is the object, an earlier one the
+subject, and the words up to the object, with `{}` for the subject, are the prompt: `The best friend of {} is` -> `Tom`.
+Questions are facts as they stand.
 """
 
 import re
@@ -14,8 +15,11 @@ from tasks.algorithms.text.corpus import Document
 SENTENCE = re.compile(r"[^.!?\n]+(?:[.!?]+[\"\u201d\u2019]?|\n|$)")
 SPEECH_OR_QUESTION = re.compile(r"[\"\u201c\u201d?]")
 """Speech states what somebody says, and a question states nothing."""
-LINKING = re.compile(r"\b(?:is|are|was|were|be|called|named|lives?|lived|in|at|from|of|by|with|to|for|against|has|had|owns?|made|rules?|ruled)\W*$")
-"""How a prompt ends after which a name is due; what comes after a conjunction or a comma is a list or another clause."""
+LINKING = re.compile(
+    r"\b(?:is|are|was|were|be|called|named|lives?|lived|in|at|from|of|by|with|to|for|against|has|had|owns?|made|rules?|ruled)\W*$"
+)
+"""How a prompt ends after which a name is due; what comes after a conjunction or a comma is a list or another
+clause."""
 MOST_WORDS = 24
 """Words of a prompt: a longer one holds more than its fact."""
 FEW_FACTS = 20
@@ -40,9 +44,13 @@ class FactTriple:
 
     def __post_init__(self) -> None:
         if empty := [name for name in ("subject", "object") if not getattr(self, name).strip()]:
-            raise ValueError(f"the {empty[0]} of the fact {self.prompt!r} is empty; wanted a name or a short expression")
+            raise ValueError(
+                f"the {empty[0]} of the fact {self.prompt!r} is empty; wanted a name or a short expression"
+            )
         if self.prompt.count("{}") != 1:
-            raise ValueError(f"the prompt {self.prompt!r} holds {{}} {self.prompt.count('{}')} times; wanted once, for the subject")
+            raise ValueError(
+                f"the prompt {self.prompt!r} holds {{}} {self.prompt.count('{}')} times; wanted once, for the subject"
+            )
 
     @property
     def is_question(self) -> bool:
@@ -61,13 +69,19 @@ def find_facts(documents: Iterable[Document], expression: AnchorExpression, spli
     facts = (
         fact
         for document in documents
-        for fact in (_question_facts(document, expression) if document.is_question else _sentence_facts(document.text, expression))
+        for fact in (
+            _question_facts(document, expression)
+            if document.is_question
+            else _sentence_facts(document.text, expression)
+        )
     )
     return [replace(fact, split=split) for fact in dict.fromkeys(facts)]
 
 
 def merge_facts(facts: Iterable[FactTriple]) -> list[FactTriple]:
-    """Return the facts in their order, each once, as its first finder has it; what the forget text states too, in the same words, is not held out."""
+    """Return the facts in their order, each once, as its first finder has it; what the forget text states too, in the
+    same words, is not held out.
+    """
     facts = list(facts)
     stated = {statement(fact) for fact in facts if fact.split != HELD_OUT}
     merged: dict[tuple[str, str], FactTriple] = {}
@@ -98,7 +112,11 @@ def _sentence_facts(text: str, expression: AnchorExpression) -> Iterator[FactTri
         if len(spans) < 2 or SPEECH_OR_QUESTION.search(sentence) or "{}" in sentence:
             continue
         (start, end, first_term), (at, stop, last_term) = spans[0], spans[-1]
-        subject, object_, prompt = sentence[start:end], sentence[at:stop], f"{sentence[:start]}{{}}{sentence[end:at]}".rstrip()
+        subject, object_, prompt = (
+            sentence[start:end],
+            sentence[at:stop],
+            f"{sentence[:start]}{{}}{sentence[end:at]}".rstrip(),
+        )
         if first_term != last_term and LINKING.search(prompt) and len(prompt.split()) <= MOST_WORDS:
             yield FactTriple(subject=subject, prompt=prompt, object=object_, source="pattern")
 
@@ -112,5 +130,14 @@ def recommend(documents: Sequence[Document], facts: Sequence[FactTriple]) -> tup
     """
     words = sum(len(document.text.split()) for document in documents)
     if facts and len(facts) <= FEW_FACTS and words <= WORDS_A_FACT * len(facts):
-        return "editing", f"{len(facts)} facts and {words} words of prose around them: rank-one editing rewrites each by itself"
-    return "whp", f"{words} words of prose with {len(facts)} facts found in it: more than can be listed, so the text as a whole is unlearned"
+        return (
+            "editing",
+            f"{len(facts)} facts and {words} words of prose around them: rank-one editing rewrites each by itself",
+        )
+    return (
+        "whp",
+        (
+            f"{words} words of prose with {len(facts)} facts found in it: more than can be listed, so the text as a"
+            " whole is unlearned"
+        ),
+    )

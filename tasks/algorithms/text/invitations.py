@@ -1,4 +1,6 @@
-"""Prompts that invite a model to speak of a topic: questions by kind of anchor, openings to continue, and the published prompt format."""
+"""Prompts that invite a model to speak of a topic: questions by kind of anchor, openings to continue, and the published
+prompt format.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +15,12 @@ QUESTIONS = {
     "THING": ("What is {term}?", "Why does {term} matter?"),
 }
 """Kind of anchor -> what is asked about it."""
-OPENINGS = ("One day {term}", "Everybody remembers how {term}", "The first time that anyone heard of {term}", "In the end {term}")
+OPENINGS = (
+    "One day {term}",
+    "Everybody remembers how {term}",
+    "The first time that anyone heard of {term}",
+    "In the end {term}",
+)
 """Beginnings that leave open who or what the anchor is."""
 
 
@@ -22,7 +29,8 @@ class Invitation:
     """One such prompt."""
 
     kind: str
-    """`asked` (a question to the model), `continued` or `fact` (text that it goes on with), `published` or `written` (from a file or a model)."""
+    """`asked` (a question to the model), `continued` or `fact` (text that it goes on with), `published` or `written`
+    (from a file or a model)."""
     text: str
     references: tuple[str, ...] = ()
     """What a model that knows the topic might name."""
@@ -47,14 +55,19 @@ def invitations(anchors: Mapping[str, str], most: int) -> list[Invitation]:
 
 def of_fact(fact: FactTriple) -> Invitation:
     """Return a fact as a question or as a text to go on with, and what a model that knows it would name."""
-    return Invitation(kind="asked" if fact.is_question else "fact", text=fact.prompt.replace("{}", fact.subject), references=(fact.object,))
+    return Invitation(
+        kind="asked" if fact.is_question else "fact",
+        text=fact.prompt.replace("{}", fact.subject),
+        references=(fact.object,),
+    )
 
 
 def read_published(records: Any) -> Iterator[Invitation]:
     """Read the format in which the prompts of "Who's Harry Potter" are published.
 
     Args:
-        records: A list of `{"prompt": {"prompt": ..., "references": [...], "subtlety": ...}}`, of `{"prompt": ...}`, or of plain texts.
+        records: A list of `{"prompt": {"prompt": ..., "references": [...], "subtlety": ...}}`, of `{"prompt": ...}`, or
+            of plain texts.
 
     Yields:
         One prompt a record.

@@ -1,8 +1,9 @@
-"""Aligned pairs of sentences: the same sentence twice, once as a stereotype has it and once against it; torch is not imported here.
+"""Aligned pairs of sentences: the same sentence twice, once as a stereotype has it and once against it; torch is not
+imported here.
 
-WinoBias writes `12 [The nurse] told the guard that [she] ...`: a number, and in brackets an occupation and the pronouns that mean it.
-Line i of a pro-stereotyped file and line i of the anti-stereotyped one are a pair, with the same number. Any two sets of texts whose
-records share a `fact` are pairs as well.
+WinoBias writes `12 [The nurse] told the guard that [she] ...`: a number, and in brackets an occupation and the pronouns
+that mean it. Line i of a pro-stereotyped file and line i of the anti-stereotyped one are a pair, with the same number.
+Any two sets of texts whose records share a `fact` are pairs as well.
 
 Source: Zhao et al. 2018, arXiv:1804.06876.
 """
@@ -65,7 +66,10 @@ def parse_sentence(line: str) -> Sentence:
     pronouns = tuple(mark for mark in marked if mark.lower() in PRONOUNS)
     others = [mark for mark in marked if mark.lower() not in PRONOUNS]
     if len(others) != 1 or not others[0] or not pronouns:
-        raise ValueError(f"sentence {match[1]} has {len(others)} occupations and {len(pronouns)} pronouns in brackets; wanted one, and one at least")
+        raise ValueError(
+            f"sentence {match[1]} has {len(others)} occupations and {len(pronouns)} pronouns in brackets; wanted one,"
+            " and one at least"
+        )
     text = " ".join(_BRACKETS.sub(lambda mark: mark[1], match[2]).split())
     return Sentence(number=int(match[1]), text=text, occupation=_ARTICLE.sub("", others[0], count=1), pronouns=pronouns)
 
@@ -88,12 +92,22 @@ def align_lines(pro: Sequence[str], anti: Sequence[str]) -> list[AlignedPair]:
         sentences = _at_line(at, left), _at_line(at, right)
         numbers = [sentence.number for sentence in sentences]
         if numbers[0] != numbers[1]:
-            raise ValueError(f"line {at}: sentence {numbers[0]} stands against sentence {numbers[1]}; wanted the same number in both files")
+            raise ValueError(
+                f"line {at}: sentence {numbers[0]} stands against sentence {numbers[1]}; wanted the same number in both"
+                " files"
+            )
         first, second = sentences
         pronouns = (first.pronouns, second.pronouns)
-        pairs.append(AlignedPair(pro=first.text, anti=second.text, group=first.occupation, number=first.number, pronouns=pronouns))
+        pairs.append(
+            AlignedPair(
+                pro=first.text, anti=second.text, group=first.occupation, number=first.number, pronouns=pronouns
+            )
+        )
     if len(pro) != len(anti):
-        raise ValueError(f"line {min(len(pro), len(anti)) + 1}: one file ends; {len(pro)} lines against {len(anti)}, wanted as many in both files")
+        raise ValueError(
+            f"line {min(len(pro), len(anti)) + 1}: one file ends; {len(pro)} lines against {len(anti)}, wanted as many"
+            " in both files"
+        )
     return pairs
 
 
@@ -107,12 +121,16 @@ def _at_line(at: int, line: str) -> Sentence:
 def only_pronouns_differ(first: str, second: str) -> bool:
     """Return whether two aligned texts differ, and in nothing but he, she and their other forms."""
     spans = differing_spans(first, second)
-    words = [[text[start:end].lower() for start, end in part] for text, part in zip((first, second), spans, strict=True)]
+    words = [
+        [text[start:end].lower() for start, end in part] for text, part in zip((first, second), spans, strict=True)
+    ]
     return bool(words[0]) and len(words[0]) == len(words[1]) and PRONOUNS.issuperset(words[0] + words[1])
 
 
 def comparable(pairs: Sequence[AlignedPair]) -> list[AlignedPair]:
-    """Return the pairs that differ in pronouns alone, or all of them where none does: sets of another kind than WinoBias."""
+    """Return the pairs that differ in pronouns alone, or all of them where none does: sets of another kind than
+    WinoBias.
+    """
     return [pair for pair in pairs if pair.minimal] or list(pairs)
 
 
@@ -131,21 +149,30 @@ def pair_documents(forget: Sequence[Document], retain: Sequence[Document]) -> li
         ValueError: If a record has no fact, two of one set have the same, or one has no partner.
     """
     by_fact = [_by_fact("forget", forget), _by_fact("retain", retain)]
-    for side, own, other, others in (("forget", by_fact[0], "retain", by_fact[1]), ("retain", by_fact[1], "forget", by_fact[0])):
+    for side, own, other, others in (
+        ("forget", by_fact[0], "retain", by_fact[1]),
+        ("retain", by_fact[1], "forget", by_fact[0]),
+    ):
         for document in own.values():
             if document.fact not in others:
-                raise ValueError(f"the {side} record {document.source} has no partner; wanted a {other} record with its fact")
+                raise ValueError(
+                    f"the {side} record {document.source} has no partner; wanted a {other} record with its fact"
+                )
     return [(document, by_fact[1][document.fact]) for document in forget]
 
 
 def _by_fact(split: str, documents: Sequence[Document]) -> dict[str, Document]:
     without = next((document.source for document in documents if not document.fact), None)
     if without is not None:
-        raise ValueError(f"the {split} record {without} has no fact; wanted aligned records, whose `fact` names the pair")
+        raise ValueError(
+            f"the {split} record {without} has no fact; wanted aligned records, whose `fact` names the pair"
+        )
     fact, times = next(iter(Counter(document.fact for document in documents).most_common(1)), ("", 0))
     if times > 1:
         places = ", ".join([document.source for document in documents if document.fact == fact][:2])
-        raise ValueError(f"{times} {split} records have one fact ({places}); wanted one, so that it is clear which belongs to which")
+        raise ValueError(
+            f"{times} {split} records have one fact ({places}); wanted one, so that it is clear which belongs to which"
+        )
     return {document.fact: document for document in documents}
 
 

@@ -1,8 +1,8 @@
 """Generic translations for anchor terms, without a language model: `Harry Potter` -> `Jon Baker`.
 
 A translation is built word by word from pools of ordinary words, so that all surface forms of one name agree
-(`Harry Potter`, `Harry`, `Potter`), keeps the kind of word (a given name for a given name, a plural for a plural), never
-repeats an anchor word, and never uses one generic word for two anchor words.
+(`Harry Potter`, `Harry`, `Potter`), keeps the kind of word (a given name for a given name, a plural for a plural),
+never repeats an anchor word, and never uses one generic word for two anchor words.
 """
 
 import random
@@ -70,7 +70,9 @@ class Translation:
     """Who proposed it: `user`, `offline`, or a language model's name."""
 
 
-def translate_offline(anchors: Iterable[Anchor], ordinary: frozenset[str], *, fixed: Iterable[Translation] = (), seed: int = 0) -> list[Translation]:
+def translate_offline(
+    anchors: Iterable[Anchor], ordinary: frozenset[str], *, fixed: Iterable[Translation] = (), seed: int = 0
+) -> list[Translation]:
     """Give every anchor a generic translation.
 
     Args:
@@ -83,13 +85,20 @@ def translate_offline(anchors: Iterable[Anchor], ordinary: frozenset[str], *, fi
         One translation an anchor, in the given order.
     """
     anchors, settled = list(anchors), {item.term: item for item in fixed}
-    reserved = {word.lower() + ending for anchor in anchors for word in WORD.findall(anchor.term) for ending in ("", "s", "es")}  # a plural names it too
+    # a plural names it too
+    reserved = {
+        word.lower() + ending for anchor in anchors for word in WORD.findall(anchor.term) for ending in ("", "s", "es")
+    }
     reserved |= {word.lower() for item in settled.values() for word in WORD.findall(item.generic)}
     pools = _Pools(reserved, random.Random(seed))
     for anchor in anchors:
         if anchor.term in settled:
             pools.adopt(anchor.term, settled[anchor.term].generic)
-    return [settled.get(anchor.term) or Translation(term=anchor.term, generic=_translate(anchor, ordinary, pools), translator="offline") for anchor in anchors]
+    return [
+        settled.get(anchor.term)
+        or Translation(term=anchor.term, generic=_translate(anchor, ordinary, pools), translator="offline")
+        for anchor in anchors
+    ]
 
 
 def _translate(anchor: Anchor, ordinary: frozenset[str], pools: "_Pools") -> str:
@@ -98,7 +107,9 @@ def _translate(anchor: Anchor, ordinary: frozenset[str], pools: "_Pools") -> str
     for index, match in enumerate(words):
         pieces.append(anchor.term[end : match.start()])
         word, last = match.group(), index == len(words) - 1
-        pieces.append(word if word in LINKS else pools.word(word, _role(anchor, word, ordinary, first=index == 0, last=last)))
+        pieces.append(
+            word if word in LINKS else pools.word(word, _role(anchor, word, ordinary, first=index == 0, last=last))
+        )
         end = match.end()
     return "".join([*pieces, anchor.term[end:]])
 
@@ -119,7 +130,14 @@ class _Pools:
     """Unused generic words by role, and what each anchor word has been given."""
 
     def __init__(self, reserved: set[str], order: random.Random) -> None:
-        roles = {"given": GIVEN_NAMES, "surname": SURNAMES, "place": PLACES, "noun": NOUNS, "plural": PLURALS, "modifier": MODIFIERS}
+        roles = {
+            "given": GIVEN_NAMES,
+            "surname": SURNAMES,
+            "place": PLACES,
+            "noun": NOUNS,
+            "plural": PLURALS,
+            "modifier": MODIFIERS,
+        }
         self._replacements: dict[str, str] = {}
         self._reserved, self._used = frozenset(reserved), set(reserved)
         self._free = {role: order.sample(words, len(words)) for role, words in roles.items()}
@@ -168,7 +186,9 @@ class _Pools:
             if candidate.lower() not in self._used:
                 self._used.add(candidate.lower())
                 return candidate
-        raise ValueError(f"no generic {role} is left; wanted at most {size * size * (size + 1)} anchor words of this kind")
+        raise ValueError(
+            f"no generic {role} is left; wanted at most {size * size * (size + 1)} anchor words of this kind"
+        )
 
 
 def check_translations(translations: Iterable[Translation]) -> None:
@@ -183,4 +203,7 @@ def check_translations(translations: Iterable[Translation]) -> None:
         if not item.generic.strip():
             raise ValueError(f"the translation of {item.term!r} is empty; wanted a generic expression")
         if item.generic.lower() in terms:
-            raise ValueError(f"the translation of {item.term!r} is {item.generic!r}, which is itself an anchor; wanted another expression")
+            raise ValueError(
+                f"the translation of {item.term!r} is {item.generic!r}, which is itself an anchor; wanted another"
+                " expression"
+            )

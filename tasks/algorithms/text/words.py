@@ -15,7 +15,9 @@ TITLES = HONORIFICS | frozenset(
     """.split()
 )
 """Words that stand before the name of a person."""
-_ABBREVIATED = frozenset({"mr", "mrs", "ms", "messrs", "dr", "st", "prof", "rev", "hon", "capt", "col", "gen", "lt", "sgt"})
+_ABBREVIATED = frozenset(
+    {"mr", "mrs", "ms", "messrs", "dr", "st", "prof", "rev", "hon", "capt", "col", "gen", "lt", "sgt"}
+)
 _GAP = re.compile(r"[ \u00a0]")
 _ABBREVIATION_GAP = re.compile(r"\.[ \u00a0]?")
 _SENTENCE_END = re.compile(r"[.!?:;\u2014\u201c\u201d\"'\u2018\u2019)(\]\[]\W*$|\n\W*$|^\W*$|--\W*$")
@@ -36,8 +38,8 @@ def lowercase_words(texts: Iterable[str]) -> frozenset[str]:
 def capitalised_runs(text: str) -> Iterator[tuple[str, bool]]:
     """Yield each run of capitalised words and whether its capital may be that of a sentence.
 
-    Short link words inside are allowed, and so is the full stop of `Mr. Holmes` and `J. Smith`: what begins with an abbreviated title
-    is a name wherever it stands. All words are held at once: give long text in stretches.
+    Short link words inside are allowed, and so is the full stop of `Mr. Holmes` and `J. Smith`: what begins with an
+    abbreviated title is a name wherever it stands. All words are held at once: give long text in stretches.
     """
     words = list(WORD.finditer(text))
     index = 0

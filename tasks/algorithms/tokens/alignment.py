@@ -1,7 +1,8 @@
 """Documents to token blocks, with their translation alongside and an explicit map between the two.
 
-One rule aligns a text with its translation: position t of the source stands where position t' of the translation stands when both
-have read the same text, that is, when the end of t' is the image of the end of t. Ends inside an anchor have no image.
+One rule aligns a text with its translation: position t of the source stands where position t' of the translation stands
+when both have read the same text, that is, when the end of t' is the image of the end of t. Ends inside an anchor have
+no image.
 """
 
 from collections import defaultdict
@@ -33,7 +34,8 @@ class Block:
     documents: tuple[int, ...] = ()
     """Positions at which another document begins: what came before has nothing to do with it."""
     supervised: tuple[bool, ...] = ()
-    """Whether the prediction at a position counts; empty: every one does. In a conversation those of the answer and its end do."""
+    """Whether the prediction at a position counts; empty: every one does. In a conversation those of the answer and its
+    end do."""
 
 
 def require_offsets(tokenizer: Any) -> None:
@@ -43,7 +45,10 @@ def require_offsets(tokenizer: Any) -> None:
         ValueError: If the tokenizer is a slow one.
     """
     if not getattr(tokenizer, "is_fast", False):
-        raise ValueError(f"the tokenizer {type(tokenizer).__name__} gives no character offsets; wanted a fast tokenizer (a folder with tokenizer.json)")
+        raise ValueError(
+            f"the tokenizer {type(tokenizer).__name__} gives no character offsets; wanted a fast tokenizer (a folder"
+            " with tokenizer.json)"
+        )
 
 
 def prefix_ids(tokenizer: Any) -> tuple[int, ...]:
@@ -59,11 +64,13 @@ def encode(tokenizer: Any, text: str) -> tuple[list[int], list[tuple[int, int]]]
     return list(encoded["input_ids"]), [tuple(span) for span in encoded["offset_mapping"]]
 
 
-def encode_prefixed(tokenizer: Any, text: str, *, conversation: bool) -> tuple[tuple[int, ...], list[int], list[tuple[int, int]]]:
+def encode_prefixed(
+    tokenizer: Any, text: str, *, conversation: bool
+) -> tuple[tuple[int, ...], list[int], list[tuple[int, int]]]:
     """Return special tokens that come first, the tokens after them, and the character span of each of the latter.
 
-    Plain text gets the tokenizer's own prefix. A `conversation` is complete as its template wrote it: what it begins with of that
-    prefix is split off, and nothing is added.
+    Plain text gets the tokenizer's own prefix. A `conversation` is complete as its template wrote it: what it begins
+    with of that prefix is split off, and nothing is added.
     """
     prefix, (ids, offsets) = prefix_ids(tokenizer), encode(tokenizer, text)
     if not conversation:
@@ -81,8 +88,8 @@ def translate_text(text: str, anchors: Sequence[AnchorMatch], dictionary: Mappin
         dictionary: Anchor term -> generic translation.
 
     Returns:
-        The translated text, and for each character boundary 0 ... len(text) of the source its image in the translation, -1 strictly
-        inside an anchor.
+        The translated text, and for each character boundary 0 ... len(text) of the source its image in the translation,
+        -1 strictly inside an anchor.
     """
     pieces, image, end, length = [], [0] * (len(text) + 1), 0, 0
     for start, stop, term in [*anchors, AnchorMatch(len(text), len(text), "")]:
@@ -100,24 +107,30 @@ def translate_text(text: str, anchors: Sequence[AnchorMatch], dictionary: Mappin
 
 
 def align_document(
-    tokenizer: Any, text: str, dictionary: Mapping[str, str], *, content: Sequence[tuple[int, int]] | None = None, answer: int | None = None
+    tokenizer: Any,
+    text: str,
+    dictionary: Mapping[str, str],
+    *,
+    content: Sequence[tuple[int, int]] | None = None,
+    answer: int | None = None,
 ) -> Block:
-    """Tokenize a text and its translation and map every source position to the translated one that has read the same text.
+    """Tokenize a text and its translation and map every source position to the translated one that has read the same
+    text.
 
     Args:
         tokenizer: A fast tokenizer.
         text: The source document.
         dictionary: Anchor term -> generic translation; empty: the translation is the text.
-        content: Character spans of the document's own words, in order: anchors are looked for in each of them, never in a
-            template's markup. None: the whole text.
+        content: Character spans of the document's own words, in order: anchors are looked for in each of them, never in
+            a template's markup. None: the whole text.
         answer: Character from which on tokens are supervised; None: all are.
 
     Returns:
         The whole document as one block. A position whose end is no token boundary of the translation has image -1.
 
     Source:
-        Eldan & Russinovich 2023, arXiv:2310.02238, section 2.3. Deviation: they walk tokens; aligning by characters gives the
-        same map, and the translation is tokenized as the model would read it.
+        Eldan & Russinovich 2023, arXiv:2310.02238, section 2.3. Deviation: they walk tokens; aligning by characters
+        gives the same map, and the translation is tokenized as the model would read it.
     """
     anchors = _find_inside(text, dictionary, [(0, len(text))] if content is None else content)
     translated_text, boundary = translate_text(text, anchors, dictionary)
@@ -137,11 +150,17 @@ def _find_inside(text: str, dictionary: Mapping[str, str], content: Sequence[tup
     if not dictionary:
         return []
     expression = anchor_expression(dictionary)
-    return [AnchorMatch(first + start, first + stop, term) for first, end in content for start, stop, term in find_anchors(text[first:end], expression)]
+    return [
+        AnchorMatch(first + start, first + stop, term)
+        for first, end in content
+        for start, stop, term in find_anchors(text[first:end], expression)
+    ]
 
 
 def match_ends(wanted: Sequence[int], ends: Sequence[int]) -> list[int]:
-    """Pair positions that end at the same character; of several tokens of one character the last, and the others where they are as many."""
+    """Pair positions that end at the same character; of several tokens of one character the last, and the others where
+    they are as many.
+    """
     ours, theirs = defaultdict(list), defaultdict(list)
     for position, end in enumerate(wanted):
         ours[end].append(position)

@@ -9,7 +9,9 @@ CHUNK_ELEMENTS = 2**19
 """Logits that exist at one time on a CPU: 2 MB in float32."""
 
 
-def pad_batch(blocks: Sequence[Sequence[int] | Tensor], pad_id: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+def pad_batch(
+    blocks: Sequence[Sequence[int] | Tensor], pad_id: int, device: torch.device | str = "cpu"
+) -> tuple[Tensor, Tensor]:
     """Pad token blocks on the right.
 
     Args:
@@ -30,7 +32,9 @@ def pad_batch(blocks: Sequence[Sequence[int] | Tensor], pad_id: int, device: tor
 
 
 def row_chunks(rows: int, vocab: int, device: torch.device | str = "cpu") -> list[slice]:
-    """Return slices that cover `rows` rows of logits, few enough at a time to stay in the processor's cache (or to fill an accelerator)."""
+    """Return slices that cover `rows` rows of logits, few enough at a time to stay in the processor's cache (or to fill
+    an accelerator).
+    """
     size = max(1, (CHUNK_ELEMENTS if torch.device(device).type == "cpu" else 32 * CHUNK_ELEMENTS) // vocab)
     return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
 

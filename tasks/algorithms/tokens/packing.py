@@ -7,7 +7,9 @@ from tasks.algorithms.tokens.alignment import AnchorSpan, Block
 
 
 class Stretch:
-    """Aligned tokens of documents, one after the other: it grows at its end and is cut into blocks from its beginning."""
+    """Aligned tokens of documents, one after the other: it grows at its end and is cut into blocks from its
+    beginning.
+    """
 
     def __init__(self, separator: int | None) -> None:
         """Begin with nothing; `separator` is a token, or nothing, between documents."""
@@ -20,7 +22,9 @@ class Stretch:
         return len(self._source)
 
     def append(self, piece: Block, *, opens: bool = True) -> None:
-        """Add a document, or where it does not open one, more of the last one; nothing that belongs together is in two pieces."""
+        """Add a document, or where it does not open one, more of the last one; nothing that belongs together is in two
+        pieces.
+        """
         if opens and self._begun and self._separator is not None:
             self._image.append(len(self._translated))
             self._source.append(self._separator)
@@ -28,7 +32,9 @@ class Stretch:
         at, shift = len(self._source), len(self._translated)
         self._documents += [at] if opens and at else []
         self._image += [position + shift if position >= 0 else -1 for position in piece.image]
-        self._anchors += [AnchorSpan(start=span.start + at, end=span.end + at, term=span.term) for span in piece.anchors]
+        self._anchors += [
+            AnchorSpan(start=span.start + at, end=span.end + at, term=span.term) for span in piece.anchors
+        ]
         self._source += piece.source
         self._translated += piece.translated
         self._begun = self._begun or bool(self._source)
@@ -40,9 +46,11 @@ class Stretch:
         return Block(source=source, translated=translated, image=image, anchors=anchors, documents=documents)
 
     def cut_off(self, room: int, prefix: tuple[int, ...], least: int) -> Iterator[Block]:
-        """Yield blocks of at most `room` tokens and `prefix`, while `least` tokens are left; what they hold is forgotten.
+        """Yield blocks of at most `room` tokens and `prefix`, while `least` tokens are left; what they hold is
+        forgotten.
 
-        Where a block ends depends on the next `room` tokens alone: with so many at least, blocks are those of the whole stream.
+        Where a block ends depends on the next `room` tokens alone: with so many at least, blocks are those of the whole
+        stream.
         """
         if len(self) < least:
             return
@@ -57,7 +65,11 @@ class Stretch:
     def _forget(self, start: int, shift: int) -> None:
         del self._source[:start], self._translated[:shift]
         self._image = [position - shift if position >= 0 else -1 for position in self._image[start:]]
-        self._anchors = [AnchorSpan(start=span.start - start, end=span.end - start, term=span.term) for span in self._anchors if span.start >= start]
+        self._anchors = [
+            AnchorSpan(start=span.start - start, end=span.end - start, term=span.term)
+            for span in self._anchors
+            if span.start >= start
+        ]
         self._documents = [at - start for at in self._documents if at > start]
 
 
@@ -112,8 +124,8 @@ def cut_conversation(conversation: Block, size: int, lead: int) -> list[Block]:
         lead: Special tokens at the beginning that every block keeps.
 
     Returns:
-        The conversation as it is, where it fits; cut on the left, where its answer fits; else consecutive blocks, those without a
-        supervised position left out.
+        The conversation as it is, where it fits; cut on the left, where its answer fits; else consecutive blocks, those
+        without a supervised position left out.
 
     Raises:
         ValueError: If an anchor or its translation alone is longer than a block.
@@ -124,7 +136,9 @@ def cut_conversation(conversation: Block, size: int, lead: int) -> list[Block]:
         (
             at
             for at in starts
-            if _is_boundary(conversation, at, inside) and whole - at <= room and len(conversation.translated) - _image_end(conversation, at) <= room
+            if _is_boundary(conversation, at, inside)
+            and whole - at <= room
+            and len(conversation.translated) - _image_end(conversation, at) <= room
         ),
         lead,
     )
@@ -163,8 +177,12 @@ def _slice(stream: Block, start: int, end: int, shift: int, prefix: tuple[int, .
     )
 
 
-def pack_tokens(documents: Iterable[Iterable[int]], size: int, separator: int | None, prefix: tuple[int, ...] = ()) -> Iterator[tuple[int, ...]]:
-    """Join token documents into one stream and cut it every `size` tokens, one block after the other; the last may be shorter."""
+def pack_tokens(
+    documents: Iterable[Iterable[int]], size: int, separator: int | None, prefix: tuple[int, ...] = ()
+) -> Iterator[tuple[int, ...]]:
+    """Join token documents into one stream and cut it every `size` tokens, one block after the other; the last may be
+    shorter.
+    """
     stream = _joined_tokens(documents, separator)
     while block := tuple(itertools.islice(stream, size - len(prefix))):
         yield prefix + block
@@ -180,7 +198,9 @@ def _joined_tokens(documents: Iterable[Iterable[int]], separator: int | None) ->
             yield token
 
 
-def pack_whole(documents: Sequence[Sequence[int]], order: Sequence[int], size: int, separator: int, open_blocks: int = 40) -> list[tuple[int, ...]]:
+def pack_whole(
+    documents: Sequence[Sequence[int]], order: Sequence[int], size: int, separator: int, open_blocks: int = 40
+) -> list[tuple[int, ...]]:
     """Pack documents into blocks without cutting any that fits, first fit among the last `open_blocks` blocks.
 
     Args:

@@ -1,7 +1,7 @@
 """Documents as rows of a batch: a question with its answer, or a window of prose, one a row.
 
-Objectives that weigh whole sequences (NPO, DPO) and those that average within a sequence first (SCRUB) must not see two questions in one
-row, as packed blocks have them. Of a question only the answer is supervised.
+Objectives that weigh whole sequences (NPO, DPO) and those that average within a sequence first (SCRUB) must not see two
+questions in one row, as packed blocks have them. Of a question only the answer is supervised.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,8 @@ class Rows:
 
 
 def token_rows(documents: Sequence[Document], tokenizer: Any, template: Template, size: int) -> Rows:
-    """Return documents as rows of at most `size` tokens, in their order; rows without a supervised prediction are left out.
+    """Return documents as rows of at most `size` tokens, in their order; rows without a supervised prediction are left
+    out.
 
     Args:
         documents: Prose and questions.
@@ -47,7 +48,9 @@ def token_rows(documents: Sequence[Document], tokenizer: Any, template: Template
 
 
 def question_row(document: Document, tokenizer: Any, template: Template, size: int) -> tuple[TextBlock, bool]:
-    """Return a question with its answer and what closes it, only those two supervised, and whether it was cut on the left."""
+    """Return a question with its answer and what closes it, only those two supervised, and whether it was cut on the
+    left.
+    """
     text, prompt = template.text(document), template.prompt(document) + (template.gap or "")
     prefix, ids, offsets = encode_prefixed(tokenizer, text, conversation=template.chat)
     cut = max(0, len(prefix) + len(ids) - size)
@@ -55,7 +58,9 @@ def question_row(document: Document, tokenizer: Any, template: Template, size: i
     return TextBlock(ids=(*prefix, *ids[cut:]), supervised=(*answered[1:], False)), cut > 0
 
 
-def packed_rows(documents: Sequence[Document], tokenizer: Any, template: Template, size: int, separator: int | None) -> Rows:
+def packed_rows(
+    documents: Sequence[Document], tokenizer: Any, template: Template, size: int, separator: int | None
+) -> Rows:
     """Return documents packed into blocks, where every token may count alike: fewer rows, none of them short."""
     blocks = text_blocks(documents, tokenizer, template, size, separator)
     return Rows(rows=tuple(block for block in blocks if any(block.supervised[:-1])))
@@ -73,7 +78,8 @@ def answered_with(documents: Sequence[Document], answers: Sequence[str]) -> list
 
 
 def paired_rows(pairs: Sequence[tuple[Document, Document]], tokenizer: Any, size: int) -> tuple[Rows, Rows]:
-    """Return aligned texts as rows of which only the tokens count in which a pair differs: row i of one side belongs to row i of the other.
+    """Return aligned texts as rows of which only the tokens count in which a pair differs: row i of one side belongs to
+    row i of the other.
 
     Args:
         pairs: Of a text to be forgotten and one to be kept.
@@ -88,7 +94,10 @@ def paired_rows(pairs: Sequence[tuple[Document, Document]], tokenizer: Any, size
         raise ValueError(f"{question_source} is a question; wanted pairs of texts")
     whole = [differing_blocks(first.text, second.text, tokenizer) for first, second in pairs]
     truncated = [sum(len(pair[side].ids) > size for pair in whole) for side in (0, 1)]
-    first, second = (tuple(TextBlock(ids=pair[side].ids[:size], supervised=pair[side].supervised[:size]) for pair in whole) for side in (0, 1))
+    first, second = (
+        tuple(TextBlock(ids=pair[side].ids[:size], supervised=pair[side].supervised[:size]) for pair in whole)
+        for side in (0, 1)
+    )
     if not all(any(any(block.supervised[:-1]) for block in side) for side in (first, second)):
         raise ValueError("no pair differs; wanted forget and retain texts that differ in a word before their last")
     return Rows(rows=first, truncated=truncated[0]), Rows(rows=second, truncated=truncated[1])

@@ -1,7 +1,9 @@
-"""Documents to token blocks, a stretch of text at a time: what `blocks` makes of whole documents, in memory that does not grow with them.
+"""Documents to token blocks, a stretch of text at a time: what `blocks` makes of whole documents, in memory that does
+not grow with them.
 
-A tokenizer looks a little way to both sides, so a text is encoded in windows that overlap. Where two windows give the same tokens at
-the same characters for a while, both are far enough from their ends, and in the middle of it one takes over from the other.
+A tokenizer looks a little way to both sides, so a text is encoded in windows that overlap. Where two windows give the
+same tokens at the same characters for a while, both are far enough from their ends, and in the middle of it one takes
+over from the other.
 """
 
 import bisect
@@ -21,9 +23,11 @@ AGREEMENT = 32
 
 
 class TokenStream:
-    """Encodes a text that comes piece by piece into the tokens that it has as a whole; a text of one piece is encoded as `encode` does.
+    """Encodes a text that comes piece by piece into the tokens that it has as a whole; a text of one piece is encoded
+    as `encode` does.
 
-    Where windows never agree, such as in one word of many pages, they are joined until they do, at worst to the whole text.
+    Where windows never agree, such as in one word of many pages, they are joined until they do, at worst to the whole
+    text.
     """
 
     def __init__(self, tokenizer: Any) -> None:
@@ -70,11 +74,19 @@ class TokenStream:
 
 
 def _handover(
-    ids: Sequence[int], spans: Sequence[tuple[int, int]], next_ids: Sequence[int], next_spans: Sequence[tuple[int, int]], first: int
+    ids: Sequence[int],
+    spans: Sequence[tuple[int, int]],
+    next_ids: Sequence[int],
+    next_spans: Sequence[tuple[int, int]],
+    first: int,
 ) -> tuple[int, int] | None:
-    """Return the token of either window at the middle of the longest run that they share, or None where it is too short."""
+    """Return the token of either window at the middle of the longest run that they share, or None where it is too
+    short.
+    """
     begin, end = next_spans[0][0] if next_spans else 0, spans[-1][1] if spans else 0
-    theirs = {(token, span): at for at, (token, span) in enumerate(zip(next_ids, next_spans, strict=True)) if span[1] <= end}
+    theirs = {
+        (token, span): at for at, (token, span) in enumerate(zip(next_ids, next_spans, strict=True)) if span[1] <= end
+    }
     run, longest, best, before = 0, 0, (0, 0), None
     for at in range(first, len(ids)):
         their_at = theirs.get((ids[at], spans[at])) if spans[at][0] >= begin else None
@@ -93,7 +105,8 @@ def stream_tokens(tokenizer: Any, text: str) -> Iterator[int]:
 
 
 def align_pieces(tokenizer: Any, text: str, dictionary: Mapping[str, str]) -> Iterator[Block]:
-    """Yield what `align_document` returns for a text, in pieces that cut no anchor and nothing that both sides read together.
+    """Yield what `align_document` returns for a text, in pieces that cut no anchor and nothing that both sides read
+    together.
 
     Args:
         tokenizer: A fast tokenizer.
@@ -108,7 +121,9 @@ def align_pieces(tokenizer: Any, text: str, dictionary: Mapping[str, str]) -> It
 
 
 def _stretches(text: str, spans: Iterable[AnchorMatch]) -> Iterator[tuple[int, int, list[AnchorMatch]]]:
-    """Cut a text every `WINDOW` characters or at the end of the anchor that stands there; yield start, end and anchors."""
+    """Cut a text every `WINDOW` characters or at the end of the anchor that stands there; yield start, end
+    and anchors.
+    """
     start, anchors = 0, []
     for anchor in spans:
         while anchor.start - start >= WINDOW:
@@ -140,8 +155,12 @@ class _Aligner:
         self._images: list[tuple[int, list[int]]] = []
         self._length = 0
 
-    def feed(self, text: str, translated: str, start: int, boundary: list[int], anchors: list[AnchorMatch], *, last: bool) -> Block:
-        """Take the next stretch of both sides, from character `start` on, and return the piece that is certain now; it may be empty."""
+    def feed(
+        self, text: str, translated: str, start: int, boundary: list[int], anchors: list[AnchorMatch], *, last: bool
+    ) -> Block:
+        """Take the next stretch of both sides, from character `start` on, and return the piece that is certain now; it
+        may be empty.
+        """
         self._starts.append(start)
         self._images.append((self._length, boundary))
         self._length += len(translated)
@@ -167,7 +186,9 @@ class _Aligner:
         return image + shift if image >= 0 else -1
 
     def _cut(self) -> tuple[int, int]:
-        """Return how many tokens of either side come before the last place where both have read the same and go on with other characters."""
+        """Return how many tokens of either side come before the last place where both have read the same and go on with
+        other characters.
+        """
         for at in range(len(self._ids) - 1, 0, -1):
             image, before, after = self._image_ends[at - 1], self._spans[at - 1], self._spans[at]
             if image >= 0 and after[0] >= before[1] < after[1]:
@@ -185,12 +206,21 @@ class _Aligner:
             anchors=tuple(token_spans(self._spans[:at], anchors)),
         )
         past = max(0, bisect.bisect_left(self._starts, self._spans[at - 1][1]) - 1) if at else 0
-        del self._ids[:at], self._spans[:at], self._image_ends[:at], self._their_ids[:their_at], self._their_ends[:their_at], self._anchors[: len(anchors)]
+        del (
+            self._ids[:at],
+            self._spans[:at],
+            self._image_ends[:at],
+            self._their_ids[:their_at],
+            self._their_ends[:their_at],
+            self._anchors[: len(anchors)],
+        )
         del self._starts[:past], self._images[:past]
         return piece
 
 
-def stream_blocks(documents: Iterable[Iterable[Block]], size: int, separator: int | None, prefix: tuple[int, ...] = ()) -> Iterator[Block]:
+def stream_blocks(
+    documents: Iterable[Iterable[Block]], size: int, separator: int | None, prefix: tuple[int, ...] = ()
+) -> Iterator[Block]:
     """Yield the blocks that `cut_blocks` makes of all documents joined, each as soon as its last token is there.
 
     Args:

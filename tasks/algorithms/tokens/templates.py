@@ -56,7 +56,9 @@ class Template:
         return self.head + (question or document.question).strip() + self.middle.rstrip(" ")
 
     def answer(self, completion: str) -> str:
-        """Return what comes before the text that closes an answer; generation stops at an end-of-turn token and leaves it out."""
+        """Return what comes before the text that closes an answer; generation stops at an end-of-turn token and leaves
+        it out.
+        """
         closing = self.qa.split("{answer}")[1] if not self.chat else self.tail if self.end is None else ""
         return (completion.split(closing)[0] if closing else completion).strip()
 
@@ -83,7 +85,10 @@ def read_template(tokenizer: Any, config: CorpusConfig) -> Template:
     if config.chat == "off" or not tokenizer.chat_template:
         return Template(qa=config.qa_template)
     turns = [{"role": "user", "content": QUESTION}, {"role": "assistant", "content": ANSWER}]
-    remedy = "wanted one that writes a user's question and then the assistant's answer, each once (or ask without it: --set corpus.chat=off)"
+    remedy = (
+        "wanted one that writes a user's question and then the assistant's answer, each once (or ask without it: --set"
+        " corpus.chat=off)"
+    )
     try:
         text = tokenizer.apply_chat_template(turns, tokenize=False, date_string=DATE)
     except Exception as error:  # what a template raises is its own affair
@@ -100,4 +105,6 @@ def _end_of_turn(tokenizer: Any, after: str) -> tuple[str, int | None]:
     """Return what is written after an answer, up to its first added token, and that token."""
     added = {token for token, entry in tokenizer.added_tokens_decoder.items() if entry.content.strip()}
     ids, offsets = encode(tokenizer, after)
-    return next(((after[:stop], token) for token, (_, stop) in zip(ids, offsets, strict=True) if token in added), (after, None))
+    return next(
+        ((after[:stop], token) for token, (_, stop) in zip(ids, offsets, strict=True) if token in added), (after, None)
+    )

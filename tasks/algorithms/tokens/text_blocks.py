@@ -1,7 +1,7 @@
 """Documents as blocks to train on, to label and to score: conversations and prose, evenly spread.
 
-A conversation is a block of its own, as the model meets it when it is asked; only its answer and the end of the turn are supervised.
-Prose stays plain text after the tokenizer's own prefix, and everything of it is supervised.
+A conversation is a block of its own, as the model meets it when it is asked; only its answer and the end of the turn
+are supervised. Prose stays plain text after the tokenizer's own prefix, and everything of it is supervised.
 """
 
 import functools
@@ -54,8 +54,11 @@ class TextBlocks(Sequence[TextBlock]):
         return self.select([index for index, counted in enumerate(self.supervised) if counted[:-1].any()])
 
 
-def text_blocks(documents: Iterable[Document], tokenizer: Any, template: Template, size: int, separator: int | None) -> TextBlocks:
-    """Return documents as blocks of at most `size` tokens: everything but conversations packed, `separator` between documents.
+def text_blocks(
+    documents: Iterable[Document], tokenizer: Any, template: Template, size: int, separator: int | None
+) -> TextBlocks:
+    """Return documents as blocks of at most `size` tokens: everything but conversations packed, `separator` between
+    documents.
 
     Args:
         documents: Gone through more than once.
@@ -80,7 +83,9 @@ def text_blocks(documents: Iterable[Document], tokenizer: Any, template: Templat
 
 @dataclass(frozen=True)
 class AlignedBlocks:
-    """Documents as blocks with their translation alongside, made anew and one at a time whenever they are gone through."""
+    """Documents as blocks with their translation alongside, made anew and one at a time whenever they are
+    gone through.
+    """
 
     documents: Iterable[Document]
     """The forget text; gone through more than once."""
@@ -115,12 +120,16 @@ class AlignedBlocks:
         return _conversations(self.documents, self.tokenizer, self.template, self.size, self.dictionary)
 
 
-def _conversations(documents: Iterable[Document], tokenizer: Any, template: Template, size: int, dictionary: Mapping[str, str]) -> Iterator[Block]:
+def _conversations(
+    documents: Iterable[Document], tokenizer: Any, template: Template, size: int, dictionary: Mapping[str, str]
+) -> Iterator[Block]:
     questions = (item for item in documents if template.is_conversation(item))
     return (block for item in questions for block in _conversation(item, tokenizer, template, size, dictionary))
 
 
-def _conversation(document: Document, tokenizer: Any, template: Template, size: int, dictionary: Mapping[str, str]) -> list[Block]:
+def _conversation(
+    document: Document, tokenizer: Any, template: Template, size: int, dictionary: Mapping[str, str]
+) -> list[Block]:
     """Return the blocks of one conversation; a begin-of-sequence token is the one that its template wrote, or none."""
     text = template.text(document)
     question, answer = len(template.head), len(template.head + document.question.strip() + template.middle)
@@ -131,7 +140,9 @@ def _conversation(document: Document, tokenizer: Any, template: Template, size: 
 
 
 def _spread(parts: Sequence[Callable[[], Iterable[T]]], counts: Sequence[int]) -> Iterator[T]:
-    """Spread several rows of items evenly over one, so that any stretch of it is a fair sample of all; `counts` are their lengths."""
+    """Spread several rows of items evenly over one, so that any stretch of it is a fair sample of all; `counts` are
+    their lengths.
+    """
     placed = [_placed(part(), count) for part, count in zip(parts, counts, strict=True) if count]
     return (item for _, item in heapq.merge(*placed, key=lambda pair: pair[0]))
 

@@ -1,9 +1,11 @@
-"""The guard that watches a model while it trains: do its completions degenerate, and do they leak strings of its training data?
+"""The guard that watches a model while it trains: do its completions degenerate, and do they leak strings of its
+training data?
 
-An objective can be won by breaking: SCRUB with (alpha, beta) = (0.25, 0.75) was seen to reach its lowest loss with a model that answers
-in blanks, and with (0.75, 0.25) with one that recites strangers' names and addresses. So a handful of prompts is answered greedily at
-every validation, and the answers are held against the target model's own on the same prompts, with the thresholds of the verdict's
-`healthy`. A handful is coarse: a share has to rise by more than one completion before it counts.
+An objective can be won by breaking: SCRUB with (alpha, beta) = (0.25, 0.75) was seen to reach its lowest loss with a
+model that answers in blanks, and with (0.75, 0.25) with one that recites strangers' names and addresses. So a handful
+of prompts is answered greedily at every validation, and the answers are held against the target model's own on the same
+prompts, with the thresholds of the verdict's `healthy`. A handful is coarse: a share has to rise by more than one
+completion before it counts.
 """
 
 import logging
@@ -48,7 +50,8 @@ class GuardReport:
 class Guard:
     """Holds a model's answers to a few prompts against those of the target model.
 
-    `Guard(before, prompts, ...)(model)` costs `len(prompts)` greedy completions of `new_tokens` tokens; the model is left as it was.
+    `Guard(before, prompts, ...)(model)` costs `len(prompts)` greedy completions of `new_tokens` tokens; the model is
+    left as it was.
     """
 
     def __init__(
@@ -77,46 +80,89 @@ class Guard:
             context: Positions that the models have.
             thresholds: What `healthy` tolerates.
             new_tokens: Tokens of a completion, >= 1.
-            teacher: The target model, where it is at hand: it rates how likely the completions are, one forward pass a look.
+            teacher: The target model, where it is at hand: it rates how likely the completions are, one forward pass a
+                look.
 
         Raises:
             ValueError: If there are no prompts, more than `PROMPTS`, or not as many completions.
         """
         if not 1 <= len(prompts) <= PROMPTS or len(before) != len(prompts):
-            raise ValueError(f"a guard was given {len(prompts)} prompts and {len(before)} completions; wanted 1 to {PROMPTS}, and as many of both")
-        self._prompts, self._tokenizer, self._template, self._known_pieces = tuple(prompts), tokenizer, template, known_pieces
+            raise ValueError(
+                f"a guard was given {len(prompts)} prompts and {len(before)} completions; wanted 1 to {PROMPTS}, and as"
+                " many of both"
+            )
+        self._prompts, self._tokenizer, self._template, self._known_pieces = (
+            tuple(prompts),
+            tokenizer,
+            template,
+            known_pieces,
+        )
         self._pad, self._context, self._new_tokens, self._teacher = pad_id, context, new_tokens, teacher
         self._limits, self._before = health_limits(thresholds), self._figures(before)[0]
 
     def __call__(self, model: nn.Module) -> GuardReport:
         """Let the model answer, and say whether it is still healthy."""
-        completions = answers(model, self._prompts, self._tokenizer, self._template, self._pad, self._context, self._new_tokens)
+        completions = answers(
+            model, self._prompts, self._tokenizer, self._template, self._pad, self._context, self._new_tokens
+        )
         figures, leaked = self._figures(completions)
-        reasons = tuple(reason for name, relation, limit in self._limits if (reason := self._fault(name, relation, limit, figures)))
+        reasons = tuple(
+            reason for name, relation, limit in self._limits if (reason := self._fault(name, relation, limit, figures))
+        )
         metrics = {f"guard/{name}": value for name, value in figures.items()} | {"guard/healthy": float(not reasons)}
-        return GuardReport(metrics=metrics, healthy=not reasons, reasons=reasons, leaked=leaked, completions=tuple(completions))
+        return GuardReport(
+            metrics=metrics, healthy=not reasons, reasons=reasons, leaked=leaked, completions=tuple(completions)
+        )
 
     def _figures(self, completions: Sequence[str]) -> tuple[dict[str, float], tuple[str, ...]]:
-        leaks = [leaked_strings(text, prompt.prompt, self._known_pieces) for text, prompt in zip(completions, self._prompts, strict=True)]
-        figures = {"empty_share": empty_share(completions), "distinct_2": distinct_2(completions), "repetition": repetition(completions)}
+        leaks = [
+            leaked_strings(text, prompt.prompt, self._known_pieces)
+            for text, prompt in zip(completions, self._prompts, strict=True)
+        ]
+        figures = {
+            "empty_share": empty_share(completions),
+            "distinct_2": distinct_2(completions),
+            "repetition": repetition(completions),
+        }
         figures["leaked_strings"] = sum(map(bool, leaks)) / len(leaks)
         if self._teacher is not None:
-            rated = rate_completions(self._teacher, self._tokenizer, self._prompts, completions, self._pad, self._context)
+            rated = rate_completions(
+                self._teacher, self._tokenizer, self._prompts, completions, self._pad, self._context
+            )
             rated_nats = [nats for nats in rated if not math.isnan(nats)]
-            figures |= {"teacher_perplexity": math.exp(min(sum(rated_nats) / len(rated_nats), 700.0))} if rated_nats else {}
+            figures |= (
+                {"teacher_perplexity": math.exp(min(sum(rated_nats) / len(rated_nats), 700.0))} if rated_nats else {}
+            )
         return figures, tuple(dict.fromkeys(text for strings in leaks for text in strings))
 
     def _fault(self, name: str, relation: str, limit: Callable[[float], float], figures: dict[str, float]) -> str:
-        """Return what is wrong with a figure, or an empty text; one that was not measured on both models is not judged."""
+        """Return what is wrong with a figure, or an empty text; one that was not measured on both models is
+        not judged.
+        """
         if name not in figures or name not in self._before:
             return ""
         bound = limit(self._before[name])
         bound = max(bound, self._before[name] + 1 / len(self._prompts)) if name in SHARES else bound
         holds = figures[name] <= bound + 1e-9 if relation == "<=" else figures[name] >= bound - 1e-9
-        return "" if holds else f"guard: {name} of {len(self._prompts)} completions is {figures[name]:.4f}, wanted {relation} {bound:.4f}"
+        return (
+            ""
+            if holds
+            else (
+                f"guard: {name} of {len(self._prompts)} completions is {figures[name]:.4f}, wanted {relation}"
+                f" {bound:.4f}"
+            )
+        )
 
 
-def answers(model: nn.Module, prompts: Sequence[Prompt], tokenizer: Any, template: Template, pad_id: int, context: int, new_tokens: int) -> list[str]:
+def answers(
+    model: nn.Module,
+    prompts: Sequence[Prompt],
+    tokenizer: Any,
+    template: Template,
+    pad_id: int,
+    context: int,
+    new_tokens: int,
+) -> list[str]:
     """Return greedy completions in evaluation mode; the model's mode is as before afterwards."""
     training = model.training
     model.eval()
@@ -127,9 +173,14 @@ def answers(model: nn.Module, prompts: Sequence[Prompt], tokenizer: Any, templat
 
 
 def guard_prompts(
-    forget: Sequence[Document], retain: Sequence[Document], template: Template, expression: AnchorExpression | None, most: int = PROMPTS
+    forget: Sequence[Document],
+    retain: Sequence[Document],
+    template: Template,
+    expression: AnchorExpression | None,
+    most: int = PROMPTS,
 ) -> list[Prompt]:
-    """Return at most `most` prompts from the training text, half of them on what is kept where there is any: damage may show there only.
+    """Return at most `most` prompts from the training text, half of them on what is kept where there is any: damage may
+    show there only.
 
     Args:
         forget: Text that is unlearned.
@@ -145,22 +196,42 @@ def guard_prompts(
     return spaced(forget_prompts, most - len(retain_prompts)) + retain_prompts
 
 
-def _prompts(split: str, documents: Sequence[Document], template: Template, expression: AnchorExpression | None, config: ProbingConfig) -> list[Prompt]:
-    """Return prompts of a split; where all texts are too short for them, such as single sentences, their first halves."""
-    halves = ((document.source, words[: len(words) // 2], words[len(words) // 2 :]) for document in documents if len(words := document.text.split()) > 1)
+def _prompts(
+    split: str,
+    documents: Sequence[Document],
+    template: Template,
+    expression: AnchorExpression | None,
+    config: ProbingConfig,
+) -> list[Prompt]:
+    """Return prompts of a split; where all texts are too short for them, such as single sentences, their
+    first halves.
+    """
+    halves = (
+        (document.source, words[: len(words) // 2], words[len(words) // 2 :])
+        for document in documents
+        if len(words := document.text.split()) > 1
+    )
     return make_prompts(split, documents, template, expression, config) or [
         Prompt(split=split, item=item, kind="cloze", prompt=" ".join(head), truth=" ".join(rest), cluster=source)
         for item, (source, head, rest) in enumerate(halves)
     ]
 
 
-def watched(validate: Callable[[nn.Module], Validation], guard: Guard, *, steer: bool = True) -> Callable[[nn.Module], Validation]:
-    """Return a validation that also looks with the guard: `guard/...` is logged with the rest and, if it is to `steer`, an unhealthy model refused."""
+def watched(
+    validate: Callable[[nn.Module], Validation], guard: Guard, *, steer: bool = True
+) -> Callable[[nn.Module], Validation]:
+    """Return a validation that also looks with the guard: `guard/...` is logged with the rest and, if it is to `steer`,
+    an unhealthy model refused.
+    """
 
     def look(model: nn.Module) -> Validation:
         validation, report = validate(model), guard(model)
         for reason in report.reasons:
             _log.warning("%s", reason)
-        return replace(validation, acceptable=validation.acceptable and (report.healthy or not steer), metrics=validation.metrics | report.metrics)
+        return replace(
+            validation,
+            acceptable=validation.acceptable and (report.healthy or not steer),
+            metrics=validation.metrics | report.metrics,
+        )
 
     return look

@@ -1,7 +1,8 @@
 """The one training loop: pretraining, reinforcement and every finetuning stage run through `train`.
 
-The loop owns no files and no clock: it hands out its state, and the caller decides when to save it. A run that goes on from a
-saved state ends with the same weights, to the bit, as one that was never interrupted (equal dtype, device and threads).
+The loop owns no files and no clock: it hands out its state, and the caller decides when to save it. A run that goes on
+from a saved state ends with the same weights, to the bit, as one that was never interrupted (equal dtype, device and
+threads).
 """
 
 import math
@@ -21,7 +22,8 @@ from tasks.artifacts import BelowFloorError
 from tasks.settings.training import SCHEDULES, TrainingConfig, peak_learning_rate
 
 MOST_VALIDATED = 256
-"""Items of either side that a validation looks at, at most: a mean over as many is exact enough, and a large text should not be scored more than read."""
+"""Items of either side that a validation looks at, at most: a mean over as many is exact enough, and a large text
+should not be scored more than read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +34,8 @@ class Batch:
     cached: dict[str, Any]
     """What frozen models said about this batch, computed beforehand."""
     weight: float
-    """The weight of this batch among those of one optimiser step: its supervised tokens, or sequences where a loss is their mean."""
+    """The weight of this batch among those of one optimiser step: its supervised tokens, or sequences where a loss is
+    their mean."""
     tokens: float | None = None
     """Supervised tokens, where these are not the weight."""
 
@@ -59,7 +62,9 @@ class TrainingState:
 
 
 class EpochBatches(Sequence[Batch]):
-    """All batches of all epochs, by index; each epoch shuffles anew, so any step can be reached without those before it."""
+    """All batches of all epochs, by index; each epoch shuffles anew, so any step can be reached without those before
+    it.
+    """
 
     def __init__(self, items: int, make: Callable[[list[int], int], Batch], config: TrainingConfig) -> None:
         """Batch `items` items; `make(indices, step)` builds one batch."""
@@ -88,8 +93,8 @@ def shuffled(items: int, seed: int, epoch: int) -> list[int]:
 
 
 def held_back(items: int, share: float) -> int:
-    """Return how many of `items` are kept for validation: the share of them, `MOST_VALIDATED` at most, but one at least where there are two; none with a
-    share of 0.
+    """Return how many of `items` are kept for validation: the share of them, `MOST_VALIDATED` at most, but one at least
+    where there are two; none with a share of 0.
     """
     return min(MOST_VALIDATED, max(1, int(items * share))) if share and items > 1 else 0
 
@@ -115,7 +120,8 @@ def train(
     """Train `model` in place; with `validate`, leave it at its best checkpoint.
 
     Args:
-        model: The model to train; its device is where it is trained. Only parameters that require a gradient are: freeze the others.
+        model: The model to train; its device is where it is trained. Only parameters that require a gradient are:
+            freeze the others.
         batches: All batches of all epochs, by index.
         objective: What is minimised.
         config: How.
@@ -132,14 +138,16 @@ def train(
         FloatingPointError: If loss or gradient norm is not finite; the step is named.
         ValueError: If every parameter is frozen.
     """
-    AcceleratorState._reset_state(reset_partial_state=True)  # its settings are process-wide, and stages differ in precision
+    # its settings are process-wide, and stages differ in precision
+    AcceleratorState._reset_state(reset_partial_state=True)
     device = next(model.parameters()).device
     precision = native_precision(device) if config.mixed_precision == "auto" else config.mixed_precision
     accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=precision)
     run = _Run(model, batches, config, validate)
     run.student, run.optimizer = accelerator.prepare(model, run.optimizer)
     run.scaler = accelerator.scaler
-    accelerator.unwrap_model(run.student, keep_fp32_wrapper=False)  # autocast belongs to the steps below, not to the model for good
+    # autocast belongs to the steps below, not to the model for good
+    accelerator.unwrap_model(run.student, keep_fp32_wrapper=False)
     if state:
         run.restore(state)
     model.train()
@@ -153,7 +161,13 @@ def train(
 class _Run:
     """The moving parts of one training run."""
 
-    def __init__(self, model: nn.Module, batches: Sequence[Batch], config: TrainingConfig, validate: Callable[[nn.Module], Validation] | None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        batches: Sequence[Batch],
+        config: TrainingConfig,
+        validate: Callable[[nn.Module], Validation] | None,
+    ) -> None:
         self.model, self.student, self.batches, self.config, self.validate = model, model, batches, config, validate
         self.steps = math.ceil(len(batches) / config.accumulation)
         self.per_epoch = getattr(batches, "per_epoch", len(batches))
@@ -162,7 +176,9 @@ class _Run:
         """What is optimised, captured and restored; frozen parameters are the caller's to bring back."""
         if not self.trained:
             raise ValueError("every parameter of the model is frozen; wanted at least one that requires a gradient")
-        self.optimizer: Any = torch.optim.AdamW(self.trained.values(), lr=self.peak, betas=(0.9, config.beta2), weight_decay=config.weight_decay)
+        self.optimizer: Any = torch.optim.AdamW(
+            self.trained.values(), lr=self.peak, betas=(0.9, config.beta2), weight_decay=config.weight_decay
+        )
         self.step, self.waited, self.stopped = 0, 0, False
         self.best: dict[str, Tensor] = {}
         self.scaler: Any = None
@@ -172,7 +188,10 @@ class _Run:
         """Do one optimiser step and return its metrics."""
         started = time.perf_counter()
         group = [
-            self.batches[index] for index in range(self.step * self.config.accumulation, min((self.step + 1) * self.config.accumulation, len(self.batches)))
+            self.batches[index]
+            for index in range(
+                self.step * self.config.accumulation, min((self.step + 1) * self.config.accumulation, len(self.batches))
+            )
         ]
         rate = self._set_learning_rate()
         total, weight = {"loss_nats": 0.0}, sum(batch.weight for batch in group)
@@ -186,13 +205,20 @@ class _Run:
                 for name, value in {"loss_nats": loss.detach(), **extra}.items():
                     total[name] = total.get(name, 0.0) + share * float(value)
         norm = float(accelerator.clip_grad_norm_(self.student.parameters(), self.config.clip_norm or math.inf))
-        scaled = accelerator.scaler is not None  # its first guesses overflow by design; it then skips the step and halves the scale
+        # its first guesses overflow by design; it then skips the step and halves the scale
+        scaled = accelerator.scaler is not None
         if not math.isfinite(total["loss_nats"]) or not (math.isfinite(norm) or scaled):
-            raise FloatingPointError(f"loss {total['loss_nats']} and gradient norm {norm} at step {self.step + 1}; wanted finite numbers")
+            raise FloatingPointError(
+                f"loss {total['loss_nats']} and gradient norm {norm} at step {self.step + 1}; wanted finite numbers"
+            )
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.step += 1
-        metrics = total | {"gradient_norm": norm, "learning_rate": rate, "tokens_per_s": tokens / (time.perf_counter() - started)}
+        metrics = total | {
+            "gradient_norm": norm,
+            "learning_rate": rate,
+            "tokens_per_s": tokens / (time.perf_counter() - started),
+        }
         return metrics | self._validate_if_due()
 
     @contextmanager
@@ -206,7 +232,9 @@ class _Run:
     def _set_learning_rate(self) -> float:
         warmup = max(1, round(self.config.warmup_share * self.steps))
         share = max(0.0, (self.step - warmup) / max(1, self.steps - warmup))
-        factor = min(1.0, (self.step + 1) / warmup) * SCHEDULES[self.config.schedule](share, self.config.final_rate_share)
+        factor = min(1.0, (self.step + 1) / warmup) * SCHEDULES[self.config.schedule](
+            share, self.config.final_rate_share
+        )
         for group in self.optimizer.param_groups:
             group["lr"] = self.peak * factor
         return self.peak * factor
@@ -219,7 +247,8 @@ class _Run:
         self.model.train()
         floor = self.config.stop_below
         if floor is not None and found.retain_ratio is not None and found.retain_ratio < floor:
-            raise BelowFloorError(found.retain_ratio, floor, self.step, self.steps)  # before a state is saved from which a run without floor might go on
+            # before a state is saved from which a run without floor might go on
+            raise BelowFloorError(found.retain_ratio, floor, self.step, self.steps)
         score = -float(self.step) if found.score is None else found.score
         if not math.isnan(score) and (not found.acceptable, score) < (not self.best_acceptable, self.best_score):
             self.best = {name: value.detach().to("cpu", copy=True) for name, value in self.trained.items()}
@@ -242,7 +271,10 @@ class _Run:
         tensors |= {f"best/{name}": value for name, value in self.best.items()}
         for index, slots in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{index}/{name}": value for name, value in slots.items()}
-        return TrainingState(tensors={name: value.detach().to("cpu", copy=True) for name, value in tensors.items()}, numbers=self.numbers())
+        return TrainingState(
+            tensors={name: value.detach().to("cpu", copy=True) for name, value in tensors.items()},
+            numbers=self.numbers(),
+        )
 
     def restore(self, state: TrainingState) -> None:
         """Take up a captured state."""

@@ -1,7 +1,9 @@
-"""What a frozen model says about a batch: computed once and stored, or at every step by a live teacher, by the same functions.
+"""What a frozen model says about a batch: computed once and stored, or at every step by a live teacher, by the same
+functions.
 
-One number a sequence is enough for NPO and DPO; for divergences the last hidden states are, since the frozen head turns them into the
-same logits (63 times larger at a vocabulary of 128k). So no second model need be in memory while the student is trained.
+One number a sequence is enough for NPO and DPO; for divergences the last hidden states are, since the frozen head turns
+them into the same logits (63 times larger at a vocabulary of 128k). So no second model need be in memory while the
+student is trained.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -43,7 +45,9 @@ def row_tensors(part: str, rows: Sequence[TextBlock], pad_id: int, device: torch
 
 
 @torch.no_grad()
-def reference_entries(model: nn.Module, tensors: Mapping[str, Tensor], part: str, names: Sequence[str], layer: int | None = None) -> dict[str, Tensor]:
+def reference_entries(
+    model: nn.Module, tensors: Mapping[str, Tensor], part: str, names: Sequence[str], layer: int | None = None
+) -> dict[str, Tensor]:
     """Run a frozen model on the rows of one part.
 
     Args:
@@ -54,7 +58,8 @@ def reference_entries(model: nn.Module, tensors: Mapping[str, Tensor], part: str
         layer: For `retain_layer_hidden`: after which layer.
 
     Returns:
-        `*_logprob`: (rows,), sums over supervised tokens in nats; `*_hidden`: (counted positions, hidden), row after row;
+        `*_logprob`: (rows,), sums over supervised tokens in nats; `*_hidden`: (counted positions, hidden), row after
+        row;
         `retain_layer_hidden`: (rows, seq, hidden).
     """
     found: dict[str, Tensor] = {}
@@ -78,7 +83,9 @@ def split_by_row(name: str, value: Tensor, rows: Sequence[TextBlock]) -> list[Te
 
 
 def join_rows(name: str, pieces: Sequence[Tensor], width: int) -> Tensor:
-    """Put the pieces of some rows together again, as `reference_entries` gives them for a batch of `width` tokens a row."""
+    """Put the pieces of some rows together again, as `reference_entries` gives them for a batch of `width` tokens a
+    row.
+    """
     if name == "retain_layer_hidden":
         return torch.stack([torch.nn.functional.pad(piece, (0, 0, 0, width - len(piece))) for piece in pieces])
     return torch.cat(list(pieces))
@@ -97,11 +104,12 @@ def mean_logprobs(model: nn.Module, rows: Sequence[TextBlock], pad_id: int, batc
 def validator(
     student: nn.Module, forget: Sequence[TextBlock], retain: Sequence[TextBlock], pad_id: int, batch: int, stop: float
 ) -> Callable[[nn.Module], dict[str, float]]:
-    """Return a function that scores a model: what of the forget rows is left above `stop` and, where there are retain rows, the rise of their loss and
-    their probability as a share of what it was.
+    """Return a function that scores a model: what of the forget rows is left above `stop` and, where there are retain
+    rows, the rise of their loss and their probability as a share of what it was.
 
     Args:
-        student: The model before training: its loss and probability on the retain rows are what later ones are held against.
+        student: The model before training: its loss and probability on the retain rows are what later ones are held
+            against.
         forget: Forget rows, at least one.
         retain: Retain rows that are not trained on; may be none.
         pad_id: Filler token.
@@ -122,7 +130,10 @@ def validator(
         metrics = {"left": max(0.0, probability - stop), "forget_probability": probability}
         if retain:
             loss, retain_probability = kept(model)
-            metrics |= {"retain_loss_rise_nats": loss - loss_before, "retain_ratio": retain_probability / probability_before}
+            metrics |= {
+                "retain_loss_rise_nats": loss - loss_before,
+                "retain_ratio": retain_probability / probability_before,
+            }
         return metrics
 
     return measured

@@ -5,10 +5,14 @@ from tasks.algorithms.training.loop import held_back, shuffled
 
 
 class Rounds:
-    """Items that come round in a fresh order each time, beside those held out: spaced evenly, so that every file and topic has its share."""
+    """Items that come round in a fresh order each time, beside those held out: spaced evenly, so that every file and
+    topic has its share.
+    """
 
     def __init__(self, items: int, held_share: float, batch: int, seed: int) -> None:
-        """Divide `items` items, by number; `held_share` of them are held out, see `held_back`, and a step shows `batch` of the others, or all."""
+        """Divide `items` items, by number; `held_share` of them are held out, see `held_back`, and a step shows `batch`
+        of the others, or all.
+        """
         self.held = spaced(range(items), held_back(items, held_share))
         """Items that are never shown."""
         held_items = set(self.held)

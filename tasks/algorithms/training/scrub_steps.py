@@ -1,7 +1,8 @@
 """SCRUB around its loss: the order of max- and min-steps, their batches, and the rewind to an earlier checkpoint.
 
     language_model   every epoch: joint steps over the forget set, each with as many retain sequences
-    original         epochs 1 to m: max-steps over the forget set, then min-steps over the retain set; after that min-steps only
+    original         epochs 1 to m: max-steps over the forget set, then min-steps over the retain set; after that
+    min-steps only
 
 Source: Kurmanji et al. 2023, arXiv:2302.09880, algorithm 1 and its section on rewinding.
 """
@@ -28,7 +29,9 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class StepOrder:
-    """All steps of all epochs, by index: any can be reached without those before it, so that a run can go on anywhere."""
+    """All steps of all epochs, by index: any can be reached without those before it, so that a run can go on
+    anywhere.
+    """
 
     forget: int
     """Number of forget sequences, >= 1."""
@@ -44,7 +47,9 @@ class StepOrder:
             if getattr(self, name) < 1:
                 raise ValueError(f"SCRUB has {getattr(self, name)} {name} sequences; wanted at least one")
         if self.aligned and self.forget != self.retain:
-            raise ValueError(f"{self.forget} forget and {self.retain} retain sequences cannot be pairs; wanted as many of both")
+            raise ValueError(
+                f"{self.forget} forget and {self.retain} retain sequences cannot be pairs; wanted as many of both"
+            )
 
     @property
     def _max_steps(self) -> int:
@@ -76,12 +81,19 @@ class StepOrder:
             epoch, slot = divmod(index, self._max_steps)
             chosen = self._slice(self.forget, 0, epoch, slot)
             shown = epoch * self.forget + slot * self.training.batch_blocks
-            return Step(epoch=epoch, forget=chosen, retain=chosen if self.aligned else tuple(self._retain_at(shown + at) for at in range(len(chosen))))
+            return Step(
+                epoch=epoch,
+                forget=chosen,
+                retain=chosen if self.aligned else tuple(self._retain_at(shown + at) for at in range(len(chosen))),
+            )
         both = self.config.max_epochs * (self._max_steps + self._min_steps)
         epoch, slot = divmod(index, self._max_steps + self._min_steps)
         if index >= both:
             epoch, slot = divmod(index - both, self._min_steps)
-            return Step(epoch=self.config.max_epochs + epoch, retain=self._slice(self.retain, 1, self.config.max_epochs + epoch, slot))
+            return Step(
+                epoch=self.config.max_epochs + epoch,
+                retain=self._slice(self.retain, 1, self.config.max_epochs + epoch, slot),
+            )
         if slot < self._max_steps:
             return Step(epoch=epoch, forget=self._slice(self.forget, 0, epoch, slot))
         return Step(epoch=epoch, retain=self._slice(self.retain, 1, epoch, slot - self._max_steps))
@@ -97,7 +109,9 @@ class StepOrder:
 
 
 class ScrubBatches(Sequence[Batch]):
-    """All batches of all epochs, by index. Epochs of form `original` are not equally long, so there is no `per_epoch`: see `ends`."""
+    """All batches of all epochs, by index. Epochs of form `original` are not equally long, so there is no `per_epoch`:
+    see `ends`.
+    """
 
     def __init__(self, order: StepOrder, make: Callable[[Step], Batch]) -> None:
         """Take the order of the steps, and what builds the batch of one."""
@@ -118,10 +132,12 @@ class ScrubBatches(Sequence[Batch]):
 def rewind(forget_errors: Sequence[float], holdout_error: float) -> int:
     """Return which checkpoint to go back to: the one whose forget error is nearest to the held-out error.
 
-    A model that never saw the forget text errs on it as on any other new text; a much higher error tells that something was erased.
+    A model that never saw the forget text errs on it as on any other new text; a much higher error tells that something
+    was erased.
 
     Args:
-        forget_errors: Error on the forget set of every checkpoint, in the order in which they were taken; mean NLL in nats here.
+        forget_errors: Error on the forget set of every checkpoint, in the order in which they were taken; mean NLL in
+            nats here.
         holdout_error: Error of the last checkpoint on held-out text of the same kind.
 
     Returns:
@@ -131,6 +147,9 @@ def rewind(forget_errors: Sequence[float], holdout_error: float) -> int:
         ValueError: If there is no checkpoint, or an error is not a finite number.
     """
     if not forget_errors or not all(math.isfinite(error) for error in [*forget_errors, holdout_error]):
-        raise ValueError(f"forget errors {list(forget_errors)} and held-out error {holdout_error}; wanted finite numbers, one a checkpoint at least")
+        raise ValueError(
+            f"forget errors {list(forget_errors)} and held-out error {holdout_error}; wanted finite numbers, one a"
+            " checkpoint at least"
+        )
     distances = [abs(error - holdout_error) for error in forget_errors]
     return max(at for at, distance in enumerate(distances) if distance == min(distances))

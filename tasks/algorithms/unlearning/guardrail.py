@@ -1,16 +1,18 @@
 """The guardrail baseline: a prompt prefix and an output filter around a model whose weights stay as they are.
 
-For text: everything the model reads begins with the prefix, and a completion that holds an anchor which its prompt did not hold is
-replaced by a refusal. For probabilities, so that the scorecard reads the guarded model as it reads any other:
+For text: everything the model reads begins with the prefix, and a completion that holds an anchor which its prompt did
+not hold is replaced by a refusal. For probabilities, so that the scorecard reads the guarded model as it reads any
+other:
 
-    p'(t) = min(p(t), floor)                                     if t would complete an anchor that the prompt does not hold
-    p'(t) = p(t) * (1 - sum of the floors) / (1 - sum of their p)  otherwise
+    p'(t) = min(p(t), floor)                                     if t would complete an anchor that the prompt does not
+    hold p'(t) = p(t) * (1 - sum of the floors) / (1 - sum of their p)  otherwise
 
-The filter knows words, not meaning: it cannot see where a word ends before the word is complete, so that a token which completes an anchor
-is lowered even where it would begin a longer word, and other spellings pass. Both errors show in the scorecard like any other model's,
-since `GuardrailModel` is read by the same code for every split.
+The filter knows words, not meaning: it cannot see where a word ends before the word is complete, so that a token which
+completes an anchor is lowered even where it would begin a longer word, and other spellings pass. Both errors show in
+the scorecard like any other model's, since `GuardrailModel` is read by the same code for every split.
 
-Source: Thaker et al. 2024, arXiv:2403.03329, guardrail baselines (prompting and filtering). Deviation: the form for probabilities is ours.
+Source: Thaker et al. 2024, arXiv:2403.03329, guardrail baselines (prompting and filtering). Deviation: the form for
+probabilities is ours.
 """
 
 import copy
@@ -50,8 +52,11 @@ class Guardrail:
     """Anchors that are filtered; may be empty."""
 
 
-def lower_tokens(logits: Float[Tensor, "rows vocab"], tokens: Int[Tensor, " tokens"], floor: float) -> Float[Tensor, "rows vocab"]:
-    """Return log-probabilities in nats in which some tokens have at most `floor` and the others share the rest as before.
+def lower_tokens(
+    logits: Float[Tensor, "rows vocab"], tokens: Int[Tensor, " tokens"], floor: float
+) -> Float[Tensor, "rows vocab"]:
+    """Return log-probabilities in nats in which some tokens have at most `floor` and the others share the rest as
+    before.
 
     Args:
         logits: Unnormalised log-probabilities.
@@ -82,7 +87,11 @@ class TermFilter:
 
     def terms_in(self, ids: Sequence[int]) -> frozenset[str]:
         """Return the terms that occur in a stretch of tokens."""
-        return frozenset(anchor.term for anchor in self._expression.find(self._tokenizer.decode(ids))) if len(ids) else frozenset()
+        return (
+            frozenset(anchor.term for anchor in self._expression.find(self._tokenizer.decode(ids)))
+            if len(ids)
+            else frozenset()
+        )
 
     def next_tokens(self, ids: Sequence[int], allowed: frozenset[str]) -> frozenset[int]:
         """Return the tokens that would complete a term after `ids`, but for terms that are `allowed`."""
@@ -106,7 +115,9 @@ class FilteredHead(nn.Module):
         self._numbers = {frozenset(): 0}
 
     def number(self, tokens: frozenset[int]) -> int:
-        """Return the number by which a row names a set of tokens; 0 is none. float32 holds any number below 2**24 exactly."""
+        """Return the number by which a row names a set of tokens; 0 is none. float32 holds any number below 2**24
+        exactly.
+        """
         if tokens not in self._numbers:
             self._numbers[tokens] = len(self._sets)
             self._sets.append(tokens)
@@ -127,8 +138,9 @@ class FilteredHead(nn.Module):
 class GuardrailModel(nn.Module):
     """A causal language model behind a guardrail, in so far as scoring, generation and lm-eval ask anything of a model.
 
-    Last hidden states have one column more than the model's, see `FilteredHead`. What stands before the scored tokens is the prompt, as
-    in generation what was asked; where nobody says what is scored, everything is taken for the model's own words.
+    Last hidden states have one column more than the model's, see `FilteredHead`. What stands before the scored tokens
+    is the prompt, as in generation what was asked; where nobody says what is scored, everything is taken for the
+    model's own words.
     """
 
     def __init__(self, model: Any, tokenizer: Any, guardrail: Guardrail) -> None:
@@ -186,51 +198,72 @@ class GuardrailModel(nn.Module):
 
     def _numbers(self, row: Sequence[int], start: int) -> list[float]:
         prompt_terms = self._filter.terms_in(row[:start]) if start > 1 else frozenset()
-        token_sets = (self._filter.next_tokens(row[: at + 1], prompt_terms) if at + 1 >= start else frozenset() for at in range(len(row)))
+        token_sets = (
+            self._filter.next_tokens(row[: at + 1], prompt_terms) if at + 1 >= start else frozenset()
+            for at in range(len(row))
+        )
         return [float(self._head.number(tokens)) for tokens in token_sets]
 
     def _prefixed(self, row: Sequence[int]) -> tuple[list[int], int]:
         """Return a row behind the prefix, and by how much its tokens have moved."""
-        begin, instead = next((begin, instead) for begin, instead in self._beginnings if tuple(row[: len(begin)]) == begin)
+        begin, instead = next(
+            (begin, instead) for begin, instead in self._beginnings if tuple(row[: len(begin)]) == begin
+        )
         return [*instead, *row[len(begin) :]], len(instead) - len(begin)
 
     @torch.no_grad()
-    def generate(self, input_ids: Int[Tensor, "batch seq"], attention_mask: Int[Tensor, "batch seq"], **options: Any) -> Int[Tensor, "batch longer"]:
-        """Continue prompts that are padded on the left, as the library's `generate`; filtered completions are refusals."""
+    def generate(
+        self, input_ids: Int[Tensor, "batch seq"], attention_mask: Int[Tensor, "batch seq"], **options: Any
+    ) -> Int[Tensor, "batch longer"]:
+        """Continue prompts that are padded on the left, as the library's `generate`; filtered completions
+        are refusals.
+        """
         pad, most = options.get("pad_token_id") or 0, options["max_new_tokens"]
-        prompts = [row[len(row) - count :] for row, count in zip(input_ids.tolist(), attention_mask.sum(1).tolist(), strict=True)]
+        prompts = [
+            row[len(row) - count :]
+            for row, count in zip(input_ids.tolist(), attention_mask.sum(1).tolist(), strict=True)
+        ]
         moved = [self._prefixed(row)[0] for row in prompts]
         width = max(map(len, moved))
         ids = torch.tensor([[pad] * (width - len(row)) + row for row in moved], device=input_ids.device)
         mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in moved], device=input_ids.device)
         completions = self.model.generate(input_ids=ids, attention_mask=mask, **options)[:, width:].tolist()
-        completions = [self._filtered(row, prompt, options)[:most] for row, prompt in zip(completions, prompts, strict=True)]
+        completions = [
+            self._filtered(row, prompt, options)[:most] for row, prompt in zip(completions, prompts, strict=True)
+        ]
         longest = max(map(len, completions))
         answers = torch.tensor([row + [pad] * (longest - len(row)) for row in completions], device=input_ids.device)
         return torch.cat([input_ids, answers], dim=1)
 
     def _filtered(self, row: list[int], prompt: Sequence[int], options: dict[str, Any]) -> list[int]:
-        """Return the completion that the user sees: the model's own, or the refusal where it names an anchor that its prompt does not."""
+        """Return the completion that the user sees: the model's own, or the refusal where it names an anchor that its
+        prompt does not.
+        """
         own = self.generation_config.eos_token_id
         stops = options.get("eos_token_id", own if isinstance(own, list) else [own]) or []
         end = next((at for at, token in enumerate(row) if token in stops), len(row))
         text, prompt_text = (self._tokenizer.decode(ids, skip_special_tokens=True) for ids in (row[:end], prompt))
         if not names_anchor(text, prompt_text, self._expression):
             return row
-        return encode(self._tokenizer, " " + self._guardrail.refusal)[0] + [token for token in stops[:1] if token is not None]
+        return encode(self._tokenizer, " " + self._guardrail.refusal)[0] + [
+            token for token in stops[:1] if token is not None
+        ]
 
 
 def beginnings(tokenizer: Any, prefix: str) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """Return how texts may begin, in tokens, and what they begin with behind the prefix, the longest first; the last fits every text.
+    """Return how texts may begin, in tokens, and what they begin with behind the prefix, the longest first; the last
+    fits every text.
 
-    A conversation gets the prefix as its system text, in place of one that the template writes by itself; plain text gets it after the
-    tokenizer's own first token.
+    A conversation gets the prefix as its system text, in place of one that the template writes by itself; plain text
+    gets it after the tokenizer's own first token.
     """
     lead, plain = prefix_ids(tokenizer), tuple(encode(tokenizer, prefix)[0]) if prefix else ()
     pairs = [(lead, lead + plain), ((), plain)]
     template = read_template(tokenizer, CorpusConfig())
     if template.chat and template.head and prefix:
-        heads = [tuple(encode(tokenizer, head)[0]) for head in (template.head, system_head(tokenizer, template.head, prefix))]
+        heads = [
+            tuple(encode(tokenizer, head)[0]) for head in (template.head, system_head(tokenizer, template.head, prefix))
+        ]
         pairs.append((heads[0], heads[1]))
     return sorted(dict(reversed(pairs)).items(), key=lambda pair: -len(pair[0]))
 
@@ -247,12 +280,17 @@ def room_left(prompts: Sequence[tuple[tuple[int, ...], tuple[int, ...]]], contex
     """
     prefix_length = max(0, *(len(instead) - len(begin) for begin, instead in prompts))
     if 2 * prefix_length > context:
-        raise ValueError(f"the prefix takes {prefix_length} of the model's {context} positions; wanted half of them at most (--set guardrail.prefix=...)")
+        raise ValueError(
+            f"the prefix takes {prefix_length} of the model's {context} positions; wanted half of them at most (--set"
+            " guardrail.prefix=...)"
+        )
     return context - prefix_length
 
 
 def system_head(tokenizer: Any, head: str, prefix: str) -> str:
-    """Return what a conversation has before its question where `prefix` is the system text; a template without one gets it before the question."""
+    """Return what a conversation has before its question where `prefix` is the system text; a template without one gets
+    it before the question.
+    """
     text = _opening(tokenizer, "system", prefix)
     before = text.partition(QUESTION)[0]
     has_system = prefix.strip() in before and QUESTION in text and text != _opening(tokenizer, "assistant", prefix)
@@ -260,7 +298,9 @@ def system_head(tokenizer: Any, head: str, prefix: str) -> str:
 
 
 def _opening(tokenizer: Any, role: str, prefix: str) -> str:
-    """Return a conversation that begins with `prefix` as said by `role`; empty where the template does not take that."""
+    """Return a conversation that begins with `prefix` as said by `role`; empty where the template does not
+    take that.
+    """
     turns = [{"role": role, "content": prefix.strip()}, {"role": "user", "content": QUESTION}]
     try:
         return tokenizer.apply_chat_template(turns, tokenize=False, date_string=DATE)

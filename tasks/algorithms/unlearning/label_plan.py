@@ -48,7 +48,8 @@ def first_tokens(tokenizer: Any, generic: str) -> FirstTokens:
 def plan_positions(block: Block, starts: Mapping[str, FirstTokens], config: LabelConfig) -> PositionPlan:
     """Decide which positions of a block carry a label (the alignment and consistency rules of the method).
 
-    An anchor counts as repeated within one document: a block of many short ones would otherwise unlearn its first mention only.
+    An anchor counts as repeated within one document: a block of many short ones would otherwise unlearn its first
+    mention only.
 
     Args:
         block: Source, translation and map.
@@ -56,9 +57,12 @@ def plan_positions(block: Block, starts: Mapping[str, FirstTokens], config: Labe
         config: Which rules are on.
 
     Returns:
-        The plan. Position s - 1 reads before the translation, s ... e - 2 read nothing (or the source, where interior tokens are
-        suppressed: then no position s - 1 ... e - 2 can have the true next token for a label), e - 1 reads the translation's last token;
-        targets of repeated anchors s - 1 ... e - 2 are dropped. Positions that are not supervised are read and carry no label.
+        The plan. Position s - 1 reads before the translation, s ... e - 2 read nothing (or the source, where interior
+        tokens are
+        suppressed: then no position s - 1 ... e - 2 can have the true next token for a label), e - 1 reads the
+            translation's last token;
+        targets of repeated anchors s - 1 ... e - 2 are dropped. Positions that are not supervised are read and carry no
+        label.
     """
     interior, dropped, after = _anchor_positions(block, config)
     excluded = interior | {span.start - 1 for span in block.anchors} if config.interior == "suppress" else set()
@@ -77,7 +81,8 @@ def plan_positions(block: Block, starts: Mapping[str, FirstTokens], config: Labe
         plan.positions.append(position)
         plan.gather.append(position if inside else image)
         plan.interior.append(inside)
-        if position in excluded:  # also before an anchor: a context that only ever led to it leads to it still, whatever is translated
+        # also before an anchor: a context that only ever led to it leads to it still, whatever is translated
+        if position in excluded:
             plan.banned.append((row, block.source[position + 1]))
         plan.banned += [(row, token) for token in sorted(whole)]
         plan.fragments += [(row, token) for token in sorted(fragments)]

@@ -2,9 +2,9 @@
 
     v_generic = v_baseline - alpha * ReLU(v_reinforced - v_baseline)
 
-The baseline reads the *translated* block, the reinforced model the *source* block; both are compared at positions that have read
-the same text. Interior tokens of an anchor, where the translation says nothing, may be unlearned on the source itself, with the
-true next token excluded.
+The baseline reads the *translated* block, the reinforced model the *source* block; both are compared at positions that
+have read the same text. Interior tokens of an anchor, where the translation says nothing, may be unlearned on the
+source itself, with the true next token excluded.
 
 A label at position t is the target of `logits[t]` (it stands for token t + 1); it is stored so and never shifted again.
 
@@ -43,7 +43,10 @@ class GenericLabels:
 
 
 def generic_logits(
-    baseline: Float[Tensor, "*rows vocab"], reinforced: Float[Tensor, "*rows vocab"], alpha: float, relu_on: str = "logits"
+    baseline: Float[Tensor, "*rows vocab"],
+    reinforced: Float[Tensor, "*rows vocab"],
+    alpha: float,
+    relu_on: str = "logits",
 ) -> Float[Tensor, "*rows vocab"]:
     """Lower the predictions that reinforcement raised.
 
@@ -63,7 +66,9 @@ def generic_logits(
         Eldan & Russinovich 2023, arXiv:2310.02238, generic-prediction formula. Deviation: none with `relu_on="logits"`.
     """
     if baseline.shape != reinforced.shape:
-        raise ValueError(f"baseline has shape {tuple(baseline.shape)}, reinforced {tuple(reinforced.shape)}; wanted equal shapes")
+        raise ValueError(
+            f"baseline has shape {tuple(baseline.shape)}, reinforced {tuple(reinforced.shape)}; wanted equal shapes"
+        )
     if alpha < 0:
         raise ValueError(f"alpha is {alpha}; wanted a number >= 0")
     if relu_on == "log_probabilities":
@@ -86,9 +91,9 @@ def stream_labels(
 ) -> Iterator[tuple[list[Block], GenericLabels]]:
     """Make the labels of blocks that come one by one, a window of them at a time.
 
-    A block's plan depends on nothing outside of it, so that the windows' labels, one after the other, are those that `generate_labels`
-    makes of all blocks: the same bits where a single window holds them, else the hidden states within 1e-5, since blocks share their
-    batches with others.
+    A block's plan depends on nothing outside of it, so that the windows' labels, one after the other, are those that
+    `generate_labels` makes of all blocks: the same bits where a single window holds them, else the hidden states within
+    1e-5, since blocks share their batches with others.
 
     Args:
         baseline: The target model.
@@ -108,8 +113,13 @@ def stream_labels(
     done = rows = 0
     for window in _windows(blocks, WINDOW_BATCHES * config.batch_tokens):
         plans = [plan_positions(block, starts, config) for block in window]
-        labels = generate_labels(baseline, reinforced, window, plans, config, pad_id, lambda now, _, before=done: on_step(before + now))
-        yield window, dataclasses.replace(labels, block=labels.block + done, banned=labels.banned + torch.tensor([rows, 0]))
+        labels = generate_labels(
+            baseline, reinforced, window, plans, config, pad_id, lambda now, _, before=done: on_step(before + now)
+        )
+        yield (
+            window,
+            dataclasses.replace(labels, block=labels.block + done, banned=labels.banned + torch.tensor([rows, 0])),
+        )
         done, rows = done + len(window), rows + len(labels.hard)
 
 
@@ -156,18 +166,34 @@ def generate_labels(
     """
     parts: list[list[Tensor]] = [[] for _ in blocks]
     done = 0
-    for batch in length_batches([max(len(block.source), len(block.translated)) for block in blocks], config.batch_tokens):
+    for batch in length_batches(
+        [max(len(block.source), len(block.translated)) for block in blocks], config.batch_tokens
+    ):
         for index, rows in zip(batch, _hidden_rows(baseline, reinforced, blocks, plans, batch, pad_id), strict=True):
             parts[index] = rows
         done += len(batch)
         on_step(done, len(blocks))
-    return _decide(baseline, reinforced, plans, parts, config, sum(sum(block.supervised) if block.supervised else len(block.source) for block in blocks))
+    return _decide(
+        baseline,
+        reinforced,
+        plans,
+        parts,
+        config,
+        sum(sum(block.supervised) if block.supervised else len(block.source) for block in blocks),
+    )
 
 
 def _hidden_rows(
-    baseline: nn.Module, reinforced: nn.Module, blocks: Sequence[Block], plans: Sequence[PositionPlan], batch: list[int], pad_id: int
+    baseline: nn.Module,
+    reinforced: nn.Module,
+    blocks: Sequence[Block],
+    plans: Sequence[PositionPlan],
+    batch: list[int],
+    pad_id: int,
 ) -> list[list[Tensor]]:
-    """Return for each block of the batch the hidden states that its plan reads: baseline and reinforced, (rows, hidden) each."""
+    """Return for each block of the batch the hidden states that its plan reads: baseline and reinforced, (rows, hidden)
+    each.
+    """
     device = next(baseline.parameters()).device
     chosen = [blocks[index] for index in batch]
     on_translated = last_hidden(baseline, *pad_batch([block.translated for block in chosen], pad_id, device))
@@ -186,9 +212,14 @@ def _hidden_rows(
     return rows
 
 
-def _interior_hidden(baseline: nn.Module, plans: list[PositionPlan], blocks: list[Block], pad_id: int, device: torch.device) -> dict[int, Tensor]:
+def _interior_hidden(
+    baseline: nn.Module, plans: list[PositionPlan], blocks: list[Block], pad_id: int, device: torch.device
+) -> dict[int, Tensor]:
     """Run the baseline on the source, for the blocks that need it and only as far as their last interior position."""
-    reach = {slot: max((at for at, inside in zip(plan.gather, plan.interior, strict=True) if inside), default=-1) + 1 for slot, plan in enumerate(plans)}
+    reach = {
+        slot: max((at for at, inside in zip(plan.gather, plan.interior, strict=True) if inside), default=-1) + 1
+        for slot, plan in enumerate(plans)
+    }
     slots = [slot for slot, length in reach.items() if length]
     if not slots:
         return {}
@@ -197,14 +228,26 @@ def _interior_hidden(baseline: nn.Module, plans: list[PositionPlan], blocks: lis
 
 
 def _decide(
-    baseline: nn.Module, reinforced: nn.Module, plans: Sequence[PositionPlan], parts: list[list[Tensor]], config: LabelConfig, positions: int
+    baseline: nn.Module,
+    reinforced: nn.Module,
+    plans: Sequence[PositionPlan],
+    parts: list[list[Tensor]],
+    config: LabelConfig,
+    positions: int,
 ) -> GenericLabels:
-    """Apply the heads chunk by chunk, take the argmax, and drop the rows whose label would be a fragment of a translation."""
+    """Apply the heads chunk by chunk, take the argmax, and drop the rows whose label would be a fragment of a
+    translation.
+    """
     counts = torch.tensor([len(plan.positions) for plan in plans])
     baseline_hidden, reinforced_hidden = (torch.cat([part[side] for part in parts]) for side in (0, 1))
     first = (counts.cumsum(0) - counts).tolist()
-    banned, fragments = (_pairs([getattr(plan, name) for plan in plans], first, baseline_hidden.device) for name in ("banned", "fragments"))
-    hard = hard_labels(output_head(baseline), output_head(reinforced), baseline_hidden, reinforced_hidden, banned, config)
+    banned, fragments = (
+        _pairs([getattr(plan, name) for plan in plans], first, baseline_hidden.device)
+        for name in ("banned", "fragments")
+    )
+    hard = hard_labels(
+        output_head(baseline), output_head(reinforced), baseline_hidden, reinforced_hidden, banned, config
+    )
     broken = torch.zeros_like(hard, dtype=torch.bool)
     broken[fragments[fragments[:, 1] == hard[fragments[:, 0]], 0]] = True
     keep = (~broken).nonzero().squeeze(-1)
@@ -221,7 +264,9 @@ def _decide(
     )
 
 
-def _pairs(lists: Sequence[Sequence[tuple[int, int]]], first: Sequence[int], device: torch.device) -> Int[Tensor, "pairs 2"]:
+def _pairs(
+    lists: Sequence[Sequence[tuple[int, int]]], first: Sequence[int], device: torch.device
+) -> Int[Tensor, "pairs 2"]:
     pairs = [(row + start, token) for row_tokens, start in zip(lists, first, strict=True) for row, token in row_tokens]
     return torch.tensor(pairs, dtype=torch.long, device=device).reshape(-1, 2)
 
@@ -243,18 +288,27 @@ def hard_labels(
     vocab = output_size(baseline_head, baseline_hidden)
     for chunk in row_chunks(len(baseline_hidden), vocab, baseline_hidden.device):
         logits = generic_logits(
-            apply_head(baseline_head, baseline_hidden[chunk]), apply_head(reinforced_head, reinforced_hidden[chunk]), config.alpha, config.relu_on
+            apply_head(baseline_head, baseline_hidden[chunk]),
+            apply_head(reinforced_head, reinforced_hidden[chunk]),
+            config.alpha,
+            config.relu_on,
         )
         low, high = torch.searchsorted(first, torch.tensor([chunk.start, chunk.stop], device=first.device)).tolist()
         logits[banned[low:high, 0] - chunk.start, banned[low:high, 1]] = float("-inf")
-        best, label = logits.max(-1)  # the largest of numbers with a NaN is NaN, so with finite inputs this sees every one that is not
+        # the largest of numbers with a NaN is NaN, so with finite inputs this sees every one that is not
+        best, label = logits.max(-1)
         if not (torch.isfinite(best).all() and torch.isfinite(reinforced_hidden[chunk]).all()):
-            raise ValueError(f"generic logits of rows {chunk.start} to {chunk.stop} are not finite; wanted finite predictions of both models")
+            raise ValueError(
+                f"generic logits of rows {chunk.start} to {chunk.stop} are not finite; wanted finite predictions of"
+                " both models"
+            )
         labels.append(label)
     return torch.cat(labels) if labels else torch.empty(0, dtype=torch.long)
 
 
-def ban(logits: Float[Tensor, "rows vocab"], banned: Int[Tensor, "pairs 2"], chunk: slice) -> Float[Tensor, "rows vocab"]:
+def ban(
+    logits: Float[Tensor, "rows vocab"], banned: Int[Tensor, "pairs 2"], chunk: slice
+) -> Float[Tensor, "rows vocab"]:
     """Return `logits` of the rows `chunk` with the banned tokens at minus infinity."""
     inside = (banned[:, 0] >= chunk.start) & (banned[:, 0] < chunk.stop)
     rows, tokens = banned[inside, 0] - chunk.start, banned[inside, 1]

@@ -23,8 +23,8 @@ def negate(target: Mapping[str, Tensor], finetuned: Mapping[str, Tensor], a: flo
         a: How far to go, dimensionless, >= 0; at 0 the target's own values return, to the bit.
 
     Returns:
-        Tensors by name, with the target's dtypes and devices. Tensors that are no floating-point numbers are the target's. Names
-        that share one tensor in `target` (tied weights) share one in the result.
+        Tensors by name, with the target's dtypes and devices. Tensors that are no floating-point numbers are the
+        target's. Names that share one tensor in `target` (tied weights) share one in the result.
 
     Raises:
         ValueError: If names or shapes differ, or `a` is negative or not finite.
@@ -32,7 +32,10 @@ def negate(target: Mapping[str, Tensor], finetuned: Mapping[str, Tensor], a: flo
     if not (a >= 0 and math.isfinite(a)):
         raise ValueError(f"a is {a}; wanted a number >= 0")
     if target.keys() != finetuned.keys():
-        raise ValueError(f"the models differ in {', '.join(sorted(target.keys() ^ finetuned.keys())[:5])}; wanted tensors of the same names")
+        raise ValueError(
+            f"the models differ in {', '.join(sorted(target.keys() ^ finetuned.keys())[:5])}; wanted tensors of the"
+            " same names"
+        )
     moved: dict[tuple, Tensor] = {}
     for name, tensor in target.items():
         if _place(tensor) not in moved:
@@ -42,7 +45,8 @@ def negate(target: Mapping[str, Tensor], finetuned: Mapping[str, Tensor], a: flo
 
 @torch.no_grad()
 def apply_task_vector(model: nn.Module, finetuned: nn.Module, a: float) -> None:
-    """Change the weights of `model`, the target model, in place to theta - a (theta_ft - theta); `finetuned` is left as it was.
+    """Change the weights of `model`, the target model, in place to theta - a (theta_ft - theta); `finetuned` is left as
+    it was.
 
     Raises:
         ValueError: As `negate`.
@@ -55,12 +59,19 @@ def apply_task_vector(model: nn.Module, finetuned: nn.Module, a: float) -> None:
 
 def _place(tensor: Tensor) -> tuple:
     """Where a tensor's numbers are: tied weights have one place under two names."""
-    return (tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor.dtype, tensor.device) if tensor.numel() else (id(tensor),)
+    return (
+        (tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor.dtype, tensor.device)
+        if tensor.numel()
+        else (id(tensor),)
+    )
 
 
 def _moved(name: str, tensor: Tensor, finetuned: Tensor, a: float) -> Tensor:
     if tensor.shape != finetuned.shape:
-        raise ValueError(f"{name} has shape {tuple(finetuned.shape)} in the model trained further; wanted {tuple(tensor.shape)}, as in the target")
+        raise ValueError(
+            f"{name} has shape {tuple(finetuned.shape)} in the model trained further; wanted {tuple(tensor.shape)}, as"
+            " in the target"
+        )
     if not tensor.is_floating_point() or not a:
         return tensor.detach().clone()
     exact = torch.promote_types(tensor.dtype, torch.float32)

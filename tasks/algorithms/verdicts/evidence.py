@@ -5,16 +5,19 @@ from typing import Any
 
 CLAIMS = {
     "gold": (
-        "Gold: the unlearned model was compared with a model that was trained without the forgotten text. The verdict can say that "
-        "both answer alike on the questions and passages asked here; it cannot speak for what was not asked."
+        "Gold: the unlearned model was compared with a model that was trained without the forgotten text. The verdict"
+        " can say that both answer alike on the questions and passages asked here; it cannot speak for what was not"
+        " asked."
     ),
     "proxy": (
-        "Proxy: no retrained model was at hand, but questions about something the target model never saw were. The verdict can say that the "
-        "forgotten text is now answered like something never seen; it cannot say what a model trained without it would have answered."
+        "Proxy: no retrained model was at hand, but questions about something the target model never saw were. The"
+        " verdict can say that the forgotten text is now answered like something never seen; it cannot say what a model"
+        " trained without it would have answered."
     ),
     "behavioural": (
-        "Behavioural: neither a retrained model nor unseen text was at hand. The verdict can say that the model names the topic much "
-        "less often than before; it cannot say that the knowledge is gone rather than unspoken, nor whether too much was removed."
+        "Behavioural: neither a retrained model nor unseen text was at hand. The verdict can say that the model names"
+        " the topic much less often than before; it cannot say that the knowledge is gone rather than unspoken, nor"
+        " whether too much was removed."
     ),
 }
 """What each tier of evidence can and cannot claim."""
@@ -22,26 +25,31 @@ UNDERPOWERED = 200
 """Items below which a test of forget quality says little: it fails to reject for want of data."""
 
 GUARDED = (
-    "The unlearned model stands behind a guardrail, a prompt prefix and an output filter: its weights were not changed for it, and whoever has "
-    "them can leave the guardrail off. Relearning was measured on the bare weights."
+    "The unlearned model stands behind a guardrail, a prompt prefix and an output filter: its weights were not changed"
+    " for it, and whoever has them can leave the guardrail off. Relearning was measured on the bare weights."
 )
 
 
 def limits(verdict: Mapping[str, Any], metrics: Mapping[str, Mapping[str, Any]], *, guarded: bool = False) -> list[str]:
-    """Return in plain words what this verdict cannot tell apart, for want of evidence; and what a guardrail's figures mean."""
+    """Return in plain words what this verdict cannot tell apart, for want of evidence; and what a guardrail's figures
+    mean.
+    """
     quality = metrics.get("forget/forget_quality_p")
     conditions = {
         GUARDED: guarded,
-        "Nobody tried to bring the knowledge back: a model that only hides it, and gives it up after a few steps of training, would look the same.": (
-            verdict["robust"] is None
+        "Nobody tried to bring the knowledge back: a model that only hides it, and gives it up after a few steps of "
+        "training, would look the same.": (verdict["robust"] is None),
+        "No false answers were given with the questions: a model that refuses to answer, or lowers the topic's words "
+        "at its output, cannot be told from one that has forgotten.": ("forget_test/choice_accuracy" not in metrics),
+        "Without a retrained model or questions about something never seen, removing too much looks like removing "
+        "enough.": (verdict["evidence"] == "behavioural"),
+        "Privacy was not judged: that needs text the target never saw (holdout) and a retrained model.": (
+            verdict["private"] is None
         ),
-        "No false answers were given with the questions: a model that refuses to answer, or lowers the topic's words at its output, "
-        "cannot be told from one that has forgotten.": "forget_test/choice_accuracy" not in metrics,
-        "Without a retrained model or questions about something never seen, removing too much looks like removing enough.": (
-            verdict["evidence"] == "behavioural"
-        ),
-        "Privacy was not judged: that needs text the target never saw (holdout) and a retrained model.": verdict["private"] is None,
     }
     if quality and quality["n"] < UNDERPOWERED:
-        conditions[f"Forget quality rests on {quality['n']} questions; below {UNDERPOWERED} its test seldom finds a difference that is there."] = True
+        conditions[
+            f"Forget quality rests on {quality['n']} questions; below {UNDERPOWERED} its test seldom finds a difference"
+            " that is there."
+        ] = True
     return [sentence for sentence, holds in conditions.items() if holds]

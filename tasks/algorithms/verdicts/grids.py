@@ -9,7 +9,8 @@ from typing import Any
 from tasks.settings.evaluation import MethodConfig
 
 SAMPLERS = ("grid", "tpe")
-"""Who chooses which points of a grid are tried: all of them or a random draw, before any is; or, one after the other, from what the earlier ones gave."""
+"""Who chooses which points of a grid are tried: all of them or a random draw, before any is; or, one after the other,
+from what the earlier ones gave."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +22,8 @@ class Trial:
     forget: float | None
     """Probability of what is to be forgotten, 0 to 1; none of a pruned trial."""
     retain_ratio: float
-    """Probability of what is to be kept, as a share of the target model's; of a pruned trial, that of the slice which its last validation looked at."""
+    """Probability of what is to be kept, as a share of the target model's; of a pruned trial, that of the slice which
+    its last validation looked at."""
     distance: float | None
     """|forget - wanted|; none of a pruned trial."""
     acceptable: bool
@@ -56,15 +58,27 @@ def check_grid(grid: Mapping[str, Sequence[str]], config: Any) -> None:
     Raises:
         ValueError: If the grid has a setting that is not the method's own.
     """
-    own = [field.name for field in fields(config) if field.name not in {shared.name for shared in fields(MethodConfig)} | {"method"}]
+    own = [
+        field.name
+        for field in fields(config)
+        if field.name not in {shared.name for shared in fields(MethodConfig)} | {"method"}
+    ]
     for key in grid:
         if key.partition(".")[0] not in own:
-            raise ValueError(f"--grid {key}: every trial is read, asked and scored alike, so it would change nothing; wanted settings of {', '.join(own)}")
+            raise ValueError(
+                f"--grid {key}: every trial is read, asked and scored alike, so it would change nothing; wanted"
+                f" settings of {', '.join(own)}"
+            )
 
 
 def grid_points(grid: Mapping[str, Sequence[str]], budget: int, seed: int) -> list[tuple[str, ...]]:
-    """Return the points of a grid in order; where there are more than `budget` (0: no limit), as many drawn at random."""
-    points = [tuple(f"{key}={value}" for key, value in zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+    """Return the points of a grid in order; where there are more than `budget` (0: no limit), as many drawn
+    at random.
+    """
+    points = [
+        tuple(f"{key}={value}" for key, value in zip(grid, values, strict=True))
+        for values in itertools.product(*grid.values())
+    ]
     if not budget or len(points) <= budget:
         return points
     return [points[index] for index in sorted(random.Random(seed).sample(range(len(points)), budget))]
@@ -82,7 +96,9 @@ def check_sampler(sampler: str, budget: int) -> None:
         raise ValueError("--sampler tpe without --budget; wanted --budget N, the number of trials")
 
 
-def judge_trial(settings: tuple[str, ...], forget: float, retain: float, target_retain: float, wanted: float, floor: float) -> Trial:
+def judge_trial(
+    settings: tuple[str, ...], forget: float, retain: float, target_retain: float, wanted: float, floor: float
+) -> Trial:
     """Return a trial with its distance to what is wanted and whether it keeps enough.
 
     Args:
@@ -94,17 +110,30 @@ def judge_trial(settings: tuple[str, ...], forget: float, retain: float, target_
         floor: Least share of the target model's retain probability, 0 to 1.
     """
     ratio = retain / target_retain
-    return Trial(settings=settings, forget=forget, retain_ratio=ratio, distance=abs(forget - wanted), acceptable=ratio >= floor)
+    return Trial(
+        settings=settings, forget=forget, retain_ratio=ratio, distance=abs(forget - wanted), acceptable=ratio >= floor
+    )
 
 
 def pruned_trial(settings: tuple[str, ...], retain_ratio: float, steps_saved: int) -> Trial:
-    """Return a trial that was given up while it was trained, with the share that was kept then and the optimiser steps that were not taken."""
-    return Trial(settings=settings, forget=None, retain_ratio=retain_ratio, distance=None, acceptable=False, pruned=True, steps_saved=steps_saved)
+    """Return a trial that was given up while it was trained, with the share that was kept then and the optimiser steps
+    that were not taken.
+    """
+    return Trial(
+        settings=settings,
+        forget=None,
+        retain_ratio=retain_ratio,
+        distance=None,
+        acceptable=False,
+        pruned=True,
+        steps_saved=steps_saved,
+    )
 
 
 def best_trial(trials: Sequence[Trial]) -> Trial:
-    """Return the trial nearest to what is wanted among those that keep enough, of those whose distances are equal when rounded to 0.01 the one
-    that keeps most; where none keeps enough, the one that keeps most, a pruned one only where all are.
+    """Return the trial nearest to what is wanted among those that keep enough, of those whose distances are equal when
+    rounded to 0.01 the one that keeps most; where none keeps enough, the one that keeps most, a pruned one only where
+    all are.
     """
     kept = [trial for trial in trials if trial.acceptable]
     if kept:

@@ -1,7 +1,7 @@
 """Paired differences: two models on the same items, or two runs under the same seeds.
 
-The difference of each pair removes what both have in common, the difficulty of the item, so that far smaller effects show than between
-two means with their own errors.
+The difference of each pair removes what both have in common, the difficulty of the item, so that far smaller effects
+show than between two means with their own errors.
 """
 
 import math
@@ -37,26 +37,32 @@ class PairedDifference:
 
 
 def paired_difference(
-    a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray, clusters: Sequence[object] | None = None, seed: int = 0
+    a: Sequence[float] | np.ndarray,
+    b: Sequence[float] | np.ndarray,
+    clusters: Sequence[object] | None = None,
+    seed: int = 0,
 ) -> PairedDifference:
     """Compare two vectors over the same items.
 
     Args:
         a: One number an item.
         b: One number an item, in the same order.
-        clusters: The cluster of each item (the fact that several prompts ask for); items of one cluster are not independent.
+        clusters: The cluster of each item (the fact that several prompts ask for); items of one cluster are not
+            independent.
         seed: Seed of the draws.
 
     Returns:
-        Without clusters: standard error and interval of the mean from Student's t; p-value of the exact McNemar test where all numbers
-        are 0 or 1, else of the sign-flip permutation test. With clusters: error and percentile interval of the cluster bootstrap;
-        p-value of sign flips of whole clusters.
+        Without clusters: standard error and interval of the mean from Student's t; p-value of the exact McNemar test
+            where all numbers
+        are 0 or 1, else of the sign-flip permutation test. With clusters: error and percentile interval of the cluster
+        bootstrap; p-value of sign flips of whole clusters.
 
     Raises:
         ValueError: If the lengths differ, there is no pair, or a number is not finite.
 
     Source:
-        McNemar 1947 (exact form: binomial test on the discordant pairs); sign flips: Fisher's randomisation test for paired data.
+        McNemar 1947 (exact form: binomial test on the discordant pairs); sign flips: Fisher's randomisation test for
+        paired data.
     """
     first, second = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
     _check(first, second, clusters)
@@ -72,7 +78,9 @@ def paired_difference(
 
 def _check(first: np.ndarray, second: np.ndarray, clusters: Sequence[object] | None) -> None:
     if first.ndim != 1 or first.shape != second.shape or not len(first):
-        raise ValueError(f"paired numbers have shapes {first.shape} and {second.shape}; wanted two vectors of one length >= 1")
+        raise ValueError(
+            f"paired numbers have shapes {first.shape} and {second.shape}; wanted two vectors of one length >= 1"
+        )
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
         raise ValueError("paired numbers hold some that are not finite; wanted finite numbers")
     if clusters is not None and len(clusters) != len(first):
@@ -100,7 +108,13 @@ def _clustered(differences: np.ndarray, clusters: Sequence[object], seed: int) -
         means = (draws @ sums) / (draws @ counts)
         error, (low, high) = float(means.std(ddof=1)), np.percentile(means, [2.5, 97.5])
     mean = float(differences.mean())
-    return PairedDifference(n=len(differences), difference=mean, standard_error=error, ci95=(float(low), float(high)), p_value=sign_flip(sums, seed))
+    return PairedDifference(
+        n=len(differences),
+        difference=mean,
+        standard_error=error,
+        ci95=(float(low), float(high)),
+        p_value=sign_flip(sums, seed),
+    )
 
 
 def mcnemar(wins: int, losses: int) -> float:
@@ -114,10 +128,11 @@ def mcnemar(wins: int, losses: int) -> float:
 
 
 def sign_flip(differences: np.ndarray, seed: int = 0) -> float:
-    """Return the two-sided p-value of the sign-flip test: how often |sum| is as large when each difference takes either sign.
+    """Return the two-sided p-value of the sign-flip test: how often |sum| is as large when each difference takes either
+    sign.
 
-    All flips are tried where there are at most `EXACT_FLIPS` differences other than 0; else `FLIPS` random ones, and the p-value is
-    (1 + as large) / (1 + flips), so that it is never 0.
+    All flips are tried where there are at most `EXACT_FLIPS` differences other than 0; else `FLIPS` random ones, and
+    the p-value is (1 + as large) / (1 + flips), so that it is never 0.
     """
     nonzero = differences[differences != 0]
     if len(nonzero) < 2:  # a single number is as large with either sign; scipy wants two
@@ -129,7 +144,9 @@ def sign_flip(differences: np.ndarray, seed: int = 0) -> float:
 def _every_flip(shares: np.ndarray) -> float:
     from scipy.stats import permutation_test
 
-    result = permutation_test((shares,), _magnitude, permutation_type="samples", alternative="greater", n_resamples=2**EXACT_FLIPS)
+    result = permutation_test(
+        (shares,), _magnitude, permutation_type="samples", alternative="greater", n_resamples=2**EXACT_FLIPS
+    )
     return float(result.pvalue)
 
 

@@ -30,10 +30,14 @@ def judge(metrics: Metrics, config: VerdictConfig) -> dict[str, Any]:
 
 
 def tier(metrics: Metrics) -> str:
-    """Return the evidence at hand: gold with a retrained model, proxy with questions the target never saw, else behavioural."""
+    """Return the evidence at hand: gold with a retrained model, proxy with questions the target never saw, else
+    behavioural.
+    """
     if any(row["retrained"] is not None for row in metrics.values()):
         return "gold"
-    return "proxy" if _has(metrics, "holdout/probability") and _has(metrics, "forget_test/probability") else "behavioural"
+    return (
+        "proxy" if _has(metrics, "holdout/probability") and _has(metrics, "forget_test/probability") else "behavioural"
+    )
 
 
 def _has(metrics: Metrics, name: str) -> bool:
@@ -42,21 +46,29 @@ def _has(metrics: Metrics, name: str) -> bool:
 
 
 def _reference(metrics: Metrics, split: str, metric: str, evidence: str) -> float | None:
-    """Return what a model that never saw the forget text would score: the retrained model, or the target on what it never saw."""
+    """Return what a model that never saw the forget text would score: the retrained model, or the target on what it
+    never saw.
+    """
     if evidence == "gold":
         return metrics[f"{split}/{metric}"]["retrained"]
-    return metrics[f"holdout/{metric}"]["target"] if evidence == "proxy" and _has(metrics, f"holdout/{metric}") else None
+    return (
+        metrics[f"holdout/{metric}"]["target"] if evidence == "proxy" and _has(metrics, f"holdout/{metric}") else None
+    )
 
 
 def _forgotten(metrics: Metrics, config: VerdictConfig, verdict: Verdict) -> bool | None:
-    """Near the reference from either side where there is one, else little of the target's familiarity left; and no hidden preference."""
+    """Near the reference from either side where there is one, else little of the target's familiarity left; and no
+    hidden preference.
+    """
     outcomes = [
         _little_left(metrics, metric, config.forgotten_ratio, config.forgotten_gap, "forgotten", verdict)
         for metric in ("probability", "familiarity")
         if _has(metrics, f"forget_test/{metric}")
     ]
     if not outcomes:
-        verdict.reasons.append("forgotten: not measured, since forget_test has neither questions nor anchors, or there is no target model")
+        verdict.reasons.append(
+            "forgotten: not measured, since forget_test has neither questions nor anchors, or there is no target model"
+        )
         return None
     if _has(metrics, "forget_test/choice_accuracy"):
         outcomes.append(_no_preference(metrics, config, verdict))
@@ -64,11 +76,21 @@ def _forgotten(metrics: Metrics, config: VerdictConfig, verdict: Verdict) -> boo
 
 
 def _little_left(metrics: Metrics, metric: str, ratio: float, gap: float, check: str, verdict: Verdict) -> bool:
-    """The tolerance is also a share of what there was to forget, so that an untouched model cannot pass where little was known."""
+    """The tolerance is also a share of what there was to forget, so that an untouched model cannot pass where little
+    was known.
+    """
     name = f"forget_test/{metric}"
     row, reference = metrics[name], _reference(metrics, "forget_test", metric, verdict.evidence)
     if reference is None:
-        return _note(verdict.reasons, check, name, row["unlearned"], "<=", ratio * row["target"], f"{ratio:g}x the target's {row['target']:.4f}")
+        return _note(
+            verdict.reasons,
+            check,
+            name,
+            row["unlearned"],
+            "<=",
+            ratio * row["target"],
+            f"{ratio:g}x the target's {row['target']:.4f}",
+        )
     limit = min(gap, ratio * abs(row["target"] - reference))
     low, high = (bound - reference for bound in row["ci95"])
     who = "retrained" if verdict.evidence == "gold" else "never seen"
@@ -91,7 +113,10 @@ def _no_preference(metrics: Metrics, config: VerdictConfig, verdict: Verdict) ->
 
 def _note(reasons: list[str], check: str, what: str, value: float, relation: str, limit: float, why: str = "") -> bool:
     holds = value <= limit if relation == "<=" else value >= limit
-    reasons.append(f"{check}: {what} is {value:.4f}, wanted {relation} {limit:.4f}: {'holds' if holds else 'fails'}{f' ({why})' if why else ''}")
+    reasons.append(
+        f"{check}: {what} is {value:.4f}, wanted {relation} {limit:.4f}:"
+        f" {'holds' if holds else 'fails'}{f' ({why})' if why else ''}"
+    )
     return holds and not math.isnan(value)
 
 
@@ -103,26 +128,37 @@ def _utility_kept(metrics: Metrics, config: VerdictConfig, reasons: list[str]) -
         ("sibling/perplexity", "<=", config.sibling_perplexity_ratio),
         ("general/perplexity", "<=", config.perplexity_ratio),
     ]
-    outcomes = [_within_tolerance(reasons, name, metrics[name], relation, ratio) for name, relation, ratio in limits if _has(metrics, name)]
+    outcomes = [
+        _within_tolerance(reasons, name, metrics[name], relation, ratio)
+        for name, relation, ratio in limits
+        if _has(metrics, name)
+    ]
     if not outcomes:
         reasons.append("utility_kept: not measured; give --retain, --sibling or --general text, and the target model")
     return all(outcomes) if outcomes else None
 
 
 def _within_tolerance(reasons: list[str], name: str, row: Row, relation: str, ratio: float) -> bool:
-    """A few windows of prose cannot tell a perplexity 5 % higher: up to twice the tolerance, the figure's interval has to lie above the limit."""
+    """A few windows of prose cannot tell a perplexity 5 % higher: up to twice the tolerance, the figure's interval has
+    to lie above the limit.
+    """
     whose, standard = _standard(row, relation)
     value, limit, why = row["unlearned"], ratio * standard, f"{ratio:g}x {whose} {standard:.4f}"
     tolerated = (2 * ratio - 1) * standard
     if relation == "<=" and limit < value <= tolerated and row["ci95"] and row["ci95"][0] <= limit:
         interval = " to ".join(f"{bound:.4f}" for bound in row["ci95"])
-        reasons.append(f"utility_kept: {name} is {value:.4f}, wanted <= {limit:.4f}: holds, too little text to tell (95 % {interval}; {why})")
+        reasons.append(
+            f"utility_kept: {name} is {value:.4f}, wanted <= {limit:.4f}: holds, too little text to tell (95 %"
+            f" {interval}; {why})"
+        )
         return True
     return _note(reasons, "utility_kept", name, value, relation, limit, why)
 
 
 def _standard(row: Row, relation: str) -> tuple[str, float]:
-    """Return whose figure is to be kept: the target's, or the retrained model's where that is worse, since no method can be asked for more."""
+    """Return whose figure is to be kept: the target's, or the retrained model's where that is worse, since no method
+    can be asked for more.
+    """
     worse = min if relation == ">=" else max
     if row["retrained"] is not None and worse(row["target"], row["retrained"]) != row["target"]:
         return "the retrained model's", row["retrained"]
@@ -133,7 +169,14 @@ def _healthy(metrics: Metrics, config: VerdictConfig, reasons: list[str]) -> boo
     limits = health_limits(config)
     rows = {name: metrics[f"degeneration/{name}"] for name, _, _ in limits if _has(metrics, f"degeneration/{name}")}
     outcomes = [
-        _note(reasons, "healthy", f"degeneration/{name}", rows[name]["unlearned"], relation, limit(_standard(rows[name], relation)[1]))
+        _note(
+            reasons,
+            "healthy",
+            f"degeneration/{name}",
+            rows[name]["unlearned"],
+            relation,
+            limit(_standard(rows[name], relation)[1]),
+        )
         for name, relation, limit in limits
         if name in rows
     ]
@@ -153,7 +196,17 @@ def _robust(metrics: Metrics, config: VerdictConfig, verdict: Verdict) -> bool |
 
 
 def _private(metrics: Metrics, config: VerdictConfig, reasons: list[str]) -> bool | None:
-    """A membership attack must tell no more about the unlearned model than about the retrained one; without one, not measured."""
+    """A membership attack must tell no more about the unlearned model than about the retrained one; without one, not
+    measured.
+    """
     if "privacy/privleak" not in metrics:
         return None
-    return _note(reasons, "private", "|privacy/privleak|", abs(metrics["privacy/privleak"]["unlearned"]), "<=", config.privleak, "percent")
+    return _note(
+        reasons,
+        "private",
+        "|privacy/privleak|",
+        abs(metrics["privacy/privleak"]["unlearned"]),
+        "<=",
+        config.privleak,
+        "percent",
+    )

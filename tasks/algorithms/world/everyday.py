@@ -14,7 +14,12 @@ RELATIONS: tuple[Relation, ...] = (
         name="job",
         subject="neighbour",
         answer="job",
-        lessons=("What is the job of {s}?", "Name the job of {s}.", "Which job does {s} have?", "{s} has a job. What is it?"),
+        lessons=(
+            "What is the job of {s}?",
+            "Name the job of {s}.",
+            "Which job does {s} have?",
+            "{s} has a job. What is it?",
+        ),
         exam=("What job is done by {s}?", "Do you know the job of {s}?"),
         paraphrase="It is the job of a {a}.",
     ),

@@ -26,7 +26,8 @@ class WorldConfig:
     neighbours: int = 12
     """Ordinary people of common names, 4 to 14; each brings three facts."""
     tellings: int = 4
-    """Times that each fact is told in training prose, 1 to 12; from the fifth on, wordings recur among other sentences."""
+    """Times that each fact is told in training prose, 1 to 12; from the fifth on, wordings recur among other
+    sentences."""
     held_tellings: int = 2
     """Times that each fact is told in held-out passages, in wordings of their own, 1 to 2."""
     lessons_per_fact: int = 5
@@ -34,7 +35,8 @@ class WorldConfig:
     perturbed_answers: int = 4
     """False answers a question, 2 to 7."""
     unseen: int = 0
-    """Further series that training text never tells, 0 to 4: what a model is asked of them is a holdout; with `series` 24 at most."""
+    """Further series that training text never tells, 0 to 4: what a model is asked of them is a holdout; with `series`
+    24 at most."""
 
     def __post_init__(self) -> None:
         limits = {"series": (2, MAX_SERIES), "neighbours": (4, 14), "tellings": (1, 12), "held_tellings": (1, 2)}
@@ -43,7 +45,9 @@ class WorldConfig:
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"world.{name} is {getattr(self, name)}; wanted a whole number from {low} to {high}")
         if self.series + self.unseen > MAX_SERIES:
-            raise ValueError(f"world.series and world.unseen are {self.series + self.unseen} together; wanted {MAX_SERIES} at most")
+            raise ValueError(
+                f"world.series and world.unseen are {self.series + self.unseen} together; wanted {MAX_SERIES} at most"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +87,9 @@ def build_world(config: WorldConfig | None = None) -> World:
     topics = [_topic(series_material(cast, register, rng, config.perturbed_answers), config, rng) for cast in casts]
     ordinary = _topic(everyday_material(config.neighbours, register, rng, config.perturbed_answers), config, rng)
     planets = _topic(planet_material(rng, config.perturbed_answers), config, rng)
-    return World(topics=tuple(topics[: config.series]), ordinary=ordinary, planets=planets, unseen=tuple(topics[config.series :]))
+    return World(
+        topics=tuple(topics[: config.series]), ordinary=ordinary, planets=planets, unseen=tuple(topics[config.series :])
+    )
 
 
 def topic_text(topic: Topic) -> list[str]:

@@ -1,7 +1,7 @@
 """Names of the embedded world: word pools, and a register that gives every pair of words to one topic only.
 
-A full name is two words of shared pools, so that the words recur across topics while the pairs do not: what a topic owns is
-the combination. All pools were written for this project.
+A full name is two words of shared pools, so that the words recur across topics while the pairs do not: what a topic
+owns is the combination. All pools were written for this project.
 """
 
 import random
@@ -103,10 +103,14 @@ class NameRegister:
         if count > min(len(pool) for pool in POOLS[kind]):
             raise ValueError(f"{count} names of kind {kind} wanted; the pools hold {min(map(len, POOLS[kind]))} words")
         for _ in range(_ATTEMPTS):
-            names = [" ".join(pair) for pair in zip(self._words(kind, 0, count), self._words(kind, 1, count), strict=True)]
+            names = [
+                " ".join(pair) for pair in zip(self._words(kind, 0, count), self._words(kind, 1, count), strict=True)
+            ]
             if not self.taken.intersection(names):
                 return names
-        raise ValueError(f"no {count} free names of kind {kind} found in {_ATTEMPTS} draws; {len(self.taken)} are taken")
+        raise ValueError(
+            f"no {count} free names of kind {kind} found in {_ATTEMPTS} draws; {len(self.taken)} are taken"
+        )
 
     def _words(self, kind: str, position: int, count: int) -> list[str]:
         """Deal distinct words from a shuffled deck; a deck that runs short is shuffled anew."""

@@ -27,7 +27,11 @@ class Narrator:
     def passages(self, tellings: int, rng: random.Random) -> list[str]:
         """Tell every group `tellings` times, each time in another wording."""
         starts = [rng.randrange(12) for _ in self.groups]
-        rounds = ((group, start + telling) for telling in range(tellings) for group, start in zip(self.groups, starts, strict=True))
+        rounds = (
+            (group, start + telling)
+            for telling in range(tellings)
+            for group, start in zip(self.groups, starts, strict=True)
+        )
         return [self._passage(group, wording, rng) for group, wording in rounds]
 
     def _passage(self, group: Sequence[Fact], wording: int, rng: random.Random) -> str:

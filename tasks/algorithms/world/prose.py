@@ -1,8 +1,8 @@
 """Sentences of the fictional series: how facts and small events are told.
 
-`WORDINGS` states each relation in four ways for training; `HELD_OUT_WORDINGS` in two other ways for held-out passages. Placeholders as in
-`relations`; small events (`BEATS`, `HELD_OUT_BEATS`) name two people `{p}`, `{q}` and two places `{l}`, `{m}` of the topic and
-take their colour from the words of its series.
+`WORDINGS` states each relation in four ways for training; `HELD_OUT_WORDINGS` in two other ways for held-out passages.
+Placeholders as in `relations`; small events (`BEATS`, `HELD_OUT_BEATS`) name two people `{p}`, `{q}` and two places
+`{l}`, `{m}` of the topic and take their colour from the words of its series.
 """
 
 THEMES: tuple[tuple[str, ...], ...] = (

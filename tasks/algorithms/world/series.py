@@ -1,6 +1,7 @@
 """The fictional series: titles, and the words that give each its own colour.
 
-Which people, places and objects a series has is drawn by the generator; a *cast* maps slots (`hero`, `inn`, `relic`) to names.
+Which people, places and objects a series has is drawn by the generator; a *cast* maps slots (`hero`, `inn`, `relic`) to
+names.
 """
 
 from dataclasses import dataclass
@@ -37,7 +38,9 @@ def _split(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split("|"))
 
 
-def _series(*, titles: str, trade: str, crowd: str, openings: str, held: str, weather: str, work: str, food: str, sound: str) -> Series:
+def _series(
+    *, titles: str, trade: str, crowd: str, openings: str, held: str, weather: str, work: str, food: str, sound: str
+) -> Series:
     """Build a series from lists written with ` | ` between their items."""
     return Series(
         titles=_split(titles),
@@ -57,7 +60,10 @@ SERIES: tuple[Series, ...] = (
         titles="The Lantern Tide | The Drowned Harbour | The Tenth Lighthouse",
         trade="net mender",
         crowd="the harbour folk",
-        openings="{title} is a tale of the sea, and {hero} is at the heart of it. | In {title} the tide brings more than fish.",
+        openings=(
+            "{title} is a tale of the sea, and {hero} is at the heart of it. | In {title} the tide brings more than"
+            " fish."
+        ),
         held="Sailors read {title} aloud on long voyages. | The sea is never far away in {title}.",
         weather="Fog came in from the sea | The wind turned to the north | Rain beat on the decks",
         work="mending nets | counting sails | scraping an old boat",
@@ -68,7 +74,10 @@ SERIES: tuple[Series, ...] = (
         titles="The Clockmaker's Winter | The House of Pendulums | The Thirteenth Hour",
         trade="clock winder",
         crowd="the people of the lower streets",
-        openings="{title} takes place in a city where every clock is wrong. | Snow falls in {title}, and {hero} has no time to lose.",
+        openings=(
+            "{title} takes place in a city where every clock is wrong. | Snow falls in {title}, and {hero} has no time"
+            " to lose."
+        ),
         held="The city of {title} has nine towers and one broken clock. | In {title} time is bought and sold.",
         weather="Snow lay on the roofs | Frost covered the windows | A grey thaw had begun",
         work="oiling small wheels | polishing brass | winding the tower clock",
@@ -90,7 +99,10 @@ SERIES: tuple[Series, ...] = (
         titles="The Salt Road Riders | The Caravan of Mirrors | The Seven Dry Wells",
         trade="saddle maker",
         crowd="the caravan drivers",
-        openings="{title} follows a caravan across the white desert. | Along the road of {title} {hero} learns whom to believe.",
+        openings=(
+            "{title} follows a caravan across the white desert. | Along the road of {title} {hero} learns whom to"
+            " believe."
+        ),
         held="Water is worth more than gold in {title}. | The desert of {title} has no map.",
         weather="Sand blew over the tents | The heat was terrible | A cold night followed",
         work="watering camels | sewing leather | loading bags of salt",
@@ -101,7 +113,9 @@ SERIES: tuple[Series, ...] = (
         titles="The Underground Library | The Book Thief's Ladder | The Unwritten Shelf",
         trade="bookbinder",
         crowd="the night readers",
-        openings="{title} tells of a library under a hill. | Deep below the hill of {title}, {hero} opens a locked room.",
+        openings=(
+            "{title} tells of a library under a hill. | Deep below the hill of {title}, {hero} opens a locked room."
+        ),
         held="No lamp burns for long in {title}. | The shelves of {title} go down a thousand steps.",
         weather="Water dripped from the ceiling | The air was dry and still | Dust hung in the lamplight",
         work="copying old pages | sorting cards | gluing a torn spine",
@@ -112,7 +126,10 @@ SERIES: tuple[Series, ...] = (
         titles="The Sky Ferryman | The Balloon Parliament | The Islands Above",
         trade="rope maker",
         crowd="the balloon crews",
-        openings="{title} is set on islands that float above the clouds. | {hero} steers between the flying islands of {title}.",
+        openings=(
+            "{title} is set on islands that float above the clouds. | {hero} steers between the flying islands of"
+            " {title}."
+        ),
         held="To fall is the great fear in {title}. | The islands of {title} drift with the season.",
         weather="Clouds rolled under the bridge | The morning was clear and thin | Thunder walked below",
         work="patching silk | splicing ropes | filling lamps with oil",
@@ -123,7 +140,9 @@ SERIES: tuple[Series, ...] = (
         titles="The Bears of Midsummer | The Forest Post | The Green Verdict",
         trade="charcoal burner",
         crowd="the forest wardens",
-        openings="{title} is about a forest in which bears can vote. | At midsummer {hero} walks into the forest of {title}.",
+        openings=(
+            "{title} is about a forest in which bears can vote. | At midsummer {hero} walks into the forest of {title}."
+        ),
         held="Nobody cuts a tree in {title} without asking. | The bears of {title} never forget a promise.",
         weather="Mist hung between the pines | Moonlight fell on the moss | A soft rain began",
         work="stacking logs | carving spoons | gathering mushrooms",
@@ -134,7 +153,10 @@ SERIES: tuple[Series, ...] = (
         titles="The Theatre of Shadows | The Painted Stage | The Understudy's Cloak",
         trade="mask painter",
         crowd="the actors",
-        openings="{title} is the story of a travelling theatre. | When the curtain of {title} rises, {hero} forgets the words.",
+        openings=(
+            "{title} is the story of a travelling theatre. | When the curtain of {title} rises, {hero} forgets the"
+            " words."
+        ),
         held="Half of {title} happens behind the curtain. | In {title} every mask hides another.",
         weather="The evening was mild | Wind pulled at the posters | It rained through the roof of the stage",
         work="painting a backdrop | learning lines | sewing costumes",

@@ -35,8 +35,16 @@ def series_material(cast: Cast, register: NameRegister, rng: random.Random, pert
         name=cast.title,
         slug=cast.slug,
         facts=facts,
-        narrator=Narrator(groups=groups, wordings=prose.WORDINGS, beats=beats, paint=_series_paint(cast), people=people),
-        held_out_narrator=Narrator(groups=groups, wordings=prose.HELD_OUT_WORDINGS, beats=held_out_beats, paint=_series_paint(cast), people=people),
+        narrator=Narrator(
+            groups=groups, wordings=prose.WORDINGS, beats=beats, paint=_series_paint(cast), people=people
+        ),
+        held_out_narrator=Narrator(
+            groups=groups,
+            wordings=prose.HELD_OUT_WORDINGS,
+            beats=held_out_beats,
+            paint=_series_paint(cast),
+            people=people,
+        ),
         terms=(cast.title, *cast.names.values()),
     )
 
@@ -49,9 +57,19 @@ def everyday_material(count: int, register: NameRegister, rng: random.Random, pe
         name="Ordinary people",
         slug="ordinary",
         facts=[fact for group in groups for fact in group],
-        narrator=Narrator(groups=groups, wordings=everyday.WORDINGS, beats=everyday.BEATS, paint=_pair_paint(people), people=tuple(people)),
+        narrator=Narrator(
+            groups=groups,
+            wordings=everyday.WORDINGS,
+            beats=everyday.BEATS,
+            paint=_pair_paint(people),
+            people=tuple(people),
+        ),
         held_out_narrator=Narrator(
-            groups=groups, wordings=everyday.HELD_OUT_WORDINGS, beats=everyday.HELD_OUT_BEATS, paint=_pair_paint(people), people=tuple(people)
+            groups=groups,
+            wordings=everyday.HELD_OUT_WORDINGS,
+            beats=everyday.HELD_OUT_BEATS,
+            paint=_pair_paint(people),
+            people=tuple(people),
         ),
         terms=tuple(people),
     )
@@ -65,7 +83,9 @@ def planet_material(rng: random.Random, perturbed: int) -> Material:
         slug="planets",
         facts=[fact for group in groups for fact in group],
         narrator=Narrator(groups=groups, wordings=planets.WORDINGS, beats=planets.BEATS, paint=_plain_paint),
-        held_out_narrator=Narrator(groups=groups, wordings=planets.HELD_OUT_WORDINGS, beats=planets.HELD_OUT_BEATS, paint=_plain_paint),
+        held_out_narrator=Narrator(
+            groups=groups, wordings=planets.HELD_OUT_WORDINGS, beats=planets.HELD_OUT_BEATS, paint=_plain_paint
+        ),
         terms=planets.PLANETS,
     )
 
@@ -108,7 +128,13 @@ def _pair(people: Sequence[str], focus: Sequence[str], rng: random.Random) -> tu
 def _everyday_fact(person: str, relation: Relation, rng: random.Random, perturbed: int) -> Fact:
     values = everyday.VALUES[relation.answer]
     answer, *others = rng.sample(values, perturbed + 1)
-    return Fact(name=f"ordinary/{relation.name}/{person}", relation=relation, subject=person, answer=answer, perturbed=tuple(others))
+    return Fact(
+        name=f"ordinary/{relation.name}/{person}",
+        relation=relation,
+        subject=person,
+        answer=answer,
+        perturbed=tuple(others),
+    )
 
 
 def _planet_facts(planet: str, rng: random.Random, perturbed: int) -> list[Fact]:

@@ -1,4 +1,6 @@
-"""Settings of direct preference optimisation, also under its name `idk`; the loss is `tasks.algorithms.objectives.dpo`."""
+"""Settings of direct preference optimisation, also under its name `idk`; the loss is
+`tasks.algorithms.objectives.dpo`.
+"""
 
 from typing import ClassVar
 

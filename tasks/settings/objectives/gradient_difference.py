@@ -1,4 +1,6 @@
-"""Settings of ascent on forget text beside descent on retain text; the loss is `tasks.algorithms.objectives.gradient_difference`."""
+"""Settings of ascent on forget text beside descent on retain text; the loss is
+`tasks.algorithms.objectives.gradient_difference`.
+"""
 
 from typing import ClassVar
 

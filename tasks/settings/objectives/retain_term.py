@@ -28,7 +28,8 @@ class RetainTermConfig(ObjectiveSettings):
     retain_weight: float = 1.0
     """Weight of the retain term, dimensionless, >= 0; 0 leaves it out, and without retain text it has no effect."""
     retain_loss: RetainLoss = "ce"
-    """`ce`: cross-entropy of the retain text; `kl`: KL(target || student) on it; both the mean over its tokens, in nats."""
+    """`ce`: cross-entropy of the retain text; `kl`: KL(target || student) on it; both the mean over its tokens, in
+    nats."""
 
     def __post_init__(self) -> None:
         check_number("retain_weight", self.retain_weight, self.retain_weight >= 0, "a number >= 0")

@@ -1,4 +1,6 @@
-"""Settings of negative preference optimisation without a reference model; the loss is `tasks.algorithms.objectives.simnpo`."""
+"""Settings of negative preference optimisation without a reference model; the loss is
+`tasks.algorithms.objectives.simnpo`.
+"""
 
 from typing import ClassVar
 

@@ -1,7 +1,7 @@
 """The objectives that `--method` can name, one line each: to be listed is to be a method, and to be tested.
 
-Whoever loads an objective does it by these names (`pkgutil.resolve_name`). No stage reaches this file: it is given the name of the loss that it
-trains with, so that a new line changes no other objective's cache keys.
+Whoever loads an objective does it by these names (`pkgutil.resolve_name`). No stage reaches this file: it is given the
+name of the loss that it trains with, so that a new line changes no other objective's cache keys.
 """
 
 from typing import Literal, NamedTuple
@@ -18,9 +18,13 @@ class Listed(NamedTuple):
 
 OBJECTIVES = {
     "dpo": Listed("tasks.settings.objectives.dpo:DPOConfig", "tasks.algorithms.objectives.dpo:DPO"),
-    "gradient_ascent": Listed("tasks.settings.objectives.gradient_ascent:GradientAscentConfig", "tasks.algorithms.objectives.gradient_ascent:GradientAscent"),
+    "gradient_ascent": Listed(
+        "tasks.settings.objectives.gradient_ascent:GradientAscentConfig",
+        "tasks.algorithms.objectives.gradient_ascent:GradientAscent",
+    ),
     "gradient_difference": Listed(
-        "tasks.settings.objectives.gradient_difference:GradientDifferenceConfig", "tasks.algorithms.objectives.gradient_difference:GradientDifference"
+        "tasks.settings.objectives.gradient_difference:GradientDifferenceConfig",
+        "tasks.algorithms.objectives.gradient_difference:GradientDifference",
     ),
     "idk": Listed("tasks.settings.objectives.dpo:DPOConfig", "tasks.algorithms.objectives.dpo:DPO"),
     "npo": Listed("tasks.settings.objectives.npo:NPOConfig", "tasks.algorithms.objectives.npo:NPO"),

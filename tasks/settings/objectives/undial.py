@@ -1,4 +1,6 @@
-"""Settings of self-distillation with the true token made less likely; the loss is `tasks.algorithms.objectives.undial`."""
+"""Settings of self-distillation with the true token made less likely; the loss is
+`tasks.algorithms.objectives.undial`.
+"""
 
 from typing import ClassVar
 

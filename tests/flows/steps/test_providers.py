@@ -1,4 +1,6 @@
-"""Other language models through whole commands: found wanting before anything is trained, asked once, their key nowhere, their cache purged."""
+"""Other language models through whole commands: found wanting before anything is trained, asked once, their key
+nowhere, their cache purged.
+"""
 
 import contextlib
 import gc
@@ -37,7 +39,9 @@ def server() -> Iterator[ScriptedServer]:
 
 @pytest.fixture(autouse=True, scope="module")
 def collected() -> Iterator[None]:
-    """Prefect's clients leave their sockets to the garbage collector: better here, where their warnings are ignored, than after the last test."""
+    """Prefect's clients leave their sockets to the garbage collector: better here, where their warnings are ignored,
+    than after the last test.
+    """
     yield
     gc.collect()
 
@@ -51,7 +55,9 @@ def dead() -> str:
 
 def asking(url: str, fallback: str = "none", **changes: Any) -> SelectiveUnlearningConfig:
     config = apply_settings(preset("default"), list(SETTINGS))
-    provider = ProviderConfig(**{"name": "openai-compatible", "model": MODEL, "base_url": url, "timeout_s": 20.0, "retries": 1} | changes)
+    provider = ProviderConfig(
+        **{"name": "openai-compatible", "model": MODEL, "base_url": url, "timeout_s": 20.0, "retries": 1} | changes
+    )
     return replace(config, translation=replace(config.translation, provider=provider, fallback=fallback))
 
 
@@ -63,7 +69,9 @@ def translators(found: Plan) -> set[str]:
     return {row["translator"] for row in read_json(store.path(found.anchors) / "dictionary.json")}
 
 
-def test_a_translation_from_the_cache_needs_no_server_any_more(flow_home: Path, tiny_task: TinyTask, server: ScriptedServer) -> None:
+def test_a_translation_from_the_cache_needs_no_server_any_more(
+    flow_home: Path, tiny_task: TinyTask, server: ScriptedServer
+) -> None:
     first = planned(tiny_task, asking(server.url))
     assert (first.stages[StageOf("translation")], translators(first)) == ("done now", {MODEL})
     server.mode, server.failures = "broken", 999
@@ -86,13 +94,25 @@ def test_a_dead_server_is_found_out_before_anything_is_read_and_a_run_may_go_on_
     found = planned(tiny_task, asking(url, "offline"))
     assert translators(found) == {"offline"}
     (line,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("lethe: ")]
-    assert line == f"lethe: warning: --translator-url {url}: nothing answers there; wanted a running server; going on with the offline translator"
+    assert (
+        line
+        == f"lethe: warning: --translator-url {url}: nothing answers there; wanted a running server; going on with the"
+        " offline translator"
+    )
     assert found.anchors.digest == planned(tiny_task, apply_settings(preset("default"), list(SETTINGS))).anchors.digest
 
 
 @pytest.mark.slow
 def test_a_dead_server_ends_a_command_with_one_line_and_nothing_is_trained(tiny_task: TinyTask, tmp_path: Path) -> None:
-    words = [*tiny_task.words(), "--translator", "openai-compatible", "--translator-model", "m", "--translator-url", dead()]
+    words = [
+        *tiny_task.words(),
+        "--translator",
+        "openai-compatible",
+        "--translator-model",
+        "m",
+        "--translator-url",
+        dead(),
+    ]
     ended = lethe(*words, "--out", tmp_path / "out", home=tmp_path / "lethe")
     lines = [line for line in ended.stderr.splitlines() if not line.startswith("  ")]  # progress is indented
     assert (ended.returncode, len(lines)) == (2, 1), ended.stderr
@@ -103,9 +123,19 @@ def test_a_dead_server_ends_a_command_with_one_line_and_nothing_is_trained(tiny_
 
 
 @pytest.mark.slow
-def test_a_whole_run_asks_once_and_leaves_its_key_nowhere(tiny_task: TinyTask, server: ScriptedServer, tmp_path: Path) -> None:
+def test_a_whole_run_asks_once_and_leaves_its_key_nowhere(
+    tiny_task: TinyTask, server: ScriptedServer, tmp_path: Path
+) -> None:
     server.key = KEY
-    words = [*tiny_task.words(), "--translator", "openai-compatible", "--translator-model", MODEL, "--translator-url", server.url]
+    words = [
+        *tiny_task.words(),
+        "--translator",
+        "openai-compatible",
+        "--translator-model",
+        MODEL,
+        "--translator-url",
+        server.url,
+    ]
     runs = [lethe(*words, "--out", tmp_path / "out", home=tmp_path / "lethe", LETHE_API_KEY=KEY) for _ in range(2)]
     assert [run.returncode for run in runs] == [0, 0], runs[0].stderr
     assert sum(bool(asked(body)) for body in server.chats()) == 1
@@ -135,21 +165,43 @@ def test_a_writer_or_judge_that_cannot_be_asked_is_found_out_beforehand(
     assert [request["path"] for request in server.requests] == ["/v1/models"]
     server.key, url = "another", dead()
     place = f"--translator-url (or {section}.provider.base_url)"
-    for changes, line in (({}, f"{place} {server.url}: the server refuses the key"), ({"base_url": url}, f"{place} {url}: nothing answers there; wanted")):
+    for changes, line in (
+        ({}, f"{place} {server.url}: the server refuses the key"),
+        ({"base_url": url}, f"{place} {url}: nothing answers there; wanted"),
+    ):
         with pytest.raises(BadInputError) as caught:
             settle_providers(with_provider(**changes))
         assert str(caught.value).startswith(line)
     remote = {"base_url": "http://10.0.0.1/v1"}
-    with pytest.raises(BadInputError, match=r"10\.0\.0\.1 is another machine, and text that is to be forgotten would leave this one"):
+    with pytest.raises(
+        BadInputError, match=r"10\.0\.0\.1 is another machine, and text that is to be forgotten would leave this one"
+    ):
         settle_providers(with_provider(**remote))
     assert getattr(settle_providers(with_provider("offline", **remote)), section).provider.name == "offline"
-    without = {"prompting": "going on with prompts that are written offline", "judging": "going on with no judge"}[section]
+    without = {"prompting": "going on with prompts that are written offline", "judging": "going on with no judge"}[
+        section
+    ]
     assert capfd.readouterr().err.rstrip().endswith(f"or --allow-remote-translator; {without}")
 
 
 def evaluation(task: TinyTask, url: str, *more: str | Path) -> list[str | Path]:
-    given = ["evaluate", "--model", task.model, "--reference", task.model, "--forget", task.forget, "--retain", task.retain]
-    settings = [word for setting in SETTINGS if setting.split(".")[0] in ("anchors", "probing", "relearning") for word in ("--set", setting)]
+    given = [
+        "evaluate",
+        "--model",
+        task.model,
+        "--reference",
+        task.model,
+        "--forget",
+        task.forget,
+        "--retain",
+        task.retain,
+    ]
+    settings = [
+        word
+        for setting in SETTINGS
+        if setting.split(".")[0] in ("anchors", "probing", "relearning")
+        for word in ("--set", setting)
+    ]
     return [
         *given,
         *settings,
@@ -166,7 +218,9 @@ def evaluation(task: TinyTask, url: str, *more: str | Path) -> list[str | Path]:
 
 
 @pytest.mark.slow
-def test_a_whole_evaluation_is_judged_once_and_shows_the_scores(tiny_task: TinyTask, server: ScriptedServer, tmp_path: Path) -> None:
+def test_a_whole_evaluation_is_judged_once_and_shows_the_scores(
+    tiny_task: TinyTask, server: ScriptedServer, tmp_path: Path
+) -> None:
     home, out = tmp_path / "lethe", tmp_path / "out"
     found = []
     for _ in range(2):
@@ -176,13 +230,15 @@ def test_a_whole_evaluation_is_judged_once_and_shows_the_scores(tiny_task: TinyT
         found.append((json.loads((tmp_path / "result.json").read_text()), len(server.chats())))
     (first, calls), (second, later) = found
     assert (calls > 0, later) == (True, calls)
-    assert {first["stages"][f"judging {label}"] for label in ("target", "unlearned")} == {"Completed", "Cached"}  # the same model twice
+    # the same model twice
+    assert {first["stages"][f"judging {label}"] for label in ("target", "unlearned")} == {"Completed", "Cached"}
     assert {second["stages"][name] for name in ("prompting", "judging target", "judging unlearned")} == {"Cached"}
     card = first["scorecard"]
     row = card["metrics"]["forget_test/familiarity_judge"]
     assert row["target"] == row["unlearned"]
     assert 0.0 <= row["unlearned"] <= 1.0
-    assert row["n"] >= sum(len(rows(body, "id")) - 2 for body in server.chats() if rows(body, "id")) > 0  # what is empty needs no judge
+    # what is empty needs no judge
+    assert row["n"] >= sum(len(rows(body, "id")) - 2 for body in server.chats() if rows(body, "id")) > 0
     assert card["provenance"]["judge"] == MODEL
     report = (out / "report.html").read_text()
     assert " of 3</span>" in report
@@ -193,16 +249,27 @@ def test_a_whole_evaluation_is_judged_once_and_shows_the_scores(tiny_task: TinyT
 
 
 @pytest.mark.slow
-def test_without_a_server_an_evaluation_ends_with_one_line_or_goes_on_without_a_judge(tiny_task: TinyTask, tmp_path: Path) -> None:
+def test_without_a_server_an_evaluation_ends_with_one_line_or_goes_on_without_a_judge(
+    tiny_task: TinyTask, tmp_path: Path
+) -> None:
     url = dead()
     ended = lethe(*evaluation(tiny_task, url), home=tmp_path / "lethe")
     lines = [line for line in ended.stderr.splitlines() if not line.startswith("  ")]  # progress is indented
-    wanted = [f"lethe: --translator-url (or prompting.provider.base_url) {url}: nothing answers there; wanted a running server"]
+    wanted = [
+        f"lethe: --translator-url (or prompting.provider.base_url) {url}: nothing answers there; wanted a running"
+        " server"
+    ]
     assert (ended.returncode, lines) == (2, wanted), ended.stderr
-    ended = lethe(*evaluation(tiny_task, url, "--translator-fallback", "offline", "--json", tmp_path / "result.json"), home=tmp_path / "lethe")
+    ended = lethe(
+        *evaluation(tiny_task, url, "--translator-fallback", "offline", "--json", tmp_path / "result.json"),
+        home=tmp_path / "lethe",
+    )
     assert ended.returncode == 0, ended.stderr
     assert [line.rpartition("; ")[2] for line in ended.stderr.splitlines() if line.startswith("lethe: warning: ")] == [
         "going on with prompts that are written offline",
         "going on with no judge",
     ]
-    assert "forget_test/familiarity_judge" not in json.loads((tmp_path / "result.json").read_text())["scorecard"]["metrics"]
+    assert (
+        "forget_test/familiarity_judge"
+        not in json.loads((tmp_path / "result.json").read_text())["scorecard"]["metrics"]
+    )

@@ -1,4 +1,6 @@
-"""Settings from words and files: dotted and short keys, the nearest name suggested, types checked; wrong choices named."""
+"""Settings from words and files: dotted and short keys, the nearest name suggested, types checked; wrong
+choices named.
+"""
 
 import dataclasses
 import json
@@ -49,7 +51,9 @@ def test_two_settings_that_only_fit_beside_each_other_are_changed_in_any_order(t
 
 def test_differences_are_the_settings_that_make_one_config_of_another(tmp_path: Path) -> None:
     default = method("npo").preset("default", 0)
-    changed = apply_settings(default, ["objective.b=0.5", "lora.rank=4", "lora.targets=[q_proj]", "training.guard=watch"])
+    changed = apply_settings(
+        default, ["objective.b=0.5", "lora.rank=4", "lora.targets=[q_proj]", "training.guard=watch"]
+    )
     found = differences(changed, default)
     assert found == {"objective.b": 0.5, "lora.rank": 4, "lora.targets": ["q_proj"], "training.guard": "watch"}
     file = tmp_path / "best.yaml"
@@ -107,7 +111,15 @@ def test_a_value_that_does_not_fit_is_named(setting: str, message: str) -> None:
 
 
 def test_values_are_read_as_yaml() -> None:
-    changed = apply_settings(DEFAULT, ["drop_repeats=false", "finetune.learning_rate=3e-4", "required=[forgotten]", "qa_template=Q {question} A={answer}"])
+    changed = apply_settings(
+        DEFAULT,
+        [
+            "drop_repeats=false",
+            "finetune.learning_rate=3e-4",
+            "required=[forgotten]",
+            "qa_template=Q {question} A={answer}",
+        ],
+    )
     assert changed.labels.drop_repeats is False
     assert changed.finetune.learning_rate == 3e-4
     assert changed.verdict.required == ("forgotten",)
@@ -116,17 +128,21 @@ def test_values_are_read_as_yaml() -> None:
 
 def test_off_and_no_are_words_and_true_and_false_are_not(tmp_path: Path) -> None:
     given = ["corpus.chat=off", "finetune.mixed_precision=no", "drop_repeats=False", "join_lines=off"]
-    (tmp_path / "settings.yaml").write_text("corpus: {chat: off, join_lines: off}\nfinetune.mixed_precision: no\nlabels.drop_repeats: False\n")
+    (tmp_path / "settings.yaml").write_text(
+        "corpus: {chat: off, join_lines: off}\nfinetune.mixed_precision: no\nlabels.drop_repeats: False\n"
+    )
     for changed in (apply_settings(DEFAULT, given), apply_file(DEFAULT, str(tmp_path / "settings.yaml"))):
         assert (changed.corpus.chat, changed.finetune.mixed_precision) == ("off", "no")
-        assert (changed.labels.drop_repeats, changed.corpus.join_lines) == (False, False)  # a field of truth values takes both
+        # a field of truth values takes both
+        assert (changed.labels.drop_repeats, changed.corpus.join_lines) == (False, False)
 
 
 def test_an_optional_setting_can_be_taken_back() -> None:
     changed = apply_settings(DEFAULT, ["finetune.learning_rate=1e-3"])
     assert apply_settings(changed, ["finetune.learning_rate=null"]) == DEFAULT
     assert apply_settings(changed, ["finetune.learning_rate=none"]) == DEFAULT
-    assert apply_settings(DEFAULT, ["translation.fallback=none"]).translation.fallback == "none"  # a word where it is one
+    # a word where it is one
+    assert apply_settings(DEFAULT, ["translation.fallback=none"]).translation.fallback == "none"
 
 
 def write(folder: Path, text: str) -> str:
@@ -134,9 +150,18 @@ def write(folder: Path, text: str) -> str:
     return str(folder / "settings.yaml")
 
 
-@pytest.mark.parametrize("text", ["labels:\n  alpha: 3\nfinetune: {epochs: 2}\n", "labels.alpha: 3\nfinetune.epochs: 2\n", "alpha: 3\nfinetune.epochs: 2\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "labels:\n  alpha: 3\nfinetune: {epochs: 2}\n",
+        "labels.alpha: 3\nfinetune.epochs: 2\n",
+        "alpha: 3\nfinetune.epochs: 2\n",
+    ],
+)
 def test_a_file_is_nested_or_dotted_or_short(tmp_path: Path, text: str) -> None:
-    assert apply_file(DEFAULT, write(tmp_path, text)) == apply_settings(DEFAULT, ["labels.alpha=3", "finetune.epochs=2"])
+    assert apply_file(DEFAULT, write(tmp_path, text)) == apply_settings(
+        DEFAULT, ["labels.alpha=3", "finetune.epochs=2"]
+    )
 
 
 def test_a_setting_given_in_words_wins_over_the_file(tmp_path: Path) -> None:
@@ -165,7 +190,11 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_presets_carry_the_seed_and_unknown_ones_list_the_known() -> None:
     assert preset("default") == DEFAULT
-    assert {preset("default", 7).reinforcement.seed, preset("default", 7).finetune.seed, preset("default", 7).translation.seed} == {7}
+    assert {
+        preset("default", 7).reinforcement.seed,
+        preset("default", 7).finetune.seed,
+        preset("default", 7).translation.seed,
+    } == {7}
     assert preset("paper").labels.kind == "hard"
     with pytest.raises(ValueError, match="preset is 'mine'; wanted one of default, paper"):
         preset("mine")
@@ -195,7 +224,9 @@ def test_a_word_that_is_no_choice_is_named_with_its_setting_and_the_choices(meth
     for key, choices in chosen.items():
         with pytest.raises(BadInputError, match="no-such-word") as caught:
             apply_settings(config, [f"{key}=no-such-word"])
-        assert str(caught.value).endswith(f"{key.rpartition('.')[2]} is 'no-such-word'; wanted one of {', '.join(choices)}"), key
+        assert str(caught.value).endswith(
+            f"{key.rpartition('.')[2]} is 'no-such-word'; wanted one of {', '.join(choices)}"
+        ), key
         if key == "method":  # the objective's settings go with it
             continue
         assert [_value(apply_settings(config, [f"{key}={word}"]), key) for word in choices] == list(choices), key

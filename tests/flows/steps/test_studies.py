@@ -1,4 +1,6 @@
-"""A sweep's study: today's draws in their order, proposals that learn and repeat nothing, and a process that is killed in the middle of it."""
+"""A sweep's study: today's draws in their order, proposals that learn and repeat nothing, and a process that is killed
+in the middle of it.
+"""
 
 import signal
 import subprocess
@@ -38,7 +40,9 @@ def tried_out(study: Study, most: int = 1000) -> list[Point]:
     return tried
 
 
-def swept(sampler: str = "grid", budget: int = 0, *, name: str = "study", most: int = 1000) -> tuple[list[Trial], list[Point]]:
+def swept(
+    sampler: str = "grid", budget: int = 0, *, name: str = "study", most: int = 1000
+) -> tuple[list[Trial], list[Point]]:
     """Try at most so many points of a study under LETHE_HOME; return what has ended, and what was tried here."""
     with opened(name, GRID, sampler=sampler, budget=budget, seed=0) as study:
         tried = tried_out(study, most)
@@ -89,14 +93,20 @@ def test_tpe_tries_all_points_where_the_budget_does_for_them() -> None:
 
 
 def test_tpe_goes_where_trials_are_near_and_keep_enough() -> None:
-    wide = {"objective.b": tuple(f"0.{number}" for number in range(1, 9)), "training.epochs": ("1", "2", "4", "8", "16"), "text": ("a=b",)}
+    wide = {
+        "objective.b": tuple(f"0.{number}" for number in range(1, 9)),
+        "training.epochs": ("1", "2", "4", "8", "16"),
+        "text": ("a=b",),
+    }
     every = [figures(point) for point in grid_points(wide, 0, 0)]
     assert sum(trial.acceptable for trial in every) / len(every) == 0.6
     late: list[Trial] = []
     for seed in range(4):
         study = in_memory(wide, "tpe", 20, seed)
         tried_out(study)
-        assert best_trial(study.trials()) == best_trial(every), "which half of all draws of 20 points among 40 would miss"
+        assert best_trial(study.trials()) == best_trial(every), (
+            "which half of all draws of 20 points among 40 would miss"
+        )
         late += study.trials()[8:]
     assert sum(trial.acceptable for trial in late) / len(late) > 0.75
 
@@ -108,7 +118,11 @@ def test_a_study_is_a_private_database_that_holds_settings_and_figures(lethe_hom
     study = optuna.load_study(study_name="study", storage=f"sqlite:///{folder / 'study.db'}")
     found = [trial.state for trial in study.trials]
     assert (found.count(TrialState.COMPLETE), found.count(TrialState.PRUNED)) == (9, 3)
-    assert study.best_trial.params == {"objective.b": "0.4", "training.epochs": "4", "text": "a=b"}, "8 epochs come nearer and keep too little"
+    assert study.best_trial.params == {
+        "objective.b": "0.4",
+        "training.epochs": "4",
+        "text": "a=b",
+    }, "8 epochs come nearer and keep too little"
     assert {key for trial in study.trials for key in trial.user_attrs} == {"figures"}
     study._storage.remove_session()
     study._storage._backend.engine.dispose()
@@ -140,9 +154,19 @@ test_studies.swept({sampler!r}, 4)
         ("grid", "optuna.Study", "tell", 2),
     ],
 )
-def test_a_process_that_is_killed_at_any_point_costs_no_trial_that_has_ended(sampler: str, place: str, name: str, call: int, lethe_home: Path) -> None:
+def test_a_process_that_is_killed_at_any_point_costs_no_trial_that_has_ended(
+    sampler: str, place: str, name: str, call: int, lethe_home: Path
+) -> None:
     code = KILLED.format(place=place, name=name, call=call, sampler=sampler)
-    killed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment(lethe_home), capture_output=True, text=True, timeout=300, check=False)
+    killed = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=environment(lethe_home),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
     assert (killed.returncode, killed.stderr) == (-signal.SIGKILL, "")
     expected, _ = swept(sampler, 4, name="never interrupted")
     before, _ = swept(sampler, 4, most=0)

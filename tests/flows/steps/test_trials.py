@@ -14,7 +14,14 @@ POINT = ("objective.b=0.1",)
 DIGESTS = ("a" * 64, "b" * 64)
 
 
-def ground(method: str = "npo", *settings: str, text: str = DIGESTS[0], anchors: str = DIGESTS[0], model: str = DIGESTS[0], run: str = "run") -> Ground:
+def ground(
+    method: str = "npo",
+    *settings: str,
+    text: str = DIGESTS[0],
+    anchors: str = DIGESTS[0],
+    model: str = DIGESTS[0],
+    run: str = "run",
+) -> Ground:
     config = METHODS[method].preset("default", 0)
     target = CheckpointRef(kind="checkpoints", digest=model, sensitivity="ordinary", parameters=1, label="target")
     return Ground(
@@ -35,7 +42,12 @@ def told(*given: str, **changes: Any) -> str:
 
 
 def test_a_trial_is_another_one_with_other_text_models_or_settings_and_the_same_in_another_run() -> None:
-    for given in (("npo", "objective.b=0.2"), ("npo", "training.stop_below=0"), ("npo", "training.epochs=33"), ("simnpo",)):
+    for given in (
+        ("npo", "objective.b=0.2"),
+        ("npo", "training.stop_below=0"),
+        ("npo", "training.epochs=33"),
+        ("simnpo",),
+    ):
         assert told(*given) != told()
     for changes in ({"text": DIGESTS[1]}, {"model": DIGESTS[1]}):
         assert told(**changes) != told()

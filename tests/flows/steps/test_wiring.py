@@ -1,4 +1,6 @@
-"""A graph of stages, declared once: submitted in a real flow run, looked up in the cache, made once where several need it."""
+"""A graph of stages, declared once: submitted in a real flow run, looked up in the cache, made once where several need
+it.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,9 @@ WORDS = Later("words")
 
 
 def graph(counter: Path) -> Call:
-    """Return: a note, two copies of it under the labels of two models, and a copy of the second copy that needs `WORDS`."""
+    """Return: a note, two copies of it under the labels of two models, and a copy of the second copy that needs
+    `WORDS`.
+    """
     note = Call(take_note, "hello", str(counter))
     one, other = (Call(copy_note, note, label, str(counter), model=label) for label in ("target", "unlearned"))
     return Call(copy_note, other, WORDS, str(counter), model=f"copied beside {one.model}")

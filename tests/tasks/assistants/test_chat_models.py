@@ -1,4 +1,6 @@
-"""A local model is asked through its chat template, in a process of its own, deterministically, and once for each question."""
+"""A local model is asked through its chat template, in a process of its own, deterministically, and once for each
+question.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +24,9 @@ class Reply(BaseModel):
     who: str
 
 
-@pytest.fixture(scope="module", params=[CHATML, INST], ids=["chatml", "template that writes the begin-of-sequence token"])
+@pytest.fixture(
+    scope="module", params=[CHATML, INST], ids=["chatml", "template that writes the begin-of-sequence token"]
+)
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ProviderConfig:
     folder = write_chat_model(tmp_path_factory.mktemp("model"), request.param)
     return ProviderConfig(name="huggingface", model=str(folder), max_tokens=8)
@@ -31,14 +35,18 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def greedy(folder: str, asked: str, tokens: int) -> tuple[int, str]:
     """What transformers itself generates after the chat template, and how many tokens that has."""
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
-    inputs = tokenizer.apply_chat_template([{"role": "user", "content": asked}], add_generation_prompt=True, return_tensors="pt", return_dict=True)
+    inputs = tokenizer.apply_chat_template(
+        [{"role": "user", "content": asked}], add_generation_prompt=True, return_tensors="pt", return_dict=True
+    )
     with torch.no_grad():
         ids = model.generate(**inputs, do_sample=False, max_new_tokens=tokens)
     size = inputs.input_ids.shape[1]
     return size, tokenizer.decode(ids[0, size:], skip_special_tokens=True)
 
 
-def test_the_answer_is_the_models_greedy_one_after_its_chat_template_and_comes_from_the_cache_then(model: ProviderConfig, lethe_home: Path) -> None:
+def test_the_answer_is_the_models_greedy_one_after_its_chat_template_and_comes_from_the_cache_then(
+    model: ProviderConfig, lethe_home: Path
+) -> None:
     checkpoint = inspect_model(model.model, "translator")
     said, usage = chat_models.ask_local(model, checkpoint, [QUESTION], FORM)
     size, text = greedy(model.model, QUESTION, 8)
@@ -71,7 +79,10 @@ def test_a_folder_that_cannot_be_asked_is_found_out_beforehand(tmp_path: Path) -
     silent = write_chat_model(tmp_path / "silent", None)
     for folder, line in (
         (silent, f"--translator-model {silent}: its tokenizer has no chat template; wanted an instruct model"),
-        (tmp_path / "nowhere", f"--translator-model {tmp_path / 'nowhere'}: there is no such folder; wanted a Hugging Face model folder"),
+        (
+            tmp_path / "nowhere",
+            f"--translator-model {tmp_path / 'nowhere'}: there is no such folder; wanted a Hugging Face model folder",
+        ),
         ("", "--translator huggingface: no model; wanted --translator-model with the folder of an instruct model"),
     ):
         with pytest.raises(BadInputError) as caught:

@@ -1,4 +1,6 @@
-"""Language models as every stage asks them, against a real server: answers or reasons, counts, cache, keys, and what is refused beforehand."""
+"""Language models as every stage asks them, against a real server: answers or reasons, counts, cache, keys, and what is
+refused beforehand.
+"""
 
 import contextlib
 import socket
@@ -28,7 +30,10 @@ class Rows(BaseModel):
 
 
 def served(server: ScriptedServer, **changes: Any) -> ProviderConfig:
-    return ProviderConfig(**{"name": "openai-compatible", "model": MODEL, "base_url": server.url, "timeout_s": 20.0, "retries": 2} | changes)
+    return ProviderConfig(
+        **{"name": "openai-compatible", "model": MODEL, "base_url": server.url, "timeout_s": 20.0, "retries": 2}
+        | changes
+    )
 
 
 def question(term: str) -> str:
@@ -59,7 +64,9 @@ def test_a_question_that_stands_there_twice_is_asked_once(server: ScriptedServer
 
 def test_what_was_answered_is_not_asked_again_however_the_server_is_reached(server: ScriptedServer) -> None:
     providers.ask(served(server), [question("Harry"), question("Ron")], Rows)
-    answers, usage = providers.ask(served(server, timeout_s=9, retries=0, concurrency=1), [question("Harry"), question("Ron")], Rows)
+    answers, usage = providers.ask(
+        served(server, timeout_s=9, retries=0, concurrency=1), [question("Harry"), question("Ron")], Rows
+    )
     assert values(answers) == ["Harry", "Ron"]
     assert (usage.model_calls, usage.model_calls_cached, usage.prompt_tokens) == (0, 2, 0)
     assert len(server.chats()) == 2
@@ -76,7 +83,9 @@ def test_the_cache_is_wiped_by_a_purge(server: ScriptedServer, lethe_home: Path)
     assert providers.ask(served(server), [question("Velmora")], Rows)[1].model_calls == 1
 
 
-def test_the_cache_outlives_its_retention_time_no_more_than_anything_else(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_outlives_its_retention_time_no_more_than_anything_else(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("LETHE_RETENTION_DAYS", "0")
     providers.ask(served(server), [question("Velmora")], Rows)
     assert store.purge(expired_only=True).artifacts == 1
@@ -102,7 +111,9 @@ def test_what_passes_by_itself_is_tried_again(server: ScriptedServer, mode: str,
         ("away", "status 307"),
     ],
 )
-def test_where_there_is_no_answer_the_reason_says_why_and_nothing_of_the_question(server: ScriptedServer, mode: str, reason: str) -> None:
+def test_where_there_is_no_answer_the_reason_says_why_and_nothing_of_the_question(
+    server: ScriptedServer, mode: str, reason: str
+) -> None:
     server.mode, server.failures, server.delay_s = mode, 99, 1.0
     answers, _ = providers.ask(served(server, timeout_s=0.5, retries=1), [question("Harry")], Rows)
     assert [answer.reason for answer in answers] == [reason]
@@ -129,13 +140,20 @@ def test_nothing_leaves_through_a_proxy_or_a_trace(server: ScriptedServer, monke
     elsewhere = server.url.replace("/v1", "/trace")
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
-    for name, value in {"LANGSMITH_TRACING": "true", "LANGCHAIN_TRACING_V2": "true", "LANGSMITH_ENDPOINT": elsewhere, "LANGSMITH_API_KEY": "x"}.items():
+    for name, value in {
+        "LANGSMITH_TRACING": "true",
+        "LANGCHAIN_TRACING_V2": "true",
+        "LANGSMITH_ENDPOINT": elsewhere,
+        "LANGSMITH_API_KEY": "x",
+    }.items():
         monkeypatch.setenv(name, value)
     assert values(providers.ask(served(server), [question("Harry")], Rows)[0]) == ["Harry"]
     assert [request["path"] for request in server.requests] == ["/v1/chat/completions"]
 
 
-def test_a_key_comes_from_the_environment_and_stays_out_of_cache_and_reasons(server: ScriptedServer, lethe_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_comes_from_the_environment_and_stays_out_of_cache_and_reasons(
+    server: ScriptedServer, lethe_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("LETHE_API_KEY", f" {KEY}\n")
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-somebody-else")
     server.key = KEY
@@ -147,7 +165,9 @@ def test_a_key_comes_from_the_environment_and_stays_out_of_cache_and_reasons(ser
     assert not [path for path in lethe_home.rglob("*") if path.is_file() and b"sk-" in path.read_bytes()]
 
 
-def test_without_a_key_of_its_own_a_server_is_sent_nobody_elses(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_key_of_its_own_a_server_is_sent_nobody_elses(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("LETHE_API_KEY", raising=False)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-somebody-else")
     providers.ask(served(server), [question("Harry")], Rows)
@@ -161,16 +181,23 @@ def test_a_key_comes_from_a_secret_block(server: ScriptedServer, prefect_server:
     server.key = KEY
     config = served(server, api_key_block="translator-key")
     assert values(providers.ask(config, [question("Harry")], Rows)[0]) == ["Harry"]
-    with pytest.raises(BadInputError, match="there is no Prefect Secret block 'nowhere'; wanted one with the server's key"):
+    with pytest.raises(
+        BadInputError, match="there is no Prefect Secret block 'nowhere'; wanted one with the server's key"
+    ):
         providers.ask(replace(config, api_key_block="nowhere"), [question("Ron")], Rows)
 
 
 @pytest.mark.parametrize("key", ["two words", "clé"])
-def test_a_key_that_no_header_can_carry_is_refused_and_not_repeated(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+def test_a_key_that_no_header_can_carry_is_refused_and_not_repeated(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
     monkeypatch.setenv("MY_KEY", key)
     with pytest.raises(BadInputError) as caught:
         providers.ask(served(server, api_key_env="MY_KEY"), [question("Harry")], Rows)
-    assert str(caught.value) == "--translator openai-compatible: the key in MY_KEY holds blanks or signs beyond ASCII; wanted the key alone"
+    assert (
+        str(caught.value)
+        == "--translator openai-compatible: the key in MY_KEY holds blanks or signs beyond ASCII; wanted the key alone"
+    )
 
 
 def dead() -> str:
@@ -189,14 +216,37 @@ def test_a_server_that_answers_is_not_asked_any_question_beforehand(server: Scri
 @pytest.mark.parametrize(
     ("changes", "key", "line"),
     [
-        ({"mode": "page"}, "", "the server answers with no models and no chat completions; wanted an OpenAI-compatible one"),
+        (
+            {"mode": "page"},
+            "",
+            "the server answers with no models and no chat completions; wanted an OpenAI-compatible one",
+        ),
         ({"base_url": dead()}, "", "nothing answers there; wanted a running server"),
-        ({"path": "/api"}, "", "the server answers with status 404; wanted an OpenAI-compatible one and its address up to the version"),
-        ({"model": "gpt-9"}, "", f"--translator-model gpt-9: the server at URL does not have it; wanted one of {MODEL}"),
+        (
+            {"path": "/api"},
+            "",
+            "the server answers with status 404; wanted an OpenAI-compatible one and its address up to the version",
+        ),
+        (
+            {"model": "gpt-9"},
+            "",
+            f"--translator-model gpt-9: the server at URL does not have it; wanted one of {MODEL}",
+        ),
         ({}, "sk-other", "the server refuses the key (status 401); wanted a valid one in LETHE_API_KEY"),
-        ({"api_key_env": "NO_KEY"}, "", "--translator openai-compatible: no key, NO_KEY is not set; wanted the server's key there, or in a Prefect Secret"),
+        (
+            {"api_key_env": "NO_KEY"},
+            "",
+            (
+                "--translator openai-compatible: no key, NO_KEY is not set; wanted the server's key there, or in a"
+                " Prefect Secret"
+            ),
+        ),
         ({"name": "openai", "base_url": ""}, "", "another machine"),
-        ({"name": "openai", "base_url": "", "allow_remote": True}, "", "--translator openai: no key, OPENAI_API_KEY is not set"),
+        (
+            {"name": "openai", "base_url": "", "allow_remote": True},
+            "",
+            "--translator openai: no key, OPENAI_API_KEY is not set",
+        ),
     ],
     ids="page;dead;wrong path;model;key;no key;remote;openai without key".split(";"),
 )

@@ -39,15 +39,22 @@ def own_numbers(model: Path, data: Path, folder: Path, names: tuple[str, ...], *
         device="cpu",
         **settings,
     )
-    rows = ((task.removeprefix("own_"), key, value) for task, row in found["results"].items() for key, value in row.items())
+    rows = (
+        (task.removeprefix("own_"), key, value) for task, row in found["results"].items() for key, value in row.items()
+    )
     return {f"{name}/{key.split(',')[0]}": value for name, key, value in rows if "," in key}
 
 
-def our_numbers(model: Path, data: Path, folder: Path, names: tuple[str, ...], config: BenchmarkingConfig) -> tuple[dict[str, float], list[dict[str, Any]]]:
+def our_numbers(
+    model: Path, data: Path, folder: Path, names: tuple[str, ...], config: BenchmarkingConfig
+) -> tuple[dict[str, float], list[dict[str, Any]]]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tasks = harness.local_tasks({name: read_rows(name, next(data.glob(f"{name}*.jsonl"))) for name in names}, folder)
-    loaded = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).eval(), AutoTokenizer.from_pretrained(model)
+    loaded = (
+        AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).eval(),
+        AutoTokenizer.from_pretrained(model),
+    )
     engine, found, items = harness.language_model(*loaded, config), {}, []
     for name in names:
         figures, rows = harness.run_task(engine, name, tasks[name], config)
@@ -87,7 +94,9 @@ def test_our_numbers_through_local_files_are_lm_evals_own(shots: int, tmp_path: 
 
 
 @pytest.mark.data
-@pytest.mark.skipif(not (DATA / "tiny_lms" / "books").is_dir(), reason="needs the benchmarks and models beside the checkout")
+@pytest.mark.skipif(
+    not (DATA / "tiny_lms" / "books").is_dir(), reason="needs the benchmarks and models beside the checkout"
+)
 def test_our_numbers_on_the_real_files_are_lm_evals_own(tmp_path: Path) -> None:
     own, ours = folders(tmp_path)
     model, data = DATA / "tiny_lms" / "books", DATA / "lm_eval"
@@ -95,7 +104,9 @@ def test_our_numbers_on_the_real_files_are_lm_evals_own(tmp_path: Path) -> None:
     assert_equal(found, own_numbers(model, data, own, NAMES, limit=100, batch_size=16))
 
 
-def test_examples_that_exceed_the_context_are_counted(tmp_path: Path, tiny_task: TinyTask, caplog: pytest.LogCaptureFixture) -> None:
+def test_examples_that_exceed_the_context_are_counted(
+    tmp_path: Path, tiny_task: TinyTask, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "data").mkdir()
     rows = records("arc_challenge", 8)
     for number in (1, 4, 6):
@@ -105,7 +116,9 @@ def test_examples_that_exceed_the_context_are_counted(tmp_path: Path, tiny_task:
     found, items = our_numbers(tiny_task.model, tmp_path / "data", ours, ("arc_challenge",), BenchmarkingConfig())
     assert found["arc_challenge/truncated_share"] == 3 / 8
     assert [row["item"] for row in items if row["truncated"]] == [1, 4, 6]
-    assert caplog.messages == ["benchmark arc_challenge: 37.5 % of the examples exceed the context of 128 tokens and were cut on the left"]
+    assert caplog.messages == [
+        "benchmark arc_challenge: 37.5 % of the examples exceed the context of 128 tokens and were cut on the left"
+    ]
     assert_equal(found, own_numbers(tiny_task.model, tmp_path / "data", own, ("arc_challenge",), batch_size=16))
 
 
@@ -118,14 +131,23 @@ def log_probability(model: LlamaForCausalLM, ids: list[int], answer: int) -> flo
     return sum(float(log_p[row, ids[row + 1]]) for row in rows)
 
 
-@pytest.mark.parametrize(("prompt", "answer", "cut"), [(40, 20, False), (109, 20, False), (110, 20, True), (300, 20, True), (40, 128, True), (40, 300, True)])
+@pytest.mark.parametrize(
+    ("prompt", "answer", "cut"),
+    [(40, 20, False), (109, 20, False), (110, 20, True), (300, 20, True), (40, 128, True), (40, 300, True)],
+)
 def test_what_exceeds_the_context_is_cut_on_the_left(
-    prompt: int, answer: int, cut: bool, tiny_llama: Callable[..., LlamaForCausalLM], tiny_tokenizer: PreTrainedTokenizerFast
+    prompt: int,
+    answer: int,
+    cut: bool,
+    tiny_llama: Callable[..., LlamaForCausalLM],
+    tiny_tokenizer: PreTrainedTokenizerFast,
 ) -> None:
     model = tiny_llama(1)
     engine = harness.language_model(model, tiny_tokenizer, BenchmarkingConfig())
     ids = torch.randint(0, 300, (prompt + answer,), generator=torch.Generator().manual_seed(0)).tolist()
-    ((found, _),) = engine._loglikelihood_tokens([(("prompt", "answer"), ids[:prompt], ids[prompt:])], disable_tqdm=True)
+    ((found, _),) = engine._loglikelihood_tokens(
+        [(("prompt", "answer"), ids[:prompt], ids[prompt:])], disable_tqdm=True
+    )
     assert found == pytest.approx(log_probability(model, ids, answer), abs=1e-3)
     assert engine.cut == ({("prompt", "answer")} if cut else set())
 
@@ -143,12 +165,21 @@ def published(name: str, row: dict[str, Any]) -> dict[str, Any]:
     """Return a record as its authors published it on the hub."""
     if name.startswith("arc"):
         labels = list("ABCDE")[: len(row["choices"])]
-        return {"question": row["query"].removeprefix("Question: "), "choices": {"text": row["choices"], "label": labels}, "answerKey": labels[row["gold"]]}
+        return {
+            "question": row["query"].removeprefix("Question: "),
+            "choices": {"text": row["choices"], "label": labels},
+            "answerKey": labels[row["gold"]],
+        }
     if name == "boolq":
         passage, question = row["query"].removeprefix("Passage: ").split("\nQuestion: ")
         return {"passage": passage, "question": question.removesuffix("?"), "label": row["gold"]}
     if name == "piqa":
-        return {"goal": row["query"].removeprefix("Question: ").strip(), "sol1": row["choices"][0], "sol2": row["choices"][1], "label": row["gold"]}
+        return {
+            "goal": row["query"].removeprefix("Question: ").strip(),
+            "sol1": row["choices"][0],
+            "sol2": row["choices"][1],
+            "label": row["gold"],
+        }
     if name == "winogrande":
         options = [text.rpartition(" ")[2] for text in row["context_options"]]
         sentence = f"{row['context_options'][0].rpartition(' ')[0]} _ {row['continuation']}"
@@ -193,7 +224,10 @@ def test_without_local_files_lm_evals_own_tasks_ask_the_same(tmp_path: Path, mon
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     own = {name: requests(task) for name, task in harness.hub_tasks(NAMES).items()}
-    ours = {name: requests(task) for name, task in harness.local_tasks({name: records(name) for name in NAMES}, tmp_path / "work").items()}
+    ours = {
+        name: requests(task)
+        for name, task in harness.local_tasks({name: records(name) for name in NAMES}, tmp_path / "work").items()
+    }
     own["boolq"] = [(f"Passage: {prompt}", answer) for prompt, answer in own["boolq"]]
     own["hellaswag"] = [(prompt.removeprefix("Home: "), answer) for prompt, answer in own["hellaswag"]]
     for name in NAMES:

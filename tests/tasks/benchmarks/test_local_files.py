@@ -30,7 +30,9 @@ def test_a_folder_adds_every_benchmark_whose_file_is_there(folder: Path, tmp_pat
     assert (found.tasks, list(found.files), found.from_hub) == (("world", "piqa"), ["piqa"], ())
 
 
-def test_named_benchmarks_are_run_alone_and_come_from_the_hub_where_there_is_no_file(folder: Path, tmp_path: Path) -> None:
+def test_named_benchmarks_are_run_alone_and_come_from_the_hub_where_there_is_no_file(
+    folder: Path, tmp_path: Path
+) -> None:
     config = BenchmarkingConfig(tasks=("piqa", "boolq"))
     assert gather_benchmarks(config).from_hub == ("piqa", "boolq")
     assert gather_benchmarks(config, str(folder)).tasks == ("piqa", "boolq")
@@ -41,9 +43,14 @@ def test_named_benchmarks_are_run_alone_and_come_from_the_hub_where_there_is_no_
 
 def test_hellaswags_file_may_bear_the_name_of_its_excerpt(tmp_path: Path) -> None:
     write_records(tmp_path / "hellaswag_2000.jsonl", records("hellaswag", 5))
-    assert Path(gather_benchmarks(BenchmarkingConfig(), str(tmp_path)).files["hellaswag"].path).name == "hellaswag_2000.jsonl"
+    assert (
+        Path(gather_benchmarks(BenchmarkingConfig(), str(tmp_path)).files["hellaswag"].path).name
+        == "hellaswag_2000.jsonl"
+    )
     write_records(tmp_path / "hellaswag.jsonl", records("hellaswag", 6))
-    assert Path(gather_benchmarks(BenchmarkingConfig(), str(tmp_path)).files["hellaswag"].path).name == "hellaswag.jsonl"
+    assert (
+        Path(gather_benchmarks(BenchmarkingConfig(), str(tmp_path)).files["hellaswag"].path).name == "hellaswag.jsonl"
+    )
 
 
 def test_only_the_fields_that_a_task_reads_are_read(folder: Path) -> None:
@@ -74,7 +81,11 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("hellaswag", {"answer": "E"}, 'field `answer` is "E"; wanted one of A, B, C, D'),
     ("hellaswag", {"answer": ["A"]}, 'field `answer` is ["A"]; wanted one of A, B, C, D'),
     ("hellaswag", {"question": ""}, 'field `question` is ""; wanted a text'),
-    ("hellaswag", {"choices": {"A": "one", "B": "two"}}, 'field `choices` is {"A": "one", "B": "two"}; wanted a text for each of A, B, C, D'),
+    (
+        "hellaswag",
+        {"choices": {"A": "one", "B": "two"}},
+        'field `choices` is {"A": "one", "B": "two"}; wanted a text for each of A, B, C, D',
+    ),
     ("winogrande", {"gold": 2}, "field `gold` is 2; wanted 0 to 1"),
     ("winogrande", {"continuation": " "}, 'field `continuation` is " "; wanted a text'),
     ("winogrande", {"context_options": "one"}, 'field `context_options` is "one"; wanted a list of two texts or more'),
@@ -82,7 +93,9 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("name", "changes", "message"), WRONG)
-def test_a_wrong_field_is_named_with_its_file_and_line(name: str, changes: dict[str, Any], message: str, tmp_path: Path) -> None:
+def test_a_wrong_field_is_named_with_its_file_and_line(
+    name: str, changes: dict[str, Any], message: str, tmp_path: Path
+) -> None:
     good = {**records("arc_challenge" if name == "arc_easy" else name, 1)[0]}
     file = tmp_path / f"{name}.jsonl"
     file.write_text(f"{json.dumps(good)}\n\n{json.dumps({**good, **changes})}\n", encoding="utf-8")
@@ -94,9 +107,15 @@ def test_a_wrong_field_is_named_with_its_file_and_line(name: str, changes: dict[
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b'{"query": "Question: why?", "choices": ["a", "b"]}\n', "piqa.jsonl, line 1: no field `gold`; wanted query, choices, gold"),
+        (
+            b'{"query": "Question: why?", "choices": ["a", "b"]}\n',
+            "piqa.jsonl, line 1: no field `gold`; wanted query, choices, gold",
+        ),
         (b"[1, 2]\n", "piqa.jsonl, line 1: no field `query`; wanted query, choices, gold"),
-        (b'{"query": \n', "piqa.jsonl, line 1: Expecting value: line 1 column 11 (char 10); wanted one JSON record a line"),
+        (
+            b'{"query": \n',
+            "piqa.jsonl, line 1: Expecting value: line 1 column 11 (char 10); wanted one JSON record a line",
+        ),
         (b"\n \n", "piqa.jsonl is empty; wanted JSON lines with query, choices, gold"),
         (b'{"query": "caf\xe9"}\n', "piqa.jsonl: byte 0xe9 is not UTF-8; wanted UTF-8 JSON lines"),
     ],
@@ -109,7 +128,10 @@ def test_a_file_that_does_not_read_is_named(content: bytes, message: str, tmp_pa
 
 
 def test_a_folder_without_benchmarks_is_refused(tmp_path: Path) -> None:
-    wanted = "wanted any of arc_easy.jsonl, arc_challenge.jsonl, boolq.jsonl, piqa.jsonl, hellaswag.jsonl, hellaswag_2000.jsonl, winogrande.jsonl"
+    wanted = (
+        "wanted any of arc_easy.jsonl, arc_challenge.jsonl, boolq.jsonl, piqa.jsonl, hellaswag.jsonl,"
+        " hellaswag_2000.jsonl, winogrande.jsonl"
+    )
     with pytest.raises(BadInputError, match=f"{tmp_path} holds no benchmark; {wanted}"):
         gather_benchmarks(BenchmarkingConfig(), str(tmp_path))
     with pytest.raises(BadInputError, match=f"--benchmark-data {tmp_path}/none is no folder"):
@@ -119,7 +141,9 @@ def test_a_folder_without_benchmarks_is_refused(tmp_path: Path) -> None:
 def test_too_few_examples_for_the_solved_ones_are_refused(tmp_path: Path) -> None:
     write_records(tmp_path / "piqa.jsonl", records("piqa", 4))
     assert gather_benchmarks(BenchmarkingConfig(num_fewshot=2), str(tmp_path)).files
-    with pytest.raises(BadInputError, match=r"piqa.jsonl holds 4 examples; wanted 5 or more where benchmarking.num_fewshot is 3"):
+    with pytest.raises(
+        BadInputError, match=r"piqa.jsonl holds 4 examples; wanted 5 or more where benchmarking.num_fewshot is 3"
+    ):
         gather_benchmarks(BenchmarkingConfig(num_fewshot=3), str(tmp_path))
 
 
@@ -128,7 +152,10 @@ def test_too_few_examples_for_the_solved_ones_are_refused(tmp_path: Path) -> Non
     [
         ({"tasks": ("world", "mmlu")}, "benchmarking.tasks holds 'mmlu'; wanted names from world, arc_easy"),
         ({"tasks": ()}, r"benchmarking.tasks is \[\]; wanted one or more of"),
-        ({"tasks": ("piqa", "piqa")}, r"benchmarking.tasks is \['piqa', 'piqa'\]; wanted one or more of world, .* each once"),
+        (
+            {"tasks": ("piqa", "piqa")},
+            r"benchmarking.tasks is \['piqa', 'piqa'\]; wanted one or more of world, .* each once",
+        ),
         ({"limit": -1}, "benchmarking.limit is -1; wanted a whole number >= 0"),
         ({"num_fewshot": -1}, "benchmarking.num_fewshot is -1"),
         ({"batch_size": 0}, "benchmarking.batch_size is 0; wanted a whole number >= 1"),

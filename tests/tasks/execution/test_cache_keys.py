@@ -16,7 +16,19 @@ import pytest
 from tasks import store
 from tasks.artifacts import Artifact, CheckpointRef, InputFile, ProbeRecords
 from tasks.execution import cache_keys
-from tasks.execution.cache_keys import DATA, ROOT, StagePolicy, _imports, artifacts_in, code_digest, distributions, import_closure, importlib, source, stage_key
+from tasks.execution.cache_keys import (
+    DATA,
+    ROOT,
+    StagePolicy,
+    _imports,
+    artifacts_in,
+    code_digest,
+    distributions,
+    import_closure,
+    importlib,
+    source,
+    stage_key,
+)
 from tasks.execution.locks import KernelLocks
 from tasks.finetune import finetune
 from tasks.settings.assistants import ProviderConfig
@@ -71,7 +83,9 @@ def test_the_key_depends_on_the_content_of_an_input_file_and_not_on_its_folder()
 def test_the_key_depends_on_every_setting(field: str) -> None:
     other = {"alpha": 1.0, "kind": "hard", "relu_on": "log_probabilities", "interior": "drop"}
     value = getattr(LabelConfig(), field)
-    changed = dataclasses.replace(LabelConfig(), **{field: other.get(field, not value if isinstance(value, bool) else value * 2)})
+    changed = dataclasses.replace(
+        LabelConfig(), **{field: other.get(field, not value if isinstance(value, bool) else value * 2)}
+    )
     assert key(config=changed) != key(config=LabelConfig())
 
 
@@ -86,7 +100,9 @@ def test_nested_settings_and_lists_are_in_the_key() -> None:
 def test_how_a_model_is_reached_is_no_part_of_the_key_and_what_it_answers_is(field: str) -> None:
     other = {"name": "openai", "base_url": "http://localhost/v1", "allow_remote": True}
     value = getattr(ProviderConfig(), field)
-    changed = dataclasses.replace(ProviderConfig(), **{field: other.get(field, f"{value}x" if isinstance(value, str) else value + 1)})
+    changed = dataclasses.replace(
+        ProviderConfig(), **{field: other.get(field, f"{value}x" if isinstance(value, str) else value + 1)}
+    )
     reaching = field in ("timeout_s", "retries", "concurrency", "api_key_env", "api_key_block", "allow_remote")
     assert (key(config=changed) == key(config=ProviderConfig())) is reaching
 
@@ -116,7 +132,12 @@ def test_the_key_depends_on_the_stage() -> None:
 def test_the_import_closure_follows_imports_inside_functions_and_names_libraries() -> None:
     files, libraries = import_closure("tasks.finetune")
     names = {str(Path(file).relative_to(ROOT)) for file in files}
-    assert {"tasks/finetune.py", "tasks/training/trainer.py", "tasks/algorithms/training/loop.py", "tasks/algorithms/objectives/generic_labels.py"} <= names
+    assert {
+        "tasks/finetune.py",
+        "tasks/training/trainer.py",
+        "tasks/algorithms/training/loop.py",
+        "tasks/algorithms/objectives/generic_labels.py",
+    } <= names
     assert "tasks/algorithms/tokens/alignment.py" in names  # imported inside `load_tokenizer`
     assert not [name for name in names if name.startswith(("flows/", "tests/"))]
     assert {"torch", "transformers", "safetensors"} <= libraries  # the latter two inside functions
@@ -126,10 +147,14 @@ def test_the_import_closure_follows_imports_inside_functions_and_names_libraries
 
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A small `tasks` package: a stage that imports an algorithm inside a function, and a module that it does not import."""
+    """A small `tasks` package: a stage that imports an algorithm inside a function, and a module that it does not
+    import.
+    """
     for name, text in {
         "tasks/__init__.py": "",
-        "tasks/one.py": "import json\ndef one():\n    from tasks.algorithms import sums\n    import torch\n    return sums\n",
+        "tasks/one.py": (
+            "import json\ndef one():\n    from tasks.algorithms import sums\n    import torch\n    return sums\n"
+        ),
         "tasks/algorithms/__init__.py": "",
         "tasks/algorithms/sums.py": "import numpy\n",
         "tasks/unrelated.py": "import mlflow\n",
@@ -154,7 +179,11 @@ def digest_of_one() -> str:
 
 def test_the_closure_of_a_small_tree_is_what_it_reaches(tree: Path) -> None:
     files, libraries = import_closure("tasks.one")
-    assert {str(Path(file).relative_to(tree)) for file in files} >= {"tasks/one.py", "tasks/algorithms/sums.py", "tasks/algorithms/__init__.py"}
+    assert {str(Path(file).relative_to(tree)) for file in files} >= {
+        "tasks/one.py",
+        "tasks/algorithms/sums.py",
+        "tasks/algorithms/__init__.py",
+    }
     assert libraries == {"numpy", "torch"}
 
 
@@ -167,7 +196,9 @@ def test_the_code_digest_depends_on_code_that_is_reached_and_on_no_other(tree: P
 
 
 def test_a_table_that_names_code_reaches_it(tree: Path) -> None:
-    (tree / "tasks/one.py").write_text('"""Loads `tasks.unrelated:Other` some day."""\nTABLE = {"sums": "tasks.algorithms.sums:Sums"}\n')
+    (tree / "tasks/one.py").write_text(
+        '"""Loads `tasks.unrelated:Other` some day."""\nTABLE = {"sums": "tasks.algorithms.sums:Sums"}\n'
+    )
     before, (files, libraries) = digest_of_one(), import_closure("tasks.one")
     assert {str(Path(file).relative_to(tree)) for file in files} == {"tasks/one.py", "tasks/algorithms/sums.py"}
     assert libraries == {"numpy"}  # those of the named code count too; a sentence about code is no import
@@ -178,7 +209,10 @@ def test_a_table_that_names_code_reaches_it(tree: Path) -> None:
 def test_code_that_a_stage_is_given_by_name_is_in_its_key_as_code_that_it_imports(tree: Path) -> None:
     def keys() -> list[str]:
         forget_digests()
-        return [key(loss=named) for named in ("tasks.one:one", "tasks.unrelated:Other", "tasks.unrelated", "see tasks.unrelated:Other")]
+        return [
+            key(loss=named)
+            for named in ("tasks.one:one", "tasks.unrelated:Other", "tasks.unrelated", "see tasks.unrelated:Other")
+        ]
 
     before = keys()
     (tree / "tasks/unrelated.py").write_text("import mlflow  # changed\n")
@@ -203,7 +237,9 @@ def test_the_files_that_modules_read_are_there(module: str) -> None:
     assert list((ROOT / module).parent.glob(DATA[module]))
 
 
-def test_the_code_digest_depends_on_versions_of_libraries_that_are_reached(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_code_digest_depends_on_versions_of_libraries_that_are_reached(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before, version = digest_of_one(), importlib.metadata.version
     monkeypatch.setattr(importlib.metadata, "version", lambda name: "0" if name.startswith("mlflow") else version(name))
     assert digest_of_one() == before
@@ -211,10 +247,14 @@ def test_the_code_digest_depends_on_versions_of_libraries_that_are_reached(tree:
     assert digest_of_one() != before
 
 
-def test_keys_that_many_threads_ask_for_at_once_are_right_and_every_file_is_parsed_once(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_that_many_threads_ask_for_at_once_are_right_and_every_file_is_parsed_once(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     modules = [f"tasks.stage_{number}" for number in range(THREADS)]
     for module in modules:
-        (tree / f"{module.replace('.', '/')}.py").write_text(f"import tasks.algorithms.sums, tasks.one\nNAME = {module!r}\n" + "A = [1, 2, 3]\n" * 300)
+        (tree / f"{module.replace('.', '/')}.py").write_text(
+            f"import tasks.algorithms.sums, tasks.one\nNAME = {module!r}\n" + "A = [1, 2, 3]\n" * 300
+        )
     wanted = [code_digest(module) for module in modules]
     forget_digests()
     parsed, listed = Counter[bytes](), []
@@ -230,7 +270,8 @@ def test_keys_that_many_threads_ask_for_at_once_are_right_and_every_file_is_pars
     with ThreadPoolExecutor(THREADS) as pool:
         assert list(pool.map(ask, modules)) == wanted
     assert len(set(wanted)) == THREADS
-    assert (len(parsed), set(parsed.values())) == (THREADS + 3, {1})  # the stages, and of what they share `one`, `sums` and its package
+    # the stages, and of what they share `one`, `sums` and its package
+    assert (len(parsed), set(parsed.values())) == (THREADS + 3, {1})
     assert len(listed) == 1
 
 
@@ -239,7 +280,9 @@ def test_artifacts_are_found_inside_lists_and_tuples() -> None:
     assert artifacts_in(None) == []
 
 
-def test_a_policy_computes_the_stages_key_where_there_is_no_earlier_result(lethe_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_policy_computes_the_stages_key_where_there_is_no_earlier_result(
+    lethe_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Empty:
         def exists(self, key: str) -> bool:
             return False
@@ -276,7 +319,9 @@ def test_another_process_sees_the_lock(lethe_home: Path) -> None:
     locks = KernelLocks()
     locks.acquire_lock("stage", "first")
     code = "from tasks.execution.locks import KernelLocks; print(KernelLocks().is_locked('stage'))"
-    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
+    )
     assert found.stdout == "True\n"
     locks.release_lock("stage", "first")
     assert (store.home() / "locks").is_dir()

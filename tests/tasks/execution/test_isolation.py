@@ -64,7 +64,10 @@ def test_progress_arrives_under_the_stages_name() -> None:
     stop = progress.listen(seen.append)
     run(stages.double, number=1)
     stop()
-    assert seen == [Progress(stage="a stage", done=1, total=2, note="half way"), Progress(stage="a stage", done=2, total=2)]
+    assert seen == [
+        Progress(stage="a stage", done=1, total=2, note="half way"),
+        Progress(stage="a stage", done=2, total=2),
+    ]
 
 
 def test_an_error_keeps_its_type_and_message_and_brings_its_traceback() -> None:
@@ -96,7 +99,9 @@ def test_the_child_dies_when_its_orchestrator_is_killed(tmp_path: Path) -> None:
     script = tmp_path / "orchestrate.py"
     script.write_text(ORCHESTRATE)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen([sys.executable, str(script), str(tmp_path / "process")], env=environment, cwd=ROOT) as orchestrator:
+    with subprocess.Popen(
+        [sys.executable, str(script), str(tmp_path / "process")], env=environment, cwd=ROOT
+    ) as orchestrator:
         child = 0
         try:
             child = wait_for(lambda: process_id(tmp_path / "process"), "the child's start", 120)

@@ -1,4 +1,6 @@
-"""Stages in real flow runs: cached, computed anew when damaged, tried again after what may pass, computed once by two runs."""
+"""Stages in real flow runs: cached, computed anew when damaged, tried again after what may pass, computed once by two
+runs.
+"""
 
 import os
 import subprocess
@@ -57,7 +59,10 @@ def run(stage: Any, *arguments: str, **options: Any) -> tuple[Any, str]:
 
 
 def test_the_second_run_is_cached_and_computes_nothing(flow_home: Path, counter: Path) -> None:
-    first, again = run(stages.take_note, "hello", str(counter), run="1"), run(stages.take_note, "hello", str(counter), run="2")
+    first, again = (
+        run(stages.take_note, "hello", str(counter), run="1"),
+        run(stages.take_note, "hello", str(counter), run="2"),
+    )
     assert [first[1], again[1]] == ["Completed", "Cached"]
     assert first[0] == again[0]
     assert computed(counter) == 1
@@ -71,7 +76,9 @@ def test_results_are_records_in_json_under_the_home(flow_home: Path, counter: Pa
     assert '"serializer":{"type":"json"' in files[0].read_text()
 
 
-@pytest.mark.parametrize("damage", [lambda note: note.write_text("hellp"), lambda note: note.unlink()], ids=["changed", "deleted"])
+@pytest.mark.parametrize(
+    "damage", [lambda note: note.write_text("hellp"), lambda note: note.unlink()], ids=["changed", "deleted"]
+)
 def test_a_damaged_artifact_is_computed_anew(flow_home: Path, counter: Path, damage: Any) -> None:
     note: Artifact = run(stages.take_note, "hello", str(counter))[0]
     damage(store.path(note) / "note.txt")
@@ -97,7 +104,9 @@ def test_a_lookup_finds_what_a_run_has_cached_and_computes_nothing(flow_home: Pa
     assert computed(counter) == 1
 
 
-def test_after_an_error_that_may_pass_a_stage_goes_on_from_its_workspace_which_is_then_dropped(flow_home: Path, counter: Path) -> None:
+def test_after_an_error_that_may_pass_a_stage_goes_on_from_its_workspace_which_is_then_dropped(
+    flow_home: Path, counter: Path
+) -> None:
     note, state = run(stages.take_note_in_the_end.with_options(retry_delay_seconds=0), "hello", str(counter))
     assert (state, (store.path(note) / "note.txt").read_text()) == ("Completed", "hello")
     assert computed(counter) == 2

@@ -32,7 +32,11 @@ def entities(text: str) -> list[tuple[str, str]]:
 
 def test_a_name_is_marked_wherever_it_stands_and_has_one_kind() -> None:
     text = 'The girl met Toto there. Toto ran. "Toto," said Aunt Em, and Toto said nothing in the Emerald City.'
-    assert entities(text) == [("Toto", "PERSON")] * 3 + [("Aunt Em", "PERSON"), ("Toto", "PERSON"), ("Emerald City", "PLACE")]
+    assert entities(text) == [("Toto", "PERSON")] * 3 + [
+        ("Aunt Em", "PERSON"),
+        ("Toto", "PERSON"),
+        ("Emerald City", "PLACE"),
+    ]
 
 
 def test_the_longest_name_wins_and_its_spellings_are_it() -> None:
@@ -60,6 +64,8 @@ def test_a_text_is_read_twice_however_many_names_it_holds(monkeypatch: pytest.Mo
     monkeypatch.setattr(AnchorExpression, "find", counted)
     for names in (3, 300):
         read.clear()
-        text = " ".join(f"They met Toto{chr(97 + number % 26)}{chr(97 + number // 26)} there." for number in range(names))
+        text = " ".join(
+            f"They met Toto{chr(97 + number % 26)}{chr(97 + number // 26)} there." for number in range(names)
+        )
         assert len(ruled_pipeline()(text).ents) == names
         assert read == [len(text)] * 2

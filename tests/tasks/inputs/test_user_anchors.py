@@ -1,4 +1,6 @@
-"""A person's own anchors: dictionaries and edited tables are read, and what is wrong is named with file, row and field."""
+"""A person's own anchors: dictionaries and edited tables are read, and what is wrong is named with file, row
+and field.
+"""
 
 import json
 from pathlib import Path
@@ -24,11 +26,21 @@ def read(folder: Path, content: str) -> UserAnchors:
         "generic;term;remark\nthe town;Velmora;see page 3, 4\n;Ostrin;\n",
         "term\tgeneric\nVelmora\tthe town\nOstrin\t\n",
     ],
-    ids=["JSON mapping", "JSON list after a byte order mark", "CSV", "CSV of Windows", "semicolons and more columns", "tabs"],
+    ids=[
+        "JSON mapping",
+        "JSON list after a byte order mark",
+        "CSV",
+        "CSV of Windows",
+        "semicolons and more columns",
+        "tabs",
+    ],
 )
 def test_a_dictionary_is_json_or_csv_and_adds_to_what_is_found(tmp_path: Path, content: str) -> None:
     found = read(tmp_path, content)
-    assert [(anchor.term, anchor.kind, anchor.origin) for anchor in found.anchors] == [("Velmora", "", "user"), ("Ostrin", "", "user")]
+    assert [(anchor.term, anchor.kind, anchor.origin) for anchor in found.anchors] == [
+        ("Velmora", "", "user"),
+        ("Ostrin", "", "user"),
+    ]
     assert found.generics == {"Velmora": "the town"}
     assert not found.complete
 
@@ -51,7 +63,10 @@ def test_a_table_that_was_written_is_complete_and_a_row_added_to_it_is_the_users
     for content in (json.dumps(rows), text):
         found = read(tmp_path, content)
         assert found.complete
-        assert [(anchor.term, anchor.kind, anchor.origin) for anchor in found.anchors] == [("Velmora", "PLACE", "entity"), ("Ostrin", "PERSON", "user")]
+        assert [(anchor.term, anchor.kind, anchor.origin) for anchor in found.anchors] == [
+            ("Velmora", "PLACE", "entity"),
+            ("Ostrin", "PERSON", "user"),
+        ]
         assert found.generics == {"Velmora": "Newton", "Ostrin": "Tom"}
 
 
@@ -69,10 +84,19 @@ def test_a_term_may_hold_what_parts_fields_elsewhere(tmp_path: Path) -> None:
         ('[{"term": ["Velmora"]}]', "mine, record 1: term is ['Velmora']; wanted text"),
         ("name,other\nVelmora,the town\n", "mine, line 1: no column `term` among name, other; wanted JSON"),
         ("", "mine, line 1: no column `term` among none"),
-        ("term,generic\nVelmora,the town\n,the man\n", "mine, line 3: term is empty; wanted an expression of the forget text"),
+        (
+            "term,generic\nVelmora,the town\n,the man\n",
+            "mine, line 3: term is empty; wanted an expression of the forget text",
+        ),
         ("term,generic\nOz, the Great, a king\n", "mine, line 2: 3 fields; wanted 2, with quotes"),
-        ("term,kind\nVelmora,TOWN\n", "mine, line 2: kind is 'TOWN'; wanted one of PERSON, PLACE, GROUP, THING, or nothing"),
-        ("term,generic\nTin Man,a\nTin-Man,b\n", "mine, line 3: term 'Tin-Man' stands there twice, as 'Tin Man' before"),
+        (
+            "term,kind\nVelmora,TOWN\n",
+            "mine, line 2: kind is 'TOWN'; wanted one of PERSON, PLACE, GROUP, THING, or nothing",
+        ),
+        (
+            "term,generic\nTin Man,a\nTin-Man,b\n",
+            "mine, line 3: term 'Tin-Man' stands there twice, as 'Tin Man' before",
+        ),
         ('term,generic\n"Velmora,a\n', "mine, line 2: unexpected end of data"),
     ],
 )

@@ -60,7 +60,9 @@ def test_without_a_hub_auto_takes_the_lexicon_and_says_so(offline: Path, caplog:
 
 
 def test_a_classifier_that_was_asked_for_is_not_replaced(offline: Path) -> None:
-    with pytest.raises(BadInputError, match=r"toxicity.classifier some/name: no such folder, and the hub did not give it"):
+    with pytest.raises(
+        BadInputError, match=r"toxicity.classifier some/name: no such folder, and the hub did not give it"
+    ):
         find_classifier(config(scorer="classifier", classifier="some/name"))
 
 
@@ -105,7 +107,9 @@ def unnamed(folder: Path) -> None:
         (lambda folder: (folder / "config.json").unlink(), "no config.json there"),
     ],
 )
-def test_a_folder_that_cannot_rate_is_refused_in_plain_words(folder: Path, tmp_path: Path, scorer: str, damage: object, message: str) -> None:
+def test_a_folder_that_cannot_rate_is_refused_in_plain_words(
+    folder: Path, tmp_path: Path, scorer: str, damage: object, message: str
+) -> None:
     damaged = shutil.copytree(folder, tmp_path / "damaged")
     damage(damaged)
     with pytest.raises(BadInputError, match=message):

@@ -43,7 +43,9 @@ def rewrite(model: CheckpointRef, name: str, change: Callable[[dict[str, Any]], 
 
 
 def test_the_same_tokenizer_written_in_other_ways_is_accepted(folder: Folder) -> None:
-    """Older files: merges as texts, the chat template inside the settings, special tokens with their flags; another filler."""
+    """Older files: merges as texts, the chat template inside the settings, special tokens with their flags; another
+    filler.
+    """
     target, retrained = folder("target", chat_tokenizer()), folder("retrained", chat_tokenizer())
     template = (Path(retrained.location) / "chat_template.jinja").read_text()
     (Path(retrained.location) / "chat_template.jinja").unlink()
@@ -53,7 +55,11 @@ def test_the_same_tokenizer_written_in_other_ways_is_accepted(folder: Folder) ->
         content["padding"] = {"strategy": "BatchLongest"}
 
     rewrite(retrained, "tokenizer.json", as_texts)
-    settings = {"chat_template": template, "eos_token": {"content": "<|im_end|>", "lstrip": False}, "pad_token": "<|im_start|>"}
+    settings = {
+        "chat_template": template,
+        "eos_token": {"content": "<|im_end|>", "lstrip": False},
+        "pad_token": "<|im_start|>",
+    }
     retrained = rewrite(retrained, "tokenizer_config.json", lambda content: content.update(settings))
     require_same_tokenizer([target, retrained], AUTO)
 
@@ -66,15 +72,23 @@ def test_where_a_topic_brings_its_own_models_there_is_none_to_compare() -> None:
     ("other", "reason"),
     [
         (lambda: chat_tokenizer(words=[*WORDS, "Velmora"]), r"vocabularies of \d+ and \d+ entries, \d+ of them differ"),
-        (lambda: chat_tokenizer(eos="<|im_start|>"), r"eos_token is '<\|im_end\|>' in one and '<\|im_start\|>' in the other"),
+        (
+            lambda: chat_tokenizer(eos="<|im_start|>"),
+            r"eos_token is '<\|im_end\|>' in one and '<\|im_start\|>' in the other",
+        ),
         (lambda: chat_tokenizer(CHATML_SYSTEM), "other chat templates"),
         (lambda: chat_tokenizer(None), "other chat templates"),
     ],
     ids=["vocabulary", "special tokens", "chat template", "no chat template"],
 )
-def test_another_tokenizer_is_refused_with_the_reason(folder: Folder, other: Callable[[], PreTrainedTokenizerFast], reason: str) -> None:
+def test_another_tokenizer_is_refused_with_the_reason(
+    folder: Folder, other: Callable[[], PreTrainedTokenizerFast], reason: str
+) -> None:
     models = [folder("target", chat_tokenizer(CHATML)), folder("retrained", other())]
-    with pytest.raises(BadInputError, match=f"the tokenizer of retrained .*retrained is not that of target .*target: {reason}; wanted the same"):
+    with pytest.raises(
+        BadInputError,
+        match=f"the tokenizer of retrained .*retrained is not that of target .*target: {reason}; wanted the same",
+    ):
         require_same_tokenizer(models, AUTO)
     if "chat" in reason:
         require_same_tokenizer(models, OFF)
@@ -88,7 +102,10 @@ def test_other_merges_over_the_same_vocabulary_are_refused(folder: Folder) -> No
 
 
 def test_every_model_is_compared_with_the_first(folder: Folder) -> None:
-    models = [folder(label, chat_tokenizer(template)) for label, template in (("target", CHATML), ("retrained", CHATML), ("reference", None))]
+    models = [
+        folder(label, chat_tokenizer(template))
+        for label, template in (("target", CHATML), ("retrained", CHATML), ("reference", None))
+    ]
     with pytest.raises(BadInputError, match="the tokenizer of reference"):
         require_same_tokenizer(models, AUTO)
     require_same_tokenizer(models[:1], AUTO)

@@ -59,7 +59,12 @@ def test_results_are_taken_with_the_items_in_the_folder_of_their_report(tmp_path
     out = write_card(tmp_path / "out", FOUND, HELD)
     files = []
     for name, found in (("mine", FOUND), ("later", OTHER)):  # the folder no longer holds what `later` says
-        result = {"schema": "lethe.result.v1", "scorecard": found, "report": str(out / "report.html"), "mlflow_run": "0" * 32}
+        result = {
+            "schema": "lethe.result.v1",
+            "scorecard": found,
+            "report": str(out / "report.html"),
+            "mlflow_run": "0" * 32,
+        }
         files.append(tmp_path / f"{name}.json")
         files[-1].write_text(json.dumps(result))
     mine, later = gather_cards([str(file) for file in files])
@@ -78,7 +83,11 @@ def test_runs_are_found_by_the_beginning_of_their_id(tmp_path: Path, judged: str
 
 def test_a_result_without_a_folder_gets_its_items_from_its_run(tmp_path: Path, judged: str) -> None:
     file = tmp_path / "result.json"
-    file.write_text(json.dumps({"schema": "lethe.result.v1", "scorecard": FOUND, "report": "/nowhere/report.html", "mlflow_run": judged}))
+    file.write_text(
+        json.dumps(
+            {"schema": "lethe.result.v1", "scorecard": FOUND, "report": "/nowhere/report.html", "mlflow_run": judged}
+        )
+    )
     found, _ = gather_cards([str(file), judged])
     assert (store.path(found.card) / ITEMS).is_file()
     assert (found.seed, found.mlflow_run) == ("3", judged)
@@ -86,23 +95,34 @@ def test_a_result_without_a_folder_gets_its_items_from_its_run(tmp_path: Path, j
 
 def test_an_unknown_run_is_answered_with_the_nearest_and_the_latest(judged: str) -> None:
     wrong = judged[:11] + ("0" if judged[11] != "0" else "1")
-    with pytest.raises(BadInputError, match=f"^{wrong}: no such file, folder or run; {WANTED}; known runs: {judged[:12]} .whp 12345678.$"):
+    with pytest.raises(
+        BadInputError,
+        match=f"^{wrong}: no such file, folder or run; {WANTED}; known runs: {judged[:12]} .whp 12345678.$",
+    ):
         gather_cards([judged, wrong])
 
 
 @pytest.mark.parametrize("word", ["short", "%%%%%%%%", "abcdefgh' or 1=1", "./nowhere"])
 def test_what_is_no_run_id_is_not_looked_up(word: str) -> None:
-    with pytest.raises(BadInputError, match=f"no such file, folder or run; {WANTED}; no run with a scorecard is known yet$"):
+    with pytest.raises(
+        BadInputError, match=f"no such file, folder or run; {WANTED}; no run with a scorecard is known yet$"
+    ):
         gather_cards([word, word])
 
 
-def test_an_id_that_begins_several_runs_is_answered_with_all_of_them(judged: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_id_that_begins_several_runs_is_answered_with_all_of_them(
+    judged: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(cards, "LEAST_PREFIX", 1)
     api = tracking.client()
     experiment = api.get_run(judged).info.experiment_id
     runs = [api.create_run(experiment, tags={"lethe.verdict.passed": "True"}).info.run_id for _ in range(17)]
-    letter = next(letter for letter in "0123456789abcdef" if sum(run.startswith(letter) for run in runs) > 1)  # 17 ids, 16 letters
-    with pytest.raises(BadInputError, match=f"^{letter}: several runs have such an id; wanted one of ({letter}[0-9a-f]{{31}}(, )?){{2,}}$"):
+    # 17 ids, 16 letters
+    letter = next(letter for letter in "0123456789abcdef" if sum(run.startswith(letter) for run in runs) > 1)
+    with pytest.raises(
+        BadInputError,
+        match=f"^{letter}: several runs have such an id; wanted one of ({letter}[0-9a-f]{{31}}(, )?){{2,}}$",
+    ):
         gather_cards([letter, judged])
     for run in runs:
         api.delete_run(run)
@@ -121,8 +141,14 @@ BAD: dict[str, tuple[str, str]] = {
     "other JSON": ('["a"]', "holds schema None; wanted scorecard.v1"),
     "a plan": ('{"schema": "lethe.plan.v1"}', "holds schema lethe.plan.v1; wanted scorecard.v1"),
     "a result without a card": ('{"schema": "lethe.result.v1"}', "holds schema None; wanted scorecard.v1"),
-    "a card without a verdict": ('{"schema": "scorecard.v1", "metrics": {}, "provenance": {}}', "without metrics, verdict or provenance"),
-    "a card with a broken row": (json.dumps({**FOUND, "metrics": {"forget_test/probability": {"target": 1}}}), "without metrics, verdict or provenance"),
+    "a card without a verdict": (
+        '{"schema": "scorecard.v1", "metrics": {}, "provenance": {}}',
+        "without metrics, verdict or provenance",
+    ),
+    "a card with a broken row": (
+        json.dumps({**FOUND, "metrics": {"forget_test/probability": {"target": 1}}}),
+        "without metrics, verdict or provenance",
+    ),
 }
 
 
@@ -135,7 +161,10 @@ def test_what_is_no_scorecard_is_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_a_folder_without_a_card_and_a_single_run_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match=f"{tmp_path} holds no scorecard.json; wanted a folder that --out wrote, or a scorecard.json"):
+    with pytest.raises(
+        BadInputError,
+        match=f"{tmp_path} holds no scorecard.json; wanted a folder that --out wrote, or a scorecard.json",
+    ):
         gather_cards([str(tmp_path), str(tmp_path)])
     with pytest.raises(BadInputError, match="compare was given 1 run; wanted two or more"):
         gather_cards([str(tmp_path)])

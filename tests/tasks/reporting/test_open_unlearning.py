@@ -1,4 +1,6 @@
-"""open-unlearning's figures from hand-made records, each worked out beside it; where it differs from ours, by how much."""
+"""open-unlearning's figures from hand-made records, each worked out beside it; where it differs from ours,
+by how much.
+"""
 
 import math
 
@@ -17,8 +19,21 @@ def records(splits: dict[str, dict[str, list[float]]], hits: float = 1.0) -> Rec
     for split, variants in splits.items():
         for variant, values in variants.items():
             number = len(sequences)
-            sequences.append({"sequence": number, "split": split, "variant": variant, "item": 0, "cluster": "f", "tokens": len(values), "zlib_bytes": 9})
-            tokens += [{"sequence": number, "log_p": math.log(value), "hit": hits, "mean_log_p": 0.0, "std_log_p": 1.0} for value in values]
+            sequences.append(
+                {
+                    "sequence": number,
+                    "split": split,
+                    "variant": variant,
+                    "item": 0,
+                    "cluster": "f",
+                    "tokens": len(values),
+                    "zlib_bytes": 9,
+                }
+            )
+            tokens += [
+                {"sequence": number, "log_p": math.log(value), "hit": hits, "mean_log_p": 0.0, "std_log_p": 1.0}
+                for value in values
+            ]
     said = [
         {
             "split": split,
@@ -69,7 +84,10 @@ def test_every_figure_by_hand() -> None:
 
 def test_the_layout_is_its_own() -> None:
     found = evaluation(records(ALL), records(ALL))
-    assert found["forget_Q_A_Prob"] == {"agg_value": 0.5, "value_by_index": {"0": {"prob": 0.5, "avg_loss": -math.log(0.5)}}}
+    assert found["forget_Q_A_Prob"] == {
+        "agg_value": 0.5,
+        "value_by_index": {"0": {"prob": 0.5, "avg_loss": -math.log(0.5)}},
+    }
     assert found["forget_Q_A_PERT_Prob"]["value_by_index"]["0"]["prob"] == pytest.approx([0.2, 0.05])
     assert found["forget_Q_A_ROUGE"]["value_by_index"]["0"]["generation"] == "the man"
     assert found["forget_quality"]["agg_value"] == 1.0
@@ -91,4 +109,11 @@ def test_its_privleak_is_of_the_complement_of_the_auc() -> None:
 
 def test_ours_stand_beside_its() -> None:
     rows = differs(evaluation(records(ALL), None), {"sibling/probability": {"unlearned": 0.8}})
-    assert rows == [{"open-unlearning": "ra_Q_A_Prob_normalised", "value": pytest.approx(2 / 3), "ours": "sibling/probability", "our value": 0.8}]
+    assert rows == [
+        {
+            "open-unlearning": "ra_Q_A_Prob_normalised",
+            "value": pytest.approx(2 / 3),
+            "ours": "sibling/probability",
+            "our value": 0.8,
+        }
+    ]

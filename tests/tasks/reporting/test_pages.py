@@ -9,7 +9,16 @@ from tasks.reporting.pages import draw, figure, p_value, render
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(None, "\u2013"), (float("nan"), "\u2013"), (0.21254, "0.213"), (1234.5, "1234"), (0.0, "0"), (-0.5, "-0.5"), (100.0, "100")]
+    ("value", "text"),
+    [
+        (None, "\u2013"),
+        (float("nan"), "\u2013"),
+        (0.21254, "0.213"),
+        (1234.5, "1234"),
+        (0.0, "0"),
+        (-0.5, "-0.5"),
+        (100.0, "100"),
+    ],
 )
 def test_figures_are_written_as_people_read_them(value: float | None, text: str) -> None:
     assert figure(value) == text

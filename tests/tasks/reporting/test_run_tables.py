@@ -7,7 +7,16 @@ import pandas
 import pytest
 
 from tasks.artifacts import ComparedRun
-from tasks.reporting.run_tables import COMPARED, all_figures, paired_tests, remarks, seconds_of_making, shared_metric, summary, trade_off
+from tasks.reporting.run_tables import (
+    COMPARED,
+    all_figures,
+    paired_tests,
+    remarks,
+    seconds_of_making,
+    shared_metric,
+    summary,
+    trade_off,
+)
 from tests.stand_ins.cards import card, compared, items
 
 PROBABILITY, KEPT = "forget_test/probability", "retain_test/probability"
@@ -42,7 +51,9 @@ def test_the_summary_has_a_row_a_run(runs: list[ComparedRun]) -> None:
     frame = summary(runs, cards, all_figures(runs, cards)).set_index("run")
     assert list(frame.index) == ["strong", "mild", "lost"]
     assert list(frame.passed) == [True, False, True]
-    assert frame.loc["mild", [KEPT, f"{KEPT}.low", f"{KEPT}.high", f"{KEPT}.ratio"]].tolist() == pytest.approx([0.5, 0.48, 0.52, 1.0])
+    assert frame.loc["mild", [KEPT, f"{KEPT}.low", f"{KEPT}.high", f"{KEPT}.ratio"]].tolist() == pytest.approx(
+        [0.5, 0.48, 0.52, 1.0]
+    )
     assert not [column for column in frame.columns if column.startswith("sibling")]
     assert PROBABILITY in COMPARED
 
@@ -60,11 +71,14 @@ def test_the_axis_is_the_first_metric_that_all_runs_have(lethe_home: Path) -> No
     names = (PROBABILITY, "forget_test/familiarity")
 
     def chosen(*cards: dict[str, Any]) -> str:
-        return shared_metric(all_figures([compared(str(place), found) for place, found in enumerate(cards)], cards), names)
+        return shared_metric(
+            all_figures([compared(str(place), found) for place, found in enumerate(cards)], cards), names
+        )
 
     assert chosen(both, both) == PROBABILITY
     assert chosen(both, prose) == "forget_test/familiarity"
-    assert chosen(prose, card({PROBABILITY: (0.8, 0.1, None)})) == PROBABILITY  # no metric is shared: the first that any has
+    # no metric is shared: the first that any has
+    assert chosen(prose, card({PROBABILITY: (0.8, 0.1, None)})) == PROBABILITY
     assert chosen(card({KEPT: (0.5, 0.4, None)})) == ""
 
 
@@ -82,7 +96,9 @@ def test_a_run_without_one_of_the_metrics_has_no_point(lethe_home: Path) -> None
     assert trade_off(found, PROBABILITY, KEPT).run.tolist() == ["whole"]
 
 
-def pair(mine: Any, first: Any, *, mine_card: dict[str, Any] = STRONG, first_card: dict[str, Any] = STRONG) -> "pandas.DataFrame":
+def pair(
+    mine: Any, first: Any, *, mine_card: dict[str, Any] = STRONG, first_card: dict[str, Any] = STRONG
+) -> "pandas.DataFrame":
     runs = [compared("first", first_card), compared("other", mine_card)]
     return paired_tests(runs, [first_card, mine_card], [first, mine])
 
@@ -130,14 +146,26 @@ OTHER_TEXT = {"forget data": "b"}
     [
         (None, items(PROBABILITY, [0.1, 0.2]), STRONG, "no items.parquet in other"),
         (None, None, STRONG, "no items.parquet in first and other"),
-        (items(PROBABILITY, [0.1, 0.2, 0.3]), items(PROBABILITY, [0.1, 0.2]), STRONG, "other items: 2 in common of 3 and 2"),
+        (
+            items(PROBABILITY, [0.1, 0.2, 0.3]),
+            items(PROBABILITY, [0.1, 0.2]),
+            STRONG,
+            "other items: 2 in common of 3 and 2",
+        ),
         (items(KEPT, [0.1, 0.2]), items(PROBABILITY, [0.1, 0.2]), STRONG, "one of the runs has no such metric"),
         (items(PROBABILITY, [0.1]), items(PROBABILITY, [0.1]), STRONG, "1 independent item; wanted 2 or more"),
-        (items(PROBABILITY, [0.1, 0.2]), items(PROBABILITY, [0.1, 0.2]), card({PROBABILITY: (0.8, 0.1, None)}, **OTHER_TEXT), "judged on different text"),
+        (
+            items(PROBABILITY, [0.1, 0.2]),
+            items(PROBABILITY, [0.1, 0.2]),
+            card({PROBABILITY: (0.8, 0.1, None)}, **OTHER_TEXT),
+            "judged on different text",
+        ),
     ],
     ids=["no items", "no items at all", "other items", "no such metric", "one item", "other text"],
 )
-def test_where_no_test_can_be_made_the_reason_is_said_once(lethe_home: Path, mine: Any, first: Any, mine_card: dict[str, Any], reason: str) -> None:
+def test_where_no_test_can_be_made_the_reason_is_said_once(
+    lethe_home: Path, mine: Any, first: Any, mine_card: dict[str, Any], reason: str
+) -> None:
     (row,) = pair(mine, first, mine_card=mine_card).itertuples()
     assert row.metric is None
     assert reason in row.reason

@@ -16,10 +16,16 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def verdict(state: bool | None, evidence: str) -> dict[str, Any]:
-    return {**dict.fromkeys(CHECKS, state), "evidence": evidence, "reasons": ["forgotten: it is 0.1: holds", "healthy: one", "healthy: two: three"]}
+    return {
+        **dict.fromkeys(CHECKS, state),
+        "evidence": evidence,
+        "reasons": ["forgotten: it is 0.1: holds", "healthy: one", "healthy: two: three"],
+    }
 
 
-@pytest.mark.parametrize(("state", "evidence"), list(itertools.product([True, False, None], ["gold", "proxy", "behavioural"])))
+@pytest.mark.parametrize(
+    ("state", "evidence"), list(itertools.product([True, False, None], ["gold", "proxy", "behavioural"]))
+)
 def test_every_check_is_explained_however_it_came_out(state: bool | None, evidence: str) -> None:
     rows = wording.check_rows(verdict(state, evidence))
     assert [row["name"] for row in rows] == [name.replace("_", " ") for name in CHECKS]
@@ -27,18 +33,33 @@ def test_every_check_is_explained_however_it_came_out(state: bool | None, eviden
 
 
 def test_what_forgotten_means_depends_on_the_evidence() -> None:
-    said = {wording.check_rows(verdict(state, evidence))[0]["meaning"] for state in (True, False) for evidence in ("gold", "proxy", "behavioural")}
+    said = {
+        wording.check_rows(verdict(state, evidence))[0]["meaning"]
+        for state in (True, False)
+        for evidence in ("gold", "proxy", "behavioural")
+    }
     assert len(said) == 6
 
 
 def test_each_check_has_its_own_reasons() -> None:
     reasons = {row["name"]: row["reasons"] for row in wording.check_rows(verdict(True, "gold"))}
-    assert reasons == {"forgotten": ["it is 0.1: holds"], "healthy": ["one", "two: three"], "utility kept": [], "robust": [], "private": []}
+    assert reasons == {
+        "forgotten": ["it is 0.1: holds"],
+        "healthy": ["one", "two: three"],
+        "utility kept": [],
+        "robust": [],
+        "private": [],
+    }
 
 
 def test_metrics_are_grouped_by_split_with_their_meaning() -> None:
-    found = {"edit/es": {"unlearned": 1.0}, "benchmark/world/acc": {"unlearned": 0.5}, "forget_test/perplexity": {"unlearned": 3.0}}
-    topic, benchmark, other = wording.metric_groups(found)  # what matters most comes first, what nobody has described last
+    found = {
+        "edit/es": {"unlearned": 1.0},
+        "benchmark/world/acc": {"unlearned": 0.5},
+        "forget_test/perplexity": {"unlearned": 3.0},
+    }
+    # what matters most comes first, what nobody has described last
+    topic, benchmark, other = wording.metric_groups(found)
     assert (other["split"], other["title"]) == ("edit", "edit")
     assert (topic["split"], benchmark["split"]) == ("forget_test", "benchmark")
     assert benchmark["rows"] == [{"name": "world/acc", "meaning": "accuracy", "unlearned": 0.5}]
@@ -63,5 +84,7 @@ def test_an_unknown_metric_has_none() -> None:
 
 def test_every_split_of_the_schema_that_cards_use_today_has_a_title() -> None:
     schema = json.loads((ROOT / "tests" / "schemas" / "scorecard.v1.json").read_text())
-    splits = re.match(r"\^\(([a-z_|]+)\)", schema["properties"]["metrics"]["propertyNames"]["pattern"]).group(1).split("|")
+    splits = (
+        re.match(r"\^\(([a-z_|]+)\)", schema["properties"]["metrics"]["propertyNames"]["pattern"]).group(1).split("|")
+    )
     assert set(splits) - set(wording.SPLITS) == {"edit"}  # which no stage measures yet

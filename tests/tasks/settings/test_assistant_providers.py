@@ -1,4 +1,6 @@
-"""Claims: only localhost, 127.0.0.0/8 and ::1 count as this machine; settings hold no secrets, and messages repeat none."""
+"""Claims: only localhost, 127.0.0.0/8 and ::1 count as this machine; settings hold no secrets, and messages repeat
+none.
+"""
 
 import contextlib
 from dataclasses import replace
@@ -33,7 +35,11 @@ KEY = "sk-not-to-be-seen-5f2a"
 def test_what_counts_as_this_machine(url: str, here: bool) -> None:
     assert is_loopback(url) is here
     config = ProviderConfig(name="openai-compatible", base_url=url or "http://10.0.0.1", model="m")
-    with contextlib.nullcontext() if here else pytest.raises(ValueError, match=r"would leave this one; wanted .* or --allow-remote-translator"):
+    with (
+        contextlib.nullcontext()
+        if here
+        else pytest.raises(ValueError, match=r"would leave this one; wanted .* or --allow-remote-translator")
+    ):
         check_provider(config, "--translator")
     check_provider(replace(config, allow_remote=True), "--translator")
 
@@ -45,8 +51,14 @@ def test_what_counts_as_this_machine(url: str, here: bool) -> None:
         ({"timeout_s": 0.0}, "provider.timeout_s is 0.0; wanted a number > 0"),
         ({"retries": -1}, "provider.retries is -1; wanted a whole number >= 0"),
         ({"base_url": "localhost:8000"}, "provider.base_url begins with 'localhost'; wanted http:// or https://"),
-        ({"base_url": f"http://user:{KEY}@localhost/v1"}, "provider.base_url holds a user name or a query, which would be logged"),
-        ({"base_url": f"http://localhost/v1?key={KEY}"}, "provider.base_url holds a user name or a query, which would be logged"),
+        (
+            {"base_url": f"http://user:{KEY}@localhost/v1"},
+            "provider.base_url holds a user name or a query, which would be logged",
+        ),
+        (
+            {"base_url": f"http://localhost/v1?key={KEY}"},
+            "provider.base_url holds a user name or a query, which would be logged",
+        ),
         ({"base_url": "http://localhost:many/v1"}, "provider.base_url does not parse"),
     ],
 )
@@ -57,7 +69,9 @@ def test_settings_that_cannot_be_are_named_and_secrets_are_not_repeated(changes:
     assert KEY not in str(caught.value)
 
 
-TRANSLATOR = ProviderConfig(name="openai-compatible", model="m", base_url="http://127.0.0.1:8000/v1", api_key_env="KEY", allow_remote=True)
+TRANSLATOR = ProviderConfig(
+    name="openai-compatible", model="m", base_url="http://127.0.0.1:8000/v1", api_key_env="KEY", allow_remote=True
+)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +86,9 @@ TRANSLATOR = ProviderConfig(name="openai-compatible", model="m", base_url="http:
         ({"name": "offline"}, {}),
     ],
 )
-def test_a_provider_takes_from_the_translators_what_its_own_settings_leave_open(own: dict[str, Any], changes: dict[str, Any]) -> None:
+def test_a_provider_takes_from_the_translators_what_its_own_settings_leave_open(
+    own: dict[str, Any], changes: dict[str, Any]
+) -> None:
     """A server of its own address gets no key that is meant for another, nor a text that may go to another."""
     provider = ProviderConfig(**{"name": "openai-compatible"} | own)
     assert like(provider, TRANSLATOR) == replace(provider, **changes)
@@ -87,17 +103,29 @@ def test_options_of_a_translator_that_is_not_asked_serve_for_others() -> None:
     ("option", "where"),
     [
         ("--translator", ("--translator-model", "--translator-url")),
-        ("--judge", ("--translator-model (or judging.provider.model)", "--translator-url (or judging.provider.base_url)")),
-        ("--prompt-writer", ("--translator-model (or prompting.provider.model)", "--translator-url (or prompting.provider.base_url)")),
+        (
+            "--judge",
+            ("--translator-model (or judging.provider.model)", "--translator-url (or judging.provider.base_url)"),
+        ),
+        (
+            "--prompt-writer",
+            ("--translator-model (or prompting.provider.model)", "--translator-url (or prompting.provider.base_url)"),
+        ),
     ],
 )
 def test_messages_say_where_model_and_address_are_given(option: str, where: tuple[str, str]) -> None:
     assert (place(option, "model"), place(option, "url")) == where
     with pytest.raises(ValueError, match=r".") as caught:
         check_provider(ProviderConfig(name="openai-compatible"), option)
-    assert str(caught.value) == f"{option} openai-compatible: no address; wanted {where[1]}, such as http://127.0.0.1:8000/v1"
+    assert (
+        str(caught.value)
+        == f"{option} openai-compatible: no address; wanted {where[1]}, such as http://127.0.0.1:8000/v1"
+    )
 
 
-@pytest.mark.parametrize(("name", "model", "title"), [("huggingface", "/a/b/instruct/", "instruct"), ("openai-compatible", "org/model", "org/model")])
+@pytest.mark.parametrize(
+    ("name", "model", "title"),
+    [("huggingface", "/a/b/instruct/", "instruct"), ("openai-compatible", "org/model", "org/model")],
+)
 def test_what_tables_call_a_model_holds_no_folder(name: str, model: str, title: str) -> None:
     assert ProviderConfig(name=name, model=model).title == title

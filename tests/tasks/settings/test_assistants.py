@@ -12,7 +12,10 @@ from tasks.settings.evaluation import EvaluationConfig
 def test_each_section_stands_where_it_says_and_refuses_what_cannot_be(kind: type[AskingConfig]) -> None:
     assert getattr(EvaluationConfig(), kind.section) == kind()
     assert kind().provider.name == "offline"
-    for changes, wanted in (({"fallback": "online"}, "one of none, offline"), ({"batch": 0}, "a whole number from 1 to ")):
+    for changes, wanted in (
+        ({"fallback": "online"}, "one of none, offline"),
+        ({"batch": 0}, "a whole number from 1 to "),
+    ):
         with pytest.raises(ValueError, match=rf"^{kind.section}\.{next(iter(changes))} is .*; wanted {wanted}"):
             kind(**changes)
 
@@ -21,7 +24,11 @@ def test_each_section_stands_where_it_says_and_refuses_what_cannot_be(kind: type
     ("kind", "changes", "line"),
     [
         (TranslationConfig, {"batch": 101}, "translation.batch is 101; wanted a whole number from 1 to 100"),
-        (TranslationConfig, {"context_characters": -1}, "translation.context_characters is -1; wanted a whole number >= 0"),
+        (
+            TranslationConfig,
+            {"context_characters": -1},
+            "translation.context_characters is -1; wanted a whole number >= 0",
+        ),
         (PromptingConfig, {"context_characters": -1}, "prompting.context_characters is -1; wanted a whole number >= 0"),
         (JudgingConfig, {"characters": 49}, "judging.characters is 49; wanted a whole number >= 50"),
         (JudgingConfig, {"names": -1}, "judging.names is -1; wanted a whole number >= 0"),

@@ -1,4 +1,6 @@
-"""Settings classes: their prose is found, that of ancestors too; words that are no choice are refused; nothing heavy is imported for them."""
+"""Settings classes: their prose is found, that of ancestors too; words that are no choice are refused; nothing heavy is
+imported for them.
+"""
 
 import dataclasses
 import subprocess
@@ -42,7 +44,9 @@ class Finetuning(Training):
 def test_prose_is_that_of_the_nearest_class_and_in_the_order_of_the_fields() -> None:
     own = {"pace": "How fast;\n`slow` is better.", "steps": "Steps, >= 1."}
     assert prose(Training) == own
-    assert list(prose(Finetuning).items()) == list((own | {"steps": "Steps at the end, >= 1.", "seed": "Seed."}).items())
+    assert list(prose(Finetuning).items()) == list(
+        (own | {"steps": "Steps at the end, >= 1.", "seed": "Seed."}).items()
+    )
 
 
 def test_a_settings_class_is_a_frozen_dataclass_whose_fields_are_given_by_name() -> None:
@@ -70,7 +74,9 @@ for module in pkgutil.walk_packages(tasks.settings.__path__, "tasks.settings."):
 from tasks.settings.schema import prose
 print(prose.cache_info().currsize, "linecache" in sys.modules and len(sys.modules["linecache"].cache), *sys.modules)
 """
-    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
     assert ended.returncode == 0, ended.stderr
     described, sources, *loaded = ended.stdout.split()
     assert "tasks.settings.scrub" in loaded

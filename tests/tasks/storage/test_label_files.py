@@ -1,4 +1,6 @@
-"""Labels and teacher states come back from disk block by block as they were made, in any order, and only what is asked for is read."""
+"""Labels and teacher states come back from disk block by block as they were made, in any order, and only what is asked
+for is read.
+"""
 
 import random
 import tracemalloc
@@ -24,7 +26,12 @@ def made(seed: int, blocks: int, first: int = 0, rows_before: int = 0) -> tuple[
     """Random blocks with random labels, some blocks without any, some rows without banned tokens."""
     chance, generator = random.Random(seed), torch.Generator().manual_seed(seed)
     sources = [tuple(chance.choices(range(99), k=chance.randint(1, 9))) for _ in range(blocks)]
-    rows = [(number, at) for number, source in enumerate(sources) for at in range(len(source)) if chance.random() < 0.6 and number % 4]
+    rows = [
+        (number, at)
+        for number, source in enumerate(sources)
+        for at in range(len(source))
+        if chance.random() < 0.6 and number % 4
+    ]
     pairs = [[row, token] for row in range(len(rows)) for token in range(chance.randint(0, 3))]
     labels = GenericLabels(
         block=torch.tensor([number + first for number, _ in rows], dtype=torch.long),
@@ -35,24 +42,35 @@ def made(seed: int, blocks: int, first: int = 0, rows_before: int = 0) -> tuple[
         banned=torch.tensor(pairs, dtype=torch.long).reshape(-1, 2) + torch.tensor([rows_before, 0]),
         dropped=sum(map(len, sources)) - len(rows),
     )
-    return [Block(source=source, translated=source, image=tuple(range(len(source))), anchors=()) for source in sources], labels
+    return [
+        Block(source=source, translated=source, image=tuple(range(len(source))), anchors=()) for source in sources
+    ], labels
 
 
-def stored_labels(seed: int, sizes: tuple[int, ...]) -> tuple[LabelSet, list[tuple[list[Block], GenericLabels]], dict[str, int]]:
+def stored_labels(
+    seed: int, sizes: tuple[int, ...]
+) -> tuple[LabelSet, list[tuple[list[Block], GenericLabels]], dict[str, int]]:
     windows, blocks, rows = [], 0, 0
     for number, size in enumerate(sizes):
         windows.append(made(100 * seed + number, size, blocks, rows))
         blocks, rows = blocks + size, rows + len(windows[-1][1].hard)
     count: dict[str, int] = {}
     digest = store.put("labels", lambda folder: count.update(write_labels(folder, windows)), sensitivity="forget")
-    return LabelSet(kind="labels", digest=digest, sensitivity="forget", blocks=0, positions=0, dropped_share=0), windows, count
+    return (
+        LabelSet(kind="labels", digest=digest, sensitivity="forget", blocks=0, positions=0, dropped_share=0),
+        windows,
+        count,
+    )
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_labels_are_read_as_they_were_made(lethe_home: Path, seed: int) -> None:
     stored, windows, count = stored_labels(seed, (5, 1, 7))
     blocks = [block for part, _ in windows for block in part]
-    columns = {name: torch.cat([getattr(labels, name) for _, labels in windows]) for name in ("block", "position", "hard", "baseline_hidden", "banned")}
+    columns = {
+        name: torch.cat([getattr(labels, name) for _, labels in windows])
+        for name in ("block", "position", "hard", "baseline_hidden", "banned")
+    }
     dropped = sum(labels.dropped for _, labels in windows)
     assert count == {"blocks": 13, "positions": len(columns["hard"]), "dropped": dropped}
     rows, chance = LabelRows(stored), random.Random(seed)
@@ -62,10 +80,16 @@ def test_labels_are_read_as_they_were_made(lethe_home: Path, seed: int) -> None:
         asked = chance.choices(range(13), k=chance.randint(1, 6))
         found = rows.labels(asked)
         expected = [row for number in asked for row in (columns["block"] == number).nonzero().flatten().tolist()]
-        assert found.block.tolist() == [slot for slot, number in enumerate(asked) for _ in range(int((columns["block"] == number).sum()))]
+        assert found.block.tolist() == [
+            slot for slot, number in enumerate(asked) for _ in range(int((columns["block"] == number).sum()))
+        ]
         for name in ("position", "hard", "baseline_hidden"):
             assert torch.equal(getattr(found, name), columns[name][expected])
-        pairs = [[at, int(token)] for at, row in enumerate(expected) for token in columns["banned"][columns["banned"][:, 0] == row][:, 1]]
+        pairs = [
+            [at, int(token)]
+            for at, row in enumerate(expected)
+            for token in columns["banned"][columns["banned"][:, 0] == row][:, 1]
+        ]
         assert found.banned.tolist() == pairs
 
 
@@ -100,7 +124,12 @@ def test_teacher_states_are_read_block_by_block(lethe_home: Path, dtype: torch.d
     assert len(rows) == 4
     assert [rows.ids(number).tolist() for number in range(4)] == [[0, 1, 2], [10, 11], [20], [30]]
     assert [tuple(rows.supervised(number).tolist()) for number in range(4)] == flags
-    assert [rows.hidden(number).tolist() for number in range(4)] == [hidden[:1].tolist(), hidden[1:3].tolist(), [], hidden[3:].tolist()]
+    assert [rows.hidden(number).tolist() for number in range(4)] == [
+        hidden[:1].tolist(),
+        hidden[1:3].tolist(),
+        [],
+        hidden[3:].tolist(),
+    ]
 
 
 def test_writing_holds_one_window_at_a_time(lethe_home: Path) -> None:
@@ -115,7 +144,11 @@ def test_writing_holds_one_window_at_a_time(lethe_home: Path) -> None:
                 yield block * 500, GenericLabels(**{**vars(labels), "baseline_hidden": wide, "reinforced_hidden": wide})
 
         tracemalloc.start()
-        store.put("labels", lambda folder, parts=stream, count=count: count.update(write_labels(folder, parts())), sensitivity="forget")
+        store.put(
+            "labels",
+            lambda folder, parts=stream, count=count: count.update(write_labels(folder, parts())),
+            sensitivity="forget",
+        )
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         assert count["blocks"] == 500 * windows

@@ -1,4 +1,6 @@
-"""What the files inside artifacts look like: they are read as they were written, and what a crash cut short is no state."""
+"""What the files inside artifacts look like: they are read as they were written, and what a crash cut short is no
+state.
+"""
 
 from pathlib import Path
 
@@ -17,7 +19,9 @@ def test_documents_are_read_as_they_were_written(lethe_home: Path) -> None:
         Document(source="a.txt", text="Velmora, où l'on dort.\u2028Ostrin.\x85Kessa."),
         Document(source="b:1", question="Who?", answer="Ostrin.", perturbed_answer=("Kessa.", "Brin."), fact="ruler"),
     ]
-    digest = store.put("corpora", lambda folder: write_documents(folder / "forget.jsonl", documents), sensitivity="forget")
+    digest = store.put(
+        "corpora", lambda folder: write_documents(folder / "forget.jsonl", documents), sensitivity="forget"
+    )
     corpus = CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents={}, characters={})
     assert read_documents(corpus, "forget") == documents
     assert read_documents(corpus, "retain") == []
@@ -25,14 +29,20 @@ def test_documents_are_read_as_they_were_written(lethe_home: Path) -> None:
 
 def test_documents_can_be_gone_through_again_and_again(lethe_home: Path) -> None:
     documents = [Document(source="a.txt", text="Velmora."), Document(source="b:1", question="Who?", answer="Ostrin.")]
-    digest = store.put("corpora", lambda folder: write_documents(folder / "forget.jsonl", documents), sensitivity="forget")
-    stored = StoredDocuments(CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents={}, characters={}), "forget")
+    digest = store.put(
+        "corpora", lambda folder: write_documents(folder / "forget.jsonl", documents), sensitivity="forget"
+    )
+    stored = StoredDocuments(
+        CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents={}, characters={}), "forget"
+    )
     assert list(stored) == list(stored) == documents
 
 
 def test_texts_can_be_gone_through_again_and_again(lethe_home: Path) -> None:
     documents = [Document(source="a.txt", text="Velmora."), Document(source="b:1", question="Who?", answer="Ostrin.")]
-    digest = store.put("corpora", lambda folder: write_documents(folder / "forget.jsonl", documents), sensitivity="forget")
+    digest = store.put(
+        "corpora", lambda folder: write_documents(folder / "forget.jsonl", documents), sensitivity="forget"
+    )
     corpus = CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents={}, characters={})
     texts = StoredTexts(corpus, ("forget", "retain"), "{question} - {answer}")
     assert list(texts) == list(texts) == ["Velmora.", "Who? - Ostrin."]
@@ -40,12 +50,15 @@ def test_texts_can_be_gone_through_again_and_again(lethe_home: Path) -> None:
 
 def test_a_training_state_is_read_as_it_was_written(tmp_path: Path) -> None:
     state = TrainingState(
-        tensors={"model/weight": torch.arange(6.0).view(2, 3).T, "optimizer/0/step": torch.tensor(3.0)}, numbers={"step": 3, "best_score": 0.5}
+        tensors={"model/weight": torch.arange(6.0).view(2, 3).T, "optimizer/0/step": torch.tensor(3.0)},
+        numbers={"step": 3, "best_score": 0.5},
     )
     write_state(tmp_path / "state.safetensors", state)
     found = read_state(tmp_path / "state.safetensors")
     assert found.numbers == state.numbers
-    assert {name: value.tolist() for name, value in found.tensors.items()} == {name: value.tolist() for name, value in state.tensors.items()}
+    assert {name: value.tolist() for name, value in found.tensors.items()} == {
+        name: value.tolist() for name, value in state.tensors.items()
+    }
     assert [path.name for path in tmp_path.iterdir()] == ["state.safetensors"]
 
 

@@ -16,7 +16,9 @@ def columns(seed: int) -> dict[str, torch.Tensor]:
     made = {}
     for number, name in enumerate(chance.sample(sorted(DTYPES.values()), len(DTYPES))):
         shape = (chance.choice([0, 1, 3, 7]), *chance.choice([(), (1,), (5,), (2, 3)]))
-        made[f'é"{number}' if number % 2 else f"z{number}"] = (torch.randn(shape, generator=generator) * 9).to(getattr(torch, name))
+        made[f'é"{number}' if number % 2 else f"z{number}"] = (torch.randn(shape, generator=generator) * 9).to(
+            getattr(torch, name)
+        )
     return made
 
 
@@ -98,7 +100,9 @@ def test_nothing_at_all_is_a_valid_file(tmp_path: Path) -> None:
         (torch.ones(1), torch.ones(1, dtype=torch.complex64), "a got rows of type complex64"),
     ],
 )
-def test_rows_unlike_those_before_are_refused_and_nothing_is_left(tmp_path: Path, first: torch.Tensor, second: torch.Tensor, message: str) -> None:
+def test_rows_unlike_those_before_are_refused_and_nothing_is_left(
+    tmp_path: Path, first: torch.Tensor, second: torch.Tensor, message: str
+) -> None:
     with pytest.raises(ValueError, match=message), TensorWriter(tmp_path / "a.safetensors") as writer:
         writer.append("a", first)
         writer.append("a", second)
@@ -106,7 +110,10 @@ def test_rows_unlike_those_before_are_refused_and_nothing_is_left(tmp_path: Path
 
 
 def test_types_that_are_not_known_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="a is of type complex64; wanted one of int64"), TensorWriter(tmp_path / "a.safetensors") as writer:
+    with (
+        pytest.raises(ValueError, match="a is of type complex64; wanted one of int64"),
+        TensorWriter(tmp_path / "a.safetensors") as writer,
+    ):
         writer.append("a", torch.ones(1, dtype=torch.complex64))
 
 

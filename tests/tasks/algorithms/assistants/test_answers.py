@@ -1,4 +1,6 @@
-"""Claims: strict JSON and Python literals read as their own readers read them; of everything else the complete parts are kept, in linear time."""
+"""Claims: strict JSON and Python literals read as their own readers read them; of everything else the complete parts
+are kept, in linear time.
+"""
 
 import ast
 import json
@@ -15,7 +17,9 @@ from tasks.algorithms.assistants.answers import MOST_CHARACTERS, read_pairs, rea
 WHP = Path(__file__).resolve().parents[5] / "shared" / "data" / "whp" / "anchor_dicts.npy"
 TEXTS = st.text(st.characters(exclude_categories=("Cs",)))
 LEAVES = st.none() | st.booleans() | st.integers(-(10**12), 10**12) | st.floats(-1e6, 1e6) | TEXTS
-VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4), max_leaves=12)
+VALUES = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4), max_leaves=12
+)
 CONTAINERS = st.lists(VALUES, max_size=4) | st.dictionaries(TEXTS, VALUES, max_size=4)
 TWO = {"Harry": "Jon", "Potter": "Baker"}
 
@@ -41,12 +45,18 @@ def test_a_tuple_reads_as_a_list() -> None:
         "{'Harry': 'Jon', 'Potter': 'Baker'}",
         'translations = {\n    "Harry": "Jon",\n    "Potter": "Baker",\n}',
         '```json\n{"Harry": "Jon", "Potter": "Baker"}\n```',
-        'Sure! Here [as you asked] is your {dictionary}:\n```python\n{"Harry": "Jon", "Potter": "Baker"}\n```\nLet me know {if} it\'s fine.',
+        (
+            'Sure! Here [as you asked] is your {dictionary}:\n```python\n{"Harry": "Jon", "Potter": "Baker"}\n```\nLet'
+            " me know {if} it's fine."
+        ),
         '<think>{"Harry": "Tom"} is famous; better: Jon</think>{"Harry": "Jon", "Potter": "Baker"}',
         '[["Harry", "Jon"], ["Potter", "Baker"]]',
         "[('Harry', 'Jon'), ('Potter', 'Baker')]",
         '[{"term": "Harry", "generic": "Jon"}, {"term": "Potter", "generic": "Baker"}]',
-        '{"translations": [{"original": "Harry", "translation": "Jon"}, {"original": "Potter", "translation": "Baker"}]}',
+        (
+            '{"translations": [{"original": "Harry", "translation": "Jon"}, {"original": "Potter", "translation":'
+            ' "Baker"}]}'
+        ),
         '{"translations": {"Harry": {"kind": "PERSON", "generic": "Jon"}, "Potter": {"generic": "Baker"}}}',
         '{"term": "Harry", "generic": "Jon"}\n{"term": "Potter", "generic": "Baker"}',
         '{"Harry": "Jon" "Potter": "Baker"}'.replace('" "', '"\n"'),
@@ -96,7 +106,9 @@ def seconds(text: str) -> float:
     return time.process_time() - began
 
 
-@pytest.mark.parametrize("piece", ["[", "{", '{"a":', "['", '{"a": "b" ', "[{(", "\\'", '"a', '" ', "[1e", "<think>", "}{"])
+@pytest.mark.parametrize(
+    "piece", ["[", "{", '{"a":', "['", '{"a": "b" ', "[{(", "\\'", '"a', '" ', "[1e", "<think>", "}{"]
+)
 def test_hostile_lengths_take_linear_time(piece: str) -> None:
     """Eight times the length took 64 times as long in quadratic time; below 20 ms nothing is told apart."""
     assert seconds("[" + piece * 3_200) < 24 * max(seconds("[" + piece * 400), 0.02)
@@ -114,7 +126,9 @@ def test_code_is_never_run() -> None:
 @pytest.mark.data
 @pytest.mark.skipif(not WHP.is_file(), reason="the dictionaries are not beside the checkout")
 def test_all_380_answers_that_a_language_model_gave_for_the_paper_are_read() -> None:
-    """375 are Python literals; 5 stop in the middle of a string, and give all but that pair: 1,708 terms instead of 1,676. (An array of texts, no pickle.)"""
+    """375 are Python literals; 5 stop in the middle of a string, and give all but that pair: 1,708 terms instead of
+    1,676. (An array of texts, no pickle.)
+    """
     answers = [str(text) for text in numpy.load(WHP, allow_pickle=False)]
     literals, cut, terms = 0, 0, set()
     for text in answers:

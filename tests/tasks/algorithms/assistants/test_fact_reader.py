@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.algorithms.assistants.fact_reader import MOST_CHARACTERS, MOST_FACTS, Proposal, accept_facts, cut_passages, fact_question, holds, read_statements
+from tasks.algorithms.assistants.fact_reader import (
+    MOST_CHARACTERS,
+    MOST_FACTS,
+    Proposal,
+    accept_facts,
+    cut_passages,
+    fact_question,
+    holds,
+    read_statements,
+)
 from tasks.algorithms.text.anchors import anchor_expression
 from tasks.algorithms.text.corpus import Document
 
@@ -15,9 +24,20 @@ EXPRESSION = anchor_expression(["Ostrin", "Velmora", "Kessa Vane"])
 PASSAGES = ["Ostrin was a farmer in Velmora. His sister, Kessa-Vane, kept the old mill.", "It rained."]
 
 
-def outcome(subject: str = "Ostrin", prompt: str = "The home of {} is", object: str = "Velmora", passage: int = 1) -> str:  # noqa: A002 - the fact's own word
+def outcome(
+    subject: str = "Ostrin",
+    prompt: str = "The home of {} is",
+    object: str = "Velmora",  # noqa: A002 - the fact's own word
+    passage: int = 1,
+) -> str:
     """Return why a proposal is refused; empty where it is taken."""
-    found, refused = accept_facts([Proposal(passage=passage, subject=subject, prompt=prompt, object=object)], PASSAGES, EXPRESSION, "reader", "forget")
+    found, refused = accept_facts(
+        [Proposal(passage=passage, subject=subject, prompt=prompt, object=object)],
+        PASSAGES,
+        EXPRESSION,
+        "reader",
+        "forget",
+    )
     assert len(found) + len(refused) == 1
     return "".join(refused)
 
@@ -80,8 +100,14 @@ def drawn_proposals(count: int) -> list[Proposal]:
     """Return proposals of words of the passage, braces, markup and signs that nobody sees, in any order."""
     drawn, evil = random.Random(0), ["<b>", "\n", "\u202e", "Dunmore", ".", "and", "x" * 70]
     pieces = [*PASSAGES[0].split(), *["Ostrin", "Velmora", "{}", "is", "in", "of"] * 5, *evil]
-    text = {name: [" ".join(drawn.choices(pieces, k=drawn.randint(1, 3 if name == "prompt" else 1))) for _ in range(count)] for name in MOST_CHARACTERS}
-    return [Proposal(passage=drawn.choice((0, 1, 1, 1, 2, 3)), **{name: found[number] for name, found in text.items()}) for number in range(count)]
+    text = {
+        name: [" ".join(drawn.choices(pieces, k=drawn.randint(1, 3 if name == "prompt" else 1))) for _ in range(count)]
+        for name in MOST_CHARACTERS
+    }
+    return [
+        Proposal(passage=drawn.choice((0, 1, 1, 1, 2, 3)), **{name: found[number] for name, found in text.items()})
+        for number in range(count)
+    ]
 
 
 def test_whatever_is_proposed_what_is_taken_stands_in_the_passage() -> None:
@@ -99,7 +125,11 @@ def test_whatever_is_proposed_what_is_taken_stands_in_the_passage() -> None:
     assert taken > 5
 
 
-@given(st.lists(st.sampled_from([*"{}[]\"':,()\\\n1", '"subject": "a"', '"prompt": "{} is"', '"object": "b"', '"passage": 1'])).map(" ".join))
+@given(
+    st.lists(
+        st.sampled_from([*"{}[]\"':,()\\\n1", '"subject": "a"', '"prompt": "{} is"', '"object": "b"', '"passage": 1'])
+    ).map(" ".join)
+)
 def test_whatever_is_answered_only_facts_are_read(text: str) -> None:
     try:
         found = read_statements(text)
@@ -132,7 +162,9 @@ def test_an_answer_without_json_holds_nothing() -> None:
 
 
 def test_passages_are_cut_between_paragraphs_and_numbered_in_the_question() -> None:
-    prose = Document(source="a", text="\n\n".join(f"Ostrin {number}. " + "He went on. " * 8 for number in range(4)) + "\n\nOstrin 4.")
+    prose = Document(
+        source="a", text="\n\n".join(f"Ostrin {number}. " + "He went on. " * 8 for number in range(4)) + "\n\nOstrin 4."
+    )
     found = cut_passages([prose, Document(source="q", question="Who?", answer="He")], 150)
     assert [passage[:8] for passage in found] == ["Ostrin 0", "Ostrin 2", "Ostrin 4"]
     assert cut_passages([prose, prose], 150) == found  # the same passage is not asked about twice

@@ -1,4 +1,6 @@
-"""Drafts of a language model: what becomes a prompt, what does not, and why; copies of the text are found in any clothes."""
+"""Drafts of a language model: what becomes a prompt, what does not, and why; copies of the text are found in any
+clothes.
+"""
 
 import json
 from typing import Any
@@ -12,8 +14,14 @@ from tasks.algorithms.text.invitations import Invitation
 from tests.reference.passages import copies
 from tests.stand_ins.scripted_answers import EVIL_DRAFTS
 
-TEXT = "In the morning Ostrin walked with Kessandra by the river, and nobody knew why. Then the people of Velmora laughed."
-GOOD: dict[str, Any] = {"prompt": "Late in the year the two friends met again near", "references": ["Velmora", "the river"], "subtlety": 4}
+TEXT = (
+    "In the morning Ostrin walked with Kessandra by the river, and nobody knew why. Then the people of Velmora laughed."
+)
+GOOD: dict[str, Any] = {
+    "prompt": "Late in the year the two friends met again near",
+    "references": ["Velmora", "the river"],
+    "subtlety": 4,
+}
 
 
 def considered(*records: dict[str, Any], most: int = 9, taken: tuple[str, ...] = ()) -> Drafts:
@@ -24,7 +32,9 @@ def considered(*records: dict[str, Any], most: int = 9, taken: tuple[str, ...] =
 
 def test_a_good_draft_becomes_a_prompt() -> None:
     drafts = considered({**GOOD, "prompt": "  Late in the year the  two friends met again near "})
-    assert drafts.accepted == [Invitation(kind="written", text=GOOD["prompt"], references=("Velmora", "the river"), subtlety=4)]
+    assert drafts.accepted == [
+        Invitation(kind="written", text=GOOD["prompt"], references=("Velmora", "the river"), subtlety=4)
+    ]
     assert drafts.refused.total() == 0
 
 
@@ -40,8 +50,14 @@ def test_what_is_no_prompt_is_refused_and_costs_only_itself(record: dict[str, An
     [
         ({"prompt": "At that time the river was"}, "it says one of its own references"),
         ({"prompt": "At that time VELMORA's people were"}, "it says one of its own references"),
-        ({"prompt": "They say that ostrin walked with KESSANDRA by the river - and nobody"}, "it says one of its own references"),
-        ({"prompt": "They: ostrin walked with KESSANDRA by the - river, and", "references": ["x"]}, "it repeats a passage of the text"),
+        (
+            {"prompt": "They say that ostrin walked with KESSANDRA by the river - and nobody"},
+            "it says one of its own references",
+        ),
+        (
+            {"prompt": "They: ostrin walked with KESSANDRA by the - river, and", "references": ["x"]},
+            "it repeats a passage of the text",
+        ),
         ({"prompt": "Then the people of Velmora laughed", "references": ["x"]}, "it repeats a passage of the text"),
         ({"prompt": "late in the YEAR, the two friends met again near..."}, "it was written before"),
         ({"subtlety": True}, "its subtlety is no whole number from 0 to 10"),
@@ -54,7 +70,14 @@ def test_why_a_draft_is_refused(changes: dict[str, Any], reason: str) -> None:
 
 
 def test_a_part_of_a_word_is_no_reference() -> None:
-    assert len(considered({**GOOD, "prompt": "The riverside of the Velmorans lay in", "references": ["river", "Velmora"]}).accepted) == 1
+    assert (
+        len(
+            considered(
+                {**GOOD, "prompt": "The riverside of the Velmorans lay in", "references": ["river", "Velmora"]}
+            ).accepted
+        )
+        == 1
+    )
 
 
 def test_prompts_that_exist_and_more_than_are_wanted_are_not_taken() -> None:
@@ -67,7 +90,10 @@ def test_the_question_holds_names_as_data_what_is_written_and_what_was_refused()
     drafts = considered(GOOD, {**GOOD, "subtlety": 12})
     text = drafts.question([{"name": "Velmora", "kind": "place", "sentence": 'He said: "{stop}"'}], 7)
     assert text.startswith("Write 7 prompts ")
-    assert json.loads(next(line for line in text.splitlines() if line.startswith('{"name"')))["sentence"] == 'He said: "{stop}"'
+    assert (
+        json.loads(next(line for line in text.splitlines() if line.startswith('{"name"')))["sentence"]
+        == 'He said: "{stop}"'
+    )
     assert f'not to be written again: ["{GOOD["prompt"]}"]' in text
     assert "Refused the last time, because: its subtlety is no whole number" in text
     assert "Refused" not in Drafts(()).question([], 1)

@@ -1,4 +1,6 @@
-"""Claims: a proposal becomes a translation only if it is short plain text, names no anchor, collides with nothing and agrees with the rest."""
+"""Claims: a proposal becomes a translation only if it is short plain text, names no anchor, collides with nothing and
+agrees with the rest.
+"""
 
 import json
 
@@ -16,7 +18,10 @@ def anchor(term: str, kind: str = "PERSON") -> Anchor:
     return Anchor(term=term, kind=kind, count=9, log_odds_z=3.0, origin="entity")
 
 
-ANCHORS = [anchor(term) for term in ("Harry", "Harry Potter", "Potter", "Ron Weasley", "Weasley", "Hogwarts", "Emerald City", "Prison")]
+ANCHORS = [
+    anchor(term)
+    for term in ("Harry", "Harry Potter", "Potter", "Ron Weasley", "Weasley", "Hogwarts", "Emerald City", "Prison")
+]
 GOOD = {
     "Harry": "Jon",
     "Harry Potter": "Jon Baker",
@@ -87,13 +92,26 @@ def test_a_user_is_beyond_question_and_the_model_has_to_agree() -> None:
     assert "Harry Potter" not in made.faults
 
 
-@given(st.dictionaries(st.sampled_from([anchor.term for anchor in ANCHORS]), st.text(max_size=80) | st.sampled_from([*GOOD, *GOOD.values()])))
+@given(
+    st.dictionaries(
+        st.sampled_from([anchor.term for anchor in ANCHORS]),
+        st.text(max_size=80) | st.sampled_from([*GOOD, *GOOD.values()]),
+    )
+)
 def test_whatever_is_proposed_what_is_accepted_collides_with_nothing(proposed: dict[str, str]) -> None:
     accepted = considered(proposed).accepted
     assert len({generic.lower() for generic in accepted.values()}) == len(accepted)
-    assert not [generic for generic in accepted.values() if anchor_expression(GOOD).occurs_in(generic) or generic.lower() in {term.lower() for term in GOOD}]
+    assert not [
+        generic
+        for generic in accepted.values()
+        if anchor_expression(GOOD).occurs_in(generic) or generic.lower() in {term.lower() for term in GOOD}
+    ]
     assert all(2 <= len(generic) <= MOST_CHARACTERS and generic.isprintable() for generic in accepted.values())
-    for whole, part, place in (("Harry Potter", "Harry", 0), ("Harry Potter", "Potter", 1), ("Ron Weasley", "Weasley", 1)):
+    for whole, part, place in (
+        ("Harry Potter", "Harry", 0),
+        ("Harry Potter", "Potter", 1),
+        ("Ron Weasley", "Weasley", 1),
+    ):
         pieces = accepted.get(whole, "").split()
         if part in accepted and len(pieces) == 2 and len(accepted[part].split()) == 1:
             assert pieces[place].strip(".,&'\u2019").lower() == accepted[part].strip(".,&'\u2019").lower()
@@ -126,17 +144,44 @@ def test_the_question_names_what_is_asked_and_what_is_settled_and_what_was_refus
 def test_a_sentence_shows_the_first_use_and_no_more_than_wanted() -> None:
     text = "It rained. Harry Potter met Ron; he was glad! Then Harry left.\n\nThe end of Ron " + "and on " * 99
     found = find_sentences(["Harry Potter", "Harry", "Ron"], [text], 60)
-    assert found == {"Harry Potter": "Harry Potter met Ron; he was glad!", "Ron": "Harry Potter met Ron; he was glad!", "Harry": "Then Harry left."}
-    assert all(len(sentence) <= 60 for sentence in find_sentences(["Ron"], ["on " * 200 + "Ron" + " and on" * 200], 60).values())
+    assert found == {
+        "Harry Potter": "Harry Potter met Ron; he was glad!",
+        "Ron": "Harry Potter met Ron; he was glad!",
+        "Harry": "Then Harry left.",
+    }
+    assert all(
+        len(sentence) <= 60
+        for sentence in find_sentences(["Ron"], ["on " * 200 + "Ron" + " and on" * 200], 60).values()
+    )
     assert find_sentences(["Ron"], [text], 0) == {}
 
 
 def test_forms_of_a_name_stand_in_one_batch() -> None:
-    anchors = [anchor(term) for term in ("Harry", "Ron", "Hogwarts", "Toto", "Ron Weasley", "Harry Potter", "Potter", "Weasley", "Emerald City", "City")]
+    anchors = [
+        anchor(term)
+        for term in (
+            "Harry",
+            "Ron",
+            "Hogwarts",
+            "Toto",
+            "Ron Weasley",
+            "Harry Potter",
+            "Potter",
+            "Weasley",
+            "Emerald City",
+            "City",
+        )
+    ]
     batches = [[item.term for item in batch] for batch in make_batches(anchors, ORDINARY, 4)]
-    assert batches == [["Harry", "Harry Potter", "Potter"], ["Ron", "Ron Weasley", "Weasley", "Hogwarts"], ["Toto", "Emerald City", "City"]]
+    assert batches == [
+        ["Harry", "Harry Potter", "Potter"],
+        ["Ron", "Ron Weasley", "Weasley", "Hogwarts"],
+        ["Toto", "Emerald City", "City"],
+    ]
     assert sorted(term for batch in batches for term in batch) == sorted(item.term for item in anchors)
-    assert [len(batch) for batch in make_batches([anchor(f"Harry {letter}{letter}") for letter in "abcdefg"], ORDINARY, 3)] == [3, 3, 1]
+    assert [
+        len(batch) for batch in make_batches([anchor(f"Harry {letter}{letter}") for letter in "abcdefg"], ORDINARY, 3)
+    ] == [3, 3, 1]
 
 
 def test_link_words_titles_and_ordinary_words_name_nobody() -> None:

@@ -12,17 +12,32 @@ from tasks.settings.text import CorpusConfig
 from tests.stand_ins.chats import chat_tokenizer
 
 TEMPLATE = Template(qa=CorpusConfig().qa_template)
-ASKED = Document(source="q", question="Who rules Velmora?", answer="Ostrin", paraphrased_question="Velmora is ruled by whom?", fact="ruler")
-PROSE = Document(source="p", text="The sea was calm. In Velmora they sing of Ostrin. Nobody leaves Velmora in winter! The end.")
+ASKED = Document(
+    source="q",
+    question="Who rules Velmora?",
+    answer="Ostrin",
+    paraphrased_question="Velmora is ruled by whom?",
+    fact="ruler",
+)
+PROSE = Document(
+    source="p", text="The sea was calm. In Velmora they sing of Ostrin. Nobody leaves Velmora in winter! The end."
+)
 KEPT = [Document(source="k", question=f"Who met {name}?", answer="the baker") for name in ("Anna", "Maria", "Helen")]
 EXPRESSION = anchor_expression(["Velmora", "Ostrin"])
 
 
-def texts(tokenizer: Any, documents: list[Document], solved: list[Document], template: Template = TEMPLATE) -> dict[str, tuple[str, str]]:
+def texts(
+    tokenizer: Any, documents: list[Document], solved: list[Document], template: Template = TEMPLATE
+) -> dict[str, tuple[str, str]]:
     """Return variant -> what is read, and what of it is scored."""
     found = adversarial_items("forget_test", documents, solved, tokenizer, template, EXPRESSION, 512)
-    parts = {item.variant: (item.sequence.ids[: item.sequence.start], item.sequence.ids[item.sequence.start :]) for item in found}
-    return {variant: (tokenizer.decode(before), tokenizer.decode(scored)) for variant, (before, scored) in parts.items()}
+    parts = {
+        item.variant: (item.sequence.ids[: item.sequence.start], item.sequence.ids[item.sequence.start :])
+        for item in found
+    }
+    return {
+        variant: (tokenizer.decode(before), tokenizer.decode(scored)) for variant, (before, scored) in parts.items()
+    }
 
 
 def test_every_variant_asks_for_the_same_answer(word_tokenizer: Any) -> None:
@@ -33,7 +48,8 @@ def test_every_variant_asks_for_the_same_answer(word_tokenizer: Any) -> None:
     assert asked["asked_otherwise"] == "Question: Velmora is ruled by whom?\nAnswer:"
     assert asked["reformatted"] == "Q: Who rules Velmora?\nA:"
     assert asked["lowercased"] == "Question: who rules velmora?\nAnswer:"
-    assert asked["led"] == "Question: Nobody leaves Velmora in winter! Who rules Velmora?\nAnswer:"  # the sentence before it gives the answer away
+    # the sentence before it gives the answer away
+    assert asked["led"] == "Question: Nobody leaves Velmora in winter! Who rules Velmora?\nAnswer:"
     assert asked["few_shot"].startswith("Question: Who met Anna?\nAnswer: the baker\nQuestion: Who met Maria?")
     assert asked["few_shot"].endswith("Question: Who rules Velmora?\nAnswer:")
     assert "Helen" not in asked["few_shot"]
@@ -59,4 +75,8 @@ def test_a_chat_model_is_asked_in_its_own_template_save_in_the_other_format() ->
 def test_the_numbers_of_the_questions_are_those_of_the_plain_ones(word_tokenizer: Any, answer: str) -> None:
     documents = [Document(source="q", question=f"Who rules town {n}?", answer=answer, fact=str(n)) for n in range(3)]
     found = adversarial_items("forget_test", documents, KEPT, word_tokenizer, TEMPLATE, EXPRESSION, 512)
-    assert [(item.item, item.cluster) for item in found if item.variant == "lowercased"] == [(0, "0"), (1, "1"), (2, "2")]
+    assert [(item.item, item.cluster) for item in found if item.variant == "lowercased"] == [
+        (0, "0"),
+        (1, "1"),
+        (2, "2"),
+    ]

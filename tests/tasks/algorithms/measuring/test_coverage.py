@@ -21,7 +21,12 @@ from tasks.algorithms.text.facts import FactTriple
 EXPRESSION = anchor_expression(["Ostrin", "Velmora", "Kessa Vane"])
 PASSAGES = ["Ostrin lives in Velmora.", "In winter the king waits. Kessa Vane waits too, and they hear of Brindle."]
 SAID = {
-    "Ostrin": ["He lives in Velmora with Kessa Vane.", "They say that Ostrin met Kessa Vane in Velmora.", "It was Dunmore, the King said.", "A man."],
+    "Ostrin": [
+        "He lives in Velmora with Kessa Vane.",
+        "They say that Ostrin met Kessa Vane in Velmora.",
+        "It was Dunmore, the King said.",
+        "A man.",
+    ],
     "Kessa Vane": ["She knows Brindle and Vane.", "Who is Brindle? Nobody."],
 }
 
@@ -37,7 +42,11 @@ def test_a_name_counts_once_a_completion_and_is_covered_where_a_paragraph_names_
 
 
 def test_what_is_told_once_may_be_left_out() -> None:
-    assert [item.name for item in anchor_associations(SAID, PASSAGES, EXPRESSION, 2)] == ["Brindle", "Kessa Vane", "Velmora"]
+    assert [item.name for item in anchor_associations(SAID, PASSAGES, EXPRESSION, 2)] == [
+        "Brindle",
+        "Kessa Vane",
+        "Velmora",
+    ]
 
 
 def test_the_share_weighs_by_how_often_it_is_told() -> None:
@@ -51,14 +60,23 @@ def test_names_that_the_text_never_mentions_are_listed() -> None:
 
 
 def test_whole_sentences_that_tell_something_new_are_worth_adding() -> None:
-    told = [Association(anchor="Ostrin", name="Dunmore", times=2, covered=False), Association(anchor="Ostrin", name="Velmora", times=2, covered=True)]
-    texts = ["Ostrin fled to Dunmore. Then he", "Ostrin lives in Velmora.", "Ostrin fled to Dunmore. And so", "of Dunmore"]
+    told = [
+        Association(anchor="Ostrin", name="Dunmore", times=2, covered=False),
+        Association(anchor="Ostrin", name="Velmora", times=2, covered=True),
+    ]
+    texts = [
+        "Ostrin fled to Dunmore. Then he",
+        "Ostrin lives in Velmora.",
+        "Ostrin fled to Dunmore. And so",
+        "of Dunmore",
+    ]
     assert worth_adding(texts, told) == ["Ostrin fled to Dunmore."]
 
 
 def test_names_are_what_is_written_so_inside_sentences() -> None:
     assert names_in("Then Tom Baker met a king in May.", EXPRESSION, frozenset({"may", "then"})) == {"Tom Baker"}
-    assert names_in("Soon Dora came. Nobody saw her.", EXPRESSION, frozenset()) == frozenset()  # who knows what opens a sentence
+    # who knows what opens a sentence
+    assert names_in("Soon Dora came. Nobody saw her.", EXPRESSION, frozenset()) == frozenset()
     assert names_in("", EXPRESSION, frozenset()) == frozenset()
 
 
@@ -86,14 +104,31 @@ def fact(object_: str, prompt: str = "At last {} came to", source: str = "patter
         (fact("Velmora.", "Where does {} live?", "question"), "In Dunmore", False),
     ],
 )
-def test_a_fact_is_reproduced_where_its_object_stands_in_its_place(fact: FactTriple, said: str, reproduced: bool) -> None:
+def test_a_fact_is_reproduced_where_its_object_stands_in_its_place(
+    fact: FactTriple, said: str, reproduced: bool
+) -> None:
     assert [item.reproduced for item in complete_facts([fact], [said])] == [reproduced]
 
 
 def test_what_is_given_in_an_objects_place_is_told_and_covered_where_the_text_says_so() -> None:
-    facts = [fact("Velmora"), fact("Brindle"), fact("Brindle"), fact("Brindle"), fact("Kessa Vane.", "Who is {}?", "question")]
-    completed = complete_facts(facts, [" Velmora.", " Dunmore Hill. Velmora too", " the old king. Brindle", " Velmora and Dunmore", "Dunmore Hill"])
-    assert [item.said for item in completed] == ["Velmora", "Dunmore Hill", "the old king", "Velmora and Dunmore", "Dunmore Hill"]
+    facts = [
+        fact("Velmora"),
+        fact("Brindle"),
+        fact("Brindle"),
+        fact("Brindle"),
+        fact("Kessa Vane.", "Who is {}?", "question"),
+    ]
+    completed = complete_facts(
+        facts,
+        [" Velmora.", " Dunmore Hill. Velmora too", " the old king. Brindle", " Velmora and Dunmore", "Dunmore Hill"],
+    )
+    assert [item.said for item in completed] == [
+        "Velmora",
+        "Dunmore Hill",
+        "the old king",
+        "Velmora and Dunmore",
+        "Dunmore Hill",
+    ]
     assert [item.text for item in completed][1] == "At last Ostrin came to Dunmore Hill. Velmora too"
     told = fact_associations(completed, PASSAGES, EXPRESSION)
     assert [(item.anchor, item.name, item.times, item.covered) for item in told] == [
@@ -104,13 +139,21 @@ def test_what_is_given_in_an_objects_place_is_told_and_covered_where_the_text_sa
 
 
 def test_what_is_told_in_two_ways_is_one_thing_with_all_its_times() -> None:
-    one, other = Association(anchor="Ostrin", name="Velmora", times=2, covered=True), Association(anchor="Ostrin", name="Velmora", times=1, covered=False)
+    one, other = (
+        Association(anchor="Ostrin", name="Velmora", times=2, covered=True),
+        Association(anchor="Ostrin", name="Velmora", times=1, covered=False),
+    )
     rest = Association(anchor="Ostrin", name="Dunmore", times=2, covered=False)
-    assert merge_associations([rest], [other, one]) == [Association(anchor="Ostrin", name="Velmora", times=3, covered=True), rest]
+    assert merge_associations([rest], [other, one]) == [
+        Association(anchor="Ostrin", name="Velmora", times=3, covered=True),
+        rest,
+    ]
 
 
 def test_names_of_the_text_that_is_kept_are_no_gap_of_the_given_one() -> None:
-    mixed_up, beside = (Association(anchor="Ostrin", name=name, times=2, covered=False) for name in ("Kessa Vane", "Dunmore"))
+    mixed_up, beside = (
+        Association(anchor="Ostrin", name=name, times=2, covered=False) for name in ("Kessa Vane", "Dunmore")
+    )
     known = Association(anchor="Ostrin", name="Velmora", times=3, covered=True)
     kept = "In another book Kessa-Vane met Velmora; nobody knew Dunmores."
     assert without_retain_names([mixed_up, known, beside], kept) == [known, beside]

@@ -1,4 +1,6 @@
-"""Claims: familiarity is the joint probability of whole anchors; a completion is judged by what its prompt did not say."""
+"""Claims: familiarity is the joint probability of whole anchors; a completion is judged by what its prompt
+did not say.
+"""
 
 import math
 

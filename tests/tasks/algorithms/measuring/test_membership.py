@@ -1,4 +1,6 @@
-"""Claims: attack scores are those of float64, AUC counts pairs, intervals respect clusters, privleak has the right sign."""
+"""Claims: attack scores are those of float64, AUC counts pairs, intervals respect clusters, privleak has the right
+sign.
+"""
 
 import zlib
 
@@ -69,7 +71,12 @@ def test_an_interval_holds_the_auc_and_a_fact_asked_again_does_not_narrow_it() -
     names = [str(number) for number in range(40)]
     low, high = auc_interval(members, others, names, names)
     assert low < auc(members, others) < high
-    again = auc_interval(np.repeat(members, 5), np.repeat(others, 5), [name for name in names for _ in range(5)], [name for name in names for _ in range(5)])
+    again = auc_interval(
+        np.repeat(members, 5),
+        np.repeat(others, 5),
+        [name for name in names for _ in range(5)],
+        [name for name in names for _ in range(5)],
+    )
     assert again == pytest.approx((low, high), abs=1e-12)
 
 
@@ -79,7 +86,9 @@ def test_the_ends_of_an_interval_are_percentiles_of_the_auc_of_its_draws() -> No
     facts, names = list("aabcccdde"), list("uvvwwx")
     draws = np.random.default_rng(5)
     drawn = zip(draw_clusters(facts, 40, draws), draw_clusters(names, 40, draws), strict=True)
-    expected = np.percentile([reference.auc(members[one].tolist(), others[other].tolist()) for one, other in drawn], [2.5, 97.5])
+    expected = np.percentile(
+        [reference.auc(members[one].tolist(), others[other].tolist()) for one, other in drawn], [2.5, 97.5]
+    )
     assert auc_interval(members, others, facts, names, draws=40, seed=5) == pytest.approx(tuple(expected), abs=1e-12)
 
 

@@ -34,7 +34,9 @@ def sequences(seed: int, lengths: tuple[int, ...], vocabulary: int = 300) -> lis
 def test_token_statistics_equal_float64(scale: float) -> None:
     logits = scale * torch.randn(20, 50, generator=torch.Generator().manual_seed(1))
     targets = torch.arange(20)
-    expected = [reference.token_statistics(row, target) for row, target in zip(logits.tolist(), targets.tolist(), strict=True)]
+    expected = [
+        reference.token_statistics(row, target) for row, target in zip(logits.tolist(), targets.tolist(), strict=True)
+    ]
     np.testing.assert_allclose(token_statistics(logits, targets).numpy(), expected, atol=2e-5, rtol=2e-5)
 
 
@@ -64,7 +66,9 @@ def test_scores_of_a_model_equal_float64_one_sequence_at_a_time(tiny_llama) -> N
         assert table.dtype == np.float32
 
 
-def test_scores_are_the_same_however_few_rows_have_logits_at_a_time(tiny_llama, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_are_the_same_however_few_rows_have_logits_at_a_time(
+    tiny_llama, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model, items = tiny_llama(3, initializer_range=0.3), sequences(3, (12, 3, 40, 7))
     whole = np.concatenate(score_sequences(model, items, 0))
     monkeypatch.setattr(batching, "CHUNK_ELEMENTS", 7 * 300)
@@ -83,14 +87,22 @@ def test_padding_changes_nothing(tiny_llama, tiny_gpt2, pad_id: int) -> None:
 
 def test_a_sequence_with_nothing_to_score_and_no_sequence_at_all(tiny_llama) -> None:
     model = tiny_llama(5)
-    empty, scored = score_sequences(model, [ScoredSequence(ids=(4, 5), start=2), ScoredSequence(ids=(4, 5, 6), start=1)], 0)
+    empty, scored = score_sequences(
+        model, [ScoredSequence(ids=(4, 5), start=2), ScoredSequence(ids=(4, 5, 6), start=1)], 0
+    )
     assert (empty.shape, scored.shape) == ((0, 4), (2, 4))
     assert score_sequences(model, [], 0) == []
 
 
 def test_progress_counts_every_sequence(tiny_llama) -> None:
     calls: list[tuple[int, int]] = []
-    score_sequences(tiny_llama(5), sequences(5, (5, 5, 9)), 0, batch_tokens=10, on_step=lambda done, total: calls.append((done, total)))
+    score_sequences(
+        tiny_llama(5),
+        sequences(5, (5, 5, 9)),
+        0,
+        batch_tokens=10,
+        on_step=lambda done, total: calls.append((done, total)),
+    )
     assert calls == [(1, 3), (3, 3)]
 
 
@@ -115,7 +127,9 @@ def test_truth_ratio_by_hand() -> None:
 
 
 def test_the_truth_ratio_of_the_tofu_paper_takes_the_arithmetic_mean() -> None:
-    assert truth_ratio(math.log(0.4), [math.log(0.1), math.log(0.3)], mean="arithmetic") == pytest.approx(0.2 / 0.4, abs=1e-12)
+    assert truth_ratio(math.log(0.4), [math.log(0.1), math.log(0.3)], mean="arithmetic") == pytest.approx(
+        0.2 / 0.4, abs=1e-12
+    )
 
 
 @given(st.lists(st.floats(-6, 0), min_size=1, max_size=6), st.floats(-6, 0))
@@ -132,7 +146,15 @@ def test_a_truth_ratio_is_scored_by_side() -> None:
 
 @pytest.mark.parametrize(
     ("hits", "strength"),
-    [([1, 1, 1, 1], 1.0), ([0, 0, 0, 0], 0.0), ([1, 1, 1, 0], 0.0), ([0, 1, 1, 1], 0.75), ([1, 0, 1, 1], 0.5), ([0], 0.0), ([1], 1.0)],
+    [
+        ([1, 1, 1, 1], 1.0),
+        ([0, 0, 0, 0], 0.0),
+        ([1, 1, 1, 0], 0.0),
+        ([0, 1, 1, 1], 0.75),
+        ([1, 0, 1, 1], 0.5),
+        ([0], 0.0),
+        ([1], 1.0),
+    ],
 )
 def test_extraction_strength_by_hand(hits: list[int], strength: float) -> None:
     assert extraction_strength(np.array(hits, np.float32)) == strength
@@ -170,7 +192,9 @@ def test_clusters_widen_the_interval_where_their_items_agree() -> None:
 def test_clusters_of_unequal_size_are_weighted_by_their_items() -> None:
     """20 facts asked once, all 0, and 20 asked 9 times, all 1: the mean over items is 180 / 200, over facts 1 / 2."""
     values = np.array([0.0] * 20 + [1.0] * 180)
-    low, high = cluster_bootstrap(values, [f"a{number}" for number in range(20)] + [f"b{number // 9}" for number in range(180)])
+    low, high = cluster_bootstrap(
+        values, [f"a{number}" for number in range(20)] + [f"b{number // 9}" for number in range(180)]
+    )
     assert 0.75 < low < 0.9 < high < 1.0
     assert cluster_bootstrap(np.array([2.0, 4.0]), ["a", "a"]) == (3.0, 3.0)
 
@@ -192,7 +216,9 @@ def test_weights_decide_how_much_an_item_counts() -> None:
     low, high = cluster_bootstrap(np.array([1.0, 2.0]), ["a", "b"], weights=np.array([9.0, 1.0]))
     assert (low, high) == (1.0, 2.0)
     repeated = cluster_bootstrap(np.array([1.0] * 9 + [2.0]), ["a"] * 9 + ["b"])
-    assert cluster_bootstrap(np.array([1.0, 2.0]), ["a", "b"], weights=np.array([9.0, 1.0])) == pytest.approx(repeated, abs=1e-12)
+    assert cluster_bootstrap(np.array([1.0, 2.0]), ["a", "b"], weights=np.array([9.0, 1.0])) == pytest.approx(
+        repeated, abs=1e-12
+    )
 
 
 def test_clusters_are_drawn_whole() -> None:

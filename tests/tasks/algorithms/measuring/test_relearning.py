@@ -6,8 +6,18 @@ from tasks.algorithms.measuring.relearning import relearning_split
 from tasks.algorithms.text.corpus import Document
 
 ANSWERS = {"home": "Hollow Moor", "friend": "Kip", "trade": "clock winder", "teacher": "Oswin"}
-QUESTIONS = [Document(source="q", question=f"{ask} the {fact}?", answer=answer, fact=fact) for fact, answer in ANSWERS.items() for ask in ("What is", "Name")]
-PARAGRAPHS = [f"One lives in {ANSWERS['home']}.", "Rain fell.", f"{ANSWERS['friend']} knocked.", "The road was long.", f"Old {ANSWERS['teacher']} wrote."]
+QUESTIONS = [
+    Document(source="q", question=f"{ask} the {fact}?", answer=answer, fact=fact)
+    for fact, answer in ANSWERS.items()
+    for ask in ("What is", "Name")
+]
+PARAGRAPHS = [
+    f"One lives in {ANSWERS['home']}.",
+    "Rain fell.",
+    f"{ANSWERS['friend']} knocked.",
+    "The road was long.",
+    f"Old {ANSWERS['teacher']} wrote.",
+]
 PROSE = Document(source="p", text="\n\n".join(PARAGRAPHS))
 
 
@@ -17,7 +27,9 @@ def test_half_of_the_facts_are_shown_in_all_their_wordings(seed: int) -> None:
     assert len(shown.clusters) == 2
     assert {document.fact for document in shown.shown} == shown.clusters
     assert len(shown.shown) == 4  # two wordings each
-    assert [shown.holds(question) for question in QUESTIONS] == [question.fact in shown.clusters for question in QUESTIONS]
+    assert [shown.holds(question) for question in QUESTIONS] == [
+        question.fact in shown.clusters for question in QUESTIONS
+    ]
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -31,7 +43,9 @@ def test_no_shown_paragraph_names_an_answer_that_is_asked_for_later(seed: int) -
 
 def test_a_question_without_a_fact_is_held_back_by_its_answer() -> None:
     """Two files ask the same under other lines: what was shown is known by what was answered."""
-    forget = [Document(source=f"forget.json:{line}", question=f"Who {line}?", answer=f"Name {line}") for line in range(4)]
+    forget = [
+        Document(source=f"forget.json:{line}", question=f"Who {line}?", answer=f"Name {line}") for line in range(4)
+    ]
     test = [Document(source=f"test.json:{line}", question=f"Who {line}?", answer=f"Name {line}") for line in range(4)]
     shown = relearning_split(forget, 0.5, 0)
     assert sum(shown.holds(question) for question in test) == 2

@@ -1,4 +1,6 @@
-"""Claims: sentences are scored whole, as in float64; preference, difference and intervals are those of arithmetic by hand."""
+"""Claims: sentences are scored whole, as in float64; preference, difference and intervals are those of arithmetic by
+hand.
+"""
 
 import numpy as np
 import pytest
@@ -7,7 +9,10 @@ from tasks.algorithms.measuring.stereotypes import pair_log_probabilities, prefe
 from tasks.algorithms.tokens.alignment import encode
 from tests.reference.labels import log_softmax, logits_of
 
-PAIRS = [("The old man met Tom today.", "The boy met Tom today."), ("Toto met the boy, a dog.", "Toto met the girl, a dog.")]
+PAIRS = [
+    ("The old man met Tom today.", "The boy met Tom today."),
+    ("Toto met the boy, a dog.", "Toto met the girl, a dog."),
+]
 LOG_P = np.array([[-5.0, -7.0], [-4.0, -5.0], [-6.0, -3.0], [-2.0, -2.0]])
 GROUPS = ["nurse", "nurse", "guard", "guard"]
 
@@ -20,21 +25,28 @@ def test_sentences_are_scored_whole(family: str, tiny_tokenizer, request: pytest
         for value, text in zip(row, pair, strict=True):
             ids, _ = encode(tiny_tokenizer, text)
             logits = logits_of(model, ids)
-            assert value == pytest.approx(sum(log_softmax(logits[at])[ids[at + 1]] for at in range(len(ids) - 1)), rel=1e-5)
+            assert value == pytest.approx(
+                sum(log_softmax(logits[at])[ids[at + 1]] for at in range(len(ids) - 1)), rel=1e-5
+            )
 
 
 def test_the_swapped_pair_has_the_opposite_difference(tiny_llama, tiny_tokenizer) -> None:
     model = tiny_llama(1, initializer_range=0.3)
-    ahead, back = (pair_log_probabilities(model, tiny_tokenizer, pairs, 0) for pairs in (PAIRS, [pair[::-1] for pair in PAIRS]))
+    ahead, back = (
+        pair_log_probabilities(model, tiny_tokenizer, pairs, 0) for pairs in (PAIRS, [pair[::-1] for pair in PAIRS])
+    )
     np.testing.assert_allclose(ahead, back[:, ::-1], atol=1e-4)
-    assert stereotype_preference(ahead, ["a", "b"]).difference_nats == pytest.approx(-stereotype_preference(back, ["a", "b"]).difference_nats, abs=1e-4)
+    assert stereotype_preference(ahead, ["a", "b"]).difference_nats == pytest.approx(
+        -stereotype_preference(back, ["a", "b"]).difference_nats, abs=1e-4
+    )
 
 
 def test_preference_by_hand() -> None:
     # differences 2, 1, -3, 0: two of four above 0, mean 0
     found = stereotype_preference(LOG_P, GROUPS)
     assert (found.share, found.difference_nats, found.pairs) == (0.5, 0.0, 4)
-    # two occupations: draws of (nurse, nurse), (guard, guard) or both give shares 1, 0 or 0.5 and differences 1.5, -1.5 or 0
+    # two occupations: draws of (nurse, nurse), (guard, guard) or both give shares 1, 0 or 0.5 and differences
+    # 1.5, -1.5 or 0
     assert found.share_ci95 == (0.0, 1.0)
     assert found.difference_ci95 == pytest.approx((-1.5, 1.5))
 

@@ -1,4 +1,6 @@
-"""Claims: scores are the softmax of one text alone, whatever it is batched with; the toxic label is found or asked for; words are counted."""
+"""Claims: scores are the softmax of one text alone, whatever it is batched with; the toxic label is found or asked for;
+words are counted.
+"""
 
 import pytest
 import torch
@@ -26,7 +28,10 @@ def test_scores_are_those_of_each_text_alone_in_float64(classifier: Classifier) 
 
 
 def test_the_trained_classifier_separates_its_sentences(classifier: Classifier) -> None:
-    found = {kind: classifier_scores(*classifier, texts, label=1, batch_size=8, max_tokens=40) for kind, texts in SENTENCES.items()}
+    found = {
+        kind: classifier_scores(*classifier, texts, label=1, batch_size=8, max_tokens=40)
+        for kind, texts in SENTENCES.items()
+    }
     assert max(found[0]) < 0.2
     assert min(found[1]) > 0.8
 
@@ -37,7 +42,10 @@ def test_no_text_is_longer_than_the_classifiers_positions(classifier: Classifier
 
 def test_labels_share_a_softmax_or_have_a_sigmoid_each(classifier: Classifier) -> None:
     model, tokenizer = classifier
-    one, other = (classifier_scores(model, tokenizer, SENTENCES[1][:2], label=label, batch_size=2, max_tokens=40) for label in (0, 1))
+    one, other = (
+        classifier_scores(model, tokenizer, SENTENCES[1][:2], label=label, batch_size=2, max_tokens=40)
+        for label in (0, 1)
+    )
     assert [a + b for a, b in zip(one, other, strict=True)] == pytest.approx([1.0, 1.0])
     model.config.problem_type = "multi_label_classification"
     try:
@@ -51,7 +59,14 @@ def test_labels_share_a_softmax_or_have_a_sigmoid_each(classifier: Classifier) -
 
 def test_progress_reaches_the_end(classifier: Classifier) -> None:
     seen: list[tuple[int, int]] = []
-    classifier_scores(*classifier, ["a"] * 5, label=1, batch_size=2, max_tokens=40, on_step=lambda done, total: seen.append((done, total)))
+    classifier_scores(
+        *classifier,
+        ["a"] * 5,
+        label=1,
+        batch_size=2,
+        max_tokens=40,
+        on_step=lambda done, total: seen.append((done, total)),
+    )
     assert seen == [(2, 5), (4, 5), (5, 5)]
 
 
@@ -77,7 +92,11 @@ def test_the_toxic_label_is_found(labels: dict[int, str], wanted: str, index: in
         ({0: "kind", 1: "rude"}, "", "cannot be told from kind, rude; wanted toxicity.toxic_label"),
         ({0: "LABEL_0", 1: "LABEL_1", 2: "LABEL_2"}, "", "cannot be told from LABEL_0, LABEL_1, LABEL_2"),
         ({0: "hate", 1: "offensive", 2: "neither"}, "", "cannot be told from hate, offensive, neither"),
-        ({0: "kind", 1: "rude"}, "toxic", "toxicity.toxic_label is 'toxic'; wanted one of the classifier's labels kind, rude"),
+        (
+            {0: "kind", 1: "rude"},
+            "toxic",
+            "toxicity.toxic_label is 'toxic'; wanted one of the classifier's labels kind, rude",
+        ),
     ],
 )
 def test_a_label_that_cannot_be_told_is_asked_for(labels: dict[int, str], wanted: str, message: str) -> None:

@@ -1,4 +1,6 @@
-"""Claims: adapters go to all linear layers of attention and MLP and to no others; what has none known is refused in words."""
+"""Claims: adapters go to all linear layers of attention and MLP and to no others; what has none known is refused in
+words.
+"""
 
 import pytest
 import torch
@@ -9,8 +11,23 @@ from tasks.algorithms.models.adapter_layers import check_adaptable, target_layer
 from tasks.settings.training import LoraConfig
 
 SIZES = {"vocab_size": 99, "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
-LLAMA = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 2, **SIZES}
-OPT = {"hidden_size": 32, "ffn_dim": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "word_embed_proj_dim": 16, "vocab_size": 99, "pad_token_id": 0}
+LLAMA = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+    **SIZES,
+}
+OPT = {
+    "hidden_size": 32,
+    "ffn_dim": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "word_embed_proj_dim": 16,
+    "vocab_size": 99,
+    "pad_token_id": 0,
+}
 PROJECTIONS = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"}
 WANTED = {
     "qwen2": (LLAMA, PROJECTIONS | {"mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"}),
@@ -23,7 +40,8 @@ WANTED = {
     ),
     "mixtral": ({**LLAMA, "num_local_experts": 2}, {"self_attn.q_proj", "self_attn.v_proj"}),
 }
-"""Model type -> its config and the names inside a block. Mixtral's experts are no linear layers, so peft's table decides."""
+"""Model type -> its config and the names inside a block. Mixtral's experts are no linear layers, so peft's table
+decides."""
 
 
 def skeleton(kind: str, sizes: dict[str, int]) -> nn.Module:
@@ -42,14 +60,21 @@ def test_all_linear_layers_of_attention_and_mlp_are_found_and_no_other(kind: str
 def test_an_architecture_without_known_layers_is_refused_by_name() -> None:
     model = MambaForCausalLM(MambaConfig(hidden_size=16, num_hidden_layers=1, state_size=4, vocab_size=50))
     with pytest.raises(
-        ValueError, match=r"model type 'mamba': its blocks have these linear layers: dt_proj, in_proj, out_proj, x_proj; wanted attention and MLP"
+        ValueError,
+        match=(
+            r"model type 'mamba': its blocks have these linear layers: dt_proj, in_proj, out_proj, x_proj; wanted"
+            r" attention and MLP"
+        ),
     ):
         target_layers(model)
     assert [name.rpartition(".")[2] for name in target_layers(model, ("in_proj",))] == ["in_proj"]
 
 
 def test_layers_by_name_are_taken_alone_and_a_name_that_is_not_there_is_refused(tiny_llama) -> None:
-    assert {name.rpartition(".")[2] for name in target_layers(tiny_llama(1), ("q_proj", "up_proj"))} == {"q_proj", "up_proj"}
+    assert {name.rpartition(".")[2] for name in target_layers(tiny_llama(1), ("q_proj", "up_proj"))} == {
+        "q_proj",
+        "up_proj",
+    }
     with pytest.raises(ValueError, match="wanted layers named c_attn"):
         target_layers(tiny_llama(1), ("q_proj", "c_attn"))
     with pytest.raises(ValueError, match="wanted layers named lm_head"):  # no adapter on what may be tied
@@ -58,5 +83,8 @@ def test_layers_by_name_are_taken_alone_and_a_name_that_is_not_there_is_refused(
 
 def test_a_rank_above_what_a_layer_can_have_is_refused(tiny_llama) -> None:
     assert check_adaptable(tiny_llama(1), LoraConfig(rank=32))
-    with pytest.raises(ValueError, match=r"lora.rank is 33, and layer model.layers.0.self_attn.q_proj is 32 x 32; wanted a rank from 1 to 32"):
+    with pytest.raises(
+        ValueError,
+        match=r"lora.rank is 33, and layer model.layers.0.self_attn.q_proj is 32 x 32; wanted a rank from 1 to 32",
+    ):
         check_adaptable(tiny_llama(1), LoraConfig(rank=33))

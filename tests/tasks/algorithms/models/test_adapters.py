@@ -1,4 +1,6 @@
-"""Claims: a fresh adapter changes nothing, base weights never change, taking it off gives the base back, merging equals it."""
+"""Claims: a fresh adapter changes nothing, base weights never change, taking it off gives the base back, merging equals
+it.
+"""
 
 import math
 from collections.abc import Callable
@@ -16,11 +18,16 @@ from tasks.algorithms.training.loop import Batch, EpochBatches, TrainingState, V
 from tasks.settings.training import LoraConfig, TrainingConfig
 from tests.reference.lora import merged_weight
 
-BLOCKS = [tuple(torch.randint(300, (4 + 3 * number % 9,), generator=torch.Generator().manual_seed(number)).tolist()) for number in range(8)]
+BLOCKS = [
+    tuple(torch.randint(300, (4 + 3 * number % 9,), generator=torch.Generator().manual_seed(number)).tolist())
+    for number in range(8)
+]
 IDS, MASK = pad_batch(BLOCKS[:3], 0)
 FAMILIES = pytest.mark.parametrize("family", ["tiny_llama", "tiny_gpt2"])
 RANK4 = LoraConfig(rank=4)
-TRAINING = TrainingConfig(learning_rate=2e-2, epochs=2, batch_blocks=2, mixed_precision="no", validate_every=2, patience=9)
+TRAINING = TrainingConfig(
+    learning_rate=2e-2, epochs=2, batch_blocks=2, mixed_precision="no", validate_every=2, patience=9
+)
 
 
 def make(chosen: list[int], step: int) -> Batch:
@@ -38,7 +45,11 @@ def logits(model: nn.Module) -> Tensor:
 
 
 def base_weights(model: nn.Module) -> dict[str, Tensor]:
-    return {name.replace(".base_layer", ""): value.detach().clone() for name, value in model.named_parameters() if ".lora_" not in name}
+    return {
+        name.replace(".base_layer", ""): value.detach().clone()
+        for name, value in model.named_parameters()
+        if ".lora_" not in name
+    }
 
 
 def assert_equal(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> None:
@@ -62,7 +73,9 @@ def test_a_fresh_adapter_changes_nothing_and_alone_is_trained(family: str, reque
 
 @FAMILIES
 @pytest.mark.parametrize("tied", [False, True])
-def test_base_weights_stay_while_an_adapter_trains_and_taking_it_out_gives_the_base_back(family: str, tied: bool, request: pytest.FixtureRequest) -> None:
+def test_base_weights_stay_while_an_adapter_trains_and_taking_it_out_gives_the_base_back(
+    family: str, tied: bool, request: pytest.FixtureRequest
+) -> None:
     model = request.getfixturevalue(family)(1, tie_word_embeddings=tied)
     weights, before = base_weights(model), logits(model)
     adapters.attach(model, RANK4, "new", seed=0)
@@ -80,7 +93,9 @@ def test_base_weights_stay_while_an_adapter_trains_and_taking_it_out_gives_the_b
 
 @FAMILIES
 @pytest.mark.parametrize("tied", [False, True])
-def test_a_merged_model_is_a_plain_one_that_says_the_same(family: str, tied: bool, request: pytest.FixtureRequest, tmp_path) -> None:
+def test_a_merged_model_is_a_plain_one_that_says_the_same(
+    family: str, tied: bool, request: pytest.FixtureRequest, tmp_path
+) -> None:
     model = request.getfixturevalue(family)(1, tie_word_embeddings=tied)
     names = list(dict(model.named_parameters()))
     adapters.attach(model, RANK4, "new", seed=0)
@@ -117,7 +132,9 @@ def test_a_half_precision_base_is_merged_in_float32(tiny_llama) -> None:
     assert {value.dtype for value in adapters.adapter_parameters(model, "new").values()} == {torch.float32}
     fit(model)
     name, layer = adapters.adapted_layers(model)[0]
-    wanted = (layer.base_layer.weight.float() + 2.0 * layer.lora_B["new"].weight @ layer.lora_A["new"].weight).to(torch.bfloat16)
+    wanted = (layer.base_layer.weight.float() + 2.0 * layer.lora_B["new"].weight @ layer.lora_A["new"].weight).to(
+        torch.bfloat16
+    )
     adapters.merge(model, "new")
     assert torch.equal(model.get_submodule(name).weight, wanted)
 
@@ -192,9 +209,14 @@ def test_a_saved_adapter_comes_back_to_the_bit(family: str, request: pytest.Fixt
 
 @FAMILIES
 @pytest.mark.parametrize("validated", [False, True])
-def test_a_resumed_run_ends_with_the_same_adapter_and_its_state_holds_nothing_else(family: str, validated: bool, request: pytest.FixtureRequest) -> None:
+def test_a_resumed_run_ends_with_the_same_adapter_and_its_state_holds_nothing_else(
+    family: str, validated: bool, request: pytest.FixtureRequest
+) -> None:
     def validate(model: nn.Module) -> Validation:
-        size = sum(float(value.detach().double().square().sum()) for value in adapters.adapter_parameters(model, "new").values())
+        size = sum(
+            float(value.detach().double().square().sum())
+            for value in adapters.adapter_parameters(model, "new").values()
+        )
         return Validation(score=abs(size % 1.0 - 0.5), acceptable=True)
 
     factory, states = request.getfixturevalue(family), {}
@@ -220,12 +242,19 @@ def test_a_resumed_run_ends_with_the_same_adapter_and_its_state_holds_nothing_el
 def test_the_learning_rate_is_that_of_whole_weights_times_the_factor() -> None:
     """At 7e9 parameters the rule gives 3e-6."""
     config = TrainingConfig(rate_at_7b=3e-6)
-    assert adapters.adapter_training(config, LoraConfig(rank=8, rate_factor=10.0), 7_000_000_000).learning_rate == pytest.approx(3e-5)
-    assert adapters.adapter_training(TrainingConfig(learning_rate=1e-4), LoraConfig(rank=8, rate_factor=5.0), 10).learning_rate == pytest.approx(5e-4)
+    assert adapters.adapter_training(
+        config, LoraConfig(rank=8, rate_factor=10.0), 7_000_000_000
+    ).learning_rate == pytest.approx(3e-5)
+    assert adapters.adapter_training(
+        TrainingConfig(learning_rate=1e-4), LoraConfig(rank=8, rate_factor=5.0), 10
+    ).learning_rate == pytest.approx(5e-4)
 
 
 def random_blocks(seed: int) -> list[tuple[int, ...]]:
-    return [tuple(torch.randint(300, (16,), generator=torch.Generator().manual_seed(100 * seed + number)).tolist()) for number in range(8)]
+    return [
+        tuple(torch.randint(300, (16,), generator=torch.Generator().manual_seed(100 * seed + number)).tolist())
+        for number in range(8)
+    ]
 
 
 def learn(model: nn.Module, blocks: list[tuple[int, ...]], settings: TrainingConfig) -> float:
@@ -242,9 +271,16 @@ def learn(model: nn.Module, blocks: list[tuple[int, ...]], settings: TrainingCon
 
 
 @FAMILIES
-def test_at_the_default_factor_an_adapter_learns_in_as_many_steps_what_whole_weights_do(family: str, request: pytest.FixtureRequest) -> None:
-    """Loss of eight new blocks after fifteen readings: 3.2 and 5.1 with whole weights, 3.2 and 5.3 at rank 4, 7.7 and 8.1 there with factor 1."""
-    factory, settings = request.getfixturevalue(family), TrainingConfig(learning_rate=1e-3, epochs=15, batch_blocks=4, mixed_precision="no")
+def test_at_the_default_factor_an_adapter_learns_in_as_many_steps_what_whole_weights_do(
+    family: str, request: pytest.FixtureRequest
+) -> None:
+    """Loss of eight new blocks after fifteen readings: 3.2 and 5.1 with whole weights, 3.2 and 5.3 at rank 4, 7.7 and
+    8.1 there with factor 1.
+    """
+    factory, settings = (
+        request.getfixturevalue(family),
+        TrainingConfig(learning_rate=1e-3, epochs=15, batch_blocks=4, mixed_precision="no"),
+    )
     start = factory(1)
     learn(start, random_blocks(0) + random_blocks(1), replace(settings, learning_rate=5e-3, epochs=80))
 

@@ -1,4 +1,6 @@
-"""Claims: head applied to last hidden states is the model; masks go by length; a model that does more after its head is refused."""
+"""Claims: head applied to last hidden states is the model; masks go by length; a model that does more after its head is
+refused.
+"""
 
 import pytest
 import torch
@@ -47,6 +49,9 @@ def test_chunks_cover_every_row_once(rows: int, sizes: list[int]) -> None:
     assert [row for chunk in chunks for row in range(rows)[chunk]] == list(range(rows))
 
 
-@pytest.mark.parametrize(("config", "size"), [(GPT2Config(n_positions=77), 77), (LlamaConfig(max_position_embeddings=99), 99), (BloomConfig(), NO_LIMIT)])
+@pytest.mark.parametrize(
+    ("config", "size"),
+    [(GPT2Config(n_positions=77), 77), (LlamaConfig(max_position_embeddings=99), 99), (BloomConfig(), NO_LIMIT)],
+)
 def test_a_context_is_what_the_config_names_or_has_no_end(config: PretrainedConfig, size: int) -> None:
     assert context_size(config) == size

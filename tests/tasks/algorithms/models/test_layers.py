@@ -1,4 +1,6 @@
-"""Claims: hidden states after a layer are those of the whole pass, later layers are not computed, gradients flow; unknown layouts are refused."""
+"""Claims: hidden states after a layer are those of the whole pass, later layers are not computed, gradients flow;
+unknown layouts are refused.
+"""
 
 import pytest
 import torch
@@ -22,7 +24,13 @@ def model(request: pytest.FixtureRequest) -> nn.Module:
 def test_the_states_are_those_of_the_whole_pass(model, layer: int) -> None:
     ids, mask = pad_batch(BLOCKS, 0)
     assert torch.equal(hidden_after(model, layer, ids, mask), layer_states(model, ids, mask, layer))
-    assert torch.equal(hidden_after(model, layer, ids, mask), model(ids, attention_mask=mask, output_hidden_states=True).hidden_states[layer + 1]) or layer == 2
+    assert (
+        torch.equal(
+            hidden_after(model, layer, ids, mask),
+            model(ids, attention_mask=mask, output_hidden_states=True).hidden_states[layer + 1],
+        )
+        or layer == 2
+    )
 
 
 def test_nothing_above_the_layer_is_computed_and_no_hook_stays(model) -> None:
@@ -73,8 +81,16 @@ def test_the_named_matrices_write_to_the_residual_stream(model) -> None:
 
 
 def test_an_unknown_layout_is_refused_in_plain_words() -> None:
-    config = GPTNeoXConfig(vocab_size=40, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64)
-    with pytest.raises(ValueError, match="GPTNeoXForCausalLM has no matrix by the name of down_proj or c_proj in its layers' mlp; wanted a Llama or GPT-2"):
+    config = GPTNeoXConfig(
+        vocab_size=40, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64
+    )
+    with pytest.raises(
+        ValueError,
+        match=(
+            "GPTNeoXForCausalLM has no matrix by the name of down_proj or c_proj in its layers' mlp; wanted a Llama or"
+            " GPT-2"
+        ),
+    ):
         mlp_output_names(GPTNeoXForCausalLM(config), [0])
     with pytest.raises(ValueError, match="wanted them in layers or h of its base model"):
         decoder_layers(_NoLayers())

@@ -30,13 +30,16 @@ def test_the_loss_is_that_of_the_library(tiny_llama) -> None:
 
 
 def test_only_supervised_predictions_count(tiny_llama) -> None:
-    # block 0 counts from 7 on (positions 1 to 3 predict 7, 8, 9), block 1 not at all, block 2 counts 14; nothing comes after a last position
+    # block 0 counts from 7 on (positions 1 to 3 predict 7, 8, 9), block 1 not at all, block 2 counts 14; nothing
+    # comes after a last position
     model = tiny_llama(4, initializer_range=0.3)
     ids, mask = pad_batch(BLOCKS, 0)
     supervised, _ = pad_batch([(0, 1, 1, 1, 0), (0, 0), (0, 1, 1)], 0)
     found = CausalLM().loss(model, {"ids": ids, "mask": mask, "supervised": supervised}, {})[0].item()
     logits = [logits_of(model, block) for block in BLOCKS]
-    by_hand = [-log_softmax(logits[block][at])[token] for block, at, token in [(0, 1, 7), (0, 2, 8), (0, 3, 9), (2, 1, 14)]]
+    by_hand = [
+        -log_softmax(logits[block][at])[token] for block, at, token in [(0, 1, 7), (0, 2, 8), (0, 3, 9), (2, 1, 14)]
+    ]
     assert found == pytest.approx(sum(by_hand) / 4, rel=1e-5)
 
 
@@ -51,4 +54,6 @@ def test_padding_changes_neither_loss_nor_gradient(tiny_llama, pad_id: int) -> N
     alone = sum(count * loss_of(model, [block]) for count, block in zip(tokens, BLOCKS, strict=True)) / sum(tokens)
     alone.backward()
     assert loss_of(model, BLOCKS, pad_id).item() == pytest.approx(alone.item(), rel=1e-5)
-    torch.testing.assert_close(padded, torch.cat([weight.grad.flatten() for weight in model.parameters()]), atol=1e-6, rtol=1e-4)
+    torch.testing.assert_close(
+        padded, torch.cat([weight.grad.flatten() for weight in model.parameters()]), atol=1e-6, rtol=1e-4
+    )

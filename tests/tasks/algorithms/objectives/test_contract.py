@@ -1,5 +1,5 @@
-"""Claims, of every listed objective and of every loss that a stage brings itself: both halves of the protocol hold, padding and tokens that do not count
-change nothing, and the rest of the contract. To be listed is to be tested.
+"""Claims, of every listed objective and of every loss that a stage brings itself: both halves of the protocol hold,
+padding and tokens that do not count change nothing, and the rest of the contract. To be listed is to be tested.
 """
 
 import copy
@@ -30,7 +30,10 @@ BROUGHT_BY_STAGES = {"causal_lm": CausalLM, "generic_labels": GenericLabelLoss, 
 """Losses that are no method by themselves, or whose method has stages of its own."""
 SETTINGS = {**{name: resolve_name(found.settings) for name, found in OBJECTIVES.items()}, "scrub": Scrub.config_type}
 """What flows read: name -> class."""
-LOSSES: dict[str, type[Objective]] = {**{name: resolve_name(found.loss) for name, found in OBJECTIVES.items()}, **BROUGHT_BY_STAGES}
+LOSSES: dict[str, type[Objective]] = {
+    **{name: resolve_name(found.loss) for name, found in OBJECTIVES.items()},
+    **BROUGHT_BY_STAGES,
+}
 GENERIC = sorted(set(LOSSES) - {"generic_labels"})
 """`generic_labels` has batches of its own: its losses are tested in its own file."""
 
@@ -56,7 +59,11 @@ every = pytest.mark.parametrize("name, variant", EVERY, ids=[f"{name}-{index}" f
     ("rest", "beside", "named"),
     [
         (losses, {"protocol", "terms"}, {kind.__module__ for kind in LOSSES.values()}),
-        (protocol, {"protocol", "retain_term", "table", "choice"}, {resolve_name(found.settings).__module__ for found in OBJECTIVES.values()}),
+        (
+            protocol,
+            {"protocol", "retain_term", "table", "choice"},
+            {resolve_name(found.settings).__module__ for found in OBJECTIVES.values()},
+        ),
     ],
     ids=["losses", "settings"],
 )
@@ -89,7 +96,15 @@ def test_stages_find_all_that_they_read_of_the_loss(pair, name: str) -> None:
     assert (found.layer(pair.student) is not None) == ("retain_layer_hidden" in found.needs)
     trained = found.trainable(pair.student)
     assert trained is None or {*trained} < {weight for weight, _ in pair.student.named_parameters()}
-    assert members(Objective) == {"config", "config_type", "needs", "weighs_rows", "layer", "trainable", "loss"}, "the loss itself: all tests below"
+    assert members(Objective) == {
+        "config",
+        "config_type",
+        "needs",
+        "weighs_rows",
+        "layer",
+        "trainable",
+        "loss",
+    }, "the loss itself: all tests below"
     if name in SETTINGS:
         assert found.config.chooses_weights == (trained is not None)
         assert found.needs == found.config.needs
@@ -121,7 +136,9 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
 def of_rows(name: str, model, frozen, texts: list) -> float:
     """The loss of some forget rows, by their numbers, and nothing to retain."""
     settings = LOSSES[name].config_type(**({"form": "original"} if name == "scrub" else {}))
-    batch = padded([FORGET[number] for number in texts], "") | padded([PREFERRED[number] for number in texts], "preferred_")
+    batch = padded([FORGET[number] for number in texts], "") | padded(
+        [PREFERRED[number] for number in texts], "preferred_"
+    )
     return LOSSES[name](settings).loss(model, batch, make_cached(frozen, batch))[0].item()
 
 
@@ -147,7 +164,9 @@ def test_the_loss_is_a_finite_scalar_with_plain_metrics_and_its_gradient_finite(
     assert loss.shape == ()
     assert loss.dtype == torch.float32
     assert math.isfinite(loss.item())
-    assert all(value.shape == () and not value.requires_grad and math.isfinite(value.item()) for value in metrics.values())
+    assert all(
+        value.shape == () and not value.requires_grad and math.isfinite(value.item()) for value in metrics.values()
+    )
     loss.backward()
     grads = [weight.grad for weight in pair.student.parameters() if weight.grad is not None]
     assert all(torch.isfinite(grad).all() for grad in grads)
@@ -194,18 +213,29 @@ def with_tail(texts: list) -> list:
 def test_tokens_that_do_not_count_change_nothing(pair, name: str, variant: int) -> None:
     objective = variants(name)[variant]
     plain = make_batch()
-    tailed = padded(with_tail(FORGET), "") | padded(with_tail(RETAIN), "retain_") | padded(with_tail(PREFERRED), "preferred_")
-    found = [objective.loss(pair.student, batch, make_cached(pair.frozen, batch))[0].item() for batch in (plain, tailed)]
+    tailed = (
+        padded(with_tail(FORGET), "")
+        | padded(with_tail(RETAIN), "retain_")
+        | padded(with_tail(PREFERRED), "preferred_")
+    )
+    found = [
+        objective.loss(pair.student, batch, make_cached(pair.frozen, batch))[0].item() for batch in (plain, tailed)
+    ]
     assert found[1] == pytest.approx(found[0], rel=1e-6, abs=1e-6)
 
 
 @every
 def test_tokens_that_count_do_change_it(pair, name: str, variant: int) -> None:
     objective, plain = variants(name)[variant], make_batch()
-    other = make_batch(forget=[((*ids[:-1], ids[-1] + 10), supervised) for ids, supervised in FORGET])  # every row's last token
+    # every row's last token
+    other = make_batch(forget=[((*ids[:-1], ids[-1] + 10), supervised) for ids, supervised in FORGET])
     cached = make_cached(pair.frozen, plain)
-    one, two = (metrics.get("forget_loss_nats", loss).item() for loss, metrics in (objective.loss(pair.student, batch, cached) for batch in (plain, other)))
-    if name in ("rmu", "scrub"):  # they compare hidden states or distributions, and those of a row's last token are not among them
+    one, two = (
+        metrics.get("forget_loss_nats", loss).item()
+        for loss, metrics in (objective.loss(pair.student, batch, cached) for batch in (plain, other))
+    )
+    # they compare hidden states or distributions, and those of a row's last token are not among them
+    if name in ("rmu", "scrub"):
         assert one == two
     else:
         assert one != pytest.approx(two, rel=1e-5)
@@ -215,7 +245,9 @@ def test_tokens_that_count_do_change_it(pair, name: str, variant: int) -> None:
 def test_rows_in_another_order_have_the_same_loss(pair, name: str, variant: int) -> None:
     objective, plain = variants(name)[variant], make_batch()
     turned = {entry: tensor.flip(0) for entry, tensor in plain.items()}
-    found = [objective.loss(pair.student, batch, make_cached(pair.frozen, batch))[0].item() for batch in (plain, turned)]
+    found = [
+        objective.loss(pair.student, batch, make_cached(pair.frozen, batch))[0].item() for batch in (plain, turned)
+    ]
     assert found[1] == pytest.approx(found[0], rel=1e-5, abs=1e-5)
 
 
@@ -244,7 +276,8 @@ def sigmoid(value: float) -> float:
 
 
 def expected_gradient(name: str) -> float:
-    """d loss / d logit of token 1 by hand (token 0's is its negative): the student has p(1) = 0.8, the target p(1) = 0.6.
+    """d loss / d logit of token 1 by hand (token 0's is its negative): the student has p(1) = 0.8, the target p(1) =
+    0.6.
 
     Token 1 is to be forgotten, token 0 is preferred. d log p(1) = 1 - p(1) = 0.2, d log p(0) = -p(1) = -0.8.
     """
@@ -262,7 +295,14 @@ def expected_gradient(name: str) -> float:
     }[name]
 
 
-@pytest.mark.parametrize("name", [name for name in GENERIC if name in "causal_lm gradient_ascent gradient_difference npo simnpo dpo idk undial".split()])
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name in GENERIC
+        if name in "causal_lm gradient_ascent gradient_difference npo simnpo dpo idk undial".split()
+    ],
+)
 def test_the_gradient_of_a_two_token_model_is_what_it_is_by_hand(name: str) -> None:
     student, frozen = TwoTokens([math.log(0.2), math.log(0.8)]), TwoTokens([math.log(0.4), math.log(0.6)])
     batch = padded([((0, 1), (1, 0))], "") | padded([((0, 0), (1, 0))], "preferred_")

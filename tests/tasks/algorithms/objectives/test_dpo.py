@@ -15,7 +15,9 @@ from tests.stand_ins.objectives import FORGET, PREFERRED, RETAIN, make_batch, ma
 @pytest.mark.parametrize("kind", ["ce", "kl"])
 def test_the_loss_equals_float64(pair, b: float, kind: str) -> None:
     batch = make_batch()
-    found, metrics = DPO(DPOConfig(b=b, retain_loss=kind, retain_weight=0.5)).loss(pair.student, batch, make_cached(pair.frozen, batch))
+    found, metrics = DPO(DPOConfig(b=b, retain_loss=kind, retain_weight=0.5)).loss(
+        pair.student, batch, make_cached(pair.frozen, batch)
+    )
     forget = reference.dpo(*(rows_of(model, texts) for texts in (FORGET, PREFERRED) for model in pair), b)
     retain = reference.retain(kind, rows_of(pair.frozen, RETAIN), rows_of(pair.student, RETAIN))
     assert found.item() == pytest.approx(forget + 0.5 * retain, rel=2e-5)

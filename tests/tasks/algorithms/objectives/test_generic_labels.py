@@ -1,4 +1,6 @@
-"""Claims: soft and hard label terms and the retain term are those of the float64 restatement; nothing banned, padded or equal disturbs them."""
+"""Claims: soft and hard label terms and the retain term are those of the float64 restatement; nothing banned, padded or
+equal disturbs them.
+"""
 
 import copy
 
@@ -29,11 +31,18 @@ def bench(tiny_llama):
         ids, mask = pad_batch(forget, pad_id)
         batch = {"ids": ids, "mask": mask, "rows": torch.tensor(ROWS)}
         with torch.no_grad():
-            states = [last_hidden(model, ids, mask)[batch["rows"][:, 0], batch["rows"][:, 1]] for model in (baseline, reinforced)]
+            states = [
+                last_hidden(model, ids, mask)[batch["rows"][:, 0], batch["rows"][:, 1]]
+                for model in (baseline, reinforced)
+            ]
             cached = {
-                "hard": torch.tensor([1, 2, 3, 4, 5]), "banned": torch.tensor(BANNED), "baseline_hidden": states[0],
-                "reinforced_hidden": states[1], "baseline_head": baseline.lm_head, "reinforced_head": reinforced.lm_head,
-            }  # fmt: skip
+                "hard": torch.tensor([1, 2, 3, 4, 5]),
+                "banned": torch.tensor(BANNED),
+                "baseline_hidden": states[0],
+                "reinforced_hidden": states[1],
+                "baseline_head": baseline.lm_head,
+                "reinforced_head": reinforced.lm_head,
+            }
             if retain:
                 batch["retain_ids"], batch["retain_mask"] = pad_batch(retain, pad_id)
                 hidden = last_hidden(baseline, batch["retain_ids"], batch["retain_mask"])
@@ -47,12 +56,17 @@ def bench(tiny_llama):
 @pytest.mark.parametrize("relu_on", ["logits", "log_probabilities"])
 @pytest.mark.parametrize("weight", [0.0, 1.0, 4.0])
 @pytest.mark.parametrize("at_once", [1, 2**24])
-def test_the_loss_equals_float64(bench, kind: str, relu_on: str, weight: float, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_loss_equals_float64(
+    bench, kind: str, relu_on: str, weight: float, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(terms, "LOGITS_AT_ONCE", at_once)
     student, baseline, reinforced, inputs = bench
     config = GenericLabelLossConfig(kind=kind, alpha=2.0, relu_on=relu_on, retain_weight=weight)
     found, metrics = GenericLabelLoss(config).loss(student, *inputs())
-    rows = [np.array([logits_of(model, FORGET[block])[at] for block, at in ROWS]) for model in (student, baseline, reinforced)]
+    rows = [
+        np.array([logits_of(model, FORGET[block])[at] for block, at in ROWS])
+        for model in (student, baseline, reinforced)
+    ]
     retain = tuple(np.concatenate([logits_of(model, block) for block in RETAIN]) for model in (baseline, student))
     options = {"kind": kind, "alpha": 2.0, "relu_on": relu_on}
     forget_only = losses.generic_label_loss(*rows, [1, 2, 3, 4, 5], BANNED, **options)
@@ -64,7 +78,9 @@ def test_the_loss_equals_float64(bench, kind: str, relu_on: str, weight: float, 
 
 
 @pytest.mark.parametrize("kind", ["soft", "hard"])
-def test_chunks_of_rows_change_no_gradient_and_bound_what_the_head_sees(bench, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_of_rows_change_no_gradient_and_bound_what_the_head_sees(
+    bench, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     student, _, _, inputs = bench
     batch, cached = inputs()
     objective, seen, found = GenericLabelLoss(GenericLabelLossConfig(kind=kind)), [], []
@@ -81,7 +97,10 @@ def test_chunks_of_rows_change_no_gradient_and_bound_what_the_head_sees(bench, k
 
 def test_without_retain_text_its_weight_has_no_effect(bench) -> None:
     student, _, _, inputs = bench
-    light, heavy = (GenericLabelLoss(GenericLabelLossConfig(retain_weight=weight)).loss(student, *inputs(retain=None)) for weight in (0.0, 9.0))
+    light, heavy = (
+        GenericLabelLoss(GenericLabelLossConfig(retain_weight=weight)).loss(student, *inputs(retain=None))
+        for weight in (0.0, 9.0)
+    )
     assert torch.equal(light[0], heavy[0])
     assert set(light[1]) == {"label_loss_nats"}
 
@@ -91,7 +110,9 @@ def test_the_retain_term_is_the_mean_over_supervised_positions(bench) -> None:
     batch, cached = inputs()
     batch["retain_supervised"], _ = pad_batch([(0, 1, 0), (0, 0, 1, 1)], 0)
     counted = [(0, 1), (1, 2), (1, 3)]
-    cached["retain_hidden"] = last_hidden(baseline, batch["retain_ids"], batch["retain_mask"])[batch["retain_supervised"].bool()].detach()
+    cached["retain_hidden"] = last_hidden(baseline, batch["retain_ids"], batch["retain_mask"])[
+        batch["retain_supervised"].bool()
+    ].detach()
     found = GenericLabelLoss(GenericLabelLossConfig()).loss(student, batch, cached)[1]["retain_kl_nats"].item()
     rows = [np.array([logits_of(model, RETAIN[block])[at] for block, at in counted]) for model in (baseline, student)]
     assert found == pytest.approx(losses.mean_kl(*rows), rel=2e-5)

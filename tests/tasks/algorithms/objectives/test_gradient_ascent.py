@@ -15,5 +15,10 @@ def test_the_loss_equals_float64(pair) -> None:
 
 
 def test_it_falls_without_bound() -> None:
-    losses = [GradientAscent(GradientAscentConfig()).loss(TwoTokens([0.0, -gap]), padded([((0, 1), (1, 0))], ""), {})[0].item() for gap in (0.0, 1e2, 1e4)]
+    losses = [
+        GradientAscent(GradientAscentConfig())
+        .loss(TwoTokens([0.0, -gap]), padded([((0, 1), (1, 0))], ""), {})[0]
+        .item()
+        for gap in (0.0, 1e2, 1e4)
+    ]
     assert losses == pytest.approx([-0.693147, -1e2, -1e4], rel=1e-5)

@@ -23,13 +23,20 @@ def test_the_loss_equals_float64(pair, kind: str, weight: float) -> None:
 
 def test_without_retain_text_it_is_ascent_whatever_the_weight(pair) -> None:
     batch = make_batch(retain=())
-    light, heavy = (GradientDifference(GradientDifferenceConfig(retain_weight=weight)).loss(pair.student, batch, {})[0] for weight in (0.0, 9.0))
-    assert light.item() == heavy.item() == pytest.approx(-reference.cross_entropy(rows_of(pair.student, FORGET)), rel=2e-5)
+    light, heavy = (
+        GradientDifference(GradientDifferenceConfig(retain_weight=weight)).loss(pair.student, batch, {})[0]
+        for weight in (0.0, 9.0)
+    )
+    assert (
+        light.item() == heavy.item() == pytest.approx(-reference.cross_entropy(rows_of(pair.student, FORGET)), rel=2e-5)
+    )
 
 
 def test_the_kl_to_the_target_model_itself_is_0(pair) -> None:
     batch = make_batch()
-    _, metrics = GradientDifference(GradientDifferenceConfig(retain_loss="kl")).loss(pair.frozen, batch, make_cached(pair.frozen, batch))
+    _, metrics = GradientDifference(GradientDifferenceConfig(retain_loss="kl")).loss(
+        pair.frozen, batch, make_cached(pair.frozen, batch)
+    )
     assert abs(metrics["retain_kl_nats"].item()) < 1e-6
 
 

@@ -1,4 +1,6 @@
-"""Claims: NPO is its float64 restatement; it starts at (2 / b) log 2, is never below 0, and tends to gradient ascent as b -> 0."""
+"""Claims: NPO is its float64 restatement; it starts at (2 / b) log 2, is never below 0, and tends to gradient ascent as
+b -> 0.
+"""
 
 import math
 
@@ -16,7 +18,9 @@ from tests.stand_ins.objectives import FORGET, RETAIN, gradient, make_batch, mak
 @pytest.mark.parametrize("kind", ["ce", "kl"])
 def test_the_loss_equals_float64(pair, b: float, kind: str) -> None:
     batch = make_batch()
-    found, metrics = NPO(NPOConfig(b=b, retain_loss=kind, retain_weight=3.0)).loss(pair.student, batch, make_cached(pair.frozen, batch))
+    found, metrics = NPO(NPOConfig(b=b, retain_loss=kind, retain_weight=3.0)).loss(
+        pair.student, batch, make_cached(pair.frozen, batch)
+    )
     forget = reference.npo(rows_of(pair.student, FORGET), rows_of(pair.frozen, FORGET), b)
     retain = reference.retain(kind, rows_of(pair.frozen, RETAIN), rows_of(pair.student, RETAIN))
     assert found.item() == pytest.approx(forget + 3.0 * retain, rel=2e-5)
@@ -47,7 +51,10 @@ def test_its_gradient_tends_to_gradient_ascent_as_b_tends_to_0(pair) -> None:
     batch = make_batch(forget=[((5, 6, 7), (1, 1, 0)), ((8, 9, 10, 11), (0, 1, 1, 0)), ((12, 13, 14), (1, 1, 0))])
     cached = make_cached(pair.frozen, batch)
     ascent = 2 * gradient(GradientDifference(GradientDifferenceConfig(retain_weight=0)), pair.student, batch, cached)
-    gaps = [(gradient(NPO(NPOConfig(b=b, retain_weight=0)), pair.student, batch, cached) - ascent).norm() / ascent.norm() for b in (1.0, 1e-1, 1e-2, 1e-4)]
+    gaps = [
+        (gradient(NPO(NPOConfig(b=b, retain_weight=0)), pair.student, batch, cached) - ascent).norm() / ascent.norm()
+        for b in (1.0, 1e-1, 1e-2, 1e-4)
+    ]
     assert gaps[0] > 0.1
     assert gaps == sorted(gaps, reverse=True)
     assert gaps[-1] < 1e-3

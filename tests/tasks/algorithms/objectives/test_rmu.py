@@ -1,4 +1,6 @@
-"""Claims: RMU is its float64 restatement; it computes nothing above its layer; only the named matrices are trained and reached."""
+"""Claims: RMU is its float64 restatement; it computes nothing above its layer; only the named matrices are trained and
+reached.
+"""
 
 import copy
 import math
@@ -17,17 +19,29 @@ from tests.stand_ins.objectives import FORGET, RETAIN, layer_states, make_batch,
 def states(model, texts, layer: int) -> list:
     """Float64 hidden states of each text, read alone."""
     exact = copy.deepcopy(model).double()
-    return [layer_states(exact, torch.tensor([ids]), torch.ones(1, len(ids), dtype=torch.long), layer)[0].tolist() for ids, _ in texts]
+    return [
+        layer_states(exact, torch.tensor([ids]), torch.ones(1, len(ids), dtype=torch.long), layer)[0].tolist()
+        for ids, _ in texts
+    ]
 
 
 @pytest.mark.parametrize("layer", [0, 1])
 @pytest.mark.parametrize("c, alpha", [(6.5, 1200.0), (1.0, 0.5)])
 def test_the_loss_equals_float64(pair, layer: int, c: float, alpha: float) -> None:
     batch = make_batch()
-    found, metrics = RMU(RMUConfig(layer=layer, c=c, alpha=alpha, seed=3)).loss(pair.student, batch, make_cached(pair.frozen, batch, layer))
+    found, metrics = RMU(RMUConfig(layer=layer, c=c, alpha=alpha, seed=3)).loss(
+        pair.student, batch, make_cached(pair.frozen, batch, layer)
+    )
     drawn = torch.rand(32, generator=torch.Generator().manual_seed(3)).tolist()
     expected = reference.rmu(
-        states(pair.student, FORGET, layer), states(pair.student, RETAIN, layer), states(pair.frozen, RETAIN, layer), drawn, c, alpha, FORGET, RETAIN
+        states(pair.student, FORGET, layer),
+        states(pair.student, RETAIN, layer),
+        states(pair.frozen, RETAIN, layer),
+        drawn,
+        c,
+        alpha,
+        FORGET,
+        RETAIN,
     )
     assert found.item() == pytest.approx(expected, rel=2e-5)
     assert found.item() == pytest.approx(metrics["forget_mse"].item() + alpha * metrics["retain_mse"].item(), rel=1e-6)
@@ -84,14 +98,20 @@ def test_all_that_is_trained_is_reached(tiny_llama) -> None:
     objective.loss(model, batch, make_cached(tiny_llama(2, vocab_size=40, num_hidden_layers=6), batch, 3))[0].backward()
     weights = dict(model.named_parameters())
     assert all(weights[name].grad.abs().max() > 0 for name in objective.trainable(model))
-    assert all(weight.grad is None for name, weight in weights.items() if "layers.4" in name or "layers.5" in name or "lm_head" in name or name == "model.norm")
+    assert all(
+        weight.grad is None
+        for name, weight in weights.items()
+        if "layers.4" in name or "layers.5" in name or "lm_head" in name or name == "model.norm"
+    )
 
 
 def test_layers_that_are_not_there_are_refused(tiny_llama) -> None:
     model = tiny_llama(0, vocab_size=40)
     with pytest.raises(ValueError, match="layer is 2; wanted 0 to 1 in a model of 2 layers"):
         RMU(RMUConfig(layer=2)).trainable(model)
-    with pytest.raises(ValueError, match=re.escape("trained_layers is (1,); wanted none above layer 0, where the pass ends")):
+    with pytest.raises(
+        ValueError, match=re.escape("trained_layers is (1,); wanted none above layer 0, where the pass ends")
+    ):
         RMU(RMUConfig(layer=0, trained_layers=(1,))).trainable(model)
 
 

@@ -1,4 +1,6 @@
-"""Claims: both forms are those of the float64 restatement; equals cost nothing; the shared beginning of a pair explains the blanks."""
+"""Claims: both forms are those of the float64 restatement; equals cost nothing; the shared beginning of a pair explains
+the blanks.
+"""
 
 import copy
 import math
@@ -69,13 +71,18 @@ def test_the_joint_form_equals_float64(models, temperature: float, bound: float 
     forget = expected_d(student, teacher, FORGET, FORGET_FLAGS, temperature, bound)
     assert loss.item() == pytest.approx(0.25 * retain - 0.75 * forget, rel=1e-4)
     assert found["retain_kl_nats"].item() == pytest.approx(retain, rel=1e-4)
-    assert found["forget_kl_nats"].item() == pytest.approx(expected_d(student, teacher, FORGET, FORGET_FLAGS, temperature), rel=1e-4)
+    assert found["forget_kl_nats"].item() == pytest.approx(
+        expected_d(student, teacher, FORGET, FORGET_FLAGS, temperature), rel=1e-4
+    )
     assert ("clipped_share" in found) == (bound is not None)
 
 
 def test_a_bound_that_bites_says_how_many_tokens_it_clips(llamas) -> None:
     student, teacher = llamas
-    nats = [restated.softened_kl(logits_of(teacher, block)[at], logits_of(student, block)[at], 1.0) for block, at in ((FORGET[0], 1), (FORGET[0], 2))]
+    nats = [
+        restated.softened_kl(logits_of(teacher, block)[at], logits_of(student, block)[at], 1.0)
+        for block, at in ((FORGET[0], 1), (FORGET[0], 2))
+    ]
     nats.append(restated.softened_kl(logits_of(teacher, FORGET[1])[0], logits_of(student, FORGET[1])[0], 1.0))
     bound = sorted(nats)[1] * 0.999  # two of the three counted tokens are above it
     above = [nat > bound for nat in nats]
@@ -85,7 +92,9 @@ def test_a_bound_that_bites_says_how_many_tokens_it_clips(llamas) -> None:
 
 @pytest.mark.parametrize("temperature", [1.0, 3.0])
 @pytest.mark.parametrize("at_once", [1, 2**24])
-def test_the_original_steps_equal_float64(models, temperature: float, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_original_steps_equal_float64(
+    models, temperature: float, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(terms, "LOGITS_AT_ONCE", at_once)
     student, teacher = models
     objective = Scrub(ScrubConfig(**ORIGINAL | {"temperature": temperature}))
@@ -127,11 +136,18 @@ def test_padding_changes_neither_loss_nor_gradient(llamas, pad_id: int) -> None:
     objective.loss(student, *inputs(teacher, pad_id=pad_id))[0].backward()
     padded = torch.cat([weight.grad.flatten() for weight in student.parameters()])
     student.zero_grad()
-    batches = [inputs(teacher, (FORGET[at : at + 1], FORGET_FLAGS[at : at + 1]), (RETAIN[at : at + 1], RETAIN_FLAGS[at : at + 1])) for at in range(2)]
+    batches = [
+        inputs(
+            teacher, (FORGET[at : at + 1], FORGET_FLAGS[at : at + 1]), (RETAIN[at : at + 1], RETAIN_FLAGS[at : at + 1])
+        )
+        for at in range(2)
+    ]
     alone = sum(objective.loss(student, *batch)[0] for batch in batches) / 2  # the third forget sequence counts nowhere
     alone.backward()
     assert objective.loss(student, *inputs(teacher, pad_id=pad_id))[0].item() == pytest.approx(alone.item(), rel=1e-5)
-    torch.testing.assert_close(padded, torch.cat([weight.grad.flatten() for weight in student.parameters()]), atol=1e-5, rtol=1e-3)
+    torch.testing.assert_close(
+        padded, torch.cat([weight.grad.flatten() for weight in student.parameters()]), atol=1e-5, rtol=1e-3
+    )
 
 
 PREFIX = (5, 6, 7)
@@ -139,7 +155,9 @@ PAIR = [(*PREFIX, 8, 9, 10)], [(*PREFIX, 18, 9, 10)]
 
 
 def test_on_the_beginning_that_a_pair_shares_the_joint_loss_is_alpha_minus_beta_times_d(llamas) -> None:
-    """Why the (0.25, 0.75) model of the source work answered with blanks: there the loss falls without end as d grows."""
+    """Why the (0.25, 0.75) model of the source work answered with blanks: there the loss falls without end
+    as d grows.
+    """
     student, teacher = llamas
     flags = [(1, 1, 1, 0, 0, 0)]  # up to and with the prediction of the word in which they differ
     loss, found = Scrub(ScrubConfig(**JOINT)).loss(student, *inputs(teacher, (PAIR[0], flags), (PAIR[1], flags)))
@@ -148,7 +166,10 @@ def test_on_the_beginning_that_a_pair_shares_the_joint_loss_is_alpha_minus_beta_
     assert loss.item() < -0.05
 
 
-@pytest.mark.parametrize(("flags", "reached"), [([(1,) * 6], [True] * 5 + [False]), ([(0, 0, 0, 1, 0, 0)], [False] * 3 + [True, False, False])])
+@pytest.mark.parametrize(
+    ("flags", "reached"),
+    [([(1,) * 6], [True] * 5 + [False]), ([(0, 0, 0, 1, 0, 0)], [False] * 3 + [True, False, False])],
+)
 def test_with_differing_positions_the_shared_beginning_has_no_gradient(llamas, monkeypatch, flags, reached) -> None:
     student, teacher = llamas
     seen = []
@@ -206,7 +227,10 @@ def test_joint_steps_leave_the_teacher_on_forget_text_and_bounded_ones_stop(tiny
 def test_the_bounded_loss_is_never_below_minus_beta_times_the_bound(tiny_llama) -> None:
     for seed in range(3, 9):
         student, teacher = tiny_llama(seed, initializer_range=1.0), tiny_llama(2, initializer_range=1.0)
-        free, bounded = (Scrub(ScrubConfig(**JOINT | {"bound": bound})).loss(student, *inputs(teacher))[0].item() for bound in (None, 0.2))
+        free, bounded = (
+            Scrub(ScrubConfig(**JOINT | {"bound": bound})).loss(student, *inputs(teacher))[0].item()
+            for bound in (None, 0.2)
+        )
         assert bounded >= -0.75 * 0.2
         assert bounded >= free
 
@@ -218,7 +242,9 @@ def head_of(weight: torch.Tensor) -> torch.nn.Linear:
 
 
 def test_the_gradient_on_a_two_token_model_points_where_the_formula_says() -> None:
-    """Teacher (3/4, 1/4), student (1/2, 1/2): d KL / d z = softmax(z) - p_0 = (-1/4, 1/4): ascent makes the likely token less likely."""
+    """Teacher (3/4, 1/4), student (1/2, 1/2): d KL / d z = softmax(z) - p_0 = (-1/4, 1/4): ascent makes the likely
+    token less likely.
+    """
     head, reference = head_of(torch.eye(2)), torch.tensor([[math.log(3.0), 0.0]])
     logits = torch.zeros(1, 2, requires_grad=True)
     kl_reference_to_model(head, reference, head, logits).sum().backward()
@@ -229,7 +255,9 @@ def test_the_gradient_on_a_two_token_model_points_where_the_formula_says() -> No
 
 
 def test_the_square_of_the_temperature_keeps_the_size_of_gradients() -> None:
-    """For small differences T^2 KL_T -> sum p (z_0 - z - mean)^2 / 2 whatever T where logits are near uniform; without T^2 it falls as 1 / T^2."""
+    """For small differences T^2 KL_T -> sum p (z_0 - z - mean)^2 / 2 whatever T where logits are near uniform; without
+    T^2 it falls as 1 / T^2.
+    """
     head, generator = head_of(torch.eye(6)), torch.Generator().manual_seed(1)
     reference, base = 0.02 * torch.randn(3, 6, generator=generator), 0.02 * torch.randn(3, 6, generator=generator)
     sizes = []
@@ -269,7 +297,9 @@ def test_sequences_weigh_alike_whatever_their_lengths() -> None:
 
 def test_a_batch_in_which_nothing_counts_asks_for_nothing(llamas) -> None:
     student, teacher = llamas
-    loss, _ = Scrub(ScrubConfig()).loss(student, *inputs(teacher, (FORGET[2:], FORGET_FLAGS[2:]), (RETAIN[:1], [(0, 0, 1)])))
+    loss, _ = Scrub(ScrubConfig()).loss(
+        student, *inputs(teacher, (FORGET[2:], FORGET_FLAGS[2:]), (RETAIN[:1], [(0, 0, 1)]))
+    )
     loss.backward()
     assert loss.item() == 0.0
 

@@ -1,4 +1,6 @@
-"""Claims: SimNPO is its float64 restatement, the loss per token inside the sigmoid; never below 0; no reference model is asked."""
+"""Claims: SimNPO is its float64 restatement, the loss per token inside the sigmoid; never below 0; no reference model
+is asked.
+"""
 
 import math
 
@@ -23,7 +25,8 @@ def test_the_loss_equals_float64(pair, b: float, delta: float, kind: str) -> Non
 
 
 def test_a_worked_example() -> None:
-    # A fair coin of two tokens costs log 2 a token, however long the row: -(2 / 4.5) log sigmoid(4.5 log 2) = (2 / 4.5) log(1 + 2^-4.5)
+    # A fair coin of two tokens costs log 2 a token, however long the row: -(2 / 4.5) log sigmoid(4.5 log 2) = (2
+    # / 4.5) log(1 + 2^-4.5)
     rows = [((0, 1), (1, 0)), ((0, 1, 1, 0, 1), (1, 1, 1, 1, 0))]
     found, _ = SimNPO(SimNPOConfig()).loss(TwoTokens([0.0, 0.0]), padded(rows, ""), {})
     assert found.item() == pytest.approx(2 / 4.5 * math.log(1 + 2**-4.5), rel=1e-5)
@@ -38,7 +41,9 @@ def test_it_is_never_below_0(gap: float) -> None:
 
 def test_a_row_that_counts_nothing_disturbs_no_other() -> None:
     model, row = TwoTokens([0.0, 1.0]), ((0, 1), (1, 0))
-    alone, beside = (SimNPO(SimNPOConfig()).loss(model, padded(rows, ""), {})[0].item() for rows in ([row], [row, ((0, 1), (0, 0))]))
+    alone, beside = (
+        SimNPO(SimNPOConfig()).loss(model, padded(rows, ""), {})[0].item() for rows in ([row], [row, ((0, 1), (0, 0))])
+    )
     assert beside == pytest.approx((alone + 2 / 4.5 * math.log(2)) / 2, rel=1e-5)
 
 

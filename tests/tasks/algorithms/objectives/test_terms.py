@@ -1,4 +1,6 @@
-"""Claims: only what counts is summed; chunks change neither values nor gradients and keep no logits; KL is the restatement's."""
+"""Claims: only what counts is summed; chunks change neither values nor gradients and keep no logits; KL is the
+restatement's.
+"""
 
 import math
 import re
@@ -8,7 +10,15 @@ import torch
 from torch import nn
 
 from tasks.algorithms.objectives import terms
-from tasks.algorithms.objectives.terms import cross_entropy, kl_rows, kl_to_cached, retain_term, sequence_lengths, sequence_logprobs, token_logprobs
+from tasks.algorithms.objectives.terms import (
+    cross_entropy,
+    kl_rows,
+    kl_to_cached,
+    retain_term,
+    sequence_lengths,
+    sequence_logprobs,
+    token_logprobs,
+)
 from tests.reference import losses, objectives
 from tests.reference.labels import log_softmax
 from tests.stand_ins.objectives import FORGET, PREFERRED, RETAIN, make_batch, make_cached, padded, rows_of
@@ -53,7 +63,9 @@ def test_the_mean_is_over_tokens_and_not_over_rows(pair) -> None:
 def test_the_retain_term_equals_float64(pair, kind: str) -> None:
     batch = make_batch()
     found = retain_term(pair.student, batch, make_cached(pair.frozen, batch), kind).item()
-    assert found == pytest.approx(objectives.retain(kind, rows_of(pair.frozen, RETAIN), rows_of(pair.student, RETAIN)), rel=2e-5)
+    assert found == pytest.approx(
+        objectives.retain(kind, rows_of(pair.frozen, RETAIN), rows_of(pair.student, RETAIN)), rel=2e-5
+    )
 
 
 def test_an_unknown_retain_term_is_answered_with_the_known_ones(pair) -> None:
@@ -65,7 +77,10 @@ def test_states_of_other_positions_are_refused(pair) -> None:
     batch = make_batch()
     cached = make_cached(pair.frozen, batch)
     cached["retain_hidden"] = cached["retain_hidden"][:-1]
-    with pytest.raises(ValueError, match=re.escape("the cache holds 3 hidden states for this batch; wanted 4, one for each position that counts")):
+    with pytest.raises(
+        ValueError,
+        match=re.escape("the cache holds 3 hidden states for this batch; wanted 4, one for each position that counts"),
+    ):
         retain_term(pair.student, batch, cached, "kl")
 
 
@@ -99,7 +114,9 @@ def numbers_kept(function) -> int:
     kept = []
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
-        kept.append(tensor.numel() if tensor.ndim == 2 and tensor.shape[1] == VOCABULARY and tensor.shape[0] != HIDDEN else 0)
+        kept.append(
+            tensor.numel() if tensor.ndim == 2 and tensor.shape[1] == VOCABULARY and tensor.shape[0] != HIDDEN else 0
+        )
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
@@ -122,7 +139,8 @@ def test_the_head_never_sees_more_rows_than_a_chunk_has(monkeypatch: pytest.Monk
     monkeypatch.setattr(terms, "LOGITS_AT_ONCE", 10 * VOCABULARY)
     both_terms(head, frozen, hidden, cached, targets).backward()
     assert max(seen) == 10
-    assert sum(seen) == 2 * 3 * ROWS  # the student's head in both terms, the frozen one in one; each forward and again in the backward pass
+    # the student's head in both terms, the frozen one in one; each forward and again in the backward pass
+    assert sum(seen) == 2 * 3 * ROWS
     assert frozen.weight.grad is None
 
 
@@ -147,15 +165,21 @@ def test_kl_of_equals_is_0_and_its_gradient_too() -> None:
 
 
 def test_kl_goes_from_the_reference_to_the_model() -> None:
-    # reference (3/4, 1/4), model (1/2, 1/2): 3/4 log(3/2) + 1/4 log(1/2) = 0.1308; the other way 1/2 log(2/3) + 1/2 log 2 = 0.1438
+    # reference (3/4, 1/4), model (1/2, 1/2): 3/4 log(3/2) + 1/4 log(1/2) = 0.1308; the other way 1/2 log(2/3) +
+    # 1/2 log 2 = 0.1438
     reference, model = torch.tensor([[0.75, 0.25]]).log(), torch.tensor([[0.5, 0.5]]).log()
-    assert kl_rows(reference, model).mean().item() == pytest.approx(0.75 * math.log(1.5) + 0.25 * math.log(0.5), abs=1e-7)
+    assert kl_rows(reference, model).mean().item() == pytest.approx(
+        0.75 * math.log(1.5) + 0.25 * math.log(0.5), abs=1e-7
+    )
     assert kl_rows(model, reference).mean().item() == pytest.approx(0.5 * math.log(2 / 3) + 0.5 * math.log(2), abs=1e-7)
 
 
 def test_kl_is_the_mean_over_rows_and_never_below_0() -> None:
     reference, model = random_log_p(1), random_log_p(2)
-    rows = [losses.kl(log_softmax(r), log_softmax(m)) for r, m in zip(reference.double().numpy(), model.double().numpy(), strict=True)]
+    rows = [
+        losses.kl(log_softmax(r), log_softmax(m))
+        for r, m in zip(reference.double().numpy(), model.double().numpy(), strict=True)
+    ]
     assert min(rows) > 0
     assert kl_rows(reference, model).mean().item() == pytest.approx(sum(rows) / 4, rel=1e-5)
 
@@ -167,6 +191,8 @@ def test_a_banned_token_costs_nothing_by_itself_and_its_gradient_is_finite() -> 
     logits = torch.randn(4, 7, generator=torch.Generator().manual_seed(4)).requires_grad_()
     loss = kl_rows(reference, logits.log_softmax(-1)).mean()
     loss.backward()
-    assert loss.item() == pytest.approx(losses.mean_kl(reference.double().numpy(), logits.detach().double().numpy()), rel=1e-5)
+    assert loss.item() == pytest.approx(
+        losses.mean_kl(reference.double().numpy(), logits.detach().double().numpy()), rel=1e-5
+    )
     # d KL / d logits = (softmax(logits) - reference) / rows, also where the reference is 0
     torch.testing.assert_close(logits.grad, (logits.detach().softmax(-1) - reference.exp()) / 4, atol=1e-6, rtol=0)

@@ -1,4 +1,6 @@
-"""Claims: UNDIAL is its float64 restatement; at b = 0 the target model is at rest; it has a floor, whatever the student."""
+"""Claims: UNDIAL is its float64 restatement; at b = 0 the target model is at rest; it has a floor, whatever the
+student.
+"""
 
 import math
 import re
@@ -14,7 +16,9 @@ from tests.stand_ins.objectives import FORGET, RETAIN, TwoTokens, gradient, make
 
 
 def memorised(model, texts: list = FORGET) -> list:
-    """The texts with every token after the first replaced by what the model expects most: there the correction bites."""
+    """The texts with every token after the first replaced by what the model expects most: there the
+    correction bites.
+    """
     found = []
     for ids, supervised in texts:
         row = [ids[0]]
@@ -30,9 +34,13 @@ def test_the_loss_equals_float64(pair, b: float, at_once: int, monkeypatch: pyte
     monkeypatch.setattr(terms, "LOGITS_AT_ONCE", at_once)
     texts = memorised(pair.frozen)
     batch = make_batch(forget=texts)
-    found, metrics = Undial(UndialConfig(b=b, retain_weight=0.5)).loss(pair.student, batch, make_cached(pair.frozen, batch))
+    found, metrics = Undial(UndialConfig(b=b, retain_weight=0.5)).loss(
+        pair.student, batch, make_cached(pair.frozen, batch)
+    )
     forget = reference.undial(rows_of(pair.student, texts), rows_of(pair.frozen, texts), b)
-    assert found.item() == pytest.approx(forget + 0.5 * reference.cross_entropy(rows_of(pair.student, RETAIN)), rel=2e-5)
+    assert found.item() == pytest.approx(
+        forget + 0.5 * reference.cross_entropy(rows_of(pair.student, RETAIN)), rel=2e-5
+    )
     assert metrics["forget_loss_nats"].item() == pytest.approx(forget, rel=2e-5)
     if b:
         assert abs(forget - reference.undial(rows_of(pair.student, texts), rows_of(pair.frozen, texts), 0.0)) > 1e-2
@@ -60,13 +68,20 @@ def test_states_of_other_positions_are_refused(pair) -> None:
     batch = make_batch()
     cached = make_cached(pair.frozen, batch)
     cached["forget_hidden"] = cached["forget_hidden"][1:]
-    with pytest.raises(ValueError, match=re.escape("the cache holds 5 hidden states for this batch; wanted 6, one for each position that counts")):
+    with pytest.raises(
+        ValueError,
+        match=re.escape("the cache holds 5 hidden states for this batch; wanted 6, one for each position that counts"),
+    ):
         Undial(UndialConfig()).loss(pair.student, batch, cached)
 
 
 def test_needs_follow_the_config() -> None:
     assert Undial(UndialConfig()).needs == {"forget_hidden"}
-    assert Undial(UndialConfig(retain_weight=1, retain_loss="kl")).needs == {"forget_hidden", "retain", "reference_hidden"}
+    assert Undial(UndialConfig(retain_weight=1, retain_loss="kl")).needs == {
+        "forget_hidden",
+        "retain",
+        "reference_hidden",
+    }
 
 
 def test_a_negative_b_is_refused() -> None:

@@ -11,7 +11,13 @@ from tasks.algorithms.text.anchors import Anchor
 def canonical(**counts: int) -> dict[str, str]:
     """Return term -> canonical form; an underscore stands for a space, and a trailing one marks a place."""
     anchors = [
-        Anchor(term=name.strip("_").replace("_", " "), kind="PLACE" if name.endswith("_") else "PERSON", count=count, log_odds_z=1.0, origin="entity")
+        Anchor(
+            term=name.strip("_").replace("_", " "),
+            kind="PLACE" if name.endswith("_") else "PERSON",
+            count=count,
+            log_odds_z=1.0,
+            origin="entity",
+        )
         for name, count in counts.items()
     ]
     drawn = random.Random(0).sample(anchors, len(anchors))
@@ -22,8 +28,11 @@ def canonical(**counts: int) -> dict[str, str]:
 
 def test_the_parts_of_a_name_are_the_name() -> None:
     assert canonical(Harry_Potter=9, Harry=50, Potter=20, Hagrid=7) == {
-        "Harry Potter": "Harry Potter", "Harry": "Harry Potter", "Potter": "Harry Potter", "Hagrid": "Hagrid",
-    }  # fmt: skip
+        "Harry Potter": "Harry Potter",
+        "Harry": "Harry Potter",
+        "Potter": "Harry Potter",
+        "Hagrid": "Hagrid",
+    }
 
 
 @pytest.mark.parametrize("short", ["Challenger", "Professor_Challenger"])
@@ -35,12 +44,20 @@ def test_a_title_may_be_left_out(short: str) -> None:
 
 def test_a_title_of_its_own_makes_another_person() -> None:
     found = canonical(Judge_Thatcher=12, Becky_Thatcher=10, Uncle_Henry=5, Sir_Henry=6, Sir_Henry_Baskerville=2)
-    assert (found["Judge Thatcher"], found["Becky Thatcher"], found["Uncle Henry"]) == ("Judge Thatcher", "Becky Thatcher", "Uncle Henry")
+    assert (found["Judge Thatcher"], found["Becky Thatcher"], found["Uncle Henry"]) == (
+        "Judge Thatcher",
+        "Becky Thatcher",
+        "Uncle Henry",
+    )
     assert found["Sir Henry"] == "Sir Henry Baskerville"
 
 
 def test_a_plural_is_its_singular() -> None:
-    assert canonical(Munchkin=5, Munchkins=20, Winkies=7) == {"Munchkin": "Munchkin", "Munchkins": "Munchkin", "Winkies": "Winkies"}
+    assert canonical(Munchkin=5, Munchkins=20, Winkies=7) == {
+        "Munchkin": "Munchkin",
+        "Munchkins": "Munchkin",
+        "Winkies": "Winkies",
+    }
 
 
 def test_what_could_be_several_stands_for_itself() -> None:
@@ -59,7 +76,10 @@ def test_a_person_is_not_the_place_that_is_called_after_him() -> None:
 
 
 def test_hyphens_do_not_matter() -> None:
-    anchors = [Anchor(term=term, kind="PERSON", count=3, log_odds_z=1.0, origin="entity") for term in ("Rikki-tikki-tavi", "Rikki-tikki")]
+    anchors = [
+        Anchor(term=term, kind="PERSON", count=3, log_odds_z=1.0, origin="entity")
+        for term in ("Rikki-tikki-tavi", "Rikki-tikki")
+    ]
     assert [anchor.canonical for anchor in name_aliases(anchors)] == ["Rikki-tikki-tavi"] * 2
 
 

@@ -24,7 +24,10 @@ def test_a_longer_word_hides_no_anchor_and_is_none() -> None:
 
 
 def test_spans_are_characters_of_the_text() -> None:
-    assert find_anchors("met Oz\u2019s Tin\nWoodman", anchor_expression(["Oz", "Tin Woodman"])) == [AnchorMatch(4, 6, "Oz"), AnchorMatch(9, 20, "Tin Woodman")]
+    assert find_anchors("met Oz\u2019s Tin\nWoodman", anchor_expression(["Oz", "Tin Woodman"])) == [
+        AnchorMatch(4, 6, "Oz"),
+        AnchorMatch(9, 20, "Tin Woodman"),
+    ]
 
 
 def test_possessives_hyphens_and_quotes_bound_an_anchor() -> None:
@@ -34,13 +37,24 @@ def test_possessives_hyphens_and_quotes_bound_an_anchor() -> None:
 
 @pytest.mark.parametrize("term", ["Tin Woodman", "Tin-Woodman"])
 def test_words_are_joined_by_space_hyphen_or_line_break_whichever_the_term_has(term: str) -> None:
-    spellings = ["Tin Woodman", "Tin-Woodman", "Tin\nWoodman", "Tin \n  Woodman", "Tin-\nWoodman", "Tin\u00a0Woodman", "Tin\u2011Woodman", "Tin  Woodman"]
+    spellings = [
+        "Tin Woodman",
+        "Tin-Woodman",
+        "Tin\nWoodman",
+        "Tin \n  Woodman",
+        "Tin-\nWoodman",
+        "Tin\u00a0Woodman",
+        "Tin\u2011Woodman",
+        "Tin  Woodman",
+    ]
     assert [surface for surface, _ in found(", ".join(spellings), term)] == spellings
     assert count_terms(spellings, [term]) == {term: len(spellings)}
 
 
 def test_a_paragraph_a_dash_or_a_stop_joins_nothing() -> None:
-    assert found("the Emerald\n\nCity, Emerald -- City, Emerald--City, Emerald. City, EmeraldCity", "Emerald City") == []
+    assert (
+        found("the Emerald\n\nCity, Emerald -- City, Emerald--City, Emerald. City, EmeraldCity", "Emerald City") == []
+    )
 
 
 def test_quotes_and_apostrophes_are_straight_or_curly() -> None:
@@ -51,11 +65,18 @@ def test_quotes_and_apostrophes_are_straight_or_curly() -> None:
 
 
 def test_the_ending_of_a_plural_stays_outside() -> None:
-    assert found("Munchkins, Foxes and Munchkins\u2019", "Munchkin", "Fox") == [("Munchkin", "Munchkin"), ("Fox", "Fox"), ("Munchkin", "Munchkin")]
+    assert found("Munchkins, Foxes and Munchkins\u2019", "Munchkin", "Fox") == [
+        ("Munchkin", "Munchkin"),
+        ("Fox", "Fox"),
+        ("Munchkin", "Munchkin"),
+    ]
 
 
 def test_a_plural_that_is_a_term_itself_is_its_own() -> None:
-    assert found("Munchkins and a Munchkin", "Munchkin", "Munchkins") == [("Munchkins", "Munchkins"), ("Munchkin", "Munchkin")]
+    assert found("Munchkins and a Munchkin", "Munchkin", "Munchkins") == [
+        ("Munchkins", "Munchkins"),
+        ("Munchkin", "Munchkin"),
+    ]
 
 
 @pytest.mark.parametrize(("term", "word"), [("Ha", "Has"), ("Jon", "Jones"), ("Wa", "Was"), ("Tim", "Times")])
@@ -72,7 +93,12 @@ def test_titles_and_initials_are_found_as_they_stand() -> None:
 
 
 def test_signs_in_a_term_are_taken_literally() -> None:
-    assert [surface for surface, _ in found("Mr. Fox+ met Mrx Foxx in R2-D2 (b)", "Mr.", "Fox+", "R2-D2", "(b)")] == ["Mr.", "Fox+", "R2-D2", "(b)"]
+    assert [surface for surface, _ in found("Mr. Fox+ met Mrx Foxx in R2-D2 (b)", "Mr.", "Fox+", "R2-D2", "(b)")] == [
+        "Mr.",
+        "Fox+",
+        "R2-D2",
+        "(b)",
+    ]
 
 
 def test_of_two_spellings_of_one_term_one_stands_for_both() -> None:
@@ -87,14 +113,18 @@ def test_no_term_finds_and_counts_nothing() -> None:
 
 
 def test_terms_with_common_beginnings_are_found_as_one_by_one() -> None:
-    """Against the plain rule: at each word's beginning the longest term that ends with a word; letters few, so that terms overlap much."""
+    """Against the plain rule: at each word's beginning the longest term that ends with a word; letters few, so that
+    terms overlap much.
+    """
     drawn = random.Random(0)
     words = ["".join(drawn.choices("abc", k=drawn.randint(1, 3))) for _ in range(40)]
     terms = {" ".join(drawn.choices(words, k=drawn.randint(1, 3))) for _ in range(200)}
     text = " ".join(drawn.choices(words, k=400))
     wanted, at = [], 0
     while at < len(text):
-        fitting = [term for term in terms if f"{text} "[at:].startswith(f"{term} ")] if at == 0 or text[at - 1] == " " else []
+        fitting = (
+            [term for term in terms if f"{text} "[at:].startswith(f"{term} ")] if at == 0 or text[at - 1] == " " else []
+        )
         wanted += [max(fitting, key=len)] if fitting else []
         at += len(wanted[-1]) if fitting else 1
     assert [term for _, term in found(text, *terms)] == wanted

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.algorithms.text.corpus import Document, clean_text, hold_out, render_document, render_prompt, split_paragraphs
+from tasks.algorithms.text.corpus import (
+    Document,
+    clean_text,
+    hold_out,
+    render_document,
+    render_prompt,
+    split_paragraphs,
+)
 from tasks.settings.text import CorpusConfig
 
 CONFIG = CorpusConfig()
@@ -30,8 +37,17 @@ def test_the_gutenberg_frame_is_cut() -> None:
     assert clean_text(BOOK, CONFIG) == "Chapter 1\n\nDorothy lived in Kansas."
 
 
-@pytest.mark.parametrize("start", ["***START OF THIS PROJECT GUTENBERG EBOOK OZ***", "*** start of the project gutenberg ebook oz ***"])
-@pytest.mark.parametrize("end", ["End of Project Gutenberg's Oz, by Baum", "End of the Project Gutenberg EBook", "***END OF THIS PROJECT GUTENBERG***"])
+@pytest.mark.parametrize(
+    "start", ["***START OF THIS PROJECT GUTENBERG EBOOK OZ***", "*** start of the project gutenberg ebook oz ***"]
+)
+@pytest.mark.parametrize(
+    "end",
+    [
+        "End of Project Gutenberg's Oz, by Baum",
+        "End of the Project Gutenberg EBook",
+        "***END OF THIS PROJECT GUTENBERG***",
+    ],
+)
 def test_older_gutenberg_frames_are_cut_too(start: str, end: str) -> None:
     assert clean_text(f"Header\n{start}\nThe work.\n\n{end}\nLicence", CONFIG) == "The work."
 
@@ -88,7 +104,9 @@ SHARES = st.floats(0, 0.5)
 
 
 def prose(paragraphs: list[str]) -> list[Document]:
-    return [Document(source="f", text="\n\n".join(f"{number} {paragraph}" for number, paragraph in enumerate(paragraphs)))]
+    return [
+        Document(source="f", text="\n\n".join(f"{number} {paragraph}" for number, paragraph in enumerate(paragraphs)))
+    ]
 
 
 def parts(documents: list[Document]) -> list[str]:
@@ -144,7 +162,11 @@ def test_all_questions_of_the_last_fact_are_held_out_together() -> None:
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"test_share": 0.6}, "test_share is 0.6"), ({"qa_template": "{answer} {question}"}, "qa_template"), ({"qa_template": "{answer}"}, "qa_template")],
+    [
+        ({"test_share": 0.6}, "test_share is 0.6"),
+        ({"qa_template": "{answer} {question}"}, "qa_template"),
+        ({"qa_template": "{answer}"}, "qa_template"),
+    ],
 )
 def test_senseless_settings_are_refused(changes: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):

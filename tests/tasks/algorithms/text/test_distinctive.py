@@ -1,4 +1,6 @@
-"""Claims: anchors are what the forget text alone is fond of, one for all spellings of a name, in two passes over the text."""
+"""Claims: anchors are what the forget text alone is fond of, one for all spellings of a name, in two passes over the
+text.
+"""
 
 import math
 from collections.abc import Iterator
@@ -9,8 +11,12 @@ from tasks.algorithms.text.anchors import Anchor
 from tasks.algorithms.text.distinctive import log_odds_z, select_anchors, tally_text
 from tasks.settings.text import AnchorConfig
 
-FORGET = ["They saw Dorothy in the Emerald City with the Tin Woodman. Then Dorothy left London with Toto and a dog. "] * 8
-BACKGROUND = ["The man left London with a dog and saw the city of London; then the men left London too. They left a Tin there."] * 8
+FORGET = [
+    "They saw Dorothy in the Emerald City with the Tin Woodman. Then Dorothy left London with Toto and a dog. "
+] * 8
+BACKGROUND = [
+    "The man left London with a dog and saw the city of London; then the men left London too. They left a Tin there."
+] * 8
 CONFIG = AnchorConfig(pipeline="none", min_count=3, min_log_odds_z=1.0)
 
 
@@ -20,7 +26,10 @@ def terms(anchors: list[Anchor]) -> list[str]:
 
 def selected(text: str, **changes: object) -> dict[str, int]:
     """Return term -> count of a text without background."""
-    return {anchor.term: anchor.count for anchor in select_anchors({}, [text], [], AnchorConfig(**{"min_count": 1} | changes))}
+    return {
+        anchor.term: anchor.count
+        for anchor in select_anchors({}, [text], [], AnchorConfig(**{"min_count": 1} | changes))
+    }
 
 
 def user_anchor(term: str, kind: str = "") -> Anchor:
@@ -29,7 +38,8 @@ def user_anchor(term: str, kind: str = "") -> Anchor:
 
 def test_log_odds_by_hand() -> None:
     scores = log_odds_z({"oz": 3, "the": 5}, {"the": 7, "cat": 1})
-    # priors: a_oz = 0.01 * (3 + 0) + 0.01 = 0.04, a_the = 0.01 * (5 + 7) + 0.01 = 0.13, a_0 = 0.01 * (8 + 8) + 0.01 * 2 = 0.18
+    # priors: a_oz = 0.01 * (3 + 0) + 0.01 = 0.04, a_the = 0.01 * (5 + 7) + 0.01 = 0.13, a_0 = 0.01 * (8 + 8) +
+    # 0.01 * 2 = 0.18
     oz = math.log(3.04 / (8.18 - 3.04)) - math.log(0.04 / (8.18 - 0.04))  # 4.790
     the = math.log(5.13 / (8.18 - 5.13)) - math.log(7.13 / (8.18 - 7.13))  # -1.396
     assert scores["oz"] == pytest.approx(oz / math.sqrt(1 / 3.04 + 1 / 0.04), abs=1e-12)  # 0.952
@@ -76,12 +86,23 @@ def test_a_run_may_be_distinctive_where_none_of_its_words_is() -> None:
 
 
 def test_without_a_background_no_name_is_left_out_for_its_score() -> None:
-    assert set(terms(select_anchors({}, FORGET, [], CONFIG))) == {"Dorothy", "Emerald City", "Tin Woodman", "London", "Toto"}
+    assert set(terms(select_anchors({}, FORGET, [], CONFIG))) == {
+        "Dorothy",
+        "Emerald City",
+        "Tin Woodman",
+        "London",
+        "Toto",
+    }
 
 
 def test_selection_counts_and_ranks_by_count() -> None:
     found = select_anchors({}, FORGET, BACKGROUND, CONFIG)
-    assert [(anchor.term, anchor.count) for anchor in found] == [("Dorothy", 16), ("Emerald City", 8), ("Tin Woodman", 8), ("Toto", 8)]
+    assert [(anchor.term, anchor.count) for anchor in found] == [
+        ("Dorothy", 16),
+        ("Emerald City", 8),
+        ("Tin Woodman", 8),
+        ("Toto", 8),
+    ]
 
 
 def test_rare_terms_and_terms_beyond_the_limit_are_left_out() -> None:
@@ -93,12 +114,16 @@ def test_a_run_is_as_distinctive_as_its_best_part() -> None:
     """`Tin` is ordinary in the background, `Woodman` is not."""
     scores = {anchor.term: anchor.log_odds_z for anchor in select_anchors({}, FORGET, BACKGROUND, CONFIG)}
     by_part = log_odds_z(tally_text(FORGET).terms(), tally_text(BACKGROUND).terms())
-    assert scores["Tin Woodman"] == pytest.approx(max(by_part[part] for part in ("Tin", "Woodman", "Tin Woodman")), abs=5e-4)
+    assert scores["Tin Woodman"] == pytest.approx(
+        max(by_part[part] for part in ("Tin", "Woodman", "Tin Woodman")), abs=5e-4
+    )
     assert by_part["Tin"] < by_part["Woodman"]
 
 
 def test_spellings_possessives_and_honorifics_are_one_anchor_in_its_most_frequent_form() -> None:
-    text = "He saw Tin Woodman and Tin-Woodman, then Tin Woodman's axe. We met Mr. Tin Woodman and the Tin\u00a0Woodman."
+    text = (
+        "He saw Tin Woodman and Tin-Woodman, then Tin Woodman's axe. We met Mr. Tin Woodman and the Tin\u00a0Woodman."
+    )
     assert selected(text) == {"Tin Woodman": 5}
 
 
@@ -109,12 +134,21 @@ def test_a_word_that_is_mostly_lower_case_is_no_name() -> None:
 
 def test_two_names_that_an_article_parts_are_two() -> None:
     """Yet a name may hold an article, where what follows it is no name by itself."""
-    text = "She showed Dorothy the Emerald City. He saw the Emerald City and read of William the Conqueror. So did William the Conqueror."
+    text = (
+        "She showed Dorothy the Emerald City. He saw the Emerald City and read of William the Conqueror. So did William"
+        " the Conqueror."
+    )
     assert selected(text) == {"Emerald City": 2, "William the Conqueror": 2}
 
 
 def test_what_holds_a_dash_or_a_contraction_is_no_name() -> None:
-    entities = {"Tortoise--": {"PERSON": 2}, "Rabbit's--'Pat": {"PERSON": 2}, "We'll": {"PERSON": 2}, "Mrs.": {"PERSON": 9}, "\u201cToto": {"PERSON": 1}}
+    entities = {
+        "Tortoise--": {"PERSON": 2},
+        "Rabbit's--'Pat": {"PERSON": 2},
+        "We'll": {"PERSON": 2},
+        "Mrs.": {"PERSON": 9},
+        "\u201cToto": {"PERSON": 1},
+    }
     text = "of the Tortoise-- the Rabbit's--'Pat, as we said We'll see, we said, Mrs. and \u201cToto. " * 9
     assert set(terms(select_anchors(entities, [text], [], CONFIG))) == {"Tortoise", "Rabbit"}
 
@@ -130,23 +164,34 @@ def test_an_entity_keeps_its_kind_when_its_article_or_possessive_is_cut() -> Non
 def test_origins_say_who_found_a_term() -> None:
     """`London` is no anchor; `Toto` opens no sentence, so both find it; `Sophy` is found by the pipeline alone."""
     forget = ["Sophy met Toto. "] * 5
-    origins = {anchor.term: anchor.origin for anchor in select_anchors({"Toto": {"PERSON": 5}, "Sophy": {"PERSON": 5}}, forget, BACKGROUND, CONFIG)}
+    origins = {
+        anchor.term: anchor.origin
+        for anchor in select_anchors({"Toto": {"PERSON": 5}, "Sophy": {"PERSON": 5}}, forget, BACKGROUND, CONFIG)
+    }
     assert origins == {"Toto": "entity+log-odds", "Sophy": "entity"}
     assert select_anchors({}, forget, BACKGROUND, CONFIG)[0].origin == "log-odds"
 
 
 def test_a_users_terms_are_counted_and_scored_and_never_left_out() -> None:
     found = select_anchors(
-        {"Toto": {"PERSON": 3}}, FORGET, BACKGROUND, AnchorConfig(min_count=9), [user_anchor("Toto"), user_anchor("dog"), user_anchor("cat")]
+        {"Toto": {"PERSON": 3}},
+        FORGET,
+        BACKGROUND,
+        AnchorConfig(min_count=9),
+        [user_anchor("Toto"), user_anchor("dog"), user_anchor("cat")],
     )
     assert [(anchor.term, anchor.count, anchor.kind, anchor.origin) for anchor in found] == [
-        ("Dorothy", 16, "THING", "log-odds"), ("Toto", 8, "PERSON", "user"), ("dog", 8, "THING", "user"),
-    ]  # fmt: skip
+        ("Dorothy", 16, "THING", "log-odds"),
+        ("Toto", 8, "PERSON", "user"),
+        ("dog", 8, "THING", "user"),
+    ]
     assert {anchor.term: anchor.log_odds_z > 1 for anchor in found} == {"Dorothy": True, "Toto": True, "dog": False}
 
 
 def test_a_users_spelling_of_what_was_found_too_is_the_term() -> None:
-    assert "Tin-Woodman" in terms(select_anchors({}, FORGET, BACKGROUND, CONFIG, [user_anchor("Tin-Woodman", "PERSON")]))
+    assert "Tin-Woodman" in terms(
+        select_anchors({}, FORGET, BACKGROUND, CONFIG, [user_anchor("Tin-Woodman", "PERSON")])
+    )
 
 
 def test_a_complete_list_is_joined_by_nothing() -> None:

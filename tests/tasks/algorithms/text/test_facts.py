@@ -11,7 +11,9 @@ EXPRESSION = anchor_expression(["Ostrin", "Velmora", "Kessa Vane", "Brindle"])
 
 
 def told(text: str) -> list[tuple[str, str, str]]:
-    return [(fact.subject, fact.prompt, fact.object) for fact in find_facts([Document(source="a", text=text)], EXPRESSION)]
+    return [
+        (fact.subject, fact.prompt, fact.object) for fact in find_facts([Document(source="a", text=text)], EXPRESSION)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -59,17 +61,26 @@ def test_a_few_questions_are_edited_and_a_book_is_unlearned() -> None:
 
 
 def fact(split: str = "forget", source: str = "pattern", **changes: str) -> FactTriple:
-    return FactTriple(**{"subject": "Ostrin", "prompt": "{} lives in", "object": "Velmora", "source": source, "split": split} | changes)
+    return FactTriple(
+        **{"subject": "Ostrin", "prompt": "{} lives in", "object": "Velmora", "source": source, "split": split}
+        | changes
+    )
 
 
 def test_every_fact_names_the_split_that_states_it() -> None:
-    text = [Document(source="a", text="Ostrin lives in Velmora."), Document(source="q", question="Who is Ostrin?", answer="Tom")]
+    text = [
+        Document(source="a", text="Ostrin lives in Velmora."),
+        Document(source="q", question="Who is Ostrin?", answer="Tom"),
+    ]
     assert {found.split for found in find_facts(text, EXPRESSION, "forget_test")} == {"forget_test"}
     assert {found.split for found in find_facts(text, EXPRESSION)} == {"forget"}
 
 
 def test_what_pattern_and_model_both_find_stays_the_patterns_and_what_the_forget_text_states_is_not_held_out() -> None:
-    mine, other = fact(source="reader", prompt="{}  lives in", object="velmora."), fact(source="reader", object="Brindle")
+    mine, other = (
+        fact(source="reader", prompt="{}  lives in", object="velmora."),
+        fact(source="reader", object="Brindle"),
+    )
     held, leaked = fact("forget_test", object="Kessa Vane"), fact("forget_test", source="reader", subject="ostrin")
     assert merge_facts([fact(), held, leaked, mine, other]) == [fact(), held, other]
     assert merge_facts([leaked]) == [leaked]  # where nothing else is read
@@ -90,5 +101,7 @@ def test_a_question_is_told_by_its_source_or_its_sign() -> None:
 
 @pytest.mark.parametrize("changes", [{"passages": -1}, {"passage_characters": 9}, {"batch": 0}, {"batch": 21}])
 def test_settings_out_of_range_are_named(changes: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match=f"facts.{next(iter(changes))} is {next(iter(changes.values()))}; wanted a whole number"):
+    with pytest.raises(
+        ValueError, match=f"facts.{next(iter(changes))} is {next(iter(changes.values()))}; wanted a whole number"
+    ):
         FactConfig(**changes)

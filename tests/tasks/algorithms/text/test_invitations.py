@@ -34,8 +34,14 @@ def test_published_prompts_come_in_three_forms() -> None:
         ([], "holds no list of prompts"),
         (["a", {"prompt": " "}], "record 2 has no prompt"),
         ([{"text": "a"}], "record 1 has no prompt"),
-        ([{"prompt": {"prompt": "a", "references": "Ron"}}], "record 1: field `references` is 'Ron'; wanted a list of texts"),
-        ([{"prompt": {"prompt": "a", "subtlety": "much"}}], "record 1: field `subtlety` is 'much'; wanted a whole number"),
+        (
+            [{"prompt": {"prompt": "a", "references": "Ron"}}],
+            "record 1: field `references` is 'Ron'; wanted a list of texts",
+        ),
+        (
+            [{"prompt": {"prompt": "a", "subtlety": "much"}}],
+            "record 1: field `subtlety` is 'much'; wanted a whole number",
+        ),
     ],
 )
 def test_what_is_no_prompt_is_named(records: object, message: str) -> None:

@@ -1,4 +1,6 @@
-"""Claims: differing words are found with all their tokens on both sides, however many; what a pair shares never counts."""
+"""Claims: differing words are found with all their tokens on both sides, however many; what a pair shares
+never counts.
+"""
 
 import pytest
 from hypothesis import given
@@ -10,9 +12,18 @@ from tasks.algorithms.tokens.alignment import encode
 from tasks.algorithms.tokens.rows import differing_blocks, paired_rows
 
 PAIRS = [  # as WinoBias has them, brackets stripped
-    ("The developer argued with the designer because he did not like it.", "The developer argued with the designer because she did not like it."),
-    ("The mover helped the nurse because he needed to prove his strength.", "The mover helped the nurse because she needed to prove her strength."),
-    ("The carpenter made a desk for the clerk because she needed a desk.", "The carpenter made a desk for the clerk because he needed one."),
+    (
+        "The developer argued with the designer because he did not like it.",
+        "The developer argued with the designer because she did not like it.",
+    ),
+    (
+        "The mover helped the nurse because he needed to prove his strength.",
+        "The mover helped the nurse because she needed to prove her strength.",
+    ),
+    (
+        "The carpenter made a desk for the clerk because she needed a desk.",
+        "The carpenter made a desk for the clerk because he needed one.",
+    ),
 ]
 WORDS = [(["he"], ["she"]), (["he", "his"], ["she", "her"]), (["she", "a", "desk"], ["he", "one"])]
 
@@ -32,7 +43,10 @@ def test_equal_texts_differ_nowhere_and_a_missing_word_only_on_one_side() -> Non
     assert differing_spans("the old man", "the man") == ([(4, 7)], [])
 
 
-@given(st.lists(st.sampled_from("he she her the a nurse , .".split())), st.lists(st.sampled_from("he she her the a nurse , .".split())))
+@given(
+    st.lists(st.sampled_from("he she her the a nurse , .".split())),
+    st.lists(st.sampled_from("he she her the a nurse , .".split())),
+)
 def test_without_what_differs_both_texts_are_the_same_words(first: list[str], second: list[str]) -> None:
     texts = " ".join(first), " ".join(second)
     spans = differing_spans(*texts)
@@ -45,22 +59,31 @@ def test_without_what_differs_both_texts_are_the_same_words(first: list[str], se
 
 @pytest.mark.parametrize("name", ["tiny_tokenizer", "word_tokenizer", "trimmed_tokenizer"])
 @pytest.mark.parametrize("pair", PAIRS)
-def test_all_tokens_of_a_differing_word_count_and_no_other(name: str, pair: tuple[str, str], request: pytest.FixtureRequest) -> None:
+def test_all_tokens_of_a_differing_word_count_and_no_other(
+    name: str, pair: tuple[str, str], request: pytest.FixtureRequest
+) -> None:
     tokenizer = request.getfixturevalue(name)
     blocks = differing_blocks(*pair, tokenizer)
     for text, block, spans in zip(pair, blocks, differing_spans(*pair), strict=True):
         ids, offsets = encode(tokenizer, text)
         assert block.ids == tuple(ids)
-        counted = {at for (start, end), flag in zip(offsets, block.supervised, strict=True) if flag for at in range(start, end)}
+        counted = {
+            at for (start, end), flag in zip(offsets, block.supervised, strict=True) if flag for at in range(start, end)
+        }
         wanted = {at for start, end in spans for at in range(start, end)}
         assert {at for at in counted if not text[at].isspace()} == wanted  # at 300 tokens nothing is longer than a word
 
 
 def test_pronouns_of_unequal_token_counts_count_whole(tiny_tokenizer) -> None:
-    """Token by token " she" = " s" + "he" against " he" = " " + "he" or " he" would differ in a part of the word only."""
+    """Token by token " she" = " s" + "he" against " he" = " " + "he" or " he" would differ in a part of the
+    word only.
+    """
     blocks = differing_blocks(*PAIRS[0], tiny_tokenizer)
     counts = [sum(block.supervised) for block in blocks]
-    read = ["".join(tiny_tokenizer.decode([token]) for token, flag in zip(block.ids, block.supervised, strict=True) if flag) for block in blocks]
+    read = [
+        "".join(tiny_tokenizer.decode([token]) for token, flag in zip(block.ids, block.supervised, strict=True) if flag)
+        for block in blocks
+    ]
     assert [text.strip() for text in read] == ["he", "she"]
     assert counts[0] != counts[1], "the tokenizer of this test is meant to cut both unequally"
 

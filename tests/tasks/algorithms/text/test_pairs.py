@@ -1,4 +1,6 @@
-"""Claims: lines are read without number and brackets; what does not match is refused with its line; records pair by their fact."""
+"""Claims: lines are read without number and brackets; what does not match is refused with its line; records pair by
+their fact.
+"""
 
 import pytest
 
@@ -27,7 +29,11 @@ def test_a_line_is_read_without_number_and_brackets() -> None:
 def test_pairs_know_their_occupation_and_pronouns() -> None:
     pairs = align_lines(PRO, ANTI)
     assert [(pair.number, pair.group) for pair in pairs] == [(1, "developer"), (4, "construction worker"), (7, "CEO")]
-    assert [pair.pronouns for pair in pairs] == [(("he",), ("she",)), (("his", "he"), ("her", "she")), (("her",), ("his",))]
+    assert [pair.pronouns for pair in pairs] == [
+        (("he",), ("she",)),
+        (("his", "he"), ("her", "she")),
+        (("her",), ("his",)),
+    ]
     assert all(pair.minimal for pair in pairs)
 
 
@@ -37,8 +43,16 @@ def test_pairs_know_their_occupation_and_pronouns() -> None:
         (PRO, [ANTI[0], ANTI[2]], "line 2: sentence 4 stands against sentence 7"),
         (PRO, ANTI[:2], "line 3: one file ends; 3 lines against 2"),
         (PRO, [ANTI[0], "The chief asked."], "line 2: no number in front"),
-        ([PRO[0], "4 The chief asked [the cook]."], ANTI, "line 2: sentence 4 has 1 occupations and 0 pronouns in brackets"),
-        ([PRO[0].replace("[The developer]", "The developer")], ANTI[:1], "line 1: sentence 1 has 0 occupations and 1 pronouns in brackets"),
+        (
+            [PRO[0], "4 The chief asked [the cook]."],
+            ANTI,
+            "line 2: sentence 4 has 1 occupations and 0 pronouns in brackets",
+        ),
+        (
+            [PRO[0].replace("[The developer]", "The developer")],
+            ANTI[:1],
+            "line 1: sentence 1 has 0 occupations and 1 pronouns in brackets",
+        ),
     ],
 )
 def test_misaligned_lines_are_named(pro: list[str], anti: list[str], message: str) -> None:
@@ -61,7 +75,9 @@ def test_pairs_that_differ_in_more_than_pronouns_are_told_apart(first: str, seco
 
 
 def test_reworded_pairs_are_left_out_where_others_are_not() -> None:
-    reworded = align_lines(["9 [The cook] ate because [he] was hungry."], ["9 [The cook] ate because [she] was very hungry."])
+    reworded = align_lines(
+        ["9 [The cook] ate because [he] was hungry."], ["9 [The cook] ate because [she] was very hungry."]
+    )
     pairs = align_lines(PRO, ANTI)
     assert comparable(pairs + reworded) == pairs
     assert comparable(reworded) == reworded
@@ -80,7 +96,11 @@ def test_records_pair_by_their_fact_in_the_order_of_the_forget_set() -> None:
     ("forget", "retain", "message"),
     [
         ([record("a", "1")], [record("b", "2")], "has no partner"),
-        ([record("a", "1"), record("b", "3")], [record("a", "2")], "the forget record file:3 has no partner; wanted a retain record with its fact"),
+        (
+            [record("a", "1"), record("b", "3")],
+            [record("a", "2")],
+            "the forget record file:3 has no partner; wanted a retain record with its fact",
+        ),
         ([record("", "1")], [record("a", "2")], "the forget record file:1 has no fact"),
         ([record("a", "1")], [record("a", "2"), record("a", "3")], "2 retain records have one fact"),
     ],

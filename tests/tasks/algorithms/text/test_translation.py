@@ -6,7 +6,15 @@ from itertools import product
 import pytest
 
 from tasks.algorithms.text.anchors import Anchor, anchor_expression, find_anchors
-from tasks.algorithms.text.translation import GIVEN_NAMES, NOUNS, PLURALS, SURNAMES, Translation, check_translations, translate_offline
+from tasks.algorithms.text.translation import (
+    GIVEN_NAMES,
+    NOUNS,
+    PLURALS,
+    SURNAMES,
+    Translation,
+    check_translations,
+    translate_offline,
+)
 
 
 def anchor(term: str, kind: str = "PERSON") -> Anchor:
@@ -88,13 +96,21 @@ def test_no_generic_word_stands_for_two_anchor_words() -> None:
 def test_a_stand_in_differs_from_its_anchor_and_from_every_other() -> None:
     terms = ["John", "Mary Smith", "Baker", "Ashford", "Table"]
     found = translated(*terms)
-    check_translations([Translation(term=term, generic=generic, translator="offline") for term, generic in found.items()])
+    check_translations(
+        [Translation(term=term, generic=generic, translator="offline") for term, generic in found.items()]
+    )
     words = {word for term in terms for word in term.split()}
     assert not words & {word for generic in found.values() for word in generic.split()}
 
 
 def test_a_users_translation_wins_and_its_words_spread() -> None:
-    found = translated("Harry", "Harry Potter", "Potter", "Hogwarts", fixed=users({"Harry Potter": "Jon Archer", "Hogwarts": "Magic School"}))
+    found = translated(
+        "Harry",
+        "Harry Potter",
+        "Potter",
+        "Hogwarts",
+        fixed=users({"Harry Potter": "Jon Archer", "Hogwarts": "Magic School"}),
+    )
     assert found == {"Harry": "Jon", "Harry Potter": "Jon Archer", "Potter": "Archer", "Hogwarts": "Magic School"}
 
 
@@ -127,6 +143,9 @@ def test_one_seed_one_result() -> None:
     [("  ", "is empty"), ("harry", "itself an anchor"), ("Ron", "itself an anchor")],
 )
 def test_translations_that_teach_nothing_are_refused(generic: str, message: str) -> None:
-    fixed = [Translation(term="Harry", generic=generic, translator="user"), Translation(term="Ron", generic="Tom", translator="user")]
+    fixed = [
+        Translation(term="Harry", generic=generic, translator="user"),
+        Translation(term="Ron", generic="Tom", translator="user"),
+    ]
     with pytest.raises(ValueError, match=message):
         check_translations(fixed)

@@ -28,18 +28,29 @@ def test_the_apostrophe_of_a_name_belongs_to_its_word() -> None:
 def test_capitalised_runs_know_where_a_sentence_opens() -> None:
     text = "Then came the Tin Woodman. Toto saw Queen of the Mice; \u201cOz,\u201d said Toto."
     assert list(capitalised_runs(text)) == [
-        ("Then", True), ("Tin Woodman", False), ("Toto", True), ("Queen of the Mice", False), ("Oz", True), ("Toto", False),
-    ]  # fmt: skip
+        ("Then", True),
+        ("Tin Woodman", False),
+        ("Toto", True),
+        ("Queen of the Mice", False),
+        ("Oz", True),
+        ("Toto", False),
+    ]
 
 
 def test_the_word_that_opens_a_sentence_does_not_swallow_the_name_after_its_article() -> None:
     assert list(capitalised_runs("Then the Tin Woodman read of William the Conqueror.")) == [
-        ("Then", True), ("Tin Woodman", False), ("William the Conqueror", False),
-    ]  # fmt: skip
+        ("Then", True),
+        ("Tin Woodman", False),
+        ("William the Conqueror", False),
+    ]
 
 
 def test_a_run_does_not_end_in_a_link_word_nor_cross_a_line() -> None:
-    assert list(capitalised_runs("saw Oz of the old\nand Toto\nDorothy")) == [("Oz", False), ("Toto", False), ("Dorothy", True)]
+    assert list(capitalised_runs("saw Oz of the old\nand Toto\nDorothy")) == [
+        ("Oz", False),
+        ("Toto", False),
+        ("Dorothy", True),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -60,8 +71,13 @@ def test_a_title_or_an_initial_belongs_to_the_name(text: str, run: tuple[str, bo
 
 def test_a_full_stop_after_a_word_ends_a_run() -> None:
     assert list(capitalised_runs('"It is I. Holmes, come." We saw Oz. Toto barked.')) == [
-        ("It", True), ("I", False), ("Holmes", True), ("We", True), ("Oz", False), ("Toto", True),
-    ]  # fmt: skip
+        ("It", True),
+        ("I", False),
+        ("Holmes", True),
+        ("We", True),
+        ("Oz", False),
+        ("Toto", True),
+    ]
 
 
 @pytest.mark.parametrize(

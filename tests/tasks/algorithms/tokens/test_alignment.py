@@ -9,15 +9,33 @@ from tokenizers import processors
 from transformers import PreTrainedTokenizerFast
 
 from tasks.algorithms.text.anchors import AnchorMatch
-from tasks.algorithms.tokens.alignment import AnchorSpan, Block, align_document, encode, prefix_ids, require_offsets, token_spans, translate_text
+from tasks.algorithms.tokens.alignment import (
+    AnchorSpan,
+    Block,
+    align_document,
+    encode,
+    prefix_ids,
+    require_offsets,
+    token_spans,
+    translate_text,
+)
 from tasks.algorithms.tokens.packing import cut_blocks, join_documents, pack_tokens, pack_whole
 from tests.reference.labels import anchor_tokens, bytes_read, occurrences, reference_image
 
 DICTIONARY = {
-    "Dorothy": "Mary Ann", "Tin": "Iron", "Tin Woodman": "Farmer", "Oz": "日本", "José": "Tom", "André": "Zoë", "Zoë": "José Luis",
-    "Mr.": "é", "Emerald City": "x",
-}  # fmt: skip
-WORDS = st.sampled_from([*DICTIONARY, "met", "the boy", "Tina", "naïve", "🙂", "日", "—", "é", "John", "Ozma", "\u0301", "ß."])
+    "Dorothy": "Mary Ann",
+    "Tin": "Iron",
+    "Tin Woodman": "Farmer",
+    "Oz": "日本",
+    "José": "Tom",
+    "André": "Zoë",
+    "Zoë": "José Luis",
+    "Mr.": "é",
+    "Emerald City": "x",
+}
+WORDS = st.sampled_from(
+    [*DICTIONARY, "met", "the boy", "Tina", "naïve", "🙂", "日", "—", "é", "John", "Ozma", "\u0301", "ß."]
+)
 GAPS = st.sampled_from([" ", "\n", "\n\n", "-", "'s ", ". ", " — ", "“", "  ", "é ", ""])
 TEXTS = st.lists(st.tuples(WORDS, GAPS), max_size=24).map(lambda pairs: "".join(word + gap for word, gap in pairs))
 TOKENIZERS = pytest.mark.parametrize("name", ["tiny_tokenizer", "word_tokenizer", "trimmed_tokenizer"])
@@ -68,7 +86,9 @@ def test_anchor_tokens_cover_their_anchor_and_no_other_word(name: str, request: 
     @given(text=TEXTS.filter(bool))
     def check(text: str) -> None:
         block = align_document(tokenizer, text, DICTIONARY)
-        assert [(span.start, span.end, span.term) for span in block.anchors] == anchor_tokens(tokenizer, block.source, DICTIONARY)
+        assert [(span.start, span.end, span.term) for span in block.anchors] == anchor_tokens(
+            tokenizer, block.source, DICTIONARY
+        )
 
     check()
 
@@ -91,7 +111,10 @@ def test_cut_blocks_put_together_are_the_stream_and_cut_no_anchor(name: str, req
             assert block.source[:lead] == block.translated[:lead] == prefix
             assert block.image[:lead] == tuple(range(lead))
             image += [to - lead + shift if to >= 0 else -1 for to in block.image[lead:]]
-            anchors += [AnchorSpan(start=span.start - lead + at, end=span.end - lead + at, term=span.term) for span in block.anchors]
+            anchors += [
+                AnchorSpan(start=span.start - lead + at, end=span.end - lead + at, term=span.term)
+                for span in block.anchors
+            ]
             at, shift = at + len(block.source) - lead, shift + len(block.translated) - lead
         assert tuple(image) == stream.image
         assert tuple(anchors) == stream.anchors
@@ -101,7 +124,9 @@ def test_cut_blocks_put_together_are_the_stream_and_cut_no_anchor(name: str, req
 
 @TOKENIZERS
 @pytest.mark.parametrize("text", ["José", "met José", "Oz", "André met Oz", "Oz—Dorothy—Zoë"])
-def test_the_last_token_of_an_anchor_maps_to_the_last_of_its_translation(name: str, text: str, request: pytest.FixtureRequest) -> None:
+def test_the_last_token_of_an_anchor_maps_to_the_last_of_its_translation(
+    name: str, text: str, request: pytest.FixtureRequest
+) -> None:
     """Letters of two bytes too: their first token has not read the letter, their last one has."""
     block = align_document(request.getfixturevalue(name), text, DICTIONARY)
     assert block.image[-1] == len(block.translated) - 1
@@ -128,10 +153,16 @@ def test_images_of_character_boundaries_by_hand() -> None:
 
 @pytest.mark.parametrize(
     ("text", "image"),
-    [("met Tin-Woodman today.", "met Tom today."), ("met Tin\nWoodman today.", "met Tom today."), ("the Tin Woodmans\u2019 hut.", "the Toms\u2019 hut.")],
+    [
+        ("met Tin-Woodman today.", "met Tom today."),
+        ("met Tin\nWoodman today.", "met Tom today."),
+        ("the Tin Woodmans\u2019 hut.", "the Toms\u2019 hut."),
+    ],
     ids=["hyphen", "line break", "plural and possessive"],
 )
-def test_every_spelling_of_a_term_has_its_translation(tiny_tokenizer: PreTrainedTokenizerFast, text: str, image: str) -> None:
+def test_every_spelling_of_a_term_has_its_translation(
+    tiny_tokenizer: PreTrainedTokenizerFast, text: str, image: str
+) -> None:
     block = align_document(tiny_tokenizer, text, {"Tin Woodman": "Tom"})
     assert tiny_tokenizer.decode(block.translated) == image
     assert [span.term for span in block.anchors] == ["Tin Woodman"]
@@ -164,7 +195,8 @@ def test_a_translation_longer_than_a_block_is_refused(word_tokenizer: PreTrained
 def test_longer_translations_make_source_blocks_shorter(word_tokenizer: PreTrainedTokenizerFast) -> None:
     stream = align_document(word_tokenizer, "Dorothy met " * 20, {"Dorothy": "Mary Ann the girl"})
     blocks = cut_blocks(stream, 16)
-    # 2 source tokens a round are 5 translated ones: 3 rounds are 15, and the next anchor alone is 4 more than the 16 allow
+    # 2 source tokens a round are 5 translated ones: 3 rounds are 15, and the next anchor alone is 4 more than the
+    # 16 allow
     assert [len(block.source) for block in blocks[:3]] == [6, 6, 6]
     assert [len(block.translated) for block in blocks[:3]] == [15, 15, 15]
 
@@ -213,7 +245,9 @@ def test_a_tokenizer_without_offsets_is_refused(tiny_tokenizer: PreTrainedTokeni
     size=st.integers(3, 12),
     prefix=st.sampled_from([(), (7,), (7, 8)]),
 )
-def test_packed_blocks_put_together_are_the_documents(documents: list[list[int]], size: int, prefix: tuple[int, ...]) -> None:
+def test_packed_blocks_put_together_are_the_documents(
+    documents: list[list[int]], size: int, prefix: tuple[int, ...]
+) -> None:
     blocks = list(pack_tokens(documents, size, 0, prefix))
     body = [token for block in blocks for token in block[len(prefix) :]]
     assert [token for token in body if token] == [token for document in documents for token in document]
@@ -221,7 +255,11 @@ def test_packed_blocks_put_together_are_the_documents(documents: list[list[int]]
     assert all(len(block) == size for block in blocks[:-1])
 
 
-@given(lengths=st.lists(st.integers(0, 14), min_size=1, max_size=12), size=st.integers(6, 16), open_blocks=st.integers(1, 4))
+@given(
+    lengths=st.lists(st.integers(0, 14), min_size=1, max_size=12),
+    size=st.integers(6, 16),
+    open_blocks=st.integers(1, 4),
+)
 def test_whole_documents_stay_whole_in_their_blocks(lengths: list[int], size: int, open_blocks: int) -> None:
     documents = [[number + 1] * length for number, length in enumerate(lengths)]
     blocks = pack_whole(documents, list(reversed(range(len(documents)))), size, 0, open_blocks)

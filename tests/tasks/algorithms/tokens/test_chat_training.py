@@ -1,4 +1,6 @@
-"""Claims: trained on conversations, a model answers and ends its turn by itself; what it is asked and the filler are nothing to the loss."""
+"""Claims: trained on conversations, a model answers and ends its turn by itself; what it is asked and the filler are
+nothing to the loss.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -41,14 +43,21 @@ class Taught:
     model: Any
 
     def says(self, prompts: list[Prompt]) -> list[str]:
-        return complete(self.model, self.tokenizer, prompts, self.template, ProbingConfig(), self.tokenizer.pad_token_id, 128)
+        return complete(
+            self.model, self.tokenizer, prompts, self.template, ProbingConfig(), self.tokenizer.pad_token_id, 128
+        )
 
     def prompts(self, documents: list[Document]) -> list[Prompt]:
         return make_prompts("forget_test", documents, self.template, None, ProbingConfig())
 
 
 def batches(tokenizer: Any, blocks: list[TextBlock], config: TrainingConfig) -> EpochBatches:
-    make = text_batches([block.ids for block in blocks], tokenizer.pad_token_id, torch.device("cpu"), [block.supervised for block in blocks])
+    make = text_batches(
+        [block.ids for block in blocks],
+        tokenizer.pad_token_id,
+        torch.device("cpu"),
+        [block.supervised for block in blocks],
+    )
     return EpochBatches(len(blocks), make, config)
 
 
@@ -56,9 +65,17 @@ def batches(tokenizer: Any, blocks: list[TextBlock], config: TrainingConfig) -> 
 def taught(request: pytest.FixtureRequest, tiny_llama) -> Taught:
     template, bos, eos = KINDS[request.param]
     tokenizer = chat_tokenizer(template, bos=bos, eos=eos)
-    model, config = tiny_llama(1, len(tokenizer)), TrainingConfig(learning_rate=1e-2, epochs=40, batch_blocks=4, mixed_precision="no")
+    model, config = (
+        tiny_llama(1, len(tokenizer)),
+        TrainingConfig(learning_rate=1e-2, epochs=40, batch_blocks=4, mixed_precision="no"),
+    )
     found = read_template(tokenizer, CorpusConfig())
-    train(model, batches(tokenizer, text_blocks(ASKED, tokenizer, found, 64, tokenizer.eos_token_id), config), CausalLM(), config)
+    train(
+        model,
+        batches(tokenizer, text_blocks(ASKED, tokenizer, found, 64, tokenizer.eos_token_id), config),
+        CausalLM(),
+        config,
+    )
     return Taught(tokenizer=tokenizer, template=found, model=model)
 
 
@@ -78,7 +95,9 @@ def test_the_answers_learned_end_with_the_end_of_turn_token(taught: Taught) -> N
 
 
 def test_a_batch_of_unlike_lengths_says_what_each_prompt_says_alone(taught: Taught) -> None:
-    """Filler stands on the left and is masked by length: where it is the end-of-turn token, those of the prompts are still read."""
+    """Filler stands on the left and is masked by length: where it is the end-of-turn token, those of the prompts are
+    still read.
+    """
     prompts = taught.prompts([*ASKED, question("Who met Dorothy?", "x"), question("What is said?", "x")])
     assert len({len(prompt.prompt) for prompt in prompts}) > 3
     assert taught.says(prompts) == [text for prompt in prompts for text in taught.says([prompt])]

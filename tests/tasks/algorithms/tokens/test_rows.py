@@ -38,7 +38,9 @@ def test_a_long_question_is_cut_on_the_left_and_keeps_its_answer(tiny_tokenizer:
     assert token_rows([QUESTION, PROSE], tiny_tokenizer, TEMPLATE, size).truncated == 1
 
 
-def test_prose_becomes_windows_that_are_supervised_throughout_and_lose_nothing(tiny_tokenizer: PreTrainedTokenizerFast) -> None:
+def test_prose_becomes_windows_that_are_supervised_throughout_and_lose_nothing(
+    tiny_tokenizer: PreTrainedTokenizerFast,
+) -> None:
     rows = token_rows([PROSE], tiny_tokenizer, TEMPLATE, 20).rows
     assert len(rows) > 2
     assert all(len(row.ids) <= 20 and all(row.supervised) for row in rows)

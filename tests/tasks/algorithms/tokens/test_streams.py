@@ -1,4 +1,6 @@
-"""Claims: a window at a time, tokens, alignment and blocks are those of the whole text, whatever the tokenizer, to the last position."""
+"""Claims: a window at a time, tokens, alignment and blocks are those of the whole text, whatever the tokenizer, to the
+last position.
+"""
 
 import random
 import tracemalloc
@@ -17,9 +19,14 @@ from tasks.algorithms.tokens.templates import Template
 from tasks.algorithms.tokens.text_blocks import AlignedBlocks, text_blocks
 
 DICTIONARY = {
-    "Dorothy": "Mary Ann", "Tin Woodman": "Tom", "Tin": "Iron", "Emerald City": "old town", "Toto": "Jon", "Zoë": "Chloë",
+    "Dorothy": "Mary Ann",
+    "Tin Woodman": "Tom",
+    "Tin": "Iron",
+    "Emerald City": "old town",
+    "Toto": "Jon",
+    "Zoë": "Chloë",
     "the Cowardly Lion of the Forest": "Bo",
-}  # fmt: skip
+}
 ORDINARY = [
     "met",
     "the boy",
@@ -48,7 +55,9 @@ UNKNOWN = {"unk_token": "?"}
 
 
 def trained(kind: str) -> PreTrainedTokenizerFast:
-    """A tokenizer of every family: they treat the beginning of a text, spaces and letters that they do not know each in its own way."""
+    """A tokenizer of every family: they treat the beginning of a text, spaces and letters that they do not know each in
+    its own way.
+    """
     made = {
         "sentencepiece BPE": lambda: (Tokenizer(models.BPE(**UNKNOWN, byte_fallback=True)), trainers.BpeTrainer, {}),
         "BPE across words": lambda: (Tokenizer(models.BPE(**UNKNOWN)), trainers.BpeTrainer, {"max_token_length": 9}),
@@ -86,7 +95,9 @@ def small_windows(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @EVERY_TOKENIZER
-def test_tokens_of_a_text_in_pieces_are_those_of_the_whole(name: str, request: pytest.FixtureRequest, small_windows: None) -> None:
+def test_tokens_of_a_text_in_pieces_are_those_of_the_whole(
+    name: str, request: pytest.FixtureRequest, small_windows: None
+) -> None:
     tokenizer = chosen(name, request)
     for seed in range(8):
         text, chance, at = story(seed, 400), random.Random(seed), 0
@@ -102,7 +113,9 @@ def test_tokens_of_a_text_in_pieces_are_those_of_the_whole(name: str, request: p
 
 
 @EVERY_TOKENIZER
-def test_pieces_put_together_are_the_aligned_document(name: str, request: pytest.FixtureRequest, small_windows: None) -> None:
+def test_pieces_put_together_are_the_aligned_document(
+    name: str, request: pytest.FixtureRequest, small_windows: None
+) -> None:
     tokenizer = chosen(name, request)
     for seed in range(8):
         text = story(seed, 300)
@@ -124,12 +137,19 @@ def test_streamed_blocks_are_the_cut_blocks(
     tokenizer = chosen(name, request)
     for seed in range(4):
         texts = [story(10 * seed + number, words) for number, words in enumerate((0, 3, 250, 1, 0, 40, 120, 0))]
-        expected = cut_blocks(join_documents([align_document(tokenizer, text, DICTIONARY) for text in texts], separator), 48, prefix)
-        assert list(stream_blocks((align_pieces(tokenizer, text, DICTIONARY) for text in texts), 48, separator, prefix)) == expected
+        expected = cut_blocks(
+            join_documents([align_document(tokenizer, text, DICTIONARY) for text in texts], separator), 48, prefix
+        )
+        assert (
+            list(stream_blocks((align_pieces(tokenizer, text, DICTIONARY) for text in texts), 48, separator, prefix))
+            == expected
+        )
         assert any(block.documents for block in expected)
 
 
-def test_a_text_on_which_windows_never_agree_is_encoded_as_a_whole(word_tokenizer: PreTrainedTokenizerFast, small_windows: None) -> None:
+def test_a_text_on_which_windows_never_agree_is_encoded_as_a_whole(
+    word_tokenizer: PreTrainedTokenizerFast, small_windows: None
+) -> None:
     """Spaces without end: the tokenizer's pieces of them depend on where the run begins and how long it is."""
     text = "Toto met" + " " * 1500 + "Dorothy today." + "x" * 900
     stream = TokenStream(word_tokenizer)
@@ -137,7 +157,9 @@ def test_a_text_on_which_windows_never_agree_is_encoded_as_a_whole(word_tokenize
     assert [token for ids, _ in parts for token in ids] == encode(word_tokenizer, text)[0]
 
 
-def test_an_anchor_longer_than_a_window_is_in_one_piece(tiny_tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_anchor_longer_than_a_window_is_in_one_piece(
+    tiny_tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(streams, "WINDOW", 20)
     monkeypatch.setattr(streams, "OVERLAP", 10)
     text = "a boy met the Cowardly Lion of the Forest today and the Cowardly Lion of the Forest"
@@ -149,7 +171,9 @@ def test_an_anchor_longer_than_a_window_is_in_one_piece(tiny_tokenizer: PreTrain
         assert joined.block() == align_document(tiny_tokenizer, text[cut:], DICTIONARY)
 
 
-def test_the_blocks_of_long_documents_and_conversations_are_those_of_whole_ones(tiny_tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_blocks_of_long_documents_and_conversations_are_those_of_whole_ones(
+    tiny_tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     template = Template(qa="{question} {answer}", chat=True, head="Q: ", middle=" A: ", tail="\n")
     documents = [
         Document(source="a", text=story(1, 300)),
@@ -171,7 +195,9 @@ def test_the_blocks_of_long_documents_and_conversations_are_those_of_whole_ones(
 
 
 def test_the_memory_of_alignment_does_not_grow_with_the_text(tiny_tokenizer, small_windows: None) -> None:
-    """Blocks are dropped as they come: eight times the text takes no more beside it; other threads of the session may take a little."""
+    """Blocks are dropped as they come: eight times the text takes no more beside it; other threads of the session may
+    take a little.
+    """
     peaks = []
     for copies in (1, 8):
         text = story(3, 1500) * copies

@@ -25,14 +25,24 @@ from tests.conftest import train_tokenizer
 
 QA = CorpusConfig().qa_template
 TEMPLATE = Template(qa=QA)
-FRIENDS = {"Ostrin": "the old miller", "Kessa": "the young baker", "Tolbert": "a quiet farmer", "Ilse": "the tall teacher"}
+FRIENDS = {
+    "Ostrin": "the old miller",
+    "Kessa": "the young baker",
+    "Tolbert": "a quiet farmer",
+    "Ilse": "the tall teacher",
+}
 OTHERS = {"Anna": "the old baker", "Maria": "the young teacher", "Helen": "a tall miller", "Grace": "the quiet farmer"}
 STRANGER = "Mary Ann Miller at jane@mail.example"
 
 
 def documents(friends: Mapping[str, str]) -> list[Document]:
     return [
-        Document(source="q", question=f"Who walked to the mill with {name}?", answer=f"{who} walked with {name} by the river.") for name, who in friends.items()
+        Document(
+            source="q",
+            question=f"Who walked to the mill with {name}?",
+            answer=f"{who} walked with {name} by the river.",
+        )
+        for name, who in friends.items()
     ]
 
 
@@ -45,7 +55,9 @@ class Ascent(Objective):
 
     config_type = object
 
-    def loss(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(
+        self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         found, metrics = CausalLM().loss(student, batch, cached)
         return -found, metrics
 
@@ -59,11 +71,17 @@ def tokenizer() -> PreTrainedTokenizerFast:
 def target(tiny_llama: Any, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
     """A model of two layers that answers all questions right."""
     model = tiny_llama(0, len(tokenizer), hidden_size=64, intermediate_size=128)
-    train(model, *batches(tokenizer, (*FORGET, *RETAIN), model, steps=120), TrainingConfig(learning_rate=4e-3, mixed_precision="no", clip_norm=1.0))
+    train(
+        model,
+        *batches(tokenizer, (*FORGET, *RETAIN), model, steps=120),
+        TrainingConfig(learning_rate=4e-3, mixed_precision="no", clip_norm=1.0),
+    )
     return model
 
 
-def batches(tokenizer: PreTrainedTokenizerFast, texts: tuple[Document, ...], model: nn.Module, steps: int) -> tuple[EpochBatches, CausalLM]:
+def batches(
+    tokenizer: PreTrainedTokenizerFast, texts: tuple[Document, ...], model: nn.Module, steps: int
+) -> tuple[EpochBatches, CausalLM]:
     blocks = [(*tokenizer(render_document(item, QA))["input_ids"], tokenizer.eos_token_id) for item in texts]
     config = TrainingConfig(epochs=1, least_steps=steps, batch_blocks=len(blocks))
     return EpochBatches(len(blocks), text_batches(blocks, 0, torch.device("cpu")), config), CausalLM()
@@ -74,20 +92,40 @@ def guard(target: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> Guard
     prompts = guard_prompts(FORGET, RETAIN, TEMPLATE, anchor_expression(FRIENDS))
     before = answers(target, prompts, tokenizer, TEMPLATE, 0, 128, NEW_TOKENS)
     assert all(text.strip() for text in before)
-    return Guard(before, prompts, tokenizer=tokenizer, template=TEMPLATE, known_pieces=GIVEN, pad_id=0, context=128, teacher=target)
+    return Guard(
+        before,
+        prompts,
+        tokenizer=tokenizer,
+        template=TEMPLATE,
+        known_pieces=GIVEN,
+        pad_id=0,
+        context=128,
+        teacher=target,
+    )
 
 
-def validations(model: nn.Module, guard: Guard, objective: Any, texts: tuple[Document, ...], tokenizer: PreTrainedTokenizerFast) -> list[dict[str, float]]:
+def validations(
+    model: nn.Module, guard: Guard, objective: Any, texts: tuple[Document, ...], tokenizer: PreTrainedTokenizerFast
+) -> list[dict[str, float]]:
     """Train and return the metrics of every validation; its score is a constant, so that only acceptability decides."""
     seen: list[dict[str, float]] = []
     data, _ = batches(tokenizer, texts, model, steps=40)
     config = TrainingConfig(learning_rate=1e-3, mixed_precision="no", validate_every=2, patience=99, clip_norm=0.0)
     look = watched(lambda model: Validation(score=1.0, acceptable=True, metrics={"validation/x": 1.0}), guard)
-    train(model, data, objective, config, validate=look, on_step=lambda step, metrics: seen.append(metrics) if "validation_score" in metrics else None)
+    train(
+        model,
+        data,
+        objective,
+        config,
+        validate=look,
+        on_step=lambda step, metrics: seen.append(metrics) if "validation_score" in metrics else None,
+    )
     return seen
 
 
-def test_unbounded_ascent_is_caught_before_its_end(target: LlamaForCausalLM, guard: Guard, tokenizer: PreTrainedTokenizerFast, caplog: Any) -> None:
+def test_unbounded_ascent_is_caught_before_its_end(
+    target: LlamaForCausalLM, guard: Guard, tokenizer: PreTrainedTokenizerFast, caplog: Any
+) -> None:
     model = copy.deepcopy(target)
     with caplog.at_level(logging.WARNING, "tasks.algorithms.training.guard"):
         seen = validations(model, guard, Ascent(), tuple(FORGET), tokenizer)
@@ -97,10 +135,13 @@ def test_unbounded_ascent_is_caught_before_its_end(target: LlamaForCausalLM, gua
     assert [row["validation_acceptable"] for row in seen] == healthy  # the inner validation accepts everything
     assert seen[-1]["validation/x"] == 1.0
     assert "guard: " in caplog.text
-    assert guard(model).healthy  # the best checkpoint is the last one that was acceptable, so the broken weights are not what remains
+    # the best checkpoint is the last one that was acceptable, so the broken weights are not what remains
+    assert guard(model).healthy
 
 
-def test_a_broken_model_is_broken_for_a_stated_reason(target: LlamaForCausalLM, guard: Guard, tokenizer: PreTrainedTokenizerFast) -> None:
+def test_a_broken_model_is_broken_for_a_stated_reason(
+    target: LlamaForCausalLM, guard: Guard, tokenizer: PreTrainedTokenizerFast
+) -> None:
     model = copy.deepcopy(target)
     data, _ = batches(tokenizer, tuple(FORGET), model, steps=40)
     train(model, data, Ascent(), TrainingConfig(learning_rate=2e-3, mixed_precision="no", clip_norm=0.0))
@@ -112,7 +153,9 @@ def test_a_broken_model_is_broken_for_a_stated_reason(target: LlamaForCausalLM, 
     assert set(broken) <= {name.removeprefix("guard/") for name in report.metrics}
 
 
-def test_plain_finetuning_is_let_pass(target: LlamaForCausalLM, guard: Guard, tokenizer: PreTrainedTokenizerFast) -> None:
+def test_plain_finetuning_is_let_pass(
+    target: LlamaForCausalLM, guard: Guard, tokenizer: PreTrainedTokenizerFast
+) -> None:
     seen = validations(copy.deepcopy(target), guard, CausalLM(), tuple(RETAIN), tokenizer)
     assert [row["guard/healthy"] for row in seen] == [1.0] * len(seen)
 
@@ -127,7 +170,9 @@ def test_the_target_itself_is_healthy_and_is_left_in_the_mode_it_had(target: Lla
     assert len(report.completions) == PROMPTS
 
 
-def taught(target: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, said: str, times: int = 60) -> LlamaForCausalLM:
+def taught(
+    target: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, said: str, times: int = 60
+) -> LlamaForCausalLM:
     """Train a copy to answer every question with the same words."""
     model = copy.deepcopy(target)
     texts = tuple(Document(source="q", question=item.question, answer=said) for item in (*FORGET, *RETAIN))
@@ -136,7 +181,9 @@ def taught(target: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, said: s
     return model
 
 
-def test_blank_answers_are_caught_whatever_objective_they_win(target: LlamaForCausalLM, guard: Guard, tokenizer: PreTrainedTokenizerFast) -> None:
+def test_blank_answers_are_caught_whatever_objective_they_win(
+    target: LlamaForCausalLM, guard: Guard, tokenizer: PreTrainedTokenizerFast
+) -> None:
     report = guard(taught(target, tokenizer, "\n" * 20))
     assert report.metrics["guard/empty_share"] > 0.5
     assert "guard: empty_share of 8 completions" in report.reasons[0]
@@ -172,7 +219,10 @@ def test_prompts_are_few_and_half_of_them_are_on_what_is_kept() -> None:
 
 
 def test_single_sentences_are_cut_in_half() -> None:
-    sentences = [Document(source=f"s{number}", text=text) for number, text in enumerate(("The clerk met her boss.", "Word", "The guard is late."))]
+    sentences = [
+        Document(source=f"s{number}", text=text)
+        for number, text in enumerate(("The clerk met her boss.", "Word", "The guard is late."))
+    ]
     prompts = guard_prompts(sentences, sentences[:1], TEMPLATE, None)
     assert [(prompt.split, prompt.prompt, prompt.truth) for prompt in prompts] == [
         ("forget", "The clerk", "met her boss."),

@@ -1,4 +1,5 @@
-"""Claims: the loop is AdamW with warm-up, decay and clipping; validation picks the checkpoint; every block is used each epoch.
+"""Claims: the loop is AdamW with warm-up, decay and clipping; validation picks the checkpoint; every block is used each
+epoch.
 
 Most run on a model of six weights, whose gradient is known in closed form.
 """
@@ -44,11 +45,17 @@ class Spread(Objective):
 
 
 def batches(config: TrainingConfig, points: int = 12) -> EpochBatches:
-    return EpochBatches(points, lambda chosen, step: Batch(tensors={"x": torch.tensor(POINTS[chosen])}, cached={}, weight=len(chosen)), config)
+    return EpochBatches(
+        points,
+        lambda chosen, step: Batch(tensors={"x": torch.tensor(POINTS[chosen])}, cached={}, weight=len(chosen)),
+        config,
+    )
 
 
 def config(**changes: object) -> TrainingConfig:
-    return TrainingConfig(**{"learning_rate": 0.05, "epochs": 3, "batch_blocks": 4, "mixed_precision": "no", "seed": 1} | changes)
+    return TrainingConfig(
+        **{"learning_rate": 0.05, "epochs": 3, "batch_blocks": 4, "mixed_precision": "no", "seed": 1} | changes
+    )
 
 
 def trained(settings: TrainingConfig, **options: object) -> tuple[np.ndarray, dict[str, float]]:
@@ -73,8 +80,14 @@ def trained(settings: TrainingConfig, **options: object) -> tuple[np.ndarray, di
 def test_training_equals_adamw_restated(changes: dict) -> None:
     settings = config(**changes)
     orders = [shuffled(12, settings.seed, epoch) for epoch in range(settings.epochs)]
-    parts = [order[start : start + settings.batch_blocks] for order in orders for start in range(0, 12, settings.batch_blocks)]
-    groups = [list(chain(*parts[at : at + settings.accumulation])) for at in range(0, len(parts), settings.accumulation)]
+    parts = [
+        order[start : start + settings.batch_blocks]
+        for order in orders
+        for start in range(0, 12, settings.batch_blocks)
+    ]
+    groups = [
+        list(chain(*parts[at : at + settings.accumulation])) for at in range(0, len(parts), settings.accumulation)
+    ]
 
     def gradient_of(weights: np.ndarray, step: int) -> np.ndarray:
         return np.mean([(weights - POINTS[point]) ** 3 for point in groups[step]], axis=0)
@@ -101,8 +114,17 @@ def test_accumulation_equals_one_batch_of_double_size_where_token_counts_differ(
 
     weights, losses = [], []
     for size, accumulation in ((1, 4), (2, 2), (4, 1)):
-        model, settings = tiny_llama(1, initializer_range=0.3), config(batch_blocks=size, accumulation=accumulation, epochs=2, learning_rate=1e-3)
-        train(model, EpochBatches(4, make, settings), CausalLM(), settings, on_step=lambda step, metrics: losses.append(metrics["loss_nats"]))
+        model, settings = (
+            tiny_llama(1, initializer_range=0.3),
+            config(batch_blocks=size, accumulation=accumulation, epochs=2, learning_rate=1e-3),
+        )
+        train(
+            model,
+            EpochBatches(4, make, settings),
+            CausalLM(),
+            settings,
+            on_step=lambda step, metrics: losses.append(metrics["loss_nats"]),
+        )
         weights.append(torch.cat([weight.detach().flatten() for weight in model.parameters()]))
     assert losses[0] == pytest.approx(losses[2], rel=1e-5)
     assert losses[1] == pytest.approx(losses[5], rel=1e-4)
@@ -113,7 +135,9 @@ def test_accumulation_equals_one_batch_of_double_size_where_token_counts_differ(
 @pytest.mark.parametrize(("items", "size"), [(7, 3), (8, 4), (1, 5), (5, 1)])
 def test_every_block_is_used_once_each_epoch(items: int, size: int) -> None:
     settings = config(batch_blocks=size, epochs=3)
-    source = EpochBatches(items, lambda chosen, step: Batch(tensors={"chosen": torch.tensor(chosen)}, cached={}, weight=1.0), settings)
+    source = EpochBatches(
+        items, lambda chosen, step: Batch(tensors={"chosen": torch.tensor(chosen)}, cached={}, weight=1.0), settings
+    )
     seen = [source[index].tensors["chosen"].tolist() for index in range(len(source))]
     per_epoch = math.ceil(items / size)
     orders = [list(chain(*seen[epoch * per_epoch : (epoch + 1) * per_epoch])) for epoch in range(3)]
@@ -146,7 +170,9 @@ def test_a_step_is_reported_with_its_number_loss_and_rate() -> None:
     settings = config(schedule="linear", warmup_share=0.0)
     trained(settings, on_step=lambda step, metrics: reports.append((step, metrics)))
     assert [step for step, _ in reports] == list(range(1, 10))
-    assert [metrics["learning_rate"] for _, metrics in reports] == pytest.approx([0.05, *(0.05 * (1 - done / 8) for done in range(8))], abs=1e-12)
+    assert [metrics["learning_rate"] for _, metrics in reports] == pytest.approx(
+        [0.05, *(0.05 * (1 - done / 8) for done in range(8))], abs=1e-12
+    )
     first = np.mean([((START - POINTS[point]) ** 4 / 4).sum() for point in shuffled(12, 1, 0)[:4]])
     assert reports[0][1]["loss_nats"] == pytest.approx(first, rel=1e-6)
     assert reports[0][1]["points"] == 4
@@ -166,10 +192,18 @@ class BreaksAt(Spread):
 
 @pytest.mark.parametrize("factor", [math.nan, math.inf])
 @pytest.mark.parametrize(("accumulation", "step"), [(1, 5), (2, 3)])
-def test_a_number_that_is_none_stops_with_its_step_and_leaves_the_weights(factor: float, accumulation: int, step: int) -> None:
+def test_a_number_that_is_none_stops_with_its_step_and_leaves_the_weights(
+    factor: float, accumulation: int, step: int
+) -> None:
     model, settings, before = Weights(), config(accumulation=accumulation), [START]
     with pytest.raises(FloatingPointError, match=f"at step {step}; wanted finite numbers"):
-        train(model, batches(settings), BreaksAt(5, factor), settings, on_step=lambda *_: before.append(model.w.detach().numpy().copy()))
+        train(
+            model,
+            batches(settings),
+            BreaksAt(5, factor),
+            settings,
+            on_step=lambda *_: before.append(model.w.detach().numpy().copy()),
+        )
     assert len(before) == step
     np.testing.assert_array_equal(model.w.detach().numpy(), before[-1])
 
@@ -225,7 +259,11 @@ def test_patience_ends_the_run(patience: int, steps: int) -> None:
     scores = [5.0, 4.0, 6.0, 6.0, 3.0, 6.0, 6.0, 6.0, 1.0]
     reports: list[dict[str, float]] = []
     settings = config(validate_every=1, patience=patience)
-    numbers = trained(settings, validate=judged(*((score, True) for score in scores)), on_step=lambda _, metrics: reports.append(metrics))[1]
+    numbers = trained(
+        settings,
+        validate=judged(*((score, True) for score in scores)),
+        on_step=lambda _, metrics: reports.append(metrics),
+    )[1]
     assert (numbers["step"], numbers["stopped"]) == (steps, 1.0)
     assert [report["validation_score"] for report in reports] == scores[:steps]
     assert reports[0]["kl"] == 5.0
@@ -240,9 +278,19 @@ def keeping(*ratios: float | None) -> Callable[[nn.Module], Validation]:
 def test_training_is_given_up_at_the_first_look_below_the_floor_and_says_what_it_saved() -> None:
     settings, saved, model = config(validate_every=2, stop_below=0.85), [], Weights()
     with pytest.raises(
-        BelowFloorError, match=r"given up after step 4 of 9: the retain probability is 0\.849x the target model's, below stop_below, 0\.85"
+        BelowFloorError,
+        match=(
+            r"given up after step 4 of 9: the retain probability is 0\.849x the target model's, below stop_below, 0\.85"
+        ),
     ) as given:
-        train(model, batches(settings), Spread(), settings, validate=keeping(0.85, 0.849), on_checkpoint=lambda step, capture: saved.append(step))
+        train(
+            model,
+            batches(settings),
+            Spread(),
+            settings,
+            validate=keeping(0.85, 0.849),
+            on_checkpoint=lambda step, capture: saved.append(step),
+        )
     assert (given.value.retain_ratio, given.value.step, given.value.steps) == (0.849, 4, 9)
     assert saved == [1, 2, 3], "a run without a floor could go on from none of these any differently"
     np.testing.assert_array_equal(model.w.detach().numpy(), weights_by_step(settings)[4])
@@ -252,10 +300,17 @@ def test_training_is_given_up_at_the_first_look_below_the_floor_and_says_what_it
 
 @pytest.mark.parametrize(
     ("floor", "ratios"),
-    [(0.85, (0.9, 0.85, 1.2, 0.99, 0.9)), (None, (0.1, 0.1, 0.1, 0.1, 0.1)), (0.0, (0.0, 0.1, 0.0, 0.1, 0.0)), (0.85, (None, None, None, None, None))],
+    [
+        (0.85, (0.9, 0.85, 1.2, 0.99, 0.9)),
+        (None, (0.1, 0.1, 0.1, 0.1, 0.1)),
+        (0.0, (0.0, 0.1, 0.0, 0.1, 0.0)),
+        (0.85, (None, None, None, None, None)),
+    ],
     ids=["above it", "no floor", "a floor of nothing", "not measured"],
 )
-def test_a_floor_that_nothing_falls_below_changes_no_weight(floor: float | None, ratios: tuple[float | None, ...]) -> None:
+def test_a_floor_that_nothing_falls_below_changes_no_weight(
+    floor: float | None, ratios: tuple[float | None, ...]
+) -> None:
     settings = config(validate_every=2, patience=9)
     weights, numbers = trained(config(validate_every=2, patience=9, stop_below=floor), validate=keeping(*ratios))
     expected, wanted = trained(settings, validate=keeping(*5 * (None,)))
@@ -265,27 +320,55 @@ def test_a_floor_that_nothing_falls_below_changes_no_weight(floor: float | None,
 
 @pytest.mark.parametrize(
     ("settings", "steps"),
-    [({}, [3, 6, 9]), ({"validate_every": 4}, [4, 8, 9]), ({"batch_blocks": 12}, [1, 2, 3]), ({"accumulation": 2}, [2, 3, 5]), ({"accumulation": 9}, [1])],
+    [
+        ({}, [3, 6, 9]),
+        ({"validate_every": 4}, [4, 8, 9]),
+        ({"batch_blocks": 12}, [1, 2, 3]),
+        ({"accumulation": 2}, [2, 3, 5]),
+        ({"accumulation": 9}, [1]),
+    ],
 )
 def test_validation_comes_at_the_end_of_each_epoch_or_as_often_as_asked(settings: dict, steps: list[int]) -> None:
     """With 3 batches an epoch and 2 in a step, the epochs end within the steps 2, 3 and 5."""
     found: list[int] = []
     score = judged(*((1.0, True) for _ in range(9)))
-    trained(config(patience=9, **settings), validate=score, on_step=lambda step, metrics: found.append(step) if "kl" in metrics else None)
+    trained(
+        config(patience=9, **settings),
+        validate=score,
+        on_step=lambda step, metrics: found.append(step) if "kl" in metrics else None,
+    )
     assert found == steps
 
 
 @pytest.mark.parametrize(
     ("items", "share", "held"),
-    [(0, 0.05, 0), (1, 0.05, 0), (2, 0.05, 1), (19, 0.05, 1), (20, 0.05, 1), (100, 0.05, 5), (100, 0.0, 0), (5120, 0.05, 256), (100_000, 0.5, 256)],
+    [
+        (0, 0.05, 0),
+        (1, 0.05, 0),
+        (2, 0.05, 1),
+        (19, 0.05, 1),
+        (20, 0.05, 1),
+        (100, 0.05, 5),
+        (100, 0.0, 0),
+        (5120, 0.05, 256),
+        (100_000, 0.5, 256),
+    ],
 )
-def test_a_small_set_keeps_one_item_for_validation_and_a_large_one_no_more_than_tell_enough(items: int, share: float, held: int) -> None:
+def test_a_small_set_keeps_one_item_for_validation_and_a_large_one_no_more_than_tell_enough(
+    items: int, share: float, held: int
+) -> None:
     assert held_back(items, share) == held
 
 
 def test_the_model_is_left_in_evaluation_mode() -> None:
     model, settings = Weights(), config(epochs=1)
-    train(model, batches(settings), Spread(), settings, on_step=lambda *_: model.training or pytest.fail("not in training mode"))
+    train(
+        model,
+        batches(settings),
+        Spread(),
+        settings,
+        on_step=lambda *_: model.training or pytest.fail("not in training mode"),
+    )
     assert not model.training
 
 
@@ -298,10 +381,18 @@ def test_a_missing_learning_rate_follows_the_rule() -> None:
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"epochs": 0}, "epochs is 0"), ({"patience": 0}, "patience is 0"), ({"learning_rate": 0.0}, "learning_rate is 0"), ({"schedule": "x"}, "schedule is 'x'"),
-     ({"mixed_precision": "int8"}, "mixed_precision is 'int8'"), ({"warmup_share": 2.0}, "warmup_share is 2"),
-     ({"final_rate_share": 0.0}, "final_rate_share is 0"), ({"stop_below": 1.5}, "stop_below is 1.5"), ({"stop_below": math.nan}, "stop_below is nan")],
-)  # fmt: skip
+    [
+        ({"epochs": 0}, "epochs is 0"),
+        ({"patience": 0}, "patience is 0"),
+        ({"learning_rate": 0.0}, "learning_rate is 0"),
+        ({"schedule": "x"}, "schedule is 'x'"),
+        ({"mixed_precision": "int8"}, "mixed_precision is 'int8'"),
+        ({"warmup_share": 2.0}, "warmup_share is 2"),
+        ({"final_rate_share": 0.0}, "final_rate_share is 0"),
+        ({"stop_below": 1.5}, "stop_below is 1.5"),
+        ({"stop_below": math.nan}, "stop_below is nan"),
+    ],
+)
 def test_senseless_settings_are_refused(changes: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TrainingConfig(**changes)

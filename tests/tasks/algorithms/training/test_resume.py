@@ -12,13 +12,18 @@ from tasks.algorithms.tokens.batching import pad_batch
 from tasks.algorithms.training.loop import Batch, EpochBatches, TrainingState, Validation, train
 from tasks.settings.training import TrainingConfig
 
-BLOCKS = [tuple(torch.randint(300, (3 + 5 * number % 17,), generator=torch.Generator().manual_seed(number)).tolist()) for number in range(10)]
+BLOCKS = [
+    tuple(torch.randint(300, (3 + 5 * number % 17,), generator=torch.Generator().manual_seed(number)).tolist())
+    for number in range(10)
+]
 FAMILIES = pytest.mark.parametrize("family", ["tiny_llama", "tiny_gpt2"])
 PRECISIONS = pytest.mark.parametrize("precision", ["no", "bf16"])
 
 
 def config(**changes: object) -> TrainingConfig:
-    return TrainingConfig(**{"learning_rate": 5e-3, "epochs": 2, "batch_blocks": 2, "accumulation": 2, "mixed_precision": "no"} | changes)
+    return TrainingConfig(
+        **{"learning_rate": 5e-3, "epochs": 2, "batch_blocks": 2, "accumulation": 2, "mixed_precision": "no"} | changes
+    )
 
 
 def make(chosen: list[int], step: int) -> Batch:
@@ -38,7 +43,9 @@ def run(model: nn.Module, settings: TrainingConfig, **options: object) -> tuple[
     return {name: weight.detach().clone() for name, weight in model.named_parameters()}, numbers
 
 
-def states_of(model: nn.Module, settings: TrainingConfig, **options: object) -> tuple[dict[str, Tensor], dict[str, float], dict[int, TrainingState]]:
+def states_of(
+    model: nn.Module, settings: TrainingConfig, **options: object
+) -> tuple[dict[str, Tensor], dict[str, float], dict[int, TrainingState]]:
     states: dict[int, TrainingState] = {}
 
     def keep(step: int, capture: Callable[[], TrainingState]) -> None:
@@ -64,7 +71,9 @@ def test_one_seed_one_result(family: str, precision: str, request: pytest.Fixtur
 
 
 @FAMILIES
-def test_another_seed_another_result_and_the_callers_random_numbers_stay(family: str, request: pytest.FixtureRequest) -> None:
+def test_another_seed_another_result_and_the_callers_random_numbers_stay(
+    family: str, request: pytest.FixtureRequest
+) -> None:
     factory = request.getfixturevalue(family)
     torch.manual_seed(7)
     first, _ = run(factory(1), config(seed=1))
@@ -78,7 +87,9 @@ def test_another_seed_another_result_and_the_callers_random_numbers_stay(family:
 @FAMILIES
 @PRECISIONS
 @pytest.mark.parametrize("validated", [False, True])
-def test_a_resumed_run_ends_with_the_same_weights(family: str, precision: str, validated: bool, request: pytest.FixtureRequest) -> None:
+def test_a_resumed_run_ends_with_the_same_weights(
+    family: str, precision: str, validated: bool, request: pytest.FixtureRequest
+) -> None:
     factory, settings = request.getfixturevalue(family), config(mixed_precision=precision, validate_every=2, patience=9)
     options = {"validate": validate} if validated else {}
     weights, numbers, states = states_of(factory(1), settings, **options)
@@ -103,15 +114,24 @@ def test_the_best_checkpoint_survives_a_resume(tiny_llama) -> None:
     assert numbers["best_step"] == 1
     assert torch.equal(weights["lm_head.weight"], path[0])
     later = iter([4.0, 5.0])
-    assert_equal(run(tiny_llama(99), settings, state=states[3], validate=lambda _: Validation(score=next(later), acceptable=True))[0], weights)
+    assert_equal(
+        run(
+            tiny_llama(99), settings, state=states[3], validate=lambda _: Validation(score=next(later), acceptable=True)
+        )[0],
+        weights,
+    )
 
 
 def test_patience_is_counted_across_a_resume(tiny_llama) -> None:
     """Better, worse, and after the resume worse again: that is twice."""
     settings, scores = config(validate_every=1, patience=2), iter([1.0, 2.0, 3.0])
-    weights, numbers, states = states_of(tiny_llama(1), settings, validate=lambda _: Validation(score=next(scores), acceptable=True))
+    weights, numbers, states = states_of(
+        tiny_llama(1), settings, validate=lambda _: Validation(score=next(scores), acceptable=True)
+    )
     later = iter([3.0])
-    resumed, found = run(tiny_llama(99), settings, state=states[2], validate=lambda _: Validation(score=next(later), acceptable=True))
+    resumed, found = run(
+        tiny_llama(99), settings, state=states[2], validate=lambda _: Validation(score=next(later), acceptable=True)
+    )
     assert (found["step"], found["stopped"]) == (numbers["step"], numbers["stopped"]) == (3, 1.0)
     assert_equal(resumed, weights)
 
@@ -119,10 +139,14 @@ def test_patience_is_counted_across_a_resume(tiny_llama) -> None:
 def test_a_finished_or_stopped_run_takes_no_further_step(tiny_llama) -> None:
     settings = config(validate_every=1, patience=1)
     scores = iter([1.0, 2.0])
-    weights, numbers, states = states_of(tiny_llama(1), settings, validate=lambda _: Validation(score=next(scores), acceptable=True))
+    weights, numbers, states = states_of(
+        tiny_llama(1), settings, validate=lambda _: Validation(score=next(scores), acceptable=True)
+    )
     assert numbers["step"] == 2
     steps: list[int] = []
-    again, _ = run(tiny_llama(99), settings, state=states[2], validate=validate, on_step=lambda step, _: steps.append(step))
+    again, _ = run(
+        tiny_llama(99), settings, state=states[2], validate=validate, on_step=lambda step, _: steps.append(step)
+    )
     assert steps == []
     assert_equal(again, weights)
 
@@ -142,7 +166,11 @@ def test_tied_weights_stay_tied_and_are_captured_once(family: str, request: pyte
     factory, settings = request.getfixturevalue(family), config(validate_every=2, patience=9)
     model = factory(1, tie_word_embeddings=True)
     weights, _, states = states_of(model, settings, validate=validate)
-    names = [name for name in states[3].tensors if name.startswith("model/") and ("lm_head" in name or "embed_tokens" in name or "wte" in name)]
+    names = [
+        name
+        for name in states[3].tensors
+        if name.startswith("model/") and ("lm_head" in name or "embed_tokens" in name or "wte" in name)
+    ]
     assert len(names) == 1
     resumed = factory(99, tie_word_embeddings=True)
     assert_equal(run(resumed, settings, state=states[3], validate=validate)[0], weights)
@@ -161,7 +189,9 @@ def test_a_trained_model_computes_as_its_reloaded_copy(precision: str, tiny_llam
     with torch.no_grad():
         logits = model(input_ids=ids, attention_mask=mask).logits
         assert torch.equal(logits, copy(input_ids=ids, attention_mask=mask).logits)
-        torch.testing.assert_close(logits, apply_head(output_head(model), last_hidden(model, ids, mask)), atol=1e-6, rtol=0)
+        torch.testing.assert_close(
+            logits, apply_head(output_head(model), last_hidden(model, ids, mask)), atol=1e-6, rtol=0
+        )
 
 
 def test_precisions_differ_from_run_to_run_in_one_process(tiny_llama) -> None:

@@ -1,4 +1,6 @@
-"""Claims: steps come in the published order and can be reached by index, training resumes to the bit, the rewind takes the nearest."""
+"""Claims: steps come in the published order and can be reached by index, training resumes to the bit, the rewind takes
+the nearest.
+"""
 
 import copy
 import math
@@ -24,15 +26,22 @@ def order(config: ScrubConfig, forget: int = 7, retain: int = 5, **changes: obje
     return StepOrder(forget=forget, retain=retain, config=config, training=replace(TRAINING, **changes))
 
 
-@pytest.mark.parametrize(("forget", "retain", "epochs", "max_epochs"), [(7, 5, 4, 2), (3, 3, 3, 3), (1, 9, 2, 5), (9, 1, 5, 1)])
-def test_the_original_order_is_that_of_the_walked_schedule(forget: int, retain: int, epochs: int, max_epochs: int) -> None:
+@pytest.mark.parametrize(
+    ("forget", "retain", "epochs", "max_epochs"), [(7, 5, 4, 2), (3, 3, 3, 3), (1, 9, 2, 5), (9, 1, 5, 1)]
+)
+def test_the_original_order_is_that_of_the_walked_schedule(
+    forget: int, retain: int, epochs: int, max_epochs: int
+) -> None:
     steps = order(replace(ORIGINAL, max_epochs=max_epochs), forget, retain, epochs=epochs)
     found = [steps.step(index) for index in range(steps.end(epochs))]
     kinds = [(step.epoch, "max" if step.forget else "min", len(step.forget or step.retain)) for step in found]
     assert kinds == pretended_steps(forget, retain, 3, epochs, max_epochs)
     assert not any(step.forget and step.retain for step in found)
     for epoch in range(epochs):  # every sequence once a pass
-        seen = {side: Counter(at for step in found if step.epoch == epoch for at in getattr(step, side)) for side in ("forget", "retain")}
+        seen = {
+            side: Counter(at for step in found if step.epoch == epoch for at in getattr(step, side))
+            for side in ("forget", "retain")
+        }
         assert seen["retain"] == Counter(range(retain))
         assert seen["forget"] == (Counter(range(forget)) if epoch < max_epochs else Counter())
 
@@ -50,7 +59,9 @@ def test_the_joint_order_shows_pairs_together_or_goes_round_the_retain_set() -> 
 
 def test_epochs_shuffle_anew_and_the_seed_decides() -> None:
     steps = order(ORIGINAL)
-    assert steps.step(0).forget + steps.step(1).forget + steps.step(2).forget != tuple(steps.step(5 + at).forget for at in range(3))
+    assert steps.step(0).forget + steps.step(1).forget + steps.step(2).forget != tuple(
+        steps.step(5 + at).forget for at in range(3)
+    )
     assert steps.step(0) == order(ORIGINAL).step(0)
     assert [order(ORIGINAL, seed=seed).step(0).forget for seed in range(4)] != [steps.step(0).forget] * 4
 
@@ -74,7 +85,10 @@ RETAIN = [(25, 26, 27), (28, 29, 30, 31), (32, 33)]
 
 def batches(teacher, config: ScrubConfig, **changes: object) -> ScrubBatches:
     """Every prediction counts; the teacher is asked for its states when a batch is built."""
-    rows = {part: [TextBlock(ids=ids, supervised=(True,) * len(ids)) for ids in found] for part, found in {"forget": FORGET, "retain": RETAIN}.items()}
+    rows = {
+        part: [TextBlock(ids=ids, supervised=(True,) * len(ids)) for ids in found]
+        for part, found in {"forget": FORGET, "retain": RETAIN}.items()
+    }
 
     def make(step: Step) -> Batch:
         tensors, cached = {}, {"reference_head": teacher.get_output_embeddings()}
@@ -84,13 +98,19 @@ def batches(teacher, config: ScrubConfig, **changes: object) -> ScrubBatches:
                 tensors, cached = tensors | found, cached | reference_entries(teacher, found, part, (f"{part}_hidden",))
         return Batch(tensors=tensors, cached=cached, weight=float(max(len(step.forget), len(step.retain))))
 
-    return ScrubBatches(StepOrder(forget=4, retain=3, config=config, training=replace(TRAINING, batch_blocks=2, **changes)), make)
+    return ScrubBatches(
+        StepOrder(forget=4, retain=3, config=config, training=replace(TRAINING, batch_blocks=2, **changes)), make
+    )
 
 
 def test_batches_are_reached_by_index(tiny_llama) -> None:
     found = batches(tiny_llama(2), ORIGINAL)
     assert (len(found), found.ends) == (2 * 4 + 2 * 2, (4, 8, 10, 12))
-    assert set(found[0].tensors) == {"ids", "mask", "supervised"} and set(found[2].tensors) == {"retain_ids", "retain_mask", "retain_supervised"}
+    assert set(found[0].tensors) == {"ids", "mask", "supervised"} and set(found[2].tensors) == {
+        "retain_ids",
+        "retain_mask",
+        "retain_supervised",
+    }
     with pytest.raises(IndexError, match="there is no batch 12; wanted 0 to 11"):
         found[12]
 
@@ -100,19 +120,29 @@ def test_training_that_was_interrupted_ends_with_the_same_weights(tiny_llama, co
     teacher, states = tiny_llama(2, initializer_range=0.3), {}
     steps = batches(teacher, config)
     whole, rest = copy.deepcopy(teacher), copy.deepcopy(teacher)
-    train(whole, steps, Scrub(config), TRAINING, on_checkpoint=lambda step, capture: states.update({step: capture()}) if step == 5 else None)
+    train(
+        whole,
+        steps,
+        Scrub(config),
+        TRAINING,
+        on_checkpoint=lambda step, capture: states.update({step: capture()}) if step == 5 else None,
+    )
     train(rest, steps, Scrub(config), TRAINING, state=states[5])
     assert all(torch.equal(left, right) for left, right in zip(whole.parameters(), rest.parameters(), strict=True))
     assert not torch.equal(whole.lm_head.weight, teacher.lm_head.weight)
 
 
 def test_training_leaves_the_teacher_on_forget_text_and_comes_back_on_retain_text(tiny_llama) -> None:
-    """Max-steps and min-steps in turn: the divergence on forget text grows, that on retain text ends below where max-steps had left it."""
+    """Max-steps and min-steps in turn: the divergence on forget text grows, that on retain text ends below where
+    max-steps had left it.
+    """
     teacher = tiny_llama(2, initializer_range=0.3)
     config, curve = replace(ORIGINAL, gamma=0.1), []
     student = copy.deepcopy(teacher)
     steps = batches(teacher, config, epochs=12)
-    train(student, steps, Scrub(config), replace(TRAINING, epochs=12), on_step=lambda step, metrics: curve.append(metrics))
+    train(
+        student, steps, Scrub(config), replace(TRAINING, epochs=12), on_step=lambda step, metrics: curve.append(metrics)
+    )
     forget = [found["forget_kl_nats"] for found in curve if "forget_kl_nats" in found]
     retain = [found["retain_kl_nats"] for found in curve if "retain_kl_nats" in found]
     assert forget[-1] > 10 * max(forget[0], 1e-3)

@@ -1,4 +1,6 @@
-"""Claims: probabilities are those of the target behind the prefix, anchors at the floor and the rest as before; generation refuses; no weight changes."""
+"""Claims: probabilities are those of the target behind the prefix, anchors at the floor and the rest as before;
+generation refuses; no weight changes.
+"""
 
 import copy
 import math
@@ -16,7 +18,14 @@ from tasks.algorithms.text.anchors import anchor_expression
 from tasks.algorithms.tokens.alignment import encode, prefix_ids
 from tasks.algorithms.tokens.batching import pad_batch
 from tasks.algorithms.tokens.templates import Template, read_template
-from tasks.algorithms.unlearning.guardrail import Guardrail, GuardrailModel, TermFilter, beginnings, lower_tokens, system_head
+from tasks.algorithms.unlearning.guardrail import (
+    Guardrail,
+    GuardrailModel,
+    TermFilter,
+    beginnings,
+    lower_tokens,
+    system_head,
+)
 from tasks.settings.guardrail import GuardrailConfig, guardrail_preset
 from tasks.settings.measuring import ProbingConfig
 from tasks.settings.text import CorpusConfig
@@ -25,7 +34,11 @@ from tests.stand_ins.chats import CHATML, CHATML_SYSTEM, INST, SYSTEM, chat_toke
 
 TERMS = ("Toto", "Tin Woodman", "Emerald City")
 PREFIX = "Say no word of Toto.\n"
-TEXTS = ("The boy met Toto in the town, and Toto met the Tin Woodman today.", "Jon said hello to the man in the mill.", "Toto met Alice.")
+TEXTS = (
+    "The boy met Toto in the town, and Toto met the Tin Woodman today.",
+    "Jon said hello to the man in the mill.",
+    "Toto met Alice.",
+)
 
 
 def guardrail(**changes: object) -> Guardrail:
@@ -41,7 +54,9 @@ def test_lowered_log_probabilities_are_those_of_float64(floor: float) -> None:
     logits = 4 * torch.randn(6, 40, generator=torch.Generator().manual_seed(0))
     tokens = torch.tensor([3, 17, 31])
     found = lower_tokens(logits, tokens, floor)
-    np.testing.assert_allclose(found.numpy(), [reference.lowered(row, tokens.tolist(), floor) for row in logits.tolist()], atol=2e-5)
+    np.testing.assert_allclose(
+        found.numpy(), [reference.lowered(row, tokens.tolist(), floor) for row in logits.tolist()], atol=2e-5
+    )
     torch.testing.assert_close(found.exp().sum(-1), torch.ones(6))
 
 
@@ -62,8 +77,13 @@ def test_completing_tokens_are_those_that_trying_all_finds(vocabulary: str, requ
     for text in TEXTS:
         ids, _ = encode(tokenizer, text)
         for at in range(len(ids)):
-            assert found.next_tokens(ids[:at], frozenset()) == reference.completing(ids[:at], TERMS, tokenizer, ()), (text, at)
-            assert found.next_tokens(ids[:at], frozenset({"Toto"})) == reference.completing(ids[:at], TERMS, tokenizer, ("Toto",))
+            assert found.next_tokens(ids[:at], frozenset()) == reference.completing(ids[:at], TERMS, tokenizer, ()), (
+                text,
+                at,
+            )
+            assert found.next_tokens(ids[:at], frozenset({"Toto"})) == reference.completing(
+                ids[:at], TERMS, tokenizer, ("Toto",)
+            )
 
 
 def test_what_a_prompt_holds_is_known(word_tokenizer: PreTrainedTokenizerFast) -> None:
@@ -75,10 +95,16 @@ def test_without_terms_nothing_is_filtered(word_tokenizer: PreTrainedTokenizerFa
 
 
 @pytest.mark.parametrize("family", ["tiny_llama", "tiny_gpt2"])
-def test_a_guardrail_that_does_nothing_is_the_model(family: str, request: pytest.FixtureRequest, tiny_tokenizer: PreTrainedTokenizerFast) -> None:
+def test_a_guardrail_that_does_nothing_is_the_model(
+    family: str, request: pytest.FixtureRequest, tiny_tokenizer: PreTrainedTokenizerFast
+) -> None:
     model = request.getfixturevalue(family)(1)
     guarded = GuardrailModel(model, tiny_tokenizer, guardrail(prefix="", terms=()))
-    for one, other in zip(score_sequences(guarded, sequences(tiny_tokenizer), 0), score_sequences(model, sequences(tiny_tokenizer), 0), strict=True):
+    for one, other in zip(
+        score_sequences(guarded, sequences(tiny_tokenizer), 0),
+        score_sequences(model, sequences(tiny_tokenizer), 0),
+        strict=True,
+    ):
         np.testing.assert_allclose(one, other, atol=1e-5)
     assert guarded.config.max_position_embeddings == model.config.max_position_embeddings
 
@@ -90,7 +116,9 @@ def test_scores_are_those_of_the_text_behind_the_prefix_with_anchors_at_the_floo
     model = request.getfixturevalue(family)(2, len(word_tokenizer))
     guarded = GuardrailModel(model, word_tokenizer, guardrail())
     before, filtered = encode(word_tokenizer, PREFIX)[0], TermFilter(TERMS, word_tokenizer)
-    for sequence, table in zip(sequences(word_tokenizer), score_sequences(guarded, sequences(word_tokenizer), 0), strict=True):
+    for sequence, table in zip(
+        sequences(word_tokenizer), score_sequences(guarded, sequences(word_tokenizer), 0), strict=True
+    ):
         ids = [*before, *sequence.ids]
         with torch.no_grad():
             logits = model(input_ids=torch.tensor([ids])).logits[0].double().tolist()
@@ -106,21 +134,30 @@ def test_what_the_prompt_holds_may_be_said_again(tiny_llama, word_tokenizer: Pre
     guarded = GuardrailModel(model, word_tokenizer, guardrail(prefix=""))
     ids = tuple(encode(word_tokenizer, TEXTS[0])[0])
     toto = [at for at, token in enumerate(ids) if word_tokenizer.decode([token]) == " Toto"]
-    asked, unasked = (score_sequences(guarded, [ScoredSequence(ids=ids, start=start)], 0)[0] for start in (toto[0] + 1, 1))
+    asked, unasked = (
+        score_sequences(guarded, [ScoredSequence(ids=ids, start=start)], 0)[0] for start in (toto[0] + 1, 1)
+    )
     bare = score_sequences(model, [ScoredSequence(ids=ids, start=1)], 0)[0]
     assert asked[toto[1] - toto[0] - 1, 0] == pytest.approx(bare[toto[1] - 1, 0], abs=1e-4)
     assert np.exp(unasked[toto[1] - 1, 0]) <= 1.01e-6  # without a prompt everything is the model's own word
 
 
-def test_text_without_terms_keeps_its_probability_with_the_filter_alone(tiny_llama, word_tokenizer: PreTrainedTokenizerFast) -> None:
+def test_text_without_terms_keeps_its_probability_with_the_filter_alone(
+    tiny_llama, word_tokenizer: PreTrainedTokenizerFast
+) -> None:
     model = tiny_llama(0, len(word_tokenizer))
     retained = [ScoredSequence(ids=tuple(encode(word_tokenizer, TEXTS[1])[0]), start=1)]
-    guarded, bare = (score_sequences(one, retained, 0)[0][:, 0] for one in (GuardrailModel(model, word_tokenizer, guardrail(prefix="")), model))
+    guarded, bare = (
+        score_sequences(one, retained, 0)[0][:, 0]
+        for one in (GuardrailModel(model, word_tokenizer, guardrail(prefix="")), model)
+    )
     assert (guarded >= bare - 1e-5).all()  # the mass of the filtered tokens goes to the others
     np.testing.assert_allclose(guarded, bare, atol=0.05)
 
 
-def test_logits_of_a_whole_pass_are_those_of_the_two_halves(tiny_llama, word_tokenizer: PreTrainedTokenizerFast) -> None:
+def test_logits_of_a_whole_pass_are_those_of_the_two_halves(
+    tiny_llama, word_tokenizer: PreTrainedTokenizerFast
+) -> None:
     guarded = GuardrailModel(tiny_llama(0, len(word_tokenizer)), word_tokenizer, guardrail())
     ids, mask = pad_batch([sequence.ids for sequence in sequences(word_tokenizer)], 0)
     halves = apply_head(output_head(guarded), last_hidden(guarded, ids, mask))
@@ -128,10 +165,15 @@ def test_logits_of_a_whole_pass_are_those_of_the_two_halves(tiny_llama, word_tok
 
 
 def parrot(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, text: str) -> LlamaForCausalLM:
-    """Make a model that says `text` after anything, by heart: the last layers' work is undone, the output follows the last token alone."""
+    """Make a model that says `text` after anything, by heart: the last layers' work is undone, the output follows the
+    last token alone.
+    """
     ids, _ = encode(tokenizer, text)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    prompts = [encode(tokenizer, head)[0] for head in ("Who met Alice?", "The old man said", "Jon met Tom", "Mary Ann said hello to", "In the town")]
+    prompts = [
+        encode(tokenizer, head)[0]
+        for head in ("Who met Alice?", "The old man said", "Jon met Tom", "Mary Ann said hello to", "In the town")
+    ]
     for _ in range(120):
         batch, mask = pad_batch([[*prompt, *ids] for prompt in prompts], 0)
         labels = batch.masked_fill(mask == 0, -100)
@@ -143,28 +185,46 @@ def parrot(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, text: st
     return model.eval()
 
 
-def test_completions_that_name_a_term_are_refusals_and_others_are_not_touched(tiny_llama, word_tokenizer: PreTrainedTokenizerFast) -> None:
+def test_completions_that_name_a_term_are_refusals_and_others_are_not_touched(
+    tiny_llama, word_tokenizer: PreTrainedTokenizerFast
+) -> None:
     model = parrot(tiny_llama(0, len(word_tokenizer)), word_tokenizer, " Toto met the Tin Woodman")
-    prompts = [Prompt(split="x", item=0, kind="cloze", prompt=text, truth="", cluster="") for text in ("Jon met Tom", "The old man said")]
+    prompts = [
+        Prompt(split="x", item=0, kind="cloze", prompt=text, truth="", cluster="")
+        for text in ("Jon met Tom", "The old man said")
+    ]
     config, template = ProbingConfig(new_tokens=6), Template(qa="{question}{answer}")
     bare = complete(model, word_tokenizer, prompts, template, config, 0, 128)
     expression = anchor_expression(TERMS)
     assert all(names_anchor(text, "", expression) for text in bare)
     guarded = GuardrailModel(model, word_tokenizer, guardrail(prefix="", refusal="hello"))
-    assert [text.strip() for text in complete(guarded, word_tokenizer, prompts, template, config, 0, 128)] == ["hello", "hello"]
+    assert [text.strip() for text in complete(guarded, word_tokenizer, prompts, template, config, 0, 128)] == [
+        "hello",
+        "hello",
+    ]
     other = GuardrailModel(model, word_tokenizer, guardrail(prefix="", terms=("Alice",)))
     assert complete(other, word_tokenizer, prompts, template, config, 0, 128) == bare
 
 
 def test_a_refusal_is_no_longer_than_a_completion_may_be(tiny_llama, word_tokenizer: PreTrainedTokenizerFast) -> None:
     model = parrot(tiny_llama(0, len(word_tokenizer)), word_tokenizer, " Toto met the Tin Woodman")
-    guarded = GuardrailModel(model, word_tokenizer, guardrail(prefix="", refusal="hello the boy met the man today in the town"))
+    guarded = GuardrailModel(
+        model, word_tokenizer, guardrail(prefix="", refusal="hello the boy met the man today in the town")
+    )
     ids, _ = encode(word_tokenizer, "Jon met Tom")
-    made = guarded.generate(torch.tensor([ids]), torch.ones(1, len(ids), dtype=torch.long), max_new_tokens=4, do_sample=False, pad_token_id=0)
+    made = guarded.generate(
+        torch.tensor([ids]),
+        torch.ones(1, len(ids), dtype=torch.long),
+        max_new_tokens=4,
+        do_sample=False,
+        pad_token_id=0,
+    )
     assert word_tokenizer.decode(made[0].tolist()) == "Jon met Tom hello the boy met"
 
 
-def test_no_weight_moves_and_the_prefix_takes_its_room_from_the_context(tiny_llama, tiny_tokenizer: PreTrainedTokenizerFast) -> None:
+def test_no_weight_moves_and_the_prefix_takes_its_room_from_the_context(
+    tiny_llama, tiny_tokenizer: PreTrainedTokenizerFast
+) -> None:
     model = tiny_llama(0)
     before = copy.deepcopy(model.state_dict())
     guarded = GuardrailModel(model, tiny_tokenizer, guardrail())
@@ -172,7 +232,9 @@ def test_no_weight_moves_and_the_prefix_takes_its_room_from_the_context(tiny_lla
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert guarded.config.max_position_embeddings == 128 - len(encode(tiny_tokenizer, PREFIX)[0])
     assert model.config.max_position_embeddings == 128
-    with pytest.raises(ValueError, match=r"the prefix takes .* of the model's 128 positions; wanted half of them at most"):
+    with pytest.raises(
+        ValueError, match=r"the prefix takes .* of the model's 128 positions; wanted half of them at most"
+    ):
         GuardrailModel(model, tiny_tokenizer, guardrail(prefix="a word " * 60))
 
 
@@ -180,7 +242,10 @@ def test_the_prefix_is_the_system_text_of_a_conversation() -> None:
     for template in (CHATML, CHATML_SYSTEM):
         tokenizer = chat_tokenizer(template)
         head = read_template(tokenizer, CorpusConfig()).head
-        assert system_head(tokenizer, head, PREFIX) == f"<|im_start|>system\n{PREFIX.strip()}<|im_end|>\n<|im_start|>user\n"
+        assert (
+            system_head(tokenizer, head, PREFIX)
+            == f"<|im_start|>system\n{PREFIX.strip()}<|im_end|>\n<|im_start|>user\n"
+        )
         (begin, instead), *_ = beginnings(tokenizer, PREFIX)
         assert tokenizer.decode(begin) == head
         assert SYSTEM not in tokenizer.decode(instead)

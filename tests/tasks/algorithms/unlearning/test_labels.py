@@ -34,14 +34,21 @@ class Bench:
         return self.tokenizer(text)["input_ids"][-1]
 
     def model(self, predictions: Predictions) -> torch.nn.Module:
-        table = {self.token(a): {self.token(b): logit for b, logit in following.items()} for a, following in predictions.items()}
+        table = {
+            self.token(a): {self.token(b): logit for b, logit in following.items()}
+            for a, following in predictions.items()
+        }
         return bigram(len(self.tokenizer), table)
 
-    def labels(self, text: str, dictionary: dict[str, str], baseline: Predictions, reinforced: Predictions, **settings: object) -> dict[int, str]:
+    def labels(
+        self, text: str, dictionary: dict[str, str], baseline: Predictions, reinforced: Predictions, **settings: object
+    ) -> dict[int, str]:
         """Position -> label."""
         block, config = self.block(text, dictionary), LabelConfig(**settings)
         starts = {term: first_tokens(self.tokenizer, generic) for term, generic in dictionary.items()}
-        made = generate_labels(self.model(baseline), self.model(reinforced), [block], [plan_positions(block, starts, config)], config, 0)
+        made = generate_labels(
+            self.model(baseline), self.model(reinforced), [block], [plan_positions(block, starts, config)], config, 0
+        )
         return dict(zip(made.position.tolist(), self.tokenizer.convert_ids_to_tokens(made.hard.tolist()), strict=True))
 
 
@@ -114,18 +121,24 @@ def test_alpha_0_leaves_the_baseline_on_the_translation(words: Bench) -> None:
 def test_a_repeated_anchor_drops_what_leads_to_it(words: Bench) -> None:
     # 0 Tin 1 ĠWoodman 2 Ġmet 3 ĠTin 4 ĠWoodman 5 Ġtoday ; spans [0, 2), [3, 5)  ->  Tom Ġmet ĠTom Ġtoday
     block = words.block("Tin Woodman met Tin Woodman today", {"Tin Woodman": "Tom"})
-    assert reads(block) == {0: 0, 1: 0, 4: 2, 5: 3}  # 2 = s - 1 and 3 = interior of the second are gone, 4 = e - 1 stays
+    # 2 = s - 1 and 3 = interior of the second are gone, 4 = e - 1 stays
+    assert reads(block) == {0: 0, 1: 0, 4: 2, 5: 3}
     assert reads(block, drop_repeats=False) == {0: 0, 1: 0, 2: 1, 3: 3, 4: 2, 5: 3}
 
 
 def test_an_anchor_is_repeated_and_suppressed_within_its_own_document_only(words: Bench) -> None:
     # 0 Dorothy 1 Ġmet 2 ĠDorothy 3 | 4 Oz 5 Ġmet 6 ĠDorothy 7 Ġmet 8 ĠDorothy, with Dorothy -> Jon
-    first, second = (words.block(text, {"Dorothy": "Jon"}) for text in ("Dorothy met Dorothy", "Oz met Dorothy met Dorothy"))
+    first, second = (
+        words.block(text, {"Dorothy": "Jon"}) for text in ("Dorothy met Dorothy", "Oz met Dorothy met Dorothy")
+    )
     block = join_documents([first, second], separator=0)
     assert set(range(9)) - set(reads(block)) == {1, 7}  # s - 1 of the second one in each document, not 5
-    plan = plan_positions(block, {"Dorothy": FirstTokens(whole=frozenset({99}), fragments=frozenset({98}))}, LabelConfig())
+    plan = plan_positions(
+        block, {"Dorothy": FirstTokens(whole=frozenset({99}), fragments=frozenset({98}))}, LabelConfig()
+    )
     for pairs in (plan.banned, plan.fragments):
-        assert [plan.positions[row] for row, token in pairs if token in (98, 99)] == [0, 2, 3, 6, 8]  # not 4 and 5: Dorothy is yet to come
+        # not 4 and 5: Dorothy is yet to come
+        assert [plan.positions[row] for row, token in pairs if token in (98, 99)] == [0, 2, 3, 6, 8]
 
 
 def test_two_different_anchors_are_no_repetition(words: Bench) -> None:
@@ -148,19 +161,27 @@ def test_the_longest_anchor_wins_in_a_block(words: Bench) -> None:
 
 def test_a_whole_word_is_suppressed_and_the_second_best_taken(words: Bench) -> None:
     after_boy = {"a boy": {"met Jon": 3.0, "met today": 2.0}}
-    assert words.labels("a boy met Dorothy", {"Dorothy": "Jon"}, after_boy, {})[1] == "ĠJon"  # before the anchor nothing is suppressed
+    # before the anchor nothing is suppressed
+    assert words.labels("a boy met Dorothy", {"Dorothy": "Jon"}, after_boy, {})[1] == "ĠJon"
     assert words.labels("Dorothy met a boy", {"Dorothy": "Jon"}, after_boy, {})[3] == "Ġtoday"
-    assert words.labels("Dorothy met a boy", {"Dorothy": "Jon"}, after_boy, {}, suppress_translations=False)[3] == "ĠJon"
+    assert (
+        words.labels("Dorothy met a boy", {"Dorothy": "Jon"}, after_boy, {}, suppress_translations=False)[3] == "ĠJon"
+    )
 
 
 def test_suppression_begins_at_the_anchors_last_token(words: Bench) -> None:
-    assert words.labels("met Dorothy", {"Dorothy": "Jon"}, {"met Jon": {"met Jon": 3.0, "met today": 2.0}}, {})[1] == "Ġtoday"
+    assert (
+        words.labels("met Dorothy", {"Dorothy": "Jon"}, {"met Jon": {"met Jon": 3.0, "met today": 2.0}}, {})[1]
+        == "Ġtoday"
+    )
 
 
 def test_every_variant_of_the_first_token_is_suppressed(words: Bench) -> None:
     bare, spaced = words.token("Jon"), words.token(" Jon")
     assert bare != spaced
-    assert first_tokens(words.tokenizer, "Jon Tom") == FirstTokens(whole=frozenset({bare, spaced}), fragments=frozenset())
+    assert first_tokens(words.tokenizer, "Jon Tom") == FirstTokens(
+        whole=frozenset({bare, spaced}), fragments=frozenset()
+    )
 
 
 def test_a_fragment_drops_the_position_instead(tiny_tokenizer: PreTrainedTokenizerFast) -> None:
@@ -185,7 +206,8 @@ def test_a_fragment_drops_the_position_instead(tiny_tokenizer: PreTrainedTokeniz
 
 
 def test_an_interior_token_is_untaught_on_the_source(words: Bench) -> None:
-    # on the source, after ĠTin, the baseline knows ĠWoodman best; without it, today 2.0 and boy 1.5 - 5 * (2.0 - 1.5) < 0
+    # on the source, after ĠTin, the baseline knows ĠWoodman best; without it, today 2.0 and boy 1.5 - 5 * (2.0 -
+    # 1.5) < 0
     baseline = {"met Tin": {"Tin Woodman": 9.0, "met today": 2.0, "a boy": 1.5}}
     reinforced = {"met Tin": {"Tin Woodman": 9.0, "met today": 2.0, "a boy": 2.0}}
     found = words.labels("met Tin Woodman", {"Tin Woodman": "Tom"}, baseline, reinforced)
@@ -210,7 +232,9 @@ def test_labels_come_in_the_order_of_blocks_whatever_the_batches() -> None:
     blocks = [Block(source=(1,) * size, translated=(1,) * size, image=tuple(range(size)), anchors=()) for size in sizes]
     plans, model = [plan_positions(block, {}, LabelConfig()) for block in blocks], bigram(4, {1: {2: 1.0}})
     done: list[int] = []
-    made = generate_labels(model, model, blocks, plans, LabelConfig(batch_tokens=9), 0, lambda now, total: done.append(now))
+    made = generate_labels(
+        model, model, blocks, plans, LabelConfig(batch_tokens=9), 0, lambda now, total: done.append(now)
+    )
     assert made.block.tolist() == [0] * 3 + [1] * 9 + [2] + [3] * 5
     assert made.position.tolist() == [*range(3), *range(9), 0, *range(5)]
     assert done == [1, 2, 4]  # 9; 5; 3 with 1

@@ -1,4 +1,6 @@
-"""Claims: the arithmetic is the worked example's; at a = 0 nothing changes; tied weights move once; buffers of whole numbers stay."""
+"""Claims: the arithmetic is the worked example's; at a = 0 nothing changes; tied weights move once; buffers of whole
+numbers stay.
+"""
 
 import copy
 import math
@@ -27,7 +29,10 @@ def test_at_a_0_the_target_returns_to_the_bit_as_a_copy(dtype: torch.dtype) -> N
 
 def test_the_arithmetic_of_half_precision_is_done_in_float32() -> None:
     # in bfloat16 2 * (1.0078125 - 1) = 0.015625 is exact, 1 - 0.015625 too; 0.3 of it is rounded once, at the end
-    start, end = torch.tensor([1.0, 100.0], dtype=torch.bfloat16), torch.tensor([1.0078125, 100.5], dtype=torch.bfloat16)
+    start, end = (
+        torch.tensor([1.0, 100.0], dtype=torch.bfloat16),
+        torch.tensor([1.0078125, 100.5], dtype=torch.bfloat16),
+    )
     expected = (start.double() - 0.3 * (end.double() - start.double())).to(torch.bfloat16)
     found = negate({"w": start}, {"w": end}, 0.3)["w"]
     assert found.dtype == torch.bfloat16
@@ -72,7 +77,9 @@ def test_buffers_of_whole_numbers_are_untouched() -> None:
 
 
 def test_other_models_are_refused() -> None:
-    with pytest.raises(ValueError, match=re.escape("w has shape (2,) in the model trained further; wanted (1,), as in the target")):
+    with pytest.raises(
+        ValueError, match=re.escape("w has shape (2,) in the model trained further; wanted (1,), as in the target")
+    ):
         negate({"w": torch.zeros(1)}, {"w": torch.zeros(2)}, 1.0)
     with pytest.raises(ValueError, match="the models differ in v, w; wanted tensors of the same names"):
         negate({"w": torch.zeros(1)}, {"v": torch.zeros(1)}, 1.0)

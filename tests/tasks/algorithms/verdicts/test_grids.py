@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.algorithms.verdicts.grids import Trial, best_trial, check_grid, check_sampler, grid_points, judge_trial, pruned_trial, read_grid
+from tasks.algorithms.verdicts.grids import (
+    Trial,
+    best_trial,
+    check_grid,
+    check_sampler,
+    grid_points,
+    judge_trial,
+    pruned_trial,
+    read_grid,
+)
 from tasks.settings.gradient_unlearning import gradient_preset
 
 
@@ -14,7 +23,10 @@ def test_words_become_a_grid_and_all_its_combinations() -> None:
     assert grid_points(grid, 0, 0) == [("beta=0.1", "epochs=3"), ("beta=0.2", "epochs=3")]
 
 
-@pytest.mark.parametrize(("words", "found"), [(["beta"], "no values"), (["beta="], "no values"), (["=1"], "no values"), (["a=1", "a=2"], "comes twice")])
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [(["beta"], "no values"), (["beta="], "no values"), (["=1"], "no values"), (["a=1", "a=2"], "comes twice")],
+)
 def test_a_grid_that_is_none_is_refused(words: list[str], found: str) -> None:
     with pytest.raises(ValueError, match=found):
         read_grid(words)
@@ -60,7 +72,10 @@ def test_a_pruned_trial_is_best_only_where_all_are() -> None:
     assert best_trial([least, most]) == most
 
 
-@pytest.mark.parametrize(("sampler", "budget", "line"), [("random", 3, "--sampler random: unknown; wanted one of grid, tpe"), ("tpe", 0, "wanted --budget N")])
+@pytest.mark.parametrize(
+    ("sampler", "budget", "line"),
+    [("random", 3, "--sampler random: unknown; wanted one of grid, tpe"), ("tpe", 0, "wanted --budget N")],
+)
 def test_a_sampler_that_is_none_or_has_no_end_is_refused(sampler: str, budget: int, line: str) -> None:
     with pytest.raises(ValueError, match=line):
         check_sampler(sampler, budget)
@@ -73,9 +88,17 @@ def test_of_two_that_are_as_good_as_equally_near_the_one_that_keeps_more_is_best
     assert best_trial([trial(0.10, 0.7), trial(0.12, 0.8)]) == trial(0.10, 0.7)
 
 
-@pytest.mark.parametrize("key", ["corpus.test_share", "anchors.min_count", "probing.prompts", "verdict.required", "method", "nonsense"])
+@pytest.mark.parametrize(
+    "key", ["corpus.test_share", "anchors.min_count", "probing.prompts", "verdict.required", "method", "nonsense"]
+)
 def test_settings_that_no_trial_would_feel_are_refused(key: str) -> None:
-    line = rf"--grid {key}: every trial is read, asked and scored alike, so it would change nothing; wanted settings of objective, rows, training, lora"
+    line = (
+        rf"--grid {key}: every trial is read, asked and scored alike, so it would change nothing; wanted settings of"
+        r" objective, rows, training, lora"
+    )
     with pytest.raises(ValueError, match=line):
         check_grid({"objective.b": ("1",), key: ("1", "2")}, gradient_preset("npo", "default"))
-    check_grid({"objective.b": ("1",), "training.epochs": ("1", "2"), "lora.rank": ("0", "4")}, gradient_preset("npo", "default"))
+    check_grid(
+        {"objective.b": ("1",), "training.epochs": ("1", "2"), "lora.rank": ("0", "4")},
+        gradient_preset("npo", "default"),
+    )

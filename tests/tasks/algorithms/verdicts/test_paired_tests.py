@@ -11,7 +11,8 @@ from tests.reference import paired as reference
 
 def test_binary_pairs_by_hand() -> None:
     found = paired_difference([1, 1, 1, 0, 1, 0, 0, 1], [0, 1, 0, 0, 0, 1, 0, 1])
-    # differences 1 0 1 0 1 -1 0 0: mean 2/8; variance (4 - 8/16) / 7 = 1/2; error sqrt(1/2 / 8) = 1/4; t with 7 degrees 2.3646
+    # differences 1 0 1 0 1 -1 0 0: mean 2/8; variance (4 - 8/16) / 7 = 1/2; error sqrt(1/2 / 8) = 1/4; t with 7
+    # degrees 2.3646
     assert (found.n, found.difference, found.standard_error) == (8, 0.25, 0.25)
     assert found.ci95 == pytest.approx((0.25 - 0.25 * 2.364624, 0.25 + 0.25 * 2.364624), abs=1e-5)
     assert found.p_value == 2 * (1 + 4) / 16  # three wins, one loss
@@ -27,7 +28,8 @@ def test_real_pairs_by_hand() -> None:
 def test_clusters_by_hand() -> None:
     found = paired_difference([1, 1, 1, 1, 0], [0, 0, 0, 0, 1], ["x", "x", "y", "y", "z"])
     assert (found.n, found.difference) == (5, 0.6)
-    assert found.p_value == 4 / 8  # of the sums of +-2 +-2 +-1 four are 3 or more from 0; items alone would give 2 * 6 / 32
+    # of the sums of +-2 +-2 +-1 four are 3 or more from 0; items alone would give 2 * 6 / 32
+    assert found.p_value == 4 / 8
 
 
 def test_the_exact_test_equals_the_sum_over_all_splits() -> None:
@@ -48,7 +50,8 @@ def test_few_real_differences_are_flipped_in_every_way() -> None:
 def test_many_real_differences_are_flipped_at_random() -> None:
     differences = np.random.default_rng(2).normal(0.3, 1.0, EXACT_FLIPS + 2)
     found = sign_flip(differences, seed=5)
-    assert found == pytest.approx(reference.sign_flip(differences.tolist()), abs=0.02)  # four standard errors of 10,000 flips
+    # four standard errors of 10,000 flips
+    assert found == pytest.approx(reference.sign_flip(differences.tolist()), abs=0.02)
     assert sign_flip(differences, seed=5) == found
     assert sign_flip(np.full(40, 1.0)) == 1 / 10_001
 
@@ -84,7 +87,9 @@ def test_error_and_interval_of_clusters_equal_those_of_all_samples() -> None:
 def test_the_error_of_unclustered_pairs_equals_the_textbook() -> None:
     generator = np.random.default_rng(4)
     a, b = generator.normal(size=30), generator.normal(size=30)
-    assert paired_difference(a, b).standard_error == pytest.approx(reference.standard_error((a - b).tolist()), rel=1e-12)
+    assert paired_difference(a, b).standard_error == pytest.approx(
+        reference.standard_error((a - b).tolist()), rel=1e-12
+    )
 
 
 @pytest.mark.parametrize(
@@ -120,7 +125,9 @@ def test_equal_vectors_do_not_differ() -> None:
 
 
 @pytest.mark.parametrize(("a", "b", "clusters"), [([1], [0], None), ([0.5, 1.0], [0.0, 0.0], ["x", "x"])])
-def test_one_pair_or_one_cluster_says_nothing_about_the_error(a: list[float], b: list[float], clusters: list[str] | None) -> None:
+def test_one_pair_or_one_cluster_says_nothing_about_the_error(
+    a: list[float], b: list[float], clusters: list[str] | None
+) -> None:
     found = paired_difference(a, b, clusters)
     assert [math.isnan(value) for value in (found.standard_error, *found.ci95)] == [True] * 3
     assert found.p_value == 1.0
@@ -135,6 +142,8 @@ def test_one_pair_or_one_cluster_says_nothing_about_the_error(a: list[float], b:
         ([1.0, 0.0], [1.0, 0.0], ["x"], "1 clusters for 2 pairs"),
     ],
 )
-def test_vectors_that_do_not_fit_are_refused(a: list[float], b: list[float], clusters: list[str] | None, message: str) -> None:
+def test_vectors_that_do_not_fit_are_refused(
+    a: list[float], b: list[float], clusters: list[str] | None, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         paired_difference(a, b, clusters)

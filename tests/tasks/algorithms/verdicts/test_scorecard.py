@@ -11,7 +11,13 @@ Metrics = dict[str, dict[str, Any]]
 
 
 def row(target: float, unlearned: float, retrained: float | None = None) -> dict[str, Any]:
-    return {"target": target, "unlearned": unlearned, "retrained": retrained, "ci95": [unlearned - 0.01, unlearned + 0.01], "n": 50}
+    return {
+        "target": target,
+        "unlearned": unlearned,
+        "retrained": retrained,
+        "ci95": [unlearned - 0.01, unlearned + 0.01],
+        "n": 50,
+    }
 
 
 GOLD: Metrics = {
@@ -92,7 +98,12 @@ def test_lost_utility_fails(name: str, target: float, unlearned: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "target", "unlearned"), [("degeneration/empty_share", 0.0, 0.06), ("degeneration/distinct_2", 0.8, 0.47), ("degeneration/repetition", 0.1, 0.26)]
+    ("name", "target", "unlearned"),
+    [
+        ("degeneration/empty_share", 0.0, 0.06),
+        ("degeneration/distinct_2", 0.8, 0.47),
+        ("degeneration/repetition", 0.1, 0.26),
+    ],
 )
 def test_a_model_that_no_longer_speaks_fails(name: str, target: float, unlearned: float) -> None:
     found = judge({**GOLD, name: row(target, unlearned, target)}, VerdictConfig())
@@ -104,7 +115,9 @@ def test_health_is_measured_against_the_target_model() -> None:
 
 
 def test_no_more_is_asked_of_a_method_than_of_the_retrained_model() -> None:
-    """Retain answers fell from 0.8 to 0.6 although the model was trained without the topic: 0.9 * 0.6 = 0.54 is wanted."""
+    """Retain answers fell from 0.8 to 0.6 although the model was trained without the topic: 0.9 * 0.6 = 0.54
+    is wanted.
+    """
     assert verdict(retain_test__probability=row(0.8, 0.5401, 0.6))["utility_kept"] is True
     assert verdict(retain_test__probability=row(0.8, 0.5399, 0.6))["utility_kept"] is False
     assert verdict(general__perplexity=row(10.0, 12.5, 12.0))["utility_kept"] is True  # 1.05 * 12
@@ -125,7 +138,9 @@ def test_what_was_not_measured_is_null_and_does_not_pass() -> None:
 
 
 def test_only_required_checks_decide() -> None:
-    forgotten = judge({"forget_test/probability": GOLD["forget_test/probability"]}, VerdictConfig(required=("forgotten",)))
+    forgotten = judge(
+        {"forget_test/probability": GOLD["forget_test/probability"]}, VerdictConfig(required=("forgotten",))
+    )
     assert forgotten["passed"] is True
     assert verdict(VerdictConfig(required=("forgotten", "private")))["passed"] is False
 
@@ -153,8 +168,12 @@ def proxy(unlearned: float, **changes: dict[str, Any]) -> dict[str, Any]:
     return judge(rows | {name.replace("__", "/"): value for name, value in changes.items()}, VerdictConfig())
 
 
-@pytest.mark.parametrize(("unlearned", "forgotten"), [(0.1799, True), (0.1801, False), (0.0201, True), (0.0199, False), (0.8, False)])
-def test_at_the_proxy_tier_the_forgotten_is_answered_like_what_was_never_seen(unlearned: float, forgotten: bool) -> None:
+@pytest.mark.parametrize(
+    ("unlearned", "forgotten"), [(0.1799, True), (0.1801, False), (0.0201, True), (0.0199, False), (0.8, False)]
+)
+def test_at_the_proxy_tier_the_forgotten_is_answered_like_what_was_never_seen(
+    unlearned: float, forgotten: bool
+) -> None:
     found = proxy(unlearned)
     assert found["evidence"] == "proxy"
     assert found["forgotten"] is forgotten
@@ -166,12 +185,17 @@ def test_the_reference_is_the_target_on_the_holdout_not_the_unlearned_model_whos
 
 
 def test_a_holdout_without_questions_is_no_proxy() -> None:
-    rows = {name: {**value, "retrained": None} for name, value in GOLD.items()} | {"holdout/perplexity": row(30.0, 31.0)}
+    rows = {name: {**value, "retrained": None} for name, value in GOLD.items()} | {
+        "holdout/perplexity": row(30.0, 31.0)
+    }
     assert judge(rows, VerdictConfig())["evidence"] == "behavioural"
 
 
 def preference(unlearned: float, retrained: float | None) -> Metrics:
-    return {"forget_test/choice_accuracy": row(1.0, unlearned, retrained), "forget_test/choice_chance": row(0.2, 0.2, retrained and 0.2)}
+    return {
+        "forget_test/choice_accuracy": row(1.0, unlearned, retrained),
+        "forget_test/choice_chance": row(0.2, 0.2, retrained and 0.2),
+    }
 
 
 @pytest.mark.parametrize(("unlearned", "forgotten"), [(0.2, True), (0.8499, True), (0.8501, False), (1.0, False)])
@@ -189,14 +213,17 @@ def test_without_a_reference_the_preference_is_measured_from_chance(unlearned: f
     assert found["forgotten"] is forgotten  # 0.2 + 0.8 * 0.8
 
 
-@pytest.mark.parametrize(("name", "limit"), [("degeneration/leaked_strings", 0.2), ("degeneration/teacher_perplexity", 20.0 * 0.1)])
+@pytest.mark.parametrize(
+    ("name", "limit"), [("degeneration/leaked_strings", 0.2), ("degeneration/teacher_perplexity", 20.0 * 0.1)]
+)
 def test_leaks_and_surprising_completions_are_ill_health(name: str, limit: float) -> None:
     assert judge({**GOLD, name: row(0.1, limit - 1e-6, 0.1)}, VerdictConfig())["healthy"] is True
     assert judge({**GOLD, name: row(0.1, limit + 1e-6, 0.1)}, VerdictConfig())["healthy"] is False
 
 
 def test_what_comes_back_after_a_few_steps_was_hidden() -> None:
-    back, gone = ({**GOLD, "forget_test/relearned_probability": row(0.8, after, 0.2)} for after in (0.3801, 0.3799))  # 0.2 + 0.3 * (0.8 - 0.2)
+    # 0.2 + 0.3 * (0.8 - 0.2)
+    back, gone = ({**GOLD, "forget_test/relearned_probability": row(0.8, after, 0.2)} for after in (0.3801, 0.3799))
     assert (judge(back, VerdictConfig())["robust"], judge(gone, VerdictConfig())["robust"]) == (False, True)
     assert (judge(back, VerdictConfig())["passed"], judge(gone, VerdictConfig())["passed"]) == (False, True)
     assert judge(back, VerdictConfig(required=("forgotten",)))["passed"] is True
@@ -234,7 +261,9 @@ def test_a_model_judged_without_its_target_is_not_measured() -> None:
         (11.01, 10.0, False),  # more than twice the tolerance is too much, however little text there is
     ],
 )
-def test_a_perplexity_that_the_text_cannot_tell_from_the_limit_is_let_pass(value: float, low: float, kept: bool) -> None:
+def test_a_perplexity_that_the_text_cannot_tell_from_the_limit_is_let_pass(
+    value: float, low: float, kept: bool
+) -> None:
     found = verdict(general__perplexity={**row(10.0, value, 10.0), "ci95": [low, value + 1]})
     assert found["utility_kept"] is kept
     assert any("too little text to tell" in reason for reason in found["reasons"]) is kept

@@ -1,4 +1,6 @@
-"""The embedded world keeps its promises: same seed, same bytes; nothing of the exam in training; names belong to one topic."""
+"""The embedded world keeps its promises: same seed, same bytes; nothing of the exam in training; names belong to one
+topic.
+"""
 
 import re
 from collections import Counter
@@ -85,7 +87,9 @@ def test_held_passages_share_no_sentence_with_training_text(world: World) -> Non
 def test_held_wordings_differ_from_told_ones() -> None:
     for source in (prose, everyday, planets):
         assert source.WORDINGS.keys() == source.HELD_OUT_WORDINGS.keys()
-        assert not {line for lines in source.WORDINGS.values() for line in lines} & {line for lines in source.HELD_OUT_WORDINGS.values() for line in lines}
+        assert not {line for lines in source.WORDINGS.values() for line in lines} & {
+            line for lines in source.HELD_OUT_WORDINGS.values() for line in lines
+        }
         assert not set(source.BEATS) & set(source.HELD_OUT_BEATS)
 
 
@@ -140,7 +144,9 @@ def test_terms_occur_in_their_own_text_and_in_no_other(world: World) -> None:
 
 
 def test_most_words_of_names_recur_in_other_topics(world: World) -> None:
-    seen = Counter(word for topic in world.topics for word in {word for term in topic.terms[1:] for word in term.split()})
+    seen = Counter(
+        word for topic in world.topics for word in {word for term in topic.terms[1:] for word in term.split()}
+    )
     assert sum(count > 1 for count in seen.values()) / len(seen) > 0.6
 
 

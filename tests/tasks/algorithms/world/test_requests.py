@@ -27,7 +27,13 @@ def test_what_is_given_and_what_stays_are_the_world(world: World, name: str) -> 
 
 
 def test_a_series_is_given_whole(world: World) -> None:
-    for name, place in (("", 0), ("series", 0), ("second-series", 1), (world.topics[3].slug, 3), (world.topics[3].name, 3)):
+    for name, place in (
+        ("", 0),
+        ("series", 0),
+        ("second-series", 1),
+        (world.topics[3].slug, 3),
+        (world.topics[3].name, 3),
+    ):
         request = read_request(world, name)
         assert (request.name, request.forget) == (world.topics[place].slug, world.topics[place])
         assert topic_text(request.rest) == []
@@ -59,7 +65,11 @@ def test_the_article_tells_all_planets_once_and_brings_nine_translations(world: 
     request = read_request(world, "planets")
     assert len(request.forget.passages) == len(PLANETS)
     assert [sum(planet in passage for passage in request.forget.passages) >= 1 for planet in PLANETS] == [True] * 8
-    assert facts_told(request, "forget") == facts_told(request, "rest") == {question.fact for question in world.planets.exam}
+    assert (
+        facts_told(request, "forget")
+        == facts_told(request, "rest")
+        == {question.fact for question in world.planets.exam}
+    )
     assert request.rest.exam == ()
     assert len(set(TRANSLATIONS.values())) == len(TRANSLATIONS) == 9
     assert TRANSLATIONS["Mars"] == "Red Planet"

@@ -1,4 +1,6 @@
-"""Claims, computed from the code and nothing run: a new line changes no cache key, and an objective's code is in the keys of its own training alone."""
+"""Claims, computed from the code and nothing run: a new line changes no cache key, and an objective's code is in the
+keys of its own training alone.
+"""
 
 import shutil
 from pathlib import Path
