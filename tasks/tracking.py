@@ -259,14 +259,10 @@ def log_inputs(run: str, files: Mapping[str, list[InputFile]]) -> None:
     """Log the data sets of a run by name, digest and split."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    inputs = [
-        DatasetInput(
-            dataset=Dataset(name=Path(file.path).name, digest=file.digest[:32], source_type="local", source=file.path),
-            tags=[InputTag("mlflow.data.context", split)],
-        )
-        for split, split_files in files.items()
-        for file in split_files
-    ]
+    inputs = []
+    for split, file in ((split, file) for split, split_files in files.items() for file in split_files):
+        data = Dataset(name=Path(file.path).name, digest=file.digest[:32], source_type="local", source=file.path)
+        inputs.append(DatasetInput(dataset=data, tags=[InputTag("mlflow.data.context", split)]))
     if inputs:
         client().log_inputs(run, inputs)
 
