@@ -116,6 +116,7 @@ def tiny_gpt2() -> Callable[..., GPT2LMHeadModel]:
 
 # The orchestration layer: nothing touches the checkout's `.lethe` or the user's home, and no library reports on its
 # users.
+import gc  # noqa: E402
 import os  # noqa: E402
 import shutil  # noqa: E402
 import tempfile  # noqa: E402
@@ -169,6 +170,7 @@ def prefect_server() -> Iterator[None]:
 
     with prefect_test_harness(server_startup_timeout=180):
         yield
+    gc.collect()  # the sockets that its clients left: after the last test their warnings are errors
 
 
 @pytest.fixture

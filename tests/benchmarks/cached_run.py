@@ -1,6 +1,6 @@
 """What a run costs that finds every stage in the cache: `lethe demo` once more, and where its time goes.
 
-    python -m tests.benchmarks.cached_run [--runs 3] [--json FILE]
+    python -m tests.benchmarks.cached_run [--runs 3] [--results FOLDER]
 
 The cache under LETHE_HOME is filled first where need be, which takes minutes. Processor time is that of the command's
 own process; its temporary Prefect server has one of its own. Beside it stand the floor, what cannot be spared as long
@@ -8,7 +8,6 @@ as runs are Prefect's and MLflow's, and the start of `lethe --help`. Wanted on t
 clock, 12 s of processor time, 0.5 s for the help.
 """
 
-import argparse
 import atexit
 import functools
 import itertools
@@ -27,6 +26,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from tests.benchmarks import recording
 from tests.benchmarks.processes import in_fresh_process
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -213,9 +213,7 @@ def help_s() -> float:
     return statistics.median(taken)
 
 
-def show(
-    console: Console, runs: list[dict[str, Any]], floor: dict[str, tuple[float, float]], figures: dict[str, float]
-) -> None:
+def show(console: Console, runs: list[dict[str, Any]], floor: dict[str, tuple[float, float]]) -> None:
     """Print the phases of the median run, what kinds of work took, and the floor."""
     middle = sorted(runs, key=lambda found: found["wall_s"])[len(runs) // 2]
     table = Table(
@@ -234,42 +232,33 @@ def show(
     for name, (wall, cpu) in floor.items():
         table.add_row(f"alone: {name}", f"{wall:.1f}", f"{cpu:.1f}")
     console.print(table)
-    for name, value in figures.items():
-        console.print(f"{name:<24} {value:.2f}", highlight=False)
 
 
-def measure(runs: list[dict[str, Any]], floor: dict[str, tuple[float, float]]) -> dict[str, float]:
-    """Return the figures: medians over the runs, in seconds."""
-    return {
-        "stages": float(len(runs[0]["stages"])),
-        "wall_s": statistics.median(found["wall_s"] for found in runs),
-        "own_cpu_s": statistics.median(found["own_cpu_s"] for found in runs),
-        "help_s": help_s(),
-        **{
-            f"floor {name}, {unit}": value
-            for name, pair in floor.items()
-            for unit, value in zip(("wall_s", "cpu_s"), pair, strict=True)
-        },
-    }
+def measured(runs: list[dict[str, Any]], floor: dict[str, tuple[float, float]]) -> dict[str, dict[str, float]]:
+    """Return the figures: a row a phase of the median run, the medians of all, what cannot be had for less."""
+    middle = sorted(runs, key=lambda run: run["wall_s"])[len(runs) // 2]
+    rows = {name: {"seconds": wall, "processor": cpu} for name, (wall, cpu) in phases(middle).items()}
+    medians = {name: statistics.median(run[name] for run in runs) for name in ("wall_s", "own_cpu_s")}
+    rows["all"] = {"seconds": medians["wall_s"], "processor": medians["own_cpu_s"], "stages": len(runs[0]["stages"])}
+    rows |= {f"alone: {name}": {"seconds": wall, "processor": cpu} for name, (wall, cpu) in floor.items()}
+    return rows | {"lethe --help": {"seconds": help_s()}}
 
 
 def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Measure, print and write."""
+    parser = recording.parser(__doc__)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--json", dest="json_file", type=Path)
-    asked = parser.parse_args()
-    runs = [cached_run() for _ in range(asked.runs)]
+    arguments = parser.parse_args()
+    record = recording.begin(arguments.results)
+    runs = [cached_run() for _ in range(arguments.runs)]
     alone = {
         "Prefect's import": prefect_alone,
         "Prefect's server, in its process": server_alone,
         "MLflow's import and first query": mlflow_alone,
     }
     floor = {name: in_fresh_process(work) for name, work in alone.items()}
-    figures = measure(runs, floor)
-    show(Console(width=120), runs, floor, figures)
-    if asked.json_file:
-        asked.json_file.write_text(json.dumps(figures, indent=1))
+    show(Console(width=120), runs, floor)
+    record.write("cached_run", measured(runs, floor))
 
 
 if __name__ == "__main__":

@@ -284,4 +284,12 @@ TABLES: dict[str, Table] = {
             "ratio": number("ratio", form=".2f"),
         },
     ),
+    "cached_run": Table(
+        first="phase",
+        columns={
+            "s by the clock": number("seconds", form=".1f"),
+            "s of processor, the command's own process": number("processor", form=".1f"),
+            "stages": number("stages", form=".0f"),
+        },
+    ),
 }
