@@ -59,9 +59,8 @@ def checked_models(
     roles = {"model": judged, "reference": request.model} if judged else {"model": request.model}
     named = {**roles, "retrained": request.retrained}
     require_same_tokenizer([inspect_model(name, role) for role, name in named.items() if name], corpus_config)
-    return replace(
-        request, model=model_place(request.model), retrained=request.retrained and model_place(request.retrained)
-    )
+    places = {role: model_place(name) for role in ("model", "retrained") if (name := getattr(request, role))}
+    return replace(request, **places)
 
 
 def absolute(path: str) -> str:

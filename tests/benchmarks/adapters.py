@@ -43,9 +43,7 @@ def main() -> None:
     parser.add_argument("--set", dest="settings", action="append", default=[])
     asked = parser.parse_args()
     record = recording.begin(asked.results, [asked.seed])
-    from tasks.execution import isolation
 
-    isolation.warm_up()
     record.write("adapters", {name: measured(name, asked) for name in asked.methods}, keep=True)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.books import arguments
+from tests.benchmarks.books import request
 from tests.benchmarks.over_seeds import measure
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
@@ -18,7 +18,7 @@ pytestmark = [
 
 
 def test_the_wizard_of_oz_is_forgotten_with_anchors_found_by_the_pipeline(flow_home: Path) -> None:
-    metrics = measure(arguments(DATA), 0, [])["metrics"]
+    metrics = measure(request(DATA), 0, [])["metrics"]
 
     def ratio(name: str) -> float:
         return metrics[name]["unlearned"] / metrics[name]["target"]

@@ -39,7 +39,6 @@ def home(tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> Iter
     ):
         patch.setenv("LETHE_HOME", str(folder))
         patch.setattr(store, "_checked", set())
-        isolation.warm_up()
         yield folder
     isolation.begin()
 

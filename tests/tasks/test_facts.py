@@ -12,7 +12,7 @@ import pytest
 from prefect import flow
 
 from flows.steps.facts import state_facts
-from flows.steps.outcome import Stages
+from flows.steps.outcome import StageOf, Stages
 from tasks import store, tracking
 from tasks.algorithms.text.corpus import Document
 from tasks.algorithms.text.facts import HELD_OUT, FactTriple
@@ -221,7 +221,7 @@ def test_a_run_goes_on_with_patterns_where_nothing_is_answered_and_asks_again_th
 
     server.mode, server.failures = "broken", 99
     table, states = alone()
-    assert (rows(table), states) == (BY_PATTERN, {"facts": "Completed"})
+    assert (rows(table), states) == (BY_PATTERN, {StageOf("facts"): "Completed"})
     (line,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("lethe: ")]
     assert (
         line == "lethe: warning: facts are read by pattern alone: the model that reads facts answered no question:"
@@ -229,8 +229,8 @@ def test_a_run_goes_on_with_patterns_where_nothing_is_answered_and_asks_again_th
     )
     server.mode = "good"
     table, states = alone()
-    assert (len(rows(table)), states) == (4, {"facts": "Completed"})
-    assert alone()[1] == {"facts": "Cached"}
+    assert (len(rows(table)), states) == (4, {StageOf("facts"): "Completed"})
+    assert alone()[1] == {StageOf("facts"): "Cached"}
 
 
 def test_what_a_person_changes_is_theirs_and_what_they_leave_is_its_finders(lethe_home: Path) -> None:

@@ -14,6 +14,7 @@ from tasks.artifacts import BadInputError, CheckpointRef
 from tasks.models.checkpoints import inspect_model
 from tasks.models.vocabularies import question_form, question_template, require_same_tokenizer
 from tasks.settings.text import CorpusConfig
+from tasks.settings.unlearning_request import UnlearningRequest
 from tests.stand_ins.chats import CHATML, CHATML_SYSTEM, WORDS, chat_tokenizer
 
 AUTO, OFF = CorpusConfig(), CorpusConfig(chat="off")
@@ -65,7 +66,8 @@ def test_the_same_tokenizer_written_in_other_ways_is_accepted(folder: Folder) ->
 
 
 def test_where_a_topic_brings_its_own_models_there_is_none_to_compare() -> None:
-    assert checked_models({"model": None, "retrained": None}, AUTO) == {"model": None, "retrained": None}
+    request = UnlearningRequest(forget=())
+    assert checked_models(request, AUTO) == request
 
 
 @pytest.mark.parametrize(
