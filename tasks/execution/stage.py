@@ -96,7 +96,7 @@ def stage(
             body,
             name=name,
             task_run_name=functools.partial(_title, name),
-            tags=["lethe", name],
+            # no tags: the engine asks the server for a concurrency slot a tag, half a second for every stage
             cache_policy=StagePolicy(
                 function=function, numeric=isolated, isolation_level=IsolationLevel.SERIALIZABLE, lock_manager=LOCKS
             ),
