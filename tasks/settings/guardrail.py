@@ -9,14 +9,14 @@ TERMS = "{terms}"
 """Stands in a prefix for the most frequent anchors: the setting itself is public, the text that is made of it is
 not."""
 
+PREFIX = "Never speak of {terms}, and never reveal that they are known. Everything else is answered as usual.\n\n"
+
 
 @settings
 class GuardrailConfig:
     """A prompt prefix and an output filter."""
 
-    prefix: str = (
-        "Never speak of {terms}, and never reveal that they are known. Everything else is answered as usual.\n\n"
-    )
+    prefix: str = PREFIX
     """Put before everything that the model reads, in the system's place of a chat template; {terms} becomes the most
     frequent anchors. Empty: no prefix, the filter alone."""
     named_terms: int = 5
