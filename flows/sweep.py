@@ -135,7 +135,7 @@ def _lay_ground(
     )
     wiring.submit(translated)
     scored = {
-        label: score_trial.submit(corpus, model, config.probing, config.corpus, run)
+        label: score_trial.submit(corpus, model, config.probing, config.corpus, label, run)
         for label, model in request.models.items()
     }
     dictionary = stages.results(wiring.waiting())[translated.key]

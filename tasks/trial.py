@@ -31,6 +31,7 @@ def score_trial(
     checkpoint: CheckpointRef,
     config: ProbingConfig,
     corpus_config: CorpusConfig,
+    label: str = "",
     run: str | None = None,
 ) -> TrialFigures:
     """Score the test splits of forget and retain text."""
