@@ -101,7 +101,8 @@ def cache_reference(
 
 
 def _layer(model: "torch.nn.Module", needs: ReferenceNeeds) -> int | None:
-    from tasks.algorithms.models.layers import decoder_layers, default_layer
+    from tasks.algorithms.models.architectures import decoder_layers
+    from tasks.algorithms.models.layers import default_layer
 
     if "retain_layer_hidden" not in needs.objective:
         return None

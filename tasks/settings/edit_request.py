@@ -55,7 +55,9 @@ class EditRequest:
     def __post_init__(self) -> None:
         for name in ("subject", "target"):
             if not getattr(self, name).strip():
-                raise ValueError(f"the {name} of the edit {self.prompt!r} is empty; wanted a name or a short expression")
+                raise ValueError(
+                    f"the {name} of the edit {self.prompt!r} is empty; wanted a name or a short expression"
+                )
         if self.prompt.count(SUBJECT) != 1:
             raise ValueError(
                 f"the prompt {self.prompt!r} holds {SUBJECT} {self.prompt.count(SUBJECT)} times; wanted once, where"

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from torch import nn
 
+from tasks.algorithms.models.architectures import model_type
 from tasks.settings.training import LoraConfig
 
 ATTENTION = re.compile(r"attn|attention", re.IGNORECASE)
@@ -78,11 +79,6 @@ def _by_table(model: nn.Module, linear: Mapping[str, str]) -> list[str]:
 
     targets = TABLE.get(model_type(model), ())
     return [] if isinstance(targets, str) else [name for name in linear if name.rpartition(".")[2] in targets]
-
-
-def model_type(model: nn.Module) -> str:
-    """Return what transformers calls the architecture."""
-    return getattr(getattr(model, "config", None), "model_type", type(model).__name__)
 
 
 def check_adaptable(model: nn.Module, config: LoraConfig) -> list[str]:

@@ -20,7 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tasks.algorithms.models.layers import decoder_layers, default_layer, hidden_after, mlp_output_names
+from tasks.algorithms.models.architectures import decoder_layers
+from tasks.algorithms.models.layers import default_layer, hidden_after, mlp_output_names
 from tasks.algorithms.objectives import terms
 from tasks.algorithms.objectives.protocol import Objective
 from tasks.algorithms.shapes import Float

@@ -1,0 +1,266 @@
+"""Rank-one editing: the second matrix of one layer's MLP is given a new value for the key of one subject.
+
+    W' = W + Lambda (C^-1 k*)^T,    Lambda = delta / (k*^T C^-1 k*),    C = E[k k^T]
+
+k* is what the matrix reads at the subject's last token, averaged over contexts; v* = v_0 + delta is what it should
+write there, found by gradient descent:
+
+    mean over contexts of NLL(target)  +  kl KL(edited || original) after the subject alone  +  decay |delta| / |v_0|^2
+
+What no step changes is computed once: the layers up to the edited one, and in those above it keys and values of all
+positions before the subject's last token. Logits are made at the target's positions and after the bare subject only.
+The v* of several requests are found in one batch, each as if it were alone.
+
+Source: Meng et al. 2022, arXiv:2202.05262, and its code for the constants; one key everywhere as r-ROME, Gupta et al.
+2024, arXiv:2403.07175: with one averaged key, v* - W k* is delta. The original has the bare prompt's key in the
+denominator and an averaged one in the direction. Deviations: a step is the last below `stop_nats` of the target's loss
+alone, not of the whole one, whose decay term has another floor for every model; a decoder that normalises the MLP's
+output before it is added (Gemma 3) is run from the edited layer on.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from tasks.algorithms.editing.contexts import Rewrite, aligned
+from tasks.algorithms.models.activations import Kept, changed_output, keep, logits_of, resume
+from tasks.algorithms.models.architectures import architecture, is_transposed, mlp_output
+from tasks.algorithms.shapes import Float, Int
+from tasks.settings.rank_one_editing import EditConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Update:
+    """W' = W + left right^T of one layer's MLP output matrix, W as (hidden, inner) whatever its storage."""
+
+    layer: int
+    left: Float[Tensor, "hidden rank"]
+    right: Float[Tensor, "inner rank"]
+
+    @property
+    def norm(self) -> float:
+        """Frobenius norm of the update."""
+        inner = (self.left.double().T @ self.left.double()) * (self.right.double().T @ self.right.double())
+        return inner.sum().clamp(min=0).sqrt().item()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Value:
+    """What the matrix should write for one request, and what that is made of."""
+
+    key: Float[Tensor, " inner"]
+    """k*, averaged over contexts."""
+    bare_key: Float[Tensor, " inner"]
+    """k of the bare prompt."""
+    before: Float[Tensor, " hidden"]
+    """v_0."""
+    delta: Float[Tensor, " hidden"]
+    """v* - v_0."""
+    nats: float
+    """Mean loss of the target over contexts, nats a token, with delta added."""
+    steps: int
+
+
+def apply_update(model: nn.Module, update: Update) -> None:
+    """Add an update to a model's weights in place."""
+    matrix = mlp_output(model, update.layer)
+    with torch.no_grad():
+        left, right = update.left.to(matrix.weight), update.right.to(matrix.weight)
+        matrix.weight.add_(right @ left.T if is_transposed(matrix) else left @ right.T)
+
+
+def rank_one(value: Value, layer: int, solve: Callable[[Tensor], Tensor], keys: str = "averaged") -> Update:
+    """Return the update that writes a value.
+
+    Args:
+        value: Key and change of one request.
+        layer: The edited layer.
+        solve: x -> C^-1 x, in float64.
+        keys: `averaged` or `original`, see `EditConfig.keys`.
+    """
+    direction = solve(value.key.double())
+    met = value.key if keys == "averaged" else value.bare_key
+    left = value.delta.double() / (direction @ met.double())
+    return Update(layer=layer, left=left[:, None], right=direction[:, None])
+
+
+def find_values(
+    model: nn.Module,
+    rewrites: Sequence[Rewrite],
+    layer: int,
+    config: EditConfig,
+    on_step: Callable[[int], None] = lambda step: None,
+) -> list[Value]:
+    """Find v* of several requests at once; none knows of the others.
+
+    Args:
+        model: A causal language model of a known type; it is left as it was.
+        rewrites: The requests as token rows.
+        layer: The edited layer.
+        config: How.
+        on_step: Called before each step with its number from 1.
+    """
+    frozen = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in frozen:
+        parameter.requires_grad_(False)
+    try:
+        return _Search(model, rewrites, layer, config).run(on_step)
+    finally:
+        for parameter in frozen:
+            parameter.requires_grad_(True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reads:
+    """Where logits are read, for some of the requests."""
+
+    rows: Int[Tensor, " rows"]
+    """The rows of all that belong to these requests."""
+    owner: Int[Tensor, " rows"]
+    """For each, the place of its request among these."""
+    row: Int[Tensor, " reads"]
+    place: Int[Tensor, " reads"]
+    """Position in the tail whose logits predict the token."""
+    token: Int[Tensor, " reads"]
+    share: Float[Tensor, " reads"]
+    """Of its request's loss: 1 / (contexts * target tokens)."""
+    bare: Int[Tensor, " requests"]
+    """The row with the subject alone."""
+
+
+class _Search:
+    """The moving parts of one search for values."""
+
+    def __init__(self, model: nn.Module, rewrites: Sequence[Rewrite], layer: int, config: EditConfig) -> None:
+        self.model, self.rewrites, self.layer, self.config = model, rewrites, layer, config
+        rows = [row for rewrite in rewrites for row in rewrite.rows]
+        ids, mask, split = aligned(rows)
+        device = next(model.parameters()).device
+        matrix = mlp_output(model, layer)
+        kept = keep(
+            model,
+            ids.to(device),
+            mask.to(device),
+            split,
+            record={"value": matrix},
+            record_inputs={"key": matrix},
+        )
+        self.added_as_is = not architecture(model).normed_after
+        self.kept = kept
+        contexts = [rewrite.contexts for rewrite in rewrites]
+        starts = [sum(len(each.rows) for each in rewrites[:number]) for number in range(len(rewrites))]
+        key, value = kept.outputs["key"][:, 0], kept.outputs["value"][:, 0]
+        self.keys = torch.stack([key[at : at + count].mean(dim=0) for at, count in zip(starts, contexts, strict=True)])
+        self.bare_keys = torch.stack([key[at] for at in starts])
+        self.before = torch.stack([value[at : at + n].mean(dim=0) for at, n in zip(starts, contexts, strict=True)])
+        self.starts = starts
+        self.delta = torch.zeros_like(self.before, requires_grad=True)
+
+    def run(self, on_step: Callable[[int], None]) -> list[Value]:
+        optimizer = torch.optim.Adam([self.delta], lr=self.config.learning_rate)
+        active = list(range(len(self.rewrites)))
+        reads, kept, original = self._of(active)
+        nats, steps = [0.0] * len(active), [0] * len(active)
+        for step in range(1, self.config.steps + 1):
+            on_step(step)
+            losses, whole = self._losses(reads, kept, original, active)
+            for place, request in enumerate(active):
+                nats[request] = losses[place].item()
+            going = [request for request in active if nats[request] >= self.config.stop_nats]
+            if not going:
+                return self._values(nats, steps)
+            (gradient,) = torch.autograd.grad(whole, self.delta)
+            self._step(optimizer, gradient, going)
+            for request in going:
+                steps[request] = step
+            if going != active:
+                active = going
+                reads, kept, original = self._of(active)
+        losses, _ = self._losses(reads, kept, original, active)
+        for place, request in enumerate(active):
+            nats[request] = losses[place].item()
+        return self._values(nats, steps)
+
+    def _values(self, nats: list[float], steps: list[int]) -> list[Value]:
+        delta = self.delta.detach()
+        return [
+            Value(
+                key=self.keys[number],
+                bare_key=self.bare_keys[number],
+                before=self.before[number],
+                delta=delta[number],
+                nats=nats[number],
+                steps=steps[number],
+            )
+            for number in range(len(self.rewrites))
+        ]
+
+    def _step(self, optimizer: torch.optim.Optimizer, gradient: Tensor, going: list[int]) -> None:
+        """Move the requests that go on: all of these took as many steps, so one optimiser's moments serve them all."""
+        done = [number for number in range(len(self.rewrites)) if number not in going]
+        held = self.delta.detach()[done].clone()
+        self.delta.grad = gradient
+        optimizer.step()
+        with torch.no_grad():
+            self.delta[done] = held
+            longest = self.config.clamp * self.before.norm(dim=1, keepdim=True)
+            length = self.delta.norm(dim=1, keepdim=True)
+            self.delta.mul_(torch.where(length > longest, longest / length, torch.ones_like(length)))
+
+    def _of(self, active: list[int]) -> tuple[_Reads, Kept, Tensor]:
+        """Return the reads of some requests, their rows, and what the model said of the bare subjects."""
+        reads = self._reads(active)
+        kept = self.kept.rows(reads.rows)
+        original = logits_of(self.model, self._final(kept)[reads.bare, 0]).log_softmax(dim=-1)
+        return reads, kept, original
+
+    @torch.no_grad()
+    def _final(self, kept: Kept) -> Tensor:
+        """Return what the head reads at the tail of an untouched pass."""
+        depth = len(kept.inputs) - 1
+        return resume(self.model, kept, depth, kept.inputs[depth])
+
+    def _reads(self, active: list[int]) -> _Reads:
+        rows, owner, reads, bare = [], [], [], []
+        for place, request in enumerate(active):
+            rewrite, base = self.rewrites[request], len(rows)
+            rows += range(self.starts[request], self.starts[request] + len(rewrite.rows))
+            owner += [place] * len(rewrite.rows)
+            bare.append(base + rewrite.contexts)
+            share = 1.0 / (rewrite.contexts * len(rewrite.target))
+            for context in range(rewrite.contexts):
+                first = len(rewrite.rows[context].ids) - rewrite.rows[context].at - len(rewrite.target)
+                reads += [(base + context, first + n, token, share) for n, token in enumerate(rewrite.target)]
+        device = self.before.device
+        row, where, token, share = (torch.tensor(each, device=device) for each in zip(*reads, strict=True))
+        return _Reads(
+            rows=torch.tensor(rows, device=device),
+            owner=torch.tensor(owner, device=device),
+            row=row,
+            place=where,
+            token=token,
+            share=share.to(self.before),
+            bare=torch.tensor(bare, device=device),
+        )
+
+    def _losses(self, reads: _Reads, kept: Kept, original: Tensor, active: list[int]) -> tuple[Tensor, Tensor]:
+        """Return each request's target loss, and the sum of all their objectives."""
+        last = self._with_delta(kept, self.delta[active][reads.owner])
+        said = logits_of(self.model, last[reads.row, reads.place]).log_softmax(dim=-1)
+        nll = -said.gather(1, reads.token[:, None])[:, 0] * reads.share
+        losses = torch.zeros(len(active), dtype=nll.dtype, device=nll.device).index_add(0, reads.owner[reads.row], nll)
+        bare = logits_of(self.model, last[reads.bare, 0]).log_softmax(dim=-1)
+        drift = (bare.exp() * (bare - original)).sum(dim=-1)
+        decay = self.delta[active].norm(dim=1) / self.before[active].norm(dim=1) ** 2
+        return losses.detach(), (losses + self.config.kl_weight * drift + self.config.decay * decay).sum()
+
+    def _with_delta(self, kept: Kept, delta: Float[Tensor, "rows hidden"]) -> Float[Tensor, "rows tail hidden"]:
+        """Return what the head reads at the tail with a change of the MLP's output at its first position."""
+        change = torch.zeros_like(kept.inputs[0])
+        change[:, 0] = delta
+        if self.added_as_is:
+            return resume(self.model, kept, self.layer + 1, kept.inputs[self.layer + 1] + change)
+        with changed_output(mlp_output(self.model, self.layer), lambda made: made + change):
+            return resume(self.model, kept, self.layer, kept.inputs[self.layer])

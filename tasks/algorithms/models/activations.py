@@ -1,0 +1,237 @@
+"""One pass kept, and gone on with: what a change in an upper layer, or at a late position, does is computed without the
+layers below it and without the positions before it, whose states it cannot change.
+
+    kept = keep(model, ids, mask)                    # one whole pass
+    tail = kept.cut(split)                           # from this position on
+    hidden = tail.inputs[layer].clone()              # what a layer reads there
+    last = resume(model, tail, layer, changed)       # layers from this one on, positions from `split` on
+
+Rows are padded on the left, so that they end together; positions before `split` are read from keys and values.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tasks.algorithms.models.architectures import decoder_layers, tensor_of
+from tasks.algorithms.models.heads import apply_head, output_head
+from tasks.algorithms.shapes import Float, Int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """The states of one pass, from a position on."""
+
+    ids: Int[Tensor, "rows tail"]
+    mask: Int[Tensor, "rows seq"]
+    """Of all positions: 1 for tokens, 0 for padding."""
+    inputs: tuple[Float[Tensor, "rows tail hidden"], ...]
+    """What each layer reads, and last what the final norm reads."""
+    keys: tuple[Float[Tensor, "rows heads head_seq head_size"], ...]
+    """Of each layer, for the positions before the tail."""
+    values: tuple[Float[Tensor, "rows heads head_seq head_size"], ...]
+    outputs: Mapping[Any, Float[Tensor, "rows tail width"]] = field(default_factory=dict)
+    """What the recorded modules gave, or read."""
+
+    @property
+    def split(self) -> int:
+        """Position of the tail's first token."""
+        return self.mask.shape[1] - self.ids.shape[1]
+
+    def rows(self, index: Int[Tensor, " chosen"]) -> "Kept":
+        """Return some rows, in any order and any number of times."""
+        return replace(
+            self,
+            ids=self.ids[index],
+            mask=self.mask[index],
+            inputs=tuple(each[index] for each in self.inputs),
+            keys=tuple(each[index] for each in self.keys),
+            values=tuple(each[index] for each in self.values),
+            outputs={name: each[index] for name, each in self.outputs.items()},
+        )
+
+
+def positions_of(mask: Int[Tensor, "rows seq"]) -> Int[Tensor, "rows seq"]:
+    """Return each token's position in its row, counted from 0 at the first that is no padding."""
+    return (mask.cumsum(dim=1) - 1).clamp(min=0)
+
+
+def pad_left(rows: Sequence[Sequence[int]], filler: int) -> tuple[Int[Tensor, "rows seq"], Int[Tensor, "rows seq"]]:
+    """Return token ids and mask of rows that end together."""
+    longest = max(map(len, rows))
+    ids = torch.tensor([[filler] * (longest - len(row)) + list(row) for row in rows])
+    mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
+    return ids, mask
+
+
+def keep(
+    model: nn.Module,
+    ids: Int[Tensor, "rows seq"],
+    mask: Int[Tensor, "rows seq"],
+    split: int = 0,
+    *,
+    noise: Float[Tensor, "rows seq hidden"] | None = None,
+    record: Mapping[Any, nn.Module] | None = None,
+    record_inputs: Mapping[Any, nn.Module] | None = None,
+) -> Kept:
+    """Run a model once and keep its states from a position on.
+
+    Args:
+        model: A causal language model of a known type.
+        ids: Token ids, padded on the left.
+        mask: 1 for tokens, 0 for padding.
+        split: The tail's first position.
+        noise: Added to the token embeddings.
+        record: Modules whose outputs are kept too, by a key of the caller's.
+        record_inputs: Modules of which the input is kept.
+    """
+    from transformers import DynamicCache
+
+    layers, inputs, outputs, cache = decoder_layers(model), {}, {}, DynamicCache()
+
+    def note(store: dict, key: Any, value: Tensor) -> None:
+        store[key] = value[:, split:].detach()
+
+    with ExitStack() as hooks:
+        for number, layer in enumerate(layers):
+            hooks.enter_context(_before(layer, lambda given, number=number: note(inputs, number, given)))
+        hooks.enter_context(_after(layers[-1], lambda made: note(inputs, len(layers), made)))
+        for key, module in (record or {}).items():
+            hooks.enter_context(_after(module, lambda made, key=key: note(outputs, key, made)))
+        for key, module in (record_inputs or {}).items():
+            hooks.enter_context(_before(module, lambda given, key=key: note(outputs, key, given)))
+        if noise is not None:
+            hooks.enter_context(_after(model.get_input_embeddings(), lambda made: made + noise.to(made)))
+        with torch.no_grad():
+            model.base_model(
+                input_ids=ids,
+                attention_mask=mask,
+                past_key_values=cache,
+                use_cache=True,
+                **_placed(model, positions_of(mask)),
+            )
+    return Kept(
+        ids=ids[:, split:],
+        mask=mask,
+        inputs=tuple(inputs[number] for number in range(len(layers) + 1)),
+        keys=tuple(layer.keys[:, :, :split].detach() for layer in cache.layers),
+        values=tuple(layer.values[:, :, :split].detach() for layer in cache.layers),
+        outputs=outputs,
+    )
+
+
+def resume(
+    model: nn.Module, kept: Kept, layer: int, hidden: Float[Tensor, "rows tail hidden"]
+) -> Float[Tensor, "rows tail hidden"]:
+    """Return what the head reads when a layer is given other states than those that were kept; lower layers are not
+    run. Gradients flow to `hidden`.
+
+    Args:
+        model: The model that was kept.
+        kept: The pass; a row for each row of `hidden`.
+        layer: The first that is run, counted from 0; as many as the model has: only the final norm.
+        hidden: What it reads at the tail's positions.
+    """
+    from transformers import DynamicCache
+
+    cache = DynamicCache()
+    for number, (keys, values) in enumerate(zip(kept.keys, kept.values, strict=True)):
+        cache.update(keys, values, number)
+    positions = positions_of(kept.mask)[:, kept.split :]
+    with _starting_at(model, layer, hidden):
+        return model.base_model(
+            input_ids=kept.ids,
+            attention_mask=kept.mask,
+            past_key_values=cache if kept.split else None,
+            use_cache=bool(kept.split),
+            **_placed(model, positions),
+        ).last_hidden_state
+
+
+def logits_of(model: nn.Module, hidden: Float[Tensor, "*rows hidden"]) -> Float[Tensor, "*rows vocab"]:
+    """Return the model's logits for what its head reads, in the states' own precision where that is float64."""
+    head = output_head(model)
+    return head(hidden) if hidden.dtype == torch.float64 else apply_head(head, hidden)
+
+
+@contextmanager
+def changed_output(module: nn.Module, change: Any) -> Iterator[None]:
+    """Put `change(output)` in place of a module's output; a layer that returns a tuple keeps the rest of it."""
+    with _after(module, change):
+        yield
+
+
+@contextmanager
+def _starting_at(model: nn.Module, layer: int, hidden: Tensor) -> Iterator[None]:
+    """Let the layers below pass on what they read, the last of them `hidden` instead."""
+    layers = decoder_layers(model)
+    skipped = {number: layers[number] for number in range(layer)}
+    with ExitStack() as stack:
+        for number, module in skipped.items():
+            stack.enter_context(_replaced(module, hidden if number == layer - 1 else None))
+        if layer == 0:
+            stack.enter_context(_before(layers[0], lambda given: hidden))
+        yield
+
+
+@contextmanager
+def _replaced(module: nn.Module, hidden: Tensor | None) -> Iterator[None]:
+    """Let a layer return what it reads, or `hidden`, without computing anything."""
+    returns_tuple = type(module).__name__ in TUPLE_LAYERS
+
+    def forward(given: Tensor, *rest: Any, **named: Any) -> Any:
+        passed = given if hidden is None else hidden
+        return (passed, None) if returns_tuple else passed
+
+    module.forward = forward  # on the instance: attributes that the model looks at stay
+    try:
+        yield
+    finally:
+        del module.forward
+
+
+TUPLE_LAYERS = frozenset({"BloomBlock", "GPTJBlock", "GPTNeoBlock"})
+"""Layers that return their states in a tuple."""
+
+
+def _placed(model: nn.Module, positions: Int[Tensor, "rows seq"]) -> dict[str, Tensor]:
+    """Return the argument that says where tokens stand; Bloom reads it off the mask."""
+    return {} if model.config.model_type == "bloom" else {"position_ids": positions}
+
+
+@contextmanager
+def _after(module: nn.Module, use: Any) -> Iterator[None]:
+    """Call `use(output)` on every pass of a module; what it returns, if anything, takes the output's place."""
+
+    def hook(_: nn.Module, given: Any, made: Any) -> Any:
+        changed = use(tensor_of(made))
+        if changed is None:
+            return None
+        return changed if isinstance(made, Tensor) else (changed, *made[1:])
+
+    handle = module.register_forward_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def _before(module: nn.Module, use: Any) -> Iterator[None]:
+    """Call `use(input)` before every pass of a module; what it returns, if anything, is read instead."""
+
+    def hook(_: nn.Module, given: tuple, named: dict) -> Any:
+        changed = use(given[0] if given else named["hidden_states"])
+        if changed is None:
+            return None
+        return ((changed, *given[1:]), named) if given else (given, named | {"hidden_states": changed})
+
+    handle = module.register_forward_pre_hook(hook, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()

@@ -1,0 +1,128 @@
+"""Settings of rank-one editing: where a fact is looked for, what is known of the layer's keys, how it is rewritten."""
+
+import math
+from typing import Literal
+
+from tasks.settings.schema import check_choices, settings
+
+Algorithm = Literal["rome", "memit"]
+"""One fact into one layer; or many at once, spread over several layers."""
+Keys = Literal["averaged", "original"]
+
+
+@settings
+class TracingConfig:
+    """Causal tracing: noise on the subject, and one state at a time put back."""
+
+    noise: float = 3.0
+    """Standard deviation of the noise on the subject's token embeddings, in those of the embeddings, >= 0."""
+    draws: int = 10
+    """Corrupted runs a fact, >= 1."""
+    window: int | None = None
+    """Layers whose MLP or attention outputs are put back together, >= 1; none: a fifth of the model's layers, as 10 of
+    48."""
+    facts: int = 60
+    """Facts over which effects are averaged, >= 1."""
+    seed: int = 0
+    """Of the noise."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.noise < math.inf:
+            raise ValueError(f"tracing.noise is {self.noise}; wanted a number >= 0")
+        for name in ("draws", "facts"):
+            _require_count(f"tracing.{name}", getattr(self, name))
+        if self.window is not None:
+            _require_count("tracing.window", self.window)
+
+
+@settings
+class SecondMomentConfig:
+    """C = E[k k^T] of what the MLPs' output matrices read, over text."""
+
+    tolerance: float = 0.02
+    """C has converged when the half of the tokens read last changes it by no more than this, relative in Frobenius
+    norm, > 0."""
+    least_tokens: int = 2_000
+    """Tokens that are read before convergence is looked at, >= 1; less text is read whole."""
+    most_tokens: int = 200_000
+    """Tokens that are read at most, >= `least_tokens`."""
+    batch_rows: int = 16
+    """Rows of text in one forward pass, >= 1."""
+    block_size: int = 128
+    """Tokens of a row, at most the model's context, >= 2."""
+    ridge: float = 1e-4
+    """Added to C's diagonal, as a share of its mean: C of little text is singular, >= 0."""
+    seed: int = 0
+    """Order in which text is read."""
+
+    def __post_init__(self) -> None:
+        for name in ("least_tokens", "batch_rows", "block_size"):
+            _require_count(f"second_moments.{name}", getattr(self, name))
+        if self.most_tokens < self.least_tokens:
+            raise ValueError(
+                f"second_moments.most_tokens is {self.most_tokens}; wanted at least least_tokens, {self.least_tokens}"
+            )
+        if not self.tolerance > 0:
+            raise ValueError(f"second_moments.tolerance is {self.tolerance}; wanted a number > 0")
+        if not 0 <= self.ridge < math.inf:
+            raise ValueError(f"second_moments.ridge is {self.ridge}; wanted a number >= 0")
+
+
+@settings
+class EditConfig:
+    """How a fact is rewritten."""
+
+    algorithm: Algorithm = "rome"
+    """`rome`: one edit after the other, each of rank one in one layer; `memit`: all at once, over several layers."""
+    layer: int | None = None
+    """Layer that is edited, counted from 0; none: the one that the trace picks. MEMIT's last one."""
+    memit_layers: int = 3
+    """Layers over which MEMIT spreads its edits, the last of them `layer`, >= 1."""
+    memit_moment_weight: float = 1.0
+    """Weight of C against the edits' own keys in MEMIT, > 0: higher keeps more, edits less. The paper's is 15000 for C
+    of 100,000 texts of a model of 6B parameters."""
+    keys: Keys = "averaged"
+    """`averaged`: one key everywhere (r-ROME, arXiv:2403.07175); `original`: an averaged key in the direction and the
+    bare prompt's in the denominator, with which some edits disable the model."""
+    short_contexts: int = 10
+    """Sampled beginnings of `short_tokens` tokens before the prompt, >= 0."""
+    short_tokens: int = 5
+    """Tokens of a short one, >= 1."""
+    long_contexts: int = 10
+    """Sampled beginnings of `long_tokens` tokens, >= 0."""
+    long_tokens: int = 10
+    """Tokens of a long one, >= 1."""
+    learning_rate: float = 0.5
+    """Of Adam, for v*, > 0."""
+    steps: int = 20
+    """Steps of Adam at most, >= 1."""
+    stop_nats: float = 0.05
+    """Loss of the target, nats a token, below which v* is taken, >= 0."""
+    clamp: float = 4.0
+    """Length of v* - v_0 at most, in lengths of v_0, > 0."""
+    kl_weight: float = 0.0625
+    """Weight of KL(edited || original) after the bare subject: what else is said of it, >= 0."""
+    decay: float = 0.5
+    """Weight of |v* - v_0| / |v_0|^2, >= 0."""
+    batch: int = 16
+    """Edits whose v* is found in one batch, where they do not build on each other, >= 1."""
+    seed: int = 0
+    """Of the sampled beginnings."""
+
+    def __post_init__(self) -> None:
+        check_choices(self, "edit")
+        for name in ("memit_layers", "short_tokens", "long_tokens", "steps", "batch"):
+            _require_count(f"edit.{name}", getattr(self, name))
+        for name in ("memit_moment_weight", "learning_rate", "clamp"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"edit.{name} is {getattr(self, name)}; wanted a number > 0")
+        for name in ("short_contexts", "long_contexts", "stop_nats", "kl_weight", "decay"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"edit.{name} is {getattr(self, name)}; wanted a number >= 0")
+        if self.layer is not None and self.layer < 0:
+            raise ValueError(f"edit.layer is {self.layer}; wanted a number >= 0, or none")
+
+
+def _require_count(name: str, value: int) -> None:
+    if value < 1:
+        raise ValueError(f"{name} is {value}; wanted a whole number >= 1")
