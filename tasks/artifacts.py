@@ -90,6 +90,20 @@ class CheckpointRef(Artifact):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EditPatch(Artifact):
+    """The low-rank updates of one editing run, and what was edited by them."""
+
+    base: str
+    """Digest of the weights that it belongs to, those before any patch."""
+    computed_on: tuple[str, ...]
+    """Digests of the patches that were on the base when it was computed, in order."""
+    layers: tuple[int, ...]
+    rank: int
+    """The largest of its updates' ranks."""
+    edits: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class AnchorTable(Artifact):
     """Anchor terms, with or without their translations."""
 
@@ -265,6 +279,45 @@ class Comparison(Artifact):
 @dataclass(frozen=True, kw_only=True)
 class ReportRef(Artifact):
     """The HTML report."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditSet(Artifact):
+    """Edits that are asked for, confirmed."""
+
+    requests: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TraceRecords(Artifact):
+    """Causal traces of facts, and their averages."""
+
+    facts: int
+    """That were traced: those that the model knows."""
+    unknown: int
+    """That it does not know."""
+    layer: int
+    """Where the MLP window has the largest average indirect effect at the subject's last token."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecondMomentsRef(Artifact):
+    """C = E[k k^T] of every layer's MLP output matrix, for one model."""
+
+    tokens: int
+    """That were read."""
+    converged: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditRun(Artifact):
+    """What became of each edit that was asked for."""
+
+    patch: EditPatch
+    """Those that were made."""
+    layer: int
+    left_out: int
+    """Asked for and not made: not known to the model, or out of bounds."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ Here `labels` needs what `reinforced` makes and the dictionary, which is still b
 others need is made once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -50,7 +50,7 @@ class Call:
     def upstream(self) -> "list[Call]":
         """Return all calls that this one needs, each once and after those that it needs itself, and last this one."""
         calls: dict[Call, None] = {}
-        for one in self.arguments:
+        for one in _parts(self.arguments):
             if isinstance(one, Call):
                 calls |= dict.fromkeys(one.upstream())
         return [*calls, self]
@@ -63,7 +63,7 @@ class Call:
     @property
     def waits(self) -> bool:
         """Whether one of its arguments is yet to be made."""
-        return any(isinstance(one, (Call, Later)) for one in self.arguments)
+        return any(isinstance(one, (Call, Later)) for one in _parts(self.arguments))
 
 
 @dataclass(kw_only=True)
@@ -95,7 +95,23 @@ class Wiring:
         return {call.key: future for call, future in self.futures.items()}
 
     def _value(self, one: Any) -> Any:
-        return self.futures[one] if isinstance(one, Call) else self.values[one] if isinstance(one, Later) else one
+        return _resolved(one, self.futures, self.values)
+
+
+def _parts(one: Any) -> Iterator[Any]:
+    """Yield an argument, or what a tuple of them holds."""
+    if isinstance(one, tuple):
+        for each in one:
+            yield from _parts(each)
+    else:
+        yield one
+
+
+def _resolved(one: Any, records: Mapping[Call, Any], values: Mapping[Later, Any]) -> Any:
+    """Return an argument with what calls made, and what has come, in its place."""
+    if isinstance(one, tuple) and any(isinstance(part, (Call, Later)) for part in _parts(one)):
+        return tuple(_resolved(each, records, values) for each in one)
+    return records[one] if isinstance(one, Call) else values[one] if isinstance(one, Later) else one
 
 
 def look_up(call: Call, values: Mapping[Later, Any] = MappingProxyType({})) -> dict[StageOf, Any]:
@@ -104,10 +120,7 @@ def look_up(call: Call, values: Mapping[Later, Any] = MappingProxyType({})) -> d
     """
     records: dict[Call, Any] = {}
     for each in call.upstream():
-        arguments = [
-            records[one] if isinstance(one, Call) else values[one] if isinstance(one, Later) else one
-            for one in each.arguments
-        ]
-        missing = any(isinstance(one, Call) and records[one] is None for one in each.arguments)
+        arguments = [_resolved(one, records, values) for one in each.arguments]
+        missing = any(isinstance(one, Call) and records[one] is None for one in _parts(each.arguments))
         records[each] = None if missing else each.stage.lookup(*arguments, **each.named)
     return {each.key: record for each, record in records.items()}

@@ -225,7 +225,7 @@ class StagePolicy(CachePolicy):
 
 
 def artifacts_in(value: Any) -> list[Artifact]:
-    """Return the artifacts that a stage's result names."""
+    """Return the artifacts that a stage's result names, and those that these name in turn."""
     if isinstance(value, Artifact):
-        return [value]
+        return [value, *(each for name in vars(value) for each in artifacts_in(getattr(value, name)))]
     return [artifact for item in value for artifact in artifacts_in(item)] if isinstance(value, (list, tuple)) else []

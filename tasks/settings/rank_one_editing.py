@@ -4,6 +4,7 @@ import math
 from typing import Literal
 
 from tasks.settings.schema import check_choices, settings
+from tasks.settings.text import CorpusConfig
 
 Algorithm = Literal["rome", "memit"]
 """One fact into one layer; or many at once, spread over several layers."""
@@ -121,6 +122,63 @@ class EditConfig:
                 raise ValueError(f"edit.{name} is {getattr(self, name)}; wanted a number >= 0")
         if self.layer is not None and self.layer < 0:
             raise ValueError(f"edit.layer is {self.layer}; wanted a number >= 0, or none")
+
+
+@settings
+class EditBounds:
+    """What one edit may do beside what it is for; beyond, it is disabling, reported and not made."""
+
+    largest_update: float = 1.0
+    """|Delta W| over |W| of the edited layer, in Frobenius norm, > 0."""
+    largest_perplexity_ratio: float = 1.1
+    """Perplexity of ordinary text after the edit over that before, > 0."""
+    most_changed: float = 0.2
+    """Share of other facts whose first word of an answer changes, 0 to 1."""
+    tokens: int = 2_000
+    """Tokens of ordinary text that perplexity is measured on, >= 1."""
+    facts: int = 50
+    """Other facts that are asked, at most; >= 0."""
+
+    def __post_init__(self) -> None:
+        for name in ("largest_update", "largest_perplexity_ratio"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"bounds.{name} is {getattr(self, name)}; wanted a number > 0")
+        if not 0 <= self.most_changed <= 1:
+            raise ValueError(f"bounds.most_changed is {self.most_changed}; wanted a number from 0 to 1")
+        _require_count("bounds.tokens", self.tokens)
+        if self.facts < 0:
+            raise ValueError(f"bounds.facts is {self.facts}; wanted a whole number >= 0")
+
+
+@settings
+class RankOneEditingConfig:
+    """Rank-one editing from facts to report."""
+
+    corpus: CorpusConfig = CorpusConfig()
+    """Cleaning and cutting of text."""
+    tracing: TracingConfig = TracingConfig()
+    """Where facts are looked for."""
+    second_moments: SecondMomentConfig = SecondMomentConfig()
+    """What is known of the layers' keys."""
+    edit: EditConfig = EditConfig()
+    """How facts are rewritten."""
+    bounds: EditBounds = EditBounds()
+    """What an edit may do beside."""
+
+
+def rank_one_preset(name: str, seed: int = 0) -> RankOneEditingConfig:
+    """Return a preset: `default`, or `paper`, the constants of the paper's code, which change nothing here but the
+    key.
+
+    Raises:
+        ValueError: If there is no such preset.
+    """
+    if name not in ("default", "paper"):
+        raise ValueError(f"preset is {name!r}; wanted one of default, paper")
+    keys: Keys = "original" if name == "paper" else "averaged"
+    return RankOneEditingConfig(
+        tracing=TracingConfig(seed=seed), second_moments=SecondMomentConfig(seed=seed), edit=EditConfig(seed=seed, keys=keys)
+    )
 
 
 def _require_count(name: str, value: int) -> None:

@@ -2,13 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from tasks.algorithms.editing.prompts import edit_prompt
 from tasks.algorithms.models.activations import logits_of
-from tasks.algorithms.models.heads import last_hidden
+from tasks.algorithms.models.heads import context_size, last_hidden
 from tasks.algorithms.shapes import Int
+from tasks.settings.edit_request import EditRequest
+from tasks.settings.rank_one_editing import EditConfig
+
+SENTENCE_ENDS = (".", "!", "?", ":", ";", ",", "\n")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +40,57 @@ class Rewrite:
     def contexts(self) -> int:
         """How many rows hold the target."""
         return len(self.rows) - 1
+
+
+def rewrite_of(
+    tokenizer: Any, request: EditRequest, beginnings: Sequence[str], context: int | None = None
+) -> Rewrite:
+    """Return a request as token rows.
+
+    Args:
+        tokenizer: A fast tokenizer.
+        request: What is to be rewritten.
+        beginnings: Texts that are put before the prompt, each as a sentence of its own.
+        context: Positions that the model has.
+
+    Raises:
+        ValueError: As `edit_prompt`.
+    """
+    prefixes = ["", *(_as_sentence(text) for text in beginnings)]
+    prompts = [
+        edit_prompt(tokenizer, request.prompt, request.subject, request.target, prefix, context) for prefix in prefixes
+    ]
+    rows = [Row(ids=prompt.ids[:-1], at=prompt.last_subject) for prompt in prompts]
+    bare = prompts[0].ids[: prompts[0].last_subject + 1]
+    if request.prompt.partition("{}")[0].strip():  # the subject alone, where words stand before it
+        alone = edit_prompt(tokenizer, "{} is a", request.subject)
+        bare = alone.ids[: alone.last_subject + 1]
+    return Rewrite(rows=(*rows, Row(ids=bare, at=len(bare) - 1)), target=prompts[0].target)
+
+
+def beginnings(model: nn.Module, tokenizer: Any, config: EditConfig) -> list[str]:
+    """Return the sampled texts that an edit is made after, so that it holds after any; a function of weights and
+    seed.
+    """
+    start = next((token for token in (tokenizer.bos_token_id, tokenizer.eos_token_id) if token is not None), None)
+    if start is None:
+        raise ValueError("the tokenizer has neither a first nor a last token of text; wanted one to begin samples with")
+    counts = [(config.short_contexts, config.short_tokens), (config.long_contexts, config.long_tokens)]
+    texts = sample_beginnings(model, start, counts, config.seed)
+    return [text for ids in texts if (text := tokenizer.decode(ids, skip_special_tokens=True).strip())]
+
+
+def rewrites_of(
+    model: nn.Module, tokenizer: Any, requests: Sequence[EditRequest], config: EditConfig
+) -> list[Rewrite]:
+    """Return requests as token rows after the same sampled beginnings."""
+    texts = beginnings(model, tokenizer, config)
+    context = context_size(model.config)
+    return [rewrite_of(tokenizer, request, texts, context) for request in requests]
+
+
+def _as_sentence(text: str) -> str:
+    return f"{text} " if text.endswith(SENTENCE_ENDS) else f"{text}. "
 
 
 def aligned(rows: Sequence[Row]) -> tuple[Int[Tensor, "rows seq"], Int[Tensor, "rows seq"], int]:

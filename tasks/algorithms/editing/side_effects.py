@@ -1,0 +1,129 @@
+"""What an edit does beside what it is for: to ordinary text, to other facts, to the size of the weights."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from tasks.algorithms.editing.rome import Update
+from tasks.algorithms.measuring.metrics import ScoredSequence, score_sequences
+from tasks.algorithms.models.activations import logits_of
+from tasks.algorithms.models.architectures import mlp_output
+from tasks.algorithms.models.heads import last_hidden
+from tasks.algorithms.tokens.batching import pad_batch
+from tasks.settings.edit_request import EditRequest
+from tasks.settings.rank_one_editing import EditBounds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bystanders:
+    """What an edit is to leave alone, in tokens."""
+
+    text: tuple[ScoredSequence, ...]
+    prompts: tuple[tuple[int, ...], ...]
+    """Of other facts."""
+    subjects: tuple[str, ...]
+    """In which texts each is about, to leave out those that an edit is about itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """How bystanders are at one moment."""
+
+    nats: float
+    """Loss of the text, nats a token; NaN without text."""
+    answers: tuple[int, ...]
+    """First choice after each prompt."""
+
+
+def gather_bystanders(
+    tokenizer: Any, requests: Sequence[EditRequest], rows: Sequence[Sequence[int]], bounds: EditBounds
+) -> Bystanders:
+    """Return ordinary text and prompts of other facts, evenly chosen, as many as the bounds want.
+
+    Args:
+        tokenizer: The model's.
+        requests: Their neighborhoods, name sharers and unrelated statements are other facts.
+        rows: Ordinary text in tokens.
+        bounds: How much of each.
+    """
+    statements = [
+        (request.subject, prompt)
+        for request in requests
+        for prompt in (
+            *request.neighborhood,
+            *(each.prompt for each in (*request.name_sharers, *request.unrelated)),
+        )
+    ]
+    statements = list(dict.fromkeys(statements))
+    step = max(1, -(-len(statements) // bounds.facts)) if bounds.facts else len(statements) + 1
+    chosen = statements[::step] if bounds.facts else []
+    text, tokens = [], 0
+    for row in rows:
+        if tokens >= bounds.tokens or len(row) < 2:
+            continue
+        cut = tuple(row[: bounds.tokens - tokens + 1])
+        text.append(ScoredSequence(ids=cut, start=1))
+        tokens += len(cut) - 1
+    return Bystanders(
+        text=tuple(text),
+        prompts=tuple(tuple(tokenizer(prompt)["input_ids"]) for _, prompt in chosen),
+        subjects=tuple(subject for subject, _ in chosen),
+    )
+
+
+@torch.no_grad()
+def observe(model: nn.Module, bystanders: Bystanders, filler: int) -> State:
+    """Return how the bystanders are with the model's weights as they are now."""
+    scores = score_sequences(model, list(bystanders.text), filler) if bystanders.text else []
+    logs = [value for table in scores for value in table[:, 0]]
+    answers: list[int] = []
+    for start in range(0, len(bystanders.prompts), 64):
+        rows = bystanders.prompts[start : start + 64]
+        ids, mask = pad_batch(rows, filler)
+        ids, mask = ids.to(next(model.parameters()).device), mask.to(next(model.parameters()).device)
+        ends = mask.sum(dim=1) - 1
+        last = last_hidden(model, ids, mask)[torch.arange(len(rows), device=ids.device), ends]
+        answers += logits_of(model, last).argmax(dim=-1).tolist()
+    return State(nats=-sum(logs) / len(logs) if logs else float("nan"), answers=tuple(answers))
+
+
+def compare(before: State, after: State, bystanders: Bystanders, subjects: frozenset[str]) -> dict[str, float]:
+    """Return the ratio of perplexities and the share of other facts whose answer changed, those about `subjects` left
+    out; what was not measured is left out too.
+    """
+    ratio = torch.tensor(after.nats - before.nats).exp().item()
+    changed = [
+        one != other
+        for one, other, subject in zip(before.answers, after.answers, bystanders.subjects, strict=True)
+        if subject not in subjects
+    ]
+    found = {} if before.nats != before.nats else {"perplexity_ratio": ratio}
+    return found | ({"changed_share": sum(changed) / len(changed)} if changed else {})
+
+
+def relative_size(model: nn.Module, updates: Sequence[Update]) -> float:
+    """Return the largest |Delta W| / |W| of the layers that are changed, in Frobenius norm."""
+    return max(
+        update.norm / mlp_output(model, update.layer).weight.detach().double().norm().item() for update in updates
+    )
+
+
+def out_of_bounds(figures: dict[str, float], bounds: EditBounds) -> tuple[str, ...]:
+    """Return in words what is out of bounds: nothing, for an edit that is not disabling."""
+    limits = {
+        "update_share": ("|Delta W| is {:.3g} of |W|", bounds.largest_update, "bounds.largest_update"),
+        "perplexity_ratio": (
+            "perplexity of ordinary text is {:.3g}x",
+            bounds.largest_perplexity_ratio,
+            "bounds.largest_perplexity_ratio",
+        ),
+        "changed_share": ("{:.0%} of other facts are answered otherwise", bounds.most_changed, "bounds.most_changed"),
+    }
+    return tuple(
+        f"{words.format(figures[name])}; wanted at most {limit:g} ({setting})"
+        for name, (words, limit, setting) in limits.items()
+        if name in figures and not figures[name] <= limit
+    )

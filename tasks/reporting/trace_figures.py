@@ -1,0 +1,84 @@
+"""Pictures of causal traces: a heat map of one prompt, and average effects by layer and token role."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tasks.algorithms.editing.causal_tracing import Trace
+from tasks.algorithms.editing.effects import LAST_SUBJECT, ROLES, Effect
+from tasks.reporting import pages
+from tasks.reporting.pages import Picture, figure
+from tasks.storage.trace_files import TracedFact
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+TITLES = {"hidden": "one hidden state", "mlp": "a window of MLPs", "attention": "a window of attentions"}
+MAPS = {"hidden": "Purples", "mlp": "Greens", "attention": "Reds"}
+COLOURS = dict(zip(ROLES, ("#8a8f98", "#bf8700", "#1f6feb", "#2da44e", "#d0d7de", "#cf222e"), strict=True))
+
+
+def heat_map(fact: TracedFact, trace: Trace) -> Picture:
+    """Draw one fact's grids side by side: tokens down, layers across, p(object) with that state put back."""
+
+    def plot(canvas: "Figure") -> None:
+        panels = canvas.subplots(1, len(trace.restored), squeeze=False, sharey=True)[0]
+        for axes, (state, grid) in zip(panels, trace.restored.items(), strict=True):
+            image = axes.imshow(
+                grid.T.numpy(), aspect="auto", cmap=MAPS[state], vmin=min(trace.corrupted, trace.clean), vmax=trace.clean
+            )
+            axes.set(title=TITLES[state], xlabel="layer", xticks=range(len(grid)))
+            canvas.colorbar(image, ax=axes, label=f"p({fact.object})", shrink=0.8)
+        start, stop = fact.span
+        names = [f"{token.strip() or token!r}{'*' if start <= n < stop else ''}" for n, token in enumerate(fact.tokens)]
+        panels[0].set_yticks(range(len(names)), names)
+        for axes in panels:
+            axes.tick_params(length=0)
+
+    best = {state: divmod(int(grid.argmax()), grid.shape[1]) for state, grid in trace.restored.items()}
+    words = "; ".join(
+        f"{TITLES[state]} helps most in layer {layer} at '{fact.tokens[token].strip()}'"
+        f" ({figure(trace.restored[state][layer, token].item())})"
+        for state, (layer, token) in best.items()
+    )
+    title = f"Put back after noise on the subject (*): clean {figure(trace.clean)}, corrupted {figure(trace.corrupted)}"
+    return pages.draw(
+        plot,
+        title=title,
+        alt=f"Heat map. {title}. {words}.",
+        size=(3.6 * len(trace.restored) + 1.0, 1.4 + 0.3 * len(fact.tokens)),
+    )
+
+
+def average_picture(effects: Sequence[Effect], facts: int) -> Picture:
+    """Draw the average indirect effect by layer, a line a token role with its 95 % interval."""
+    states = list(dict.fromkeys(effect.state for effect in effects))
+
+    def plot(canvas: "Figure") -> None:
+        panels = canvas.subplots(1, len(states), squeeze=False, sharey=True)[0]
+        for axes, state in zip(panels, states, strict=True):
+            _lines(axes, [effect for effect in effects if effect.state == state])
+            axes.set(title=TITLES[state], xlabel="layer")
+        panels[0].set_ylabel("average indirect effect")
+        canvas.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+
+    best = max(
+        (effect for effect in effects if effect.role == LAST_SUBJECT and effect.state == states[-1]),
+        key=lambda effect: effect.mean,
+    )
+    title = f"Average indirect effect over {facts} facts"
+    alt = f"{title}. At the last subject token {TITLES[best.state]} helps most in layer {best.layer}: {figure(best.mean)}."
+    return pages.draw(plot, title=title, alt=alt, size=(3.6 * len(states), 3.6))
+
+
+def _lines(axes: "Axes", effects: Sequence[Effect]) -> None:
+    for role in ROLES:
+        rows = [effect for effect in effects if effect.role == role]
+        if not rows:
+            continue
+        layers = [row.layer for row in rows]
+        axes.plot(layers, [row.mean for row in rows], marker="o", markersize=3, color=COLOURS[role], label=role)
+        axes.fill_between(
+            layers, [row.low for row in rows], [row.high for row in rows], color=COLOURS[role], alpha=0.15, linewidth=0
+        )
+    axes.set_xticks([effect.layer for effect in effects if effect.role == effects[0].role])

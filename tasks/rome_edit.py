@@ -1,0 +1,195 @@
+"""Stage `rome edit`: facts rewritten one after the other, as a patch of the model's weights."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from tasks import store, tracking
+from tasks.artifacts import (
+    BadInputError,
+    CheckpointRef,
+    CorpusRef,
+    EditPatch,
+    EditRun,
+    EditSet,
+    SecondMomentsRef,
+    TraceRecords,
+)
+from tasks.execution import isolation, progress
+from tasks.execution.stage import stage
+from tasks.models.loading import load_model, load_tokenizer, pad_id
+from tasks.models.patch_files import read_updates, write_patch
+from tasks.settings.edit_request import EditRequest
+from tasks.settings.rank_one_editing import EditBounds, EditConfig, SecondMomentConfig
+from tasks.settings.text import CorpusConfig
+from tasks.storage.documents import read_documents
+from tasks.storage.edit_files import stored_edits, write_edits
+from tasks.storage.edit_steps import read_step, write_step, write_table
+from tasks.storage.moment_files import read_moment
+
+if TYPE_CHECKING:
+    from tasks.algorithms.editing.rome import Update
+    from tasks.algorithms.editing.session import Edited, Session
+
+
+@stage("rome edit")
+def rome_edit(
+    target: CheckpointRef,
+    edits: EditSet,
+    moments: SecondMomentsRef,
+    corpus: CorpusRef,
+    traced: TraceRecords | None,
+    config: EditConfig,
+    bounds: EditBounds,
+    moment_config: SecondMomentConfig,
+    corpus_config: CorpusConfig,
+    force: bool = False,
+    patches: tuple[EditPatch, ...] = (),
+    run: str | None = None,
+) -> EditRun:
+    """Rewrite facts; a run that was killed goes on after the last edit that was finished.
+
+    Args:
+        target: The base model.
+        edits: What is to be rewritten.
+        moments: Second moments of the base model.
+        corpus: Ordinary text, whose perplexity bounds an edit.
+        traced: Says the layer, where the settings do not.
+        config: How.
+        bounds: What an edit may do beside.
+        moment_config: Has the ridge of the second moments.
+        corpus_config: How text is read.
+        force: Make edits of what the model does not know, and edits that are out of bounds.
+        patches: Those that are on the model already, in order.
+        run: Tracking run.
+
+    Raises:
+        BadInputError: If none of the edits could be made.
+        ValueError: If there is no such layer, or neither settings nor a trace say one.
+    """
+    import torch
+
+    from tasks.algorithms.editing.patches import add_updates
+
+    with tracking.stage_run(run, "rome edit", {"edit": config, "bounds": bounds}) as nested:
+        requests, layer = stored_edits(edits), layer_of(config, traced)
+        session = _session(target, requests, moments, corpus, layer, config, bounds, moment_config, corpus_config)
+        session.force = force
+        if patches:
+            add_updates(session.model, [update for patch in patches for update in read_updates(patch)], torch.float32)
+        steps = []
+        with tracking.StepLog(nested) as log:
+            for edited, updates in _steps(session, requests):
+                steps.append((edited, updates))
+                progress.report(len(steps), len(requests))
+                log(len(steps), edited.figures)
+        made = [request for request, (_, updates) in zip(requests, steps, strict=True) if updates]
+        tracking.log_metrics(nested, {"edits": float(len(made)), "left_out": float(len(steps) - len(made))})
+        if not made:
+            raise BadInputError(_none_made(requests, [edited for edited, _ in steps]))
+        patch = write_patch(
+            [update for _, updates in steps for update in updates],
+            lambda file: write_edits(file, made),
+            base=target,
+            model_type=session.model.config.model_type,
+            computed_on=tuple(each.digest for each in patches),
+            settings=_digest({"layer": layer, **asdict(config)}),
+            origin=nested,
+        )
+        outcomes = [edited for edited, _ in steps]
+        digest = store.put(
+            "edit_runs", lambda folder: write_table(folder, requests, outcomes), sensitivity="forget"
+        )
+        return EditRun(
+            kind="edit_runs",
+            digest=digest,
+            sensitivity="forget",
+            origin=nested or "",
+            patch=patch,
+            layer=layer,
+            left_out=len(steps) - len(made),
+        )
+
+
+def layer_of(config: EditConfig, traced: TraceRecords | None) -> int:
+    """Return the layer that is edited.
+
+    Raises:
+        ValueError: If neither settings nor a trace say it.
+    """
+    if config.layer is not None:
+        return config.layer
+    if traced is None:
+        raise ValueError("edit.layer is not set and nothing was traced; wanted a layer, or facts to trace")
+    return traced.layer
+
+
+def _session(
+    target: CheckpointRef,
+    requests: Sequence[EditRequest],
+    moments: SecondMomentsRef,
+    corpus: CorpusRef,
+    layer: int,
+    config: EditConfig,
+    bounds: EditBounds,
+    moment_config: SecondMomentConfig,
+    corpus_config: CorpusConfig,
+) -> "Session":
+    """Load the model, and gather what its edits are to leave alone."""
+    from tasks.algorithms.editing.second_moments import cholesky, solver
+    from tasks.algorithms.editing.session import Session
+    from tasks.algorithms.editing.side_effects import gather_bystanders
+    from tasks.algorithms.models.heads import context_size
+    from tasks.algorithms.text.corpus import render_document
+    from tasks.algorithms.tokens.alignment import encode, prefix_ids
+
+    model, tokenizer = load_model(target, exact=True), load_tokenizer(target)
+    start, most = list(prefix_ids(tokenizer)), context_size(model.config)
+    rows = [
+        (start + encode(tokenizer, render_document(document, corpus_config.qa_template))[0])[:most]
+        for document in read_documents(corpus, "general")
+    ]
+    return Session(
+        model=model,
+        tokenizer=tokenizer,
+        layer=layer,
+        solve=solver(cholesky(read_moment(moments, layer), moment_config.ridge)),
+        config=config,
+        bounds=bounds,
+        bystanders=gather_bystanders(tokenizer, requests, rows, bounds),
+        filler=pad_id(tokenizer),
+    )
+
+
+def _steps(session: "Session", requests: Sequence[EditRequest]) -> "Iterator[tuple[Edited, list[Update]]]":
+    """Yield what becomes of each request; those of an earlier try from its workspace."""
+    from tasks.algorithms.editing.rome import apply_update
+
+    key = isolation.current_key()
+    folder = store.workspace(key) if key else None
+    for number, request in enumerate(requests):
+        step = read_step(folder, number) if folder else None
+        if step:
+            for update in step[1]:
+                apply_update(session.model, update)
+        else:
+            step = session.edit(request)
+            if folder:
+                write_step(folder, number, *step)
+        yield step
+
+
+def _none_made(requests: Sequence[EditRequest], outcomes: "Sequence[Edited]") -> str:
+    """Return why nothing was edited, of the first request; its words are those that the user typed."""
+    first = outcomes[0]
+    more = f"; {len(outcomes) - 1} more edits were not made either" if len(outcomes) > 1 else ""
+    return (
+        f"{first.status}: {requests[0].question!r}: {'; '.join(first.reasons)}{more}; wanted facts that the model knows"
+        " and edits within bounds, or --force"
+    )
+
+
+def _digest(settings: dict) -> str:
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
