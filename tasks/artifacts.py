@@ -327,3 +327,12 @@ class WorldRef(Artifact):
     topic: str
     topics: tuple[str, ...]
     """All series of the world."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FactWorldRef(Artifact):
+    """The fact world as files: facts, requests to edit them, text."""
+
+    facts: int
+    edits: dict[str, int]
+    """File -> requests in it."""
