@@ -6,8 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from tasks import store
+from tasks.artifacts import EditSet
 from tasks.settings.edit_request import EditRequest, Statement
 
+FILE = "edits.jsonl"
 STATEMENTS = ("name_sharers", "unrelated", "portability")
 """Fields whose entries are a prompt and what should follow it."""
 
@@ -34,6 +37,11 @@ def read_edits(path: Path) -> list[EditRequest]:
             except (ValueError, TypeError, AttributeError) as error:
                 raise ValueError(f"{path}, line {number}: {error}; wanted an edit request") from None
     return requests
+
+
+def stored_edits(edits: EditSet) -> list[EditRequest]:
+    """Read the requests of a set."""
+    return read_edits(store.path(edits) / FILE)
 
 
 def _request(row: dict[str, Any]) -> EditRequest:
