@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import lm_eval.tasks
 import yaml
 from datasets.exceptions import DatasetsError
 from huggingface_hub.utils import logging as hub_logging
@@ -28,6 +29,8 @@ from tasks.settings.measuring import BenchmarkingConfig
 _log = logging.getLogger(__name__)
 FEWSHOT_SEED = 1234
 """Seed of the draw of solved examples; as in lm-eval's `simple_evaluate`."""
+SHIPPED = {"sst2": "glue/sst2/default.yaml"}
+"""Benchmark -> file below lm-eval's tasks that ours changes."""
 Request = tuple[tuple[str, str], list[int], list[int]]
 """Prompt and answer as texts, tokens of the prompt, tokens of the answer."""
 
@@ -87,12 +90,21 @@ def local_tasks(
         source = {"cache_dir": str(folder / "cache"), "data_files": {"test": str(data)}}
         gap = (gaps or {}).get(name)
         overrides = {"target_delimiter": gap} if gap is not None else {}
-        overrides |= {"include": str(definition(name)), "task": f"lethe_{name}", "dataset_kwargs": source}
+        overrides |= {
+            "include": [*shipped(name), str(definition(name))],
+            "task": f"lethe_{name}",
+            "dataset_kwargs": source,
+        }
         (tasks / f"lethe_{name}.yaml").write_text(yaml.safe_dump(overrides), encoding="utf-8")
     with _quietly():
         manager = TaskManager(include_path=str(tasks), include_defaults=False)
         loaded = manager.load([f"lethe_{name}" for name in rows])["tasks"]
         return {name: loaded[f"lethe_{name}"] for name in rows}
+
+
+def shipped(name: str) -> list[str]:
+    """Return lm-eval's own file of a benchmark, where ours says only what is otherwise."""
+    return [str(Path(lm_eval.tasks.__file__).parent / SHIPPED[name])] if name in SHIPPED else []
 
 
 def hub_tasks(names: Sequence[str]) -> dict[str, Task]:

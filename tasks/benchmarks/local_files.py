@@ -2,8 +2,9 @@
 import here.
 """
 
+import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ WORLD = "world"
 """The embedded world's benchmark: its questions are made, not read."""
 DEFINITIONS = Path(__file__).parent
 LETTERS = ("A", "B", "C", "D")
+TABS = ".tsv"
+"""Suffix of a file whose cells are set apart by tabs; all others hold JSON lines."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +87,13 @@ def _letters_fault(row: dict[str, Any]) -> tuple[str, str] | None:
     return None if row["answer"] in LETTERS else ("answer", f"one of {', '.join(LETTERS)}")
 
 
+def _sentiment_fault(row: dict[str, Any]) -> tuple[str, str] | None:
+    if not _is_text(row["sentence"]):
+        return "sentence", "a text"
+    fits = isinstance(row["label"], int) and not isinstance(row["label"], bool) and row["label"] in (0, 1)
+    return None if fits else ("label", "0 or 1")
+
+
 def _queries(name: str) -> _Format:
     return _Format(files=(f"{name}.jsonl",), fields=("query", "choices", "gold"), check=_query_fault)
 
@@ -97,6 +107,8 @@ FORMATS = {name: _queries(name) for name in ("arc_easy", "arc_challenge", "boolq
     "winogrande": _Format(
         files=("winogrande.jsonl",), fields=("context_options", "continuation", "gold"), check=_blank_fault
     ),
+    # GLUE's own file of the validation split is SST-2/dev.tsv
+    "sst2": _Format(files=("sst2.jsonl", "sst2.tsv", "dev.tsv"), fields=("sentence", "label"), check=_sentiment_fault),
 }
 """Benchmark -> format of its local file."""
 
@@ -165,23 +177,41 @@ def read_rows(name: str, file: Path) -> list[dict[str, Any]]:
     Raises:
         BadInputError: If the file is empty or not UTF-8, or a record is not of the format (file, line and field named).
     """
+    form = "rows with tabs" if file.suffix == TABS else "JSON lines"
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").split("\n")  # `splitlines` would cut at rarer ends within a text
     except UnicodeDecodeError as error:
         raise BadInputError(
-            f"{file}: byte {error.object[error.start]:#04x} is not UTF-8; wanted UTF-8 JSON lines"
+            f"{file}: byte {error.object[error.start]:#04x} is not UTF-8; wanted UTF-8 {form}"
         ) from None
-    rows = [_row(FORMATS[name], f"{file}, line {number}", line) for number, line in enumerate(lines, 1) if line.strip()]
+    records = (_tabbed if file.suffix == TABS else _json_lines)(str(file), lines)
+    rows = [_row(FORMATS[name], place, record) for place, record in records]
     if not rows:
-        raise BadInputError(f"{file} is empty; wanted JSON lines with {', '.join(FORMATS[name].fields)}")
+        raise BadInputError(f"{file} is empty; wanted {form} with {', '.join(FORMATS[name].fields)}")
     return rows
 
 
-def _row(layout: _Format, place: str, line: str) -> dict[str, Any]:
-    try:
-        record = json.loads(line)
-    except ValueError as error:
-        raise BadInputError(f"{place}: {error}; wanted one JSON record a line") from None
+def _json_lines(file: str, lines: list[str]) -> Iterator[tuple[str, Any]]:
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            place = f"{file}, line {number}"
+            try:
+                yield place, json.loads(line)
+            except ValueError as error:
+                raise BadInputError(f"{place}: {error}; wanted one JSON record a line") from None
+
+
+def _tabbed(file: str, lines: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Read rows whose first has the fields' names; whole numbers become numbers, quotation marks are letters like
+    others.
+    """
+    reader = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+    for row in reader:
+        cells = {name: int(cell) if cell and cell.isdecimal() else cell for name, cell in row.items() if name}
+        yield f"{file}, line {reader.line_num}", cells
+
+
+def _row(layout: _Format, place: str, record: Any) -> dict[str, Any]:
     missing = [name for name in layout.fields if not isinstance(record, dict) or name not in record]
     if missing:
         raise BadInputError(f"{place}: no field `{missing[0]}`; wanted {', '.join(layout.fields)}")

@@ -5,7 +5,7 @@ from typing import Literal, get_args
 from tasks.settings.schema import check_choices, settings
 from tasks.settings.training import Schedule, TrainingConfig
 
-Benchmark = Literal["world", "arc_easy", "arc_challenge", "boolq", "hellaswag", "piqa", "winogrande"]
+Benchmark = Literal["world", "arc_easy", "arc_challenge", "boolq", "hellaswag", "piqa", "winogrande", "sst2"]
 BENCHMARK_NAMES: tuple[Benchmark, ...] = get_args(Benchmark)
 """Benchmarks: the embedded world's, and tasks of lm-eval."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 WORDS = "river market barn farmer baker miller morning winter bread stone garden letter lamp wheel horse window".split()
 LETTERS = "ABCD"
-NAMES = ("arc_easy", "arc_challenge", "boolq", "hellaswag", "piqa", "winogrande")
+NAMES = ("arc_easy", "arc_challenge", "boolq", "hellaswag", "piqa", "winogrande", "sst2")
 
 
 def _phrase(drawn: random.Random, words: int = 5) -> str:
@@ -53,6 +53,10 @@ def _winogrande(drawn: random.Random) -> dict[str, Any]:
     }
 
 
+def _sst2(drawn: random.Random) -> dict[str, Any]:
+    return {"sentence": f"the {_phrase(drawn)} . ", "label": drawn.randrange(2)}
+
+
 MAKERS = {
     "arc_easy": lambda drawn: _query(drawn, drawn.choice((3, 4, 5))),
     "arc_challenge": lambda drawn: _query(drawn, 4),
@@ -60,6 +64,7 @@ MAKERS = {
     "hellaswag": _hellaswag,
     "piqa": _piqa,
     "winogrande": _winogrande,
+    "sst2": _sst2,
 }
 
 
@@ -75,7 +80,7 @@ def write_records(file: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def write_benchmarks(folder: Path, examples: int = 12) -> Path:
-    """Write all six files into a new folder."""
+    """Write the files of all benchmarks into a new folder."""
     folder.mkdir()
     for name in NAMES:
         write_records(folder / f"{name}.jsonl", records(name, examples))

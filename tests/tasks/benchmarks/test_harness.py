@@ -29,7 +29,11 @@ def own_numbers(model: Path, data: Path, folder: Path, names: tuple[str, ...], *
     for name in names:
         (file,) = data.glob(f"{name}*.jsonl")
         source = {"data_files": {"test": str(file)}, "cache_dir": str(folder / "cache")}
-        task = {"include": str(definition(name)), "task": f"own_{name}", "dataset_kwargs": source}
+        task = {
+            "include": [*harness.shipped(name), str(definition(name))],
+            "task": f"own_{name}",
+            "dataset_kwargs": source,
+        }
         (folder / f"own_{name}.yaml").write_text(yaml.safe_dump(task))
     found = simple_evaluate(
         model="hf",
@@ -100,8 +104,31 @@ def test_our_numbers_through_local_files_are_lm_evals_own(shots: int, tmp_path: 
 def test_our_numbers_on_the_real_files_are_lm_evals_own(tmp_path: Path) -> None:
     own, ours = folders(tmp_path)
     model, data = DATA / "tiny_lms" / "books", DATA / "lm_eval"
-    found, _ = our_numbers(model, data, ours, NAMES, BenchmarkingConfig(limit=100))
-    assert_equal(found, own_numbers(model, data, own, NAMES, limit=100, batch_size=16))
+    names = tuple(name for name in NAMES if name != "sst2")  # that folder has none
+    found, _ = our_numbers(model, data, ours, names, BenchmarkingConfig(limit=100))
+    assert_equal(found, own_numbers(model, data, own, names, limit=100, batch_size=16))
+
+
+def test_sst2_asks_what_lm_evals_own_task_asks(tmp_path: Path) -> None:
+    """Beside where it is read from, nothing is ours."""
+    task = harness.local_tasks({"sst2": records("sst2")}, tmp_path)["sst2"]
+    (file,) = harness.shipped("sst2")
+    shipped = yaml.safe_load(Path(file).read_text())
+    for field in ("output_type", "doc_to_text", "doc_to_target", "doc_to_choice"):
+        assert getattr(task.config, field) == shipped[field]
+    document = next(iter(task.test_docs()))
+    assert task.doc_to_text(document) == (
+        f"{document['sentence']}\nQuestion: Is this sentence positive or negative?\nAnswer:"
+    )
+    assert [task.doc_to_choice(document)[label] for label in (0, 1)] == ["negative", "positive"]
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not (DATA / "glue_sst2").is_dir(), reason="needs the benchmarks beside the checkout")
+def test_glues_file_is_read_as_it_is_published() -> None:
+    rows = read_rows("sst2", DATA / "glue_sst2" / "dev.tsv")
+    assert (len(rows), rows[0]) == (582, {"sentence": "it 's a charming and often affecting journey . ", "label": 1})
+    assert 200 < sum(row["label"] for row in rows) < 400
 
 
 def test_examples_that_exceed_the_context_are_counted(

@@ -67,6 +67,38 @@ def test_every_benchmark_has_a_versioned_task_file() -> None:
         assert (found["task"], found["metadata"]["version"]) == (f"lethe_{name}", 1.0)
 
 
+@pytest.mark.parametrize("name", ["dev.tsv", "sst2.tsv"])
+def test_glues_own_file_of_sst2_has_tabs_and_a_header(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text('sentence\tlabel\na " charming \u2028 film . \t1\n\nbleak \t0\n', encoding="utf-8")
+    found = gather_benchmarks(BenchmarkingConfig(), str(tmp_path))
+    assert found.tasks == ("world", "sst2")
+    assert read_rows("sst2", Path(found.files["sst2"].path)) == [
+        {"sentence": 'a " charming \u2028 film . ', "label": 1},
+        {"sentence": "bleak ", "label": 0},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("sentence\tlabel\nfine . \t1\nbleak \n", "line 3: field `label` is null; wanted 0 or 1"),
+        ("sentence\tlabel\nfine . \tgood\n", 'line 2: field `label` is "good"; wanted 0 or 1'),
+        ("index\tsentence\n0\tfine . \n", "line 2: no field `label`; wanted sentence, label"),
+    ],
+)
+def test_a_wrong_row_with_tabs_is_named(content: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "dev.tsv").write_text(content, encoding="utf-8")
+    with pytest.raises(BadInputError) as caught:
+        gather_benchmarks(BenchmarkingConfig(), str(tmp_path))
+    assert str(caught.value) == f"{tmp_path}/dev.tsv, {message}"
+
+
+def test_an_empty_file_with_tabs_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "dev.tsv").write_text("sentence\tlabel\n", encoding="utf-8")
+    with pytest.raises(BadInputError, match=r"dev.tsv is empty; wanted rows with tabs with sentence, label"):
+        gather_benchmarks(BenchmarkingConfig(), str(tmp_path))
+
+
 LETTERS = {"A": "one", "B": "two", "C": "three", "D": "four"}
 WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("arc_easy", {"gold": 7}, "field `gold` is 7; wanted 0 to 3"),
@@ -88,6 +120,9 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ),
     ("winogrande", {"gold": 2}, "field `gold` is 2; wanted 0 to 1"),
     ("winogrande", {"continuation": " "}, 'field `continuation` is " "; wanted a text'),
+    ("sst2", {"label": 2}, "field `label` is 2; wanted 0 or 1"),
+    ("sst2", {"label": "positive"}, 'field `label` is "positive"; wanted 0 or 1'),
+    ("sst2", {"sentence": " "}, 'field `sentence` is " "; wanted a text'),
     ("winogrande", {"context_options": "one"}, 'field `context_options` is "one"; wanted a list of two texts or more'),
 ]
 
@@ -130,7 +165,7 @@ def test_a_file_that_does_not_read_is_named(content: bytes, message: str, tmp_pa
 def test_a_folder_without_benchmarks_is_refused(tmp_path: Path) -> None:
     wanted = (
         "wanted any of arc_easy.jsonl, arc_challenge.jsonl, boolq.jsonl, piqa.jsonl, hellaswag.jsonl,"
-        " hellaswag_2000.jsonl, winogrande.jsonl"
+        " hellaswag_2000.jsonl, winogrande.jsonl, sst2.jsonl, sst2.tsv, dev.tsv"
     )
     with pytest.raises(BadInputError, match=f"{tmp_path} holds no benchmark; {wanted}"):
         gather_benchmarks(BenchmarkingConfig(), str(tmp_path))
