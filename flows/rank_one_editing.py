@@ -74,25 +74,41 @@ def rank_one_editing(
     return outcome
 
 
+def _run_stages(
+    stages: Stages, request: CheckedEditing, config: RankOneEditingConfig, force: bool
+) -> EditingOutcome:
+    run, target = stages.run, request.target
+    tracking.log_inputs(run, request.text.by_split())
+    corpus = stages.result("corpus", read_corpus.submit(request.text, config.corpus, run))
+    edits = stages.result("edit requests", keep_edits.submit(request.edits, run))
+    facts = stages.result("edit requests", keep_edits.submit(request.facts, run), "known") if request.facts else edits
+    wiring = Wiring(run=run)
+    edited = declare_edit(target, corpus, edits, facts, config, request.patches, force)
+    patched = Call(apply_patches, target, (*request.patches, edited), "edited")
+    before = Call(apply_patches, target, request.patches, "target") if request.patches else target
+    scored = Call(evaluate_edits, before, patched, edits, corpus, config.evaluation, config.corpus)
+    calls = [scored]
+    if request.benchmarks.tasks:
+        calls += [
+            Call(benchmark, corpus, model, request.benchmarks, config.benchmarking, config.corpus, model=label)
+            for label, model in (("target", before), ("unlearned", patched))
+        ]
+    wiring.submit(*calls)
+    records = stages.results(wiring.waiting())
+    return _conclude(stages, request, config, records)
+
+
 def declare_edit(
-    request: CheckedEditing, corpus: Any, edits: Any, facts: Any, config: RankOneEditingConfig, force: bool
-) -> tuple[Call | None, Call]:
-    """Declare the stages up to the patch: the trace, unless the layer is set, and the edit."""
-    target = request.target
+    target: CheckpointRef,
+    corpus: Any,
+    edits: Any,
+    facts: Any,
+    config: RankOneEditingConfig,
+    patches: tuple[EditPatch, ...] = (),
+    force: bool = False,
+) -> Call:
+    """Declare the stages up to the patch: the trace, unless the layer is set, second moments, and the edit."""
     traced = None if config.edit.layer is not None else Call(trace_facts, target, facts, config.tracing)
     moments = Call(measure_second_moments, target, corpus, config.second_moments, config.corpus)
-    edited = Call(
-        rome_edit,
-        target,
-        edits,
-        moments,
-        corpus,
-        traced,
-        config.edit,
-        config.bounds,
-        config.second_moments,
-        config.corpus,
-        force,
-        request.patches,
-    )
-    return traced, edited
+    how = (config.edit, config.bounds, config.second_moments, config.corpus)
+    return Call(rome_edit, target, edits, moments, corpus, traced, *how, force, patches)

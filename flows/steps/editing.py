@@ -1,6 +1,6 @@
 """An editing request, checked and read once before anything is computed: the model, edits, facts, text, patches."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,9 @@ from tasks.corpus import CorpusInputs, gather_inputs
 from tasks.inputs.edit_checks import check_edits
 from tasks.inputs.edit_requests import read_edit_requests, read_known_facts
 from tasks.models.checkpoints import config_folder, inspect_model, is_adapter
-from tasks.models.patch_files import find_patch, require_base
+from tasks.models.patch_files import open_patch
+from tasks.models.loading import load_tokenizer
+from tasks.models.patched_models import require_base, taken_apart
 from tasks.settings.edit_request import EditRequest
 from tasks.settings.editing_request import EditingRequest
 from tasks.settings.rank_one_editing import RankOneEditingConfig
@@ -28,6 +30,9 @@ class CheckedEditing:
     """Other facts that the model knows; empty: those that are edited."""
     text: CorpusInputs
     patches: tuple[EditPatch, ...]
+    """Those that are on the model already, in order."""
+    remarks: tuple[str, ...]
+    """What a person should know of the edits."""
     benchmarks: BenchmarkInputs
 
 
@@ -38,21 +43,48 @@ def check_editing(request: EditingRequest, config: RankOneEditingConfig) -> Chec
         BadInputError: If files, model or patches cannot be had or do not fit together, or two edits contradict each
             other.
     """
-    target = check_editable(request.model)
-    edits = check_edits((*request.edits, *_read(request.edit_files)))
-    if not edits:
+    check_editable(request.model)
+    patched = taken_apart(request.model)
+    patches = (*patched.patches, *(open_patch(name) for name in request.patches))
+    require_base(patched.base, patches)
+    asked = (*request.edits, *(each for path in request.edit_files for each in read_edit_requests(Path(path))))
+    if not asked:
         raise BadInputError("there is nothing to edit; wanted --edits FILE, or --subject, --prompt and --target")
-    patches = tuple(find_patch(name) for name in request.patches)
-    for patch in patches:
-        require_base(patch, target)
+    edits = check_edits(asked)
+    require_fit(patched.base, edits.requests)
     return CheckedEditing(
-        target=target,
-        edits=edits,
-        facts=tuple(fact for path in request.facts for fact in read_known_facts(Path(path))),
+        target=patched.base,
+        edits=edits.requests,
+        remarks=edits.remarks,
+        facts=known_facts(request.facts),
         text=gather_inputs(general=request.text),
         patches=patches,
         benchmarks=gather_benchmarks(config.benchmarking, request.benchmark_data),
     )
+
+
+def known_facts(paths: Iterable[str]) -> tuple[EditRequest, ...]:
+    """Read files of facts that a model knows; each is a request that its object stay."""
+    facts = (fact for path in paths for fact in read_known_facts(Path(path)))
+    return tuple(
+        EditRequest(subject=fact.subject, prompt=fact.prompt, object=fact.object, target=fact.object) for fact in facts
+    )
+
+
+def require_fit(model: CheckpointRef, requests: Sequence[EditRequest]) -> None:
+    """Refuse requests that the model's tokenizer or context cannot take; no weights are loaded.
+
+    Raises:
+        BadInputError: If a target has more than 20 tokens, or a prompt does not fit.
+    """
+    from tasks.algorithms.editing.prompts import check_tokens
+
+    limit = read_json(config_folder(model) / "config.json")
+    context = next((limit[name] for name in ("max_position_embeddings", "n_positions") if name in limit), None)
+    try:
+        check_tokens(load_tokenizer(model), requests, context)
+    except ValueError as error:
+        raise BadInputError(str(error)) from None
 
 
 def check_editable(model: str, label: str = "target") -> CheckpointRef:
@@ -74,10 +106,6 @@ def check_editable(model: str, label: str = "target") -> CheckpointRef:
     except ValueError as error:
         raise BadInputError(f"--model {model}: {error}") from None
     return checkpoint
-
-
-def _read(paths: Iterable[str]) -> tuple[EditRequest, ...]:
-    return tuple(request for path in paths for request in read_edit_requests(Path(path)))
 
 
 def about(request: CheckedEditing) -> dict[str, Any]:
