@@ -3,6 +3,9 @@
 import math
 from typing import Literal
 
+from tasks.settings.edit_evaluation import EditEvaluationConfig
+from tasks.settings.edit_verdict import EditVerdictConfig
+from tasks.settings.measuring import BenchmarkingConfig
 from tasks.settings.schema import check_choices, settings
 from tasks.settings.text import CorpusConfig
 
@@ -164,6 +167,12 @@ class RankOneEditingConfig:
     """How facts are rewritten."""
     bounds: EditBounds = EditBounds()
     """What an edit may do beside."""
+    evaluation: EditEvaluationConfig = EditEvaluationConfig()
+    """How much is asked of the edited model."""
+    benchmarking: BenchmarkingConfig = BenchmarkingConfig()
+    """Which benchmarks are run, before and after; without any but the world's own, none."""
+    verdict: EditVerdictConfig = EditVerdictConfig()
+    """What counts as a good set of edits."""
 
 
 def rank_one_preset(name: str, seed: int = 0) -> RankOneEditingConfig:
