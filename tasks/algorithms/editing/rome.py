@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from tasks.algorithms.editing.contexts import Rewrite, aligned
 from tasks.algorithms.models.activations import Kept, changed_output, keep, logits_of, resume
-from tasks.algorithms.models.architectures import architecture, is_transposed, mlp_output
+from tasks.algorithms.models.architectures import architecture, is_transposed, mlp_output, mlp_weight
 from tasks.algorithms.shapes import Float, Int
 from tasks.settings.rank_one_editing import EditConfig
 
@@ -44,6 +44,17 @@ class Update:
         """Frobenius norm of the update."""
         inner = (self.left.double().T @ self.left.double()) * (self.right.double().T @ self.right.double())
         return inner.sum().clamp(min=0).sqrt().item()
+
+    def apply(self, model: nn.Module) -> None:
+        """Add the update to a model's weights in place."""
+        matrix = mlp_output(model, self.layer)
+        with torch.no_grad():
+            left, right = self.left.to(matrix.weight), self.right.to(matrix.weight)
+            matrix.weight.add_(right @ left.T if is_transposed(matrix) else left @ right.T)
+
+    def weights(self, model: nn.Module) -> list[nn.Parameter]:
+        """Return the one parameter that it is added to."""
+        return [mlp_weight(model, self.layer)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,10 +76,7 @@ class Value:
 
 def apply_update(model: nn.Module, update: Update) -> None:
     """Add an update to a model's weights in place."""
-    matrix = mlp_output(model, update.layer)
-    with torch.no_grad():
-        left, right = update.left.to(matrix.weight), update.right.to(matrix.weight)
-        matrix.weight.add_(right @ left.T if is_transposed(matrix) else left @ right.T)
+    update.apply(model)
 
 
 def rank_one(value: Value, layer: int, solve: Callable[[Tensor], Tensor], keys: str = "averaged") -> Update:
