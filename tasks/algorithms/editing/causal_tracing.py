@@ -20,6 +20,7 @@ ten layers of 48.
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -155,9 +156,8 @@ class _Grid:
             with ExitStack() as stack:
                 for each in layers:
                     source = self.kept_clean.outputs[state, each]
-                    stack.enter_context(
-                        changed_output(module(self.model, each), lambda made, source=source: _put(made, source, token))
-                    )
+                    put = partial(_put, source=source, token=token)
+                    stack.enter_context(changed_output(module(self.model, each), put, len(token)))
                 answered = self._answered(kept, layers[0], kept.inputs[layers[0]])
         return answered.view(len(tokens), self.draws).mean(dim=1)
 

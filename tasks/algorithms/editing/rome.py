@@ -15,7 +15,7 @@ Source: Meng et al. 2022, arXiv:2202.05262, and its code for the constants; one 
 2024, arXiv:2403.07175: with one averaged key, v* - W k* is delta. The original has the bare prompt's key in the
 denominator and an averaged one in the direction. Deviations: a step is the last below `stop_nats` of the target's loss
 alone, not of the whole one, whose decay term has another floor for every model; a decoder that normalises the MLP's
-output before it is added (Gemma 3) is run from the edited layer on.
+output, or the sum, is run from the edited layer on.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from tasks.algorithms.editing.contexts import Rewrite, aligned
 from tasks.algorithms.models.activations import Kept, changed_output, keep, logits_of, resume
-from tasks.algorithms.models.architectures import architecture, is_transposed, mlp_output, mlp_weight
+from tasks.algorithms.models.architectures import added_as_is, is_transposed, mlp_output, mlp_weight
 from tasks.algorithms.shapes import Float, Int
 from tasks.settings.rank_one_editing import EditConfig
 
@@ -155,7 +155,7 @@ class _Search:
             record={"value": matrix},
             record_inputs={"key": matrix},
         )
-        self.added_as_is = not architecture(model).normed_after
+        self.added_as_is = added_as_is(model)
         self.kept = kept
         contexts = [rewrite.contexts for rewrite in rewrites]
         starts = [sum(len(each.rows) for each in rewrites[:number]) for number in range(len(rewrites))]
@@ -270,5 +270,5 @@ class _Search:
         change[:, 0] = delta
         if self.added_as_is:
             return resume(self.model, kept, self.layer + 1, kept.inputs[self.layer + 1] + change)
-        with changed_output(mlp_output(self.model, self.layer), lambda made: made + change):
+        with changed_output(mlp_output(self.model, self.layer), lambda made: made + change, len(change)):
             return resume(self.model, kept, self.layer, kept.inputs[self.layer])

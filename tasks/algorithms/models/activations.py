@@ -9,7 +9,7 @@ layers below it and without the positions before it, whose states it cannot chan
 Rows are padded on the left, so that they end together; positions before `split` are read from keys and values.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -94,7 +94,7 @@ def keep(
     layers, inputs, outputs, cache = decoder_layers(model), {}, {}, DynamicCache()
 
     def note(store: dict, key: Any, value: Tensor) -> None:
-        store[key] = value[:, split:].detach()
+        store[key] = value.reshape(*ids.shape, -1)[:, split:].detach()  # some modules see their rows end to end
 
     with ExitStack() as hooks:
         for number, layer in enumerate(layers):
@@ -126,7 +126,7 @@ def keep(
 
 def resume(
     model: nn.Module, kept: Kept, layer: int, hidden: Float[Tensor, "rows tail hidden"]
-) -> Float[Tensor, "rows tail hidden"]:
+) -> Float[Tensor, "rows tail width"]:
     """Return what the head reads when a layer is given other states than those that were kept; lower layers are not
     run. Gradients flow to `hidden`.
 
@@ -159,9 +159,15 @@ def logits_of(model: nn.Module, hidden: Float[Tensor, "*rows hidden"]) -> Float[
 
 
 @contextmanager
-def changed_output(module: nn.Module, change: Any) -> Iterator[None]:
-    """Put `change(output)` in place of a module's output; a layer that returns a tuple keeps the rest of it."""
-    with _after(module, change):
+def changed_output(module: nn.Module, change: Callable[[Tensor], Tensor], rows: int) -> Iterator[None]:
+    """Put `change(output)` in place of a module's output, (rows, seq, width), also where the module sees its rows end
+    to end; of a tuple the first is changed.
+    """
+
+    def changed(made: Tensor) -> Tensor:
+        return change(made.reshape(rows, -1, made.shape[-1])).reshape(made.shape)
+
+    with _after(module, changed):
         yield
 
 

@@ -20,7 +20,7 @@ class Architecture:
     attention_output: str
     """From a layer to the output matrix of its attention."""
     normed_after: bool = False
-    """Whether the MLP's output is normalised before it is added, so that a change of it is not added as it is."""
+    """Whether the MLP's output is normalised before it is added."""
     editable: bool = True
     """Whether the MLP is one matrix that can be edited, and not one an expert."""
 
@@ -101,6 +101,13 @@ def mlp_weight(model: nn.Module, layer: int) -> nn.Parameter:
     """
     module = mlp_output(model, layer)
     return getattr(module, "weight", None) if hasattr(module, "weight") else getattr(module, EXPERTS_OUTPUT)
+
+
+def added_as_is(model: nn.Module) -> bool:
+    """Return whether what a layer's MLP writes is a summand of what the next layer reads: Gemma 3 normalises the
+    output, OPT-350m the sum.
+    """
+    return not architecture(model).normed_after and getattr(model.config, "do_layer_norm_before", True)
 
 
 def is_transposed(module: nn.Module) -> bool:

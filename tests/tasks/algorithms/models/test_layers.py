@@ -1,14 +1,16 @@
 """Claims: hidden states after a layer are those of the whole pass, later layers are not computed, gradients flow;
-unknown layouts are refused.
+unknown model types are refused.
 """
 
 import pytest
 import torch
 from torch import nn
-from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+from transformers import MambaConfig, MambaForCausalLM
 
-from tasks.algorithms.models.layers import decoder_layers, hidden_after, mlp_output_names
+from tasks.algorithms.models.architectures import decoder_layers
+from tasks.algorithms.models.layers import hidden_after, mlp_output_names
 from tasks.algorithms.tokens.batching import pad_batch
+from tests.stand_ins.architectures import tiny
 from tests.stand_ins.objectives import layer_states
 
 BLOCKS = [(5, 6, 7, 8, 9), (10, 11)]
@@ -80,21 +82,15 @@ def test_the_named_matrices_write_to_the_residual_stream(model) -> None:
     assert all(sorted(named[name].shape) == sorted((32, 64 if "down_proj" in name else 128)) for name in found)
 
 
-def test_an_unknown_layout_is_refused_in_plain_words() -> None:
-    config = GPTNeoXConfig(
-        vocab_size=40, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64
-    )
-    with pytest.raises(
-        ValueError,
-        match=(
-            "GPTNeoXForCausalLM has no matrix by the name of down_proj or c_proj in its layers' mlp; wanted a Llama or"
-            " GPT-2"
-        ),
-    ):
-        mlp_output_names(GPTNeoXForCausalLM(config), [0])
-    with pytest.raises(ValueError, match="wanted them in layers or h of its base model"):
-        decoder_layers(_NoLayers())
+def test_the_named_matrices_of_experts_are_stacked() -> None:
+    model = tiny("mixtral")
+    assert mlp_output_names(model, [1]) == ["model.layers.1.mlp.experts.down_proj"]
+    assert dict(model.named_parameters())["model.layers.1.mlp.experts.down_proj"].shape == (2, 32, 64)
 
 
-class _NoLayers(nn.Module):
-    base_model = nn.Linear(1, 1)
+def test_an_unknown_model_type_is_refused_with_the_list() -> None:
+    model = MambaForCausalLM(MambaConfig(vocab_size=40, hidden_size=32, num_hidden_layers=1, state_size=4))
+    with pytest.raises(ValueError, match="model type 'mamba' is not known by its layers; wanted one of gpt2, gpt_neo"):
+        mlp_output_names(model, [0])
+    with pytest.raises(ValueError, match="model type 'mamba' is not known"):
+        hidden_after(model, 0, *pad_batch(BLOCKS, 0))

@@ -9,10 +9,11 @@ import re
 import pytest
 import torch
 
-from tasks.algorithms.models.layers import default_layer
+from tasks.algorithms.models.layers import default_layer, hidden_after
 from tasks.algorithms.objectives.rmu import RMU, unit_vector
 from tasks.settings.objectives.rmu import RMUConfig
 from tests.reference import objectives as reference
+from tests.stand_ins.architectures import tiny
 from tests.stand_ins.objectives import FORGET, RETAIN, layer_states, make_batch, make_cached
 
 
@@ -82,6 +83,38 @@ def test_what_is_trained_by_default(tiny_llama, tiny_gpt2) -> None:
     assert objective.trainable(llama) == [f"model.layers.{layer}.mlp.down_proj.weight" for layer in (2, 3, 4)]
     assert RMU(RMUConfig()).trainable(gpt2) == [f"transformer.h.{layer}.mlp.c_proj.weight" for layer in (0, 1)]
     assert RMU(RMUConfig(layer=4, trained_layers=(1,))).trainable(llama) == ["model.layers.1.mlp.down_proj.weight"]
+
+
+@pytest.mark.parametrize(
+    "kind, name",
+    [
+        ("gpt_neox", "gpt_neox.layers.{}.mlp.dense_4h_to_h.weight"),
+        ("opt", "model.decoder.layers.{}.fc2.weight"),
+        ("bloom", "transformer.h.{}.mlp.dense_4h_to_h.weight"),
+        ("mixtral", "model.layers.{}.mlp.experts.down_proj"),
+    ],
+)
+def test_other_architectures_are_trained_in_their_own_matrices(kind: str, name: str) -> None:
+    model, objective, batch = tiny(kind), RMU(RMUConfig(layer=1, alpha=2.0)), make_batch()
+    names = objective.trainable(model)
+    assert names == [name.format(layer) for layer in (0, 1)]
+    cached = {"retain_layer_hidden": hidden_after(model, 1, batch["retain_ids"], batch["retain_mask"]).detach() + 1.0}
+    loss, metrics = objective.loss(model, batch, cached)
+    read = [plain_states(model, torch.tensor([ids]), 1)[0] for ids, _ in FORGET]
+    wanted = torch.cat([states[:-1] for states in read])[
+        torch.tensor([bool(flag) for _, flags in FORGET for flag in flags[:-1]])
+    ]
+    drawn = torch.rand(32, generator=torch.Generator().manual_seed(0))
+    expected = (wanted - 6.5 * drawn / drawn.norm()).square().mean().item()
+    assert metrics["forget_mse"].item() == pytest.approx(expected, rel=1e-4)
+    assert metrics["retain_mse"].item() == pytest.approx(1.0, rel=1e-4)
+    loss.backward()
+    assert all(dict(model.named_parameters())[each].grad.abs().max() > 0 for each in names)
+
+
+def plain_states(model, ids: torch.Tensor, layer: int) -> torch.Tensor:
+    """Hidden states after a layer that is not the last, as the model gives them itself."""
+    return model(input_ids=ids, output_hidden_states=True).hidden_states[layer + 1].detach()
 
 
 @pytest.mark.parametrize("depth, layer", [(1, 0), (2, 1), (3, 2), (4, 2), (12, 3), (16, 4), (32, 7), (80, 18)])
