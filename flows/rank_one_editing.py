@@ -18,10 +18,8 @@ from tasks.artifacts import CheckpointRef, EditPatch, EditScores, ReportRef, Tra
 from tasks.causal_tracing import trace_facts
 from tasks.corpus import read_corpus
 from tasks.edit_evaluation import evaluate_edits
-from tasks.edit_report import write_edit_report
 from tasks.edit_requests import keep_edits
 from tasks.patches import apply_patches
-from tasks.registration import register
 from tasks.rome_edit import rome_edit
 from tasks.second_moments import measure_second_moments
 from tasks.settings.editing_request import EditingRequest
@@ -55,9 +53,7 @@ class EditingOutcome:
     log_prints=False,
     validate_parameters=True,
 )
-def rank_one_editing(
-    request: EditingRequest, config: RankOneEditingConfig = RankOneEditingConfig()
-) -> EditingOutcome:
+def rank_one_editing(request: EditingRequest, config: RankOneEditingConfig = RankOneEditingConfig()) -> EditingOutcome:
     """Find where facts lie, rewrite them there, and judge the result.
 
     Args:
@@ -74,9 +70,7 @@ def rank_one_editing(
     return outcome
 
 
-def _run_stages(
-    stages: Stages, request: CheckedEditing, config: RankOneEditingConfig, force: bool
-) -> EditingOutcome:
+def _run_stages(stages: Stages, request: CheckedEditing, config: RankOneEditingConfig, force: bool) -> EditingOutcome:
     run, target = stages.run, request.target
     tracking.log_inputs(run, request.text.by_split())
     corpus = stages.result("corpus", read_corpus.submit(request.text, config.corpus, run))

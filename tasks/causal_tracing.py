@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
 
 @stage("causal tracing")
-def trace_facts(
-    target: CheckpointRef, edits: EditSet, config: TracingConfig, run: str | None = None
-) -> TraceRecords:
+def trace_facts(target: CheckpointRef, edits: EditSet, config: TracingConfig, run: str | None = None) -> TraceRecords:
     """Trace the facts that a set of edits is about, as many of them as the model knows and the settings want.
 
     A fact is known where the model's first choice after the prompt is the object's first token; where no object is

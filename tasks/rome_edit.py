@@ -99,9 +99,7 @@ def rome_edit(
             origin=nested,
         )
         outcomes = [edited for edited, _ in steps]
-        digest = store.put(
-            "edit_runs", lambda folder: write_table(folder, requests, outcomes), sensitivity="forget"
-        )
+        digest = store.put("edit_runs", lambda folder: write_table(folder, requests, outcomes), sensitivity="forget")
         return EditRun(
             kind="edit_runs",
             digest=digest,

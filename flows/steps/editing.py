@@ -11,8 +11,8 @@ from tasks.corpus import CorpusInputs, gather_inputs
 from tasks.inputs.edit_checks import check_edits
 from tasks.inputs.edit_requests import read_edit_requests, read_known_facts
 from tasks.models.checkpoints import config_folder, inspect_model, is_adapter
-from tasks.models.patch_files import open_patch
 from tasks.models.loading import load_tokenizer
+from tasks.models.patch_files import open_patch
 from tasks.models.patched_models import require_base, taken_apart
 from tasks.settings.edit_request import EditRequest
 from tasks.settings.editing_request import EditingRequest

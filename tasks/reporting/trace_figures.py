@@ -25,7 +25,11 @@ def heat_map(fact: TracedFact, trace: Trace) -> Picture:
         panels = canvas.subplots(1, len(trace.restored), squeeze=False, sharey=True)[0]
         for axes, (state, grid) in zip(panels, trace.restored.items(), strict=True):
             image = axes.imshow(
-                grid.T.numpy(), aspect="auto", cmap=MAPS[state], vmin=min(trace.corrupted, trace.clean), vmax=trace.clean
+                grid.T.numpy(),
+                aspect="auto",
+                cmap=MAPS[state],
+                vmin=min(trace.corrupted, trace.clean),
+                vmax=trace.clean,
             )
             axes.set(title=TITLES[state], xlabel="layer", xticks=range(len(grid)))
             canvas.colorbar(image, ax=axes, label=f"p({fact.object})", shrink=0.8)
@@ -67,7 +71,8 @@ def average_picture(effects: Sequence[Effect], facts: int) -> Picture:
         key=lambda effect: effect.mean,
     )
     title = f"Average indirect effect over {facts} facts"
-    alt = f"{title}. At the last subject token {TITLES[best.state]} helps most in layer {best.layer}: {figure(best.mean)}."
+    where = f"{TITLES[best.state]} helps most in layer {best.layer}: {figure(best.mean)}"
+    alt = f"{title}. At the last subject token {where}."
     return pages.draw(plot, title=title, alt=alt, size=(3.6 * len(states), 3.6))
 
 

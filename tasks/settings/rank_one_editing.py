@@ -14,6 +14,11 @@ Algorithm = Literal["rome", "memit"]
 Keys = Literal["averaged", "original"]
 
 
+def _require_count(name: str, value: int) -> None:
+    if value < 1:
+        raise ValueError(f"{name} is {value}; wanted a whole number >= 1")
+
+
 @settings
 class TracingConfig:
     """Causal tracing: noise on the subject, and one state at a time put back."""
@@ -186,10 +191,7 @@ def rank_one_preset(name: str, seed: int = 0) -> RankOneEditingConfig:
         raise ValueError(f"preset is {name!r}; wanted one of default, paper")
     keys: Keys = "original" if name == "paper" else "averaged"
     return RankOneEditingConfig(
-        tracing=TracingConfig(seed=seed), second_moments=SecondMomentConfig(seed=seed), edit=EditConfig(seed=seed, keys=keys)
+        tracing=TracingConfig(seed=seed),
+        second_moments=SecondMomentConfig(seed=seed),
+        edit=EditConfig(seed=seed, keys=keys),
     )
-
-
-def _require_count(name: str, value: int) -> None:
-    if value < 1:
-        raise ValueError(f"{name} is {value}; wanted a whole number >= 1")

@@ -27,9 +27,7 @@ def write_step(folder: Path, number: int, edited: "Edited", updates: "Sequence[U
 
     tensors = {f"{n}.{name}": getattr(update, name) for n, update in enumerate(updates) for name in ("left", "right")}
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / f"{number:05}.safetensors")
-    write_json(
-        folder / f"{number:05}.json", {"edited": asdict(edited), "layers": [update.layer for update in updates]}
-    )
+    write_json(folder / f"{number:05}.json", {"edited": asdict(edited), "layers": [update.layer for update in updates]})
 
 
 def read_step(folder: Path, number: int) -> "tuple[Edited, list[Update]] | None":

@@ -42,9 +42,7 @@ class Rewrite:
         return len(self.rows) - 1
 
 
-def rewrite_of(
-    tokenizer: Any, request: EditRequest, beginnings: Sequence[str], context: int | None = None
-) -> Rewrite:
+def rewrite_of(tokenizer: Any, request: EditRequest, beginnings: Sequence[str], context: int | None = None) -> Rewrite:
     """Return a request as token rows.
 
     Args:
@@ -80,9 +78,7 @@ def beginnings(model: nn.Module, tokenizer: Any, config: EditConfig) -> list[str
     return [text for ids in texts if (text := tokenizer.decode(ids, skip_special_tokens=True).strip())]
 
 
-def rewrites_of(
-    model: nn.Module, tokenizer: Any, requests: Sequence[EditRequest], config: EditConfig
-) -> list[Rewrite]:
+def rewrites_of(model: nn.Module, tokenizer: Any, requests: Sequence[EditRequest], config: EditConfig) -> list[Rewrite]:
     """Return requests as token rows after the same sampled beginnings."""
     texts = beginnings(model, tokenizer, config)
     context = context_size(model.config)
