@@ -2,6 +2,7 @@
 remote code.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -135,13 +136,20 @@ def pad_id(tokenizer: Any) -> int:
 
 
 def save_checkpoint(
-    model: Any, tokenizer: Any, label: str, *, sensitivity: Sensitivity, origin: str | None
+    model: Any,
+    tokenizer: Any,
+    label: str,
+    *,
+    sensitivity: Sensitivity,
+    origin: str | None,
+    beside: Callable[[Path], None] = lambda folder: None,
 ) -> CheckpointRef:
-    """Write a model and its tokenizer to the store."""
+    """Write a model and its tokenizer to the store, and what `beside` adds to their folder."""
 
     def write(folder: Path) -> None:
         model.save_pretrained(folder, safe_serialization=True)
         tokenizer.save_pretrained(folder)
+        beside(folder)
 
     digest = store.put("checkpoints", write, sensitivity=sensitivity)
     parameters = sum(parameter.numel() for parameter in model.parameters())
