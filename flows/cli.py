@@ -7,6 +7,7 @@ import typer
 from flows.commands.compare import compare
 from flows.commands.demo import demo
 from flows.commands.evaluate import evaluate
+from flows.commands.patch import patch
 from flows.commands.purge import purge
 from flows.commands.sweep import sweep
 from flows.commands.unlearn import unlearn
@@ -34,6 +35,7 @@ def _start() -> None:
 
 for _command in (demo, unlearn, evaluate, compare, sweep, purge):
     app.command()(_command)
+app.add_typer(patch)
 
 STOPPED = 130
 """Exit status after Ctrl-C."""

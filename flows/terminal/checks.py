@@ -73,6 +73,13 @@ def optional_path(path: str | None) -> str | None:
     return absolute(path) if path else None
 
 
+def require_room_for(out: str | None) -> None:
+    """Refuse a folder that holds something: files that are left there would be read as the model's."""
+    folder = Path(out).expanduser() if out else None
+    if folder and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"--out {out} is not empty; wanted a new or an empty folder")
+
+
 def model_place(name: str) -> str:
     """A folder as an absolute path, so that a worker elsewhere on this machine finds it; a hub name as it is."""
     return absolute(name) if Path(name).expanduser().is_dir() else name
