@@ -208,6 +208,12 @@ def find(kind: str, digest: str) -> Sensitivity | None:
     return next((found for found in ("ordinary", "forget") if (_room(kind, found) / digest).is_dir()), None)
 
 
+def digests(kind: str, prefix: str) -> list[str]:
+    """Return the digests of a kind's artifacts that begin so, whatever their class."""
+    rooms = (_room(kind, sensitivity) for sensitivity in ("ordinary", "forget"))
+    return sorted({folder.name for room in rooms for folder in room.glob("[!.]*") if folder.name.startswith(prefix)})
+
+
 def note_place(digest: str, folder: str) -> None:
     """Remember where something outside the store was last seen; it is looked up by its digest."""
     room = home() / "places"

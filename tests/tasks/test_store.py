@@ -229,3 +229,17 @@ def test_many_threads_that_put_the_same_content_at_once_all_succeed(lethe_home: 
         thread.join()
     assert len(digests) == 8
     assert len(set(digests)) == 1
+
+
+def test_artifacts_are_found_by_the_beginning_of_their_digest(lethe_home: Path) -> None:
+    written = {
+        sensitivity: store.put(
+            "notes", lambda folder, text=sensitivity: (folder / "n").write_text(text) and None, sensitivity=sensitivity
+        )
+        for sensitivity in ("ordinary", "forget")
+    }
+    (lethe_home / "notes" / ".aside").mkdir()
+    assert store.digests("notes", written["forget"][:10]) == [written["forget"]]
+    assert store.digests("notes", written["ordinary"]) == [written["ordinary"]]
+    assert store.digests("notes", "") == sorted(written.values())
+    assert store.digests("nothing", "") == []
