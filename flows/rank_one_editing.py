@@ -2,9 +2,10 @@
 benchmarking > edit report > registration.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+import pandas
 from prefect import flow
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
@@ -12,18 +13,24 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.steps.editing import CheckedEditing, about, check_editing
 from flows.steps.judging import tracked
 from flows.steps.outcome import StageOf, Stages
+from flows.steps.prefect_ui import show_scorecard
 from flows.steps.wiring import Call, Wiring
-from tasks import tracking
-from tasks.artifacts import CheckpointRef, EditPatch, EditScores, ReportRef, TraceRecords
+from tasks import store, tracking
+from tasks.artifacts import CheckpointRef, EditPatch, EditRun, EditScores, ReportRef, Scorecard, TraceRecords
+from tasks.benchmarking import benchmark
 from tasks.causal_tracing import trace_facts
 from tasks.corpus import read_corpus
 from tasks.edit_evaluation import evaluate_edits
 from tasks.edit_requests import keep_edits
+from tasks.edit_scorecard import score_edit_run
+from tasks.models.patch_files import FILES
 from tasks.patches import apply_patches
 from tasks.rome_edit import rome_edit
 from tasks.second_moments import measure_second_moments
 from tasks.settings.editing_request import EditingRequest
 from tasks.settings.rank_one_editing import RankOneEditingConfig
+from tasks.storage.edit_steps import read_table
+from tasks.storage.plain_files import read_json
 
 METHOD, PAPER = "rome", "arXiv:2202.05262"
 
@@ -33,9 +40,12 @@ class EditingOutcome:
     """Everything that a finished run of editing made, as records."""
 
     edited: CheckpointRef
-    patch: EditPatch
+    """The whole model with the patch on it."""
+    run: EditRun
+    """What became of each edit, and the patch."""
     traced: TraceRecords | None
     scores: EditScores
+    scorecard: Scorecard
     report: ReportRef
     redacted_report: ReportRef
     mlflow_run: str
@@ -43,7 +53,6 @@ class EditingOutcome:
     flow_run_name: str
     stages: dict[StageOf, str]
     """`Completed` where a stage was computed, `Cached` where it was not."""
-    records: dict[StageOf, Any] = field(default_factory=dict)
     model_version: str = ""
 
 
@@ -78,11 +87,10 @@ def _run_stages(stages: Stages, request: CheckedEditing, config: RankOneEditingC
     facts = stages.result("edit requests", keep_edits.submit(request.facts, run), "known") if request.facts else edits
     wiring = Wiring(run=run)
     edited = declare_edit(target, corpus, edits, facts, config, request.patches, force)
-    patched = Call(apply_patches, target, (*request.patches, edited), "edited")
+    patched = Call(apply_patches, target, (*request.patches, edited), "unlearned")
     before = Call(apply_patches, target, request.patches, "target") if request.patches else target
-    scored = Call(evaluate_edits, before, patched, edits, corpus, config.evaluation, config.corpus)
-    calls = [scored]
-    if request.benchmarks.tasks:
+    calls = [Call(evaluate_edits, before, patched, Call(made_edits, edited), config.evaluation, corpus)]
+    if request.benchmarks:
         calls += [
             Call(benchmark, corpus, model, request.benchmarks, config.benchmarking, config.corpus, model=label)
             for label, model in (("target", before), ("unlearned", patched))
@@ -90,6 +98,69 @@ def _run_stages(stages: Stages, request: CheckedEditing, config: RankOneEditingC
     wiring.submit(*calls)
     records = stages.results(wiring.waiting())
     return _conclude(stages, request, config, records)
+
+
+def _conclude(
+    stages: Stages, request: CheckedEditing, config: RankOneEditingConfig, records: dict[StageOf, Any]
+) -> EditingOutcome:
+    """Judge, report, register and publish."""
+    run = stages.run
+    edited, patched = records[StageOf("rome edit")], records[StageOf("patches")]
+    traced, scores = records.get(StageOf("causal tracing")), records[StageOf("edit evaluation")]
+    benchmarks = [record for key, record in records.items() if key.stage == "benchmarking"]
+    provenance = {"method": METHOD, "paper": PAPER, **origins(request, edited, patched)}
+    cost = run_history.durations({str(key): origin for key, origin in stages.made_by.items()})
+    card = stages.result(
+        "edit scorecard", score_edit_run.submit(scores, edited, benchmarks, config.verdict, provenance, cost, run)
+    )
+    facts = {name: str(value) for name, value in tracking.flatten(config).items()}
+    report, redacted = stages.result("edit report", write_edit_report.submit(card, edited, traced, facts, run))
+    publish(run, card, edited, traced)
+    version = stages.result(
+        "registration",
+        register.submit(patched, f"lethe-{METHOD}-{request.target.digest[:8]}", tracking.tracking_uri(), run),
+    )
+    if version and card.passed:
+        tracking.set_alias(version.name, "unlearned", version.version)
+    return EditingOutcome(
+        edited=patched,
+        run=edited,
+        traced=traced,
+        scores=scores,
+        scorecard=card,
+        report=report,
+        redacted_report=redacted,
+        mlflow_run=run,
+        flow_run=str(flow_run.id),
+        flow_run_name=str(flow_run.name),
+        stages=stages.states,
+        model_version=f"{version.name} version {version.version}" if version else "",
+    )
+
+
+def origins(request: CheckedEditing, edited: EditRun, patched: CheckpointRef) -> dict[str, str]:
+    """Return the digests of models, patches and data for the card."""
+    digests = {"target model": request.target.digest, "edited model": patched.digest, "patch": edited.patch.digest}
+    if request.patches:
+        digests["earlier patches"] = ", ".join(patch.digest[:16] for patch in request.patches)
+    return digests | {
+        f"{split} data": ", ".join(file.digest[:16] for file in files)
+        for split, files in request.text.by_split().items()
+    }
+
+
+def publish(run: str, card: Scorecard, edited: EditRun, traced: TraceRecords | None) -> None:
+    """Put figures, patch and pictures into MLflow and Prefect; outside the stages, so that a cache hit has them too."""
+    folder = store.path(card)
+    tracking.log_artifact(run, folder / "scorecard.json", "public", "scorecard")
+    value = read_json(folder / "scorecard.json")
+    tracking.log_scorecard(run, value)
+    tracking.log_table(run, pandas.DataFrame(read_table(edited)), "edits", "forget")
+    for file in FILES:
+        tracking.log_artifact(run, store.path(edited.patch) / file, "forget", "patch")
+    for picture in sorted(store.path(traced).glob("*.png")) if traced else ():
+        tracking.log_artifact(run, picture, "forget", "traces")
+    show_scorecard(value)
 
 
 def declare_edit(

@@ -100,12 +100,13 @@ def _trace_known(
 def _write(
     folder: Path, facts: list[TracedFact], traces: list["Trace"], effects: list[Any], unknown: list[str]
 ) -> None:
-    from tasks.reporting.trace_figures import average_picture, heat_map
+    from tasks.reporting.trace_figures import average_picture, heat_map, write_pictures
 
     write_traces(folder, facts, traces, effects, unknown)
-    (folder / "average.png").write_bytes(average_picture(effects, len(traces)).png)
-    for number, (fact, traced) in enumerate(zip(facts[:MOST_MAPS], traces, strict=False)):
-        (folder / f"fact-{number:03}.png").write_bytes(heat_map(fact, traced).png)
+    shown = zip(facts[:MOST_MAPS], traces, strict=False)
+    drawn = {"average.png": average_picture(effects, len(traces))}
+    drawn |= {f"fact-{number:03}.png": heat_map(fact, traced) for number, (fact, traced) in enumerate(shown)}
+    write_pictures(folder, drawn)
 
 
 MOST_MAPS = 8

@@ -24,6 +24,7 @@ from tasks.artifacts import (
 )
 from tasks.execution import progress
 from tasks.execution.stage import stage
+from tasks.reporting.benchmark_tables import benchmark_rows
 from tasks.settings.verdict import VerdictConfig
 from tasks.storage.anchor_tables import read_dictionary
 from tasks.storage.documents import read_pieces
@@ -94,7 +95,7 @@ def score(
             | utility_row(values_by_model)
             | privacy_rows(records)
         )
-        metrics |= _benchmark_rows(
+        metrics |= benchmark_rows(
             {result.label: read_json(store.path(result) / "results.json") for result in benchmarks}
         )
         metrics |= _stereotype_rows(
@@ -158,21 +159,6 @@ def _rows(values_by_metric: MetricValues) -> dict[str, dict[str, Any]]:
         )
         for name in ours
     }
-
-
-def _benchmark_rows(results: dict[str, dict[str, float]]) -> dict[str, dict[str, Any]]:
-    """Return accuracy rows with a normal interval from lm-eval's standard error; 1.96 is the customary rounding."""
-    from tasks.reporting.comparative_figures import row
-
-    rows = {}
-    for name, value in results.get("unlearned", {}).items():
-        if f"{name}_stderr" in results["unlearned"]:
-            half = 1.96 * results["unlearned"][f"{name}_stderr"]
-            rows[f"benchmark/{name}"] = row(
-                {label: metrics[name] for label, metrics in results.items() if name in metrics},
-                [value - half, value + half],
-            )
-    return rows
 
 
 def _stereotype_rows(results: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

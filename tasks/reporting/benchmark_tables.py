@@ -65,3 +65,18 @@ def _difference(task: str, items: "pandas.DataFrame", baseline: "pandas.DataFram
 
 def _columns(task: str) -> tuple[str, ...]:
     return f"{task}/difference", f"{task}/difference_stderr", f"{task}/p"
+
+
+def benchmark_rows(results: dict[str, dict[str, float]]) -> dict[str, dict[str, Any]]:
+    """Return accuracy rows with a normal interval from lm-eval's standard error; 1.96 is the customary rounding."""
+    from tasks.reporting.comparative_figures import row
+
+    rows = {}
+    for name, value in results.get("unlearned", {}).items():
+        if f"{name}_stderr" in results["unlearned"]:
+            half = 1.96 * results["unlearned"][f"{name}_stderr"]
+            rows[f"benchmark/{name}"] = row(
+                {label: metrics[name] for label, metrics in results.items() if name in metrics},
+                [value - half, value + half],
+            )
+    return rows

@@ -1,13 +1,15 @@
 """Pictures of causal traces: a heat map of one prompt, and average effects by layer and token role."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.algorithms.editing.causal_tracing import Trace
 from tasks.algorithms.editing.effects import LAST_SUBJECT, ROLES, Effect
 from tasks.reporting import pages
 from tasks.reporting.pages import Picture, figure
-from tasks.storage.trace_files import TracedFact
+from tasks.storage.plain_files import write_json
+from tasks.storage.trace_files import PICTURES, TracedFact
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,3 +89,11 @@ def _lines(axes: "Axes", effects: Sequence[Effect]) -> None:
             layers, [row.low for row in rows], [row.high for row in rows], color=COLOURS[role], alpha=0.15, linewidth=0
         )
     axes.set_xticks([effect.layer for effect in effects if effect.role == effects[0].role])
+
+
+def write_pictures(folder: Path, pictures: Mapping[str, Picture]) -> None:
+    """Write pictures by file name, with what they show in words."""
+    for name, picture in pictures.items():
+        (folder / name).write_bytes(picture.png)
+    captions = [{"file": name, "title": picture.title, "alt": picture.alt} for name, picture in pictures.items()]
+    write_json(folder / PICTURES, captions)

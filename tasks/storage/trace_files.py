@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 GRIDS = "traces.safetensors"
 ABOUT = "traces.json"
 EFFECTS = "effects.json"
+PICTURES = "pictures.json"
 
 
 @dataclass(frozen=True, kw_only=True)
