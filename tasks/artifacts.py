@@ -286,6 +286,8 @@ class EditSet(Artifact):
     """Edits that are asked for, confirmed."""
 
     requests: int
+    left_out: int = 0
+    """Facts of the text without an edit: no new object was found, another has their prompt, or they are too many."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,12 @@ def read_dictionary(table: AnchorTable) -> dict[str, str]:
     return {row["term"]: row["generic"] for row in read_json(store.path(table) / "dictionary.json")}
 
 
+def read_kinds(table: AnchorTable) -> dict[str, str]:
+    """Read anchor term -> kind, where it has one."""
+    rows = read_json(store.path(table) / "dictionary.json")
+    return {row["term"]: row["kind"] for row in rows if row.get("kind")}
+
+
 def main_names(dictionary: AnchorTable) -> list[str]:
     """Read the anchors that are no form of another one, the most frequent first."""
     return [

@@ -1,0 +1,30 @@
+"""A set of edits in the store: the requests whole, and a table for people."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tasks.settings.edit_request import EditRequest
+from tasks.storage.edit_files import FILE, write_edits
+
+if TYPE_CHECKING:
+    import pandas
+
+TABLE = "edits.csv"
+COLUMNS = ("name", "subject", "prompt", "object", "target", "relation")
+"""Fields that the table shows."""
+
+
+def write_edit_set(folder: Path, requests: Sequence[EditRequest]) -> None:
+    """Write requests, for programs and for people."""
+    write_edits(folder / FILE, requests)
+    edit_frame(requests).to_csv(folder / TABLE, index=False)
+
+
+def edit_frame(requests: Sequence[EditRequest]) -> "pandas.DataFrame":
+    """Return requests as a table, which has its columns even where there are none."""
+    import pandas
+
+    return pandas.DataFrame(
+        [{name: getattr(request, name) for name in COLUMNS} for request in requests], columns=list(COLUMNS)
+    )
