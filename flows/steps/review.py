@@ -110,14 +110,14 @@ def review_tables(dictionary: AnchorTable, facts: FactTable) -> Reviewed:
     ]
     stated, held_out = ([_entry(fact) for fact in read_facts(facts, split)] for split in SPLITS)
     wrong, turn = "", 0
-    _announce(STAGE)
+    announce(STAGE)
     while turn == 0 or wrong:
         turn += 1
         description = "\n\n".join(filter(None, (wrong, INVITATION)))
         form = DictionaryReview.with_initial_data(
             description=description, dictionary=rows, facts=stated, held_out_facts=held_out
         )
-        sent = _ask(form, f"{STAGE}-{turn}")
+        sent = ask(form, f"{STAGE}-{turn}")
         rows, stated, held_out = list(sent.dictionary), list(sent.facts), list(sent.held_out_facts)
         wrong = _wrong(rows) or _wrong_facts(stated, held_out)
     progress.publish(progress.Progress(stage=STAGE, done=1, total=1))
@@ -128,17 +128,18 @@ def review_tables(dictionary: AnchorTable, facts: FactTable) -> Reviewed:
 
 def choose_texts(texts: tuple[str, ...]) -> tuple[str, ...]:
     """Wait until a person has said which of the elicited texts are forgotten as well."""
-    _announce("coverage review")
+    announce("coverage review")
     form = TextReview.with_initial_data(description=OFFER, texts=list(texts))
-    return tuple(text.strip() for text in _ask(form, "coverage-1").texts if text.strip())
+    return tuple(text.strip() for text in ask(form, "coverage-1").texts if text.strip())
 
 
-def _announce(stage: str) -> None:
+def announce(stage: str) -> None:
+    """Say where a person is waited for."""
     place = prefect_place(str(flow_run.id), str(flow_run.name))
     progress.publish(progress.Progress(stage=stage, done=0, total=1, note=f"waits for a person at {place}"))
 
 
-def _ask(form: type[Form], key: str) -> Form:
+def ask(form: type[Form], key: str) -> Form:
     """Show the form and read what comes back; neither is left on the server, since both speak of the forgotten text."""
     try:
         return pause_flow_run(wait_for_input=form, timeout=WAIT_S, poll_interval=POLL_S, key=key)

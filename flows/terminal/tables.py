@@ -2,14 +2,17 @@
 
 import math
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from tasks import store
 from tasks.artifacts import Artifact, CoverageReport
+from tasks.settings.edit_request import EditRequest
 from tasks.storage.plain_files import read_json
 
 if TYPE_CHECKING:
@@ -43,6 +46,8 @@ SHOWN = (
 """Metrics of the terminal's table; the report has them all."""
 MOST_NAMES = 30
 """Uncovered names that are listed."""
+MOST_EDITS = 40
+"""Edits that are listed; their file has them all."""
 
 
 def show_result(console: Console, card: dict[str, Any], places: dict[str, str], benchmarks: "pandas.DataFrame") -> None:
@@ -84,6 +89,24 @@ def show_coverage(console: Console, report: CoverageReport) -> None:
     console.print(
         f"{report.texts} of its texts tell something more; --expand-coverage forgets them too.", highlight=False
     )
+
+
+def show_edits(console: Console, requests: Sequence[EditRequest]) -> None:
+    """Print what is to be rewritten, for a person to confirm."""
+    console.print(edits_table(requests[:MOST_EDITS]))
+    if len(requests) > MOST_EDITS:
+        console.print(f"... and {len(requests) - MOST_EDITS:,} more", highlight=False)
+
+
+def edits_table(requests: Sequence[EditRequest]) -> Table:
+    """Return a row an edit: what the model is to say of whom, and what it says today."""
+    table = Table(title="Facts to rewrite", title_justify="left", header_style="bold")
+    for column in ("no.", "subject", "prompt", "object", "new object"):
+        table.add_column(column, justify="right" if column == "no." else "left")
+    for place, request in enumerate(requests, 1):
+        cells = (request.name or str(place), request.subject, request.prompt, request.object or "-", request.target)
+        table.add_row(*map(Text, cells))  # text of the user's, whose brackets are no markup
+    return table
 
 
 def scorecard_table(card: dict[str, Any]) -> Table:
