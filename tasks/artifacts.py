@@ -246,6 +246,23 @@ class BenchmarkResult(Artifact):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EditScores(Artifact):
+    """How edits are judged that one model holds together."""
+
+    edits: int
+    efficacy: float | None
+    """Share of the edits whose new object is likelier than the old one; None where no request has an old one."""
+    score: float | None
+    """Harmonic mean of the efficacy, the paraphrase and the neighborhood score; None where one is missing."""
+    alteration: float | None
+    """Share of unrelated facts whose greedy answer changed; None where there are none."""
+    perplexity_ratio: float | None
+    """After over before; None without texts."""
+    label: str = ""
+    """As in `ProbeRecords`."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Scorecard(Artifact):
     """The figures of one run and its verdict (scorecard.v1)."""
 

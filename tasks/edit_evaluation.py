@@ -1,0 +1,119 @@
+"""Stage `edit evaluation`: what a model says about edits, unrelated facts and ordinary text, before and after; all
+`edit/...` scores are arithmetic on this.
+
+It judges edits that one model holds together. Edits that each stand alone are judged in memory, by the same functions
+(`algorithms.measuring.edit_scores`), without a checkpoint an edit.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks import store, tracking
+from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef, EditScores, EditSet
+from tasks.execution import progress
+from tasks.execution.stage import stage
+from tasks.models import guardrail_files
+from tasks.models.loading import load_tokenizer, pad_id
+from tasks.reporting.edit_rows import edit_rows
+from tasks.settings.edit_evaluation import EditEvaluationConfig
+from tasks.settings.edit_request import EditRequest
+from tasks.storage.documents import read_documents
+from tasks.storage.edit_files import read_edits
+from tasks.storage.edit_records import write_edit_records
+from tasks.storage.plain_files import write_json
+
+if TYPE_CHECKING:
+    from tasks.algorithms.measuring.edit_scores import EditRecords
+
+SCORES = "scores.json"
+KEPT = ("retain_test", "sibling", "general")
+"""Splits whose prose is the ordinary text."""
+
+
+@stage("edit evaluation", threads_share=2)
+def evaluate_edits(
+    before: CheckpointRef,
+    after: CheckpointRef,
+    edits: EditSet,
+    config: EditEvaluationConfig,
+    texts: CorpusRef | None = None,
+    label: str = "",
+    run: str | None = None,
+) -> EditScores:
+    """Judge the edits that a model holds against the model before them.
+
+    Args:
+        before: The model before any of the edits.
+        after: The model with all of them.
+        edits: The requests. One that names no object gets what the model before says.
+        config: How much is asked.
+        texts: Where ordinary text comes from; None: no perplexity.
+        label: What to call the edited model.
+        run: Tracking run.
+    """
+    with tracking.stage_run(run, f"edit evaluation {label}".rstrip(), config) as nested:
+        requests, records = _asked(before, after, read_edits(edits), config, ordinary_texts(texts))
+        metrics = edit_rows(records["before"], records["after"], requests)
+        digest = store.put("edit_scores", lambda folder: _write(folder, metrics, records), sensitivity="forget")
+        figures = {name: row["unlearned"] for name, row in metrics.items()}
+        before_figures = {f"{name}.target": row["target"] for name, row in metrics.items() if row["target"] is not None}
+        tracking.log_metrics(nested, figures | before_figures)
+        return EditScores(
+            kind="edit_scores",
+            digest=digest,
+            sensitivity="forget",
+            origin=nested or "",
+            edits=len(requests),
+            efficacy=figures.get("edit/es"),
+            score=figures.get("edit/s"),
+            alteration=figures.get("edit/alteration"),
+            perplexity_ratio=figures.get("edit/perplexity_ratio"),
+            label=label,
+        )
+
+
+def ordinary_texts(corpus: CorpusRef | None) -> list[str]:
+    """Return the prose of the splits that are to be kept."""
+    splits = [] if corpus is None else [read_documents(corpus, split) for split in KEPT]
+    return [document.text for documents in splits for document in documents if not document.is_question]
+
+
+def _asked(
+    before: CheckpointRef,
+    after: CheckpointRef,
+    requests: Sequence[EditRequest],
+    config: EditEvaluationConfig,
+    texts: Sequence[str],
+) -> "tuple[list[EditRequest], dict[str, EditRecords]]":
+    """Return the requests with their objects, and what each model said; one model is in memory at a time."""
+    from tasks.algorithms.measuring.edit_questions import with_objects
+    from tasks.algorithms.measuring.edit_scores import prepare_questions, score_edits, score_texts
+
+    tokenizer = load_tokenizer(before)
+    pad = pad_id(tokenizer)
+
+    def say(model: Any, first: int) -> "EditRecords":
+        def step(done: int, total: int) -> None:
+            progress.report(first * total + done, 2 * total)
+
+        told = score_edits(model, tokenizer, requests, questions, config, pad, on_step=step)
+        return told + score_texts(model, tokenizer, texts, config, pad)
+
+    try:
+        model = guardrail_files.load_behind_guardrail(before)
+        requests = with_objects(model, tokenizer, requests, pad)
+        questions = prepare_questions(model, tokenizer, requests, config, pad, together=True)
+        records = {"before": say(model, 0)}
+        del model
+        return requests, records | {"after": say(guardrail_files.load_behind_guardrail(after), 1)}
+    except ValueError as error:
+        raise BadInputError(f"edits of {before.label} model {before.name}: {error}") from None
+
+
+def _write(folder: Path, metrics: dict[str, dict[str, Any]], records: "dict[str, EditRecords]") -> None:
+    from tasks.algorithms.measuring.edit_figures import not_measured
+
+    missing = [f"edit/{name}" for name in not_measured([name.partition("/")[2] for name in metrics])]
+    write_json(folder / SCORES, {"schema": "lethe.edit_scores.v1", "metrics": metrics, "not_measured": missing})
+    write_edit_records(folder, records)

@@ -1,0 +1,42 @@
+"""The rows `edit/...` of a scorecard: every score of edits, before and after."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tasks.settings.edit_request import EditRequest
+
+if TYPE_CHECKING:
+    from tasks.algorithms.measuring.edit_figures import EditFigure
+    from tasks.algorithms.measuring.edit_scores import EditRecords
+
+SPLIT = "edit"
+
+
+def edit_rows(
+    before: "EditRecords",
+    after: "EditRecords",
+    requests: Sequence[EditRequest],
+    seconds: Mapping[int, float] | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Return `edit/<score>` -> row of the card: `target` is before, `unlearned` after, which the interval is of.
+
+    Args:
+        before: What the model said before any edit.
+        after: What it said after them; of edits that stand alone the records of each, joined.
+        requests: The edits.
+        seconds: Place of a request -> what its edit took, in seconds.
+    """
+    from tasks.algorithms.measuring.edit_figures import edit_figures, perplexity_ratio
+
+    ours = edit_figures(after, requests, seconds)
+    theirs = edit_figures(before, requests)
+    if before.texts and after.texts:
+        ours["perplexity_ratio"] = perplexity_ratio(before.texts, after.texts)
+    return {f"{SPLIT}/{name}": _row(theirs.get(name), figure) for name, figure in sorted(ours.items())}
+
+
+def _row(before: "EditFigure | None", after: "EditFigure") -> dict[str, Any]:
+    from tasks.reporting.comparative_figures import row
+
+    values = {"unlearned": after.value} | ({"target": before.value} if before else {})
+    return row(values, list(after.ci95), after.n)

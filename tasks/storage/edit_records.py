@@ -1,0 +1,61 @@
+"""What models said about edits, on disk: tables of which every score is arithmetic, a row with its model each.
+
+objects  model, request, role, number, object, log_p_nats, hits          (hits: a list of booleans, one a token)
+written  model, request, number, text
+texts    model, text, log_p_nats, tokens
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks import store
+from tasks.artifacts import Artifact
+
+if TYPE_CHECKING:
+    from tasks.algorithms.measuring.edit_scores import EditRecords
+
+MODEL = "model"
+FILES = {"objects": "rows.parquet", "written": "written.parquet", "texts": "texts.parquet"}
+
+
+def write_edit_records(folder: Path, records: "Mapping[str, EditRecords]") -> None:
+    """Write the records of several models, such as `before` and `after`."""
+    import pandas
+
+    for name, file in FILES.items():
+        rows = [{MODEL: model} | asdict(row) for model, found in records.items() for row in getattr(found, name)]
+        columns = [MODEL, *(field.name for field in fields(_kinds()[name]))]
+        pandas.DataFrame(rows, columns=columns).to_parquet(folder / file, index=False)
+
+
+def read_edit_records(artifact: Artifact) -> "dict[str, EditRecords]":
+    """Read the records of every model, as they were written."""
+    from tasks.algorithms.measuring.edit_scores import EditRecords
+
+    tables = {name: _read(store.path(artifact) / file, _kinds()[name]) for name, file in FILES.items()}
+    models = dict.fromkeys(model for rows in tables.values() for model, _ in rows)
+    return {
+        model: EditRecords(**{name: tuple(row for own, row in rows if own == model) for name, rows in tables.items()})
+        for model in models
+    }
+
+
+def _kinds() -> dict[str, type]:
+    from tasks.algorithms.measuring.edit_scores import ObjectScore, TextScore
+    from tasks.algorithms.measuring.edit_texts import WrittenText
+
+    return {"objects": ObjectScore, "written": WrittenText, "texts": TextScore}
+
+
+def _read(file: Path, kind: type) -> list[tuple[str, Any]]:
+    import pandas
+
+    rows = pandas.read_parquet(file).to_dict("records")
+    return [(row.pop(MODEL), kind(**{name: _plain(value) for name, value in row.items()})) for row in rows]
+
+
+def _plain(value: Any) -> Any:
+    """Return a list of parquet's as the tuple it was."""
+    return tuple(value.tolist()) if hasattr(value, "tolist") and getattr(value, "ndim", 0) else value
