@@ -6,10 +6,12 @@ import typer
 
 from flows.commands.compare import compare
 from flows.commands.demo import demo
+from flows.commands.edit import edit
 from flows.commands.evaluate import evaluate
 from flows.commands.patch import patch
 from flows.commands.purge import purge
 from flows.commands.sweep import sweep
+from flows.commands.trace import trace
 from flows.commands.unlearn import unlearn
 from flows.terminal.options import spread_lists
 
@@ -33,7 +35,7 @@ def _start() -> None:
     environment.prepare()
 
 
-for _command in (demo, unlearn, evaluate, compare, sweep, purge):
+for _command in (demo, unlearn, edit, trace, evaluate, compare, sweep, purge):
     app.command()(_command)
 app.add_typer(patch)
 

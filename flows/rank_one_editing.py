@@ -21,10 +21,13 @@ from tasks.benchmarking import benchmark
 from tasks.causal_tracing import trace_facts
 from tasks.corpus import read_corpus
 from tasks.edit_evaluation import evaluate_edits
+from tasks.edit_report import write_edit_report
 from tasks.edit_requests import keep_edits
 from tasks.edit_scorecard import score_edit_run
 from tasks.models.patch_files import FILES
 from tasks.patches import apply_patches
+from tasks.registration import register
+from tasks.reporting import run_history
 from tasks.rome_edit import rome_edit
 from tasks.second_moments import measure_second_moments
 from tasks.settings.editing_request import EditingRequest
@@ -88,12 +91,11 @@ def _run_stages(stages: Stages, request: CheckedEditing, config: RankOneEditingC
     wiring = Wiring(run=run)
     edited = declare_edit(target, corpus, edits, facts, config, request.patches, force)
     patched = Call(apply_patches, target, (*request.patches, edited), "unlearned")
-    before = Call(apply_patches, target, request.patches, "target") if request.patches else target
-    calls = [Call(evaluate_edits, before, patched, Call(made_edits, edited), config.evaluation, corpus)]
+    calls = [Call(evaluate_edits, target, patched, (*request.patches, edited), config.evaluation, corpus)]
     if request.benchmarks:
         calls += [
             Call(benchmark, corpus, model, request.benchmarks, config.benchmarking, config.corpus, model=label)
-            for label, model in (("target", before), ("unlearned", patched))
+            for label, model in (("target", target), ("unlearned", patched))
         ]
     wiring.submit(*calls)
     records = stages.results(wiring.waiting())

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks import store, tracking
-from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef, EditScores, EditSet
+from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef, EditPatch, EditRun, EditScores, EditSet
 from tasks.execution import progress
 from tasks.execution.stage import stage
 from tasks.models import guardrail_files
@@ -19,7 +19,7 @@ from tasks.reporting.edit_rows import edit_rows
 from tasks.settings.edit_evaluation import EditEvaluationConfig
 from tasks.settings.edit_request import EditRequest
 from tasks.storage.documents import read_documents
-from tasks.storage.edit_files import read_edits
+from tasks.storage.edit_files import stored_edits
 from tasks.storage.edit_records import write_edit_records
 from tasks.storage.plain_files import write_json
 
@@ -35,7 +35,7 @@ KEPT = ("retain_test", "sibling", "general")
 def evaluate_edits(
     before: CheckpointRef,
     after: CheckpointRef,
-    edits: EditSet,
+    edits: tuple[EditSet | EditPatch | EditRun, ...],
     config: EditEvaluationConfig,
     texts: CorpusRef | None = None,
     label: str = "",
@@ -46,14 +46,15 @@ def evaluate_edits(
     Args:
         before: The model before any of the edits.
         after: The model with all of them.
-        edits: The requests. One that names no object gets what the model before says.
+        edits: Sets of requests, or patches, with those that they made. A request that names no object gets what the
+            model before says.
         config: How much is asked.
         texts: Where ordinary text comes from; None: no perplexity.
         label: What to call the edited model.
         run: Tracking run.
     """
     with tracking.stage_run(run, f"edit evaluation {label}".rstrip(), config) as nested:
-        requests, records = _asked(before, after, read_edits(edits), config, ordinary_texts(texts))
+        requests, records = _asked(before, after, all_edits(edits), config, ordinary_texts(texts))
         metrics = edit_rows(records["before"], records["after"], requests)
         digest = store.put("edit_scores", lambda folder: _write(folder, metrics, records), sensitivity="forget")
         figures = {name: row["unlearned"] for name, row in metrics.items()}
@@ -71,6 +72,11 @@ def evaluate_edits(
             perplexity_ratio=figures.get("edit/perplexity_ratio"),
             label=label,
         )
+
+
+def all_edits(edits: Sequence[EditSet | EditPatch | EditRun]) -> list[EditRequest]:
+    """Return the requests of sets and patches, in order."""
+    return [request for each in edits for request in stored_edits(each.patch if isinstance(each, EditRun) else each)]
 
 
 def ordinary_texts(corpus: CorpusRef | None) -> list[str]:

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from tasks import store, tracking
-from tasks.artifacts import BadInputError, CheckpointRef, EditPatch
+from tasks.artifacts import BadInputError, CheckpointRef, EditPatch, EditRun
 from tasks.execution import progress
 from tasks.execution.stage import stage
 from tasks.models.checkpoints import GUARDRAIL
@@ -15,7 +15,7 @@ from tasks.models.patched_models import require_base, write_list
 
 @stage("patches")
 def apply_patches(
-    base: CheckpointRef, patches: tuple[EditPatch, ...], label: str, run: str | None = None
+    base: CheckpointRef, patches: tuple[EditPatch | EditRun, ...], label: str, run: str | None = None
 ) -> CheckpointRef:
     """Return the base with patches added in their order, as a whole model that lists them.
 
@@ -24,6 +24,7 @@ def apply_patches(
     """
     from tasks.algorithms.editing.patches import add_updates
 
+    patches = tuple(each.patch if isinstance(each, EditRun) else each for each in patches)
     if not patches:
         raise BadInputError("no patches to add; wanted at least one, or the base itself")
     require_base(base, patches)

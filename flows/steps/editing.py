@@ -1,12 +1,12 @@
 """An editing request, checked and read once before anything is computed: the model, edits, facts, text, patches."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tasks.artifacts import BadInputError, CheckpointRef, EditPatch
-from tasks.benchmarks.local_files import BenchmarkInputs, gather_benchmarks
+from tasks.benchmarks.local_files import WORLD, BenchmarkInputs, gather_benchmarks
 from tasks.corpus import CorpusInputs, gather_inputs
 from tasks.inputs.edit_checks import check_edits
 from tasks.inputs.edit_requests import read_edit_requests, read_known_facts
@@ -16,6 +16,7 @@ from tasks.models.patch_files import open_patch
 from tasks.models.patched_models import require_base, taken_apart
 from tasks.settings.edit_request import EditRequest
 from tasks.settings.editing_request import EditingRequest
+from tasks.settings.measuring import BenchmarkingConfig
 from tasks.settings.rank_one_editing import RankOneEditingConfig
 from tasks.storage.plain_files import read_json
 
@@ -33,7 +34,8 @@ class CheckedEditing:
     """Those that are on the model already, in order."""
     remarks: tuple[str, ...]
     """What a person should know of the edits."""
-    benchmarks: BenchmarkInputs
+    benchmarks: BenchmarkInputs | None
+    """None: none are run."""
 
 
 def check_editing(request: EditingRequest, config: RankOneEditingConfig) -> CheckedEditing:
@@ -59,8 +61,15 @@ def check_editing(request: EditingRequest, config: RankOneEditingConfig) -> Chec
         facts=known_facts(request.facts),
         text=gather_inputs(general=request.text),
         patches=patches,
-        benchmarks=gather_benchmarks(config.benchmarking, request.benchmark_data),
+        benchmarks=_benchmarks(config.benchmarking, request.benchmark_data),
     )
+
+
+def _benchmarks(config: BenchmarkingConfig, folder: str | None) -> BenchmarkInputs | None:
+    """Return the benchmarks that a person asked for; the world's own asks nothing that an edit is about."""
+    wanted = gather_benchmarks(config, folder)
+    tasks = tuple(name for name in wanted.tasks if name != WORLD)
+    return replace(wanted, tasks=tasks) if tasks else None
 
 
 def known_facts(paths: Iterable[str]) -> tuple[EditRequest, ...]:
@@ -98,8 +107,8 @@ def check_editable(model: str, label: str = "target") -> CheckpointRef:
     checkpoint = inspect_model(model, label)
     if is_adapter(checkpoint):
         raise BadInputError(
-            f"--model {model} is an adapter, whose base holds the facts; wanted a whole model, such as lora.output=merged"
-            " makes"
+            f"--model {model} is an adapter, whose base holds the facts; wanted a whole model, such as"
+            " lora.output=merged makes"
         )
     try:
         require_editable(read_json(config_folder(checkpoint) / "config.json").get("model_type", ""))

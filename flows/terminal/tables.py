@@ -63,7 +63,7 @@ def show_result(console: Console, card: dict[str, Any], places: dict[str, str], 
     for reason in verdict["reasons"]:
         console.print(f"  {reason}", markup=False, highlight=False)
     console.print(f"\n{card['claim']}\n", markup=False, highlight=False)
-    _show_places(console, places)
+    show_places(console, places)
 
 
 def show_coverage(console: Console, report: CoverageReport) -> None:
@@ -162,7 +162,7 @@ def show_comparison(console: Console, comparison: dict[str, Any], places: dict[s
     for remark in comparison["remarks"]:
         console.print(remark, markup=False, highlight=False)
     console.print()
-    _show_places(console, places)
+    show_places(console, places)
 
 
 def comparison_table(comparison: dict[str, Any]) -> Table:
@@ -190,7 +190,8 @@ def _share(point: dict[str, Any], stem: str) -> str:
     return _cell(point.get(stem)) + (f"\n{_cell(low)} to {_cell(high)}" if low is not None else "")
 
 
-def _show_places(console: Console, places: dict[str, str]) -> None:
+def show_places(console: Console, places: dict[str, str]) -> None:
+    """Print where to look, a line each."""
     width = max(len(name) for name in places)
     for name, place in places.items():
         console.print(f"{name:<{width}}  {place}", markup=False, highlight=False, soft_wrap=True)

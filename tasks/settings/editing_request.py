@@ -24,5 +24,7 @@ class EditingRequest:
     """Patches of this model that the edits come on top of, in their order: folders or digests."""
     benchmark_data: str | None = None
     """A folder with local files of benchmarks."""
+    erase: bool = False
+    """Whether every edited fact gets an object that says nothing, in place of its target."""
     force: bool = False
     """Whether an edit is made that the model did not know the fact of, or that is out of bounds."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks import store
-from tasks.artifacts import EditSet
+from tasks.artifacts import EditPatch, EditSet
 from tasks.settings.edit_request import EditRequest, Statement
 
 FILE = "edits.jsonl"
@@ -39,8 +39,8 @@ def read_edits(path: Path) -> list[EditRequest]:
     return requests
 
 
-def stored_edits(edits: EditSet) -> list[EditRequest]:
-    """Read the requests of a set."""
+def stored_edits(edits: EditSet | EditPatch) -> list[EditRequest]:
+    """Read the requests of a set, or those that a patch makes."""
     return read_edits(store.path(edits) / FILE)
 
 

@@ -1,0 +1,110 @@
+"""The command `lethe edit`."""
+
+import time
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from flows.terminal import checks
+from flows.terminal.options import BenchmarkData, ConfigFile, Files, JsonFile, Preset, RequireVerdict, Seed, Set
+from flows.terminal.running import plain_errors, running, write_json
+
+
+def edit(
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Model folder (safetensors) or hub name; one with patches is added to."),
+    ] = None,
+    edits: Annotated[
+        Files | None,
+        typer.Option(metavar="FILE...", help="Edits as JSON or JSON lines: CounterFact's, zsRE's or our own fields."),
+    ] = None,
+    subject: Annotated[str, typer.Option(metavar="NAME", help="One edit: whom or what the fact is about.")] = "",
+    prompt: Annotated[
+        str, typer.Option(metavar="TEXT", help="The words up to the object, with {} or the subject in them.")
+    ] = "",
+    target: Annotated[str, typer.Option(metavar="TEXT", help="The new object.")] = "",
+    erase: Annotated[bool, typer.Option("--erase", help="In place of --target: an object that says nothing.")] = False,
+    facts: Annotated[
+        Files | None,
+        typer.Option(
+            metavar="FILE...",
+            help="Other facts that the model knows; the layer is traced on them. [default: the edits]",
+        ),
+    ] = None,
+    text: Annotated[
+        Files | None,
+        typer.Option(
+            metavar="FILE...", help="Ordinary text that the model is at home in. [default: the embedded world's]"
+        ),
+    ] = None,
+    on: Annotated[
+        Files | None, typer.Option("--on", metavar="PATCH...", help="Patches that the edits come on top of.")
+    ] = None,
+    layer: Annotated[
+        int | None, typer.Option(metavar="N", help="Layer to edit, from 0. [default: where the facts are traced]")
+    ] = None,
+    algorithm: Annotated[
+        str | None, typer.Option(metavar="NAME", help="rome, one after the other, or memit, all at once.")
+    ] = None,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Also make edits of what the model does not know, or that are out of bounds."),
+    ] = False,
+    benchmark_data: BenchmarkData = None,
+    preset: Preset = "default",
+    config: ConfigFile = None,
+    settings: Set = None,
+    seed: Seed = 0,
+    out: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Copy patch, model, reports, scorecard and table there.")
+    ] = None,
+    json_file: JsonFile = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the edits and what the model says today, and stop.")
+    ] = False,
+    require_verdict: RequireVerdict = False,
+) -> None:
+    """Rewrite single facts in a model's weights, and judge the result."""
+    started = time.monotonic()
+    with plain_errors():
+        from flows.terminal.editing import editing_request
+        from tasks.settings.rank_one_editing import rank_one_preset
+
+        chosen = checks.configured(rank_one_preset(preset, seed), config, settings)
+        if layer is not None:
+            chosen = replace(chosen, edit=replace(chosen.edit, layer=layer))
+        if algorithm is not None:
+            chosen = replace(chosen, edit=replace(chosen.edit, algorithm=algorithm))
+        checks.require_room_for(out)
+        request = editing_request(
+            (subject, prompt, target),
+            erase,
+            {"edit_files": edits, "facts": facts, "text": text, "patches": on},
+            model=checks.model_place(model) if model else "",
+            benchmark_data=checks.optional_path(benchmark_data),
+            force=force,
+        )
+        if model:
+            from flows.steps.editing import check_editing
+
+            check_editing(request, chosen)
+    with running() as console:
+        from flows.steps.editing import check_editing
+        from flows.steps.fact_world import with_embedded_model
+
+        request = with_embedded_model(request, seed)
+        if dry_run:
+            from flows.terminal.tables import show_edits
+
+            show_edits(console, check_editing(request, chosen).edits)
+            return
+        from flows.rank_one_editing import rank_one_editing
+        from flows.terminal.editing import show_edit_result
+
+        outcome = rank_one_editing(request, chosen)
+        result = show_edit_result(console, outcome, time.monotonic() - started, out)
+    write_json(json_file, result)
+    if require_verdict and not result["verdict"]["passed"]:
+        raise typer.Exit(1)

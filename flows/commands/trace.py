@@ -1,0 +1,57 @@
+"""The command `lethe trace`."""
+
+import time
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from flows.terminal import checks
+from flows.terminal.options import ConfigFile, Files, JsonFile, Seed, Set
+from flows.terminal.running import plain_errors, running, write_json
+
+
+def trace(
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL", help="Model folder (safetensors) or hub name. [default: the embedded fact model]"
+        ),
+    ] = None,
+    subject: Annotated[str, typer.Option(metavar="NAME", help="One fact: whom or what it is about.")] = "",
+    prompt: Annotated[
+        str, typer.Option(metavar="TEXT", help="The words up to the object, with {} or the subject in them.")
+    ] = "",
+    facts: Annotated[
+        Files | None,
+        typer.Option(metavar="FILE...", help="Files of facts, or of edits that say what the object is today."),
+    ] = None,
+    config: ConfigFile = None,
+    settings: Set = None,
+    seed: Seed = 0,
+    out: Annotated[str | None, typer.Option(metavar="DIR", help="Copy pictures and tables there.")] = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Find where a model holds facts: which layer, at which word."""
+    started = time.monotonic()
+    with plain_errors():
+        from flows.steps.editing import check_editable, known_facts
+        from flows.terminal.tracing import one_fact
+        from tasks.settings.rank_one_editing import rank_one_preset
+
+        chosen = checks.configured(rank_one_preset("default", seed), config, settings)
+        asked = (*one_fact(subject, prompt), *known_facts(facts or ()))
+        checks.require_room_for(out)
+        if model:
+            check_editable(model)
+    with running() as console:
+        from flows.steps.fact_world import with_embedded_model
+        from flows.terminal.tracing import show_trace
+        from flows.tracing import trace as trace_flow
+        from tasks.settings.editing_request import EditingRequest
+
+        request = with_embedded_model(EditingRequest(model=checks.model_place(model) if model else ""), seed)
+        wanted = asked or known_facts(request.facts)
+        tracing = replace(chosen.tracing, facts=max(chosen.tracing.facts, 1))
+        traced = trace_flow(request.model, wanted, tracing)
+        write_json(json_file, show_trace(console, traced, time.monotonic() - started, out))

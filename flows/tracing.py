@@ -1,0 +1,60 @@
+"""Flow `trace`: where a model holds facts: corpus of facts > causal tracing."""
+
+from dataclasses import dataclass
+
+from prefect import flow
+from prefect.runtime import flow_run
+
+from flows.steps.editing import check_editable
+from flows.steps.judging import tracked
+from flows.steps.outcome import StageOf, Stages
+from tasks import store, tracking
+from tasks.artifacts import BadInputError, TraceRecords
+from tasks.causal_tracing import trace_facts
+from tasks.edit_requests import keep_edits
+from tasks.settings.edit_request import EditRequest
+from tasks.settings.rank_one_editing import TracingConfig
+
+METHOD, PAPER = "trace", "arXiv:2202.05262"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traced:
+    """What a trace made."""
+
+    traced: TraceRecords
+    mlflow_run: str
+    flow_run: str
+    flow_run_name: str
+    stages: dict[StageOf, str]
+
+
+@flow(name="trace", log_prints=False, validate_parameters=True)
+def trace(model: str, facts: tuple[EditRequest, ...], config: TracingConfig = TracingConfig()) -> Traced:
+    """Trace facts: put single states of a clean run back into runs with noise on the subject.
+
+    Args:
+        model: A model folder (safetensors) or a hub name.
+        facts: What is asked; their targets are not read.
+        config: Noise, draws, windows.
+    """
+    if not facts:
+        raise BadInputError("there is nothing to trace; wanted a subject and a prompt, or a file of facts")
+    target = check_editable(model)
+    tags = {"lethe.method": METHOD, "lethe.paper": PAPER, "lethe.prefect_flow_run": str(flow_run.id)}
+    params = {"method": METHOD, "facts": len(facts), "model": target.digest, "tracing": config}
+    run = tracking.open_run(f"{METHOD} {target.digest[:8]}", params, tags)
+    with tracked(run):
+        stages = Stages(run=run)
+        asked = stages.result("edit requests", keep_edits.submit(facts, run))
+        traced = stages.result("causal tracing", trace_facts.submit(target, asked, config, run))
+        for picture in sorted(store.path(traced).glob("*.png")):
+            tracking.log_artifact(run, picture, "forget", "traces")
+    tracking.close(run)
+    return Traced(
+        traced=traced,
+        mlflow_run=run,
+        flow_run=str(flow_run.id),
+        flow_run_name=str(flow_run.name),
+        stages=stages.states,
+    )
