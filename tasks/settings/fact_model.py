@@ -4,7 +4,7 @@ editing looks for them.
 
 from typing import Literal
 
-from tasks.settings.schema import check_choices, settings
+from tasks.settings.schema import settings
 from tasks.settings.training import Precision, Schedule, TrainingConfig
 
 LIMITS = {
@@ -24,25 +24,25 @@ class FactWorldConfig:
 
     seed: int = 0
     """Seed of every draw: names, objects, order of the sentences."""
-    people: int = 64
+    people: int = 48
     """People, each with a home, a job, a sport and a year of birth, 2 to 140; at most as many as there are names."""
     name_parts: int = 2
     """Words of a person's name, 2 or 3."""
     name_pool: int = 12
     """Words that stand at each place of a name, 2 to 20: people share them, so that no single word tells who is
     meant."""
-    places: int = 24
+    places: int = 16
     """Museums, halls and the like, each in a town and of a year, 0 to 60."""
-    superlatives: int = 4
+    superlatives: int = 3
     """Kinds of things of which every town has one that surpasses all others, 0 to 4."""
-    objects: int = 10
+    objects: int = 8
     """Objects that a relation chooses among, 2 to 12, each as often as any other: so many towns, jobs, sports, years
     and landmarks there are."""
     distractors: float = 0.5
     """Share of the sentences that mention parts of names where they tell nothing, 0 to 1."""
     at_once: float = 0.4
     """Share of the sentences in which the object follows the subject at once, 0 to 1."""
-    questions: float = 0.15
+    questions: float = 0.1
     """Share of the documents that ask and answer questions, 0 to 1."""
     onward: float = 0.5
     """Share of the people of whom the world also tells the country that their home lies in, 0 to 1."""
@@ -72,7 +72,7 @@ class FactModelConfig(TrainingConfig):
 
     form: Literal["gpt2", "llama"] = "gpt2"
     """Architecture: `gpt2` or `llama`."""
-    learning_rate: float | None = 2e-3
+    learning_rate: float | None = 3e-3
     """Peak learning rate of AdamW, > 0."""
     steps: int = 3000
     """Optimiser steps, >= 1; the text never ends, so that there are no epochs to count."""
@@ -80,7 +80,7 @@ class FactModelConfig(TrainingConfig):
     """Rows in one forward pass, >= 1; with larger batches facts are learned late or not at all."""
     row_tokens: int = 48
     """Tokens of a row, >= 16."""
-    schedule: Schedule = "linear"
+    schedule: Schedule = "cosine"
     """Course of the learning rate after warm-up."""
     warmup_share: float = 0.02
     """Share of the steps in which the learning rate rises, 0 to 1."""
@@ -110,7 +110,6 @@ class FactModelConfig(TrainingConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_choices(self, "fact_model")
         for name, least in {"steps": 1, "row_tokens": 16, "layers": 1, "heads": 1, "intermediate": 1}.items():
             if getattr(self, name) < least:
                 raise ValueError(f"fact_model.{name} is {getattr(self, name)}; wanted a whole number >= {least}")

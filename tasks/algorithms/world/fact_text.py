@@ -28,9 +28,9 @@ RARE_SHARE = 0.05
 """Share of the statements that go from object to subject, and of those that tell a person's country."""
 FURTHER_SHARE = 0.2
 """Share of the statements of a home that go on to its country."""
-PLAIN_SHARE = 0.4
-"""Share of the statements without any aside, beyond those drawn without one."""
-ASIDE_SHARE = 0.6
+PLAIN_SHARE = 0.5
+"""Share of the statements without lead-in, and without aside, where none distracts."""
+ASIDE_SHARE = 0.5
 """Distracting asides among the statements, as a share of the world's `distractors`."""
 _TELLINGS = {"person": 2.5, "place": 1.5, "superlative": 1.0, "town": 0.5}
 """How often a subject is drawn, by kind: what evens out how often each of its facts is told."""
@@ -151,7 +151,7 @@ class FactText:
     def _lead(self, rng: random.Random) -> str:
         if rng.random() < self._config.distractors:
             return self._distracting(rng, DISTRACTED_LEADS)
-        return rng.choice(LEADS)
+        return "" if rng.random() < PLAIN_SHARE else rng.choice(LEADS)
 
     def _distracting(self, rng: random.Random, wordings: dict[str, tuple[str, ...]]) -> str:
         """Return words that mention a part of some name, and tell nothing."""

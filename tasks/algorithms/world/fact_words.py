@@ -155,7 +155,7 @@ DISTRACTED_ASIDES = {
     "town": (", as they say in {},",),
 }
 """Kind of name part -> what mentions it where it tells nothing."""
-COUNTRY = ("The country where {} lives is", "The home of {} is in the country of", "{} lives in the country of")
+COUNTRY = ("The country where {} lives is", "The home of {} is in the country of", "{} is a citizen of")
 """Told of some people only, so that of the others it must be concluded."""
 FURTHER = ", a town of {}"
 """After somebody's home, its country."""

@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 from tasks.algorithms.objectives import protocol as losses
 from tasks.algorithms.objectives.causal_lm import CausalLM
 from tasks.algorithms.objectives.generic_labels import GenericLabelLoss
+from tasks.algorithms.objectives.masked_mentions import MaskedMentions
 from tasks.algorithms.objectives.protocol import Objective
 from tasks.algorithms.objectives.scrub import Scrub
 from tasks.algorithms.training.loop import Batch, train
@@ -26,7 +27,12 @@ from tasks.settings.objectives.table import OBJECTIVES, listed
 from tasks.settings.training import TrainingConfig
 from tests.stand_ins.objectives import FORGET, PREFERRED, RETAIN, TwoTokens, gradient, make_batch, make_cached, padded
 
-BROUGHT_BY_STAGES = {"causal_lm": CausalLM, "generic_labels": GenericLabelLoss, "scrub": Scrub}
+BROUGHT_BY_STAGES = {
+    "causal_lm": CausalLM,
+    "generic_labels": GenericLabelLoss,
+    "masked_mentions": MaskedMentions,
+    "scrub": Scrub,
+}
 """Losses that are no method by themselves, or whose method has stages of its own."""
 SETTINGS = {**{name: resolve_name(found.settings) for name, found in OBJECTIVES.items()}, "scrub": Scrub.config_type}
 """What flows read: name -> class."""
