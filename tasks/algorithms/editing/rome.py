@@ -26,7 +26,14 @@ from torch import Tensor, nn
 
 from tasks.algorithms.editing.contexts import Rewrite, aligned
 from tasks.algorithms.models.activations import Kept, changed_output, keep, logits_of, resume
-from tasks.algorithms.models.architectures import added_as_is, is_transposed, mlp_output, mlp_weight
+from tasks.algorithms.models.architectures import (
+    added_as_is,
+    is_transposed,
+    mlp_output,
+    mlp_weight,
+    model_type,
+    require_editable,
+)
 from tasks.algorithms.shapes import Float, Int
 from tasks.settings.rank_one_editing import EditConfig
 
@@ -48,9 +55,11 @@ class Update:
     def apply(self, model: nn.Module) -> None:
         """Add the update to a model's weights in place."""
         matrix = mlp_output(model, self.layer)
+        weight = matrix.weight
+        exact = torch.promote_types(weight.dtype, torch.float32)  # C^-1 k* may lie beyond what half precision holds
+        left, right = (side.to(weight.device, exact) for side in (self.left, self.right))
         with torch.no_grad():
-            left, right = self.left.to(matrix.weight), self.right.to(matrix.weight)
-            matrix.weight.add_(right @ left.T if is_transposed(matrix) else left @ right.T)
+            weight.add_((right @ left.T if is_transposed(matrix) else left @ right.T).to(weight.dtype))
 
     def weights(self, model: nn.Module) -> list[nn.Parameter]:
         """Return the one parameter that it is added to."""
@@ -109,7 +118,11 @@ def find_values(
         layer: The edited layer.
         config: How.
         on_step: Called before each step with its number from 1.
+
+    Raises:
+        ValueError: If the model's type cannot be edited.
     """
+    require_editable(model_type(model))
     frozen = [parameter for parameter in model.parameters() if parameter.requires_grad]
     for parameter in frozen:
         parameter.requires_grad_(False)
@@ -159,7 +172,8 @@ class _Search:
         self.kept = kept
         contexts = [rewrite.contexts for rewrite in rewrites]
         starts = [sum(len(each.rows) for each in rewrites[:number]) for number in range(len(rewrites))]
-        key, value = kept.outputs["key"][:, 0], kept.outputs["value"][:, 0]
+        exact = torch.promote_types(kept.inputs[0].dtype, torch.float32)
+        key, value = kept.outputs["key"][:, 0].to(exact), kept.outputs["value"][:, 0].to(exact)
         self.keys = torch.stack([key[at : at + count].mean(dim=0) for at, count in zip(starts, contexts, strict=True)])
         self.bare_keys = torch.stack([key[at] for at in starts])
         self.before = torch.stack([value[at : at + n].mean(dim=0) for at, n in zip(starts, contexts, strict=True)])
@@ -186,7 +200,8 @@ class _Search:
             if going != active:
                 active = going
                 reads, kept, original = self._of(active)
-        losses, _ = self._losses(reads, kept, original, active)
+        with torch.no_grad():
+            losses, _ = self._losses(reads, kept, original, active)
         for place, request in enumerate(active):
             nats[request] = losses[place].item()
         return self._values(nats, steps)
@@ -212,10 +227,10 @@ class _Search:
         self.delta.grad = gradient
         optimizer.step()
         with torch.no_grad():
-            self.delta[done] = held
             longest = self.config.clamp * self.before.norm(dim=1, keepdim=True)
             length = self.delta.norm(dim=1, keepdim=True)
             self.delta.mul_(torch.where(length > longest, longest / length, torch.ones_like(length)))
+            self.delta[done] = held
 
     def _of(self, active: list[int]) -> tuple[_Reads, Kept, Tensor]:
         """Return the reads of some requests, their rows, and what the model said of the bare subjects."""
@@ -264,7 +279,7 @@ class _Search:
         decay = self.delta[active].norm(dim=1) / self.before[active].norm(dim=1) ** 2
         return losses.detach(), (losses + self.config.kl_weight * drift + self.config.decay * decay).sum()
 
-    def _with_delta(self, kept: Kept, delta: Float[Tensor, "rows hidden"]) -> Float[Tensor, "rows tail hidden"]:
+    def _with_delta(self, kept: Kept, delta: Float[Tensor, "rows hidden"]) -> Float[Tensor, "rows tail width"]:
         """Return what the head reads at the tail with a change of the MLP's output at its first position."""
         change = torch.zeros_like(kept.inputs[0])
         change[:, 0] = delta
