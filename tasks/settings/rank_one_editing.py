@@ -49,7 +49,7 @@ class SecondMomentConfig:
     """C = E[k k^T] of what the MLPs' output matrices read, over text."""
 
     tolerance: float = 0.02
-    """C has converged when the half of the tokens read last changes it by no more than this, relative in Frobenius
+    """C has converged when C of every other row of text differs from it by no more than this, relative in Frobenius
     norm, > 0."""
     least_tokens: int = 2_000
     """Tokens that are read before convergence is looked at, >= 1; less text is read whole."""

@@ -1,20 +1,22 @@
 """C = E[k k^T]: the second moment, not centred, of what the MLPs' output matrices read over text, all layers in one
 pass.
 
-Read until it has converged: C over all tokens and C over the first half of them differ by little. Few tokens are
-enough, since what an edit needs of C is its large directions (Gupta et al. 2025, arXiv:2506.04226: under 0.3 % of the
-usual 100,000 texts). Sums are float64; C + ridge * mean(diag C) * I is factored by Cholesky, which fails unless it is
+Read until it has converged: C over every other row of text differs little from C over all. Few tokens are enough,
+since what an edit needs of C is its large directions (Gupta et al. 2025, arXiv:2506.04226: under 0.3 % of the usual
+100,000 texts). Sums are float64; C + ridge * mean(diag C) * I is factored by Cholesky, which fails unless it is
 positive definite.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from tasks.algorithms.models.architectures import decoder_layers, mlp_output
+from tasks.algorithms.models.architectures import decoder_layers, mlp_output, model_type, require_editable
 from tasks.algorithms.models.heads import last_hidden
 from tasks.algorithms.shapes import Float, Int
 from tasks.settings.rank_one_editing import SecondMomentConfig
@@ -28,7 +30,8 @@ class SecondMoments:
     """Float64, in squared activations, without ridge."""
     tokens: int
     change: float
-    """How much the second half of the tokens changed C: the largest of all layers, relative in Frobenius norm."""
+    """How far C of every other row is from C of all: the largest of all layers, relative in Frobenius norm; infinite
+    for a single row."""
     converged: bool
 
 
@@ -47,26 +50,24 @@ def second_moments(
         on_batch: Called after each batch with the tokens read.
 
     Raises:
-        ValueError: If there is no text.
+        ValueError: If there is no text, or the model's MLPs are no single matrices.
     """
-    layers = list(range(len(decoder_layers(model))))
-    inner = _inner_size(model)
-    total = torch.zeros(len(layers), inner, inner, dtype=torch.float64, device=next(model.parameters()).device)
-    tokens, half, half_tokens, change = 0, total.clone(), 0, float("inf")
+    require_editable(model_type(model))
+    sums = _Halves(model)
     for ids, mask in batches:
-        total += _outer_products(model, ids, mask, layers)
-        tokens += int(mask.sum())
-        on_batch(tokens)
-        if tokens >= 2 * half_tokens and half_tokens:
-            change = _change(half / half_tokens, total / tokens)
-            half, half_tokens = total.clone(), tokens
-        elif not half_tokens:
-            half, half_tokens = total.clone(), tokens
-        if tokens >= config.most_tokens or (tokens >= config.least_tokens and change <= config.tolerance):
+        sums.add(ids, mask)
+        on_batch(sums.tokens)
+        change = sums.change()
+        if sums.tokens >= config.most_tokens or (sums.tokens >= config.least_tokens and change <= config.tolerance):
             break
-    if not tokens:
+    if not sums.tokens:
         raise ValueError("there is no text to read for second moments; wanted at least one token")
-    return SecondMoments(matrices=total / tokens, tokens=tokens, change=change, converged=change <= config.tolerance)
+    return SecondMoments(
+        matrices=sums.sums.sum(dim=0) / sums.tokens,
+        tokens=sums.tokens,
+        change=change,
+        converged=change <= config.tolerance,
+    )
 
 
 def cholesky(moment: Float[Tensor, "inner inner"], ridge: float) -> Float[Tensor, "inner inner"]:
@@ -110,32 +111,50 @@ def text_batches(
         yield ids, torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in batch], device=device)
 
 
-@torch.no_grad()
-def _outer_products(model: nn.Module, ids: Tensor, mask: Tensor, layers: list[int]) -> Float[Tensor, "layers i j"]:
-    """Return the sums of k k^T over the tokens of a batch."""
-    sums: dict[int, Tensor] = {}
-    counted = mask.bool()
+class _Halves:
+    """Sums of k k^T over the tokens of even and of odd rows, of each layer."""
 
-    def note(layer: int) -> Callable:
-        def hook(module: nn.Module, inputs: tuple) -> None:
-            keys = inputs[0].reshape(*mask.shape, -1)[counted].double()
-            sums[layer] = keys.T @ keys
+    def __init__(self, model: nn.Module) -> None:
+        self.model, self.depth, inner = model, len(decoder_layers(model)), _inner_size(model)
+        device = next(model.parameters()).device
+        self.sums = torch.zeros(2, self.depth, inner, inner, dtype=torch.float64, device=device)
+        self.counts, self.rows = [0, 0], 0
 
-        return hook
+    @property
+    def tokens(self) -> int:
+        return sum(self.counts)
 
-    with ExitStack() as hooks:
-        for layer in layers:
-            hooks.callback(mlp_output(model, layer).register_forward_pre_hook(note(layer)).remove)
-        last_hidden(model, ids, mask)
-    return torch.stack([sums[layer] for layer in layers])
+    @torch.no_grad()
+    def add(self, ids: Int[Tensor, "rows seq"], mask: Int[Tensor, "rows seq"]) -> None:
+        """Read a batch."""
+        odd = ((self.rows + torch.arange(len(ids), device=ids.device)) % 2).bool()[:, None]
+        counted = [mask.bool() & ~odd, mask.bool() & odd]
+        with ExitStack() as hooks:
+            for layer in range(self.depth):
+                hook = partial(self._note, layer, counted)
+                hooks.callback(mlp_output(self.model, layer).register_forward_pre_hook(hook).remove)
+            last_hidden(self.model, ids, mask)
+        self.rows += len(ids)
+        self.counts = [count + int(half.sum()) for count, half in zip(self.counts, counted, strict=True)]
+
+    def _note(self, layer: int, counted: list[Tensor], module: nn.Module, inputs: tuple) -> None:
+        keys = inputs[0].reshape(*counted[0].shape, -1)
+        for into, half in zip(self.sums[:, layer], counted, strict=True):
+            chosen = keys[half].double()
+            into.addmm_(chosen.T, chosen)
+
+    def change(self) -> float:
+        """Return how far C of one half is from C of all: the largest of all layers, relative in Frobenius norm."""
+        if not all(self.counts):
+            return math.inf
+        return max(self._change(even, odd) for even, odd in zip(*self.sums, strict=True))
+
+    def _change(self, even: Float[Tensor, "i j"], odd: Float[Tensor, "i j"]) -> float:
+        whole = (even + odd) / self.tokens
+        return ((even / self.counts[0] - whole).norm() / whole.norm()).item()
 
 
 def _inner_size(model: nn.Module) -> int:
     """Return how many numbers a layer's output matrix reads."""
     matrix = mlp_output(model, 0)
     return getattr(matrix, "in_features", None) or matrix.weight.shape[0]
-
-
-def _change(before: Float[Tensor, "layers i j"], after: Float[Tensor, "layers i j"]) -> float:
-    """Return the largest relative change of a layer's C, in Frobenius norm."""
-    return ((after - before).flatten(1).norm(dim=1) / after.flatten(1).norm(dim=1)).max().item()
