@@ -112,14 +112,14 @@ def sample_beginnings(
 
     Args:
         model: A causal language model.
-        start: Token that a text begins with; it is not returned.
+        start: Token that a text begins with; it is not returned, and neither is an end of text.
         counts: (texts, tokens of each).
         seed: Of the draws.
 
     Returns:
         Token ids, text by text; a function of weights, start, counts and seed.
     """
-    device = next(model.parameters()).device
+    device, never = next(model.parameters()).device, sorted({start, *_ends(model)})
     generator = torch.Generator(device).manual_seed(seed)
     texts: list[tuple[int, ...]] = []
     for count, tokens in counts:
@@ -128,8 +128,15 @@ def sample_beginnings(
         ids = torch.full((count, 1), start, device=device)
         for _ in range(tokens):
             logits = logits_of(model, last_hidden(model, ids, torch.ones_like(ids))[:, -1])
-            logits[:, start] = -torch.inf  # an end of text in the middle would part the beginning from the prompt
+            logits[:, never] = -torch.inf  # an end of text in the middle would part the beginning from the prompt
             drawn = torch.multinomial(logits.softmax(dim=-1), 1, generator=generator)
             ids = torch.cat([ids, drawn], dim=1)
         texts += [tuple(row) for row in ids[:, 1:].tolist()]
     return texts
+
+
+def _ends(model: nn.Module) -> list[int]:
+    """Return the tokens that end a text: a model has none, one or several."""
+    settings = (getattr(model, name, None) for name in ("config", "generation_config"))
+    found = [getattr(each, "eos_token_id", None) for each in settings]
+    return [token for each in found for token in ([each] if isinstance(each, int) else each or [])]
