@@ -73,13 +73,14 @@ def default_window(depth: int) -> int:
 def embedding_noise(
     model: nn.Module, subject: tuple[int, int], length: int, config: TracingConfig
 ) -> Float[Tensor, "draws seq hidden"]:
-    """Return seeded noise on the subject's tokens, in the embeddings' unit."""
-    table = model.get_input_embeddings().weight
+    """Return seeded noise on the subject's tokens, in the unit of what the embedding gives."""
+    embedding = model.get_input_embeddings()
+    table, scale = embedding.weight, float(getattr(embedding, "embed_scale", 1.0))  # Gemma's is no part of its table
     generator = torch.Generator().manual_seed(config.seed)
     start, stop = subject
     noise = torch.zeros(config.draws, length, table.shape[1])
     noise[:, start:stop] = torch.randn(config.draws, stop - start, table.shape[1], generator=generator)
-    return (config.noise * table.detach().float().std() * noise.to(table.device)).to(table.dtype)
+    return (config.noise * scale * table.detach().float().std() * noise.to(table.device)).to(table.dtype)
 
 
 @torch.no_grad()
