@@ -26,7 +26,7 @@ from tasks.algorithms.editing.changes import edited
 from tasks.algorithms.editing.contexts import Rewrite, aligned
 from tasks.algorithms.editing.rome import Update, Value, find_values
 from tasks.algorithms.models.activations import keep
-from tasks.algorithms.models.architectures import architecture, mlp_output
+from tasks.algorithms.models.architectures import added_as_is, mlp_output
 from tasks.algorithms.shapes import Float
 from tasks.settings.rank_one_editing import EditConfig
 
@@ -64,7 +64,7 @@ def memit_updates(
 
     Raises:
         ValueError: If the layers are none or not in order, there is not one `solve` a layer, or the model normalises
-            what its MLPs write and there is more than one layer.
+            after its MLPs write and there is more than one layer.
     """
     _check(model, layers, solves)
     batches = [rewrites[start : start + config.batch] for start in range(0, len(rewrites), config.batch)]
@@ -115,8 +115,8 @@ def _check(model: nn.Module, layers: Sequence[int], solves: Sequence[Solve]) -> 
         raise ValueError(f"the layers of MEMIT are {list(layers)}; wanted one or more, the lowest first")
     if len(solves) != len(layers):
         raise ValueError(f"there are {len(solves)} solvers of C for {len(layers)} layers; wanted one a layer")
-    if architecture(model).normed_after and len(layers) > 1:
+    if len(layers) > 1 and not added_as_is(model):
         raise ValueError(
-            f"{type(model).__name__} normalises what its MLPs write, so that what is missing in the last layer cannot"
+            f"{type(model).__name__} normalises after its MLPs write, so that what is missing in the last layer cannot"
             " be written by another; wanted one layer"
         )

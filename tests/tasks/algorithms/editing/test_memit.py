@@ -150,12 +150,12 @@ def test_layers_out_of_order_or_without_their_moments_are_refused(model, moments
         memit_updates(model, [], layers, solvers(moments, [0, 1])[:count], EditConfig())
 
 
-def test_a_model_that_normalises_what_its_mlps_write_takes_one_layer(model, moments, tiny_gemma3) -> None:
+def test_a_model_that_normalises_after_its_mlps_write_takes_one_layer(model, moments, tiny_gemma3) -> None:
     request = rewrite(facts()[0], facts()[0].other())
     eye = solver(torch.eye(64, dtype=torch.float64))
     (update,), _ = memit_updates(tiny_gemma3, [request], [1], [eye], EditConfig(steps=2))
     assert update.left.shape == (32, 1)
-    with pytest.raises(ValueError, match=r"Gemma3ForCausalLM normalises what its MLPs write.*wanted one layer"):
+    with pytest.raises(ValueError, match=r"Gemma3ForCausalLM normalises after its MLPs write.*wanted one layer"):
         memit_updates(tiny_gemma3, [request], [0, 1], [eye, eye], EditConfig(steps=2))
 
 
