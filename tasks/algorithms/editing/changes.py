@@ -70,3 +70,16 @@ def edited(model: nn.Module, changes: Sequence[Change]) -> Iterator[nn.Module]:
     finally:
         for weight, data in own.values():
             weight.data = data
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """Let no gradient reach a model's parameters; those that wanted one do so again at the end."""
+    wanting = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in wanting:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in wanting:
+            parameter.requires_grad_(True)

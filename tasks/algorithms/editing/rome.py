@@ -24,6 +24,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from tasks.algorithms.editing.changes import frozen
 from tasks.algorithms.editing.contexts import Rewrite, aligned
 from tasks.algorithms.models.activations import Kept, changed_output, keep, logits_of, resume
 from tasks.algorithms.models.architectures import (
@@ -123,14 +124,8 @@ def find_values(
         ValueError: If the model's type cannot be edited.
     """
     require_editable(model_type(model))
-    frozen = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    for parameter in frozen:
-        parameter.requires_grad_(False)
-    try:
+    with frozen(model):
         return _Search(model, rewrites, layer, config).run(on_step)
-    finally:
-        for parameter in frozen:
-            parameter.requires_grad_(True)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ tensors, to the bit and after an error too; tied and twice-changed weights come 
 import pytest
 import torch
 
-from tasks.algorithms.editing.changes import Change, WeightChange, edited
+from tasks.algorithms.editing.changes import Change, WeightChange, edited, frozen
 from tasks.algorithms.editing.rome import Update
 
 NAMES = {"tiny_gpt2": "transformer.h.1.mlp.c_proj.weight", "tiny_llama": "model.layers.1.mlp.down_proj.weight"}
@@ -90,3 +90,13 @@ def test_tied_weights_stay_tied(tiny_gpt2) -> None:
     with edited(model, [WeightChange(added={"transformer.wte.weight": torch.ones(300, 32)})]):
         assert model.lm_head.weight is model.transformer.wte.weight
     assert model.lm_head.weight is model.transformer.wte.weight
+
+
+def test_frozen_parameters_want_gradients_again_and_others_still_do_not(tiny_llama) -> None:
+    model = tiny_llama(0)
+    model.lm_head.weight.requires_grad_(False)
+    before = [parameter.requires_grad for parameter in model.parameters()]
+    with pytest.raises(KeyError, match="asked"), frozen(model):
+        assert not any(parameter.requires_grad for parameter in model.parameters())
+        raise KeyError("asked")
+    assert [parameter.requires_grad for parameter in model.parameters()] == before
