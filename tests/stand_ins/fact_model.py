@@ -13,6 +13,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from tasks.algorithms.editing.contexts import Rewrite, Row
+from tasks.algorithms.editing.prompts import EditPrompt
 
 FIRST, LAST, OBJECTS, WORDINGS, RELATIONS = 6, 6, 6, 3, 2
 BOS = 0
@@ -66,6 +67,12 @@ def rewrite(fact: Fact, target: int, beginnings: int = 3) -> Rewrite:
     before = [(), *((FILLER + n,) * (n + 1) for n in range(beginnings))]
     rows = [Row(ids=fact.prompt(0, words), at=2 + len(words)) for words in before]
     return Rewrite(rows=(*rows, Row(ids=(BOS, *fact.subject), at=2)), target=(target,))
+
+
+def fact_prompt(fact: Fact, prompt: tuple[int, ...]) -> EditPrompt:
+    """Return one of a fact's prompts with its object."""
+    start = next(place for place in range(len(prompt)) if prompt[place : place + 2] == fact.subject)
+    return EditPrompt(ids=(*prompt, fact.answer), subject=(start, start + 2), target_start=len(prompt))
 
 
 def text(rng: random.Random, known: list[Fact], length: int) -> tuple[list[int], list[int], list[bool]]:
