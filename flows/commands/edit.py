@@ -14,7 +14,7 @@ from flows.terminal.running import plain_errors, running, write_json
 def edit(
     model: Annotated[
         str | None,
-        typer.Option(metavar="MODEL", help="Model folder (safetensors) or hub name; one with patches is added to."),
+        typer.Option(metavar="MODEL", help="Model folder or hub name; its patches stay on. [default: embedded]"),
     ] = None,
     edits: Annotated[
         Files | None,
@@ -30,7 +30,7 @@ def edit(
         Files | None,
         typer.Option(
             metavar="FILE...",
-            help="Other facts that the model knows; the layer is traced on them. [default: the edits]",
+            help="Facts that the model knows, to trace the layer on. [default: the edits]",
         ),
     ] = None,
     text: Annotated[
@@ -50,7 +50,7 @@ def edit(
     ] = None,
     force: Annotated[
         bool,
-        typer.Option("--force", help="Also make edits of what the model does not know, or that are out of bounds."),
+        typer.Option("--force", help="Also edit what the model does not know, and beyond bounds."),
     ] = False,
     benchmark_data: BenchmarkData = None,
     preset: Preset = "default",

@@ -14,9 +14,7 @@ from flows.terminal.running import plain_errors, running, write_json
 def trace(
     model: Annotated[
         str | None,
-        typer.Option(
-            metavar="MODEL", help="Model folder (safetensors) or hub name. [default: the embedded fact model]"
-        ),
+        typer.Option(metavar="MODEL", help="Model folder or hub name. [default: the embedded fact model]"),
     ] = None,
     subject: Annotated[str, typer.Option(metavar="NAME", help="One fact: whom or what it is about.")] = "",
     prompt: Annotated[
