@@ -20,7 +20,7 @@ from tasks.reporting.edit_rows import edit_rows
 from tasks.settings.edit_evaluation import EditEvaluationConfig
 from tasks.settings.edit_request import EditRequest
 from tasks.storage.documents import write_splits
-from tasks.storage.edit_files import write_edits
+from tasks.storage.edit_files import FILE, write_edits
 from tasks.storage.edit_records import read_edit_records
 from tasks.storage.plain_files import read_json
 from tests.conftest import SENTENCES
@@ -40,9 +40,9 @@ def models(
     ]
 
 
-def edits(*requests: EditRequest) -> EditSet:
-    digest = store.put("edits", lambda folder: write_edits(folder, requests), sensitivity="forget")
-    return EditSet(kind="edits", digest=digest, sensitivity="forget", requests=len(requests))
+def edits(*requests: EditRequest) -> tuple[EditSet, ...]:
+    digest = store.put("edits", lambda folder: write_edits(folder / FILE, requests), sensitivity="forget")
+    return (EditSet(kind="edits", digest=digest, sensitivity="forget", requests=len(requests)),)
 
 
 def corpus(**splits: list[Document]) -> CorpusRef:
@@ -72,6 +72,11 @@ def test_both_models_are_scored_and_every_figure_is_arithmetic_on_what_is_kept(m
     assert {one.text for one in records["before"].texts} == {0, 1, 2, 3}
     schema = json.loads((ROOT / "tests" / "schemas" / "scorecard.v1.json").read_text())
     jsonschema.validate(value["metrics"], schema["properties"]["metrics"])
+
+
+def test_edits_of_several_sets_are_judged_together(models: list[CheckpointRef]) -> None:
+    apart = evaluate_edits.body(*models, (*edits(REQUESTS[0]), *edits(*REQUESTS[1:])), CONFIG, texts())
+    assert apart.digest == evaluate_edits.body(*models, edits(*REQUESTS), CONFIG, texts()).digest
 
 
 def test_a_model_that_is_not_edited_has_the_same_scores_twice(models: list[CheckpointRef]) -> None:
