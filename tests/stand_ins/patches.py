@@ -1,6 +1,5 @@
 """Base models with random patches, as folders and in the store."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,8 @@ from tasks.algorithms.editing.rome import Update
 from tasks.artifacts import CheckpointRef, EditPatch
 from tasks.models.checkpoints import inspect_model
 from tasks.models.patch_files import write_patch
+from tasks.settings.edit_request import EditRequest
+from tasks.storage.edit_files import write_edits
 
 SHAPES = {"gpt2": (32, 128), "llama": (32, 64)}
 """Hidden and inner size of the tiny models."""
@@ -35,13 +36,13 @@ def put_patch(
     base: CheckpointRef, *updates: Update, on: tuple[EditPatch, ...] = (), kind: str = "gpt2", edits: int = 1
 ) -> EditPatch:
     """Put a patch into the store, with made-up requests."""
-    rows = [
-        {"subject": f"Velmora {number}", "prompt": "{} lies in", "target": "Ostrin [1]", "object": "Brindlewick"}
+    requests = [
+        EditRequest(subject=f"Velmora {number}", prompt="{} lies in", target="Ostrin [1]", object="Brindlewick")
         for number in range(edits)
     ]
     return write_patch(
         updates,
-        lambda file: file.write_text("".join(json.dumps(row) + "\n" for row in rows)) and None,
+        lambda file: write_edits(file, requests),
         base=base,
         model_type=kind,
         computed_on=tuple(patch.digest for patch in on),

@@ -10,8 +10,9 @@ from transformers import MambaConfig, MambaForCausalLM
 from tasks.algorithms.editing.patches import add_updates, as_adapter, joined, require_fit
 from tasks.algorithms.editing.rome import Update
 from tasks.algorithms.models import adapters
-from tasks.algorithms.models.architectures import is_transposed, mlp_output
+from tasks.algorithms.models.architectures import ARCHITECTURES, is_transposed, mlp_output
 from tests.reference.patches import added, low_rank_path
+from tests.stand_ins import architectures
 from tests.stand_ins.patches import SHAPES, logits, random_update
 
 
@@ -81,6 +82,20 @@ def test_an_adapter_of_several_ranks_gives_what_the_changed_weights_give(
     add_updates(model, updates, torch.float32)
     assert (beside - plain).abs().max() > 1e-2
     torch.testing.assert_close(beside, logits(model), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("kind", [kind for kind, names in ARCHITECTURES.items() if names.editable])
+def test_every_editable_type_is_changed_alike_by_weights_and_by_adapter(kind: str) -> None:
+    model = architectures.tiny(kind)
+    shape = tuple(matrix(model, 1).shape)
+    updates = [random_update(1, 1, 2, shape), random_update(2, 2, 1, shape)]
+    plain = logits(model)
+    adapters.attach_saved(model, *as_adapter(model, updates), "edited")
+    beside = logits(model)
+    adapters.take_out(model)
+    add_updates(model, updates, torch.float32)
+    assert (beside - plain).abs().max() > 1e-2
+    torch.testing.assert_close(beside, logits(model), atol=1e-5, rtol=1e-5)
 
 
 def test_an_adapters_tensors_are_the_updates(tiny_llama: Any) -> None:
