@@ -6,7 +6,6 @@ It judges edits that one model holds together. Edits that each stand alone are j
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks import store, tracking
@@ -18,17 +17,12 @@ from tasks.models.loading import load_tokenizer, pad_id
 from tasks.reporting.edit_rows import edit_rows
 from tasks.settings.edit_evaluation import EditEvaluationConfig
 from tasks.settings.edit_request import EditRequest
-from tasks.storage.documents import read_documents
 from tasks.storage.edit_files import stored_edits
-from tasks.storage.edit_records import write_edit_records
-from tasks.storage.plain_files import write_json
+from tasks.storage.edit_records import write_scores
+from tasks.storage.edit_texts import ordinary_texts
 
 if TYPE_CHECKING:
     from tasks.algorithms.measuring.edit_scores import EditRecords
-
-SCORES = "scores.json"
-KEPT = ("retain_test", "sibling", "general")
-"""Splits whose prose is the ordinary text."""
 
 
 @stage("edit evaluation", threads_share=2)
@@ -56,7 +50,7 @@ def evaluate_edits(
     with tracking.stage_run(run, f"edit evaluation {label}".rstrip(), config) as nested:
         requests, records = _asked(before, after, all_edits(edits), config, ordinary_texts(texts))
         metrics = edit_rows(records["before"], records["after"], requests)
-        digest = store.put("edit_scores", lambda folder: _write(folder, metrics, records), sensitivity="forget")
+        digest = store.put("edit_scores", lambda folder: write_scores(folder, metrics, records), sensitivity="forget")
         figures = {name: row["unlearned"] for name, row in metrics.items()}
         before_figures = {f"{name}.target": row["target"] for name, row in metrics.items() if row["target"] is not None}
         tracking.log_metrics(nested, figures | before_figures)
@@ -77,12 +71,6 @@ def evaluate_edits(
 def all_edits(edits: Sequence[EditSet | EditPatch | EditRun]) -> list[EditRequest]:
     """Return the requests of sets and patches, in order."""
     return [request for each in edits for request in stored_edits(each.patch if isinstance(each, EditRun) else each)]
-
-
-def ordinary_texts(corpus: CorpusRef | None) -> list[str]:
-    """Return the prose of the splits that are to be kept."""
-    splits = [] if corpus is None else [read_documents(corpus, split) for split in KEPT]
-    return [document.text for documents in splits for document in documents if not document.is_question]
 
 
 def _asked(
@@ -115,11 +103,3 @@ def _asked(
         return requests, records | {"after": say(guardrail_files.load_behind_guardrail(after), 1)}
     except ValueError as error:
         raise BadInputError(f"edits of {before.label} model {before.name}: {error}") from None
-
-
-def _write(folder: Path, metrics: dict[str, dict[str, Any]], records: "dict[str, EditRecords]") -> None:
-    from tasks.algorithms.measuring.edit_figures import not_measured
-
-    missing = [f"edit/{name}" for name in not_measured([name.partition("/")[2] for name in metrics])]
-    write_json(folder / SCORES, {"schema": "lethe.edit_scores.v1", "metrics": metrics, "not_measured": missing})
-    write_edit_records(folder, records)

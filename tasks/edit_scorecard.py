@@ -10,6 +10,7 @@ from tasks.execution import progress
 from tasks.execution.stage import stage
 from tasks.reporting.benchmark_tables import benchmark_rows
 from tasks.settings.edit_verdict import EditVerdictConfig
+from tasks.storage.edit_records import SCORES
 from tasks.storage.edit_steps import read_table
 from tasks.storage.plain_files import read_json, write_json
 
@@ -39,7 +40,7 @@ def score_edit_run(
     """
     with tracking.stage_run(run, "edit scorecard", config) as nested:
         progress.report(0, 1)
-        metrics = dict(read_json(store.path(scores) / "scores.json")["metrics"])
+        metrics = dict(read_json(store.path(scores) / SCORES)["metrics"])
         metrics |= benchmark_rows(
             {result.label: read_json(store.path(result) / "results.json") for result in benchmarks}
         )

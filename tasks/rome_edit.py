@@ -1,8 +1,8 @@
-"""Stage `rome edit`: facts rewritten one after the other, as a patch of the model's weights."""
+"""Stage `rome edit`: facts rewritten one after the other, or many at once with MEMIT, as a patch of the model's weights."""
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ from tasks.storage.documents import read_documents
 from tasks.storage.edit_files import stored_edits, write_edits
 from tasks.storage.edit_steps import read_step, write_step, write_table
 from tasks.storage.moment_files import read_moment
+from tasks.storage.trace_files import edited_layer
 
 if TYPE_CHECKING:
     from tasks.algorithms.editing.rome import Update
@@ -74,23 +75,20 @@ def rome_edit(
     from tasks.algorithms.editing.patches import add_updates
 
     with tracking.stage_run(run, "rome edit", {"edit": config, "bounds": bounds}) as nested:
-        requests, layer = stored_edits(edits), layer_of(config, traced)
+        requests, layer = stored_edits(edits), edited_layer(config.layer, traced)
         session = _session(target, requests, moments, corpus, layer, config, bounds, moment_config, corpus_config)
         session.force = force
         if patches:
             add_updates(session.model, [update for patch in patches for update in read_updates(patch)], torch.float32)
-        steps = []
-        with tracking.StepLog(nested) as log:
-            for edited, updates in _steps(session, requests):
-                steps.append((edited, updates))
-                progress.report(len(steps), len(requests))
-                log(len(steps), edited.figures)
-        made = [request for request, (_, updates) in zip(requests, steps, strict=True) if updates]
-        tracking.log_metrics(nested, {"edits": float(len(made)), "left_out": float(len(steps) - len(made))})
+        together = config.algorithm == "memit"
+        outcomes, updates = (_at_once if together else _one_by_one)(session, requests, nested)
+        made = [request for request, edited in zip(requests, outcomes, strict=True) if edited.made]
+        counts = {"edits": float(len(made)), "left_out": float(len(outcomes) - len(made))}
+        tracking.log_metrics(nested, counts | {"layer": float(layer)})
         if not made:
-            raise BadInputError(_none_made(requests, [edited for edited, _ in steps]))
+            raise BadInputError(_none_made(requests, outcomes))
         patch = write_patch(
-            [update for _, updates in steps for update in updates],
+            updates,
             lambda file: write_edits(file, made),
             base=target,
             model_type=session.model.config.model_type,
@@ -98,8 +96,9 @@ def rome_edit(
             settings=_digest({"layer": layer, **asdict(config)}),
             origin=nested,
         )
-        outcomes = [edited for edited, _ in steps]
-        digest = store.put("edit_runs", lambda folder: write_table(folder, requests, outcomes), sensitivity="forget")
+        digest = store.put(
+            "edit_runs", lambda folder: write_table(folder, requests, outcomes, patch), sensitivity="forget"
+        )
         return EditRun(
             kind="edit_runs",
             digest=digest,
@@ -107,21 +106,8 @@ def rome_edit(
             origin=nested or "",
             patch=patch,
             layer=layer,
-            left_out=len(steps) - len(made),
+            left_out=len(outcomes) - len(made),
         )
-
-
-def layer_of(config: EditConfig, traced: TraceRecords | None) -> int:
-    """Return the layer that is edited.
-
-    Raises:
-        ValueError: If neither settings nor a trace say it.
-    """
-    if config.layer is not None:
-        return config.layer
-    if traced is None:
-        raise ValueError("edit.layer is not set and nothing was traced; wanted a layer, or facts to trace")
-    return traced.layer
 
 
 def _session(
@@ -143,6 +129,8 @@ def _session(
     from tasks.algorithms.text.corpus import render_document
     from tasks.algorithms.tokens.alignment import encode, prefix_ids
 
+    spread = config.memit_layers if config.algorithm == "memit" else 1
+    layers = tuple(range(max(0, layer - spread + 1), layer + 1))
     model, tokenizer = load_model(target, exact=True), load_tokenizer(target)
     start, most = list(prefix_ids(tokenizer)), context_size(model.config)
     rows = [
@@ -152,8 +140,8 @@ def _session(
     return Session(
         model=model,
         tokenizer=tokenizer,
-        layer=layer,
-        solve=solver(cholesky(read_moment(moments, layer), moment_config.ridge)),
+        layers=layers,
+        solves=tuple(solver(cholesky(read_moment(moments, each), moment_config.ridge)) for each in layers),
         config=config,
         bounds=bounds,
         bystanders=gather_bystanders(tokenizer, requests, rows, bounds),
@@ -161,22 +149,38 @@ def _session(
     )
 
 
-def _steps(session: "Session", requests: Sequence[EditRequest]) -> "Iterator[tuple[Edited, list[Update]]]":
-    """Yield what becomes of each request; those of an earlier try from its workspace."""
+def _one_by_one(
+    session: "Session", requests: Sequence[EditRequest], run: str | None
+) -> "tuple[list[Edited], list[Update]]":
+    """Make edits one after the other; those of an earlier try come from its workspace."""
     from tasks.algorithms.editing.rome import apply_update
 
     key = isolation.current_key()
     folder = store.workspace(key) if key else None
-    for number, request in enumerate(requests):
-        step = read_step(folder, number) if folder else None
-        if step:
-            for update in step[1]:
-                apply_update(session.model, update)
-        else:
-            step = session.edit(request)
-            if folder:
-                write_step(folder, number, *step)
-        yield step
+    outcomes: list[Edited] = []
+    made: list[Update] = []
+    with tracking.StepLog(run) as log:
+        for number, request in enumerate(requests):
+            step = read_step(folder, number) if folder else None
+            if step:
+                for update in step[1]:
+                    apply_update(session.model, update)
+            else:
+                step = session.edit(request)
+                if folder:
+                    write_step(folder, number, *step)
+            outcomes.append(step[0])
+            made += step[1]
+            progress.report(len(outcomes), len(requests))
+            log(len(outcomes), step[0].figures)
+    return outcomes, made
+
+
+def _at_once(
+    session: "Session", requests: Sequence[EditRequest], run: str | None
+) -> "tuple[list[Edited], list[Update]]":
+    """Make all edits together."""
+    return session.edit_together(requests, progress.report)
 
 
 def _none_made(requests: Sequence[EditRequest], outcomes: "Sequence[Edited]") -> str:

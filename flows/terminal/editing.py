@@ -12,6 +12,7 @@ from flows.steps.prefect_ui import prefect_place
 from flows.terminal import checks
 from flows.terminal.tables import show_places
 from tasks import store, tracking
+from tasks.models.patched_models import read_list
 from tasks.settings.editing_request import EditingRequest
 from tasks.storage.edit_steps import read_table
 from tasks.storage.plain_files import read_json
@@ -147,6 +148,7 @@ def edit_files(outcome: "EditingOutcome", out: str | None) -> dict[str, Path]:
     ignored = shutil.ignore_patterns(store.MANIFEST)
     for name, artifact in folders.items():
         shutil.copytree(store.path(artifact), place / name, dirs_exist_ok=True, ignore=ignored)
+    read_list(place / "model")  # it holds what was made, and not the model before
     copied = {name: Path(shutil.copy(file, place / name)) for name, file in files.items()}
     return {**{name: place / name for name in folders}, **copied}
 

@@ -21,6 +21,8 @@ class EditEvaluationConfig:
     text_tokens: int = 50_000
     """Tokens of ordinary text whose perplexity is compared, at most, >= 0; where there are more, evenly spaced windows
     are taken."""
+    single_text_tokens: int = 1_000
+    """The same for each edit where every one stands alone, >= 0."""
     window: int = 256
     """Tokens of such a window, >= 16."""
     seed: int = 0
@@ -33,6 +35,7 @@ class EditEvaluationConfig:
             "generation_tokens": 3,
             "generation_top_k": 1,
             "text_tokens": 0,
+            "single_text_tokens": 0,
             "window": 16,
         }.items():
             if getattr(self, name) < least:

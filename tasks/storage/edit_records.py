@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from tasks import store
 from tasks.artifacts import Artifact
+from tasks.storage.plain_files import write_json
 
 if TYPE_CHECKING:
     from tasks.algorithms.measuring.edit_scores import EditRecords
 
 MODEL = "model"
+SCORES = "scores.json"
 FILES = {"objects": "rows.parquet", "written": "written.parquet", "texts": "texts.parquet"}
 
 
@@ -59,3 +61,12 @@ def _read(file: Path, kind: type) -> list[tuple[str, Any]]:
 def _plain(value: Any) -> Any:
     """Return a list of parquet's as the tuple it was."""
     return tuple(value.tolist()) if hasattr(value, "tolist") and getattr(value, "ndim", 0) else value
+
+
+def write_scores(folder: Path, metrics: dict[str, dict[str, Any]], records: "dict[str, EditRecords]") -> None:
+    """Write scores with the records behind them, and what could not be measured."""
+    from tasks.algorithms.measuring.edit_figures import not_measured
+
+    missing = [f"edit/{name}" for name in not_measured([name.partition("/")[2] for name in metrics])]
+    write_json(folder / SCORES, {"schema": "lethe.edit_scores.v1", "metrics": metrics, "not_measured": missing})
+    write_edit_records(folder, records)

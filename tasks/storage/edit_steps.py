@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks import store
-from tasks.artifacts import EditRun
+from tasks.artifacts import EditPatch, EditRun
 from tasks.settings.edit_request import EditRequest
 from tasks.storage.plain_files import read_json, write_json
 
@@ -48,8 +48,8 @@ def read_step(folder: Path, number: int) -> "tuple[Edited, list[Update]] | None"
     return Edited(**{**about["edited"], "reasons": tuple(about["edited"]["reasons"])}), updates
 
 
-def write_table(folder: Path, requests: Sequence[EditRequest], edited: "Sequence[Edited]") -> None:
-    """Write what became of each request, a row each."""
+def write_table(folder: Path, requests: Sequence[EditRequest], edited: "Sequence[Edited]", patch: EditPatch) -> None:
+    """Write what became of each request, a row each, and which patch makes them: the folder's digest stands for it."""
     rows = [
         {
             "name": request.name or str(number),
@@ -63,6 +63,7 @@ def write_table(folder: Path, requests: Sequence[EditRequest], edited: "Sequence
         for number, (request, one) in enumerate(zip(requests, edited, strict=True), 1)
     ]
     write_json(folder / TABLE, rows)
+    write_json(folder / "patch.json", {"patch": patch.digest})
 
 
 def read_table(run: EditRun) -> list[dict[str, Any]]:

@@ -76,3 +76,16 @@ def read_grids(records: TraceRecords) -> list[dict[str, Any]]:
             number, _, state = name.partition("/")
             grids.setdefault(int(number), {})[state] = file.get_tensor(name)
     return [grids[number] for number in sorted(grids)]
+
+
+def edited_layer(named: int | None, traced: TraceRecords | None) -> int:
+    """Return the layer that is edited: the one that settings name, else the one that a trace picks.
+
+    Raises:
+        ValueError: If neither says it.
+    """
+    if named is not None:
+        return named
+    if traced is None:
+        raise ValueError("edit.layer is not set and nothing was traced; wanted a layer, or facts to trace")
+    return traced.layer

@@ -1,18 +1,20 @@
-"""Edits one after the other on one model: each is asked for, made, looked at, and taken back where it is disabling."""
+"""Edits on one model: each is asked for, made, looked at, and taken back where it is disabling; one after the other, or
+all at once with MEMIT.
+"""
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from tasks.algorithms.editing.contexts import beginnings, rewrite_of
+from tasks.algorithms.editing.contexts import Rewrite, beginnings, rewrite_of
 from tasks.algorithms.editing.knowledge import answer_of
+from tasks.algorithms.editing.memit import memit_updates
 from tasks.algorithms.editing.rome import Update, apply_update, find_values, rank_one
 from tasks.algorithms.editing.side_effects import Bystanders, compare, observe, out_of_bounds, relative_size
-from tasks.algorithms.models.architectures import mlp_output
 from tasks.algorithms.models.heads import context_size
 from tasks.settings.edit_request import EditRequest
 from tasks.settings.rank_one_editing import EditBounds, EditConfig
@@ -40,9 +42,10 @@ class Session:
 
     model: nn.Module
     tokenizer: Any
-    layer: int
-    solve: Callable[[Tensor], Tensor]
-    """x -> C^-1 x of that layer."""
+    layers: tuple[int, ...]
+    """Those that are edited, the lowest first; ROME's is the last."""
+    solves: tuple[Callable[[Tensor], Tensor], ...]
+    """x -> C^-1 x of each."""
     config: EditConfig
     bounds: EditBounds
     bystanders: Bystanders
@@ -58,26 +61,63 @@ class Session:
             How it came out, and the updates, which are on the model; none where it was not made.
         """
         started = time.perf_counter()
-        answer = answer_of(self.model, self.tokenizer, request)
-        unknown = () if answer.known else (f"the model says {answer.text!r}; wanted {request.object!r}",)
-        if unknown and not self.force:
-            return Edited(status="not known", made=False, said=answer.text, reasons=unknown), []
-        context = context_size(self.model.config)
-        rewrite = rewrite_of(self.tokenizer, request, self._beginnings(), context)
-        (value,) = find_values(self.model, [rewrite], self.layer, self.config)
-        update = rank_one(value, self.layer, self.solve, self.config.keys)
+        asked = self._asked(request)
+        if not asked.made:
+            return asked, []
+        layer = self.layers[-1]
+        (value,) = find_values(self.model, [self._rewrite(request)], layer, self.config)
+        update = rank_one(value, layer, self.solves[-1], self.config.keys)
         figures = {"nats": value.nats, "steps": float(value.steps), "update_share": relative_size(self.model, [update])}
         figures["seconds"] = time.perf_counter() - started
-        beside, kept = self._tried(update, frozenset({request.subject}))
-        reasons = out_of_bounds(figures | beside, self.bounds)
+        beside, reasons = self._tried([update], frozenset({request.subject}), figures)
         made = not reasons or self.force
-        if not made:
-            self._put_back(kept)
-        status: Status = "disabling" if reasons else "not known" if unknown else "edited"
-        edited = Edited(
-            status=status, made=made, said=answer.text, reasons=(*unknown, *reasons), figures=figures | beside
+        edited = replace(
+            asked,
+            status="disabling" if reasons else asked.status,
+            made=made,
+            reasons=(*asked.reasons, *reasons),
+            figures=figures | beside,
         )
         return edited, [update] if made else []
+
+    def edit_together(
+        self, requests: Sequence[EditRequest], on_step: Callable[[int, int], None] = lambda done, of: None
+    ) -> tuple[list[Edited], list[Update]]:
+        """Make all edits at once, of facts that the model knows, if together they stay within bounds.
+
+        Returns:
+            How each came out, and the updates, one a layer, which are on the model; none where they were not made.
+        """
+        started = time.perf_counter()
+        asked = [self._asked(request) for request in requests]
+        chosen = [request for request, one in zip(requests, asked, strict=True) if one.made]
+        if not chosen:
+            return asked, []
+        rewrites = [self._rewrite(request) for request in chosen]
+        updates, values = memit_updates(self.model, rewrites, self.layers, self.solves, self.config, on_step)
+        figures = {"update_share": relative_size(self.model, updates)}
+        figures["seconds"] = (time.perf_counter() - started) / len(chosen)
+        beside, reasons = self._tried(updates, frozenset(request.subject for request in chosen), figures)
+        made, found = not reasons or self.force, iter(values)
+        outcomes = []
+        for one in asked:
+            if one.made:
+                value = next(found)
+                own = {"nats": value.nats, "steps": float(value.steps), **figures, **beside}
+                status = "disabling" if reasons else one.status
+                one = replace(one, status=status, made=made, reasons=(*one.reasons, *reasons), figures=own)
+            outcomes.append(one)
+        return outcomes, updates if made else []
+
+    def _asked(self, request: EditRequest) -> Edited:
+        """Return what the model says today, and whether the edit is to be tried."""
+        answer = answer_of(self.model, self.tokenizer, request)
+        unknown = () if answer.known else (f"the model says {answer.text!r}; wanted {request.object!r}",)
+        status: Status = "not known" if unknown else "edited"
+        return Edited(status=status, made=not unknown or self.force, said=answer.text, reasons=unknown)
+
+    def _rewrite(self, request: EditRequest) -> Rewrite:
+        return rewrite_of(self.tokenizer, request, self._beginnings(), context_size(self.model.config))
 
     def _beginnings(self) -> list[str]:
         """Sampled once, from the model as it was given: an edit's contexts do not depend on those before it."""
@@ -85,18 +125,20 @@ class Session:
             self._sampled = beginnings(self.model, self.tokenizer, self.config)
         return self._sampled
 
-    def _tried(self, update: Update, subjects: frozenset[str]) -> tuple[dict[str, float], Tensor]:
-        """Apply an update and return what it does beside, and the weights as they were."""
-        kept = mlp_output(self.model, update.layer).weight.detach().clone()
+    def _tried(
+        self, updates: Sequence[Update], subjects: frozenset[str], figures: dict[str, float]
+    ) -> tuple[dict[str, float], tuple[str, ...]]:
+        """Apply updates and return what they do beside, and what of it is out of bounds; then they are taken back,
+        unless they are forced.
+        """
+        kept = [(weight, weight.detach().clone()) for update in updates for weight in update.weights(self.model)]
         before = observe(self.model, self.bystanders, self.filler)
-        apply_update(self.model, update)
-        return compare(before, observe(self.model, self.bystanders, self.filler), self.bystanders, subjects), kept
-
-    def _put_back(self, kept: Tensor) -> None:
-        with torch.no_grad():
-            mlp_output(self.model, self.layer).weight.copy_(kept)
-
-
-def sequence(session: Session, requests: Sequence[EditRequest]) -> list[tuple[Edited, list[Update]]]:
-    """Make edits one after the other, each on the model with those before it."""
-    return [session.edit(request) for request in requests]
+        for update in updates:
+            apply_update(self.model, update)
+        beside = compare(before, observe(self.model, self.bystanders, self.filler), self.bystanders, subjects)
+        reasons = out_of_bounds(figures | beside, self.bounds)
+        if reasons and not self.force:
+            with torch.no_grad():
+                for weight, own in kept:
+                    weight.copy_(own)
+        return beside, reasons

@@ -1,0 +1,115 @@
+"""Stage `single edits`: each edit alone on the model, judged and taken back: the published way to compare editors."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from tasks import store, tracking
+from tasks.artifacts import CheckpointRef, CorpusRef, EditScores, EditSet, SecondMomentsRef, TraceRecords
+from tasks.execution import progress
+from tasks.execution.stage import stage
+from tasks.models.loading import load_model, load_tokenizer, pad_id
+from tasks.reporting.edit_rows import edit_rows
+from tasks.settings.edit_evaluation import EditEvaluationConfig
+from tasks.settings.edit_request import EditRequest
+from tasks.settings.rank_one_editing import EditConfig, SecondMomentConfig
+from tasks.storage.edit_files import stored_edits
+from tasks.storage.edit_records import write_scores
+from tasks.storage.edit_texts import ordinary_texts
+from tasks.storage.moment_files import read_moment
+from tasks.storage.trace_files import edited_layer
+
+if TYPE_CHECKING:
+    from tasks.algorithms.measuring.edit_scores import EditRecords
+
+
+@stage("single edits")
+def judge_single_edits(
+    target: CheckpointRef,
+    edits: EditSet,
+    moments: SecondMomentsRef,
+    traced: TraceRecords | None,
+    config: EditConfig,
+    moment_config: SecondMomentConfig,
+    evaluation: EditEvaluationConfig,
+    texts: CorpusRef | None = None,
+    run: str | None = None,
+) -> EditScores:
+    """Make every edit alone on the model in memory, judge it and take it back.
+
+    Args:
+        target: The model.
+        edits: The requests.
+        moments: Its second moments.
+        traced: Says the layer, where the settings do not.
+        config: How edits are made.
+        moment_config: Has the ridge.
+        evaluation: How much is asked; of ordinary text `single_text_tokens` an edit.
+        texts: Where ordinary text comes from; None: no perplexity.
+        run: Tracking run.
+
+    Raises:
+        ValueError: If there is no such layer, or neither settings nor a trace say one.
+    """
+    from tasks.algorithms.editing.second_moments import cholesky, solver
+    from tasks.algorithms.measuring.edit_questions import with_objects
+
+    with tracking.stage_run(run, "single edits", {"edit": config, "evaluation": evaluation}) as nested:
+        layer = edited_layer(config.layer, traced)
+        model, tokenizer = load_model(target, exact=True), load_tokenizer(target)
+        requests = with_objects(model, tokenizer, stored_edits(edits), pad_id(tokenizer))
+        solve = solver(cholesky(read_moment(moments, layer), moment_config.ridge))
+        before, after, seconds = judged(
+            model, tokenizer, requests, layer, solve, config, evaluation, ordinary_texts(texts)
+        )
+        metrics = edit_rows(before, after, requests, seconds)
+        digest = store.put(
+            "edit_scores",
+            lambda folder: write_scores(folder, metrics, {"before": before, "after": after}),
+            sensitivity="forget",
+        )
+        figures = {name: row["unlearned"] for name, row in metrics.items()}
+        tracking.log_metrics(nested, figures | {"layer": float(layer)})
+        return EditScores(
+            kind="edit_scores",
+            digest=digest,
+            sensitivity="forget",
+            origin=nested or "",
+            edits=len(requests),
+            efficacy=figures.get("edit/es"),
+            score=figures.get("edit/s"),
+            alteration=figures.get("edit/alteration"),
+            perplexity_ratio=figures.get("edit/perplexity_ratio"),
+            label="single",
+        )
+
+
+def judged(
+    model: Any,
+    tokenizer: Any,
+    requests: Sequence[EditRequest],
+    layer: int,
+    solve: Any,
+    config: EditConfig,
+    evaluation: EditEvaluationConfig,
+    texts: Sequence[str],
+) -> "tuple[EditRecords, EditRecords, dict[int, float]]":
+    """Return what the model says before, what it says with each edit alone, and the seconds of each."""
+    from tasks.algorithms.editing.changes import edited
+    from tasks.algorithms.editing.single import single_updates
+    from tasks.algorithms.measuring.edit_scores import EditRecords, prepare_questions, score_edits, score_texts
+
+    pad = pad_id(tokenizer)
+    sample = replace(evaluation, text_tokens=evaluation.single_text_tokens)
+    questions = prepare_questions(model, tokenizer, requests, evaluation, pad, together=False)
+    before = score_edits(model, tokenizer, requests, questions, evaluation, pad)
+    ordinary = score_texts(model, tokenizer, texts, sample, pad)
+    after, seconds = EditRecords(), {}
+    for place, (update, _, took) in enumerate(single_updates(model, tokenizer, requests, layer, solve, config)):
+        with edited(model, [update]):
+            after += score_edits(model, tokenizer, requests, questions, evaluation, pad, only=(place,))
+            after += score_texts(model, tokenizer, texts, sample, pad)
+        before += ordinary
+        seconds[place] = took
+        progress.report(place + 1, len(requests))
+    return before, after, seconds
