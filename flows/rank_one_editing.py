@@ -2,7 +2,7 @@
 benchmarking > edit report > registration.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas
@@ -10,16 +10,32 @@ from prefect import flow
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows.steps.edit_proposals import erasing, proposed, reviewed
 from flows.steps.editing import CheckedEditing, about, check_editing
 from flows.steps.judging import tracked
 from flows.steps.outcome import StageOf, Stages
 from flows.steps.prefect_ui import show_scorecard
+from flows.steps.providers import settle_translation
+from flows.steps.review import require_server
 from flows.steps.wiring import Call, Wiring
 from tasks import store, tracking
-from tasks.artifacts import CheckpointRef, EditPatch, EditRun, EditScores, ReportRef, Scorecard, TraceRecords
+from tasks.algorithms.world.generator import WorldConfig
+from tasks.artifacts import (
+    CheckpointRef,
+    CorpusRef,
+    EditPatch,
+    EditRun,
+    EditScores,
+    EditSet,
+    InputFile,
+    ReportRef,
+    Scorecard,
+    TraceRecords,
+    WorldRef,
+)
 from tasks.benchmarking import benchmark
 from tasks.causal_tracing import trace_facts
-from tasks.corpus import read_corpus
+from tasks.corpus import gather_inputs, read_corpus
 from tasks.edit_evaluation import evaluate_edits
 from tasks.edit_report import write_edit_report
 from tasks.edit_requests import keep_edits
@@ -34,6 +50,7 @@ from tasks.settings.editing_request import EditingRequest
 from tasks.settings.rank_one_editing import RankOneEditingConfig
 from tasks.storage.edit_steps import read_table
 from tasks.storage.plain_files import read_json
+from tasks.world import write_world
 
 METHOD, PAPER = "rome", "arXiv:2202.05262"
 
@@ -65,30 +82,72 @@ class EditingOutcome:
     log_prints=False,
     validate_parameters=True,
 )
-def rank_one_editing(request: EditingRequest, config: RankOneEditingConfig = RankOneEditingConfig()) -> EditingOutcome:
+def rank_one_editing(
+    request: EditingRequest, config: RankOneEditingConfig = RankOneEditingConfig(), review: bool = False
+) -> EditingOutcome:
     """Find where facts lie, rewrite them there, and judge the result.
 
     Args:
         request: Which facts, in which model, and what else is at hand.
         config: All settings.
+        review: Wait until a person has looked over the edits in the Prefect UI.
     """
-    checked = check_editing(request, config)
+    if review:
+        require_server()
+    checked, config = check_editing(request, config), settle_translation(config)
     tags = {"lethe.method": METHOD, "lethe.paper": PAPER, "lethe.prefect_flow_run": str(flow_run.id)}
     params = {"method": METHOD, "request": about(checked), "config": config}
     run = tracking.open_run(f"{METHOD} {checked.target.digest[:8]}", params, tags)
     with tracked(run):
-        outcome = _run_stages(Stages(run=run), checked, config, request.force)
+        stages = Stages(run=run)
+        corpus, edits, facts = gather(stages, checked, config, erase=request.erase, review=review)
+        outcome = _run_stages(stages, checked, config, corpus, edits, facts, request.force)
     tracking.close(run)
     return outcome
 
 
-def _run_stages(stages: Stages, request: CheckedEditing, config: RankOneEditingConfig, force: bool) -> EditingOutcome:
-    run, target = stages.run, request.target
-    tracking.log_inputs(run, request.text.by_split())
-    corpus = stages.result("corpus", read_corpus.submit(request.text, config.corpus, run))
-    edits = stages.result("edit requests", keep_edits.submit(request.edits, run))
+def gather(
+    stages: Stages, request: CheckedEditing, config: RankOneEditingConfig, *, erase: bool, review: bool = False
+) -> tuple[CorpusRef, EditSet, EditSet]:
+    """Return text, edits, and the facts that the layer is traced on.
+
+    Args:
+        stages: The run's stages.
+        request: What was asked for.
+        config: All settings.
+        erase: Whether facts of a text get objects that say nothing.
+        review: Whether a person looks over the edits.
+    """
+    run, text = stages.run, request.text
+    if not text.general:
+        text = replace(text, general=embedded_text(stages.result("world", write_world.submit(WorldConfig(), "", run))))
+    tracking.log_inputs(run, text.by_split())
+    corpus = stages.result("corpus", read_corpus.submit(text, config.corpus, run))
+    if text.forget:
+        edits = proposed(stages, corpus, erasing(config) if erase else config)
+    else:
+        edits = stages.result("edit requests", keep_edits.submit(request.edits, run))
+    edits = reviewed(stages, edits) if review else edits
     facts = stages.result("edit requests", keep_edits.submit(request.facts, run), "known") if request.facts else edits
-    wiring = Wiring(run=run)
+    return corpus, edits, facts
+
+
+def embedded_text(world: WorldRef) -> tuple[InputFile, ...]:
+    """Return the embedded world's prose, as ordinary text where a person gives none."""
+    folder = store.path(world)
+    return gather_inputs(general=[str(folder / f"{split}.jsonl") for split in ("general", "retain")]).general
+
+
+def _run_stages(
+    stages: Stages,
+    request: CheckedEditing,
+    config: RankOneEditingConfig,
+    corpus: CorpusRef,
+    edits: EditSet,
+    facts: EditSet,
+    force: bool,
+) -> EditingOutcome:
+    target, wiring = request.target, Wiring(run=stages.run)
     edited = declare_edit(target, corpus, edits, facts, config, request.patches, force)
     patched = Call(apply_patches, target, (*request.patches, edited), "unlearned")
     calls = [Call(evaluate_edits, target, patched, (*request.patches, edited), config.evaluation, corpus)]

@@ -1,4 +1,4 @@
-"""Stage `rome edit`: facts rewritten one after the other, or many at once with MEMIT, as a patch of the model's weights."""
+"""Stage `rome edit`: facts rewritten one after the other, or many at once with MEMIT, as a patch of the weights."""
 
 import hashlib
 import json

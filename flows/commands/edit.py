@@ -12,6 +12,14 @@ from flows.terminal.running import plain_errors, running, write_json
 
 
 def edit(
+    forget: Annotated[
+        Files | None,
+        typer.Argument(
+            metavar="[FORGET...]",
+            help="Text whose facts are edited; or name them by --edits, or by --subject and --prompt.",
+            show_default=False,
+        ),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(metavar="MODEL", help="Model folder or hub name; its patches stay on. [default: embedded]"),
@@ -52,6 +60,12 @@ def edit(
         bool,
         typer.Option("--force", help="Also edit what the model does not know, and beyond bounds."),
     ] = False,
+    each: Annotated[
+        bool, typer.Option("--each", help="Judge every edit alone, as published tables do; no model is handed over.")
+    ] = False,
+    review: Annotated[
+        bool, typer.Option("--review", help="Wait until you have looked over the edits in the Prefect UI.")
+    ] = False,
     benchmark_data: BenchmarkData = None,
     preset: Preset = "default",
     config: ConfigFile = None,
@@ -81,29 +95,41 @@ def edit(
         request = editing_request(
             (subject, prompt, target),
             erase,
-            {"edit_files": edits, "facts": facts, "text": text, "patches": on},
+            {"forget": forget, "edit_files": edits, "facts": facts, "text": text, "patches": on},
             model=checks.model_place(model) if model else "",
             benchmark_data=checks.optional_path(benchmark_data),
             force=force,
+            each=each,
         )
+        if review:
+            from flows.steps.review import require_server
+
+            require_server()
         if model:
             from flows.steps.editing import check_editing
 
             check_editing(request, chosen)
     with running() as console:
-        from flows.steps.editing import check_editing
         from flows.steps.fact_world import with_embedded_model
 
         request = with_embedded_model(request, seed)
         if dry_run:
+            from flows.terminal.editing import planned_edits
             from flows.terminal.tables import show_edits
 
-            show_edits(console, check_editing(request, chosen).edits)
+            show_edits(console, planned_edits(request, chosen))
+            return
+        if each:
+            from flows.single_editing import single_editing
+            from flows.terminal.editing import show_single_edits
+
+            scores = show_single_edits(console, single_editing(request, chosen), time.monotonic() - started)
+            write_json(json_file, scores)
             return
         from flows.rank_one_editing import rank_one_editing
         from flows.terminal.editing import show_edit_result
 
-        outcome = rank_one_editing(request, chosen)
+        outcome = rank_one_editing(request, chosen, review=review)
         result = show_edit_result(console, outcome, time.monotonic() - started, out)
     write_json(json_file, result)
     if require_verdict and not result["verdict"]["passed"]:

@@ -5,20 +5,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tasks.algorithms.editing.requests import erased_object
 from tasks.artifacts import BadInputError, CheckpointRef, EditPatch
 from tasks.benchmarks.local_files import WORLD, BenchmarkInputs, gather_benchmarks
 from tasks.corpus import CorpusInputs, gather_inputs
-from tasks.inputs.edit_checks import check_edits
+from tasks.inputs.edit_checks import CheckedEdits, check_edits
 from tasks.inputs.edit_requests import read_edit_requests, read_known_facts
 from tasks.models.checkpoints import config_folder, inspect_model, is_adapter
 from tasks.models.loading import load_tokenizer
 from tasks.models.patch_files import open_patch
 from tasks.models.patched_models import require_base, taken_apart
+from tasks.settings.edit_proposals import EditProposalConfig
 from tasks.settings.edit_request import EditRequest
 from tasks.settings.editing_request import EditingRequest
 from tasks.settings.measuring import BenchmarkingConfig
 from tasks.settings.rank_one_editing import RankOneEditingConfig
 from tasks.storage.plain_files import read_json
+
+NO_EDITS = CheckedEdits(requests=())
+"""Until the text's facts propose some."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,16 +55,20 @@ def check_editing(request: EditingRequest, config: RankOneEditingConfig) -> Chec
     patches = (*patched.patches, *(open_patch(name) for name in request.patches))
     require_base(patched.base, patches)
     asked = (*request.edits, *(each for path in request.edit_files for each in read_edit_requests(Path(path))))
-    if not asked:
-        raise BadInputError("there is nothing to edit; wanted --edits FILE, or --subject, --prompt and --target")
-    edits = check_edits(asked)
+    if not asked and not request.forget:
+        raise BadInputError(
+            "there is nothing to edit; wanted text with facts, --edits FILE, or --subject, --prompt and --target"
+        )
+    if asked and request.forget:
+        raise BadInputError("edits come from the text's facts, or as they are given; wanted one of both")
+    edits = check_edits(_erased(asked) if request.erase else asked, together=not request.each) if asked else NO_EDITS
     require_fit(patched.base, edits.requests)
     return CheckedEditing(
         target=patched.base,
         edits=edits.requests,
         remarks=edits.remarks,
         facts=known_facts(request.facts),
-        text=gather_inputs(general=request.text),
+        text=gather_inputs(forget=request.forget, general=request.text),
         patches=patches,
         benchmarks=_benchmarks(config.benchmarking, request.benchmark_data),
     )
@@ -70,6 +79,14 @@ def _benchmarks(config: BenchmarkingConfig, folder: str | None) -> BenchmarkInpu
     wanted = gather_benchmarks(config, folder)
     tasks = tuple(name for name in wanted.tasks if name != WORLD)
     return replace(wanted, tasks=tasks) if tasks else None
+
+
+def _erased(requests: Iterable[EditRequest]) -> tuple[EditRequest, ...]:
+    """Return requests whose targets say nothing, each word in turn."""
+    words = EditProposalConfig()
+    return tuple(
+        replace(request, target=erased_object(request.prompt, place, words)) for place, request in enumerate(requests)
+    )
 
 
 def known_facts(paths: Iterable[str]) -> tuple[EditRequest, ...]:

@@ -1,6 +1,7 @@
 """What `lethe edit` and `lethe trace` are given, print and hand over."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +14,16 @@ from flows.terminal import checks
 from flows.terminal.tables import show_places
 from tasks import store, tracking
 from tasks.models.patched_models import read_list
+from tasks.settings.edit_request import EditRequest
 from tasks.settings.editing_request import EditingRequest
+from tasks.settings.rank_one_editing import RankOneEditingConfig
+from tasks.storage.edit_records import SCORES
 from tasks.storage.edit_steps import read_table
 from tasks.storage.plain_files import read_json
 
 if TYPE_CHECKING:
     from flows.rank_one_editing import EditingOutcome
+    from flows.single_editing import SingleEdits
 
 SHOWN = (
     "edit/es",
@@ -70,6 +75,21 @@ def editing_request(
         for name, given_files in files.items()
     }
     return EditingRequest(edits=edits, erase=erase, **paths, **more)
+
+
+def planned_edits(request: EditingRequest, config: RankOneEditingConfig) -> Sequence[EditRequest]:
+    """Return the edits that a run would make, for a person to confirm; those that a text's facts propose are found
+    now.
+    """
+    from flows.steps.edit_proposals import edit_proposals, erasing
+    from flows.steps.editing import check_editing
+    from flows.steps.providers import settle_translation
+
+    checked = check_editing(request, config)
+    if not checked.text.forget:
+        return checked.edits
+    settled = settle_translation(config)
+    return edit_proposals(checked.text, erasing(settled) if request.erase else settled)
 
 
 def erased_target(prompt: str) -> str:
@@ -126,6 +146,29 @@ def show_edit_result(console: Console, outcome: "EditingOutcome", seconds: float
         "mlflow_run": outcome.mlflow_run,
         "prefect_flow_run": outcome.flow_run,
         "stages": {str(key): state for key, state in outcome.stages.items()},
+    }
+
+
+def show_single_edits(console: Console, outcome: "SingleEdits", seconds: float) -> dict[str, Any]:
+    """Print the scores of edits that each stand alone, and where to look; return them as machines read them."""
+    metrics = read_json(store.path(outcome.scores) / SCORES)["metrics"]
+    console.print(scores_table(metrics))
+    address, how = tracking.run_address(outcome.mlflow_run)
+    places = {
+        "Scores": str(store.path(outcome.scores) / SCORES),
+        "MLflow": f"{address} ({how})",
+        "Prefect": prefect_place(outcome.flow_run, outcome.flow_run_name),
+    }
+    console.print()
+    show_places(console, places)
+    return {
+        "schema": "lethe.single_edits.v1",
+        "seconds": round(seconds, 1),
+        "edits": outcome.scores.edits,
+        "layer": outcome.traced.layer if outcome.traced else None,
+        "metrics": metrics,
+        "mlflow_run": outcome.mlflow_run,
+        "prefect_flow_run": outcome.flow_run,
     }
 
 

@@ -10,6 +10,9 @@ class EditingRequest:
 
     model: str
     """The model whose facts are edited: a model folder (safetensors) or a hub name."""
+    forget: tuple[str, ...] = ()
+    """Files or folders with text whose facts are to be rewritten; each gets another object, as the settings
+    `proposals` say."""
     edits: tuple[EditRequest, ...] = ()
     """The edits themselves."""
     edit_files: tuple[str, ...] = ()
@@ -26,5 +29,7 @@ class EditingRequest:
     """A folder with local files of benchmarks."""
     erase: bool = False
     """Whether every edited fact gets an object that says nothing, in place of its target."""
+    each: bool = False
+    """Whether every edit is made and judged alone, as published evaluations do; no model is handed over then."""
     force: bool = False
     """Whether an edit is made that the model did not know the fact of, or that is out of bounds."""

@@ -3,11 +3,13 @@
 import math
 from typing import Literal
 
+from tasks.settings.assistants import TranslationConfig
 from tasks.settings.edit_evaluation import EditEvaluationConfig
+from tasks.settings.edit_proposals import EditProposalConfig
 from tasks.settings.edit_verdict import EditVerdictConfig
 from tasks.settings.measuring import BenchmarkingConfig
 from tasks.settings.schema import check_choices, settings
-from tasks.settings.text import CorpusConfig
+from tasks.settings.text import AnchorConfig, CorpusConfig, FactConfig
 
 Algorithm = Literal["rome", "memit"]
 """One fact into one layer; or many at once, spread over several layers."""
@@ -164,6 +166,14 @@ class RankOneEditingConfig:
 
     corpus: CorpusConfig = CorpusConfig()
     """Cleaning and cutting of text."""
+    anchors: AnchorConfig = AnchorConfig()
+    """Which terms of a text that is to be edited away are names."""
+    translation: TranslationConfig = TranslationConfig()
+    """Who translates them, and reads facts out of that text."""
+    facts: FactConfig = FactConfig()
+    """How facts are read out of it."""
+    proposals: EditProposalConfig = EditProposalConfig()
+    """Which of its facts are rewritten, and to what."""
     tracing: TracingConfig = TracingConfig()
     """Where facts are looked for."""
     second_moments: SecondMomentConfig = SecondMomentConfig()

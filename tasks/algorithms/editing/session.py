@@ -53,6 +53,11 @@ class Session:
     """A token to pad with."""
     force: bool = False
     """Whether edits of what is not known, and disabling ones, are made."""
+    _beginnings: list[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Sample beginnings from the model as it is given, so that no edit's contexts depend on those before it."""
+        self._beginnings = beginnings(self.model, self.tokenizer, self.config)
 
     def edit(self, request: EditRequest) -> tuple[Edited, list[Update]]:
         """Make one edit, if the model knows the fact and the edit stays within bounds.
@@ -117,13 +122,7 @@ class Session:
         return Edited(status=status, made=not unknown or self.force, said=answer.text, reasons=unknown)
 
     def _rewrite(self, request: EditRequest) -> Rewrite:
-        return rewrite_of(self.tokenizer, request, self._beginnings(), context_size(self.model.config))
-
-    def _beginnings(self) -> list[str]:
-        """Sampled once, from the model as it was given: an edit's contexts do not depend on those before it."""
-        if not hasattr(self, "_sampled"):
-            self._sampled = beginnings(self.model, self.tokenizer, self.config)
-        return self._sampled
+        return rewrite_of(self.tokenizer, request, self._beginnings, context_size(self.model.config))
 
     def _tried(
         self, updates: Sequence[Update], subjects: frozenset[str], figures: dict[str, float]

@@ -1,0 +1,74 @@
+"""Edits that each stand alone: corpus > edits > causal tracing > second moments > single edits."""
+
+from dataclasses import dataclass
+
+from prefect import flow
+from prefect.runtime import flow_run
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows.rank_one_editing import gather
+from flows.steps.editing import about, check_editing
+from flows.steps.judging import tracked
+from flows.steps.outcome import StageOf, Stages
+from flows.steps.providers import settle_translation
+from flows.steps.wiring import Call, Wiring
+from tasks import store, tracking
+from tasks.artifacts import EditScores, TraceRecords
+from tasks.causal_tracing import trace_facts
+from tasks.second_moments import measure_second_moments
+from tasks.settings.editing_request import EditingRequest
+from tasks.settings.rank_one_editing import RankOneEditingConfig
+from tasks.single_edits import judge_single_edits
+from tasks.storage.edit_records import SCORES
+
+METHOD, PAPER = "single edits", "arXiv:2202.05262"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SingleEdits:
+    """What judging edits one by one made."""
+
+    scores: EditScores
+    traced: TraceRecords | None
+    mlflow_run: str
+    flow_run: str
+    flow_run_name: str
+    stages: dict[StageOf, str]
+
+
+@flow(
+    name="single-edits",
+    task_runner=ThreadPoolTaskRunner(max_workers=2),
+    log_prints=False,
+    validate_parameters=True,
+)
+def single_editing(request: EditingRequest, config: RankOneEditingConfig = RankOneEditingConfig()) -> SingleEdits:
+    """Make every edit alone on the model and judge it, as editors are compared; no model is handed over.
+
+    Args:
+        request: Which facts, in which model, and what else is at hand.
+        config: All settings.
+    """
+    checked, config = check_editing(request, config), settle_translation(config)
+    tags = {"lethe.method": METHOD, "lethe.paper": PAPER, "lethe.prefect_flow_run": str(flow_run.id)}
+    params = {"method": METHOD, "request": about(checked), "config": config}
+    run = tracking.open_run(f"{METHOD} {checked.target.digest[:8]}", params, tags)
+    with tracked(run):
+        stages, target, wiring = Stages(run=run), checked.target, Wiring(run=run)
+        corpus, edits, facts = gather(stages, checked, config, erase=request.erase)
+        traced = None if config.edit.layer is not None else Call(trace_facts, target, facts, config.tracing)
+        moments = Call(measure_second_moments, target, corpus, config.second_moments, config.corpus)
+        how = (config.edit, config.second_moments, config.evaluation)
+        judged = Call(judge_single_edits, target, edits, moments, traced, *how, corpus)
+        wiring.submit(judged)
+        records = stages.results(wiring.waiting())
+        tracking.log_artifact(run, store.path(records[judged.key]) / SCORES, "forget", "scorecard")
+    tracking.close(run)
+    return SingleEdits(
+        scores=records[judged.key],
+        traced=records.get(StageOf("causal tracing")),
+        mlflow_run=run,
+        flow_run=str(flow_run.id),
+        flow_run_name=str(flow_run.name),
+        stages=stages.states,
+    )
