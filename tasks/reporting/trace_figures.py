@@ -36,7 +36,9 @@ def heat_map(fact: TracedFact, trace: Trace) -> Picture:
             axes.set(title=TITLES[state], xlabel="layer", xticks=range(len(grid)))
             canvas.colorbar(image, ax=axes, label=f"p({fact.object})", shrink=0.8)
         start, stop = fact.span
-        names = [f"{token.strip() or token!r}{'*' if start <= n < stop else ''}" for n, token in enumerate(fact.tokens)]
+        names = [
+            f"{token.strip() or repr(token)}{'*' if start <= n < stop else ''}" for n, token in enumerate(fact.tokens)
+        ]
         panels[0].set_yticks(range(len(names)), names)
         for axes in panels:
             axes.tick_params(length=0)

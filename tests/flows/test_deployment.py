@@ -42,6 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def surroundings(folder: Path, tiny_task: TinyTask) -> dict[str, str]:
     """What `prefect` and the deployment's file read from the environment."""
     files = {"LETHE_CHECKOUT": str(ROOT), "LETHE_FORGET": str(tiny_task.forget), "LETHE_MODEL": str(tiny_task.model)}
+    files["LETHE_EDITS"] = str(folder / "edits.jsonl")
     return environment(folder / "lethe", **prefect_settings(), **files)
 
 
