@@ -15,16 +15,22 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
+from transformers import LogitsProcessor, LogitsProcessorList
 
 from tasks.algorithms.models.heads import context_size
+from tasks.algorithms.shapes import Float
 from tasks.algorithms.tokens.alignment import encode, prefix_ids
+from tasks.algorithms.tokens.batching import length_batches
 from tasks.settings.edit_evaluation import EditEvaluationConfig
 from tasks.settings.edit_request import EditRequest
 
 WEIGHTS = {2: 2 / 3, 3: 4 / 3}
 """Length of the n-grams -> weight of their entropy."""
+BATCH_TOKENS = 16384
+"""Tokens, padding and continuations included, that are written at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +54,8 @@ def write_texts(
 ) -> list[WrittenText]:
     """Continue the `generation` prompts of every request, at most `config.generations` each.
 
-    What is drawn depends on the seed and the request's place, not on what else is asked.
+    What is drawn depends on the seed, the request's place and the prompt's, not on what else is asked; a model before
+    and one after edits draw alike.
 
     Args:
         model: A causal language model.
@@ -58,41 +65,65 @@ def write_texts(
         pad_id: Filler token.
         only: Places of those that are asked for; None: all.
     """
-    return [
-        WrittenText(request=at, number=number, text=text)
+    asked = [
+        (at, number, prompt.rstrip())
         for at, request in enumerate(requests)
         if only is None or at in only
-        for number, text in enumerate(
-            _continued(model, tokenizer, request.generation[: config.generations], config, pad_id, config.seed + at)
-        )
+        for number, prompt in enumerate(request.generation[: config.generations])
     ]
+    context, prefix = context_size(model.config), prefix_ids(tokenizer)
+    new_tokens = min(config.generation_tokens, context // 2)
+    room = context - new_tokens - len(prefix)
+    rows = [(*prefix, *encode(tokenizer, prompt)[0][-room:]) for _, _, prompt in asked]
+    noise = [_gumbel(config, at, number, new_tokens) for at, number, _ in asked]
+    added = [""] * len(asked)
+    for batch in length_batches([len(row) + new_tokens for row in rows], BATCH_TOKENS):
+        found = _continued(model, [rows[at] for at in batch], torch.stack([noise[at] for at in batch]), pad_id)
+        for at, text in zip(batch, tokenizer.batch_decode(found, skip_special_tokens=True), strict=True):
+            added[at] = text
+    return [
+        WrittenText(request=at, number=number, text=prompt + text)
+        for (at, number, prompt), text in zip(asked, added, strict=True)
+    ]
+
+
+def _gumbel(config: EditEvaluationConfig, request: int, number: int, steps: int) -> Float[Tensor, "steps ranks"]:
+    """Return the noise of one text: standard Gumbel, one for each of the likeliest tokens at each step."""
+    seed = int(np.random.SeedSequence([config.seed, request, number]).generate_state(1)[0])
+    uniform = torch.rand(steps, config.generation_top_k, generator=torch.Generator().manual_seed(seed))
+    return -(-uniform.clamp_min(1e-20).log()).log()
+
+
+class _RankSampling(LogitsProcessor):
+    """Leaves of every row's k likeliest tokens the one whose log-probability plus noise is greatest.
+
+    With Gumbel noise this draws from the softmax over the k (Gumbel-max), each row by its own noise, so that a text
+    does not depend on the batch that it is written in.
+    """
+
+    def __init__(self, noise: Float[Tensor, "batch steps ranks"]) -> None:
+        self.noise, self.step = noise, 0
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        ranks = min(self.noise.shape[-1], scores.shape[-1])
+        top = scores.float().topk(ranks)
+        best = (top.values + self.noise[:, self.step, :ranks].to(scores.device)).argmax(-1, keepdim=True)
+        self.step += 1
+        return torch.full_like(scores, -math.inf).scatter(-1, top.indices.gather(-1, best), 0.0)
 
 
 @torch.no_grad()
 def _continued(
-    model: nn.Module, tokenizer: Any, prompts: Sequence[str], config: EditEvaluationConfig, pad_id: int, seed: int
-) -> list[str]:
-    """Return each prompt with its continuation, drawn in one batch; padding is on the left and masked."""
-    if not prompts:
-        return []
-    context, prefix, device = context_size(model.config), prefix_ids(tokenizer), next(model.parameters()).device
-    new_tokens = min(config.generation_tokens, context // 2)
-    rows = [
-        [*prefix, *encode(tokenizer, prompt.rstrip())[0][-(context - new_tokens - len(prefix)) :]] for prompt in prompts
-    ]
-    width = max(map(len, rows))
-    ids = torch.tensor([[pad_id] * (width - len(row)) + row for row in rows], device=device)
+    model: nn.Module, rows: Sequence[Sequence[int]], noise: Float[Tensor, "batch steps ranks"], pad_id: int
+) -> list[list[int]]:
+    """Return what a model adds to each row of tokens, padded on the left and masked; one rank is greedy."""
+    width, device = max(map(len, rows)), next(model.parameters()).device
+    ids = torch.tensor([[pad_id] * (width - len(row)) + [*row] for row in rows], device=device)
     mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=device)
-    draw = (
-        {"do_sample": False} if config.generation_top_k == 1 else {"do_sample": True, "top_k": config.generation_top_k}
-    )
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        found = model.generate(
-            input_ids=ids, attention_mask=mask, max_new_tokens=new_tokens, pad_token_id=pad_id, use_cache=True, **draw
-        )
-    added = tokenizer.batch_decode(found[:, width:], skip_special_tokens=True)
-    return [prompt.rstrip() + text for prompt, text in zip(prompts, added, strict=True)]
+    drawn = [] if noise.shape[-1] == 1 else [_RankSampling(noise)]
+    options = {"do_sample": False, "max_new_tokens": noise.shape[1], "pad_token_id": pad_id, "use_cache": True}
+    found = model.generate(input_ids=ids, attention_mask=mask, logits_processor=LogitsProcessorList(drawn), **options)
+    return found[:, width:].tolist()
 
 
 def n_gram_entropy(text: str) -> float:

@@ -3,7 +3,14 @@
 import pytest
 import torch
 
-from tasks.algorithms.measuring.edit_texts import WrittenText, n_gram_entropy, reference_scores, write_texts
+from tasks.algorithms.measuring.edit_texts import (
+    WrittenText,
+    _gumbel,
+    _RankSampling,
+    n_gram_entropy,
+    reference_scores,
+    write_texts,
+)
 from tasks.settings.edit_evaluation import EditEvaluationConfig
 from tests.conftest import SENTENCES
 from tests.reference import edit_scores as reference
@@ -75,6 +82,28 @@ def test_what_is_drawn_depends_on_the_seed_and_the_requests_place(tiny_gpt2, tin
     other = write_texts(model, tiny_tokenizer, REQUESTS, EditEvaluationConfig(generation_tokens=12, seed=7), 0)
     assert found != other
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_tokens_are_drawn_from_the_likeliest_ones_as_often_as_they_are_likely() -> None:
+    logits = torch.tensor([3.0, 2.5, 1.0, 5.0, -2.0, 0.0]).log_softmax(-1)
+    draws = 4000
+    noise = torch.stack([_gumbel(EditEvaluationConfig(generation_top_k=3), 0, number, 1) for number in range(draws)])
+    left = _RankSampling(noise)(torch.zeros(draws, 1, dtype=torch.long), logits.repeat(draws, 1))
+    assert (left.isfinite().sum(-1) == 1).all()
+    shares = torch.bincount(left.argmax(-1), minlength=6) / draws
+    expected = torch.zeros(6)
+    expected[[3, 0, 1]] = logits[[3, 0, 1]].softmax(-1)
+    # standard error of a share is below 0.008
+    assert torch.allclose(shares, expected, atol=0.03)
+    assert (shares[[2, 4, 5]] == 0).all()
+
+
+def test_each_text_has_noise_of_its_own() -> None:
+    config = EditEvaluationConfig(generation_top_k=4)
+    places = [(0, 0), (0, 1), (1, 0), (1, 1)]
+    noises = [_gumbel(config, *place, 6) for place in places] + [_gumbel(EditEvaluationConfig(seed=1), 0, 0, 6)[:, :4]]
+    assert len({tuple(noise.flatten().tolist()) for noise in noises}) == 5
+    assert torch.equal(_gumbel(config, 1, 0, 6), noises[2])
 
 
 def test_a_prompt_beyond_the_context_is_cut_on_the_left(tiny_gpt2, tiny_tokenizer) -> None:
