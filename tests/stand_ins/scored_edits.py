@@ -28,7 +28,7 @@ REQUESTS = (
         object="Alice",
         paraphrases=("In the town the White Rabbit met",),
         neighborhood=("Today the girl met",),
-        unrelated=(Statement(prompt="Jon walked to", object="the mill"), Statement(prompt="José met", object="Tom")),
+        unrelated=(Statement(prompt="Jon lived in", object="the mill"), Statement(prompt="José met", object="Tom")),
         portability=(Statement(prompt="Whom the White Rabbit met is called", object="José"),),
         generation=("The White Rabbit met",),
     ),
@@ -36,9 +36,13 @@ REQUESTS = (
 )
 
 
-def known_texts() -> list[str]:
-    """Return sentences that state the facts and what is to be kept."""
-    stated = [(one.question, one.object) for one in REQUESTS]
-    stated += [(prompt, one.object) for one in REQUESTS for prompt in (*one.paraphrases, *one.neighborhood)]
-    kept = [fact for one in REQUESTS for fact in (*one.name_sharers, *one.unrelated)]
-    return sorted({f"{prompt} {obj}" for prompt, obj in [*stated, *((fact.prompt, fact.object) for fact in kept)]})
+def known_texts(*, edited: bool = False) -> list[str]:
+    """Return sentences that state the facts, with their new objects where `edited`, and what is to be kept."""
+    pairs = [
+        (prompt, one.target if edited else one.object)
+        for one in REQUESTS
+        for prompt in (one.question, *one.paraphrases)
+    ]
+    pairs += [(prompt, one.object) for one in REQUESTS for prompt in one.neighborhood]
+    pairs += [(fact.prompt, fact.object) for one in REQUESTS for fact in (*one.name_sharers, *one.unrelated)]
+    return sorted({f"{prompt} {obj}" for prompt, obj in pairs})

@@ -60,6 +60,16 @@ def test_an_unedited_model_that_knows_the_facts_has_no_efficacy_and_says_the_old
     assert figures["es"].n == 3 and figures["ns"].n == 2
 
 
+def test_a_model_that_says_the_new_objects_and_keeps_the_rest_has_every_score(tiny_llama) -> None:
+    model, tokenizer = taught_model(known_texts(edited=True), tiny_llama, train_tokenizer)
+    value = {name: figure.value for name, figure in edit_figures(scored(model, tokenizer), REQUESTS).items()}
+    perfect = ("es", "ps", "ns", "s", "rewrite_new_share", "paraphrase_new_share", "neighborhood_old_share")
+    assert {name: value[name] for name in perfect} == dict.fromkeys(perfect, 1)
+    assert value["rewrite_old_share"] == value["paraphrase_old_share"] == value["neighborhood_new_share"] == 0
+    assert value["em"] > 0.8 and value["nm"] > 0.8
+    assert value["zsre_rewrite"] == value["zsre_paraphrase"] == value["zsre_unrelated"] == 1
+
+
 @pytest.mark.parametrize("together", [False, True])
 def test_a_model_scored_twice_alters_nothing(together: bool, tiny_gpt2, tiny_tokenizer) -> None:
     model = tiny_gpt2(1, initializer_range=0.3)
