@@ -49,14 +49,14 @@ def object_sequence(prefix: Sequence[int], tokenizer: Any, prompt: str, object_:
         prefix: Special tokens that come first, see `prefix_ids`.
         tokenizer: A fast tokenizer.
         prompt: Whole, subject included.
-        object_: What follows it after a space.
+        object_: What follows it after a space, or at once where the prompt ends in white space.
         context: Positions that the model has.
 
     Raises:
         ValueError: If the object alone fills the context.
     """
-    prompt, object_ = prompt.rstrip(), object_.strip()
-    ids, offsets = encode(tokenizer, f"{prompt} {object_}")
+    object_ = object_.strip()
+    ids, offsets = encode(tokenizer, prompt + object_ if prompt[-1:].isspace() else f"{prompt} {object_}")
     first = next(index for index, (_, end) in enumerate(offsets) if end > len(prompt))
     cut = max(0, len(prefix) + len(ids) - context)
     start = len(prefix) + first - cut

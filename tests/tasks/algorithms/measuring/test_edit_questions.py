@@ -38,8 +38,14 @@ def test_an_objects_tokens_are_those_that_end_beyond_the_prompt(
     found = object_sequence((), tokenizer, prompt, obj, 128)
     ids, first = reference.object_tokens(tokenizer, prompt.strip(), obj.strip())
     assert (list(found.ids), found.start) == (ids, first)
-    assert tokenizer.decode(found.ids[found.start :]) == f" {obj.strip()}"
+    assert tokenizer.decode(found.ids[found.start :]) == f" {obj.strip()}"  # the space before it included
     assert tokenizer.decode(found.ids[: found.start]) == prompt.strip()
+
+
+def test_a_prompt_that_ends_in_another_white_space_keeps_it(tiny_tokenizer) -> None:
+    found = object_sequence((), tiny_tokenizer, "Who met Toto?\n", "Tom", 128)
+    assert tiny_tokenizer.decode(found.ids[: found.start]) == "Who met Toto?\n"
+    assert tiny_tokenizer.decode(found.ids[found.start :]) == "Tom"
 
 
 def test_special_tokens_come_first_and_a_long_prompt_is_cut_on_the_left_behind_them(tiny_tokenizer) -> None:
