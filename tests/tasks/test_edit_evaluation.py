@@ -14,14 +14,15 @@ from tasks.algorithms.measuring.edit_figures import SCORES as EVERY_SCORE
 from tasks.algorithms.measuring.edit_questions import TOGETHER
 from tasks.algorithms.text.corpus import Document
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef, EditSet
-from tasks.edit_evaluation import SCORES, evaluate_edits, ordinary_texts
+from tasks.edit_evaluation import evaluate_edits
 from tasks.models.loading import save_checkpoint
 from tasks.reporting.edit_rows import edit_rows
 from tasks.settings.edit_evaluation import EditEvaluationConfig
 from tasks.settings.edit_request import EditRequest
 from tasks.storage.documents import write_splits
 from tasks.storage.edit_files import FILE, write_edits
-from tasks.storage.edit_records import read_edit_records
+from tasks.storage.edit_records import SCORES, read_edit_records
+from tasks.storage.edit_texts import ordinary_texts
 from tasks.storage.plain_files import read_json
 from tests.conftest import SENTENCES
 from tests.stand_ins.command import ROOT
