@@ -2,7 +2,7 @@
 
 objects  model, request, role, number, object, log_p_nats, hits          (hits: a list of booleans, one a token)
 written  model, request, number, text
-texts    model, text, log_p_nats, tokens
+texts    model, text, window, log_p_nats, tokens
 """
 
 from collections.abc import Mapping

@@ -212,27 +212,27 @@ def _altered(altered: Mapping[int, Sequence[float]]) -> EditFigure:
 
 
 def _perplexity(texts: Sequence[TextScore]) -> EditFigure:
-    return _exponential([-text.log_p_nats for text in texts], [text.tokens for text in texts])
+    return _exponential([-text.log_p_nats for text in texts], texts)
 
 
 def perplexity_ratio(before: Sequence[TextScore], after: Sequence[TextScore]) -> EditFigure:
-    """Return the perplexity after over that before, of the same windows of text.
+    """Return the perplexity after over that before, of the same windows of text, each as often as it was scored.
 
     Raises:
         ValueError: If the windows differ.
     """
-    if [(text.text, text.tokens) for text in before] != [(text.text, text.tokens) for text in after] or not before:
+    windows = [[(text.text, text.window, text.tokens) for text in texts] for texts in (before, after)]
+    if windows[0] != windows[1] or not before:
         raise ValueError("the windows of the two models differ, or there is none; wanted the same texts scored by both")
-    nats = [one.log_p_nats - other.log_p_nats for one, other in zip(before, after, strict=True)]
-    return _exponential(nats, [text.tokens for text in before])
+    return _exponential([one.log_p_nats - other.log_p_nats for one, other in zip(before, after, strict=True)], before)
 
 
-def _exponential(nats: Sequence[float], tokens: Sequence[int]) -> EditFigure:
-    """Return exp of nats over tokens, with an interval that draws windows of text."""
-    sums, weights = np.array(nats), np.array(tokens, float)
-    windows = [str(at) for at in range(len(nats))]
+def _exponential(nats: Sequence[float], texts: Sequence[TextScore]) -> EditFigure:
+    """Return exp of nats over tokens; the interval draws windows of text, each with all models that scored it."""
+    sums, weights = np.array(nats), np.array([text.tokens for text in texts], float)
+    windows = [f"{text.text}:{text.window}" for text in texts]
     interval = cluster_bootstrap(sums / weights, windows, weights=weights, statistic=math.exp, draws=DRAWS, seed=SEED)
-    return EditFigure(value=math.exp(sums.sum() / weights.sum()), ci95=interval, n=len(nats))
+    return EditFigure(value=math.exp(sums.sum() / weights.sum()), ci95=interval, n=len(set(windows)))
 
 
 def not_measured(figures: Collection[str]) -> list[str]:

@@ -70,6 +70,8 @@ class TextScore:
 
     text: int
     """Place of the text among all."""
+    window: int
+    """Place of the window in its text."""
     log_p_nats: float
     tokens: int
 
@@ -172,13 +174,15 @@ def score_texts(
         ids, _ = encode(tokenizer, text)
         pieces = ((*prefix, *ids[start : start + room]) for start in range(0, len(ids), room))
         windows += [
-            (number, ScoredSequence(ids=piece, start=max(1, len(prefix)))) for piece in pieces if len(piece) > 1
+            (number, place, ScoredSequence(ids=piece, start=max(1, len(prefix))))
+            for place, piece in enumerate(pieces)
+            if len(piece) > 1
         ]
     chosen = spaced(windows, config.text_tokens // window)
-    tables = score_sequences(model, [sequence for _, sequence in chosen], pad_id)
+    tables = score_sequences(model, [sequence for *_, sequence in chosen], pad_id)
     return EditRecords(
         texts=tuple(
-            TextScore(text=number, log_p_nats=float(table[:, 0].sum(dtype=np.float64)), tokens=len(table))
-            for (number, _), table in zip(chosen, tables, strict=True)
+            TextScore(text=number, window=place, log_p_nats=float(table[:, 0].sum(dtype=np.float64)), tokens=len(table))
+            for (number, place, _), table in zip(chosen, tables, strict=True)
         )
     )

@@ -21,7 +21,7 @@ def records(new_nats: float, text_nats: float | None = None) -> EditRecords:
         for at in range(2)
         for kind, nats in (("new", new_nats), ("old", -1.0))
     )
-    texts = () if text_nats is None else (TextScore(text=0, log_p_nats=text_nats, tokens=10),)
+    texts = () if text_nats is None else (TextScore(text=0, window=0, log_p_nats=text_nats, tokens=10),)
     return EditRecords(objects=objects, texts=texts)
 
 

@@ -24,7 +24,7 @@ def test_records_come_back_as_they_were(lethe_home: Path) -> None:
         "before": EditRecords(
             objects=(score(0, (True,)), score(TOGETHER, (True, False, True))),
             written=(WrittenText(request=0, number=1, text="Toto,\n“José” met"),),
-            texts=(TextScore(text=3, log_p_nats=-0.25, tokens=7),),
+            texts=(TextScore(text=3, window=2, log_p_nats=-0.25, tokens=7),),
         ),
         "after": EditRecords(objects=(score(0, (False, False)),)),
     }

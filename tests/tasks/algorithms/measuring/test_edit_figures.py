@@ -219,7 +219,7 @@ def test_entropy_likeness_and_seconds_are_means_over_edits() -> None:
 
 
 def windows(*nats: float) -> tuple[TextScore, ...]:
-    return tuple(TextScore(text=at, log_p_nats=-value, tokens=10) for at, value in enumerate(nats))
+    return tuple(TextScore(text=0, window=at, log_p_nats=-value, tokens=10) for at, value in enumerate(nats))
 
 
 def test_perplexity_and_its_ratio_by_hand() -> None:
@@ -234,6 +234,14 @@ def test_perplexity_and_its_ratio_by_hand() -> None:
             perplexity_ratio(before, other)
     with pytest.raises(ValueError, match="or there is none"):
         perplexity_ratio((), ())
+
+
+def test_windows_that_many_edits_are_scored_on_are_drawn_once_with_all_of_them() -> None:
+    before, after = windows(20, 30), windows(21, 33)
+    many_times = perplexity_ratio(before * 50, after * 50)
+    once = perplexity_ratio(before, after)
+    assert (many_times.value, many_times.n) == (pytest.approx(once.value), once.n)
+    assert many_times.ci95 == pytest.approx(once.ci95)
 
 
 def test_what_s_is_made_of_are_scores() -> None:
