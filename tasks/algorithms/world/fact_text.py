@@ -28,7 +28,7 @@ RARE_SHARE = 0.05
 """Share of the statements that go from object to subject, and of those that tell a person's country."""
 FURTHER_SHARE = 0.2
 """Share of the statements of a home that go on to its country."""
-PLAIN_SHARE = 0.5
+PLAIN_SHARE = 0.7
 """Share of the statements without lead-in, and without aside, where none distracts."""
 ASIDE_SHARE = 0.5
 """Distracting asides among the statements, as a share of the world's `distractors`."""
@@ -168,8 +168,8 @@ def vocabulary_texts(world: FactWorld) -> list[str]:
         *ASIDES,
         *COUNTRY,
         FURTHER,
-        QUESTION,
-        "What is said and. :",
+        QUESTION + QUESTION,
+        "A and. A, a: a",
     ]
     words = [word for parts in world.parts.values() for word in parts]
     facts = [text for fact in world.facts for text in (fact.subject.name, fact.object)]
