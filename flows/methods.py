@@ -6,6 +6,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
+from tasks.settings.fact_erasure import fact_erasure_preset
 from tasks.settings.gradient_unlearning import gradient_preset
 from tasks.settings.guardrail import guardrail_preset
 from tasks.settings.objectives.table import OBJECTIVES
@@ -54,6 +55,7 @@ METHODS = {
     **{name: Method(module="flows.gradient_unlearning", preset=partial(gradient_preset, name)) for name in OBJECTIVES},
     "scrub": Method(module="flows.scrub", preset=scrub_preset),
     "task_vector": Method(module="flows.task_vector", preset=task_vector_preset),
+    "rome": Method(module="flows.fact_erasure", preset=fact_erasure_preset),
     "guardrail": Method(module="flows.guardrail", preset=guardrail_preset, changes_weights=False),
 }
 

@@ -11,7 +11,7 @@ from flows.steps.facts import state_facts
 from flows.steps.outcome import StageOf, Stages
 from flows.steps.providers import Expected, settle_providers
 from flows.steps.request import user_file
-from flows.steps.wiring import DICTIONARY, Wiring, look_up
+from flows.steps.wiring import DICTIONARY, FACTS, Wiring, look_up
 from tasks import store
 from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef, FactTable, InputFile
 from tasks.corpus import CorpusInputs, cleaning_sample, gather_inputs, read_corpus
@@ -54,7 +54,7 @@ def plan(request: UnlearningRequest, config: MethodConfig, method: Method) -> Pl
     """
     inputs, target = gather_inputs(**request.files()), inspect_model(request.model, "target")
     corpus, dictionary, facts, stages = _look(inputs, user_file(request.anchors), config)
-    cached = look_up(method.declare()(corpus, target, config), {DICTIONARY: dictionary})
+    cached = look_up(method.declare()(corpus, target, config), {DICTIONARY: dictionary, FACTS: facts})
     stages |= {key: "cached" if record else "to run" for key, record in cached.items()}
     tokens = {split: int(count / CHARACTERS_PER_TOKEN) for split, count in corpus.characters.items()}
     questions = question_form(target, config.corpus)

@@ -11,6 +11,7 @@ from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.steps.edit_proposals import erasing, proposed, reviewed
+from flows.steps.edit_stages import declare_edit
 from flows.steps.editing import CheckedEditing, about, check_editing
 from flows.steps.judging import tracked
 from flows.steps.outcome import StageOf, Stages
@@ -23,7 +24,6 @@ from tasks.algorithms.world.generator import WorldConfig
 from tasks.artifacts import (
     CheckpointRef,
     CorpusRef,
-    EditPatch,
     EditRun,
     EditScores,
     EditSet,
@@ -34,7 +34,6 @@ from tasks.artifacts import (
     WorldRef,
 )
 from tasks.benchmarking import benchmark
-from tasks.causal_tracing import trace_facts
 from tasks.corpus import gather_inputs, read_corpus
 from tasks.edit_evaluation import evaluate_edits
 from tasks.edit_report import write_edit_report
@@ -44,8 +43,6 @@ from tasks.models.patch_files import FILES
 from tasks.patches import apply_patches
 from tasks.registration import register
 from tasks.reporting import run_history
-from tasks.rome_edit import rome_edit
-from tasks.second_moments import measure_second_moments
 from tasks.settings.editing_request import EditingRequest
 from tasks.settings.rank_one_editing import RankOneEditingConfig
 from tasks.storage.edit_steps import read_table
@@ -222,19 +219,3 @@ def publish(run: str, card: Scorecard, edited: EditRun, traced: TraceRecords | N
     for picture in sorted(store.path(traced).glob("*.png")) if traced else ():
         tracking.log_artifact(run, picture, "forget", "traces")
     show_scorecard(value)
-
-
-def declare_edit(
-    target: CheckpointRef,
-    corpus: Any,
-    edits: Any,
-    facts: Any,
-    config: RankOneEditingConfig,
-    patches: tuple[EditPatch, ...] = (),
-    force: bool = False,
-) -> Call:
-    """Declare the stages up to the patch: the trace, unless the layer is set, second moments, and the edit."""
-    traced = None if config.edit.layer is not None else Call(trace_facts, target, facts, config.tracing)
-    moments = Call(measure_second_moments, target, corpus, config.second_moments, config.corpus)
-    how = (config.edit, config.bounds, config.second_moments, config.corpus)
-    return Call(rome_edit, target, edits, moments, corpus, traced, *how, force, patches)

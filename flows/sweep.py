@@ -18,6 +18,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.methods import method as find_method
 from flows.steps import studies
 from flows.steps.dictionary import translation
+from flows.steps.facts import state_facts
 from flows.steps.judging import tracked
 from flows.steps.outcome import Stages
 from flows.steps.request import CheckedRequest
@@ -25,7 +26,7 @@ from flows.steps.settings import apply_settings
 from flows.steps.studies import Point, Study
 from flows.steps.trials import Ground, ended, identity, start, stopping
 from flows.steps.unlearning import check_unlearning
-from flows.steps.wiring import Wiring
+from flows.steps.wiring import FACTS, Wiring
 from tasks import tracking
 from tasks.algorithms.verdicts.grids import Trial, best_trial, check_grid, check_sampler, grid_points
 from tasks.artifacts import BadInputError
@@ -140,13 +141,18 @@ def _lay_ground(
     }
     dictionary = stages.results(wiring.waiting())[translated.key]
     baselines = {label: stages.result("trial", future, label) for label, future in scored.items()}
+    declare = find_method(method).declare()
+    facts = None
+    if declare(corpus, request.target, next(iter(configs.values()))).needs(FACTS):
+        facts = stages.result("facts", state_facts(stages, corpus, dictionary, config))
     return Ground(
         method=method,
-        declare=find_method(method).declare(),
+        declare=declare,
         request=request,
         configs=configs,
         corpus=corpus,
         dictionary=dictionary,
+        facts=facts,
         baselines=baselines,
         floor=floor,
         run=run,

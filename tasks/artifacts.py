@@ -304,7 +304,8 @@ class EditSet(Artifact):
 
     requests: int
     left_out: int = 0
-    """Facts of the text without an edit: no new object was found, another has their prompt, or they are too many."""
+    """Facts of the text without an edit: no new object was found or fits the model, another has their prompt, or they
+    are too many."""
 
 
 @dataclass(frozen=True, kw_only=True)

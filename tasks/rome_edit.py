@@ -24,7 +24,7 @@ from tasks.models.patch_files import read_updates, write_patch
 from tasks.settings.edit_request import EditRequest
 from tasks.settings.rank_one_editing import EditBounds, EditConfig, SecondMomentConfig
 from tasks.settings.text import CorpusConfig
-from tasks.storage.documents import read_documents
+from tasks.storage.documents import read_ordinary
 from tasks.storage.edit_files import stored_edits, write_edits
 from tasks.storage.edit_steps import read_step, write_step, write_table
 from tasks.storage.moment_files import read_moment
@@ -56,7 +56,7 @@ def rome_edit(
         target: The base model.
         edits: What is to be rewritten.
         moments: Second moments of the base model.
-        corpus: Ordinary text, whose perplexity bounds an edit.
+        corpus: Holds ordinary text, whose perplexity bounds an edit.
         traced: Says the layer, where the settings do not.
         config: How.
         bounds: What an edit may do beside.
@@ -67,7 +67,7 @@ def rome_edit(
         run: Tracking run.
 
     Raises:
-        BadInputError: If none of the edits could be made.
+        BadInputError: If there is no edit, or none could be made.
         ValueError: If there is no such layer, or neither settings nor a trace say one.
     """
     import torch
@@ -76,6 +76,8 @@ def rome_edit(
 
     with tracking.stage_run(run, "rome edit", {"edit": config, "bounds": bounds}) as nested:
         requests, layer = stored_edits(edits), edited_layer(config.layer, traced)
+        if not requests:
+            raise BadInputError("there is no fact to rewrite; wanted text that states facts, or edits")
         session = _session(target, requests, moments, corpus, layer, config, bounds, moment_config, corpus_config)
         session.force = force
         if patches:
@@ -135,7 +137,7 @@ def _session(
     start, most = list(prefix_ids(tokenizer)), context_size(model.config)
     rows = [
         (start + encode(tokenizer, render_document(document, corpus_config.qa_template))[0])[:most]
-        for document in read_documents(corpus, "general")
+        for document in read_ordinary(corpus)
     ]
     return Session(
         model=model,

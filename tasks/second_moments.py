@@ -9,11 +9,8 @@ from tasks.execution.stage import stage
 from tasks.models.loading import load_model, load_tokenizer, pad_id
 from tasks.settings.rank_one_editing import SecondMomentConfig
 from tasks.settings.text import CorpusConfig
-from tasks.storage.documents import read_documents
+from tasks.storage.documents import read_ordinary
 from tasks.storage.moment_files import write_moments
-
-SPLIT = "general"
-"""The split whose text is read."""
 
 
 @stage("second moments")
@@ -24,7 +21,7 @@ def measure_second_moments(
     corpus_config: CorpusConfig,
     run: str | None = None,
 ) -> SecondMomentsRef:
-    """Measure C = E[k k^T] of every layer.
+    """Measure C = E[k k^T] of every layer, over the text that is to be kept, or, where there is none, general text.
 
     Raises:
         ValueError: If there is no text.
@@ -38,7 +35,7 @@ def measure_second_moments(
         model, tokenizer = load_model(target), load_tokenizer(target)
         start = list(prefix_ids(tokenizer))
         config = replace(config, block_size=min(config.block_size, context_size(model.config)))
-        documents = read_documents(corpus, SPLIT)
+        documents = read_ordinary(corpus)
         rows = [start + encode(tokenizer, render_document(each, corpus_config.qa_template))[0] for each in documents]
         total = min(sum(map(len, rows)), config.most_tokens)
         batches = text_batches(rows, config, pad_id(tokenizer), model.device)

@@ -11,7 +11,7 @@ from tasks.benchmarks.local_files import WORLD, BenchmarkInputs, gather_benchmar
 from tasks.corpus import CorpusInputs, gather_inputs
 from tasks.inputs.edit_checks import CheckedEdits, check_edits
 from tasks.inputs.edit_requests import read_edit_requests, read_known_facts
-from tasks.models.checkpoints import config_folder, inspect_model, is_adapter
+from tasks.models.checkpoints import config_folder, context_length, inspect_model, is_adapter
 from tasks.models.loading import load_tokenizer
 from tasks.models.patch_files import open_patch
 from tasks.models.patched_models import require_base, taken_apart
@@ -105,10 +105,8 @@ def require_fit(model: CheckpointRef, requests: Sequence[EditRequest]) -> None:
     """
     from tasks.algorithms.editing.prompts import check_tokens
 
-    limit = read_json(config_folder(model) / "config.json")
-    context = next((limit[name] for name in ("max_position_embeddings", "n_positions") if name in limit), None)
     try:
-        check_tokens(load_tokenizer(model), requests, context)
+        check_tokens(load_tokenizer(model), requests, context_length(model))
     except ValueError as error:
         raise BadInputError(str(error)) from None
 

@@ -10,10 +10,10 @@ from flows.steps.outcome import StageOf, Stages
 from flows.steps.request import CheckedRequest
 from flows.steps.studies import Point
 from flows.steps.unlearning import Declare
-from flows.steps.wiring import DICTIONARY, Call, Later, Wiring
+from flows.steps.wiring import DICTIONARY, FACTS, Call, Later, Wiring, replaced
 from tasks import tracking
 from tasks.algorithms.verdicts.grids import Trial, judge_trial, pruned_trial
-from tasks.artifacts import AnchorTable, BadInputError, BelowFloorError, CorpusRef
+from tasks.artifacts import AnchorTable, BadInputError, BelowFloorError, CorpusRef, FactTable
 from tasks.execution.cache_keys import stage_key
 from tasks.settings.evaluation import MethodConfig
 from tasks.settings.training import TrainingConfig
@@ -39,6 +39,13 @@ class Ground:
     floor: float
     """Least share of the target model's retain probability, 0 to 1."""
     run: str
+    facts: FactTable | None = None
+    """What the text states, where the method works on that."""
+
+    @property
+    def values(self) -> dict[Later, Any]:
+        """What the method's stages are given beside corpus and model."""
+        return {DICTIONARY: self.dictionary, FACTS: self.facts}
 
     @property
     def wanted(self) -> float:
@@ -77,7 +84,7 @@ def identity(ground: Ground, point: Point) -> list[Any]:
     training stops, which keys leave out.
     """
     stops = [section.stop_below for section in _trained(ground.configs[point]).values()]
-    return [" ".join(point), _key(declared(ground, point), {DICTIONARY: ground.dictionary}), stops]
+    return [" ".join(point), _key(declared(ground, point), ground.values), stops]
 
 
 def _key(call: Call, values: Mapping[Later, Any]) -> str:
@@ -85,7 +92,7 @@ def _key(call: Call, values: Mapping[Later, Any]) -> str:
     any is made.
     """
     arguments = [
-        _key(one, values) if isinstance(one, Call) else values[one] if isinstance(one, Later) else one
+        replaced(one, lambda awaited: _key(awaited, values) if isinstance(awaited, Call) else values[awaited])
         for one in call.arguments
     ]
     return stage_key(call.stage.body, {str(place): one for place, one in enumerate(arguments)}, numeric=True)
@@ -95,7 +102,7 @@ def start(ground: Ground, point: Point, name: str) -> tuple[Stages, dict[StageOf
     """Submit the stages of a trial; they have a run, and so names, of their own."""
     tags = {"lethe.method": ground.method, "mlflow.parentRunId": ground.run}
     stages = Stages(run=tracking.open_run(name, {"settings": " ".join(point)}, tags))
-    wiring = Wiring(run=stages.run, values={DICTIONARY: ground.dictionary})
+    wiring = Wiring(run=stages.run, values=ground.values)
     wiring.submit(declared(ground, point))
     return stages, wiring.waiting()
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from prefect import get_run_logger
 from prefect.runtime import flow_run
 
 from flows.steps.facts import EVERYWHERE
@@ -45,6 +46,8 @@ class Unlearning:
     """Else nothing is registered: the weights are those that the user has."""
     provenance: Mapping[str, str] = field(default_factory=dict)
     """What the method adds to the card's, in words for the report."""
+    account: Callable[[Mapping[StageOf, Any]], Mapping[str, str]] = lambda records: {}
+    """What it adds to it of what its stages made; it is logged too."""
 
 
 def check_unlearning(request: UnlearningRequest, config: MethodConfig, *, review: bool = False) -> CheckedRequest:
@@ -139,7 +142,10 @@ def _conclude(
         "paper": unlearning.paper,
         **origins(request.inputs, request.models | {"unlearned": unlearned}),
     }
-    provenance |= {**adapter_origin(unlearned), **unlearning.provenance}
+    account = unlearning.account(records)
+    for name, words in account.items():
+        get_run_logger().info("%s: %s", name, words)
+    provenance |= {**adapter_origin(unlearned), **unlearning.provenance, **account}
     judged = judge(stages, prepared.corpus, prepared.dictionary, records, request.config, provenance, trained=trained)
     version = None
     if unlearning.changes_weights:

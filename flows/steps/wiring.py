@@ -8,7 +8,7 @@ Here `labels` needs what `reinforced` makes and the dictionary, which is still b
 others need is made once.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -60,6 +60,10 @@ class Call:
         """What it is given by name."""
         return {"label": self.model} if self.model else {}
 
+    def needs(self, later: Later) -> bool:
+        """Whether it, or a call that it needs, is given what a run has only later on."""
+        return any(one == later for call in self.upstream() for one in _parts(call.arguments))
+
     @property
     def waits(self) -> bool:
         """Whether one of its arguments is yet to be made."""
@@ -98,6 +102,13 @@ class Wiring:
         return _resolved(one, self.futures, self.values)
 
 
+def replaced(one: Any, put: Callable[[Any], Any]) -> Any:
+    """Return an argument with `put(...)` in place of every call and `Later`, also within tuples."""
+    if isinstance(one, tuple) and any(isinstance(part, (Call, Later)) for part in _parts(one)):
+        return tuple(replaced(each, put) for each in one)
+    return put(one) if isinstance(one, (Call, Later)) else one
+
+
 def _parts(one: Any) -> Iterator[Any]:
     """Yield an argument, or what a tuple of them holds."""
     if isinstance(one, tuple):
@@ -109,9 +120,7 @@ def _parts(one: Any) -> Iterator[Any]:
 
 def _resolved(one: Any, records: Mapping[Call, Any], values: Mapping[Later, Any]) -> Any:
     """Return an argument with what calls made, and what has come, in its place."""
-    if isinstance(one, tuple) and any(isinstance(part, (Call, Later)) for part in _parts(one)):
-        return tuple(_resolved(each, records, values) for each in one)
-    return records[one] if isinstance(one, Call) else values[one] if isinstance(one, Later) else one
+    return replaced(one, lambda awaited: records[awaited] if isinstance(awaited, Call) else values[awaited])
 
 
 def look_up(call: Call, values: Mapping[Later, Any] = MappingProxyType({})) -> dict[StageOf, Any]:

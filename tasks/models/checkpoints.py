@@ -119,6 +119,12 @@ def config_folder(checkpoint: CheckpointRef) -> Path:
     return config_folder(base_of(folder)) if is_adapter(checkpoint) else folder
 
 
+def context_length(checkpoint: CheckpointRef) -> int | None:
+    """Return how many tokens a checkpoint's model reads at most; None where its config names no limit."""
+    config = json.loads((config_folder(checkpoint) / "config.json").read_text(encoding="utf-8"))
+    return next((config[name] for name in ("max_position_embeddings", "n_positions") if name in config), None)
+
+
 def _from_hub(model: str, option: str) -> Path:
     if model.count("/") != 1 or model.startswith((".", "/", "~")) or model.endswith("/"):
         raise BadInputError(

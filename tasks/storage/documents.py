@@ -11,6 +11,9 @@ from tasks.algorithms.measuring.degeneration import pieces
 from tasks.algorithms.text.corpus import Document, render_document
 from tasks.artifacts import CorpusRef
 
+ORDINARY = ("retain", "general")
+"""Splits with ordinary text; the first that is there is taken."""
+
 
 def write_documents(path: Path, documents: Iterable[Document]) -> None:
     """Write documents as JSON lines, without empty fields, after those that the file holds."""
@@ -38,6 +41,14 @@ def stream_documents(corpus: CorpusRef, split: str) -> Iterator[Document]:
 def read_documents(corpus: CorpusRef, split: str) -> list[Document]:
     """Read all documents of a split."""
     return list(stream_documents(corpus, split))
+
+
+def read_ordinary(corpus: CorpusRef) -> list[Document]:
+    """Read ordinary text, which edits are to leave alone: what is to be kept, or, where nothing is, general text.
+
+    Where something is unlearned general text is only judged by, so that it counts only where no text is to be kept.
+    """
+    return next((documents for split in ORDINARY if (documents := read_documents(corpus, split))), [])
 
 
 def read_pieces(corpus: CorpusRef) -> frozenset[str]:

@@ -19,7 +19,7 @@ from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 from flows.methods import METHODS
 from flows.steps.outcome import Outcome
 from flows.steps.settings import apply_settings
-from flows.steps.wiring import DICTIONARY, look_up
+from flows.steps.wiring import DICTIONARY, FACTS, look_up
 from tasks import store
 from tasks.artifacts import CheckpointRef
 from tasks.corpus import gather_inputs, read_corpus
@@ -41,12 +41,14 @@ SETTINGS_OF = {
     "whp": [setting for setting in SETTINGS if setting.startswith(("reinforcement.", "labels.", "finetune."))],
     "scrub": ["training.epochs=1", "training.block_size=32", "toxicity.scorer=lexicon"],
     "task_vector": ["reinforcement.epochs=1", "reinforcement.block_size=32"],
+    "rome": ["edit.layer=0", "edit.steps=2", "edit.short_contexts=2", "edit.long_contexts=0", "force=true"],
     "guardrail": ["guardrail.prefix=Not a word of {terms}. ", "guardrail.named_terms=1", "guardrail.refusal=No."],
 }
 TRAINED = {
     "whp": {"reinforcement", "teacher cache", "labels", "finetune"},
     "scrub": {"reference cache", "scrub", "rewind"},
     "task_vector": {"reinforcement", "task vector"},
+    "rome": {"edit proposal", "second moments", "rome edit", "patches"},
     "guardrail": {"guardrail"},
 }
 MEASURED = {f"{stage} {label}" for stage in ("probing", "benchmarking") for label in ("target", "unlearned")}
@@ -140,6 +142,6 @@ def test_a_method_ends_in_a_card_with_its_unlearned_model(name: str, request_of_
     assert moved(outcome.unlearned, target) == method.changes_weights
     assert outcome.model_version.startswith(f"lethe-{name}-") == method.changes_weights
     corpus = read_corpus.lookup(gather_inputs(**request_of_all.files()), config.corpus)
-    planned = look_up(method.declare()(corpus, target, config), {DICTIONARY: outcome.dictionary})
+    planned = look_up(method.declare()(corpus, target, config), {DICTIONARY: outcome.dictionary, FACTS: outcome.facts})
     assert {str(key) for key in planned} == trained
     assert list(planned.values())[-1] == outcome.unlearned, "what a plan looks up is what a run makes"

@@ -114,6 +114,19 @@ def check_tokens(tokenizer: Any, requests: Sequence[EditRequest], context: int |
             raise ValueError(f"edit {request.name or place}: {error}") from None
 
 
+def fitting(tokenizer: Any, requests: Sequence[EditRequest], context: int | None = None) -> list[EditRequest]:
+    """Return the requests that this tokenizer's model could be edited by; see `check_tokens`."""
+
+    def fits(request: EditRequest) -> bool:
+        try:
+            check_tokens(tokenizer, [request], context)
+        except ValueError:
+            return False
+        return True
+
+    return [request for request in requests if fits(request)]
+
+
 def _join(head: str, target: str) -> str:
     """Put a space between a prompt and its object, unless white space stands there already."""
     return head + target if head[-1:].isspace() or target[:1].isspace() else f"{head} {target}"

@@ -9,13 +9,16 @@ answer, a refusal.
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from tasks.algorithms.text.anchors import anchor_expression, find_anchors
+from tasks.algorithms.text.corpus import Document
 from tasks.algorithms.text.facts import FactTriple
 from tasks.algorithms.text.spacing import spaced
 from tasks.algorithms.tokens.alignment import translate_text
+from tasks.algorithms.tokens.templates import Template
 from tasks.settings.edit_proposals import EditProposalConfig
-from tasks.settings.edit_request import SUBJECT, EditRequest
+from tasks.settings.edit_request import SUBJECT, EditRequest, Statement
 
 
 def propose_targets(
@@ -63,6 +66,35 @@ def from_facts(facts: Sequence[FactTriple], targets: Sequence[str], most: int | 
             )
             edits.setdefault(_plain(edit.question), edit)
     return spaced(list(edits.values()), len(edits) if most is None else most)
+
+
+def as_asked(fact: FactTriple, template: Template, beginning: str = "") -> FactTriple:
+    """Return a fact as its model is asked for it: a question with the words of the template around it.
+
+    Args:
+        fact: A question, or the beginning of a sentence, which stays as it is.
+        template: How questions become text.
+        beginning: What the tokenizer puts before every text by itself, so that it does not stand there twice.
+    """
+    if not fact.is_question:
+        return fact
+    asked = template.prompt(Document(source="", question=fact.prompt, answer=fact.object))
+    return replace(fact, prompt=asked.removeprefix(beginning) if template.chat else asked)
+
+
+def with_kept(requests: Sequence[EditRequest], kept: Sequence[Statement], most: int) -> list[EditRequest]:
+    """Return the requests with what is to stay beside them, dealt out evenly: each names other statements.
+
+    Args:
+        requests: Edits.
+        kept: Facts that are about something else.
+        most: How many of them at most, evenly spaced.
+    """
+    chosen = spaced(list(dict.fromkeys(kept)), most)
+    return [
+        replace(request, unrelated=(*request.unrelated, *chosen[place :: len(requests)]))
+        for place, request in enumerate(requests)
+    ]
 
 
 def erased_object(prompt: str, place: int, config: EditProposalConfig) -> str:

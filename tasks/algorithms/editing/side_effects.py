@@ -78,7 +78,7 @@ def gather_bystanders(
 def observe(model: nn.Module, bystanders: Bystanders, filler: int) -> State:
     """Return how the bystanders are with the model's weights as they are now."""
     scores = score_sequences(model, list(bystanders.text), filler) if bystanders.text else []
-    logs = [value for table in scores for value in table[:, 0]]
+    logs = [float(value) for table in scores for value in table[:, 0]]
     answers: list[int] = []
     for start in range(0, len(bystanders.prompts), 64):
         rows = bystanders.prompts[start : start + 64]
