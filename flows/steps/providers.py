@@ -64,6 +64,15 @@ def settle_providers(config: C, expected: Expected | None = None) -> C:
     return _settled(settled, settled.judging, lambda settled_config: False)
 
 
+def settle_translation(config: C) -> C:
+    """Return settings with a translating model that can be asked, of a run that asks no other.
+
+    Raises:
+        BadInputError: As `settle_providers`.
+    """
+    return _settled(config, config.translation, lambda settled_config: False)
+
+
 def _settled(config: C, asking: AskingConfig, is_cached: Callable[[C], bool]) -> C:
     """Return the settings with one section's model looked at, or offline where it cannot be asked and need not be."""
     if asking.provider.name == "offline":
