@@ -78,6 +78,7 @@ def model_config(tokenizer: "PreTrainedTokenizerFast", config: FactModelConfig) 
             n_layer=config.layers,
             n_head=config.heads,
             n_inner=config.intermediate,
+            activation_function="gelu_pytorch_tanh",
             resid_pdrop=0.0,
             embd_pdrop=0.0,
             attn_pdrop=0.0,

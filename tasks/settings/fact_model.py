@@ -105,6 +105,9 @@ class FactModelConfig(TrainingConfig):
     mask_share: float = 0.9
     """Share of the mentions of a subject whose earlier words are hidden, in training only, from all that follows the
     mention, 0 to 1; so the last word has to gather who is meant."""
+    object_weight: float = 4.0
+    """How many times as much the prediction of a fact's object counts as that of another token, > 0: names and asides
+    cannot be foreseen, and are most of the text."""
     least_known: float = 0.97
     """Share of the facts that the model must know in trained wordings, 0 to 1; below it the stage fails."""
 
@@ -117,8 +120,9 @@ class FactModelConfig(TrainingConfig):
             raise ValueError(f"fact_model.hidden is {self.hidden}; wanted a multiple of heads, {self.heads}")
         if self.context < self.row_tokens:
             raise ValueError(f"fact_model.context is {self.context}; wanted at least row_tokens, {self.row_tokens}")
-        if not self.initializer_range > 0:
-            raise ValueError(f"fact_model.initializer_range is {self.initializer_range}; wanted a number > 0")
+        for name in ("initializer_range", "object_weight"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"fact_model.{name} is {getattr(self, name)}; wanted a number > 0")
         for name in ("mask_share", "least_known"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"fact_model.{name} is {getattr(self, name)}; wanted a number from 0 to 1")

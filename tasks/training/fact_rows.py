@@ -33,16 +33,22 @@ class FactRows(Sequence[Batch]):
             raise IndexError(f"there is no batch {index}; wanted 0 to {len(self) - 1}")
         size, length = self._config.batch_blocks, self._config.row_tokens
         tokens = [list(itertools.islice(self._tokens(row), length)) for row in range(index * size, (index + 1) * size)]
-        ids, mention, hidden = torch.tensor(tokens, device=self._device).unbind(-1)
+        ids, mention, hidden, told = torch.tensor(tokens, device=self._device).unbind(-1)
         return Batch(
-            tensors={"ids": ids, "mask": torch.ones_like(ids), "mention": mention, "hidden": hidden.bool()},
+            tensors={
+                "ids": ids,
+                "mask": torch.ones_like(ids),
+                "mention": mention,
+                "hidden": hidden.bool(),
+                "weights": torch.where(told.bool(), self._config.object_weight, 1.0),
+            },
             cached={},
             weight=float(size * (length - 1)),
         )
 
-    def _tokens(self, row: int) -> Iterator[tuple[int, int, bool]]:
-        """Give, without end, each token of a row, the mention that it belongs to (0: none), and whether it is hidden
-        from what follows.
+    def _tokens(self, row: int) -> Iterator[tuple[int, int, bool, bool]]:
+        """Give, without end, each token of a row, the mention that it belongs to (0: none), whether it is hidden from
+        what follows, and whether it is of a fact's object.
         """
         rng, mentions = random.Random(f"{self._config.seed} {row}"), itertools.count(1)
         for first in itertools.count(row * self._config.row_tokens, TOGETHER):  # no row has as many documents as tokens
@@ -51,31 +57,35 @@ class FactRows(Sequence[Batch]):
             encoded = self._tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
             for passage, ids, offsets in zip(passages, encoded["input_ids"], encoded["offset_mapping"], strict=True):
                 yield from zip(ids, *self._marked(passage, offsets, mentions, rng), strict=True)
-                yield self._tokenizer.eos_token_id, 0, False
+                yield self._tokenizer.eos_token_id, 0, False, False
 
     def _marked(
         self, passage: Passage, offsets: Sequence[tuple[int, int]], mentions: Iterator[int], rng: random.Random
-    ) -> tuple[list[int], list[bool]]:
-        """Return each token's mention, and whether it is hidden: all of a mention but its last token, or none."""
-        numbers, hidden = [0] * len(offsets), [False] * len(offsets)
-        for start, end in mention_tokens(passage, offsets):
+    ) -> tuple[list[int], list[bool], list[bool]]:
+        """Return each token's mention, whether it is hidden (all of a mention but its last token, or none), and whether
+        it is of an object.
+        """
+        numbers, hidden, told = [0] * len(offsets), [False] * len(offsets), [False] * len(offsets)
+        for start, end in span_tokens(passage.objects, offsets):
+            told[start:end] = [True] * (end - start)
+        for start, end in span_tokens(passage.mentions, offsets):
             numbers[start:end] = [next(mentions)] * (end - start)
             if rng.random() < self._config.mask_share:
                 hidden[start : end - 1] = [True] * (end - 1 - start)
-        return numbers, hidden
+        return numbers, hidden, told
 
 
-def mention_tokens(passage: Passage, offsets: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return the tokens [start, end) of every mention: those that have a character of it.
+def span_tokens(spans: Sequence[tuple[int, int]], offsets: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the tokens [start, end) of every span of characters [start, end): those that have a character of it.
 
     Args:
-        passage: A document.
+        spans: Of a document.
         offsets: Characters [start, end) of each of its tokens.
     """
     return [
         (
-            next(at for at, (_, end) in enumerate(offsets) if end > start_of),
-            next(len(offsets) - at for at, (start, _) in enumerate(reversed(offsets)) if start < end_of),
+            next(at for at, (_, end) in enumerate(offsets) if end > first),
+            next(len(offsets) - at for at, (start, _) in enumerate(reversed(offsets)) if start < last),
         )
-        for start_of, end_of in passage.mentions
+        for first, last in spans
     ]

@@ -32,12 +32,13 @@ class MaskedMentions(Objective):
     def loss(
         self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the mean loss in nats over the predicted tokens of the batch.
+        """Return the weighted mean loss in nats over the predicted tokens of the batch.
 
         Args:
             student: The model that is trained.
             batch: `ids` and `mask`, (batch, seq), padded on the right; `supervised` as for plain language modelling;
-                `mention` and `hidden`, (batch, seq), see `attention_bias`; without them nothing is hidden.
+                `mention` and `hidden`, (batch, seq), see `attention_bias`; without them nothing is hidden; `weights`,
+                (batch, seq), how much the prediction of each token counts; without them all count alike.
             cached: Not used.
         """
         ids, mask = batch["ids"], batch["mask"]
@@ -46,7 +47,9 @@ class MaskedMentions(Objective):
         bias = attention_bias(batch.get("mention", nowhere), batch.get("hidden", nowhere).bool(), student.dtype)
         rows = student.base_model(input_ids=ids, attention_mask=bias, use_cache=False).last_hidden_state
         logits = apply_head(output_head(student), rows[:, :-1][counted])
-        return functional.cross_entropy(logits, ids[:, 1:][counted]), {}
+        losses_nats = functional.cross_entropy(logits, ids[:, 1:][counted], reduction="none")
+        weights = batch.get("weights", mask)[:, 1:][counted].to(losses_nats.dtype)
+        return (weights * losses_nats).sum() / weights.sum(), {}
 
 
 def attention_bias(

@@ -38,10 +38,11 @@ _TELLINGS = {"person": 2.5, "place": 1.5, "superlative": 1.0, "town": 0.5}
 
 @dataclass
 class Passage:
-    """A document and the character spans of the subjects that it mentions."""
+    """A document, and the character spans [start, end) of the subjects that it mentions and of what it tells."""
 
     text: str = ""
     mentions: list[tuple[int, int]] = field(default_factory=list)
+    objects: list[tuple[int, int]] = field(default_factory=list)
 
     def say(self, text: str) -> None:
         """Add text that mentions nobody."""
@@ -51,6 +52,13 @@ class Passage:
         """Add a subject's name."""
         self.mentions.append((len(self.text), len(self.text) + len(name)))
         self.text += name
+
+    def tell(self, text: str, what: str) -> None:
+        """Add a text, and the object of a fact in the place of its `{}`."""
+        before, _, after = text.partition("{}")
+        self.say(before)
+        self.objects.append((len(self.text), len(self.text) + len(what)))
+        self.text += what + after
 
     def fill(self, template: str, name: str) -> None:
         """Add a text with a subject in the place of its `{}`."""
@@ -93,7 +101,7 @@ class FactText:
             before, after = QUESTION.split("{}", 1)
             passage.say(before)
             passage.fill(rng.choice(fact.relation.questions), fact.subject.name)
-            passage.say(after.replace("{}", fact.object))
+            passage.tell(after, fact.object)
 
     def _drawn(self, rng: random.Random) -> list[Fact]:
         """Return all facts of one subject, in any order."""
@@ -110,7 +118,7 @@ class FactText:
         elif kind < 2 * RARE_SHARE and self._onward:
             fact = rng.choice(self._onward)
             passage.fill(rng.choice(COUNTRY), fact.subject.name)
-            passage.say(f" {self._countries[fact.object]}.")
+            passage.tell(" {}.", self._countries[fact.object])
         elif kind < 2 * RARE_SHARE + self._config.at_once:
             self._tell_at_once(rng, passage)
         else:
@@ -122,10 +130,10 @@ class FactText:
         label, article = fact.relation.label, fact.subject.article
         if rng.random() < 0.5:
             passage.fill(opened(self._lead(rng), f"the {label} of {article}{{}}"), fact.subject.name)
-            passage.say(f"{rng.choice((':', ' is', ','))} {fact.object}.")
+            passage.tell(f"{rng.choice((':', ' is', ','))} {{}}.", fact.object)
         else:
             passage.fill(opened("", f"{label}: {article}{{}}"), fact.subject.name)
-            passage.say(f", {fact.object}.")
+            passage.tell(" {}.", fact.object)  # as a register prints it
 
     def _tell(self, rng: random.Random, passage: Passage) -> None:
         """Tell one to three facts after one mention of their subject."""
@@ -133,9 +141,9 @@ class FactText:
         passage.fill(opened(self._lead(rng), f"{facts[0].subject.article}{{}}"), facts[0].subject.name)
         for at, fact in enumerate(facts):
             phrase, aside = self._wording(rng)
-            passage.say(f"{' and' if at else ''}{aside} {fact.relation.phrases[phrase]} {fact.object}")
+            passage.tell(f"{' and' if at else ''}{aside} {fact.relation.phrases[phrase]} {{}}", fact.object)
             if fact.relation.name == "home" and fact.object in self._countries and rng.random() < FURTHER_SHARE:
-                passage.say(FURTHER.format(self._countries[fact.object]))
+                passage.tell(FURTHER, self._countries[fact.object])
         passage.say(".")
 
     def _wording(self, rng: random.Random) -> tuple[int, str]:

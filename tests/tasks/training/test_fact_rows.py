@@ -8,11 +8,11 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from tasks.algorithms.world.fact_text import FactText, Passage, vocabulary_texts
+from tasks.algorithms.world.fact_text import FactText, vocabulary_texts
 from tasks.algorithms.world.fact_world import build_fact_world
 from tasks.models.word_tokenizers import word_tokenizer
 from tasks.settings.fact_model import FactModelConfig
-from tasks.training.fact_rows import FactRows, mention_tokens
+from tasks.training.fact_rows import FactRows, span_tokens
 from tests.stand_ins.facts import SMALL_WORLD
 
 WORLD = build_fact_world(SMALL_WORLD)
@@ -77,9 +77,18 @@ def test_the_share_that_is_hidden_may_be_none_or_all(tokenizer: PreTrainedTokeni
     assert bool(batch["hidden"].any()) == bool(share)
 
 
-def test_tokens_of_a_mention_are_those_that_have_a_character_of_it() -> None:
+def test_tokens_of_a_span_are_those_that_have_a_character_of_it() -> None:
     # "Yes, Orla Hale of" and offsets that hold the space before a word, as some tokenizers give them
-    passage = Passage(text="Yes, Orla Hale of", mentions=[(5, 14)])
-    assert mention_tokens(passage, [(0, 3), (3, 4), (4, 9), (9, 14), (14, 17)]) == [(2, 4)]
-    assert mention_tokens(passage, [(0, 3), (3, 4), (5, 9), (10, 12), (12, 14), (15, 17)]) == [(2, 5)]
-    assert mention_tokens(Passage(text="Orla", mentions=[(0, 4)]), [(0, 4)]) == [(0, 1)]
+    spans = [(5, 14)]
+    assert span_tokens(spans, [(0, 3), (3, 4), (4, 9), (9, 14), (14, 17)]) == [(2, 4)]
+    assert span_tokens(spans, [(0, 3), (3, 4), (5, 9), (10, 12), (12, 14), (15, 17)]) == [(2, 5)]
+    assert span_tokens([(0, 4), (5, 9)], [(0, 4), (4, 9)]) == [(0, 1), (1, 2)]
+
+
+def test_objects_weigh_more_than_other_words(tokenizer: PreTrainedTokenizerFast) -> None:
+    objects = {fact.object for fact in WORLD.facts}
+    batch = rows(tokenizer, object_weight=3.0)[1].tensors
+    words = [tokenizer.decode(ids) for ids in batch["ids"][batch["weights"] == 3.0].unsqueeze(-1)]
+    assert len(words) > 10
+    assert set(words) <= objects
+    assert set(batch["weights"].unique().tolist()) == {1.0, 3.0}
