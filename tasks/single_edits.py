@@ -1,6 +1,6 @@
 """Stage `single edits`: each edit alone on the model, judged and taken back: the published way to compare editors."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from tasks.storage.moment_files import read_moment
 from tasks.storage.trace_files import edited_layer
 
 if TYPE_CHECKING:
+    from tasks.algorithms.editing.changes import Change
     from tasks.algorithms.measuring.edit_scores import EditRecords
 
 
@@ -52,6 +53,7 @@ def judge_single_edits(
         ValueError: If there is no such layer, or neither settings nor a trace say one.
     """
     from tasks.algorithms.editing.second_moments import cholesky, solver
+    from tasks.algorithms.editing.single import single_updates
     from tasks.algorithms.measuring.edit_questions import with_objects
 
     with tracking.stage_run(run, "single edits", {"edit": config, "evaluation": evaluation}) as nested:
@@ -59,9 +61,9 @@ def judge_single_edits(
         model, tokenizer = load_model(target, exact=True), load_tokenizer(target)
         requests = with_objects(model, tokenizer, stored_edits(edits), pad_id(tokenizer))
         solve = solver(cholesky(read_moment(moments, layer), moment_config.ridge))
-        before, after, seconds = judged(
-            model, tokenizer, requests, layer, solve, config, evaluation, ordinary_texts(texts)
-        )
+        updates = single_updates(model, tokenizer, requests, layer, solve, config)
+        changes = (([update], took) for update, _, took in updates)
+        before, after, seconds = judged(model, tokenizer, requests, changes, evaluation, ordinary_texts(texts))
         metrics = edit_rows(before, after, requests, seconds)
         digest = store.put(
             "edit_scores",
@@ -88,15 +90,21 @@ def judged(
     model: Any,
     tokenizer: Any,
     requests: Sequence[EditRequest],
-    layer: int,
-    solve: Any,
-    config: EditConfig,
+    changes: "Iterable[tuple[Sequence[Change], float]]",
     evaluation: EditEvaluationConfig,
     texts: Sequence[str],
 ) -> "tuple[EditRecords, EditRecords, dict[int, float]]":
-    """Return what the model says before, what it says with each edit alone, and the seconds of each."""
+    """Return what the model says before, what it says with each edit alone, and the seconds of each.
+
+    Args:
+        model: As it is before any edit, and afterwards again.
+        tokenizer: Its tokenizer.
+        requests: The edits.
+        changes: For each of them, in order, what it does to the weights and the seconds that it took, whatever made it.
+        evaluation: How much is asked.
+        texts: Ordinary text.
+    """
     from tasks.algorithms.editing.changes import edited
-    from tasks.algorithms.editing.single import single_updates
     from tasks.algorithms.measuring.edit_scores import EditRecords, prepare_questions, score_edits, score_texts
 
     pad = pad_id(tokenizer)
@@ -105,8 +113,8 @@ def judged(
     before = score_edits(model, tokenizer, requests, questions, evaluation, pad)
     ordinary = score_texts(model, tokenizer, texts, sample, pad)
     after, seconds = EditRecords(), {}
-    for place, (update, _, took) in enumerate(single_updates(model, tokenizer, requests, layer, solve, config)):
-        with edited(model, [update]):
+    for place, (made, took) in enumerate(changes):
+        with edited(model, made):
             after += score_edits(model, tokenizer, requests, questions, evaluation, pad, only=(place,))
             after += score_texts(model, tokenizer, texts, sample, pad)
         before += ordinary
