@@ -50,7 +50,7 @@ class TracingConfig:
 class SecondMomentConfig:
     """C = E[k k^T] of what the MLPs' output matrices read, over text."""
 
-    tolerance: float = 0.02
+    tolerance: float = 0.05
     """C has converged when C of every other row of text differs from it by no more than this, relative in Frobenius
     norm, > 0."""
     least_tokens: int = 2_000
@@ -61,7 +61,7 @@ class SecondMomentConfig:
     """Rows of text in one forward pass, >= 1."""
     block_size: int = 128
     """Tokens of a row, at most the model's context, >= 2."""
-    ridge: float = 1e-4
+    ridge: float = 1e-2
     """Added to C's diagonal, as a share of its mean: C of little text is singular, >= 0."""
     seed: int = 0
     """Order in which text is read."""
@@ -140,7 +140,7 @@ class EditBounds:
 
     largest_update: float = 1.0
     """|Delta W| over |W| of the edited layer, in Frobenius norm, > 0."""
-    largest_perplexity_ratio: float = 1.1
+    largest_perplexity_ratio: float = 1.05
     """Perplexity of ordinary text after the edit over that before, > 0."""
     most_changed: float = 0.2
     """Share of other facts whose first word of an answer changes, 0 to 1."""
