@@ -7,6 +7,8 @@ from tasks.settings.schema import check_choices, settings
 Attribution = Literal["integrated_gradients", "activation_gradient"]
 """Along the way from no activation to the whole; or at its end, activation times gradient."""
 
+Tokens = Literal["subject", "last_subject", "last_token"]
+
 
 @settings
 class NeuronConfig:
@@ -15,8 +17,9 @@ class NeuronConfig:
     attribution: Attribution = "integrated_gradients"
     """`integrated_gradients`: shares of P(object) that sum to what the layer's neurons do together;
     `activation_gradient`: one pass instead of many, and no such sum."""
-    tokens: Literal["subject", "last"] = "subject"
-    """Where neurons are looked at and set to zero: at all of the subject's tokens, or its last."""
+    tokens: Tokens = "subject"
+    """Where neurons are looked at and set to zero: at all of the subject's tokens, at its last, or at the prompt's
+    last, which says the object."""
     points: int = 16
     """Points at which gradients are taken on the way, >= 1; doubled until the shares sum up."""
     most_points: int = 256

@@ -14,6 +14,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from tasks.algorithms.editing.contexts import Rewrite, Row
 from tasks.algorithms.editing.prompts import EditPrompt
+from tasks.algorithms.measuring.metrics import ScoredSequence
 
 FIRST, LAST, OBJECTS, WORDINGS, RELATIONS = 6, 6, 6, 3, 2
 BOS = 0
@@ -73,6 +74,11 @@ def fact_prompt(fact: Fact, prompt: tuple[int, ...]) -> EditPrompt:
     """Return one of a fact's prompts with its object."""
     start = next(place for place in range(len(prompt)) if prompt[place : place + 2] == fact.subject)
     return EditPrompt(ids=(*prompt, fact.answer), subject=(start, start + 2), target_start=len(prompt))
+
+
+def statement(prompt: tuple[int, ...], token: int) -> ScoredSequence:
+    """Return a prompt with a token after it, which is scored."""
+    return ScoredSequence(ids=(*prompt, token), start=len(prompt))
 
 
 def text(rng: random.Random, known: list[Fact], length: int) -> tuple[list[int], list[int], list[bool]]:

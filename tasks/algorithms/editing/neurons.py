@@ -1,4 +1,5 @@
-"""The neurons of one MLP that carry a fact: what its output matrix reads at the subject's tokens.
+"""The neurons of one MLP that carry a fact: what its output matrix reads at the subject's tokens
+(or, as the source has it, where the object is said).
 
     attribution_i = a_i * integral over s from 0 to 1 of  dP(object; s a) / da_i        sum_i = P(a) - P(0)
 
@@ -26,7 +27,7 @@ from torch import Tensor, nn
 from tasks.algorithms.editing.changes import frozen
 from tasks.algorithms.editing.prompts import EditPrompt
 from tasks.algorithms.models.activations import Kept, changed_output, keep, logits_of, pad_left, resume
-from tasks.algorithms.models.architectures import added_as_is, mlp_output
+from tasks.algorithms.models.architectures import added_as_is, mlp_output, model_type, require_editable
 from tasks.algorithms.shapes import Bool, Float, Int
 from tasks.settings.neurons import NeuronConfig
 
@@ -44,11 +45,11 @@ class Neurons:
     probability: Float[Tensor, " prompts"]
     """P(object) of each prompt."""
     without: Float[Tensor, " prompts"]
-    """The same with all of the layer's neurons at zero at the subject's tokens."""
+    """The same with all of the layer's neurons at zero."""
     activation: Float[Tensor, "prompts inner"]
-    """At the subject's last token."""
+    """At the subject's last token, or the prompt's."""
     attribution: Float[Tensor, "prompts inner"]
-    """Sum over the subject's tokens, in P."""
+    """Sum over the tokens that are looked at, in P."""
     points: int
     """Points of the integral that were needed; 1 without one."""
     gap: float
@@ -69,7 +70,7 @@ def find_neurons(model: nn.Module, prompts: Sequence[EditPrompt], layer: int, co
         config: How.
 
     Raises:
-        ValueError: If there is no prompt, or one without an object.
+        ValueError: If there is no prompt, or one without an object, or the model's type cannot be edited.
     """
     with frozen(model):
         passes = _Passes(model, prompts, layer, config.tokens)
@@ -123,17 +124,17 @@ def ablate(
     choices: Sequence[Sequence[int]],
     tokens: str = "subject",
 ) -> Float[Tensor, "choices prompts"]:
-    """Return P(object) with each choice of neurons set to zero at the subject's tokens.
+    """Return P(object) with each choice of neurons set to zero.
 
     Args:
         model: A causal language model of a known type, in evaluation mode.
         prompts: The fact in one or more wordings, each with its object.
         layer: The neurons' layer.
         choices: Neurons by number; an empty one changes nothing.
-        tokens: As in `NeuronConfig`.
+        tokens: Where, as in `NeuronConfig`.
 
     Raises:
-        ValueError: If there is no prompt, or one without an object.
+        ValueError: If there is no prompt, or one without an object, or the model's type cannot be edited.
     """
     passes = _Passes(model, prompts, layer, tokens)
     scale = torch.ones(len(choices), passes.activation.shape[-1], device=passes.activation.device)
@@ -169,6 +170,7 @@ class _Passes:
     def __init__(self, model: nn.Module, prompts: Sequence[EditPrompt], layer: int, tokens: str) -> None:
         if not prompts or not all(prompt.target for prompt in prompts):
             raise ValueError("a fact's neurons need prompts with the object after them; wanted at least one")
+        require_editable(model_type(model))
         self.model, self.layer, self.matrix = model, layer, mlp_output(model, layer)
         device = next(model.parameters()).device
         ids, mask = pad_left([prompt.ids[:-1] for prompt in prompts], prompts[0].ids[0])
@@ -177,10 +179,13 @@ class _Passes:
         split = min(starts)
         self.kept = keep(model, ids.to(device), mask.to(device), split, record_inputs={"activation": self.matrix})
         self.activation: Float[Tensor, "prompts tail inner"] = self.kept.outputs["activation"]
-        self.subject: Bool[Tensor, "prompts tail"] = torch.zeros(self.kept.ids.shape, dtype=torch.bool, device=device)
-        last = [before + prompt.last_subject - split for before, prompt in zip(left, prompts, strict=True)]
+        self.at: Bool[Tensor, "prompts tail"] = torch.zeros(self.kept.ids.shape, dtype=torch.bool, device=device)
+        last = [
+            before + (prompt.target_start - 1 if tokens == "last_token" else prompt.last_subject) - split
+            for before, prompt in zip(left, prompts, strict=True)
+        ]
         for row, (start, end) in enumerate(zip(starts, last, strict=True)):
-            self.subject[row, (end if tokens == "last" else start - split) : end + 1] = True
+            self.at[row, (start - split if tokens == "subject" else end) : end + 1] = True
         self.last: Int[Tensor, " prompts"] = torch.tensor(last, device=device)
         reads = [
             (row, before + prompt.target_start - 1 - split + place, token)
@@ -197,14 +202,14 @@ class _Passes:
 
     def scaled_by(self, factor: Float[Tensor, "passes inner"]) -> Float[Tensor, "passes prompts"]:
         """Return P(object) with each neuron's activation times a factor of its own."""
-        whole = self.activation * self.subject[:, :, None]
+        whole = self.activation * self.at[:, :, None]
         return self._probability(((factor - 1).to(whole)[:, None, None] * whole).flatten(0, 1), len(factor))
 
     def gradients(self, factors: Sequence[float]) -> Float[Tensor, "passes prompts inner"]:
-        """Return activation times gradient of P(object), summed over the subject's tokens, with all activations times
+        """Return activation times gradient of P(object), summed over tokens, with all activations times
         each factor.
         """
-        whole = self.activation * self.subject[:, :, None]
+        whole = self.activation * self.at[:, :, None]
         found = []
         for start in range(0, len(factors), self.at_once):
             some = torch.tensor(factors[start : start + self.at_once]).to(whole) - 1

@@ -172,6 +172,23 @@ def changed_output(module: nn.Module, change: Callable[[Tensor], Tensor], rows: 
 
 
 @contextmanager
+def added_output(module: nn.Module, addition: Callable[[Tensor], Tensor], rows: int) -> Iterator[None]:
+    """Add `addition(input)` to a module's output, both (rows, seq, width), also where the module sees its rows end to
+    end: a change of a matrix that is not made in its weights, but to which gradients flow.
+    """
+
+    def hook(_: nn.Module, given: tuple, made: Tensor) -> Tensor:
+        added = addition(given[0].reshape(rows, -1, given[0].shape[-1]))
+        return made + added.reshape(made.shape).to(made.dtype)
+
+    handle = module.register_forward_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@contextmanager
 def _starting_at(model: nn.Module, layer: int, hidden: Tensor) -> Iterator[None]:
     """Let the layers below pass on what they read, the last of them `hidden` instead."""
     layers = decoder_layers(model)

@@ -12,7 +12,7 @@ from tasks.settings.neurons import NeuronConfig
             {"attribution": "shapley"},
             "neurons.attribution is 'shapley'; wanted one of integrated_gradients, activation",
         ),
-        ({"tokens": "all"}, "neurons.tokens is 'all'; wanted one of subject, last"),
+        ({"tokens": "all"}, "neurons.tokens is 'all'; wanted one of subject, last_subject, last_token"),
         ({"points": 0}, "neurons.points is 0; wanted a whole number >= 1"),
         ({"draws": 0}, "neurons.draws is 0"),
         ({"points": 64, "most_points": 32}, "neurons.most_points is 32; wanted at least points, 64"),

@@ -34,10 +34,12 @@ def exact():
 
 def places(prompt: EditPrompt, tokens: str) -> range:
     start, stop = prompt.subject
+    if tokens == "last_token":
+        return range(prompt.target_start - 1, prompt.target_start)
     return range(start if tokens == "subject" else stop - 1, stop)
 
 
-@pytest.mark.parametrize("tokens", ["subject", "last"])
+@pytest.mark.parametrize("tokens", ["subject", "last_subject", "last_token"])
 @pytest.mark.parametrize("layer", [0, 1])
 def test_attributions_and_probabilities_are_those_of_the_restatement(exact, layer: int, tokens: str) -> None:
     found = find_neurons(exact, PROMPTS, layer, replace(EXACT, tokens=tokens))
@@ -115,7 +117,7 @@ def test_many_points_are_taken_in_parts(exact, monkeypatch: pytest.MonkeyPatch) 
     torch.testing.assert_close(parts, ablate(exact, PROMPTS, 1, choices))
 
 
-@pytest.mark.parametrize("tokens", ["subject", "last"])
+@pytest.mark.parametrize("tokens", ["subject", "last_subject", "last_token"])
 def test_ablation_is_that_of_the_restatement(exact, tokens: str) -> None:
     choices = [(), (3,), (0, 64, 127), tuple(range(128))]
     found = ablate(exact, PROMPTS, 1, choices, tokens)
@@ -177,3 +179,8 @@ def test_the_model_is_left_as_it_was(exact) -> None:
 def test_prompts_without_an_object_are_refused(exact, prompts: list) -> None:
     with pytest.raises(ValueError, match="a fact's neurons need prompts with the object after them"):
         find_neurons(exact, prompts, 0, NeuronConfig())
+
+
+def test_experts_are_refused() -> None:
+    with pytest.raises(ValueError, match="model type 'mixtral' cannot be edited"):
+        find_neurons(tiny("mixtral"), PROMPTS, 0, NeuronConfig())
