@@ -74,12 +74,15 @@ def edited(model: nn.Module, changes: Sequence[Change]) -> Iterator[nn.Module]:
 
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
-    """Let no gradient reach a model's parameters; those that wanted one do so again at the end."""
+    """Let gradients flow through a model, also where none are taken otherwise, but reach none of its parameters; those
+    that wanted one do so again at the end.
+    """
     wanting = [parameter for parameter in model.parameters() if parameter.requires_grad]
     for parameter in wanting:
         parameter.requires_grad_(False)
     try:
-        yield
+        with torch.enable_grad():
+            yield
     finally:
         for parameter in wanting:
             parameter.requires_grad_(True)

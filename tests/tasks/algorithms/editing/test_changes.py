@@ -96,7 +96,8 @@ def test_frozen_parameters_want_gradients_again_and_others_still_do_not(tiny_lla
     model = tiny_llama(0)
     model.lm_head.weight.requires_grad_(False)
     before = [parameter.requires_grad for parameter in model.parameters()]
-    with pytest.raises(KeyError, match="asked"), frozen(model):
+    with torch.no_grad(), pytest.raises(KeyError, match="asked"), frozen(model):
         assert not any(parameter.requires_grad for parameter in model.parameters())
+        assert torch.is_grad_enabled()
         raise KeyError("asked")
     assert [parameter.requires_grad for parameter in model.parameters()] == before
