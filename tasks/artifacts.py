@@ -321,6 +321,14 @@ class TraceRecords(Artifact):
 
 
 @dataclass(frozen=True, kw_only=True)
+class NeuronReport(Artifact):
+    """The neurons of one layer that carry facts."""
+
+    facts: int
+    layer: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class SecondMomentsRef(Artifact):
     """C = E[k k^T] of every layer's MLP output matrix, for one model."""
 

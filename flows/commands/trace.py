@@ -1,7 +1,6 @@
 """The command `lethe trace`."""
 
 import time
-from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -50,6 +49,5 @@ def trace(
 
         request = with_embedded_model(EditingRequest(model=checks.model_place(model) if model else ""), seed)
         wanted = asked or known_facts(request.facts)
-        tracing = replace(chosen.tracing, facts=max(chosen.tracing.facts, 1))
-        traced = trace_flow(request.model, wanted, tracing)
+        traced = trace_flow(request.model, wanted, chosen.tracing, chosen.neurons)
         write_json(json_file, show_trace(console, traced, time.monotonic() - started, out))

@@ -90,11 +90,8 @@ def _erased(requests: Iterable[EditRequest]) -> tuple[EditRequest, ...]:
 
 
 def known_facts(paths: Iterable[str]) -> tuple[EditRequest, ...]:
-    """Read files of facts that a model knows; each is a request that its object stay."""
-    facts = (fact for path in paths for fact in read_known_facts(Path(path)))
-    return tuple(
-        EditRequest(subject=fact.subject, prompt=fact.prompt, object=fact.object, target=fact.object) for fact in facts
-    )
+    """Read files of facts that a model knows."""
+    return tuple(fact for path in paths for fact in read_known_facts(Path(path)))
 
 
 def require_fit(model: CheckpointRef, requests: Sequence[EditRequest]) -> None:

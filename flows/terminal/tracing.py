@@ -11,7 +11,9 @@ from rich.text import Text
 from flows.steps.prefect_ui import prefect_place
 from flows.terminal.tables import show_places
 from tasks import store, tracking
+from tasks.neurons import FILE
 from tasks.settings.edit_request import EditRequest
+from tasks.storage.plain_files import read_json
 from tasks.storage.trace_files import read_effects, read_grids, read_traced_facts
 
 if TYPE_CHECKING:
@@ -58,6 +60,8 @@ def show_trace(console: Console, outcome: "Traced", seconds: float, out: str | N
     )
     if traced.unknown:
         console.print(f"{traced.unknown} facts were left out: the model does not know them.", highlight=False)
+    neurons = read_json(store.path(outcome.neurons) / FILE)
+    show_neurons(console, neurons)
     place, (address, how) = Path(out or folder), tracking.run_address(outcome.mlflow_run)
     pictures = sorted(file.name for file in folder.glob("*.png"))
     places = {
@@ -78,10 +82,35 @@ def show_trace(console: Console, outcome: "Traced", seconds: float, out: str | N
         ],
         "unknown": traced.unknown,
         "effects": effects,
+        "neurons": neurons,
         "pictures": [str(place / name) for name in pictures],
         "mlflow_run": outcome.mlflow_run,
         "prefect_flow_run": outcome.flow_run,
     }
+
+
+def show_neurons(console: Console, found: dict[str, Any]) -> None:
+    """Print the neurons of the first fact, and over many facts what setting them to zero does."""
+    first, effect = found["facts"][0], found["effect"]
+    if first["neurons"]:
+        table = Table(title=f"Neurons of layer {found['layer']}", title_justify="left", header_style="bold")
+        for column in ("neuron", "attribution", "activation", "correlation\nwith the answer"):
+            table.add_column(column, justify="right")
+        for row in first["neurons"]:
+            numbers = (f"{row[name]:.3f}" for name in ("attribution", "activation", "correlation"))
+            table.add_row(str(row["neuron"]), *numbers)
+        console.print(table)
+        one = first["ablated"]
+        words = f"p({first['object']}) {one['untouched']:.3f}; without them {one['chosen']:.3f}"
+        console.print(f"{words}, without as many others {one['others']:.3f}", markup=False, highlight=False)
+    if effect:
+        chosen, others = effect["chosen"], effect["others"]
+        console.print(
+            f"Over {effect['facts']} facts they take {chosen['mean']:.3f} ({chosen['low']:.3f} to {chosen['high']:.3f})"
+            f" off the answer's probability, as many others {others['mean']:.3f} ({others['low']:.3f} to"
+            f" {others['high']:.3f}).",
+            highlight=False,
+        )
 
 
 def effects_table(effects: list[dict[str, Any]], facts: int) -> Table:

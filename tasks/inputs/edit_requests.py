@@ -6,14 +6,14 @@ its short form, zsRE (with portability or without), or our own, the fields of `E
 
 import functools
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from tasks.algorithms.text.facts import FactTriple
 from tasks.artifacts import BadInputError
-from tasks.inputs.edit_schemas import PUBLISHED, Fact, KnownFact, make_fact, make_request, mark_subject
+from tasks.inputs.edit_schemas import PUBLISHED, Fact, KnownFact, make_request, mark_subject
 from tasks.inputs.json_records import read_records
 from tasks.settings.edit_request import EditRequest
 
@@ -55,9 +55,10 @@ def read_edit_requests(path: Path) -> tuple[EditRequest, ...]:
     return tuple(_located(place, _edit, record) for place, record in read_records(path))
 
 
-def read_known_facts(path: Path) -> tuple[FactTriple, ...]:
+def read_known_facts(path: Path) -> tuple[EditRequest, ...]:
     """Read facts that a model is taken to know, for tracing: published known facts, facts as the stage `facts` writes
-    them, or edits that say what the object is today.
+    them, or edits that say what the object is today. Each is a request that the object stay, with the paraphrases that
+    it has.
 
     Raises:
         BadInputError: As in `read_edit_requests`.
@@ -108,7 +109,7 @@ def _marked(record: Mapping[str, Any]) -> dict[str, str]:
     return texts
 
 
-def _known(record: Mapping[str, Any]) -> FactTriple:
+def _known(record: Mapping[str, Any]) -> EditRequest:
     if "attribute" in record:
         return KnownFact.model_validate(record).fact()
     if "target" not in record and not PUBLISHED.keys() & record.keys():
@@ -118,7 +119,7 @@ def _known(record: Mapping[str, Any]) -> FactTriple:
     request = _edit(record)
     if not request.object:
         raise ValueError(f"the edit {request.question!r} says no present object; wanted one, to trace it")
-    return make_fact(request.subject, request.prompt, request.object)
+    return replace(request, target=request.object)
 
 
 @functools.cache

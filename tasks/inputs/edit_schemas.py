@@ -11,7 +11,6 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from tasks.algorithms.text.facts import FactTriple
 from tasks.settings.edit_request import SUBJECT, EditRequest, Statement
 
 
@@ -129,7 +128,7 @@ class KnownFact(BaseModel):
     prompt: str
     attribute: str
 
-    def fact(self) -> FactTriple:
+    def fact(self) -> EditRequest:
         """Return our own record, its subject marked."""
         return make_fact(self.subject, self.prompt, self.attribute)
 
@@ -141,7 +140,7 @@ class Fact(BaseModel):
     prompt: str
     object: str
 
-    def fact(self) -> FactTriple:
+    def fact(self) -> EditRequest:
         """Return our own record, its subject marked."""
         return make_fact(self.subject, self.prompt, self.object)
 
@@ -189,10 +188,9 @@ def make_request(subject: str, prompt: str, target: str, **more: Any) -> EditReq
     return EditRequest(subject=subject, prompt=mark_subject(prompt, subject).rstrip(" "), target=target.strip(), **more)
 
 
-def make_fact(subject: str, prompt: str, object_: str) -> FactTriple:
-    """Return a fact whose prompt marks its subject; see `make_request`."""
-    request = make_request(subject, prompt, object_)
-    return FactTriple(subject=request.subject, prompt=request.prompt, object=request.target, source="user")
+def make_fact(subject: str, prompt: str, object_: str) -> EditRequest:
+    """Return a fact as a request that its object stay; see `make_request`."""
+    return make_request(subject, prompt, object_, object=object_.strip())
 
 
 def _filled(text: str) -> tuple[str, ...]:

@@ -32,6 +32,8 @@ class NeuronConfig:
     """Share of the prompts in which a neuron must count, 0 to 1; where none does, those that count in most."""
     most: float = 0.01
     """Share of the layer's neurons that are chosen at most, above 0 to 1; one at least."""
+    facts: int = 60
+    """Facts whose neurons are looked for, at most, >= 1."""
     draws: int = 10
     """Sets of as many other neurons of the layer that the chosen ones are measured against, >= 1."""
     seed: int = 0
@@ -39,7 +41,7 @@ class NeuronConfig:
 
     def __post_init__(self) -> None:
         check_choices(self, "neurons")
-        for name in ("points", "draws"):
+        for name in ("points", "facts", "draws"):
             if getattr(self, name) < 1:
                 raise ValueError(f"neurons.{name} is {getattr(self, name)}; wanted a whole number >= 1")
         if self.most_points < self.points:

@@ -8,6 +8,7 @@ from tasks.settings.edit_evaluation import EditEvaluationConfig
 from tasks.settings.edit_proposals import EditProposalConfig
 from tasks.settings.edit_verdict import EditVerdictConfig
 from tasks.settings.measuring import BenchmarkingConfig
+from tasks.settings.neurons import NeuronConfig
 from tasks.settings.schema import check_choices, settings
 from tasks.settings.text import AnchorConfig, CorpusConfig, FactConfig
 
@@ -176,6 +177,8 @@ class RankOneEditingConfig:
     """Which of its facts are rewritten, and to what."""
     tracing: TracingConfig = TracingConfig()
     """Where facts are looked for."""
+    neurons: NeuronConfig = NeuronConfig()
+    """Which neurons carry them."""
     second_moments: SecondMomentConfig = SecondMomentConfig()
     """What is known of the layers' keys."""
     edit: EditConfig = EditConfig()

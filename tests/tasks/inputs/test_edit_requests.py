@@ -228,17 +228,22 @@ def test_what_cannot_be_an_edit_is_refused(subject: str, prompt: str, target: st
     assert str(caught.value).startswith(message)
 
 
-def known(folder: Path, *records: Any) -> tuple[FactTriple, ...]:
+def known(folder: Path, *records: Any) -> tuple[EditRequest, ...]:
     (folder / "mine").write_text(json.dumps(records))
     return read_known_facts(folder / "mine")
 
 
 def test_facts_to_trace_are_published_ones_our_own_and_the_objects_of_edits(tmp_path: Path) -> None:
     fact = FactTriple(subject="Toto", prompt="The home of {} is", object="Kansas", source="user")
+    kept = EditRequest(subject="Toto", prompt="The home of {} is", object="Kansas", target="Kansas")
     published = {"known_id": 1, "subject": "Toto", "attribute": "Kansas", "template": "The home of {}"}
     stage = dataclasses.asdict(dataclasses.replace(fact, source="pattern", split="forget_test"))
     rows = [{**published, "prompt": "The home of Toto is"}, stage, COUNTERFACT, SHORT, {**OWN, "object": "Kansas"}]
-    assert known(tmp_path, *rows) == (fact,) * 5
+    found = known(tmp_path, *rows)
+    assert found[:2] == (kept, kept)
+    stated = [(one.subject, one.prompt, one.object, one.target) for one in found]
+    assert stated == [("Toto", "The home of {} is", "Kansas", "Kansas")] * 5
+    assert found[2].paraphrases == read(tmp_path, COUNTERFACT)[0].paraphrases != ()
 
 
 @pytest.mark.parametrize(

@@ -37,4 +37,4 @@ def test_white_space_around_the_parts_is_none_of_theirs_but_a_prompts_newline_is
     request = make_request(" Toto\n", "Home of Toto:\n", " Oz ", relation="a")
     assert (request.subject, request.prompt, request.target, request.relation) == ("Toto", "Home of {}:\n", "Oz", "a")
     fact = make_fact("Toto ", "Toto is ", " a dog")
-    assert (fact.subject, fact.prompt, fact.object, fact.source) == ("Toto", "{} is", "a dog", "user")
+    assert (fact.subject, fact.prompt, fact.object, fact.target) == ("Toto", "{} is", "a dog", "a dog")
