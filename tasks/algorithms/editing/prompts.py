@@ -53,8 +53,9 @@ def edit_prompt(
         context: Positions that the model has; None: no limit.
 
     Returns:
-        The tokens, and where subject and object are. A token that holds a character of the subject counts as its own,
-        and so does one of the object that holds the gap before it.
+        The tokens, and where subject and object are. A token that holds a character of the subject counts as its own;
+        the gap before the object is the object's, in one token with its first word or in one of its own, since the
+        model is to say it too.
 
     Raises:
         ValueError: If the prompt does not have its `{}` once, the subject has no token, the object has none or more
@@ -68,9 +69,10 @@ def edit_prompt(
     head = f"{prefix}{before}{subject}{after}"
     text = _join(head, target) if target else head
     special, ids, offsets = encode_prefixed(tokenizer, text, conversation=False)
-    target_start = _first_past(offsets, len(text) - len(target.lstrip()))
+    target_start = _first_past(offsets, len(head))
     (span,) = token_spans(offsets, [AnchorMatch(start, start + len(subject), subject)])
-    _check_tokens(prompt, subject, span.end - span.start, target, len(ids) - target_start)
+    own = len(ids) - _first_past(offsets, len(text) - len(target.lstrip()))
+    _check_tokens(prompt, subject, span.end - span.start, target, own)
     if span.end > target_start:
         raise ValueError(f"one token holds the end of {subject!r} and the beginning of {target!r}; wanted them apart")
     if context is not None and len(special) + len(ids) > context:
@@ -151,7 +153,7 @@ def _check_tokens(prompt: str, subject: str, subject_tokens: int, target: str, t
 def _statement_row(tokenizer: Any, prompt: str, object_: str) -> ScoredSequence:
     text = _join(prompt, object_)
     special, ids, offsets = encode_prefixed(tokenizer, text, conversation=False)
-    first = _first_past(offsets, len(text) - len(object_.lstrip()))
-    if not object_.strip() or first == len(ids):
+    first = _first_past(offsets, len(prompt))
+    if not object_.strip() or _first_past(offsets, len(text) - len(object_.lstrip())) == len(ids):
         raise ValueError(f"the object {object_!r} of {prompt!r} has no token; wanted text")
     return ScoredSequence(ids=special + tuple(ids), start=max(1, len(special) + first))
