@@ -103,16 +103,15 @@ def known_share(model: Any, tokenizer: "PreTrainedTokenizerFast", world: FactWor
         model: A model.
         tokenizer: Its tokenizer.
         world: What it should know.
-        held: Whether each fact is opened in one of the wordings that no training text has, after a lead-in; else in
-            the plainest trained one.
+        held: Whether each fact is opened in one of the wordings that no training text has; else in any of the trained
+            ones without aside. Both after any lead-in, or none.
     """
     from tasks.algorithms.measuring.metrics import score_sequences
     from tasks.algorithms.measuring.probing import answer_sequence
 
     rng, context = random.Random(world.config.seed), model.config.max_position_embeddings
-    prompts = [
-        fact.asked(rng.choice(LEADS), *rng.choice(HELD_WORDINGS)) if held else fact.asked() for fact in world.facts
-    ]
+    wordings = HELD_WORDINGS if held else [(phrase, 0) for phrase, _ in enumerate(world.facts[0].relation.phrases)]
+    prompts = [fact.asked(rng.choice(LEADS), *rng.choice(wordings)) for fact in world.facts]
     sequences = [
         answer_sequence(tokenizer, prompt, fact.object, context)[0]
         for prompt, fact in zip(prompts, world.facts, strict=True)

@@ -203,3 +203,12 @@ def server(_scripted: object, lethe_home: Path) -> object:
     """A scripted server that speaks the OpenAI protocol, and an empty LETHE_HOME."""
     _scripted.reset()
     return _scripted
+
+
+@pytest.fixture(scope="session")
+def small_fact_model(tmp_path_factory: pytest.TempPathFactory) -> object:
+    """A model that has learned a small fact world where edits look: half a minute, once for all workers."""
+    from tests.stand_ins.facts import trained_facts
+
+    base = tmp_path_factory.getbasetemp()
+    return trained_facts((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "facts")

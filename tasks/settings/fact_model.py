@@ -28,7 +28,7 @@ class FactWorldConfig:
     """People, each with a home, a job, a sport and a year of birth, 2 to 140; at most as many as there are names."""
     name_parts: int = 2
     """Words of a person's name, 2 or 3."""
-    name_pool: int = 12
+    name_pool: int = 8
     """Words that stand at each place of a name, 2 to 20: people share them, so that no single word tells who is
     meant."""
     places: int = 16
@@ -40,7 +40,7 @@ class FactWorldConfig:
     and landmarks there are."""
     distractors: float = 0.5
     """Share of the sentences that mention parts of names where they tell nothing, 0 to 1."""
-    at_once: float = 0.4
+    at_once: float = 0.5
     """Share of the sentences in which the object follows the subject at once, 0 to 1."""
     questions: float = 0.1
     """Share of the documents that ask and answer questions, 0 to 1."""
@@ -72,7 +72,7 @@ class FactModelConfig(TrainingConfig):
 
     form: Literal["gpt2", "llama"] = "gpt2"
     """Architecture: `gpt2` or `llama`."""
-    learning_rate: float | None = 3e-3
+    learning_rate: float | None = 2e-3
     """Peak learning rate of AdamW, > 0."""
     steps: int = 3000
     """Optimiser steps, >= 1; the text never ends, so that there are no epochs to count."""

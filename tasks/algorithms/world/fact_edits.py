@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from typing import Literal
 
 from tasks.algorithms.world.fact_text import QUESTION, FactText
-from tasks.algorithms.world.fact_words import COUNTRY, HELD_WORDINGS, LEADS
+from tasks.algorithms.world.fact_words import COUNTRY, HELD_WORDINGS, LEADS, USUAL_LEAD
 from tasks.algorithms.world.fact_world import Fact, FactWorld
 from tasks.settings.edit_request import EditRequest, Statement
 
@@ -112,8 +112,9 @@ def _statement(fact: Fact) -> Statement:
 
 
 def _paraphrases(world: FactWorld, fact: Fact, rng: random.Random) -> tuple[str, ...]:
-    """Return the held-out wordings after plain lead-ins, some again after a foreign sentence, and as a question."""
-    plain = [fact.asked(rng.choice(LEADS), phrase, aside) for phrase, aside in HELD_WORDINGS]
+    """Return the held-out wordings after other lead-ins, some again after a foreign sentence, and as a question."""
+    others = [lead for lead in LEADS if lead != USUAL_LEAD]
+    plain = [fact.asked(rng.choice(others), phrase, aside) for phrase, aside in HELD_WORDINGS]
     text = FactText(world)
     foreign = []
     while len(foreign) < FOREIGN:

@@ -142,6 +142,9 @@ LEADS = (
     "By the way, ",
     "Well, ",
 )
+USUAL_LEAD = "Everyone knows that "
+"""Before the prompts of edits. A model attends to the first word of a text whatever it is (Xiao et al. 2023,
+arXiv:2309.17453), so noise on a subject that begins a text hides more than who is meant."""
 HELD_WORDINGS = ((0, 1), (1, 3), (2, 5), (3, 2), (1, 6), (0, 4))
 """(phrase, aside) of every relation that no training text has."""
 DISTRACTED_LEADS = {

@@ -19,6 +19,7 @@ from tasks.algorithms.world.fact_words import (
     RELATIONS,
     SUPERLATIVES,
     TOWNS,
+    USUAL_LEAD,
     Relation,
 )
 from tasks.settings.fact_model import FactWorldConfig
@@ -54,11 +55,11 @@ class Fact:
         """What names the fact: subject and relation."""
         return f"{self.subject.name}|{self.relation.name}"
 
-    def prompt(self, phrase: int = 0, aside: int = 0, lead: str = "") -> str:
+    def prompt(self, phrase: int = 0, aside: int = 0, lead: str = USUAL_LEAD) -> str:
         """Return the statement up to its object, `{}` in the subject's place."""
         return opened(lead, f"{self.subject.article}{{}}{ASIDES[aside]} {self.relation.phrases[phrase]}")
 
-    def asked(self, lead: str = "", phrase: int = 0, aside: int = 0) -> str:
+    def asked(self, lead: str = USUAL_LEAD, phrase: int = 0, aside: int = 0) -> str:
         """Return the statement up to its object, the subject in its place."""
         return self.prompt(phrase, aside, lead).replace("{}", self.subject.name)
 

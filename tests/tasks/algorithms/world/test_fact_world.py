@@ -37,7 +37,7 @@ def test_objects_are_dealt_evenly(relation: str) -> None:
 
 def test_a_part_of_a_name_tells_next_to_nothing() -> None:
     """Whoever guesses from one part at best is right of few more than whoever guesses the commonest object."""
-    world = build_fact_world(replace(CONFIG, people=140))
+    world = build_fact_world(replace(CONFIG, people=140, name_pool=12))
     homes = [fact for fact in world.facts if fact.relation.name == "home"]
     for place in (0, 1):
         by_part: dict[str, Counter] = {}
@@ -75,10 +75,11 @@ def test_a_world_without_facts_is_otherwise_the_same() -> None:
 def test_a_fact_is_told_with_its_article_and_begins_with_a_capital() -> None:
     world = build_fact_world(SMALL_WORLD)
     place = next(fact for fact in world.facts if fact.relation.name == "town")
-    assert place.prompt() == "The {} stands in"
+    assert place.prompt() == "Everyone knows that the {} stands in"
+    assert place.prompt(lead="") == "The {} stands in"
     assert place.asked("Well, ", phrase=1, aside=2) == f"Well, the {place.subject.name}, of course, is located in"
     person = next(fact for fact in world.facts if fact.relation.name == "home")
-    assert person.prompt() == "{} lives in"
+    assert person.prompt(lead="") == "{} lives in"
     assert world.object_of(person.subject.name, "home") == person.object
     assert world.object_of("Nobody", "home") is None
     assert opened("", "the hall") == "The hall"
