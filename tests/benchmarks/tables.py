@@ -276,6 +276,28 @@ TABLES: dict[str, Table] = {
             "positions": number("positions", form=",.0f"),
         },
     ),
+    "fact_model": Table(
+        first="model",
+        columns={
+            "known": spread("known"),
+            "known in held-out wordings": spread("known held out"),
+            "total effect": spread("total"),
+            "restored by the last subject token": spread("last"),
+            "of layer": words("layers"),
+            "by an earlier one, at most": spread("earlier"),
+            "s to train": number("seconds", "mean", form=".0f"),
+        },
+        rows={
+            "gpt2": "GPT-2 form",
+            "llama": "Llama form",
+            "no mask": "without the training mask",
+            "no mask, distractors in 0.8": "the same, distractors in 0.8 of the sentences",
+            "no mask, three-part names": "the same, names of three words",
+            "no distractors": "with the mask, without distractors",
+            "objects weigh as other words": "objects weigh as other words do",
+            "six layers": "six layers",
+        },
+    ),
     "label_speed": Table(
         first="interior tokens",
         columns={
