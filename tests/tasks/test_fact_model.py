@@ -1,5 +1,5 @@
-"""Claims: the stage trains a model that knows its world in both forms; the folder loads anywhere; a twin knows all but
-what it was not told; a model that knows too little is refused; a run that was interrupted goes on to the same weights.
+"""Claims: the stage trains a model that knows its world in both forms; the folder loads anywhere; a twin has the same
+tokens; a model that knows too little is refused; a run that was interrupted goes on to the same weights.
 """
 
 import random
@@ -39,8 +39,8 @@ def test_it_answers_questions(small_fact_model: TrainedFacts) -> None:
     assert right / len(facts) >= 0.7
 
 
-def test_a_twin_knows_all_but_what_it_was_not_told(lethe_home) -> None:
-    """By chance alone it would be right of one in six."""
+def test_a_twin_shares_the_words_of_the_whole_world(lethe_home) -> None:
+    """That a name is one token must not tell who was seen."""
     fact = WORLD.facts[0]
     with pytest.raises(ValueError, match="the fact world has no facts"):
         train_fact_model.body(SMALL_WORLD, BRIEF, ("Nobody|home",), "twin")

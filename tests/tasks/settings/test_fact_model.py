@@ -30,6 +30,7 @@ def test_a_world_that_cannot_be_is_refused(setting: dict, message: str) -> None:
         ({"hidden": 130}, r"fact_model\.hidden is 130; wanted a multiple of heads, 4"),
         ({"context": 32}, r"fact_model\.context is 32; wanted at least row_tokens, 48"),
         ({"initializer_range": 0.0}, r"fact_model\.initializer_range is 0\.0; wanted a number > 0"),
+        ({"object_weight": 0.0}, r"fact_model\.object_weight is 0\.0; wanted a number > 0"),
         ({"mask_share": 2.0}, r"fact_model\.mask_share is 2\.0; wanted a number from 0 to 1"),
         ({"learning_rate": -1.0}, r"learning_rate is -1\.0; wanted a number > 0"),
     ],

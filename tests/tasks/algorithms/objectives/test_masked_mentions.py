@@ -73,3 +73,17 @@ def test_where_nothing_is_hidden_it_is_plain_language_modelling(family: str, req
     assert MaskedMentions().loss(model, given, {})[0].item() == pytest.approx(plain, rel=1e-6)
     given["hidden"] = torch.tensor(HIDDEN).bool()
     assert MaskedMentions().loss(model, given, {})[0].item() != pytest.approx(plain, rel=1e-4)
+
+
+def test_a_token_counts_by_its_weight(tiny_gpt2) -> None:
+    """Token 3 of the first row counts five times, the last of the second one not at all; a first token is foreseen by
+    none.
+    """
+    model = tiny_gpt2(4, initializer_range=0.3).eval()
+    given, weights = batch(some_ids(2)), torch.ones(2, 8)
+    weights[0, 3], weights[1, 7], weights[0, 0] = 5.0, 0.0, 100.0
+    bias = attention_bias(given["mention"], given["hidden"], torch.float32)
+    log_p = model(input_ids=given["ids"], attention_mask=bias).logits.double().log_softmax(-1)
+    losses = [[-log_p[row, at, given["ids"][row, at + 1]].item() for at in range(7)] for row in range(2)]
+    expected = (sum(losses[0]) + 4 * losses[0][2] + sum(losses[1][:-1])) / (14 + 4 - 1)
+    assert MaskedMentions().loss(model, given | {"weights": weights}, {})[0].item() == pytest.approx(expected, rel=1e-6)
