@@ -10,29 +10,33 @@ A state is the residual stream after one layer at one token, or the outputs of a
 one. p is the probability of the object's first token after the prompt, the mean over draws.
 
 A grid has one cell for each layer and token. What a restored state cannot change is not computed again: layers below
-it, and positions before it, are those of the corrupted run, so that all cells of a layer are rows of one pass which
-begins there and at the first changed token. Only the last position's logits are made.
+it, and positions before it, are those of the corrupted run. So all cells of a token are rows of one pass over the
+positions from there on, which join it where their first changed layer hands on its states; that layer changes at this
+token alone, and a single pass makes it for all tokens. Only the last position's logits are made.
 
 Source: Meng et al. 2022, arXiv:2202.05262: noise of three standard deviations of the embeddings, ten draws, windows of
 ten layers of 48.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from tasks.algorithms.models.activations import Kept, changed_output, keep, logits_of, resume
+from tasks.algorithms.models.activations import Kept, changed_output, keep, logits_of, resume, resume_all
 from tasks.algorithms.models.architectures import attention_output, decoder_layers, mlp_output
-from tasks.algorithms.shapes import Float, Int
+from tasks.algorithms.shapes import Bool, Float
 from tasks.settings.rank_one_editing import TracingConfig
 
 State = Literal["hidden", "mlp", "attention"]
 STATES: tuple[State, ...] = ("hidden", "mlp", "attention")
+MATRICES: dict[State, Callable[[nn.Module, int], nn.Module]] = {"mlp": mlp_output, "attention": attention_output}
+"""What makes the outputs that are put back over a window of layers."""
 MOST_ROWS = 512
 """Rows of one pass."""
 
@@ -93,7 +97,7 @@ def trace(
     *,
     states: Sequence[State] = STATES,
     noise: Float[Tensor, "draws seq hidden"] | None = None,
-    on_layer: Callable[[int, int], None] = lambda done, of: None,
+    on_token: Callable[[int, int], None] = lambda done, of: None,
 ) -> Trace:
     """Trace one fact.
 
@@ -105,74 +109,130 @@ def trace(
         config: Noise, draws, window, seed.
         states: What is put back.
         noise: In place of the seeded one.
-        on_layer: Called after each row of a grid: how many are done, of how many.
+        on_token: Called after each token's cells: how many are done, of how many.
     """
     device = next(model.parameters()).device
-    depth = len(decoder_layers(model))
+    layers = range(len(decoder_layers(model)))
     prompt = torch.tensor([list(ids)], device=device)
     noise = embedding_noise(model, subject, len(ids), config) if noise is None else noise
-    recorded = {("mlp", layer): mlp_output(model, layer) for layer in range(depth)}
-    recorded |= {("attention", layer): attention_output(model, layer) for layer in range(depth)}
+    recorded = {(state, layer): matrix(model, layer) for state, matrix in MATRICES.items() for layer in layers}
     clean = keep(model, prompt, torch.ones_like(prompt), subject[0], record=recorded)
     many = prompt.expand(len(noise), -1)
     corrupted = keep(model, many, torch.ones_like(many), subject[0], noise=noise)
-    grid = _Grid(model, clean, corrupted, answer, config.window or default_window(depth))
-    restored: dict[State, Tensor] = {}
-    for number, state in enumerate(states):
-        cells = torch.zeros(depth, len(ids), dtype=noise.dtype if noise.dtype == torch.float64 else torch.float32)
-        cells[:, : subject[0]] = grid.corrupted  # no noise has come there
-        for layer in range(depth):
-            cells[layer, subject[0] :] = grid.row(state, layer).cpu()
-            on_layer(number * depth + layer + 1, len(states) * depth)
-        restored[state] = cells
+    grid = _Grid(model, clean, corrupted, answer, states, config.window or default_window(len(layers)))
+    cells = torch.full((len(states), len(layers), len(ids)), grid.corrupted, dtype=torch.float64)
+    for token in range(subject[0], len(ids)):  # no noise has come to those before
+        cells[:, :, token] = grid.token(token).cpu()
+        on_token(token - subject[0] + 1, len(ids) - subject[0])
+    restored = {state: each.to(torch.promote_types(noise.dtype, torch.float32)) for state, each in zip(states, cells)}
     return Trace(clean=grid.clean, corrupted=grid.corrupted, restored=restored, subject=subject)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Cell:
+    """What is put back at a token."""
+
+    state: State
+    layer: int
+    """The layer whose hidden states are put back, or the first of a window."""
+    further: range = range(0)
+    """The other layers of a window."""
+
+
 class _Grid:
-    """Cells of one prompt, a layer at a time."""
+    """Cells of one prompt, a token at a time."""
 
-    def __init__(self, model: nn.Module, clean: Kept, corrupted: Kept, answer: int, window: int) -> None:
-        self.model, self.kept_clean, self.kept, self.answer, self.window = model, clean, corrupted, answer, window
+    def __init__(
+        self, model: nn.Module, clean: Kept, corrupted: Kept, answer: int, states: Sequence[State], window: int
+    ) -> None:
+        self.model, self.kept_clean, self.kept, self.answer, self.states = model, clean, corrupted, answer, states
         self.depth, self.draws = len(clean.inputs) - 1, len(corrupted.ids)
-        self.clean = self._answered(clean, self.depth, clean.inputs[-1]).mean().item()
-        self.corrupted = self._answered(corrupted, self.depth, corrupted.inputs[-1]).mean().item()
+        self.clean, self.corrupted = (
+            self._answered(resume(model, kept, self.depth, kept.inputs[self.depth])).mean().item()
+            for kept in (clean, corrupted)
+        )
+        self.handed_on = {state: self._handed_on(state) for state in states}
+        self.cells = [cell for state in states for cell in _cells(state, self.depth, window)]
+        self.order = sorted(range(len(self.cells)), key=lambda number: self.cells[number].layer)
 
-    def row(self, state: State, layer: int) -> Float[Tensor, " tail"]:
-        """Return p*(state) of one layer at each token of the tail."""
-        tail = self.kept.ids.shape[1]
+    def token(self, at: int) -> Float[Tensor, "states layers"]:
+        """Return p*(state) of each state and layer at a token."""
+        tail, found = self.kept.cut(at), torch.zeros(len(self.cells), dtype=torch.float64)
         at_once = max(1, MOST_ROWS // self.draws)
-        groups = [list(range(start, min(start + at_once, tail))) for start in range(0, tail, at_once)]
-        return torch.cat([self._cells(state, layer, group) for group in groups])
+        for start in range(0, len(self.cells), at_once):
+            chosen = self.order[start : start + at_once]
+            found[chosen] = self._answers(tail, [self.cells[number] for number in chosen]).double().cpu()
+        return found.view(len(self.states), self.depth)
 
-    def _cells(self, state: State, layer: int, tokens: list[int]) -> Float[Tensor, " tokens"]:
-        """Return p*(state) at some tokens: a row for each token and draw."""
-        token = torch.tensor(tokens, device=self.kept.ids.device).repeat_interleave(self.draws)
-        kept = self.kept.rows(torch.arange(self.draws, device=token.device).repeat(len(tokens)))
+    def _answers(self, tail: Kept, cells: Sequence[_Cell]) -> Float[Tensor, " cells"]:
+        """Return p*(state) of some cells, in the order of their layers: a row for each cell and draw."""
+        place = tail.split - self.kept.split
+        joining: dict[int, Tensor] = {}
+        for layer, some in groupby(cells, key=lambda cell: cell.layer):
+            rows = tail.inputs[layer + 1].repeat(len(those := list(some)), 1, 1)
+            rows[:, 0] = torch.cat([self.handed_on[cell.state][layer][:, place] for cell in those])
+            joining[layer + 1] = rows
+        of = torch.arange(self.draws, device=tail.ids.device).repeat(len(cells))
+        with self._windows(cells, place):
+            last = resume_all(self.model, tail, joining, of)
+        return self._answered(last).view(len(cells), self.draws).mean(dim=1)
+
+    @contextmanager
+    def _windows(self, cells: Sequence[_Cell], place: int) -> Iterator[None]:
+        """Put back what the further layers of windows wrote at the first token of the tail."""
+        with ExitStack() as stack:
+            for state, matrix in MATRICES.items():
+                for layer in sorted({layer for cell in cells if cell.state == state for layer in cell.further}):
+                    joined = [cell.state == state and layer in cell.further for cell in cells if cell.layer < layer]
+                    inside = torch.tensor(joined, device=self.kept.ids.device).repeat_interleave(self.draws)
+                    put = partial(_put, rows=inside, states=self.kept_clean.outputs[state, layer][0, place])
+                    stack.enter_context(changed_output(matrix(self.model, layer), put, len(inside)))
+            yield
+
+    def _handed_on(self, state: State) -> Sequence[Float[Tensor, "draws tail hidden"]]:
+        """Return what each layer hands on at a token where that token's state is put back in this layer alone.
+
+        Neither its MLP nor what it adds mixes tokens, so that one pass serves all tokens; it serves all layers too,
+        since each of them is given what it reads in the corrupted run.
+        """
         if state == "hidden":
-            hidden = _put(kept.inputs[layer + 1], self.kept_clean.inputs[layer + 1], token)
-            answered = self._answered(kept, layer + 1, hidden)
-        else:
-            layers = window_of(layer, self.window, self.depth)
-            module = mlp_output if state == "mlp" else attention_output
-            with ExitStack() as stack:
-                for each in layers:
-                    source = self.kept_clean.outputs[state, each]
-                    put = partial(_put, source=source, token=token)
-                    stack.enter_context(changed_output(module(self.model, each), put, len(token)))
-                answered = self._answered(kept, layers[0], kept.inputs[layers[0]])
-        return answered.view(len(tokens), self.draws).mean(dim=1)
+            return [each.expand(self.draws, -1, -1) for each in self.kept_clean.inputs[1:]]
+        made: dict[int, Tensor] = {}
 
-    def _answered(self, kept: Kept, layer: int, hidden: Tensor) -> Float[Tensor, " rows"]:
-        """Return the answer's probability with these states."""
-        last = resume(self.model, kept, layer, hidden)[:, -1]
-        return logits_of(self.model, last).softmax(dim=-1)[:, self.answer]
+        def note(layer: int, given: Tensor) -> Tensor:
+            made[layer] = given
+            return self.kept.inputs[layer + 1]
+
+        with ExitStack() as stack:
+            for number, layer in enumerate(decoder_layers(self.model)):
+                source = self.kept_clean.outputs[state, number].expand(self.draws, -1, -1)
+                put = partial(_instead, states=source)
+                stack.enter_context(changed_output(MATRICES[state](self.model, number), put, self.draws))
+                stack.enter_context(changed_output(layer, partial(note, number), self.draws))
+            resume(self.model, self.kept, 0, self.kept.inputs[0])
+        return [made[number] for number in range(self.depth)]
+
+    def _answered(self, last: Float[Tensor, "rows tail width"]) -> Float[Tensor, " rows"]:
+        """Return the answer's probability at the end of each row."""
+        return logits_of(self.model, last[:, -1]).softmax(dim=-1)[:, self.answer]
+
+
+def _cells(state: State, depth: int, window: int) -> list[_Cell]:
+    """Return the cells of a token, one for each layer."""
+    if state == "hidden":
+        return [_Cell(state=state, layer=layer) for layer in range(depth)]
+    windows = [window_of(layer, window, depth) for layer in range(depth)]
+    return [_Cell(state=state, layer=each[0], further=each[1:]) for each in windows]
 
 
 def _put(
-    into: Float[Tensor, "rows tail width"], source: Float[Tensor, "one tail width"], token: Int[Tensor, " rows"]
+    into: Float[Tensor, "rows tail width"], rows: Bool[Tensor, " rows"], states: Float[Tensor, " width"]
 ) -> Float[Tensor, "rows tail width"]:
-    """Return states with those of the clean run at one token of each row."""
+    """Return states with others in some rows' first token."""
     changed = into.clone()
-    rows = torch.arange(len(token), device=token.device)
-    changed[rows, token] = source[0, token].to(into.dtype)
+    changed[rows, 0] = states
     return changed
+
+
+def _instead(made: Float[Tensor, "rows tail width"], states: Float[Tensor, "rows tail width"]) -> Tensor:
+    return states

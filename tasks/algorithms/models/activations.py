@@ -5,6 +5,7 @@ layers below it and without the positions before it, whose states it cannot chan
     tail = kept.cut(split)                           # from this position on
     hidden = tail.inputs[layer].clone()              # what a layer reads there
     last = resume(model, tail, layer, changed)       # layers from this one on, positions from `split` on
+    last = resume_all(model, tail, {3: some, 5: others}, of)     # rows that join at different layers
 
 Rows are padded on the left, so that they end together; positions before `split` are read from keys and values.
 """
@@ -31,9 +32,9 @@ class Kept:
     """Of all positions: 1 for tokens, 0 for padding."""
     inputs: tuple[Float[Tensor, "rows tail hidden"], ...]
     """What each layer reads, and last what the final norm reads."""
-    keys: tuple[Float[Tensor, "rows heads head_seq head_size"], ...]
-    """Of each layer, for the positions before the tail."""
-    values: tuple[Float[Tensor, "rows heads head_seq head_size"], ...]
+    keys: tuple[Float[Tensor, "rows heads seq head_size"], ...]
+    """Of each layer, for all positions; those before the tail are read."""
+    values: tuple[Float[Tensor, "rows heads seq head_size"], ...]
     outputs: Mapping[Any, Float[Tensor, "rows tail width"]] = field(default_factory=dict)
     """What the recorded modules gave, or read."""
 
@@ -41,6 +42,16 @@ class Kept:
     def split(self) -> int:
         """Position of the tail's first token."""
         return self.mask.shape[1] - self.ids.shape[1]
+
+    def cut(self, split: int) -> "Kept":
+        """Return the same from a later position on."""
+        skipped = split - self.split
+        return replace(
+            self,
+            ids=self.ids[:, skipped:],
+            inputs=tuple(each[:, skipped:] for each in self.inputs),
+            outputs={name: each[:, skipped:] for name, each in self.outputs.items()},
+        )
 
     def rows(self, index: Int[Tensor, " chosen"]) -> "Kept":
         """Return some rows, in any order and any number of times."""
@@ -118,8 +129,8 @@ def keep(
         ids=ids[:, split:],
         mask=mask,
         inputs=tuple(inputs[number] for number in range(len(layers) + 1)),
-        keys=tuple(layer.keys[:, :, :split].detach() for layer in cache.layers),
-        values=tuple(layer.values[:, :, :split].detach() for layer in cache.layers),
+        keys=tuple(layer.keys.detach() for layer in cache.layers),
+        values=tuple(layer.values.detach() for layer in cache.layers),
         outputs=outputs,
     )
 
@@ -136,19 +147,41 @@ def resume(
         layer: The first that is run, counted from 0; as many as the model has: only the final norm.
         hidden: What it reads at the tail's positions.
     """
+    return resume_all(model, kept, {layer: hidden}, torch.arange(len(hidden), device=hidden.device))
+
+
+def resume_all(
+    model: nn.Module,
+    kept: Kept,
+    joining: Mapping[int, Float[Tensor, "_ tail hidden"]],
+    of: Int[Tensor, " rows"],
+) -> Float[Tensor, "rows tail width"]:
+    """Return what the head reads when rows join at different layers, each as if it were alone; every layer runs those
+    that have joined, once. Gradients flow to the states.
+
+    Args:
+        model: The model that was kept.
+        kept: The pass.
+        joining: Layer -> states that it is the first to read; that many as the model has layers: the final norm.
+        of: The row of `kept` that each belongs to, in the order of layers.
+    """
     from transformers import DynamicCache
 
-    cache = DynamicCache()
-    for number, (keys, values) in enumerate(zip(kept.keys, kept.values, strict=True)):
-        cache.update(keys, values, number)
-    positions = positions_of(kept.mask)[:, kept.split :]
-    with _starting_at(model, layer, hidden):
+    layers, cache, joined = decoder_layers(model), DynamicCache(), 0
+    with ExitStack() as stack:
+        for number, layer in enumerate(layers):
+            before, joined = joined, joined + len(joining.get(number, ()))
+            stack.enter_context(_running(layer, len(of), before, joining.get(number)))
+            at = of[: max(joined, 1)]  # a cache without rows would have no length
+            cache.update(kept.keys[number][at, :, : kept.split], kept.values[number][at, :, : kept.split], number)
+        if len(layers) in joining:
+            stack.enter_context(_after(layers[-1], lambda made: torch.cat([made, joining[len(layers)]])))
         return model.base_model(
-            input_ids=kept.ids,
-            attention_mask=kept.mask,
+            input_ids=kept.ids[of],
+            attention_mask=kept.mask[of],
             past_key_values=cache if kept.split else None,
             use_cache=bool(kept.split),
-            **_placed(model, positions),
+            **_placed(model, positions_of(kept.mask)[of, kept.split :]),
         ).last_hidden_state
 
 
@@ -189,32 +222,35 @@ def added_output(module: nn.Module, addition: Callable[[Tensor], Tensor], rows: 
 
 
 @contextmanager
-def _starting_at(model: nn.Module, layer: int, hidden: Tensor) -> Iterator[None]:
-    """Let the layers below pass on what they read, the last of them `hidden` instead."""
-    layers = decoder_layers(model)
-    skipped = {number: layers[number] for number in range(layer)}
-    with ExitStack() as stack:
-        for number, module in skipped.items():
-            stack.enter_context(_replaced(module, hidden if number == layer - 1 else None))
-        if layer == 0:
-            stack.enter_context(_before(layers[0], lambda given: hidden))
-        yield
-
-
-@contextmanager
-def _replaced(module: nn.Module, hidden: Tensor | None) -> Iterator[None]:
-    """Let a layer return what it reads, or `hidden`, without computing anything."""
-    returns_tuple = type(module).__name__ in TUPLE_LAYERS
+def _running(layer: nn.Module, rows: int, before: int, joining: Tensor | None) -> Iterator[None]:
+    """Let a layer run the rows that come from below, `before` of them, and those that join; it computes nothing where
+    there are none.
+    """
+    own = layer.forward
 
     def forward(given: Tensor, *rest: Any, **named: Any) -> Any:
-        passed = given if hidden is None else hidden
-        return (passed, None) if returns_tuple else passed
+        states = given[:before] if joining is None else torch.cat([given[:before], joining])
+        if not len(states):
+            return (states, None) if type(layer).__name__ in TUPLE_LAYERS else states
+        shares = [_share(each, rows, len(states)) for each in rest]
+        return own(states, *shares, **{name: _share(each, rows, len(states)) for name, each in named.items()})
 
-    module.forward = forward  # on the instance: attributes that the model looks at stay
+    layer.forward = forward  # on the instance: attributes that the model looks at stay
     try:
         yield
     finally:
-        del module.forward
+        del layer.forward
+
+
+def _share(value: Any, rows: int, some: int) -> Any:
+    """Return the part of a layer's argument that belongs to the first rows; what all rows share is left. Bloom's biases
+    have as many entries a row as there are heads.
+    """
+    if isinstance(value, tuple):
+        return tuple(_share(each, rows, some) for each in value)
+    if not isinstance(value, Tensor) or value.dim() < 2 or len(value) % rows:
+        return value
+    return value[: some * (len(value) // rows)]
 
 
 TUPLE_LAYERS = frozenset({"BloomBlock", "GPTJBlock", "GPTNeoBlock"})

@@ -195,8 +195,8 @@ def test_windows() -> None:
 
 def test_progress_is_told_up_to_the_end(gpt2) -> None:
     told: list[tuple[int, int]] = []
-    trace(gpt2, IDS, SUBJECT, ANSWER, CONFIG, on_layer=lambda done, of: told.append((done, of)))
-    assert told[-1] == (9, 9)
+    trace(gpt2, IDS, SUBJECT, ANSWER, CONFIG, on_token=lambda done, of: told.append((done, of)))
+    assert told[-1] == (5, 5)
     assert [done for done, _ in told] == sorted({done for done, _ in told})
 
 

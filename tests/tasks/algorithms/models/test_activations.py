@@ -9,7 +9,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tasks.algorithms.models.activations import Kept, changed_output, keep, logits_of, pad_left, positions_of, resume
+from tasks.algorithms.models.activations import (
+    Kept,
+    changed_output,
+    keep,
+    logits_of,
+    pad_left,
+    positions_of,
+    resume,
+    resume_all,
+)
 from tasks.algorithms.models.architectures import (
     ARCHITECTURES,
     attention_output,
@@ -190,6 +199,50 @@ def test_rows_are_chosen_in_any_order_and_number(llama) -> None:
     assert torch.equal(chosen.outputs["made"], kept.outputs["made"][[2, 0, 2]])
 
 
+def test_rows_that_join_at_different_layers_are_each_as_if_alone(model) -> None:
+    kept = keep(model, *LEFT, 3)
+    generator = torch.Generator().manual_seed(1)
+    joining = {
+        0: kept.inputs[0][[2]],
+        1: kept.inputs[1][[0, 1]] + torch.randn(2, 4, 32, generator=generator),
+        3: kept.inputs[3][[1, 0, 2]] + torch.randn(3, 4, 32, generator=generator),
+    }
+    of = torch.tensor([2, 0, 1, 1, 0, 2])
+    for layers in ([0, 1, 3], [1, 3], [3], [0]):
+        places = torch.cat([torch.arange(6).split([1, 2, 3])[[0, 1, 3].index(layer)] for layer in layers])
+        with torch.no_grad():
+            found = resume_all(model, kept, {layer: joining[layer] for layer in layers}, of[places])
+            alone = [
+                resume(model, kept.rows(of[where]), layer, joining[layer])
+                for layer, where in zip([0, 1, 3], torch.arange(6).split([1, 2, 3]), strict=True)
+                if layer in layers
+            ]
+        torch.testing.assert_close(found, torch.cat(alone), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("split", [0, 2])
+def test_a_layer_runs_the_rows_that_have_joined_and_no_others(llama, split: int) -> None:
+    kept, ran = keep(llama, *LEFT, split), []
+    for number, layer in enumerate(decoder_layers(llama)):
+        layer.mlp.register_forward_pre_hook(lambda module, given, number=number: ran.append((number, len(given[0]))))
+    resume_all(llama, kept, {1: kept.inputs[1], 2: kept.inputs[2][:1]}, torch.tensor([0, 1, 2, 0]))
+    assert ran == [(1, 3), (2, 4)]
+
+
+@pytest.mark.parametrize("padding", [LEFT, BOTH], ids=["left", "both"])
+def test_a_cut_is_what_is_kept_from_there(model, padding: tuple[Tensor, Tensor]) -> None:
+    made = {"made": mlp_output(model, 0)}
+    found, wanted = keep(model, *padding, 1, record=made).cut(4), keep(model, *padding, 4, record=made)
+    assert (found.split, found.ids.shape) == (4, wanted.ids.shape)
+    for one, other in zip(
+        (*found.inputs, found.outputs["made"]), (*wanted.inputs, wanted.outputs["made"]), strict=True
+    ):
+        assert torch.equal(one, other)
+    with torch.no_grad():
+        resumed = [resume(model, each, 1, each.inputs[1]) for each in (found, wanted)]
+    assert torch.equal(*resumed)
+
+
 def left_behind(model: nn.Module) -> list[str]:
     """Names of modules that have hooks, or a `forward` of their own."""
     return [
@@ -204,6 +257,7 @@ def test_nothing_stays_behind(model) -> None:
     kept = keep(model, *LEFT, 3, noise=None, record={"made": mlp_output(model, 0)})
     with changed_output(mlp_output(model, 2), lambda made: made, rows=3):
         resume(model, kept, 2, kept.inputs[2])
+    resume_all(model, kept, {1: kept.inputs[1], 3: kept.inputs[3]}, torch.tensor([0, 1, 2, 0, 1, 2]))
     assert left_behind(model) == before
 
 
@@ -251,4 +305,4 @@ def test_the_tail_of_what_is_kept(llama) -> None:
     assert isinstance(kept, Kept)
     assert (kept.split, kept.ids.shape, kept.mask.shape) == (3, (3, 4), (3, 7))
     assert [each.shape for each in kept.inputs] == [(3, 4, 32)] * 4
-    assert [each.shape for each in kept.keys] == [(3, 4, 3, 8)] * 3
+    assert [each.shape for each in kept.keys] == [(3, 4, 7, 8)] * 3
