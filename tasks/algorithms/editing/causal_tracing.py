@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from tasks.algorithms.models.activations import Kept, changed_output, keep, logits_of, resume, resume_all
 from tasks.algorithms.models.architectures import attention_output, decoder_layers, mlp_output
-from tasks.algorithms.shapes import Bool, Float
+from tasks.algorithms.shapes import Float
 from tasks.settings.rank_one_editing import TracingConfig
 
 State = Literal["hidden", "mlp", "attention"]
@@ -113,18 +113,20 @@ def trace(
     """
     device = next(model.parameters()).device
     layers = range(len(decoder_layers(model)))
-    prompt = torch.tensor([list(ids)], device=device)
     noise = embedding_noise(model, subject, len(ids), config) if noise is None else noise
+    rows = torch.tensor([list(ids)], device=device).expand(1 + len(noise), -1)
     recorded = {(state, layer): matrix(model, layer) for state, matrix in MATRICES.items() for layer in layers}
-    clean = keep(model, prompt, torch.ones_like(prompt), subject[0], record=recorded)
-    many = prompt.expand(len(noise), -1)
-    corrupted = keep(model, many, torch.ones_like(many), subject[0], noise=noise)
-    grid = _Grid(model, clean, corrupted, answer, states, config.window or default_window(len(layers)))
+    clean_first = torch.cat([torch.zeros_like(noise[:1]), noise])
+    kept = keep(model, rows, torch.ones_like(rows), subject[0], noise=clean_first, record=recorded)
+    grid = _Grid(model, kept, answer, states, config.window or default_window(len(layers)))
     cells = torch.full((len(states), len(layers), len(ids)), grid.corrupted, dtype=torch.float64)
     for token in range(subject[0], len(ids)):  # no noise has come to those before
         cells[:, :, token] = grid.token(token).cpu()
         on_token(token - subject[0] + 1, len(ids) - subject[0])
-    restored = {state: each.to(torch.promote_types(noise.dtype, torch.float32)) for state, each in zip(states, cells)}
+    restored = {
+        state: each.to(torch.promote_types(noise.dtype, torch.float32))
+        for state, each in zip(states, cells, strict=True)
+    }
     return Trace(clean=grid.clean, corrupted=grid.corrupted, restored=restored, subject=subject)
 
 
@@ -142,16 +144,13 @@ class _Cell:
 class _Grid:
     """Cells of one prompt, a token at a time."""
 
-    def __init__(
-        self, model: nn.Module, clean: Kept, corrupted: Kept, answer: int, states: Sequence[State], window: int
-    ) -> None:
-        self.model, self.kept_clean, self.kept, self.answer, self.states = model, clean, corrupted, answer, states
-        self.depth, self.draws = len(clean.inputs) - 1, len(corrupted.ids)
-        self.clean, self.corrupted = (
-            self._answered(resume(model, kept, self.depth, kept.inputs[self.depth])).mean().item()
-            for kept in (clean, corrupted)
-        )
-        self.handed_on = {state: self._handed_on(state) for state in states}
+    def __init__(self, model: nn.Module, kept: Kept, answer: int, states: Sequence[State], window: int) -> None:
+        self.model, self.answer, self.states, self.depth = model, answer, states, len(kept.inputs) - 1
+        each = torch.arange(len(kept.ids), device=kept.ids.device)
+        self.kept_clean, self.kept, self.draws = kept.rows(each[:1]), kept.rows(each[1:]), len(each) - 1
+        p = self._answered(kept.last)
+        self.clean, self.corrupted = p[0].item(), p[1:].mean().item()
+        self.handed_on = self._handed_on()
         self.cells = [cell for state in states for cell in _cells(state, self.depth, window)]
         self.order = sorted(range(len(self.cells)), key=lambda number: self.cells[number].layer)
 
@@ -166,51 +165,54 @@ class _Grid:
 
     def _answers(self, tail: Kept, cells: Sequence[_Cell]) -> Float[Tensor, " cells"]:
         """Return p*(state) of some cells, in the order of their layers: a row for each cell and draw."""
-        place = tail.split - self.kept.split
+        place, alone = tail.split - self.kept.split, tail.ids.shape[1] == 1
         joining: dict[int, Tensor] = {}
         for layer, some in groupby(cells, key=lambda cell: cell.layer):
             rows = tail.inputs[layer + 1].repeat(len(those := list(some)), 1, 1)
             rows[:, 0] = torch.cat([self.handed_on[cell.state][layer][:, place] for cell in those])
             joining[layer + 1] = rows
         of = torch.arange(self.draws, device=tail.ids.device).repeat(len(cells))
-        with self._windows(cells, place):
-            last = resume_all(self.model, tail, joining, of)
+        read = range(self.depth if alone else self.depth - 1)  # what the last layer writes before the end is not read
+        with self._windows(cells, place, read):
+            last = resume_all(self.model, tail, joining, of, ends_only=True)
         return self._answered(last).view(len(cells), self.draws).mean(dim=1)
 
     @contextmanager
-    def _windows(self, cells: Sequence[_Cell], place: int) -> Iterator[None]:
+    def _windows(self, cells: Sequence[_Cell], place: int, layers: Sequence[int]) -> Iterator[None]:
         """Put back what the further layers of windows wrote at the first token of the tail."""
         with ExitStack() as stack:
             for state, matrix in MATRICES.items():
-                for layer in sorted({layer for cell in cells if cell.state == state for layer in cell.further}):
+                further = {layer for cell in cells if cell.state == state for layer in cell.further}
+                for layer in sorted(further & {*layers}):
                     joined = [cell.state == state and layer in cell.further for cell in cells if cell.layer < layer]
                     inside = torch.tensor(joined, device=self.kept.ids.device).repeat_interleave(self.draws)
-                    put = partial(_put, rows=inside, states=self.kept_clean.outputs[state, layer][0, place])
+                    put = partial(_put, at=(inside, 0), states=self.kept_clean.outputs[state, layer][0, place])
                     stack.enter_context(changed_output(matrix(self.model, layer), put, len(inside)))
             yield
 
-    def _handed_on(self, state: State) -> Sequence[Float[Tensor, "draws tail hidden"]]:
-        """Return what each layer hands on at a token where that token's state is put back in this layer alone.
+    def _handed_on(self) -> dict[State, Sequence[Float[Tensor, "draws tail hidden"]]]:
+        """Return what each layer hands on at a token where a state of that token is put back in this layer alone.
 
-        Neither its MLP nor what it adds mixes tokens, so that one pass serves all tokens; it serves all layers too,
+        Neither MLPs nor what attention adds mix tokens, so that one pass serves all tokens; it serves all layers too,
         since each of them is given what it reads in the corrupted run.
         """
-        if state == "hidden":
-            return [each.expand(self.draws, -1, -1) for each in self.kept_clean.inputs[1:]]
-        made: dict[int, Tensor] = {}
+        made: list[Tensor] = []
 
-        def note(layer: int, given: Tensor) -> Tensor:
-            made[layer] = given
-            return self.kept.inputs[layer + 1]
+        def note(given: Tensor) -> Tensor:
+            made.append(given)
+            return kept.inputs[len(made)]
 
+        blocks = {state: slice(n * self.draws, (n + 1) * self.draws) for n, state in enumerate(MATRICES)}
+        kept = self.kept.rows(torch.arange(self.draws, device=self.kept.ids.device).repeat(len(blocks)))
         with ExitStack() as stack:
             for number, layer in enumerate(decoder_layers(self.model)):
-                source = self.kept_clean.outputs[state, number].expand(self.draws, -1, -1)
-                put = partial(_instead, states=source)
-                stack.enter_context(changed_output(MATRICES[state](self.model, number), put, self.draws))
-                stack.enter_context(changed_output(layer, partial(note, number), self.draws))
-            resume(self.model, self.kept, 0, self.kept.inputs[0])
-        return [made[number] for number in range(self.depth)]
+                for state, matrix in MATRICES.items():
+                    put = partial(_put, at=(blocks[state],), states=self.kept_clean.outputs[state, number])
+                    stack.enter_context(changed_output(matrix(self.model, number), put, len(kept.ids)))
+                stack.enter_context(changed_output(layer, note, len(kept.ids)))
+            resume(self.model, kept, 0, kept.inputs[0])
+        hidden = [each.expand(self.draws, -1, -1) for each in self.kept_clean.inputs[1:]]
+        return {"hidden": hidden} | {state: [each[block] for each in made] for state, block in blocks.items()}
 
     def _answered(self, last: Float[Tensor, "rows tail width"]) -> Float[Tensor, " rows"]:
         """Return the answer's probability at the end of each row."""
@@ -226,13 +228,9 @@ def _cells(state: State, depth: int, window: int) -> list[_Cell]:
 
 
 def _put(
-    into: Float[Tensor, "rows tail width"], rows: Bool[Tensor, " rows"], states: Float[Tensor, " width"]
+    into: Float[Tensor, "rows tail width"], at: tuple, states: Float[Tensor, "*some width"]
 ) -> Float[Tensor, "rows tail width"]:
-    """Return states with others in some rows' first token."""
+    """Return states with others in some places."""
     changed = into.clone()
-    changed[rows, 0] = states
+    changed[at] = states
     return changed
-
-
-def _instead(made: Float[Tensor, "rows tail width"], states: Float[Tensor, "rows tail width"]) -> Tensor:
-    return states

@@ -231,14 +231,8 @@ class _Search:
         """Return the reads of some requests, their rows, and what the model said of the bare subjects."""
         reads = self._reads(active)
         kept = self.kept.rows(reads.rows)
-        original = logits_of(self.model, self._final(kept)[reads.bare, 0]).log_softmax(dim=-1)
+        original = logits_of(self.model, kept.last[reads.bare, 0]).log_softmax(dim=-1)
         return reads, kept, original
-
-    @torch.no_grad()
-    def _final(self, kept: Kept) -> Tensor:
-        """Return what the head reads at the tail of an untouched pass."""
-        depth = len(kept.inputs) - 1
-        return resume(self.model, kept, depth, kept.inputs[depth])
 
     def _reads(self, active: list[int]) -> _Reads:
         rows, owner, reads, bare = [], [], [], []

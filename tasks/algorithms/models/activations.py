@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tasks.algorithms.models.architectures import decoder_layers, tensor_of
+from tasks.algorithms.models.architectures import decoder_layers, last_writers, tensor_of
 from tasks.algorithms.models.heads import apply_head, output_head
 from tasks.algorithms.shapes import Float, Int
 
@@ -32,6 +32,8 @@ class Kept:
     """Of all positions: 1 for tokens, 0 for padding."""
     inputs: tuple[Float[Tensor, "rows tail hidden"], ...]
     """What each layer reads, and last what the final norm reads."""
+    last: Float[Tensor, "rows tail read"]
+    """What the head reads."""
     keys: tuple[Float[Tensor, "rows heads seq head_size"], ...]
     """Of each layer, for all positions; those before the tail are read."""
     values: tuple[Float[Tensor, "rows heads seq head_size"], ...]
@@ -50,6 +52,7 @@ class Kept:
             self,
             ids=self.ids[:, skipped:],
             inputs=tuple(each[:, skipped:] for each in self.inputs),
+            last=self.last[:, skipped:],
             outputs={name: each[:, skipped:] for name, each in self.outputs.items()},
         )
 
@@ -60,6 +63,7 @@ class Kept:
             ids=self.ids[index],
             mask=self.mask[index],
             inputs=tuple(each[index] for each in self.inputs),
+            last=self.last[index],
             keys=tuple(each[index] for each in self.keys),
             values=tuple(each[index] for each in self.values),
             outputs={name: each[index] for name, each in self.outputs.items()},
@@ -118,7 +122,7 @@ def keep(
         if noise is not None:
             hooks.enter_context(_after(model.get_input_embeddings(), lambda made: made + noise.to(made)))
         with torch.no_grad():
-            model.base_model(
+            made = model.base_model(
                 input_ids=ids,
                 attention_mask=mask,
                 past_key_values=cache,
@@ -129,6 +133,7 @@ def keep(
         ids=ids[:, split:],
         mask=mask,
         inputs=tuple(inputs[number] for number in range(len(layers) + 1)),
+        last=made.last_hidden_state[:, split:],
         keys=tuple(layer.keys.detach() for layer in cache.layers),
         values=tuple(layer.values.detach() for layer in cache.layers),
         outputs=outputs,
@@ -155,7 +160,8 @@ def resume_all(
     kept: Kept,
     joining: Mapping[int, Float[Tensor, "_ tail hidden"]],
     of: Int[Tensor, " rows"],
-) -> Float[Tensor, "rows tail width"]:
+    ends_only: bool = False,
+) -> Float[Tensor, "rows read width"]:
     """Return what the head reads when rows join at different layers, each as if it were alone; every layer runs those
     that have joined, once. Gradients flow to the states.
 
@@ -164,11 +170,14 @@ def resume_all(
         kept: The pass.
         joining: Layer -> states that it is the first to read; that many as the model has layers: the final norm.
         of: The row of `kept` that each belongs to, in the order of layers.
+        ends_only: Return the last position's alone; the last layer's matrices then write there only.
     """
     from transformers import DynamicCache
 
     layers, cache, joined = decoder_layers(model), DynamicCache(), 0
     with ExitStack() as stack:
+        for module in last_writers(model) if ends_only else ():
+            stack.enter_context(_at_the_end(module))
         for number, layer in enumerate(layers):
             before, joined = joined, joined + len(joining.get(number, ()))
             stack.enter_context(_running(layer, len(of), before, joining.get(number)))
@@ -182,7 +191,7 @@ def resume_all(
             past_key_values=cache if kept.split else None,
             use_cache=bool(kept.split),
             **_placed(model, positions_of(kept.mask)[of, kept.split :]),
-        ).last_hidden_state
+        ).last_hidden_state[:, -1 if ends_only else 0 :]
 
 
 def logits_of(model: nn.Module, hidden: Float[Tensor, "*rows hidden"]) -> Float[Tensor, "*rows vocab"]:
@@ -240,6 +249,21 @@ def _running(layer: nn.Module, rows: int, before: int, joining: Tensor | None) -
         yield
     finally:
         del layer.forward
+
+
+@contextmanager
+def _at_the_end(module: nn.Module) -> Iterator[None]:
+    """Let a module that mixes no positions compute the last one alone, and write nothing at the others."""
+    own = module.forward
+
+    def forward(*given: Tensor) -> Tensor:
+        return nn.functional.pad(own(*(each[:, -1:] for each in given)), (0, 0, given[0].shape[1] - 1, 0))
+
+    module.forward = forward
+    try:
+        yield
+    finally:
+        del module.forward
 
 
 def _share(value: Any, rows: int, some: int) -> Any:

@@ -95,6 +95,16 @@ def attention_output(model: nn.Module, layer: int) -> nn.Module:
     return decoder_layers(model)[layer].get_submodule(architecture(model).attention_output)
 
 
+def last_writers(model: nn.Module) -> list[nn.Module]:
+    """Return the modules of the last layer that write to the residual stream, each with all that it computes for one
+    position from that position alone: the attention's output matrix, and the MLP where it is a module of its own.
+    """
+    depth, kind = len(decoder_layers(model)), architecture(model)
+    mlp = kind.mlp_output.rpartition(".")[0]
+    found = [attention_output(model, depth - 1)]
+    return [*found, decoder_layers(model)[depth - 1].get_submodule(mlp)] if mlp and kind.editable else found
+
+
 def mlp_weight(model: nn.Module, layer: int) -> nn.Parameter:
     """Return the weight of a layer's MLP output matrix: GPT-2's is (inner, hidden), the others' (hidden, inner); a
     model of experts has all of theirs in one tensor.
