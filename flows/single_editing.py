@@ -1,4 +1,4 @@
-"""Edits that each stand alone: corpus > edits > causal tracing > second moments > single edits."""
+"""Edits that each stand alone, by any editor: corpus > edits > causal tracing > second moments > single edits."""
 
 from dataclasses import dataclass
 
@@ -13,11 +13,11 @@ from flows.steps.outcome import StageOf, Stages
 from flows.steps.providers import settle_translation
 from flows.steps.wiring import Call, Wiring
 from tasks import store, tracking
-from tasks.artifacts import EditScores, TraceRecords
+from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef, EditScores, EditSet, TraceRecords
 from tasks.causal_tracing import trace_facts
 from tasks.second_moments import measure_second_moments
 from tasks.settings.editing_request import EditingRequest
-from tasks.settings.rank_one_editing import RankOneEditingConfig
+from tasks.settings.rank_one_editing import ONE_LAYER, RANK_ONE, RankOneEditingConfig
 from tasks.single_edits import judge_single_edits
 from tasks.storage.edit_records import SCORES
 
@@ -47,19 +47,23 @@ def single_editing(request: EditingRequest, config: RankOneEditingConfig = RankO
 
     Args:
         request: Which facts, in which model, and what else is at hand.
-        config: All settings.
+        config: All settings; `edit.algorithm` is the editor.
+
+    Raises:
+        BadInputError: If the request cannot be met.
     """
     checked, config = check_editing(request, config), settle_translation(config)
+    if config.edit.algorithm == "mend" and not checked.facts:
+        raise BadInputError("MEND learns to edit from facts that are not edited; wanted --facts FILE")
     tags = {"lethe.method": METHOD, "lethe.paper": PAPER, "lethe.prefect_flow_run": str(flow_run.id)}
     params = {"method": METHOD, "request": about(checked), "config": config}
     run = tracking.open_run(f"{METHOD} {checked.target.digest[:8]}", params, tags)
     with tracked(run):
         stages, target, wiring = Stages(run=run), checked.target, Wiring(run=run)
         corpus, edits, facts = gather(stages, checked, config, erase=request.erase)
-        traced = None if config.edit.layer is not None else Call(trace_facts, target, facts, config.tracing)
-        moments = Call(measure_second_moments, target, corpus, config.second_moments, config.corpus)
-        how = (config.edit, config.second_moments, config.evaluation)
-        judged = Call(judge_single_edits, target, edits, moments, traced, *how, corpus)
+        needs = _needs(target, corpus, facts, config)
+        how = (config.edit, config.baselines, config.second_moments, config.evaluation)
+        judged = Call(judge_single_edits, target, edits, *needs, *how, corpus)
         wiring.submit(judged)
         records = stages.results(wiring.waiting())
         tracking.log_artifact(run, store.path(records[judged.key]) / SCORES, "forget", "scorecard")
@@ -71,4 +75,18 @@ def single_editing(request: EditingRequest, config: RankOneEditingConfig = RankO
         flow_run=str(flow_run.id),
         flow_run_name=str(flow_run.name),
         stages=stages.states,
+    )
+
+
+def _needs(
+    target: CheckpointRef, corpus: CorpusRef, facts: EditSet, config: RankOneEditingConfig
+) -> tuple[Call | None, Call | None, EditSet | None]:
+    """Return what the editor needs and the others do not: second moments, a trace, facts to learn from."""
+    editor = config.edit.algorithm
+    moments = Call(measure_second_moments, target, corpus, config.second_moments, config.corpus)
+    traced = Call(trace_facts, target, facts, config.tracing)
+    return (
+        moments if editor in RANK_ONE else None,
+        traced if editor in ONE_LAYER and config.edit.layer is None else None,
+        facts if editor == "mend" else None,
     )

@@ -1,6 +1,9 @@
-"""Stage `single edits`: each edit alone on the model, judged and taken back: the published way to compare editors."""
+"""Stage `single edits`: each edit alone on the model, judged and taken back: the published way to compare editors.
 
-from collections.abc import Iterable, Sequence
+Whatever the editor, its changes are judged by one loop.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +13,10 @@ from tasks.execution import progress
 from tasks.execution.stage import stage
 from tasks.models.loading import load_model, load_tokenizer, pad_id
 from tasks.reporting.edit_rows import edit_rows
+from tasks.settings.edit_baselines import EditBaselinesConfig
 from tasks.settings.edit_evaluation import EditEvaluationConfig
 from tasks.settings.edit_request import EditRequest
-from tasks.settings.rank_one_editing import EditConfig, SecondMomentConfig
+from tasks.settings.rank_one_editing import ONE_LAYER, EditConfig, SecondMomentConfig
 from tasks.storage.edit_files import stored_edits
 from tasks.storage.edit_records import write_scores
 from tasks.storage.edit_texts import ordinary_texts
@@ -20,6 +24,8 @@ from tasks.storage.moment_files import read_moment
 from tasks.storage.trace_files import edited_layer
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from tasks.algorithms.editing.changes import Change
     from tasks.algorithms.measuring.edit_scores import EditRecords
 
@@ -28,9 +34,11 @@ if TYPE_CHECKING:
 def judge_single_edits(
     target: CheckpointRef,
     edits: EditSet,
-    moments: SecondMomentsRef,
+    moments: SecondMomentsRef | None,
     traced: TraceRecords | None,
+    facts: EditSet | None,
     config: EditConfig,
+    baselines: EditBaselinesConfig,
     moment_config: SecondMomentConfig,
     evaluation: EditEvaluationConfig,
     texts: CorpusRef | None = None,
@@ -41,28 +49,36 @@ def judge_single_edits(
     Args:
         target: The model.
         edits: The requests.
-        moments: Its second moments.
-        traced: Says the layer, where the settings do not.
-        config: How edits are made.
+        moments: Its second moments, which ROME and MEMIT need.
+        traced: Says the layer, where the settings do not; knowledge neurons and MEND need none.
+        facts: Others that the model knows, which MEND learns from.
+        config: Who edits, and how ROME and MEMIT do.
+        baselines: How the others do.
         moment_config: Has the ridge.
         evaluation: How much is asked; of ordinary text `single_text_tokens` an edit.
         texts: Where ordinary text comes from; None: no perplexity.
         run: Tracking run.
 
     Raises:
-        ValueError: If there is no such layer, or neither settings nor a trace say one.
+        ValueError: If there is no such layer, neither settings nor a trace say one, or MEND has nothing to learn from.
     """
-    from tasks.algorithms.editing.second_moments import cholesky, solver
-    from tasks.algorithms.editing.single import single_updates
+    from tasks.algorithms.editing.editors import EditorInputs, single_changes
     from tasks.algorithms.measuring.edit_questions import with_objects
 
-    with tracking.stage_run(run, "single edits", {"edit": config, "evaluation": evaluation}) as nested:
-        layer = edited_layer(config.layer, traced)
+    settings = {"edit": config, "baselines": baselines, "evaluation": evaluation}
+    with tracking.stage_run(run, "single edits", settings) as nested:
+        layer = edited_layer(config.layer, traced) if config.algorithm in ONE_LAYER else None
         model, tokenizer = load_model(target, exact=True), load_tokenizer(target)
         requests = with_objects(model, tokenizer, stored_edits(edits), pad_id(tokenizer))
-        solve = solver(cholesky(read_moment(moments, layer), moment_config.ridge))
-        updates = single_updates(model, tokenizer, requests, layer, solve, config)
-        changes = (([update], took) for update, _, took in updates)
+        given = EditorInputs(
+            config=config,
+            baselines=baselines,
+            layer=layer,
+            solve=None if moments is None else lambda one: _solver(moments, one, moment_config),
+            facts=stored_edits(facts) if facts else (),
+            on_step=progress.report,
+        )
+        changes = single_changes(model, tokenizer, requests, given)
         before, after, seconds = judged(model, tokenizer, requests, changes, evaluation, ordinary_texts(texts))
         metrics = edit_rows(before, after, requests, seconds)
         digest = store.put(
@@ -71,7 +87,7 @@ def judge_single_edits(
             sensitivity="forget",
         )
         figures = {name: row["unlearned"] for name, row in metrics.items()}
-        tracking.log_metrics(nested, figures | {"layer": float(layer)})
+        tracking.log_metrics(nested, figures | ({} if layer is None else {"layer": float(layer)}))
         return EditScores(
             kind="edit_scores",
             digest=digest,
@@ -82,8 +98,14 @@ def judge_single_edits(
             score=figures.get("edit/s"),
             alteration=figures.get("edit/alteration"),
             perplexity_ratio=figures.get("edit/perplexity_ratio"),
-            label="single",
+            label=config.algorithm,
         )
+
+
+def _solver(moments: SecondMomentsRef, layer: int, config: SecondMomentConfig) -> "Callable[[Tensor], Tensor]":
+    from tasks.algorithms.editing.second_moments import cholesky, solver
+
+    return solver(cholesky(read_moment(moments, layer), config.ridge))
 
 
 def judged(

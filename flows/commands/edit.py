@@ -53,8 +53,14 @@ def edit(
     layer: Annotated[
         int | None, typer.Option(metavar="N", help="Layer to edit, from 0. [default: where the facts are traced]")
     ] = None,
-    algorithm: Annotated[
-        str | None, typer.Option(metavar="NAME", help="rome, one after the other, or memit, all at once.")
+    editor: Annotated[
+        str | None,
+        typer.Option(
+            "--editor",
+            "--algorithm",
+            metavar="NAME",
+            help="rome, one after the other, or memit, all at once; with --each also ft, ft-l, kn, mend.",
+        ),
     ] = None,
     force: Annotated[
         bool,
@@ -89,8 +95,8 @@ def edit(
         chosen = checks.configured(rank_one_preset(preset, seed), config, settings)
         if layer is not None:
             chosen = replace(chosen, edit=replace(chosen.edit, layer=layer))
-        if algorithm is not None:
-            chosen = replace(chosen, edit=replace(chosen.edit, algorithm=algorithm))
+        if editor is not None:
+            chosen = replace(chosen, edit=replace(chosen.edit, algorithm=editor))
         checks.require_room_for(out)
         request = editing_request(
             (subject, prompt, target),

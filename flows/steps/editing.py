@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from flows.steps.edit_stages import require_patches
 from tasks.algorithms.editing.requests import erased_object
 from tasks.artifacts import BadInputError, CheckpointRef, EditPatch
 from tasks.benchmarks.local_files import WORLD, BenchmarkInputs, gather_benchmarks
@@ -47,9 +48,11 @@ def check_editing(request: EditingRequest, config: RankOneEditingConfig) -> Chec
     """Read what an editing request names.
 
     Raises:
-        BadInputError: If files, model or patches cannot be had or do not fit together, or two edits contradict each
-            other.
+        BadInputError: If files, model or patches cannot be had or do not fit together, two edits contradict each
+            other, or the editor makes single edits alone.
     """
+    if not request.each:
+        require_patches(config.edit)
     check_editable(request.model)
     patched = taken_apart(request.model)
     patches = (*patched.patches, *(open_patch(name) for name in request.patches))

@@ -90,11 +90,13 @@ class MendConfig:
     clip_norm: float = 1.0
     """Length of the gradient at most, > 0; the paper's code has 100, at which single edits throw small networks
     back."""
+    objects: int = 5
+    """New objects that each fact is given to learn from, at most, >= 1: those that other facts of its relation have."""
     seed: int = 0
     """Of weights and batches."""
 
     def __post_init__(self) -> None:
-        for name in ("rank", "steps", "batch"):
+        for name in ("rank", "steps", "batch", "objects"):
             _require_count(f"mend.{name}", getattr(self, name))
         for name in ("learning_rate", "rate_learning_rate", "edit_rate", "edit_weight", "clip_norm"):
             _require_positive(f"mend.{name}", getattr(self, name))

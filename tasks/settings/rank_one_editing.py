@@ -4,6 +4,7 @@ import math
 from typing import Literal
 
 from tasks.settings.assistants import TranslationConfig
+from tasks.settings.edit_baselines import EditBaselinesConfig
 from tasks.settings.edit_evaluation import EditEvaluationConfig
 from tasks.settings.edit_proposals import EditProposalConfig
 from tasks.settings.edit_verdict import EditVerdictConfig
@@ -12,8 +13,13 @@ from tasks.settings.neurons import NeuronConfig
 from tasks.settings.schema import check_choices, settings
 from tasks.settings.text import AnchorConfig, CorpusConfig, FactConfig
 
-Algorithm = Literal["rome", "memit"]
-"""One fact into one layer; or many at once, spread over several layers."""
+Algorithm = Literal["rome", "memit", "ft", "ft-l", "kn", "mend"]
+"""One fact into one layer, or many at once, spread over several layers; and what these are measured against:
+fine-tuning, free or bounded, knowledge neurons, MEND."""
+RANK_ONE: tuple[Algorithm, ...] = ("rome", "memit")
+"""Those that hand over a model; the others make single edits, to be compared with."""
+ONE_LAYER: tuple[Algorithm, ...] = (*RANK_ONE, "ft", "ft-l")
+"""Those that edit at one layer, or up to it."""
 Keys = Literal["averaged", "original"]
 
 
@@ -85,7 +91,9 @@ class EditConfig:
     """How a fact is rewritten."""
 
     algorithm: Algorithm = "rome"
-    """`rome`: one edit after the other, each of rank one in one layer; `memit`: all at once, over several layers."""
+    """`rome`: one edit after the other, each of rank one in one layer; `memit`: all at once, over several layers. For
+    comparison, edits that stand alone: `ft`, fine-tuning, `ft-l`, the same within a bound, `kn`, knowledge neurons, and
+    `mend`, a network that learned to edit; see `baselines`."""
     layer: int | None = None
     """Layer that is edited, counted from 0; none: the one that the trace picks. MEMIT's last one."""
     memit_layers: int = 3
@@ -183,6 +191,8 @@ class RankOneEditingConfig:
     """What is known of the layers' keys."""
     edit: EditConfig = EditConfig()
     """How facts are rewritten."""
+    baselines: EditBaselinesConfig = EditBaselinesConfig()
+    """The same for the editors that it is measured against."""
     bounds: EditBounds = EditBounds()
     """What an edit may do beside."""
     evaluation: EditEvaluationConfig = EditEvaluationConfig()

@@ -17,6 +17,7 @@ from tasks.settings.edit_baselines import EditBaselinesConfig, EditFinetuningCon
         (KnowledgeNeuronConfig, {"target_weight": float("nan")}, "knowledge_neurons.target_weight is nan"),
         (MendConfig, {"rank": 0}, "mend.rank is 0; wanted a whole number >= 1"),
         (MendConfig, {"batch": 0}, "mend.batch is 0"),
+        (MendConfig, {"objects": 0}, "mend.objects is 0; wanted a whole number >= 1"),
         (MendConfig, {"edit_rate": 0.0}, "mend.edit_rate is 0.0; wanted a number > 0"),
         (MendConfig, {"edit_weight": float("inf")}, "mend.edit_weight is inf"),
         (MendConfig, {"layers": (2, 1)}, r"mend.layers is \(2, 1\); wanted numbers >= 0, the lowest first, or none"),
