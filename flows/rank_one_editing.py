@@ -172,7 +172,7 @@ def _conclude(
         "edit scorecard", score_edit_run.submit(scores, edited, benchmarks, config.verdict, provenance, cost, run)
     )
     facts = {name: str(value) for name, value in tracking.flatten(config).items()}
-    report, redacted = stages.result("edit report", write_edit_report.submit(card, edited, traced, facts, run))
+    report, redacted = stages.result("edit report", write_edit_report.submit(card, edited, scores, traced, facts, run))
     publish(run, card, edited, traced)
     version = stages.result(
         "registration",

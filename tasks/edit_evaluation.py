@@ -14,7 +14,7 @@ from tasks.execution import progress
 from tasks.execution.stage import stage
 from tasks.models import guardrail_files
 from tasks.models.loading import load_tokenizer, pad_id
-from tasks.reporting.edit_rows import edit_rows
+from tasks.reporting.edit_rows import answer_rows, edit_rows
 from tasks.settings.edit_evaluation import EditEvaluationConfig
 from tasks.settings.edit_request import EditRequest
 from tasks.storage.edit_files import stored_edits
@@ -48,9 +48,11 @@ def evaluate_edits(
         run: Tracking run.
     """
     with tracking.stage_run(run, f"edit evaluation {label}".rstrip(), config) as nested:
-        requests, records = _asked(before, after, all_edits(edits), config, ordinary_texts(texts))
+        requests, records, answered = _asked(before, after, all_edits(edits), config, ordinary_texts(texts))
         metrics = edit_rows(records["before"], records["after"], requests)
-        digest = store.put("edit_scores", lambda folder: write_scores(folder, metrics, records), sensitivity="forget")
+        digest = store.put(
+            "edit_scores", lambda folder: write_scores(folder, metrics, records, answered), sensitivity="forget"
+        )
         figures = {name: row["unlearned"] for name, row in metrics.items()}
         before_figures = {f"{name}.target": row["target"] for name, row in metrics.items() if row["target"] is not None}
         tracking.log_metrics(nested, figures | before_figures)
@@ -79,8 +81,11 @@ def _asked(
     requests: Sequence[EditRequest],
     config: EditEvaluationConfig,
     texts: Sequence[str],
-) -> "tuple[list[EditRequest], dict[str, EditRecords]]":
-    """Return the requests with their objects, and what each model said; one model is in memory at a time."""
+) -> "tuple[list[EditRequest], dict[str, EditRecords], list[dict[str, str]]]":
+    """Return the requests with their objects, what each model said, and what a person is shown of it; one model is in
+    memory at a time.
+    """
+    from tasks.algorithms.measuring.edit_answers import answers, queries
     from tasks.algorithms.measuring.edit_questions import with_objects
     from tasks.algorithms.measuring.edit_scores import prepare_questions, score_edits, score_texts
 
@@ -98,8 +103,12 @@ def _asked(
         model = guardrail_files.load_behind_guardrail(before)
         requests = with_objects(model, tokenizer, requests, pad)
         questions = prepare_questions(model, tokenizer, requests, config, pad, together=True)
-        records = {"before": say(model, 0)}
-        del model
-        return requests, records | {"after": say(guardrail_files.load_behind_guardrail(after), 1)}
+        records, looked_at = {"before": say(model, 0)}, queries(requests, config.answers)
+        was = answers(model, tokenizer, looked_at, config, pad)
+        model = None  # the next one takes its place
+        model = guardrail_files.load_behind_guardrail(after)
+        records["after"] = say(model, 1)
+        now = answers(model, tokenizer, looked_at, config, pad)
+        return requests, records, answer_rows(requests, looked_at, was, now)
     except ValueError as error:
         raise BadInputError(f"edits of {before.label} model {before.name}: {error}") from None

@@ -3,11 +3,12 @@
 from typing import Any
 
 from tasks import store, tracking
-from tasks.artifacts import EditRun, ReportRef, Scorecard, Sensitivity, TraceRecords
+from tasks.artifacts import EditRun, EditScores, ReportRef, Scorecard, Sensitivity, TraceRecords
 from tasks.execution import progress
 from tasks.execution.stage import stage
 from tasks.reporting import pages, wording
 from tasks.reporting.pages import Picture
+from tasks.storage.edit_records import read_answers
 from tasks.storage.edit_steps import read_table
 from tasks.storage.plain_files import read_json
 from tasks.storage.trace_files import PICTURES
@@ -20,6 +21,7 @@ AVERAGE = "average.png"
 def write_edit_report(
     card: Scorecard,
     edited: EditRun,
+    scores: EditScores,
     traced: TraceRecords | None,
     facts: dict[str, str],
     run: str | None = None,
@@ -30,6 +32,7 @@ def write_edit_report(
     Args:
         card: Figures and verdict.
         edited: What became of each edit.
+        scores: With what the model answered before and after.
         traced: Where facts were found, unless the layer was set.
         facts: Settings by name.
         run: Tracking run.
@@ -41,12 +44,14 @@ def write_edit_report(
         about = {"card": value, "checks": wording.check_rows(value["verdict"]), "facts": facts, "edited": edited}
         about |= {"groups": wording.metric_groups(value["metrics"]), "traced": traced}
         average, maps = trace_pictures(traced)
-        full = pages.render(TEMPLATE, **about, table=table, pictures=average + maps, left_out="")
-        left_out = (
-            f"Left out here, since they hold what was edited: {len(table)} edits and {len(maps)} heat maps. The full"
-            " report is kept under LETHE_HOME until it is purged."
+        full = pages.render(
+            TEMPLATE, **about, table=table, answers=read_answers(scores), pictures=average + maps, left_out=""
         )
-        redacted = pages.render(TEMPLATE, **about, table=None, pictures=average, left_out=left_out)
+        left_out = (
+            f"Left out here, since they hold what was edited: {len(table)} edits, answers before and after, and"
+            f" {len(maps)} heat maps. The full report is kept under LETHE_HOME until it is purged."
+        )
+        redacted = pages.render(TEMPLATE, **about, table=None, answers=None, pictures=average, left_out=left_out)
         progress.report(1, 1)
         return [
             _store_page(full, "report.html", "forget", nested),

@@ -17,7 +17,7 @@ from tasks.models.patched_models import read_list
 from tasks.settings.edit_request import EditRequest
 from tasks.settings.editing_request import EditingRequest
 from tasks.settings.rank_one_editing import RankOneEditingConfig
-from tasks.storage.edit_records import SCORES
+from tasks.storage.edit_records import SCORES, read_answers
 from tasks.storage.edit_steps import read_table
 from tasks.storage.plain_files import read_json
 
@@ -109,6 +109,9 @@ def show_edit_result(console: Console, outcome: "EditingOutcome", seconds: float
     console.print(outcome_table(rows))
     if len(rows) > MOST_ROWS:
         console.print(f"... and {len(rows) - MOST_ROWS} more in the report", highlight=False)
+    answers = read_answers(outcome.scores)
+    if answers:
+        console.print(answers_table(answers))
     console.print(scores_table(card["metrics"]))
     verdict = card["verdict"]
     colour, word = ("green", "passed") if verdict["passed"] else ("red", "not passed")
@@ -136,6 +139,7 @@ def show_edit_result(console: Console, outcome: "EditingOutcome", seconds: float
         "verdict": verdict,
         "scorecard": card,
         "edits": rows,
+        "answers": answers,
         "layer": outcome.run.layer,
         "patch": str(files["patch"]),
         "patch_digest": patch.digest,
@@ -210,6 +214,17 @@ def outcome_table(rows: list[dict[str, Any]]) -> Table:
         table.add_row(*map(Text, texts), *numbers)
         for reason in row["reasons"]:
             table.add_row("", Text(reason, style="dim"))
+    return table
+
+
+def answers_table(rows: list[dict[str, str]]) -> Table:
+    """Return what the model answered before and after, a row a query."""
+    table = Table(title="Before and after", title_justify="left", header_style="bold")
+    for column in ("edit", "", "query", "before", "after"):
+        table.add_column(column)
+    for row in rows:
+        change = row["change"] if row["kind"] == "prompt" else ""
+        table.add_row(*map(Text, (change, row["kind"], row["query"], row["before"], row["after"])))
     return table
 
 

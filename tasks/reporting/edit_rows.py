@@ -1,4 +1,4 @@
-"""The rows `edit/...` of a scorecard: every score of edits, before and after."""
+"""The rows `edit/...` of a scorecard: every score of edits, before and after; and what a model answered, to be read."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from tasks.settings.edit_request import EditRequest
 
 if TYPE_CHECKING:
+    from tasks.algorithms.measuring.edit_answers import Query
     from tasks.algorithms.measuring.edit_figures import EditFigure
     from tasks.algorithms.measuring.edit_scores import EditRecords
 
@@ -40,3 +41,27 @@ def _row(before: "EditFigure | None", after: "EditFigure") -> dict[str, Any]:
 
     values = {"unlearned": after.value} | ({"target": before.value} if before else {})
     return row(values, list(after.ci95), after.n)
+
+
+def answer_rows(
+    requests: Sequence[EditRequest], asked: "Sequence[Query]", before: Sequence[str], after: Sequence[str]
+) -> list[dict[str, str]]:
+    """Return a row a query: the edit, what it changes, what was asked, and both answers.
+
+    Args:
+        requests: The edits, with their present objects.
+        asked: The queries.
+        before: What the model said to each before the edits.
+        after: What it said after them.
+    """
+    return [
+        {
+            "edit": requests[one.request].name or str(one.request + 1),
+            "change": f"{requests[one.request].object} -> {requests[one.request].target}",
+            "kind": one.kind,
+            "query": one.prompt,
+            "before": was,
+            "after": now,
+        }
+        for one, was, now in zip(asked, before, after, strict=True)
+    ]

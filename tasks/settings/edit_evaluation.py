@@ -25,6 +25,10 @@ class EditEvaluationConfig:
     """The same for each edit where every one stands alone, >= 0."""
     window: int = 256
     """Tokens of such a window, >= 16."""
+    answers: int = 3
+    """Edits of which a person is shown what the model answered before and answers now, at most, >= 0."""
+    answer_tokens: int = 12
+    """Tokens of such an answer at most, >= 1."""
     seed: int = 0
     """Seed of what is drawn."""
 
@@ -37,6 +41,8 @@ class EditEvaluationConfig:
             "text_tokens": 0,
             "single_text_tokens": 0,
             "window": 16,
+            "answers": 0,
+            "answer_tokens": 1,
         }.items():
             if getattr(self, name) < least:
                 raise ValueError(f"edit_evaluation.{name} is {getattr(self, name)}; wanted a whole number >= {least}")

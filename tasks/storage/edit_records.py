@@ -3,22 +3,27 @@
 objects  model, request, role, number, object, log_p_nats, hits          (hits: a list of booleans, one a token)
 written  model, request, number, text
 texts    model, text, window, log_p_nats, tokens
+
+Beside them, for a person to read, what was answered before and after.
+
+answers  edit, change, kind, query, before, after
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks import store
 from tasks.artifacts import Artifact
-from tasks.storage.plain_files import write_json
+from tasks.storage.plain_files import read_json, write_json
 
 if TYPE_CHECKING:
     from tasks.algorithms.measuring.edit_scores import EditRecords
 
 MODEL = "model"
 SCORES = "scores.json"
+ANSWERS = "answers.json"
 FILES = {"objects": "rows.parquet", "written": "written.parquet", "texts": "texts.parquet"}
 
 
@@ -63,10 +68,21 @@ def _plain(value: Any) -> Any:
     return tuple(value.tolist()) if hasattr(value, "tolist") and getattr(value, "ndim", 0) else value
 
 
-def write_scores(folder: Path, metrics: dict[str, dict[str, Any]], records: "dict[str, EditRecords]") -> None:
-    """Write scores with the records behind them, and what could not be measured."""
+def write_scores(
+    folder: Path,
+    metrics: dict[str, dict[str, Any]],
+    records: "dict[str, EditRecords]",
+    answers: Sequence[dict[str, str]] = (),
+) -> None:
+    """Write scores with the records behind them, answers, and what could not be measured."""
     from tasks.algorithms.measuring.edit_figures import not_measured
 
     missing = [f"edit/{name}" for name in not_measured([name.partition("/")[2] for name in metrics])]
     write_json(folder / SCORES, {"schema": "lethe.edit_scores.v1", "metrics": metrics, "not_measured": missing})
+    write_json(folder / ANSWERS, list(answers))
     write_edit_records(folder, records)
+
+
+def read_answers(scores: Artifact) -> list[dict[str, str]]:
+    """Read what was answered before and after, a row a query."""
+    return read_json(store.path(scores) / ANSWERS)

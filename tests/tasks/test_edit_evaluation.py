@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -21,14 +22,14 @@ from tasks.settings.edit_evaluation import EditEvaluationConfig
 from tasks.settings.edit_request import EditRequest
 from tasks.storage.documents import write_splits
 from tasks.storage.edit_files import FILE, write_edits
-from tasks.storage.edit_records import SCORES, read_edit_records
+from tasks.storage.edit_records import SCORES, read_answers, read_edit_records
 from tasks.storage.edit_texts import ordinary_texts
 from tasks.storage.plain_files import read_json
 from tests.conftest import SENTENCES
 from tests.stand_ins.command import ROOT
 from tests.stand_ins.scored_edits import REQUESTS
 
-CONFIG = EditEvaluationConfig(generation_tokens=6, window=16)
+CONFIG = EditEvaluationConfig(generation_tokens=6, window=16, answer_tokens=4)
 
 
 @pytest.fixture
@@ -73,6 +74,19 @@ def test_both_models_are_scored_and_every_figure_is_arithmetic_on_what_is_kept(m
     assert {one.text for one in records["before"].texts} == {0, 1, 2, 3}
     schema = json.loads((ROOT / "tests" / "schemas" / "scorecard.v1.json").read_text())
     jsonschema.validate(value["metrics"], schema["properties"]["metrics"])
+
+
+def test_a_person_is_shown_what_both_models_answer(models: list[CheckpointRef]) -> None:
+    rows = read_answers(evaluate_edits.body(*models, edits(*REQUESTS), replace(CONFIG, answers=2)))
+    assert [(row["edit"], row["kind"]) for row in rows] == [
+        *(("1", kind) for kind in ("prompt", "paraphrase", "unrelated")),
+        *(("2", kind) for kind in ("prompt", "paraphrase", "unrelated")),
+    ]
+    assert rows[0]["change"] == "Toto -> the Scarecrow"
+    swapped = read_answers(evaluate_edits.body(*models[::-1], edits(*REQUESTS), replace(CONFIG, answers=2)))
+    assert [(row["before"], row["after"]) for row in rows] == [(row["after"], row["before"]) for row in swapped]
+    assert any(row["before"] != row["after"] for row in rows)
+    assert read_answers(evaluate_edits.body(*models, edits(*REQUESTS), replace(CONFIG, answers=0))) == []
 
 
 def test_edits_of_several_sets_are_judged_together(models: list[CheckpointRef]) -> None:

@@ -71,20 +71,44 @@ def write_texts(
         if only is None or at in only
         for number, prompt in enumerate(request.generation[: config.generations])
     ]
-    context, prefix = context_size(model.config), prefix_ids(tokenizer)
-    new_tokens = min(config.generation_tokens, context // 2)
-    room = context - new_tokens - len(prefix)
-    rows = [(*prefix, *encode(tokenizer, prompt)[0][-room:]) for _, _, prompt in asked]
+    new_tokens = min(config.generation_tokens, context_size(model.config) // 2)
     noise = [_gumbel(config, at, number, new_tokens) for at, number, _ in asked]
-    added = [""] * len(asked)
-    for batch in length_batches([len(row) + new_tokens for row in rows], BATCH_TOKENS):
-        found = _continued(model, [rows[at] for at in batch], torch.stack([noise[at] for at in batch]), pad_id)
-        for at, text in zip(batch, tokenizer.batch_decode(found, skip_special_tokens=True), strict=True):
-            added[at] = text
+    added = continue_texts(model, tokenizer, [prompt for _, _, prompt in asked], new_tokens, pad_id, noise)
     return [
         WrittenText(request=at, number=number, text=prompt + text)
         for (at, number, prompt), text in zip(asked, added, strict=True)
     ]
+
+
+def continue_texts(
+    model: nn.Module,
+    tokenizer: Any,
+    prompts: Sequence[str],
+    new_tokens: int,
+    pad_id: int,
+    noise: Sequence[Float[Tensor, "steps ranks"]] | None = None,
+) -> list[str]:
+    """Return what a model adds to each prompt; prompts are cut on the left where the context is too small.
+
+    Args:
+        model: A causal language model.
+        tokenizer: Its tokenizer.
+        prompts: Whole prompts.
+        new_tokens: Tokens that are added at most; no more than half of the context are.
+        pad_id: Filler token.
+        noise: Of each text, see `_RankSampling`; None: greedy.
+    """
+    context, prefix = context_size(model.config), prefix_ids(tokenizer)
+    new_tokens = min(new_tokens, context // 2)
+    noise = [torch.zeros(new_tokens, 1)] * len(prompts) if noise is None else noise
+    room = context - new_tokens - len(prefix)
+    rows = [(*prefix, *encode(tokenizer, prompt)[0][-room:]) for prompt in prompts]
+    added = [""] * len(prompts)
+    for batch in length_batches([len(row) + new_tokens for row in rows], BATCH_TOKENS):
+        found = _continued(model, [rows[at] for at in batch], torch.stack([noise[at] for at in batch]), pad_id)
+        for at, text in zip(batch, tokenizer.batch_decode(found, skip_special_tokens=True), strict=True):
+            added[at] = text
+    return added
 
 
 def _gumbel(config: EditEvaluationConfig, request: int, number: int, steps: int) -> Float[Tensor, "steps ranks"]:

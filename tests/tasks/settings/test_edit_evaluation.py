@@ -15,6 +15,8 @@ from tasks.settings.schema import prose
         ("generation_top_k", 0, 1),
         ("text_tokens", -1, 0),
         ("window", 15, 16),
+        ("answers", -1, 0),
+        ("answer_tokens", 0, 1),
     ],
 )
 def test_a_number_that_is_too_small_is_refused(setting: str, value: int, least: int) -> None:
