@@ -62,7 +62,9 @@ def given(small_fact_model: TrainedFacts, tmp_path_factory: pytest.TempPathFacto
     rows = [json.dumps({"text": text.document(number, -2).text}) for number in range(300)]
     (folder / "text.jsonl").write_text("\n".join(rows))
     write_edits(folder / "known.jsonl", edit_requests(WORLD, purpose="tuning")[:8])
-    return Given(model=small_fact_model.folder, text=folder / "text.jsonl", facts=folder / "known.jsonl", folder=folder)
+    model, tokenizer = small_fact_model.load()
+    known = tuple(request for request in ASKED[:12] if answer_of(model, tokenizer, request).known)
+    return Given(model=small_fact_model.folder, text=folder / "text.jsonl", facts=folder / "known.jsonl", known=known)
 
 
 @pytest.fixture
