@@ -18,6 +18,7 @@ from flows.rank_one_editing import EditingOutcome, rank_one_editing
 from flows.single_editing import single_editing
 from flows.tracing import trace
 from tasks import store, tracking
+from tasks.algorithms.editing.knowledge import answer_of
 from tasks.algorithms.world.fact_edits import edit_requests
 from tasks.algorithms.world.fact_text import FactText
 from tasks.algorithms.world.fact_world import build_fact_world
