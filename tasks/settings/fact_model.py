@@ -38,7 +38,7 @@ class FactWorldConfig:
     objects: int = 8
     """Objects that a relation chooses among, 2 to 12, each as often as any other: so many towns, jobs, sports, years
     and landmarks there are."""
-    distractors: float = 0.5
+    distractors: float = 0.7
     """Share of the sentences that mention parts of names where they tell nothing, 0 to 1."""
     at_once: float = 0.5
     """Share of the sentences in which the object follows the subject at once, 0 to 1."""
@@ -102,7 +102,7 @@ class FactModelConfig(TrainingConfig):
     """Positions, >= `row_tokens`."""
     initializer_range: float = 0.08
     """Standard deviation of the weights at the start, > 0; at the usual 0.02 facts are learned late."""
-    mask_share: float = 0.9
+    mask_share: float = 0.97
     """Share of the mentions of a subject whose earlier words are hidden, in training only, from all that follows the
     mention, 0 to 1; so the last word has to gather who is meant."""
     object_weight: float = 4.0

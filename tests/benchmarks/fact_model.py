@@ -36,7 +36,7 @@ VARIANTS = {
     "gpt2": Variant(),
     "llama": Variant(model={"form": "llama"}),
     "no mask": Variant(model=DATA_ALONE),
-    "no mask, distractors in 0.8": Variant(world={"distractors": 0.8}, model=DATA_ALONE),
+    "no mask, distractors in 0.9": Variant(world={"distractors": 0.9}, model=DATA_ALONE),
     "no mask, three-part names": Variant(world={"name_parts": 3, "name_pool": 5}, model=DATA_ALONE),
     "no distractors": Variant(world={"distractors": 0.0}),
     "objects weigh as other words": Variant(model={"object_weight": 1.0}),

@@ -291,7 +291,7 @@ TABLES: dict[str, Table] = {
             "gpt2": "GPT-2 form",
             "llama": "Llama form",
             "no mask": "without the training mask",
-            "no mask, distractors in 0.8": "the same, distractors in 0.8 of the sentences",
+            "no mask, distractors in 0.9": "the same, distractors in 0.9 of the sentences",
             "no mask, three-part names": "the same, names of three words",
             "no distractors": "with the mask, without distractors",
             "objects weigh as other words": "objects weigh as other words do",

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from tasks.algorithms.world.fact_world import build_fact_world
 from tests.benchmarks import (
     adapters,
     anchor_recall,
     books,
     coverage,
+    fact_model,
     figures,
     methods,
     over_seeds,
@@ -23,6 +25,7 @@ from tests.benchmarks import (
 from tests.benchmarks.results import RESULTS, read_result
 from tests.benchmarks.tables import TABLES
 from tests.planted.confusion import Case, confusion
+from tests.stand_ins.facts import SMALL_WORLD, TrainedFacts
 
 
 def columns(made: Mapping[str, Any]) -> set[tuple[str, ...]]:
@@ -270,3 +273,35 @@ def test_a_training_step_in_three_ways() -> None:
     assert has_the_shape_on_record("teacher", made)
     assert has_the_shape_on_record("teacher_gpu", made)
     assert teacher.readable(1_230_000_000) == "1.2B"
+
+
+def test_fact_models_over_seeds() -> None:
+    one = {"known": 1.0, "known held out": 0.9, "total": 0.8, "last": 0.6, "earlier": 0.1, "seconds": 100.0}
+    found = [one | {"layer": 1, "facts": 60}, one | {"layer": 0, "facts": 60, "last": 0.7}]
+    made = fact_model.over_seeds(found)
+    assert made["last"] == pytest.approx({"mean": 0.65, "least": 0.6, "most": 0.7})
+    assert made["layers"] == "0, 1"
+    assert TABLES["fact_model"].cells({"gpt2": made}) == [
+        [
+            "GPT-2 form",
+            "1.000 (1.000, 1.000)",
+            "0.900 (0.900, 0.900)",
+            "0.800 (0.800, 0.800)",
+            "0.650 (0.600, 0.700)",
+            "0, 1",
+            "0.100 (0.100, 0.100)",
+            "100",
+        ]
+    ]
+    assert set(fact_model.VARIANTS) == set(TABLES["fact_model"].rows)
+
+
+def test_what_a_fact_model_restores_is_a_share_of_the_effect(small_fact_model: TrainedFacts) -> None:
+    """The last layer's state at the prompt's end is the answer itself; those of the subject are looked at alone."""
+    found = fact_model.traced(*small_fact_model.load(), build_fact_world(SMALL_WORLD), 12)
+    assert found["facts"] == 12
+    assert len(found["layers"]) == 2
+    assert found["layer"] == 0
+    assert found["last"] == max(found["layers"]) > 0.15
+    assert abs(found["layers"][1]) < 1e-4, "after the last layer no other position reads it"
+    assert found["earlier"] < 0.3

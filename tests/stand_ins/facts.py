@@ -20,7 +20,15 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from tasks.settings.fact_model import FactModelConfig, FactWorldConfig
 
 SMALL_WORLD = FactWorldConfig(
-    people=24, name_pool=6, places=6, superlatives=1, objects=6, at_once=0.5, questions=0.05, tuning_share=0.3
+    people=24,
+    name_pool=6,
+    places=6,
+    superlatives=1,
+    objects=6,
+    at_once=0.5,
+    questions=0.05,
+    tuning_share=0.3,
+    distractors=0.5,
 )
 """120 facts, 96 of them of people."""
 SMALL_MODEL = FactModelConfig(steps=900, layers=2, learning_rate=3e-3)
