@@ -141,6 +141,7 @@ METRICS = {
     "rewrite_old_probability": "geometric mean probability of the old object's tokens on edited prompts",
     "paraphrase_new_probability": "geometric mean probability of the new object's tokens on paraphrases",
     "paraphrase_old_probability": "geometric mean probability of the old object's tokens on paraphrases",
+    "lens_old_share": "share of edits whose old object is among the 20 likeliest tokens of the logit lens at any layer",
     "zsre_rewrite": "share of the new answer's tokens that are first choices on edited questions",
     "zsre_paraphrase": "share of the new answer's tokens that are first choices on paraphrased questions",
     "zsre_unrelated": "share of the true answer's tokens that are first choices on unrelated questions",

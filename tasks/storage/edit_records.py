@@ -3,6 +3,7 @@
 objects  model, request, role, number, object, log_p_nats, hits          (hits: a list of booleans, one a token)
 written  model, request, number, text
 texts    model, text, window, log_p_nats, tokens
+lens     model, request, rank
 
 Beside them, for a person to read, what was answered before and after.
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 MODEL = "model"
 SCORES = "scores.json"
 ANSWERS = "answers.json"
-FILES = {"objects": "rows.parquet", "written": "written.parquet", "texts": "texts.parquet"}
+FILES = {"objects": "rows.parquet", "written": "written.parquet", "texts": "texts.parquet", "lens": "lens.parquet"}
 
 
 def write_edit_records(folder: Path, records: "Mapping[str, EditRecords]") -> None:
@@ -52,8 +53,9 @@ def read_edit_records(artifact: Artifact) -> "dict[str, EditRecords]":
 def _kinds() -> dict[str, type]:
     from tasks.algorithms.measuring.edit_scores import ObjectScore, TextScore
     from tasks.algorithms.measuring.edit_texts import WrittenText
+    from tasks.algorithms.measuring.logit_lens import LensRank
 
-    return {"objects": ObjectScore, "written": WrittenText, "texts": TextScore}
+    return {"objects": ObjectScore, "written": WrittenText, "texts": TextScore, "lens": LensRank}
 
 
 def _read(file: Path, kind: type) -> list[tuple[str, Any]]:

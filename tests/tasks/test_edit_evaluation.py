@@ -11,6 +11,7 @@ import pytest
 from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from tasks import store
+from tasks.algorithms.measuring.edit_figures import LENS
 from tasks.algorithms.measuring.edit_figures import SCORES as EVERY_SCORE
 from tasks.algorithms.measuring.edit_questions import TOGETHER
 from tasks.algorithms.text.corpus import Document
@@ -64,7 +65,7 @@ def test_both_models_are_scored_and_every_figure_is_arithmetic_on_what_is_kept(m
     assert (found.kind, found.sensitivity, found.edits, found.label) == ("edit_scores", "forget", 3, "edited")
     assert value["metrics"] == edit_rows(records["before"], records["after"], REQUESTS)
     measured = {name.removeprefix("edit/") for name in value["metrics"]}
-    assert measured == {*EVERY_SCORE, "s", "ge", "rs", "perplexity", "perplexity_ratio"}
+    assert measured == {*EVERY_SCORE, LENS, "s", "ge", "rs", "perplexity", "perplexity_ratio"}
     assert value["not_measured"] == []
     assert found.efficacy == value["metrics"]["edit/es"]["unlearned"]
     assert found.score == value["metrics"]["edit/s"]["unlearned"]

@@ -107,6 +107,8 @@ SCORES = {
     "alteration": _Score(role="unrelated", needs=("said",), of=_changed),
 }
 """Score -> how it is made of one prompt's records."""
+LENS = "lens_old_share"
+"""Share of edits whose old object the logit lens still shows, see `logit_lens`."""
 HARMONIC = ("es", "ps", "ns")
 """What S is the harmonic mean of."""
 
@@ -126,7 +128,7 @@ def prompt_scores(objects: Sequence[ObjectScore]) -> dict[str, dict[int, list[fl
 
 
 def request_scores(records: EditRecords, requests: Sequence[EditRequest]) -> dict[str, dict[int, float]]:
-    """Return score -> request -> its mean over the request's prompts, `s`, `ge` and `rs` among them."""
+    """Return score -> request -> its mean over the request's prompts, `s`, `ge`, `rs` and the lens among them."""
     found = {
         name: {at: float(np.mean(values)) for at, values in own.items()}
         for name, own in prompt_scores(records.objects).items()
@@ -137,6 +139,7 @@ def request_scores(records: EditRecords, requests: Sequence[EditRequest]) -> dic
     for text in records.written:
         entropies[text.request].append(n_gram_entropy(text.text))
     found["ge"] = {at: float(np.mean(values)) for at, values in entropies.items()}
+    found[LENS] = {one.request: float(one.in_sight) for one in records.lens}
     found["rs"] = reference_scores(records.written, [request.references for request in requests])
     return {name: own for name, own in found.items() if own}
 
@@ -237,4 +240,4 @@ def _exponential(nats: Sequence[float], texts: Sequence[TextScore]) -> EditFigur
 
 def not_measured(figures: Collection[str]) -> list[str]:
     """Return the scores that could not be measured: no such prompts, texts or references."""
-    return [name for name in (*SCORES, "s", "ge", "rs", "perplexity") if name not in figures]
+    return [name for name in (*SCORES, "s", "ge", "rs", LENS, "perplexity") if name not in figures]

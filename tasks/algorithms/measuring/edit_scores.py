@@ -27,6 +27,7 @@ from tasks.algorithms.measuring.edit_questions import (
     said_questions,
 )
 from tasks.algorithms.measuring.edit_texts import WrittenText, write_texts
+from tasks.algorithms.measuring.logit_lens import LensRank, lens_ranks
 from tasks.algorithms.measuring.metrics import ScoredSequence, score_sequences
 from tasks.algorithms.models.heads import context_size
 from tasks.algorithms.text.spacing import spaced
@@ -83,6 +84,7 @@ class EditRecords:
     objects: tuple[ObjectScore, ...] = ()
     written: tuple[WrittenText, ...] = ()
     texts: tuple[TextScore, ...] = ()
+    lens: tuple[LensRank, ...] = ()
 
     def __add__(self, other: "EditRecords") -> "EditRecords":
         """Return the records of both."""
@@ -90,6 +92,7 @@ class EditRecords:
             objects=self.objects + other.objects,
             written=self.written + other.written,
             texts=self.texts + other.texts,
+            lens=self.lens + other.lens,
         )
 
 
@@ -129,7 +132,7 @@ def score_edits(
     only: Collection[int] | None = None,
     on_step: Callable[[int, int], None] = lambda done, total: None,
 ) -> EditRecords:
-    """Put the questions to a model and let it write about the subjects.
+    """Put the questions to a model, let it write about the subjects, and look inside for the old objects.
 
     Args:
         model: Before or after edits.
@@ -147,9 +150,11 @@ def score_edits(
     here = [one for one in questions if only is None or one.request == TOGETHER or one.request in only]
     distinct = list(dict.fromkeys(one.sequence for one in here))
     scored = dict(zip(distinct, score_sequences(model, distinct, pad_id, on_step=on_step), strict=True))
+    places = range(len(requests)) if only is None else sorted(only)
     return EditRecords(
         objects=tuple(_object_score(one, scored[one.sequence]) for one in here),
         written=tuple(write_texts(model, tokenizer, requests, config, pad_id, only)),
+        lens=tuple(lens_ranks(model, tokenizer, requests, places, context_size(model.config), pad_id)),
     )
 
 

@@ -5,7 +5,7 @@ import json
 import jsonschema
 import pytest
 
-from tasks.algorithms.measuring.edit_figures import SCORES
+from tasks.algorithms.measuring.edit_figures import LENS, SCORES
 from tasks.algorithms.measuring.edit_scores import EditRecords, ObjectScore, TextScore
 from tasks.reporting import wording
 from tasks.reporting.edit_rows import edit_rows
@@ -43,12 +43,12 @@ def test_rows_are_what_a_scorecards_schema_has_room_for() -> None:
 
 
 def test_every_score_has_a_meaning_that_people_can_read() -> None:
-    for name in (*SCORES, "s", "ge", "rs", "perplexity", "perplexity_ratio", "seconds"):
+    for name in (*SCORES, LENS, "s", "ge", "rs", "perplexity", "perplexity_ratio", "seconds"):
         assert wording.meaning(f"edit/{name}"), name
     assert wording.SPLITS["edit"]
 
 
 def test_every_score_stands_in_the_list_of_what_is_logged() -> None:
     logged = (ROOT / "mlflow" / "README.md").read_text()
-    for name in (*SCORES, "s", "ge", "rs", "perplexity_ratio", "seconds"):
+    for name in (*SCORES, LENS, "s", "ge", "rs", "perplexity_ratio", "seconds"):
         assert f"`{name}`" in logged, name

@@ -6,6 +6,7 @@ from tasks import store
 from tasks.algorithms.measuring.edit_questions import TOGETHER
 from tasks.algorithms.measuring.edit_scores import EditRecords, ObjectScore, TextScore
 from tasks.algorithms.measuring.edit_texts import WrittenText
+from tasks.algorithms.measuring.logit_lens import LensRank
 from tasks.artifacts import Artifact
 from tasks.storage.edit_records import read_edit_records, write_edit_records
 
@@ -25,6 +26,7 @@ def test_records_come_back_as_they_were(lethe_home: Path) -> None:
             objects=(score(0, (True,)), score(TOGETHER, (True, False, True))),
             written=(WrittenText(request=0, number=1, text="Toto,\n“José” met"),),
             texts=(TextScore(text=3, window=2, log_p_nats=-0.25, tokens=7),),
+            lens=(LensRank(request=0, rank=19),),
         ),
         "after": EditRecords(objects=(score(0, (False, False)),)),
     }

@@ -9,6 +9,7 @@ from scipy.stats import beta
 
 from tasks.algorithms.measuring.edit_figures import (
     HARMONIC,
+    LENS,
     SCORES,
     edit_figures,
     harmonic,
@@ -112,7 +113,7 @@ def test_figures_are_means_over_edits_and_s_is_of_the_means() -> None:
     assert figures["s"].value == pytest.approx(3 / (1 / 0.5 + 1 / 0.5 + 1 / 0.5))
     assert figures["alteration"].value == pytest.approx(1 / 3)
     assert (figures["s"].n, figures["alteration"].n) == (2, 3)
-    assert not_measured(figures) == ["ge", "rs", "perplexity"]
+    assert not_measured(figures) == ["ge", "rs", LENS, "perplexity"]
 
 
 def test_the_harmonic_mean_is_0_where_one_is_0_and_there_is_none_where_one_is_missing() -> None:
@@ -131,7 +132,7 @@ def test_an_edit_without_an_old_object_is_asked_for_the_new_one_alone() -> None:
 
 def test_nothing_measured_is_nothing_said() -> None:
     assert edit_figures(EditRecords(), edits(2)) == {}
-    assert not_measured([]) == [*SCORES, "s", "ge", "rs", "perplexity"]
+    assert not_measured([]) == [*SCORES, "s", "ge", "rs", LENS, "perplexity"]
 
 
 def many(good: int, count: int, facts: int) -> tuple[EditRecords, list[EditRequest]]:
