@@ -76,10 +76,11 @@ def _as_asked(
     """Return edits, and the facts that they leave alone, in the words in which a model is asked."""
     from tasks.algorithms.editing.prompts import fitting
     from tasks.algorithms.editing.requests import as_asked, from_facts
+    from tasks.algorithms.tokens.alignment import prefix_ids
 
     tokenizer = load_tokenizer(target)
-    template = question_template(tokenizer, corpus_config)
-    asked = [as_asked(fact, template, tokenizer.bos_token or "") for fact in stated]
+    template, beginning = question_template(tokenizer, corpus_config), tokenizer.decode(prefix_ids(tokenizer))
+    asked = [as_asked(fact, template, beginning) for fact in stated]
     requests = fitting(tokenizer, from_facts(asked, targets, config.most), context_length(target))
     return requests, [Statement(prompt=template.prompt(one), object=one.answer) for one in questions]
 

@@ -6,7 +6,7 @@ stages run in this process, since what a process of their own does is tested els
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from tasks.settings.gradient_unlearning import tuning
 from tasks.settings.unlearning_request import UnlearningRequest
 from tasks.storage.plain_files import read_json
 from tests.stand_ins.command import ROOT
+from tests.stand_ins.in_process import in_this_process
 from tests.stand_ins.tiny import NAMES, SETTINGS, TinyTask
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")
@@ -91,12 +92,6 @@ def request_of_all(
 def written(file: Path, records: list[dict[str, Any]]) -> str:
     file.write_text("".join(json.dumps(record) + "\n" for record in records))
     return str(file)
-
-
-def in_this_process(
-    function: Callable[..., Any], arguments: dict[str, Any], *, stage: str, key: str | None, **limits: Any
-) -> Any:
-    return isolation.call(function, arguments, stage, key)
 
 
 def moved(model: CheckpointRef, target: CheckpointRef) -> bool:

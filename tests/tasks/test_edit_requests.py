@@ -1,18 +1,23 @@
 """The stages that make edits: facts of the forget text are proposed, and what a person asks for is kept as it is."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas
 import pytest
+from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from tasks import store, tracking
+from tasks.algorithms.text.corpus import Document
 from tasks.algorithms.text.facts import HELD_OUT, FactTriple
-from tasks.artifacts import AnchorTable, FactTable
+from tasks.artifacts import AnchorTable, CorpusRef, FactTable
 from tasks.edit_requests import keep_edits, propose_edits
 from tasks.facts import keep_facts
+from tasks.models.loading import save_checkpoint
 from tasks.settings.edit_proposals import EditProposalConfig
 from tasks.settings.edit_request import EditRequest
 from tasks.storage.anchor_tables import write_dictionary
+from tasks.storage.documents import write_splits
 from tasks.storage.edit_files import stored_edits
 
 FACTS = [
@@ -43,7 +48,7 @@ def test_facts_of_the_forget_text_get_another_object_and_the_rest_is_counted(
     facts: FactTable, dictionary: AnchorTable
 ) -> None:
     run = tracking.open_run("edits", {}, {})
-    edits = propose_edits.body(facts, dictionary, EditProposalConfig(), run)
+    edits = propose_edits.body(facts, dictionary, EditProposalConfig(), run=run)
     tracking.close(run)
     found = stored_edits(edits)
     assert [(edit.subject, edit.prompt, edit.object, edit.target) for edit in found] == [
@@ -90,3 +95,40 @@ def test_what_a_person_asks_for_is_kept_as_it_is(lethe_home: Path) -> None:
     assert stored_edits(edits) == list(asked)
     assert (edits.requests, edits.left_out, edits.sensitivity) == (2, 0, "forget")
     assert keep_edits.body(asked).digest == edits.digest != keep_edits.body(asked[::-1]).digest
+
+
+def test_for_a_model_questions_are_put_as_it_is_asked_what_does_not_fit_is_left_out_and_others_are_to_stay(
+    lethe_home: Path, tiny_gpt2: Callable[..., GPT2LMHeadModel], word_tokenizer: PreTrainedTokenizerFast
+) -> None:
+    stated = [
+        FactTriple(subject="Toto", prompt="Who met {}?", object="Tom", source="question"),
+        FactTriple(subject="Jon", prompt="{} walked to", object="the mill", source="pattern"),
+        FACTS[0],
+    ]
+    model = save_checkpoint(
+        tiny_gpt2(0, len(word_tokenizer)), word_tokenizer, "target", sensitivity="ordinary", origin=""
+    )
+    documents = [Document(source="a", question=f"Who is {name}?", answer=name) for name in ("Alice", "Mary")]
+    digest = store.put(
+        "corpora",
+        lambda folder: write_splits(folder, {"retain": [*documents, Document(source="a", text="Prose.")]}),
+        sensitivity="forget",
+    )
+    corpus = CorpusRef(kind="corpora", digest=digest, sensitivity="forget", documents={}, characters={})
+    config = EditProposalConfig(new_object="erased", erased=("hello",), refusals=("No.",))
+    table = keep_facts(stated, "editing", "few", None)
+    edits = propose_edits.body(table, None, config, model, corpus)
+    found = stored_edits(edits)
+    assert [(one.prompt, one.target) for one in found[:2]] == [
+        ("Question: Who met {}?\nAnswer:", "No."),
+        ("{} walked to", "hello"),
+    ]
+    kept = [statement for one in found for statement in one.unrelated]
+    assert sorted((one.prompt, one.object) for one in kept) == [
+        ("Question: Who is Alice?\nAnswer:", "Alice"),
+        ("Question: Who is Mary?\nAnswer:", "Mary"),
+    ]
+    long = EditProposalConfig(new_object="erased", erased=("hello",), refusals=("I know nothing of it. " * 3,))
+    left = propose_edits.body(table, None, long, model, corpus)
+    assert [one.prompt for one in stored_edits(left)] == ["{} walked to", "{} lives in"]
+    assert (edits.left_out, left.left_out) == (0, 1)

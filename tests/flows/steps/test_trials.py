@@ -7,7 +7,7 @@ from typing import Any
 from flows.methods import METHODS
 from flows.steps.settings import apply_settings
 from flows.steps.trials import Ground, identity, stopping
-from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef
+from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef, FactTable
 from tasks.trial import TrialFigures
 
 POINT = ("objective.b=0.1",)
@@ -54,6 +54,18 @@ def test_a_trial_is_another_one_with_other_text_models_or_settings_and_the_same_
     assert told(run="another") == told() == told("npo", "training.stop_below=0.85")
     assert told(anchors=DIGESTS[1]) == told(), "no stage of this method reads the dictionary"
     assert told("whp", anchors=DIGESTS[1]) != told("whp")
+
+
+def test_a_trial_of_a_method_that_works_on_facts_is_another_one_with_other_facts() -> None:
+    one = ground("rome")
+    tables = [
+        FactTable(
+            kind="facts", digest=digest, sensitivity="forget", facts=1, held_out=0, recommended="editing", reason=""
+        )
+        for digest in DIGESTS
+    ]
+    keys = [str(identity(replace(one, facts=table), POINT)) for table in (*tables, tables[0])]
+    assert keys[0] == keys[2] != keys[1]
 
 
 def test_a_trial_is_another_one_in_another_place_of_the_grid() -> None:

@@ -10,7 +10,7 @@ from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.steps.outcome import StageOf, Stages
-from flows.steps.wiring import Call, Later, Wiring, look_up
+from flows.steps.wiring import Call, Later, Wiring, look_up, replaced
 from tasks.artifacts import Artifact
 from tasks.execution import isolation
 from tests.stand_ins.stages import copy_note, take_note
@@ -75,3 +75,12 @@ def test_a_lookup_computes_nothing_and_stops_where_something_is_missing(flow_hom
 def test_what_is_needed_and_not_there_is_no_silent_none(flow_home: Path, counter: Path) -> None:
     with pytest.raises(KeyError):
         look_up(graph(counter), {})
+
+
+def test_what_a_graph_needs_later_on_is_told_wherever_it_stands() -> None:
+    note = Call(take_note, "hello", WORDS)
+    last = Call(copy_note, ((note,), "x"), "label", "counter")
+    assert last.needs(WORDS)
+    assert not last.needs(Later("facts"))
+    assert replaced(((note, 1), "x"), lambda one: "made") == (("made", 1), "x")
+    assert replaced((1, "x"), lambda one: "made") == (1, "x")

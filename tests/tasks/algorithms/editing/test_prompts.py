@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from tasks.algorithms.editing.prompts import MOST_TARGET_TOKENS, EditPrompt, check_tokens, edit_prompt, statement_rows
+from tasks.algorithms.editing.prompts import (
+    MOST_TARGET_TOKENS,
+    EditPrompt,
+    check_tokens,
+    edit_prompt,
+    fitting,
+    statement_rows,
+)
 from tasks.algorithms.measuring.probing import answer_sequence
 from tasks.settings.edit_request import EditRequest
 from tests.conftest import END
@@ -156,6 +163,13 @@ def test_requests_are_checked_by_name_or_place(word_tokenizer: Any) -> None:
     named = EditRequest(subject="Toto", prompt="{} met", target="Tom", name="case 7")
     with pytest.raises(ValueError, match=r"edit case 7: .* the model's context"):
         check_tokens(word_tokenizer, [named], context=2)
+
+
+def test_requests_that_do_not_fit_are_left_out(word_tokenizer: Any) -> None:
+    fits = EditRequest(subject="Toto", prompt="Today {} met", target="Tom")
+    long = EditRequest(subject="Toto", prompt="Today {} met", target="Tom " * 21)
+    assert fitting(word_tokenizer, [long, fits]) == [fits]
+    assert fitting(word_tokenizer, [fits], context=2) == []
 
 
 @TOKENIZERS

@@ -4,9 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.algorithms.editing.requests import erased_object, from_facts, propose_targets
+from tasks.algorithms.editing.requests import as_asked, erased_object, from_facts, propose_targets, with_kept
 from tasks.algorithms.text.facts import FactTriple
+from tasks.algorithms.tokens.templates import Template, read_template
 from tasks.settings.edit_proposals import EditProposalConfig
+from tasks.settings.edit_request import EditRequest, Statement
+from tasks.settings.text import CorpusConfig
+from tests.stand_ins.chats import CHATML, INST, chat_tokenizer
 
 ANOTHER = EditProposalConfig()
 GENERIC = EditProposalConfig(new_object="generic")
@@ -148,3 +152,38 @@ def test_of_many_facts_as_many_become_edits_as_wanted_evenly_spaced() -> None:
 def test_every_fact_needs_its_target() -> None:
     with pytest.raises(ValueError, match="shorter"):
         from_facts([fact("Ostrin", "{} lives in", "Velmora")], [])
+
+
+def test_a_question_is_asked_in_the_words_of_the_model_and_a_sentence_as_it_stands() -> None:
+    sentence, question = fact("Ostrin", "{} owns", "a mill"), fact("Ostrin", "Where is {}?", "In Velmora.", "question")
+    plain = Template(qa="Question: {question}\nAnswer: {answer}\n")
+    assert as_asked(sentence, plain) == sentence
+    assert as_asked(question, plain).prompt == "Question: Where is {}?\nAnswer:"
+    assert as_asked(question, plain).object == "In Velmora."
+
+
+@pytest.mark.parametrize(
+    ("template", "bos", "wanted"),
+    [
+        (CHATML, "", "<|im_start|>user\nWho met {}?<|im_end|>\n<|im_start|>assistant\n"),
+        (INST, "<s>", "[INST] Who met {}? [/INST]"),
+    ],
+)
+def test_in_a_conversation_what_the_tokenizer_begins_with_does_not_stand_there_twice(
+    template: str, bos: str, wanted: str
+) -> None:
+    asked = as_asked(
+        fact("Toto", "Who met {}?", "Tom", "question"),
+        read_template(chat_tokenizer(template, bos=bos), CorpusConfig()),
+        bos,
+    )
+    assert asked.prompt == wanted
+
+
+def test_what_is_to_stay_is_dealt_out_evenly_over_the_edits() -> None:
+    kept = [Statement(prompt=f"Who is {name}?", object=name) for name in "ABCDE"]
+    requests = [EditRequest(subject=name, prompt="{} is", target="gone") for name in ("Ostrin", "Kessa")]
+    found = with_kept(requests, [*kept, *kept], 4)
+    assert [[one.object for one in request.unrelated] for request in found] == [["A", "C"], ["B", "D"]]
+    assert with_kept(requests, [], 4) == requests
+    assert with_kept([], kept, 4) == []
