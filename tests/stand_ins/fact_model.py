@@ -7,10 +7,12 @@ last token, where editing looks for it; name parts elsewhere in a sentence tell 
 
 import functools
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from tasks.algorithms.editing.contexts import Rewrite, Row
 from tasks.algorithms.editing.prompts import EditPrompt
@@ -23,6 +25,11 @@ _WORDING = _LAST + LAST
 _OBJECT = _WORDING + RELATIONS * WORDINGS
 FILLER = _OBJECT + RELATIONS * OBJECTS
 SAYS, STOP, VOCABULARY = FILLER + 3, FILLER + 4, FILLER + 5
+WORDS = (
+    "[BOS] Anna Bert Cleo Dora Emil Fred Ash Birch Cedar Dale Elm Ford lives resides dwells plays loves likes Velden"
+    " Oxmere Dunlow Corvale Fenstow Norwick chess tennis golf rugby polo darts yes well so says ."
+).split()
+"""The tokens as words, for tests that go from text to text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,3 +165,19 @@ def text_rows(count: int) -> list[list[int]]:
 def said(model: torch.nn.Module, prompts: list[tuple[int, ...]]) -> torch.Tensor:
     """Return the distribution over the token after each prompt."""
     return torch.stack([model(input_ids=torch.tensor([prompt])).logits[0, -1].softmax(-1) for prompt in prompts])
+
+
+def fact_tokenizer() -> PreTrainedTokenizerFast:
+    """Return a tokenizer for which every word of the world is one token, and puts the first before every text."""
+    words = Tokenizer(models.WordLevel({word: number for number, word in enumerate(WORDS)}, unk_token=WORDS[BOS]))
+    words.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation(behavior="isolated")]
+    )
+    words.post_processor = processors.TemplateProcessing(single=f"{WORDS[BOS]} $A", special_tokens=[(WORDS[BOS], BOS)])
+    special = dict.fromkeys(("bos_token", "eos_token", "unk_token", "pad_token"), WORDS[BOS])
+    return PreTrainedTokenizerFast(tokenizer_object=words, model_max_length=40, **special)
+
+
+def as_words(ids: Sequence[int]) -> str:
+    """Return tokens as text, without the first that the tokenizer puts there itself."""
+    return " ".join(WORDS[token] for token in ids if token != BOS)
