@@ -28,7 +28,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from tasks.algorithms.models.activations import Kept, changed_output, keep, logits_of, resume, resume_all
+from tasks.algorithms.models.activations import Kept, Places, changed_output, keep, logits_of, resume, resume_all
 from tasks.algorithms.models.architectures import attention_output, decoder_layers, mlp_output
 from tasks.algorithms.shapes import Float
 from tasks.settings.rank_one_editing import TracingConfig
@@ -148,7 +148,7 @@ class _Grid:
         self.model, self.answer, self.states, self.depth = model, answer, states, len(kept.inputs) - 1
         each = torch.arange(len(kept.ids), device=kept.ids.device)
         self.kept_clean, self.kept, self.draws = kept.rows(each[:1]), kept.rows(each[1:]), len(each) - 1
-        p = self._answered(kept.last)
+        p = self._answered(kept.last[:, -1])
         self.clean, self.corrupted = p[0].item(), p[1:].mean().item()
         self.handed_on = self._handed_on()
         self.cells = [cell for state in states for cell in _cells(state, self.depth, window)]
@@ -174,7 +174,7 @@ class _Grid:
         of = torch.arange(self.draws, device=tail.ids.device).repeat(len(cells))
         read = range(self.depth if alone else self.depth - 1)  # what the last layer writes before the end is not read
         with self._windows(cells, place, read):
-            last = resume_all(self.model, tail, joining, of, ends_only=True)
+            last = resume_all(self.model, tail, joining, of, _ends(len(of), tail))
         return self._answered(last).view(len(cells), self.draws).mean(dim=1)
 
     @contextmanager
@@ -214,9 +214,15 @@ class _Grid:
         hidden = [each.expand(self.draws, -1, -1) for each in self.kept_clean.inputs[1:]]
         return {"hidden": hidden} | {state: [each[block] for each in made] for state, block in blocks.items()}
 
-    def _answered(self, last: Float[Tensor, "rows tail width"]) -> Float[Tensor, " rows"]:
-        """Return the answer's probability at the end of each row."""
-        return logits_of(self.model, last[:, -1]).softmax(dim=-1)[:, self.answer]
+    def _answered(self, last: Float[Tensor, "rows width"]) -> Float[Tensor, " rows"]:
+        """Return the answer's probability."""
+        return logits_of(self.model, last).softmax(dim=-1)[:, self.answer]
+
+
+def _ends(rows: int, tail: Kept) -> Places:
+    """Return the last position of each row."""
+    device = tail.ids.device
+    return torch.arange(rows, device=device), torch.full((rows,), tail.ids.shape[1] - 1, device=device)
 
 
 def _cells(state: State, depth: int, window: int) -> list[_Cell]:

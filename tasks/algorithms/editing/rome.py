@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from tasks.algorithms.editing.changes import frozen
 from tasks.algorithms.editing.contexts import Rewrite, aligned
-from tasks.algorithms.models.activations import Kept, changed_output, keep, logits_of, resume
+from tasks.algorithms.models.activations import Kept, Places, changed_output, keep, logits_of, resume
 from tasks.algorithms.models.architectures import (
     added_as_is,
     is_transposed,
@@ -129,21 +129,21 @@ def find_values(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Reads:
-    """Where logits are read, for some of the requests."""
+class _Group:
+    """The rows of requests that end alike, as many tokens behind the subject: nothing is padded but the bare ones."""
 
-    rows: Int[Tensor, " rows"]
-    """The rows of all that belong to these requests."""
+    requests: list[int]
+    kept: Kept
     owner: Int[Tensor, " rows"]
-    """For each, the place of its request among these."""
-    row: Int[Tensor, " reads"]
-    place: Int[Tensor, " reads"]
-    """Position in the tail whose logits predict the token."""
-    token: Int[Tensor, " reads"]
-    share: Float[Tensor, " reads"]
+    """The number of each row's request."""
+    reads: Places
+    """Where logits are read: before each token of the targets, and last after the bare subjects."""
+    token: Int[Tensor, " targets"]
+    """The targets' tokens."""
+    share: Float[Tensor, " targets"]
     """Of its request's loss: 1 / (contexts * target tokens)."""
-    bare: Int[Tensor, " requests"]
-    """The row with the subject alone."""
+    original: Float[Tensor, "requests vocab"]
+    """Log-probabilities after the bare subjects before any change."""
 
 
 class _Search:
@@ -177,14 +177,12 @@ class _Search:
 
     def run(self, on_step: Callable[[int], None]) -> list[Value]:
         optimizer = torch.optim.Adam([self.delta], lr=self.config.learning_rate)
-        active = list(range(len(self.rewrites)))
-        reads, kept, original = self._of(active)
-        nats, steps = [0.0] * len(active), [0] * len(active)
+        active, nats, steps = list(range(len(self.rewrites))), [0.0] * len(self.rewrites), [0] * len(self.rewrites)
+        groups = self._groups(active)
         for step in range(1, self.config.steps + 1):
             on_step(step)
-            losses, whole = self._losses(reads, kept, original, active)
-            for place, request in enumerate(active):
-                nats[request] = losses[place].item()
+            losses, whole = self._losses(groups, active)
+            self._note(nats, active, losses)
             going = [request for request in active if nats[request] >= self.config.stop_nats]
             if not going:
                 return self._values(nats, steps)
@@ -193,13 +191,15 @@ class _Search:
             for request in going:
                 steps[request] = step
             if going != active:
-                active = going
-                reads, kept, original = self._of(active)
+                active, groups = going, self._groups(going)
         with torch.no_grad():
-            losses, _ = self._losses(reads, kept, original, active)
-        for place, request in enumerate(active):
-            nats[request] = losses[place].item()
+            self._note(nats, active, self._losses(groups, active)[0])
         return self._values(nats, steps)
+
+    def _note(self, nats: list[float], active: list[int], losses: Float[Tensor, " all"]) -> None:
+        found = losses.tolist()
+        for request in active:
+            nats[request] = found[request]
 
     def _values(self, nats: list[float], steps: list[int]) -> list[Value]:
         delta = self.delta.detach()
@@ -227,52 +227,59 @@ class _Search:
             self.delta.mul_(torch.where(length > longest, longest / length, torch.ones_like(length)))
             self.delta[done] = held
 
-    def _of(self, active: list[int]) -> tuple[_Reads, Kept, Tensor]:
-        """Return the reads of some requests, their rows, and what the model said of the bare subjects."""
-        reads = self._reads(active)
-        kept = self.kept.rows(reads.rows)
-        original = logits_of(self.model, kept.last[reads.bare, 0]).log_softmax(dim=-1)
-        return reads, kept, original
+    def _groups(self, active: Sequence[int]) -> list[_Group]:
+        alike: dict[int, list[int]] = {}
+        for request in active:
+            tail = max(len(row.ids) - row.at for row in self.rewrites[request].rows)
+            alike.setdefault(tail, []).append(request)
+        return [self._group(requests, tail) for tail, requests in alike.items()]
 
-    def _reads(self, active: list[int]) -> _Reads:
+    def _group(self, requests: list[int], tail: int) -> _Group:
         rows, owner, reads, bare = [], [], [], []
-        for place, request in enumerate(active):
+        for request in requests:
             rewrite, base = self.rewrites[request], len(rows)
             rows += range(self.starts[request], self.starts[request] + len(rewrite.rows))
-            owner += [place] * len(rewrite.rows)
+            owner += [request] * len(rewrite.rows)
             bare.append(base + rewrite.contexts)
             share = 1.0 / (rewrite.contexts * len(rewrite.target))
-            for context in range(rewrite.contexts):
-                first = len(rewrite.rows[context].ids) - rewrite.rows[context].at - len(rewrite.target)
+            for context, row in enumerate(rewrite.rows[:-1]):
+                first = len(row.ids) - row.at - len(rewrite.target)
                 reads += [(base + context, first + n, token, share) for n, token in enumerate(rewrite.target)]
         device = self.before.device
-        row, where, token, share = (torch.tensor(each, device=device) for each in zip(*reads, strict=True))
-        return _Reads(
-            rows=torch.tensor(rows, device=device),
+        row, place, token, share = (torch.tensor(each, device=device) for each in zip(*reads, strict=True))
+        subjects = torch.tensor(bare, device=device)
+        kept = self.kept.rows(torch.tensor(rows, device=device)).first(tail)
+        return _Group(
+            requests=requests,
+            kept=kept,
             owner=torch.tensor(owner, device=device),
-            row=row,
-            place=where,
+            reads=(torch.cat([row, subjects]), torch.cat([place, torch.zeros_like(subjects)])),
             token=token,
             share=share.to(self.before),
-            bare=torch.tensor(bare, device=device),
+            original=logits_of(self.model, kept.last[subjects, 0]).log_softmax(dim=-1),
         )
 
-    def _losses(self, reads: _Reads, kept: Kept, original: Tensor, active: list[int]) -> tuple[Tensor, Tensor]:
-        """Return each request's target loss, and the sum of all their objectives."""
-        last = self._with_delta(kept, self.delta[active][reads.owner])
-        said = logits_of(self.model, last[reads.row, reads.place]).log_softmax(dim=-1)
-        nll = -said.gather(1, reads.token[:, None])[:, 0] * reads.share
-        losses = torch.zeros(len(active), dtype=nll.dtype, device=nll.device).index_add(0, reads.owner[reads.row], nll)
-        bare = logits_of(self.model, last[reads.bare, 0]).log_softmax(dim=-1)
-        drift = (bare.exp() * (bare - original)).sum(dim=-1)
+    def _losses(self, groups: Sequence[_Group], active: list[int]) -> tuple[Float[Tensor, " all"], Float[Tensor, ""]]:
+        """Return the target loss of each request, and the sum of the objectives of those that go on."""
+        losses = torch.zeros(len(self.rewrites), dtype=self.before.dtype, device=self.before.device)
+        drift = torch.zeros_like(losses)
+        for group in groups:
+            said = logits_of(self.model, self._with_delta(group)).log_softmax(dim=-1)
+            count = len(group.token)
+            nll = -said[:count].gather(1, group.token[:, None])[:, 0] * group.share
+            losses = losses.index_add(0, group.owner[group.reads[0][:count]], nll)
+            bare = said[count:]
+            drift[group.requests] = (bare.exp() * (bare - group.original)).sum(dim=-1)
         decay = self.delta[active].norm(dim=1) / self.before[active].norm(dim=1) ** 2
-        return losses.detach(), (losses + self.config.kl_weight * drift + self.config.decay * decay).sum()
+        whole = losses.sum() + self.config.kl_weight * drift.sum() + self.config.decay * decay.sum()
+        return losses.detach(), whole
 
-    def _with_delta(self, kept: Kept, delta: Float[Tensor, "rows hidden"]) -> Float[Tensor, "rows tail width"]:
-        """Return what the head reads at the tail with a change of the MLP's output at its first position."""
+    def _with_delta(self, group: _Group) -> Float[Tensor, "reads width"]:
+        """Return what the head reads with a change of the MLP's output at the subject."""
+        kept = group.kept
         change = torch.zeros_like(kept.inputs[0])
-        change[:, 0] = delta
+        change[:, 0] = self.delta[group.owner]
         if self.added_as_is:
-            return resume(self.model, kept, self.layer + 1, kept.inputs[self.layer + 1] + change)
+            return resume(self.model, kept, self.layer + 1, kept.inputs[self.layer + 1] + change, group.reads)
         with changed_output(mlp_output(self.model, self.layer), lambda made: made + change, len(change)):
-            return resume(self.model, kept, self.layer, kept.inputs[self.layer])
+            return resume(self.model, kept, self.layer, kept.inputs[self.layer])[group.reads]

@@ -22,6 +22,9 @@ from tasks.algorithms.models.architectures import decoder_layers, last_writers, 
 from tasks.algorithms.models.heads import apply_head, output_head
 from tasks.algorithms.shapes import Float, Int
 
+Places = tuple[Int[Tensor, " reads"], Int[Tensor, " reads"]]
+"""Rows, and positions in the tail."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
@@ -54,6 +57,19 @@ class Kept:
             inputs=tuple(each[:, skipped:] for each in self.inputs),
             last=self.last[:, skipped:],
             outputs={name: each[:, skipped:] for name, each in self.outputs.items()},
+        )
+
+    def first(self, count: int) -> "Kept":
+        """Return the same of the tail's first positions alone."""
+        return replace(
+            self,
+            ids=self.ids[:, :count],
+            mask=self.mask[:, : self.split + count],
+            inputs=tuple(each[:, :count] for each in self.inputs),
+            last=self.last[:, :count],
+            keys=tuple(each[:, :, : self.split + count] for each in self.keys),
+            values=tuple(each[:, :, : self.split + count] for each in self.values),
+            outputs={name: each[:, :count] for name, each in self.outputs.items()},
         )
 
     def rows(self, index: Int[Tensor, " chosen"]) -> "Kept":
@@ -141,8 +157,12 @@ def keep(
 
 
 def resume(
-    model: nn.Module, kept: Kept, layer: int, hidden: Float[Tensor, "rows tail hidden"]
-) -> Float[Tensor, "rows tail width"]:
+    model: nn.Module,
+    kept: Kept,
+    layer: int,
+    hidden: Float[Tensor, "rows tail hidden"],
+    reads: Places | None = None,
+) -> Float[Tensor, "*read width"]:
     """Return what the head reads when a layer is given other states than those that were kept; lower layers are not
     run. Gradients flow to `hidden`.
 
@@ -151,8 +171,9 @@ def resume(
         kept: The pass; a row for each row of `hidden`.
         layer: The first that is run, counted from 0; as many as the model has: only the final norm.
         hidden: What it reads at the tail's positions.
+        reads: As in `resume_all`.
     """
-    return resume_all(model, kept, {layer: hidden}, torch.arange(len(hidden), device=hidden.device))
+    return resume_all(model, kept, {layer: hidden}, torch.arange(len(hidden), device=hidden.device), reads)
 
 
 def resume_all(
@@ -160,8 +181,8 @@ def resume_all(
     kept: Kept,
     joining: Mapping[int, Float[Tensor, "_ tail hidden"]],
     of: Int[Tensor, " rows"],
-    ends_only: bool = False,
-) -> Float[Tensor, "rows read width"]:
+    reads: Places | None = None,
+) -> Float[Tensor, "*read width"]:
     """Return what the head reads when rows join at different layers, each as if it were alone; every layer runs those
     that have joined, once. Gradients flow to the states.
 
@@ -170,14 +191,17 @@ def resume_all(
         kept: The pass.
         joining: Layer -> states that it is the first to read; that many as the model has layers: the final norm.
         of: The row of `kept` that each belongs to, in the order of layers.
-        ends_only: Return the last position's alone; the last layer's matrices then write there only.
+        reads: Rows and positions in the tail that are wanted; none: all of them. The last layer then writes there only.
+
+    Returns:
+        (rows, tail, width), or (reads, width).
     """
     from transformers import DynamicCache
 
     layers, cache, joined = decoder_layers(model), DynamicCache(), 0
     with ExitStack() as stack:
-        for module in last_writers(model) if ends_only else ():
-            stack.enter_context(_at_the_end(module))
+        for module in last_writers(model) if reads else ():
+            stack.enter_context(_only_at(module, *reads))
         for number, layer in enumerate(layers):
             before, joined = joined, joined + len(joining.get(number, ()))
             stack.enter_context(_running(layer, len(of), before, joining.get(number)))
@@ -185,13 +209,14 @@ def resume_all(
             cache.update(kept.keys[number][at, :, : kept.split], kept.values[number][at, :, : kept.split], number)
         if len(layers) in joining:
             stack.enter_context(_after(layers[-1], lambda made: torch.cat([made, joining[len(layers)]])))
-        return model.base_model(
+        last = model.base_model(
             input_ids=kept.ids[of],
             attention_mask=kept.mask[of],
             past_key_values=cache if kept.split else None,
             use_cache=bool(kept.split),
             **_placed(model, positions_of(kept.mask)[of, kept.split :]),
-        ).last_hidden_state[:, -1 if ends_only else 0 :]
+        ).last_hidden_state
+    return last[reads] if reads else last
 
 
 def logits_of(model: nn.Module, hidden: Float[Tensor, "*rows hidden"]) -> Float[Tensor, "*rows vocab"]:
@@ -252,12 +277,15 @@ def _running(layer: nn.Module, rows: int, before: int, joining: Tensor | None) -
 
 
 @contextmanager
-def _at_the_end(module: nn.Module) -> Iterator[None]:
-    """Let a module that mixes no positions compute the last one alone, and write nothing at the others."""
+def _only_at(module: nn.Module, rows: Int[Tensor, " reads"], positions: Int[Tensor, " reads"]) -> Iterator[None]:
+    """Let a module that mixes no positions compute some alone, and write nothing at the others."""
     own = module.forward
 
     def forward(*given: Tensor) -> Tensor:
-        return nn.functional.pad(own(*(each[:, -1:] for each in given)), (0, 0, given[0].shape[1] - 1, 0))
+        run = rows < len(given[0])  # others join behind this layer
+        at = rows[run], positions[run]
+        made = own(*(each[at][None] for each in given))[0]
+        return made.new_zeros(*given[0].shape[:2], made.shape[-1]).index_put(at, made)
 
     module.forward = forward
     try:
