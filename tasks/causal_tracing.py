@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def trace_facts(target: CheckpointRef, edits: EditSet, config: TracingConfig, run: str | None = None) -> TraceRecords:
     """Trace the facts that a set of edits is about, as many of them as the model knows and the settings want.
 
-    A fact is known where the model's first choice after the prompt is the object's first token; where no object is
-    named, whatever the model says is the fact.
+    A fact is known where the model's first choices after the prompt are the object's tokens; where no object is named,
+    whatever the model says is the fact.
 
     Raises:
         BadInputError: If the model knows none of them.

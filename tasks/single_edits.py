@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tasks import store, tracking
-from tasks.artifacts import CheckpointRef, CorpusRef, EditScores, EditSet, SecondMomentsRef, TraceRecords
+from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef, EditScores, EditSet, SecondMomentsRef, TraceRecords
 from tasks.execution import progress
 from tasks.execution.stage import stage
 from tasks.models.loading import load_model, load_tokenizer, pad_id
@@ -60,6 +60,7 @@ def judge_single_edits(
         run: Tracking run.
 
     Raises:
+        BadInputError: If there is no edit.
         ValueError: If there is no such layer, neither settings nor a trace say one, or MEND has nothing to learn from.
     """
     from tasks.algorithms.editing.editors import EditorInputs, single_changes
@@ -67,6 +68,8 @@ def judge_single_edits(
 
     settings = {"edit": config, "baselines": baselines, "evaluation": evaluation}
     with tracking.stage_run(run, "single edits", settings) as nested:
+        if not edits.requests:
+            raise BadInputError("there is no fact to rewrite; wanted edits")
         layer = edited_layer(config.layer, traced) if config.algorithm in ONE_LAYER else None
         model, tokenizer = load_model(target, exact=True), load_tokenizer(target)
         requests = with_objects(model, tokenizer, stored_edits(edits), pad_id(tokenizer))

@@ -210,7 +210,7 @@ def outcome_table(rows: list[dict[str, Any]]) -> Table:
     for row in rows[:MOST_ROWS]:
         made = "yes" if row["made"] else f"no: {row['status']}"
         texts = (row["name"], row["prompt"].replace("{}", row["subject"]), row["said"], row["target"], made)
-        numbers = (f"{row[name]:.3g}" if name in row else "-" for name in ("nats", "update_share", "seconds"))
+        numbers = ("-" if row.get(name) is None else f"{row[name]:.3g}" for name in ("nats", "update_share", "seconds"))
         table.add_row(*map(Text, texts), *numbers)
         for reason in row["reasons"]:
             table.add_row("", Text(reason, style="dim"))

@@ -3,7 +3,6 @@ is done.
 """
 
 import contextlib
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -120,4 +119,6 @@ def _result(outcome: "Outcome", card: dict[str, Any], places: dict[str, str]) ->
 def write_json(file: str | None, value: dict[str, Any]) -> None:
     """Write a result for machines, where it was asked for."""
     if file:
-        Path(file).write_text(json.dumps(value, indent=1), encoding="utf-8")
+        from tasks.storage import plain_files
+
+        plain_files.write_json(Path(file), value)

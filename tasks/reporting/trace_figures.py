@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.algorithms.editing.causal_tracing import Trace
-from tasks.algorithms.editing.effects import LAST_SUBJECT, ROLES, Effect
+from tasks.algorithms.editing.effects import EDITED, LAST_SUBJECT, ROLES, Effect
 from tasks.reporting import pages
 from tasks.reporting.pages import Picture, figure
 from tasks.storage.plain_files import write_json
@@ -34,12 +34,13 @@ def heat_map(fact: TracedFact, trace: Trace) -> Picture:
                 vmax=trace.clean,
             )
             axes.set(title=TITLES[state], xlabel="layer", xticks=range(len(grid)))
-            canvas.colorbar(image, ax=axes, label=f"p({fact.object})", shrink=0.8)
+            # a model's words are no mathematics, whatever dollar signs they have
+            canvas.colorbar(image, ax=axes, shrink=0.8).ax.set_ylabel(f"p({fact.object})", parse_math=False)
         start, stop = fact.span
         names = [
             f"{token.strip() or repr(token)}{'*' if start <= n < stop else ''}" for n, token in enumerate(fact.tokens)
         ]
-        panels[0].set_yticks(range(len(names)), names)
+        panels[0].set_yticks(range(len(names)), names, parse_math=False)
         for axes in panels:
             axes.tick_params(length=0)
 
@@ -70,8 +71,9 @@ def average_picture(effects: Sequence[Effect], facts: int) -> Picture:
         panels[0].set_ylabel("average indirect effect")
         canvas.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
 
+    shown = EDITED if EDITED in states else states[-1]
     best = max(
-        (effect for effect in effects if effect.role == LAST_SUBJECT and effect.state == states[-1]),
+        (effect for effect in effects if effect.role == LAST_SUBJECT and effect.state == shown),
         key=lambda effect: effect.mean,
     )
     title = f"Average indirect effect over {facts} facts"

@@ -145,7 +145,11 @@ class EditConfig:
 
 @settings
 class EditBounds:
-    """What one edit may do beside what it is for; beyond, it is disabling, reported and not made."""
+    """What one edit may do beside what it is for; beyond, it is disabling, reported and not made.
+
+    The bounds are to lie above what good edits do, and below what disables a model: `bounds_from` of
+    `tasks.algorithms.editing.side_effects` sets them from the side effects of a hundred good edits.
+    """
 
     largest_update: float = 1.0
     """|Delta W| over |W| of the edited layer, in Frobenius norm, > 0."""

@@ -27,7 +27,9 @@ def write_step(folder: Path, number: int, edited: "Edited", updates: "Sequence[U
 
     tensors = {f"{n}.{name}": getattr(update, name) for n, update in enumerate(updates) for name in ("left", "right")}
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / f"{number:05}.safetensors")
-    write_json(folder / f"{number:05}.json", {"edited": asdict(edited), "layers": [update.layer for update in updates]})
+    half = folder / f"{number:05}.tmp"
+    write_json(half, {"edited": asdict(edited), "layers": [update.layer for update in updates]})
+    half.replace(folder / f"{number:05}.json")
 
 
 def read_step(folder: Path, number: int) -> "tuple[Edited, list[Update]] | None":
@@ -45,7 +47,8 @@ def read_step(folder: Path, number: int) -> "tuple[Edited, list[Update]] | None"
         Update(layer=layer, left=tensors[f"{n}.left"], right=tensors[f"{n}.right"])
         for n, layer in enumerate(about["layers"])
     ]
-    return Edited(**{**about["edited"], "reasons": tuple(about["edited"]["reasons"])}), updates
+    figures = {name: float("nan") if value is None else value for name, value in about["edited"]["figures"].items()}
+    return Edited(**{**about["edited"], "reasons": tuple(about["edited"]["reasons"]), "figures": figures}), updates
 
 
 def write_table(folder: Path, requests: Sequence[EditRequest], edited: "Sequence[Edited]", patch: EditPatch) -> None:

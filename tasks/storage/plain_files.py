@@ -2,14 +2,24 @@
 
 import csv
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON that people can read too."""
-    path.write_text(json.dumps(value, indent=1, ensure_ascii=False), encoding="utf-8")
+    """Write JSON that people can read too; a number that is not finite, which JSON has not, is null."""
+    path.write_text(json.dumps(finite(value), indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8")
+
+
+def finite(value: Any) -> Any:
+    """Return what is to become JSON with None in place of numbers that are not finite."""
+    if isinstance(value, dict):
+        return {name: finite(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_json(path: Path) -> Any:

@@ -19,6 +19,8 @@ ROLES = (
     "last token",
 )
 LAST_SUBJECT = "last subject token"
+EDITED: State = "mlp"
+"""The state whose effect there says which layer is edited: an edit changes what an MLP writes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +82,7 @@ def average_effects(traces: Sequence[Trace], draws: int = 500, seed: int = 0) ->
     return effects
 
 
-def best_layer(effects: Sequence[Effect], state: State = "mlp") -> int:
+def best_layer(effects: Sequence[Effect], state: State = EDITED) -> int:
     """Return the layer whose window has the largest average indirect effect at the subject's last token.
 
     Raises:

@@ -1,7 +1,8 @@
 """What an edit does beside what it is for: to ordinary text, to other facts, to the size of the weights."""
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,6 +13,8 @@ from tasks.algorithms.measuring.metrics import ScoredSequence, score_sequences
 from tasks.algorithms.models.activations import logits_of
 from tasks.algorithms.models.architectures import mlp_output
 from tasks.algorithms.models.heads import last_hidden
+from tasks.algorithms.text.spacing import spaced
+from tasks.algorithms.tokens.alignment import encode, prefix_ids
 from tasks.algorithms.tokens.batching import pad_batch
 from tasks.settings.edit_request import EditRequest
 from tasks.settings.rank_one_editing import EditBounds
@@ -24,8 +27,8 @@ class Bystanders:
     text: tuple[ScoredSequence, ...]
     prompts: tuple[tuple[int, ...], ...]
     """Of other facts."""
-    subjects: tuple[str, ...]
-    """In which texts each is about, to leave out those that an edit is about itself."""
+    texts: tuple[str, ...]
+    """The same as text, to leave out those that name an edit's subject."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +44,7 @@ class State:
 def gather_bystanders(
     tokenizer: Any, requests: Sequence[EditRequest], rows: Sequence[Sequence[int]], bounds: EditBounds
 ) -> Bystanders:
-    """Return ordinary text and prompts of other facts, evenly chosen, as many as the bounds want.
+    """Return ordinary text and prompts of other facts, each once, evenly chosen, as many as the bounds want.
 
     Args:
         tokenizer: The model's.
@@ -49,18 +52,13 @@ def gather_bystanders(
         rows: Ordinary text in tokens.
         bounds: How much of each.
     """
-    statements = [
-        (request.subject, prompt)
+    prompts = [
+        prompt
         for request in requests
-        for prompt in (
-            *request.neighborhood,
-            *(each.prompt for each in (*request.name_sharers, *request.unrelated)),
-        )
+        for prompt in (*request.neighborhood, *(each.prompt for each in (*request.name_sharers, *request.unrelated)))
     ]
-    statements = list(dict.fromkeys(statements))
-    step = max(1, -(-len(statements) // bounds.facts)) if bounds.facts else len(statements) + 1
-    chosen = statements[::step] if bounds.facts else []
-    text, tokens = [], 0
+    chosen = spaced(list(dict.fromkeys(prompts)), bounds.facts)
+    special, text, tokens = prefix_ids(tokenizer), [], 0
     for row in rows:
         if tokens >= bounds.tokens or len(row) < 2:
             continue
@@ -69,8 +67,9 @@ def gather_bystanders(
         tokens += len(cut) - 1
     return Bystanders(
         text=tuple(text),
-        prompts=tuple(tuple(tokenizer(prompt)["input_ids"]) for _, prompt in chosen),
-        subjects=tuple(subject for subject, _ in chosen),
+        # without what some tokenizers put after a text: the answer is what follows the prompt itself
+        prompts=tuple((*special, *encode(tokenizer, prompt)[0]) for prompt in chosen),
+        texts=tuple(chosen),
     )
 
 
@@ -91,14 +90,14 @@ def observe(model: nn.Module, bystanders: Bystanders, filler: int) -> State:
 
 
 def compare(before: State, after: State, bystanders: Bystanders, subjects: frozenset[str]) -> dict[str, float]:
-    """Return the ratio of perplexities and the share of other facts whose answer changed, those about `subjects` left
-    out; what was not measured is left out too.
+    """Return the ratio of perplexities and the share of other facts whose answer changed, prompts that name one of
+    `subjects` left out; what was not measured is left out too.
     """
     ratio = torch.tensor(after.nats - before.nats).exp().item()
     changed = [
         one != other
-        for one, other, subject in zip(before.answers, after.answers, bystanders.subjects, strict=True)
-        if subject not in subjects
+        for one, other, text in zip(before.answers, after.answers, bystanders.texts, strict=True)
+        if not any(re.search(rf"(?<!\w){re.escape(subject)}(?!\w)", text) for subject in subjects)
     ]
     found = {} if before.nats != before.nats else {"perplexity_ratio": ratio}
     return found | ({"changed_share": sum(changed) / len(changed)} if changed else {})
@@ -108,6 +107,28 @@ def relative_size(model: nn.Module, updates: Sequence[Update]) -> float:
     """Return the largest |Delta W| / |W| of the layers that are changed, in Frobenius norm."""
     return max(
         update.norm / mlp_output(model, update.layer).weight.detach().double().norm().item() for update in updates
+    )
+
+
+def bounds_from(good: Sequence[dict[str, float]], room: float = 1.5) -> EditBounds:
+    """Return the bounds that good edits set: the largest that any of them does beside, and some room above it.
+
+    Args:
+        good: Side effects of each of them, as `Session.edit` reports them; about a hundred tell enough.
+        room: Factor above the largest, for what a ratio of perplexities has above 1.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    if not good:
+        raise ValueError("there are no good edits to set bounds from; wanted at least one")
+    most = {name: max(figures[name] for figures in good if name in figures) for name in {*good[0]}}
+    usual = EditBounds()
+    return replace(
+        usual,
+        largest_update=room * most.get("update_share", usual.largest_update / room),
+        largest_perplexity_ratio=1 + room * max(0.0, most.get("perplexity_ratio", 1.0) - 1),
+        most_changed=min(1.0, room * most.get("changed_share", usual.most_changed / room)),
     )
 
 

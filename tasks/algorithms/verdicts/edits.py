@@ -37,10 +37,11 @@ def judge_edits(metrics: Mapping[str, Row], config: EditVerdictConfig) -> dict[s
         if row is None:
             continue
         value = row["unlearned"]
-        holds = value >= threshold if relation == ">=" else value <= threshold
+        holds = value is not None and (value >= threshold if relation == ">=" else value <= threshold)
         outcomes.setdefault(check, []).append(holds)
+        found = "is not finite" if value is None else f"{value:.3f}"
         reasons.append(
-            f"{check}: edit/{name} {value:.3f}, wanted {relation} {threshold:.3f}: {'holds' if holds else 'fails'}"
+            f"{check}: edit/{name} {found}, wanted {relation} {threshold:.3f}: {'holds' if holds else 'fails'}"
         )
     checks: dict[str, bool | None] = {
         name: all(outcomes[name]) if name in outcomes else None
