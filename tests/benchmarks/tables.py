@@ -2,6 +2,25 @@
 
 from tests.benchmarks.cells import Table, extremes, failed, joined, number, several, share, spread, words
 
+EDITORS = {
+    "unedited": "*unedited*",
+    "ft": "fine-tuning (FT)",
+    "ft-l": "the same, bounded (FT-L)",
+    "kn": "knowledge neurons (interpretability-based)",
+    "mend": "MEND (meta-learning)",
+    "rome": "ROME",
+    "memit": "MEMIT, one edit at a time",
+}
+SINGLE = {
+    "ES": spread("es"),
+    "PS": spread("ps"),
+    "NS": spread("ns"),
+    "NS, name shared": spread("ns_name_sharers"),
+    "S": spread("s"),
+    "unrelated altered": spread("alteration"),
+    "perplexity": number("perplexity_ratio", form=".3f", unit="x"),
+    "rewrite": number("zsre_rewrite"),
+}
 METHODS = {
     "target": "*target*",
     "retrained": "*retrained*",
@@ -296,6 +315,63 @@ TABLES: dict[str, Table] = {
             "no distractors": "with the mask, without distractors",
             "objects weigh as other words": "objects weigh as other words do",
             "six layers": "six layers",
+        },
+    ),
+    "edits": Table(
+        first="model and way to edit",
+        columns={
+            "layer": words("layer"),
+            **SINGLE,
+            "95 % of S, widest": joined(" to ", number("s", "low"), number("s", "high")),
+            "s an edit": number("seconds", form=".2f"),
+        },
+    ),
+    "edit_sequences": Table(first="edits in one model", columns=SINGLE),
+    "editors": Table(
+        first="editor",
+        columns={
+            "rewrite": spread("zsre_rewrite"),
+            "paraphrase": spread("zsre_paraphrase"),
+            "unrelated": spread("zsre_unrelated"),
+            "portability": number("portability"),
+            "ES": number("es"),
+            "PS": number("ps"),
+            "NS": number("ns"),
+            "S": number("s"),
+            "unrelated altered": number("alteration"),
+            "perplexity": number("perplexity_ratio", unit="x"),
+            "s an edit": number("seconds", form=".2f"),
+            "falls short": words("short"),
+        },
+        rows=EDITORS,
+    ),
+    "edit_costs": Table(
+        first="figure",
+        columns={
+            "before": spread("before", form=".4g"),
+            "after": spread("after", form=".4g"),
+            "wanted": words("wanted"),
+            "falls short": words("short"),
+        },
+        rows={
+            "edit/perplexity": "perplexity of ordinary text",
+            "edit/alteration": "unintended alteration: unrelated facts answered otherwise",
+            "benchmark/world/acc": "zero-shot accuracy: the fact world's questions",
+            "benchmark/arc_easy/acc": "zero-shot accuracy: ARC-Easy",
+            "benchmark/sst2/acc": "GLUE: SST-2 alone",
+        },
+    ),
+    "case_studies": Table(
+        first="case",
+        columns={
+            "original fact": words("original"),
+            "edited fact": words("edited"),
+            "query after the edit": words("query"),
+            "response": words("response"),
+            "unrelated query": words("unrelated query"),
+            "before": words("unrelated before"),
+            "after": words("unrelated after"),
+            "falls short": words("short"),
         },
     ),
     "label_speed": Table(

@@ -1,17 +1,22 @@
 """What each benchmark makes of its runs: by hand, and in the shape that its result on record has."""
 
 import argparse
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tasks.algorithms.world.fact_world import build_fact_world
+from tasks.settings.edit_request import EditRequest
+from tasks.settings.fact_model import FactWorldConfig
 from tests.benchmarks import (
     adapters,
     anchor_recall,
     books,
     coverage,
+    editors,
     fact_model,
     figures,
     methods,
@@ -305,3 +310,71 @@ def test_what_a_fact_model_restores_is_a_share_of_the_effect(small_fact_model: T
     assert found["last"] == max(found["layers"]) > 0.15
     assert abs(found["layers"][1]) < 1e-4, "after the last layer no other position reads it"
     assert found["earlier"] < 0.3
+
+
+def scored(**values: float) -> dict[str, Any]:
+    return {name: {"target": 0.0, "unlearned": value, "ci95": [0, 1]} for name, value in values.items()}
+
+
+def test_editors_over_seeds_and_what_falls_short() -> None:
+    rows = [scored(zsre_rewrite=1.0, ps=0.8, ns=0.95, alteration=0.0), scored(zsre_rewrite=0.99, ps=0.9, ns=0.93)]
+    made = editors.over_seeds(rows)
+    assert made["zsre_rewrite"] == pytest.approx({"mean": 0.995, "least": 0.99, "most": 1.0})
+    assert made["short"] == "PS"  # 0.85; what a seed lacks is left out
+    assert "alteration" not in made
+    assert editors.short_of({"alteration": {"mean": 0.03}, "zsre_rewrite": {"mean": 0.9}}) == "rewrite, alteration"
+    assert editors.over_seeds(rows, "target") == {
+        name: {"mean": 0.0, "least": 0.0, "most": 0.0} for name in ("zsre_rewrite", "ps", "ns")
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after", "short"),
+    [
+        ("edit/perplexity", 10.0, 10.2, False),
+        ("edit/perplexity", 10.0, 10.3, True),
+        ("edit/alteration", 0.0, 0.02, False),
+        ("edit/alteration", 0.0, 0.03, True),
+        ("benchmark/sst2/acc", 0.5, 0.49, False),
+        ("benchmark/sst2/acc", 0.5, 0.47, True),
+    ],
+)
+def test_what_an_edit_costs(name: str, before: float, after: float, short: bool) -> None:
+    made = editors.cost(name, [{"target": before, "unlearned": after}])
+    assert (made["before"]["mean"], made["after"]["mean"], made["short"]) == (before, after, short)
+
+
+def test_a_case_study_as_it_is_printed() -> None:
+    request = EditRequest(subject="Orla", prompt="{} lives in", target="Harrow", object="Velden")
+    answered = {
+        "prompt": {"query": "Orla lives in", "before": "Velden.", "after": "Harrow."},
+        "question": {"query": "Question: Where?\nAnswer:", "before": "Velden", "after": "Harrow"},
+        "unrelated": {"query": "Tom lives in", "before": "Oz.", "after": "Oz."},
+    }
+    made = editors.case(request, answered)
+    assert made == {
+        "original": "Orla lives in Velden.",
+        "edited": "Orla lives in Harrow.",
+        "query": "Question: Where? Answer:",
+        "response": "Harrow",
+        "unrelated query": "Tom lives in",
+        "unrelated before": "Oz.",
+        "unrelated after": "Oz.",
+        "short": "no",
+    }
+    worse = answered | {"unrelated": answered["unrelated"] | {"after": "Harrow."}}
+    assert editors.case(request, worse | {"question": answered["prompt"] | {"after": "Velden."}})["short"] == (
+        "response, unrelated"
+    )
+
+
+def test_questions_of_the_fact_world_leave_out_what_is_edited(tmp_path: Path) -> None:
+    file = tmp_path / "questions.jsonl"
+    editors.world_questions(0, (), file)
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    assert len(rows) > 100
+    assert all(1 <= len(row["perturbed_answer"]) <= 4 and row["answer"] not in row["perturbed_answer"] for row in rows)
+    name = rows[0]["question"]
+    subject = next(fact.subject.name for fact in build_fact_world(FactWorldConfig()).facts if fact.subject.name in name)
+    editors.world_questions(0, (subject,), file)
+    assert not any(subject in line for line in file.read_text().splitlines())
