@@ -23,6 +23,8 @@ from tasks.settings.evaluation import MethodConfig
 from tasks.settings.unlearning_request import UnlearningRequest
 from tasks.storage.plain_files import read_json
 
+RECOMMENDED = {"editing": "rome", "whp": "whp"}
+"""Family of methods -> its method of this name."""
 CHARACTERS_PER_TOKEN = 4.0
 """For the estimate only; the corpus stage counts characters."""
 
@@ -46,6 +48,11 @@ class Plan:
     """`chat template` or `qa_template`: how questions are asked."""
     shape: str
     """The text of a question, {question} and {answer} in their places."""
+
+    @property
+    def recommended(self) -> str:
+        """Name in `METHODS` of what fits the text."""
+        return RECOMMENDED[self.facts.recommended]
 
 
 def plan(request: UnlearningRequest, config: MethodConfig, method: Method) -> Plan:

@@ -109,7 +109,7 @@ def show_plan(console: Console, planned: Plan, out: str | None, json_file: str |
         highlight=False,
     )
     console.print(
-        f"{planned.facts.facts} facts; recommended: {planned.facts.recommended} ({planned.facts.reason})",
+        f"{planned.facts.facts} facts; recommended: --method {planned.recommended} ({planned.facts.reason})",
         markup=False,
         highlight=False,
     )
@@ -135,6 +135,7 @@ def show_plan(console: Console, planned: Plan, out: str | None, json_file: str |
             "anchors": len(rows),
             "facts": planned.facts.facts,
             "recommended": planned.facts.recommended,
+            "recommended_method": planned.recommended,
             "questions": planned.questions,
         }
         write_json(Path(json_file), value)

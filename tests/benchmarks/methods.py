@@ -80,11 +80,21 @@ def measure(
     name: str, request: UnlearningRequest, seed: int, settings: list[str], shown: dict[str, str]
 ) -> dict[str, Any]:
     """Unlearn with one method; return its figures and its tracked run."""
+    return figures_of(name, unlearn(name, request, seed, settings), seed, shown)
+
+
+def unlearn(name: str, request: UnlearningRequest, seed: int, settings: list[str]) -> Any:
+    """Unlearn with one method in its default settings, changed as asked."""
     from flows.steps.settings import apply_settings
+
+    return METHODS[name].flow()(request, apply_settings(METHODS[name].preset("default", seed), settings))
+
+
+def figures_of(name: str, outcome: Any, seed: int, shown: dict[str, str]) -> dict[str, Any]:
+    """Return what the scorecard of a run says."""
     from tasks import store
     from tasks.storage.plain_files import read_json
 
-    outcome = METHODS[name].flow()(request, apply_settings(METHODS[name].preset("default", seed), settings))
     card = read_json(store.path(outcome.scorecard) / "scorecard.json")
     metrics, verdict = card["metrics"], card["verdict"]
     ratios = {

@@ -28,7 +28,7 @@ METHODS = {
         name: f"`{name}`"
         for name in (
             *("whp", "gradient_ascent", "gradient_difference", "npo", "simnpo", "dpo", "idk"),
-            *("rmu", "undial", "scrub", "task_vector", "guardrail"),
+            *("rmu", "undial", "scrub", "task_vector", "rome", "guardrail"),
         )
     },
 }
@@ -100,6 +100,20 @@ TABLES: dict[str, Table] = {
             "after relearning": number("adapters", "back"),
             "whole weights, after relearning": number("whole weights", "back"),
             "checks that failed": lambda row: failed(row["adapters"]),
+        },
+        rows=METHODS,
+    ),
+    "erasure": Table(
+        first="method",
+        columns={
+            "probability of answers": number("forget"),
+            "true answer preferred": number("true preferred"),
+            "old object in sight of the lens": number("lens", form=".2f"),
+            "after relearning": number("back"),
+            "other facts, of the target's": number("retain", form=".2f", unit="x"),
+            "perplexity of other text, of the target's": number("general ppl", form=".2f", unit="x"),
+            **CHECKED,
+            "s": number("seconds", form=".0f"),
         },
         rows=METHODS,
     ),
