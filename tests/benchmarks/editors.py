@@ -225,10 +225,11 @@ def case(request: Any, answered: Mapping[str, Mapping[str, str]]) -> dict[str, A
     """
     prompt, other = answered["prompt"], answered["unrelated"]
     query = next(answered[kind] for kind in ("question", "paraphrase", "prompt") if kind in answered)
+    stated = next((one.object for one in request.unrelated if one.prompt == other["query"]), other["before"])
     as_wanted = {
         "edited fact": prompt["after"].startswith(request.target),
         "response": query["after"].startswith(request.target),
-        "unrelated": other["before"] == other["after"],
+        "unrelated": other["after"].startswith(stated),
     }
     return {
         "original": f"{prompt['query']} {prompt['before']}",

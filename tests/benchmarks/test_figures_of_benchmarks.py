@@ -3,13 +3,14 @@
 import argparse
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tasks.algorithms.world.fact_world import build_fact_world
-from tasks.settings.edit_request import EditRequest
+from tasks.settings.edit_request import EditRequest, Statement
 from tasks.settings.fact_model import FactWorldConfig
 from tests.benchmarks import (
     adapters,
@@ -362,6 +363,9 @@ def test_a_case_study_as_it_is_printed() -> None:
         "unrelated after": "Oz.",
         "short": "no",
     }
+    longer = answered | {"unrelated": answered["unrelated"] | {"after": "Oz, they say."}}
+    told = replace(request, unrelated=(Statement(prompt="Tom lives in", object="Oz"),))
+    assert [editors.case(one, longer)["short"] for one in (request, told)] == ["unrelated", "no"]
     worse = answered | {"unrelated": answered["unrelated"] | {"after": "Harrow."}}
     assert editors.case(request, worse | {"question": answered["prompt"] | {"after": "Velden."}})["short"] == (
         "response, unrelated"
