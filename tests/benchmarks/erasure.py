@@ -34,7 +34,7 @@ from tests.benchmarks.methods import WORLD, figures_of, over_seeds, unlearn  # n
 
 KINDS = {"home": "a town", "job": "a job", "sport": "a sport", "birth year": "a year"}
 """Relation -> what stands in an erased object's place, in the order in which the facts are told."""
-OWN = {"rome": [f"proposals.refusals=[{','.join(KINDS.values())}]"]}
+OWN = {"rome": ["proposals.most=500", f"proposals.refusals=[{','.join(KINDS.values())}]"]}
 COMPARED = ("rome", "whp", "npo")
 TEXTS = {"retain": (-2, 1500), "general": (-3, 300)}
 """Split -> seed of its documents and how many."""
