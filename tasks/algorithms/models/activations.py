@@ -173,14 +173,14 @@ def resume(
         hidden: What it reads at the tail's positions.
         reads: As in `resume_all`.
     """
-    return resume_all(model, kept, {layer: hidden}, torch.arange(len(hidden), device=hidden.device), reads)
+    return resume_all(model, kept, {layer: hidden}, reads=reads)
 
 
 def resume_all(
     model: nn.Module,
     kept: Kept,
     joining: Mapping[int, Float[Tensor, "_ tail hidden"]],
-    of: Int[Tensor, " rows"],
+    of: Int[Tensor, " rows"] | None = None,
     reads: Places | None = None,
 ) -> Float[Tensor, "*read width"]:
     """Return what the head reads when rows join at different layers, each as if it were alone; every layer runs those
@@ -190,7 +190,7 @@ def resume_all(
         model: The model that was kept.
         kept: The pass.
         joining: Layer -> states that it is the first to read; that many as the model has layers: the final norm.
-        of: The row of `kept` that each belongs to, in the order of layers.
+        of: The row of `kept` that each belongs to, in the order of layers; none: each to its own.
         reads: Rows and positions in the tail that are wanted; none: all of them. The last layer then writes there only.
 
     Returns:
@@ -199,22 +199,24 @@ def resume_all(
     from transformers import DynamicCache
 
     layers, cache, joined = decoder_layers(model), DynamicCache(), 0
+    rows, every = sum(map(len, joining.values())), slice(None) if of is None else of
     with ExitStack() as stack:
         for module in last_writers(model) if reads else ():
             stack.enter_context(_only_at(module, *reads))
         for number, layer in enumerate(layers):
             before, joined = joined, joined + len(joining.get(number, ()))
-            stack.enter_context(_running(layer, len(of), before, joining.get(number)))
-            at = of[: max(joined, 1)]  # a cache without rows would have no length
-            cache.update(kept.keys[number][at, :, : kept.split], kept.values[number][at, :, : kept.split], number)
+            stack.enter_context(_running(layer, rows, before, joining.get(number)))
+            at = slice(max(joined, 1)) if of is None else of[: max(joined, 1)]  # without rows it would have no length
+            keys, values = (each[number][:, :, : kept.split][at] for each in (kept.keys, kept.values))
+            cache.update(keys, values, number)
         if len(layers) in joining:
             stack.enter_context(_after(layers[-1], lambda made: torch.cat([made, joining[len(layers)]])))
         last = model.base_model(
-            input_ids=kept.ids[of],
-            attention_mask=kept.mask[of],
+            input_ids=kept.ids[every],
+            attention_mask=kept.mask[every],
             past_key_values=cache if kept.split else None,
             use_cache=bool(kept.split),
-            **_placed(model, positions_of(kept.mask)[of, kept.split :]),
+            **_placed(model, positions_of(kept.mask)[every, kept.split :]),
         ).last_hidden_state
     return last[reads] if reads else last
 

@@ -220,6 +220,38 @@ def test_rows_that_join_at_different_layers_are_each_as_if_alone(model) -> None:
         torch.testing.assert_close(found, torch.cat(alone), rtol=1e-5, atol=1e-5)
 
 
+def test_what_is_read_is_the_same_as_of_all_positions(model) -> None:
+    kept, reads = keep(model, *LEFT, 3), (torch.tensor([0, 2, 0, 3, 4]), torch.tensor([3, 0, 1, 3, 2]))
+    joining, of = {1: kept.inputs[1] * 1.1, 3: kept.inputs[3][:2] * 0.9}, torch.tensor([0, 1, 2, 0, 1])
+    with torch.no_grad():
+        whole, found = resume_all(model, kept, joining, of), resume_all(model, kept, joining, of, reads)
+    torch.testing.assert_close(found, whole[reads], rtol=1e-5, atol=1e-5)
+    assert found.shape == (5, whole.shape[-1])
+
+
+def test_the_last_layer_writes_only_what_is_read_and_gradients_are_the_same(llama) -> None:
+    kept, ran = keep(llama, *LEFT, 3), []
+    change, reads = torch.zeros(3, 4, 32, requires_grad=True), (torch.tensor([0, 2]), torch.tensor([3, 1]))
+    whole = resume(llama, kept, 1, kept.inputs[1] + change)[reads].square().sum()
+    handle = decoder_layers(llama)[2].mlp.down_proj.register_forward_pre_hook(
+        lambda module, given: ran.append(given[0].shape[:-1].numel())
+    )
+    found = resume(llama, kept, 1, kept.inputs[1] + change, reads).square().sum()
+    handle.remove()
+    assert ran == [2]
+    torch.testing.assert_close(*(torch.autograd.grad(each, change)[0] for each in (found, whole)))
+
+
+def test_the_first_positions_of_a_tail_do_not_know_of_the_rest(model) -> None:
+    kept = keep(model, *LEFT, 3, record={"made": mlp_output(model, 0)})
+    short = kept.first(2)
+    assert (short.split, short.ids.shape, short.outputs["made"].shape[:2]) == (3, (3, 2), (3, 2))
+    with torch.no_grad():
+        found, whole = (resume(model, each, 1, each.inputs[1]) for each in (short, kept))
+    torch.testing.assert_close(found, whole[:, :2], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(kept.last, whole, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("split", [0, 2])
 def test_a_layer_runs_the_rows_that_have_joined_and_no_others(llama, split: int) -> None:
     kept, ran = keep(llama, *LEFT, split), []

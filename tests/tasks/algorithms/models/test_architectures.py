@@ -14,6 +14,7 @@ from tasks.algorithms.models.architectures import (
     attention_output,
     decoder_layers,
     is_transposed,
+    last_writers,
     mlp_output,
     mlp_weight,
     model_type,
@@ -91,6 +92,20 @@ def test_what_the_attention_matrix_writes_more_reaches_the_mlp(kind: str) -> Non
         model(input_ids=IDS)
     handle.remove()
     assert (seen[0] - seen[1]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("gpt2", ["transformer.h.2.attn.c_proj", "transformer.h.2.mlp"]),
+        ("llama", ["model.layers.2.self_attn.o_proj", "model.layers.2.mlp"]),
+        ("opt", ["model.decoder.layers.2.self_attn.out_proj"]),
+        ("mixtral", ["model.layers.2.self_attn.o_proj"]),
+    ],
+)
+def test_what_the_last_layer_writes_with(kind: str, names: list[str]) -> None:
+    model = tiny(kind)
+    assert [model.get_submodule(name) for name in names] == last_writers(model)
 
 
 @pytest.fixture
