@@ -1,5 +1,5 @@
-"""The stage: edits become a patch of the base and a table; what is not made is said; a run that was killed ends at the same
-bits; MEMIT, earlier patches and a traced layer go the same way.
+"""The stage: edits become a patch of the base and a table; what is not made is said; a run that was killed ends at
+the same bits; MEMIT, earlier patches and a traced layer go the same way.
 """
 
 import json
@@ -149,7 +149,7 @@ def test_a_planted_disabling_edit_is_caught_reported_and_not_in_the_patch(
 
 def test_where_none_is_made_the_reasons_are_said(given: Given) -> None:
     with pytest.raises(
-        BadInputError, match="not known: 'hello Dorothy': the model says .*; wanted facts that the model"
+        BadInputError, match=r"not known: 'hello Dorothy': the model says .*; wanted facts that the model"
     ):
         given.edit((UNKNOWN,))
     with pytest.raises(BadInputError, match=r"disabling: 'hello Jon': \|Delta W\| is .*; 2 more edits were not made"):
@@ -173,7 +173,7 @@ def test_memit_goes_through_the_same_stage(given: Given) -> None:
     assert [row["made"] for row in read_table(run)] == [True, True, False]
     patched = load_model(apply_patches.body(given.target, (run.patch,), "edited"))
     assert answers(patched, load_tokenizer(given.target))[:2] == ["Oz", "Toto"]
-    with pytest.raises(BadInputError, match="disabling: .*; 1 more edits were not made either"):
+    with pytest.raises(BadInputError, match=r"disabling: .*; 1 more edits were not made either"):
         given.edit(KNOWN[:2], replace(PLANTED, algorithm="memit"))
 
 

@@ -23,8 +23,15 @@ def traced(grids: dict[str, list[list[float]]], subject: tuple[int, int], clean:
         (
             (1, 4),
             7,
-            [None, "first subject token", "middle subject tokens", LAST_SUBJECT]
-            + ["first subsequent token", "further tokens", "last token"],
+            [
+                None,
+                "first subject token",
+                "middle subject tokens",
+                LAST_SUBJECT,
+                "first subsequent token",
+                "further tokens",
+                "last token",
+            ],
         ),
         ((1, 3), 5, [None, "first subject token", LAST_SUBJECT, "first subsequent token", "last token"]),
         ((0, 1), 3, [LAST_SUBJECT, "first subsequent token", "last token"]),  # one token is the last one

@@ -1,5 +1,5 @@
-"""Claims: a fact is known where the model's first choices are all of its object's tokens, whatever comes first; where no
-object is named, what the model says is the fact.
+"""Claims: a fact is known where the model's first choices are all of its object's tokens, whatever comes first;
+where no object is named, what the model says is the fact.
 """
 
 from dataclasses import replace

@@ -1,5 +1,5 @@
-"""Claims: an edit is made where the model knows the fact and it stays within bounds, and taken back to the bit where not;
-contexts are those of the model as it was given; MEMIT goes through the same bounds.
+"""Claims: an edit is made where the model knows the fact and it stays within bounds, and taken back to the bit
+where not; contexts are those of the model as it was given; MEMIT goes through the same bounds.
 """
 
 import math

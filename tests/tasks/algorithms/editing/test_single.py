@@ -1,5 +1,5 @@
-"""Claims: edits that each stand alone are those of the model as it is, whatever is done with the ones before, and however
-many are found in one batch.
+"""Claims: edits that each stand alone are those of the model as it is, whatever is done with the ones before, and
+however many are found in one batch.
 """
 
 from dataclasses import replace

@@ -51,7 +51,7 @@ def test_one_score_that_falls_short_fails_its_check_alone(check: str, name: str,
     verdict = judge_edits(rows(**{name: value}), CONFIG)
     assert verdict["passed"] is False
     assert [each for each in verdict["checked"] if not verdict[each]] == [check]
-    assert [each for each in verdict["reasons"] if each.endswith("fails")][0].endswith(reason)
+    assert next(each for each in verdict["reasons"] if each.endswith("fails")).endswith(reason)
 
 
 def test_a_score_at_its_threshold_holds() -> None:
