@@ -77,7 +77,7 @@ class FactModelConfig(TrainingConfig):
     steps: int = 3000
     """Optimiser steps, >= 1; the text never ends, so that there are no epochs to count."""
     batch_blocks: int = 8
-    """Rows in one forward pass, >= 1; with larger batches facts are learned late or not at all."""
+    """Rows in one forward pass, >= 1."""
     row_tokens: int = 48
     """Tokens of a row, >= 16."""
     schedule: Schedule = "cosine"
@@ -101,7 +101,7 @@ class FactModelConfig(TrainingConfig):
     context: int = 128
     """Positions, >= `row_tokens`."""
     initializer_range: float = 0.08
-    """Standard deviation of the weights at the start, > 0; at the usual 0.02 facts are learned late."""
+    """Standard deviation of the weights at the start, > 0; larger than the usual 0.02, as the model is narrow."""
     mask_share: float = 0.97
     """Share of the mentions of a subject whose earlier words are hidden, in training only, from all that follows the
     mention, 0 to 1; so the last word has to gather who is meant."""
