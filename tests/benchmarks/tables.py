@@ -388,6 +388,15 @@ TABLES: dict[str, Table] = {
             "falls short": words("short"),
         },
     ),
+    "editing_speed": Table(
+        first="what is done",
+        columns={
+            "plain way, s": number("plain", form=".3g"),
+            "s": number("ours", form=".3g"),
+            "times as fast (least, most)": spread("ratio", form=".2f", unit="x"),
+            "wanted": words("wanted"),
+        },
+    ),
     "label_speed": Table(
         first="interior tokens",
         columns={
