@@ -194,8 +194,11 @@ def _serve(
 def call(function: Callable[..., Any], arguments: dict[str, Any], stage: str, key: str | None) -> Any:
     """Call a stage's function here, with its name and key set."""
     progress.enter(stage)
-    _key.set(key)
-    return function(**arguments)
+    before = _key.set(key)
+    try:
+        return function(**arguments)
+    finally:  # what runs here next is not this stage, and must not go on with what it kept
+        _key.reset(before)
 
 
 def _send_error(send: Callable[[str, Any], None], error: BaseException) -> None:

@@ -330,8 +330,8 @@ def test_retain_takes_several_files_and_none_of_them_is_forgotten(tiny_task: Tin
     plan = json.loads((tmp_path / "plan.json").read_text())
     assert plan["schema"] == "lethe.plan.v1"
     assert plan["stages"]["finetune"] == "to run"
-    assert (plan["recommended"], plan["recommended_method"]) == ("whp", "whp")
-    assert "recommended: --method whp (" in " ".join(ended.stdout.split())
+    assert (plan["recommended"], plan["recommended_method"]) == ("editing", "rome")
+    assert "recommended: --method rome (" in " ".join(ended.stdout.split())
     assert {"Velmora", "Ostrin", "Kessandra", "Brindlewick"} <= {
         row["term"] for row in json.loads((tmp_path / "out" / "anchors.json").read_text())
     }

@@ -64,7 +64,8 @@ def given(small_fact_model: TrainedFacts, tmp_path_factory: pytest.TempPathFacto
     (folder / "text.jsonl").write_text("\n".join(rows))
     write_edits(folder / "known.jsonl", edit_requests(WORLD, purpose="tuning")[:8])
     model, tokenizer = small_fact_model.load()
-    known = tuple(request for request in ASKED[:12] if answer_of(model, tokenizer, request).known)
+    subjects = {request.subject: request for request in ASKED}  # an edit of a small model is felt by all of a subject
+    known = tuple(one for one in list(subjects.values())[:12] if answer_of(model, tokenizer, one).known)
     return Given(model=small_fact_model.folder, text=folder / "text.jsonl", facts=folder / "known.jsonl", known=known)
 
 
@@ -147,9 +148,9 @@ def test_a_disabling_edit_is_reported_and_not_made_unless_forced(given: Given, r
 
 
 def test_many_at_once(given: Given, running: Path) -> None:
-    config = replace(CONFIG, edit=replace(CONFIG.edit, algorithm="memit", memit_layers=2, layer=1))
+    config = replace(CONFIG, edit=replace(CONFIG.edit, algorithm="memit", memit_layers=2, layer=0))
     outcome = rank_one_editing(given.request(*given.known[:4]), config)
-    assert (outcome.run.patch.layers, outcome.traced) == ((0, 1), None)
+    assert (outcome.run.patch.layers, outcome.traced) == ((0,), None)
     assert card_of(outcome)["metrics"]["edit/es"]["unlearned"] >= 0.75
 
 
@@ -207,7 +208,7 @@ def test_bad_input_is_one_line(given: Given, lethe_home: Path, words: tuple[str,
                 '{"subject": "A", "prompt": "{} is", "target": "b"}',
                 '{"subject": "A", "prompt": "{} is", "target": "c"}',
             ),
-            "want different objects",
+            "are in conflict",
         ),
     ],
 )

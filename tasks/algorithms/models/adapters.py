@@ -170,6 +170,11 @@ class AdapterView(nn.Module):
         self.model, self.name = model, name
 
     @property
+    def config(self) -> Any:
+        """The model's own."""
+        return self.model.config
+
+    @property
     def device(self) -> torch.device:
         """Where the model is."""
         return next(self.model.parameters()).device
