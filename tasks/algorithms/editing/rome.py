@@ -23,6 +23,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from tasks.algorithms.editing.changes import frozen
 from tasks.algorithms.editing.contexts import Rewrite, aligned
@@ -124,7 +125,7 @@ def find_values(
         ValueError: If the model's type cannot be edited.
     """
     require_editable(model_type(model))
-    with frozen(model):
+    with frozen(model), sdpa_kernel(SDPBackend.MATH):  # a fused kernel costs more than what these few positions need
         return _Search(model, rewrites, layer, config).run(on_step)
 
 

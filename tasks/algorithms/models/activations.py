@@ -207,8 +207,7 @@ def resume_all(
             before, joined = joined, joined + len(joining.get(number, ()))
             stack.enter_context(_running(layer, rows, before, joining.get(number)))
             at = slice(max(joined, 1)) if of is None else of[: max(joined, 1)]  # without rows it would have no length
-            keys, values = (each[number][:, :, : kept.split][at] for each in (kept.keys, kept.values))
-            cache.update(keys, values, number)
+            cache.layers.append(_past(*(each[number][:, :, : kept.split][at] for each in (kept.keys, kept.values))))
         if len(layers) in joining:
             stack.enter_context(_after(layers[-1], lambda made: torch.cat([made, joining[len(layers)]])))
         last = model.base_model(
@@ -255,6 +254,16 @@ def added_output(module: nn.Module, addition: Callable[[Tensor], Tensor], rows: 
         yield
     finally:
         handle.remove()
+
+
+def _past(keys: Tensor, values: Tensor) -> Any:
+    """Return a layer of a cache that holds these, not copies of them."""
+    from transformers.cache_utils import DynamicLayer
+
+    layer = DynamicLayer()
+    layer.lazy_initialization(keys, values)
+    layer.keys, layer.values = keys, values
+    return layer
 
 
 @contextmanager
