@@ -100,7 +100,8 @@ class Session:
             return asked, []
         rewrites = [self._rewrite(request) for request in chosen]
         updates, values = memit_updates(self.model, rewrites, self.layers, self.solves, self.config, on_step)
-        figures = {"update_share": relative_size(self.model, updates)}
+        # of one edit: those of unlike keys add up as the root of their number
+        figures = {"update_share": relative_size(self.model, updates) / len(chosen) ** 0.5}
         figures["seconds"] = (time.perf_counter() - started) / len(chosen)
         beside, reasons = self._tried(updates, frozenset(request.subject for request in chosen), figures)
         made, found = not reasons or self.force, iter(values)
