@@ -52,8 +52,8 @@ def find_fact_neurons(
         wanted = min(config.facts, len(requests))
         for request in requests:
             answer = answer_of(model, tokenizer, request)
-            if len(rows) == wanted or not answer.known:
-                continue
+            if len(rows) == wanted or not answer.known or not (request.object or answer.text):
+                continue  # white space, or a part of a letter, is no object
             chosen_by, tried_on = wordings(tokenizer, request, request.object or answer.text)
             found = find_neurons(model, chosen_by, traced.layer, config)
             one = ablate_fact(model, tried_on, traced.layer, found.chosen, config, generator) if found.chosen else None

@@ -91,8 +91,8 @@ def show_trace(console: Console, outcome: "Traced", seconds: float, out: str | N
 
 def show_neurons(console: Console, found: dict[str, Any]) -> None:
     """Print the neurons of the first fact, and over many facts what setting them to zero does."""
-    first, effect = found["facts"][0], found["effect"]
-    if first["neurons"]:
+    first, effect = next(iter(found["facts"]), None), found["effect"]
+    if first and first["neurons"]:
         table = Table(title=f"Neurons of layer {found['layer']}", title_justify="left", header_style="bold")
         for column in ("neuron", "attribution", "activation", "correlation\nwith the answer"):
             table.add_column(column, justify="right")

@@ -1,5 +1,5 @@
-"""The stage: facts that the model knows are traced, others are said; the layer is where MLPs help most at the last subject
-token; a single fact's missing intervals break no file.
+"""The stage: facts that the model knows are traced, others are said; the layer is where MLPs help most at the last
+subject token; a single fact's missing intervals break no file.
 """
 
 import json
@@ -117,5 +117,5 @@ def test_no_noise_has_no_effect(target: CheckpointRef) -> None:
 
 
 def test_a_model_that_knows_none_is_refused(target: CheckpointRef) -> None:
-    with pytest.raises(BadInputError, match="the model knows none of 1 facts: .* wanted facts that it knows"):
+    with pytest.raises(BadInputError, match=r"the model knows none of 1 facts: .* wanted facts that it knows"):
         trace_facts.body(target, edit_set(UNKNOWN), CONFIG)

@@ -11,9 +11,10 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.steps.outcome import StageOf, Stages
 from flows.steps.wiring import Call, Later, Wiring, look_up, replaced
+from tasks import store
 from tasks.artifacts import Artifact
 from tasks.execution import isolation
-from tests.stand_ins.stages import copy_note, take_note
+from tests.stand_ins.stages import copy_note, copy_notes, take_note
 
 WORDS = Later("words")
 
@@ -84,3 +85,20 @@ def test_what_a_graph_needs_later_on_is_told_wherever_it_stands() -> None:
     assert not last.needs(Later("facts"))
     assert replaced(((note, 1), "x"), lambda one: "made") == (("made", 1), "x")
     assert replaced((1, "x"), lambda one: "made") == (1, "x")
+
+
+def test_a_call_within_a_tuple_is_made_first_and_its_record_given(flow_home: Path, counter: Path) -> None:
+    """Submitted and looked up alike."""
+    note = Call(take_note, "hello", str(counter))
+    last = Call(copy_notes, (Call(copy_note, note, "one", str(counter), model="first"), note))
+    assert last.waits
+    assert [each.stage.name for each in last.upstream()] == ["noting", "copying", "copying several"]
+    assert set(look_up(last).values()) == {None}
+    results, _, _ = run(last, "words")
+    found = results[last.key]
+    assert (store.path(found) / "note.txt").read_text().splitlines() == [
+        results[StageOf("copying", "first")].digest,
+        results[StageOf("noting")].digest,
+    ]
+    assert look_up(last) == results
+    assert set(run(last, "words")[1].values()) == {"Cached"}

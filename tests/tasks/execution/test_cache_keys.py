@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tasks import store
-from tasks.artifacts import Artifact, CheckpointRef, InputFile, ProbeRecords
+from tasks.artifacts import Artifact, CheckpointRef, EditPatch, EditRun, InputFile, ProbeRecords
 from tasks.execution import cache_keys
 from tasks.execution.cache_keys import (
     DATA,
@@ -278,6 +278,14 @@ def test_keys_that_many_threads_ask_for_at_once_are_right_and_every_file_is_pars
 def test_artifacts_are_found_inside_lists_and_tuples() -> None:
     assert artifacts_in([UPSTREAM, (UPSTREAM, None)]) == [UPSTREAM, UPSTREAM]
     assert artifacts_in(None) == []
+
+
+def test_artifacts_that_a_record_names_are_found_with_it() -> None:
+    patch = EditPatch(
+        kind="patches", digest="p", sensitivity="forget", base="b", computed_on=("q",), layers=(0,), rank=1, edits=1
+    )
+    run = EditRun(kind="edit_runs", digest="r", sensitivity="forget", patch=patch, layer=0, left_out=0)
+    assert artifacts_in((run, None)) == [run, patch]
 
 
 def test_a_policy_computes_the_stages_key_where_there_is_no_earlier_result(

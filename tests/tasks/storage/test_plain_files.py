@@ -11,6 +11,7 @@ from tasks.algorithms.text.corpus import Document
 from tasks.algorithms.training.loop import TrainingState
 from tasks.artifacts import CorpusRef
 from tasks.storage.documents import StoredDocuments, StoredTexts, read_documents, write_documents
+from tasks.storage.plain_files import read_json, write_json
 from tasks.storage.training_states import read_state, write_state
 
 
@@ -69,3 +70,10 @@ def test_a_state_that_is_missing_or_was_cut_short_is_none(tmp_path: Path) -> Non
     for size in (0, 4, 60, path.stat().st_size - 1):
         path.write_bytes(path.read_bytes()[:size])
         assert read_state(path) is None
+
+
+def test_numbers_that_are_not_finite_are_null_wherever_they_stand(tmp_path: Path) -> None:
+    """JSON has no NaN, and what reads it need not be Python."""
+    write_json(tmp_path / "a.json", {"a": [1.5, float("nan"), (float("inf"),)], "b": {"c": -float("inf")}, "d": 2})
+    assert "NaN" not in (tmp_path / "a.json").read_text()
+    assert read_json(tmp_path / "a.json") == {"a": [1.5, None, [None]], "b": {"c": None}, "d": 2}
