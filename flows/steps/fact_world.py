@@ -50,7 +50,7 @@ def with_embedded_model(request: EditingRequest, seed: int) -> EditingRequest:
     return replace(
         request,
         model=str(store.path(trained)),
-        edit_files=request.edit_files or (() if request.edits else (str(folder / CASES),)),
+        edit_files=request.edit_files or (() if request.edits or request.forget else (str(folder / CASES),)),
         facts=request.facts or (str(folder / TUNING),),
         text=request.text or (str(folder / TEXT),),
     )
