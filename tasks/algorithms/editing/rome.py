@@ -277,10 +277,12 @@ class _Search:
 
     def _with_delta(self, group: _Group) -> Float[Tensor, "reads width"]:
         """Return what the head reads with a change of the MLP's output at the subject."""
-        kept = group.kept
-        change = torch.zeros_like(kept.inputs[0])
-        change[:, 0] = self.delta[group.owner]
+        kept, delta = group.kept, self.delta[group.owner][:, None].to(group.kept.inputs[0].dtype)
+
+        def changed(states: Float[Tensor, "rows tail hidden"]) -> Float[Tensor, "rows tail hidden"]:
+            return torch.cat([states[:, :1] + delta, states[:, 1:]], dim=1)
+
         if self.added_as_is:
-            return resume(self.model, kept, self.layer + 1, kept.inputs[self.layer + 1] + change, group.reads)
-        with changed_output(mlp_output(self.model, self.layer), lambda made: made + change, len(change)):
+            return resume(self.model, kept, self.layer + 1, changed(kept.inputs[self.layer + 1]), group.reads)
+        with changed_output(mlp_output(self.model, self.layer), changed, len(delta)):
             return resume(self.model, kept, self.layer, kept.inputs[self.layer])[group.reads]
