@@ -233,9 +233,9 @@ class _Search:
         for request in active:
             tail = max(len(row.ids) - row.at for row in self.rewrites[request].rows)
             alike.setdefault(tail, []).append(request)
-        return [self._group(requests, tail) for tail, requests in alike.items()]
+        return [self._group(requests) for requests in alike.values()]
 
-    def _group(self, requests: list[int], tail: int) -> _Group:
+    def _group(self, requests: list[int]) -> _Group:
         rows, owner, reads, bare = [], [], [], []
         for request in requests:
             rewrite, base = self.rewrites[request], len(rows)
@@ -249,7 +249,7 @@ class _Search:
         device = self.before.device
         row, place, token, share = (torch.tensor(each, device=device) for each in zip(*reads, strict=True))
         subjects = torch.tensor(bare, device=device)
-        kept = self.kept.rows(torch.tensor(rows, device=device)).first(tail)
+        kept = self.kept.rows(torch.tensor(rows, device=device)).unpadded()
         return _Group(
             requests=requests,
             kept=kept,

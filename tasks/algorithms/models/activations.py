@@ -59,16 +59,19 @@ class Kept:
             outputs={name: each[:, skipped:] for name, each in self.outputs.items()},
         )
 
-    def first(self, count: int) -> "Kept":
-        """Return the same of the tail's first positions alone."""
+    def unpadded(self) -> "Kept":
+        """Return the same without positions that are padding in all rows; the tail's first is none."""
+        used = self.mask.any(dim=0).nonzero()
+        left, stop = int(used[0]), int(used[-1]) + 1
+        count = stop - self.split
         return replace(
             self,
             ids=self.ids[:, :count],
-            mask=self.mask[:, : self.split + count],
+            mask=self.mask[:, left:stop],
             inputs=tuple(each[:, :count] for each in self.inputs),
             last=self.last[:, :count],
-            keys=tuple(each[:, :, : self.split + count] for each in self.keys),
-            values=tuple(each[:, :, : self.split + count] for each in self.values),
+            keys=tuple(each[:, :, left:stop] for each in self.keys),
+            values=tuple(each[:, :, left:stop] for each in self.values),
             outputs={name: each[:, :count] for name, each in self.outputs.items()},
         )
 

@@ -242,14 +242,19 @@ def test_the_last_layer_writes_only_what_is_read_and_gradients_are_the_same(llam
     torch.testing.assert_close(*(torch.autograd.grad(each, change)[0] for each in (found, whole)))
 
 
-def test_the_first_positions_of_a_tail_do_not_know_of_the_rest(model) -> None:
-    kept = keep(model, *LEFT, 3, record={"made": mlp_output(model, 0)})
-    short = kept.first(2)
-    assert (short.split, short.ids.shape, short.outputs["made"].shape[:2]) == (3, (3, 2), (3, 2))
+def test_padding_of_all_rows_is_dropped_and_nothing_changes(model) -> None:
+    """The second and third row alone: two positions of padding before them, one behind."""
+    kept = keep(model, *both_sides([0, 2, 2], [2, 3, 1]), 4, record={"made": mlp_output(model, 0)})
+    some = kept.rows(torch.tensor([1, 2]))
+    bare = some.unpadded()
+    assert (some.split, some.ids.shape, some.mask.shape) == (4, (2, 5), (2, 9))
+    assert (bare.split, bare.ids.shape, bare.mask.shape) == (2, (2, 4), (2, 6))
+    assert bare.outputs["made"].shape[:2] == (2, 4)
     with torch.no_grad():
-        found, whole = (resume(model, each, 1, each.inputs[1]) for each in (short, kept))
-    torch.testing.assert_close(found, whole[:, :2], rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(kept.last, whole, rtol=1e-5, atol=1e-5)
+        found, whole = (resume(model, each, 1, each.inputs[1]) for each in (bare, some))
+    for row, count in ((0, 2), (1, 4)):
+        torch.testing.assert_close(found[row, :count], whole[row, :count], rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(kept.last[row + 1, :count], whole[row, :count], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("split", [0, 2])
