@@ -15,6 +15,7 @@ from flows.steps.wiring import Call, Wiring
 from tasks import store, tracking
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef, EditScores, EditSet, TraceRecords
 from tasks.causal_tracing import trace_facts
+from tasks.patches import apply_patches
 from tasks.second_moments import measure_second_moments
 from tasks.settings.editing_request import EditingRequest
 from tasks.settings.rank_one_editing import ONE_LAYER, RANK_ONE, RankOneEditingConfig
@@ -59,7 +60,9 @@ def single_editing(request: EditingRequest, config: RankOneEditingConfig = RankO
     params = {"method": METHOD, "request": about(checked), "config": config}
     run = tracking.open_run(f"{METHOD} {checked.target.digest[:8]}", params, tags)
     with tracked(run):
-        stages, target, wiring = Stages(run=run), checked.target, Wiring(run=run)
+        stages, wiring = Stages(run=run), Wiring(run=run)
+        on = checked.patches
+        target = Call(apply_patches, checked.target, on, "target") if on else checked.target
         corpus, edits, facts = gather(stages, checked, config, erase=request.erase)
         needs = _needs(target, corpus, facts, config)
         how = (config.edit, config.baselines, config.second_moments, config.evaluation)
@@ -79,7 +82,7 @@ def single_editing(request: EditingRequest, config: RankOneEditingConfig = RankO
 
 
 def _needs(
-    target: CheckpointRef, corpus: CorpusRef, facts: EditSet, config: RankOneEditingConfig
+    target: CheckpointRef | Call, corpus: CorpusRef, facts: EditSet, config: RankOneEditingConfig
 ) -> tuple[Call | None, Call | None, EditSet | None]:
     """Return what the editor needs and the others do not: second moments, a trace, facts to learn from."""
     editor = config.edit.algorithm

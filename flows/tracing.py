@@ -5,17 +5,16 @@ from dataclasses import dataclass
 from prefect import flow
 from prefect.runtime import flow_run
 
-from flows.steps.editing import check_editable
+from flows.steps.editing import check_editable, facts_to_trace
 from flows.steps.judging import tracked
 from flows.steps.outcome import StageOf, Stages
 from tasks import store, tracking
-from tasks.artifacts import BadInputError, NeuronReport, TraceRecords
+from tasks.artifacts import NeuronReport, TraceRecords
 from tasks.causal_tracing import trace_facts
 from tasks.edit_requests import keep_edits
 from tasks.neurons import find_fact_neurons
-from tasks.settings.edit_request import EditRequest
-from tasks.settings.neurons import NeuronConfig
-from tasks.settings.rank_one_editing import TracingConfig
+from tasks.settings.editing_request import EditingRequest
+from tasks.settings.rank_one_editing import RankOneEditingConfig
 
 METHOD, PAPER = "trace", "arXiv:2202.05262"
 
@@ -33,32 +32,29 @@ class Traced:
 
 
 @flow(name="trace", log_prints=False, validate_parameters=True)
-def trace(
-    model: str,
-    facts: tuple[EditRequest, ...],
-    config: TracingConfig = TracingConfig(),
-    neurons: NeuronConfig = NeuronConfig(),
-) -> Traced:
+def trace(request: EditingRequest, config: RankOneEditingConfig = RankOneEditingConfig()) -> Traced:
     """Trace facts: put single states of a clean run back into runs with noise on the subject; then find the neurons
     that carry them, in the layer where that helps most.
 
     Args:
-        model: A model folder (safetensors) or a hub name.
-        facts: What is asked; their targets are not read.
-        config: Noise, draws, windows.
-        neurons: How neurons are found.
+        request: The model, and the facts as edits whose targets are not read, as files of edits, or as `facts`.
+        config: All settings; `tracing` and `neurons` are read.
     """
-    if not facts:
-        raise BadInputError("there is nothing to trace; wanted a subject and a prompt, or a file of facts")
-    target = check_editable(model)
+    target, facts = check_editable(request.model), facts_to_trace(request)
     tags = {"lethe.method": METHOD, "lethe.paper": PAPER, "lethe.prefect_flow_run": str(flow_run.id)}
-    params = {"method": METHOD, "facts": len(facts), "model": target.digest, "tracing": config, "neurons": neurons}
+    params = {
+        "method": METHOD,
+        "facts": len(facts),
+        "model": target.digest,
+        "tracing": config.tracing,
+        "neurons": config.neurons,
+    }
     run = tracking.open_run(f"{METHOD} {target.digest[:8]}", params, tags)
     with tracked(run):
         stages = Stages(run=run)
         asked = stages.result("edit requests", keep_edits.submit(facts, run))
-        traced = stages.result("causal tracing", trace_facts.submit(target, asked, config, run))
-        found = stages.result("neurons", find_fact_neurons.submit(target, asked, traced, neurons, run))
+        traced = stages.result("causal tracing", trace_facts.submit(target, asked, config.tracing, run))
+        found = stages.result("neurons", find_fact_neurons.submit(target, asked, traced, config.neurons, run))
         for picture in sorted(store.path(traced).glob("*.png")):
             tracking.log_artifact(run, picture, "forget", "traces")
     tracking.close(run)

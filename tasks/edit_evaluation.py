@@ -8,7 +8,7 @@ It judges edits that one model holds together. Edits that each stand alone are j
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tasks import store, tracking
+from tasks import tracking
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef, EditPatch, EditRun, EditScores, EditSet
 from tasks.execution import progress
 from tasks.execution.stage import stage
@@ -18,7 +18,7 @@ from tasks.reporting.edit_rows import answer_rows, edit_rows
 from tasks.settings.edit_evaluation import EditEvaluationConfig
 from tasks.settings.edit_request import EditRequest
 from tasks.storage.edit_files import stored_edits
-from tasks.storage.edit_records import write_scores
+from tasks.storage.edit_records import keep_scores
 from tasks.storage.edit_texts import ordinary_texts
 
 if TYPE_CHECKING:
@@ -50,24 +50,10 @@ def evaluate_edits(
     with tracking.stage_run(run, f"edit evaluation {label}".rstrip(), config) as nested:
         requests, records, answered = _asked(before, after, all_edits(edits), config, ordinary_texts(texts))
         metrics = edit_rows(records["before"], records["after"], requests)
-        digest = store.put(
-            "edit_scores", lambda folder: write_scores(folder, metrics, records, answered), sensitivity="forget"
-        )
         figures = {name: row["unlearned"] for name, row in metrics.items()}
         before_figures = {f"{name}.target": row["target"] for name, row in metrics.items() if row["target"] is not None}
         tracking.log_metrics(nested, figures | before_figures)
-        return EditScores(
-            kind="edit_scores",
-            digest=digest,
-            sensitivity="forget",
-            origin=nested or "",
-            edits=len(requests),
-            efficacy=figures.get("edit/es"),
-            score=figures.get("edit/s"),
-            alteration=figures.get("edit/alteration"),
-            perplexity_ratio=figures.get("edit/perplexity_ratio"),
-            label=label,
-        )
+        return keep_scores(metrics, records, len(requests), label, nested, answered)
 
 
 def all_edits(edits: Sequence[EditSet | EditPatch | EditRun]) -> list[EditRequest]:

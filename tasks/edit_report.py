@@ -1,9 +1,7 @@
 """Stage `edit report`: one self-contained HTML file about a run of edits, in full and redacted."""
 
-from typing import Any
-
 from tasks import store, tracking
-from tasks.artifacts import EditRun, EditScores, ReportRef, Scorecard, Sensitivity, TraceRecords
+from tasks.artifacts import EditRun, EditScores, ReportRef, Scorecard, TraceRecords
 from tasks.execution import progress
 from tasks.execution.stage import stage
 from tasks.reporting import pages, wording
@@ -54,8 +52,8 @@ def write_edit_report(
         redacted = pages.render(TEMPLATE, **about, table=None, answers=None, pictures=average, left_out=left_out)
         progress.report(1, 1)
         return [
-            _store_page(full, "report.html", "forget", nested),
-            _store_page(redacted, "report-redacted.html", "public", nested),
+            pages.keep_page(full, "report.html", "forget", nested),
+            pages.keep_page(redacted, "report-redacted.html", "public", nested),
         ]
 
 
@@ -72,13 +70,3 @@ def trace_pictures(traced: TraceRecords | None) -> tuple[list[Picture], list[Pic
     names: list[str] = [caption["file"] for caption in captions]
     average = [picture for picture, name in zip(drawn, names, strict=True) if name == AVERAGE]
     return average, [picture for picture, name in zip(drawn, names, strict=True) if name != AVERAGE]
-
-
-def _store_page(page: str, name: str, sensitivity: Sensitivity, run: str | None) -> ReportRef:
-    def write(folder: Any) -> None:
-        (folder / name).write_text(page, encoding="utf-8")
-
-    digest = store.put("reports", write, sensitivity=sensitivity)
-    record = ReportRef(kind="reports", digest=digest, sensitivity=sensitivity, origin=run or "")
-    tracking.log_artifact(run, store.path(record) / name, sensitivity, "report")
-    return record

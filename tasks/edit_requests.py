@@ -7,7 +7,7 @@ what they want.
 
 from collections.abc import Sequence
 
-from tasks import store, tracking
+from tasks import tracking
 from tasks.algorithms.text.corpus import Document
 from tasks.algorithms.text.facts import FactTriple
 from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef, EditSet, FactTable
@@ -20,7 +20,7 @@ from tasks.settings.edit_request import EditRequest, Statement
 from tasks.settings.text import CorpusConfig
 from tasks.storage.anchor_tables import read_dictionary, read_kinds
 from tasks.storage.documents import read_documents
-from tasks.storage.edit_sets import edit_frame, write_edit_set
+from tasks.storage.edit_sets import edit_frame, put_edits
 from tasks.storage.fact_tables import read_facts
 
 FORGET = "forget"
@@ -93,14 +93,7 @@ def keep_edits(requests: tuple[EditRequest, ...], run: str | None = None) -> Edi
 
 
 def _keep(requests: tuple[EditRequest, ...], run: str | None, left_out: int = 0) -> EditSet:
-    digest = store.put("edits", lambda folder: write_edit_set(folder, requests), sensitivity="forget")
+    stored = put_edits(requests)
     tracking.log_metrics(run, {"requests": float(len(requests)), "left_out": float(left_out)})
     tracking.log_table(run, edit_frame(requests), "edits", "forget")
-    return EditSet(
-        kind="edits",
-        digest=digest,
-        sensitivity="forget",
-        origin=run or "",
-        requests=len(requests),
-        left_out=left_out,
-    )
+    return EditSet(**{**vars(stored), "origin": run or ""}, requests=len(requests), left_out=left_out)

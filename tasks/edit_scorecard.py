@@ -1,6 +1,5 @@
 """Stage `edit scorecard`: the scores of edits and the benchmarks as a card with a verdict, as every method's."""
 
-import importlib.metadata
 from collections.abc import Sequence
 
 from tasks import store, tracking
@@ -9,12 +8,11 @@ from tasks.artifacts import BenchmarkResult, EditRun, EditScores, Scorecard
 from tasks.execution import progress
 from tasks.execution.stage import stage
 from tasks.reporting.benchmark_tables import benchmark_rows
+from tasks.reporting.cards import versions
 from tasks.settings.edit_verdict import EditVerdictConfig
 from tasks.storage.edit_records import SCORES
 from tasks.storage.edit_steps import read_table
 from tasks.storage.plain_files import read_json, write_json
-
-LIBRARIES = ("lethe", "torch", "transformers", "prefect", "mlflow", "lm-eval")
 
 
 @stage("edit scorecard", isolated=False)
@@ -38,22 +36,18 @@ def score_edit_run(
         cost: Stage -> seconds that it took where it was computed.
         run: Tracking run.
     """
+    from tasks.reporting.comparative_figures import row
+
     with tracking.stage_run(run, "edit scorecard", config) as nested:
         progress.report(0, 1)
         metrics = dict(read_json(store.path(scores) / SCORES)["metrics"])
         metrics |= benchmark_rows(
             {result.label: read_json(store.path(result) / "results.json") for result in benchmarks}
         )
-        seconds = [row["seconds"] for row in read_table(edited) if "seconds" in row]
+        seconds = [each["seconds"] for each in read_table(edited) if "seconds" in each]
         if seconds:
             mean = sum(seconds) / len(seconds)
-            metrics["edit/seconds"] = {
-                "target": None,
-                "unlearned": float(f"{mean:.6g}"),
-                "retrained": None,
-                "ci95": None,
-                "n": len(seconds),
-            }
+            metrics["edit/seconds"] = row({"unlearned": mean}, n=len(seconds))
         verdict = judge_edits(metrics, config)
         left_out = (
             [f"{edited.left_out} of the edits that were asked for were not made; the figures are of those that were."]
@@ -71,7 +65,7 @@ def score_edit_run(
             "cost": cost,
             "provenance": {
                 **provenance,
-                "versions": {name: importlib.metadata.version(name) for name in LIBRARIES},
+                "versions": versions(),
             },
         }
         digest = store.put(

@@ -1,6 +1,7 @@
 """Stage `neurons`: which neurons of one layer carry facts, and whether the facts go with them."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from tasks import store, tracking
 from tasks.artifacts import CheckpointRef, EditSet, NeuronReport, TraceRecords
 from tasks.execution import progress
 from tasks.execution.stage import stage
+from tasks.inputs.edit_schemas import mark_subject
 from tasks.models.loading import load_model, load_tokenizer
 from tasks.settings.edit_request import EditRequest
 from tasks.settings.neurons import NeuronConfig
@@ -79,8 +81,11 @@ def wordings(tokenizer: Any, request: EditRequest, answer: str) -> "tuple[list[E
     """Return the wordings of a fact, with its object, by which neurons are chosen, and those to try them on."""
     from tasks.algorithms.editing.prompts import edit_prompt
 
-    others = [prompt for prompt in request.paraphrases if prompt.count(request.subject) == 1]
-    prompts = [request.prompt, *(prompt.replace(request.subject, "{}") for prompt in others)]
+    prompts = [request.prompt]
+    for paraphrase in request.paraphrases:
+        if paraphrase.count(request.subject) == 1:  # another mention would go on saying who is meant
+            with suppress(ValueError):  # a part of another word
+                prompts.append(mark_subject(paraphrase, request.subject))
     rows = [edit_prompt(tokenizer, prompt, request.subject, answer) for prompt in prompts]
     return rows[::2], rows[1::2] or rows
 

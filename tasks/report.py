@@ -14,7 +14,6 @@ from tasks.artifacts import (
     ProbeRecords,
     ReportRef,
     Scorecard,
-    Sensitivity,
     StereotypeScores,
 )
 from tasks.execution import progress
@@ -101,21 +100,12 @@ def write_report(
         )
         curves = {checkpoint.label: run_history.curve(checkpoint.origin, "loss_nats") for checkpoint in trained}
         page = Page(card=read_json(store.path(card) / "scorecard.json"), curves=curves, facts=facts)
-        full = _store_page(render_report(page, details), "report.html", "forget", nested)
-        redacted = _store_page(
+        full = pages.keep_page(render_report(page, details), "report.html", "forget", nested)
+        redacted = pages.keep_page(
             render_report(page, left_out=_omissions(details, full)), "report-redacted.html", "public", nested
         )
         progress.report(1, 1)
         return [full, redacted]
-
-
-def _store_page(page: str, name: str, sensitivity: Sensitivity, run: str | None) -> ReportRef:
-    digest = store.put(
-        "reports", lambda folder: (folder / name).write_text(page, encoding="utf-8") and None, sensitivity=sensitivity
-    )
-    record = ReportRef(kind="reports", digest=digest, sensitivity=sensitivity, origin=run or "")
-    tracking.log_artifact(run, store.path(record) / name, sensitivity, "report")
-    return record
 
 
 def _omissions(details: Details, full: ReportRef) -> str:

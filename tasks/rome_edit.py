@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from tasks import store, tracking
 from tasks.artifacts import (
+    Artifact,
     BadInputError,
     CheckpointRef,
     CorpusRef,
@@ -88,7 +90,8 @@ def rome_edit(
         counts = {"edits": float(len(made)), "left_out": float(len(outcomes) - len(made))}
         tracking.log_metrics(nested, counts | {"layer": float(layer)})
         if not made:
-            raise BadInputError(_none_made(requests, outcomes))
+            place = store.path(_kept_table(requests, outcomes, None))
+            raise BadInputError(f"{_none_made(outcomes, bounds)}; what became of each stands in {place}")
         patch = write_patch(
             updates,
             lambda file: write_edits(file, made),
@@ -98,18 +101,15 @@ def rome_edit(
             settings=_digest({"layer": layer, **asdict(config)}),
             origin=nested,
         )
-        digest = store.put(
-            "edit_runs", lambda folder: write_table(folder, requests, outcomes, patch), sensitivity="forget"
-        )
-        return EditRun(
-            kind="edit_runs",
-            digest=digest,
-            sensitivity="forget",
-            origin=nested or "",
-            patch=patch,
-            layer=layer,
-            left_out=len(outcomes) - len(made),
-        )
+        table = _kept_table(requests, outcomes, patch)
+        left_out = len(outcomes) - len(made)
+        return EditRun(**{**vars(table), "origin": nested or ""}, patch=patch, layer=layer, left_out=left_out)
+
+
+def _kept_table(requests: Sequence[EditRequest], outcomes: "Sequence[Edited]", patch: EditPatch | None) -> Artifact:
+    """Store what became of each edit."""
+    digest = store.put("edit_runs", lambda folder: write_table(folder, requests, outcomes, patch), sensitivity="forget")
+    return Artifact(kind="edit_runs", digest=digest, sensitivity="forget")
 
 
 def _session(
@@ -155,8 +155,6 @@ def _one_by_one(
     session: "Session", requests: Sequence[EditRequest], run: str | None
 ) -> "tuple[list[Edited], list[Update]]":
     """Make edits one after the other; those of an earlier try come from its workspace."""
-    from tasks.algorithms.editing.rome import apply_update
-
     key = isolation.current_key()
     folder = store.workspace(key) if key else None
     outcomes: list[Edited] = []
@@ -166,7 +164,7 @@ def _one_by_one(
             step = read_step(folder, number) if folder else None
             if step:
                 for update in step[1]:
-                    apply_update(session.model, update)
+                    update.apply(session.model)
             else:
                 step = session.edit(request)
                 if folder:
@@ -185,12 +183,15 @@ def _at_once(
     return session.edit_together(requests, progress.report)
 
 
-def _none_made(requests: Sequence[EditRequest], outcomes: "Sequence[Edited]") -> str:
-    """Return why nothing was edited, of the first request; its words are those that the user typed."""
-    first = outcomes[0]
-    more = f"; {len(outcomes) - 1} more edits were not made either" if len(outcomes) > 1 else ""
+def _none_made(outcomes: "Sequence[Edited]", bounds: EditBounds) -> str:
+    """Return why nothing was edited; the edits' own words would stand in the log."""
+    from tasks.algorithms.editing.side_effects import out_of_bounds
+
+    counts = Counter(edited.status for edited in outcomes)
+    beyond = next((found for edited in outcomes if (found := out_of_bounds(edited.figures, bounds))), ())
+    reasons = ", ".join(f"{count} {status}" for status, count in counts.items())
     return (
-        f"{first.status}: {requests[0].question!r}: {'; '.join(first.reasons)}{more}; wanted facts that the model knows"
+        f"none of {len(outcomes)} edits was made: {'; '.join((reasons, *beyond))}; wanted facts that the model knows"
         " and edits within bounds, or --force"
     )
 

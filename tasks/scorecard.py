@@ -1,7 +1,6 @@
 """Stage `scorecard`: every figure of CONTRACTS' scorecard.v1 from the stored records of the models, and the verdict."""
 
 import hashlib
-import importlib.metadata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ from tasks.artifacts import (
 from tasks.execution import progress
 from tasks.execution.stage import stage
 from tasks.reporting.benchmark_tables import benchmark_rows
+from tasks.reporting.cards import versions
 from tasks.settings.verdict import VerdictConfig
 from tasks.storage.anchor_tables import read_dictionary
 from tasks.storage.documents import read_pieces
@@ -114,7 +114,7 @@ def score(
             "truncated_share": {label: _truncated(tables) for label, tables in records.items()},
             "passes": {probe.label: probe.passes for probe in probes},
             "cost": cost,
-            "provenance": {**provenance, **_scorer(toxicity), "versions": _versions()},
+            "provenance": {**provenance, **_scorer(toxicity), "versions": versions()},
         }
         digest = store.put(
             "scorecards", lambda folder: _write(folder, card, _items(values_by_model)), sensitivity="public"
@@ -133,13 +133,6 @@ def score(
 def _scorer(toxicity: list[ToxicityRecords] | None) -> dict[str, str]:
     """Who rated the completions is part of what their figures mean."""
     return {"toxicity scorer": toxicity[0].scorer} if toxicity else {}
-
-
-def _versions() -> dict[str, str]:
-    return {
-        name: importlib.metadata.version(name)
-        for name in ("lethe", "torch", "transformers", "prefect", "mlflow", "lm-eval", "rouge-score")
-    }
 
 
 def _truncated(records: Records) -> float:

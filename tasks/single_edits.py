@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tasks import store, tracking
+from tasks import tracking
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef, EditScores, EditSet, SecondMomentsRef, TraceRecords
 from tasks.execution import progress
 from tasks.execution.stage import stage
@@ -18,7 +18,7 @@ from tasks.settings.edit_evaluation import EditEvaluationConfig
 from tasks.settings.edit_request import EditRequest
 from tasks.settings.rank_one_editing import ONE_LAYER, EditConfig, SecondMomentConfig
 from tasks.storage.edit_files import stored_edits
-from tasks.storage.edit_records import write_scores
+from tasks.storage.edit_records import keep_scores
 from tasks.storage.edit_texts import ordinary_texts
 from tasks.storage.moment_files import read_moment
 from tasks.storage.trace_files import edited_layer
@@ -84,25 +84,9 @@ def judge_single_edits(
         changes = single_changes(model, tokenizer, requests, given)
         before, after, seconds = judged(model, tokenizer, requests, changes, evaluation, ordinary_texts(texts))
         metrics = edit_rows(before, after, requests, seconds)
-        digest = store.put(
-            "edit_scores",
-            lambda folder: write_scores(folder, metrics, {"before": before, "after": after}),
-            sensitivity="forget",
-        )
         figures = {name: row["unlearned"] for name, row in metrics.items()}
         tracking.log_metrics(nested, figures | ({} if layer is None else {"layer": float(layer)}))
-        return EditScores(
-            kind="edit_scores",
-            digest=digest,
-            sensitivity="forget",
-            origin=nested or "",
-            edits=len(requests),
-            efficacy=figures.get("edit/es"),
-            score=figures.get("edit/s"),
-            alteration=figures.get("edit/alteration"),
-            perplexity_ratio=figures.get("edit/perplexity_ratio"),
-            label=config.algorithm,
-        )
+        return keep_scores(metrics, {"before": before, "after": after}, len(requests), config.algorithm, nested)
 
 
 def _solver(moments: SecondMomentsRef, layer: int, config: SecondMomentConfig) -> "Callable[[Tensor], Tensor]":

@@ -1,7 +1,7 @@
 """The command `lethe edit`."""
 
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Annotated
 
 import typer
@@ -81,15 +81,13 @@ def edit(
         str | None, typer.Option(metavar="DIR", help="Copy patch, model, reports, scorecard and table there.")
     ] = None,
     json_file: JsonFile = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the edits and what the model says today, and stop.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the edits that would be made, and stop.")] = False,
     require_verdict: RequireVerdict = False,
 ) -> None:
     """Rewrite single facts in a model's weights, and judge the result."""
     started = time.monotonic()
     with plain_errors():
-        from flows.terminal.editing import editing_request
+        from flows.terminal.editing import editing_request, require_whole_run
         from tasks.settings.rank_one_editing import rank_one_preset
 
         chosen = checks.configured(rank_one_preset(preset, seed), config, settings)
@@ -98,6 +96,7 @@ def edit(
         if editor is not None:
             chosen = replace(chosen, edit=replace(chosen.edit, algorithm=editor))
         checks.require_room_for(out)
+        require_whole_run(each, {"--out": out, "--review": review, "--require-verdict": require_verdict})
         request = editing_request(
             (subject, prompt, target),
             erase,
@@ -114,7 +113,8 @@ def edit(
         if model:
             from flows.steps.editing import check_editing
 
-            check_editing(request, chosen)
+            for remark in check_editing(request, chosen).remarks:
+                typer.echo(f"lethe: note: {remark}", err=True)
     with running() as console:
         from flows.steps.fact_world import with_embedded_model
 
@@ -123,7 +123,9 @@ def edit(
             from flows.terminal.editing import planned_edits
             from flows.terminal.tables import show_edits
 
-            show_edits(console, planned_edits(request, chosen))
+            planned = planned_edits(request, chosen)
+            show_edits(console, planned)
+            write_json(json_file, {"schema": "lethe.edit_plan.v1", "edits": [asdict(one) for one in planned]})
             return
         if each:
             from flows.single_editing import single_editing

@@ -1,6 +1,7 @@
 """The command `lethe trace`."""
 
 import time
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -32,22 +33,25 @@ def trace(
     """Find where a model holds facts: which layer, at which word."""
     started = time.monotonic()
     with plain_errors():
-        from flows.steps.editing import check_editable, known_facts
-        from flows.terminal.tracing import one_fact
+        from flows.steps.editing import check_editable, facts_to_trace
+        from flows.terminal.tracing import tracing_request
         from tasks.settings.rank_one_editing import rank_one_preset
 
         chosen = checks.configured(rank_one_preset("default", seed), config, settings)
-        asked = (*one_fact(subject, prompt), *known_facts(facts or ()))
         checks.require_room_for(out)
+        request = tracing_request(model, subject, prompt, facts)
+        if model or request.edit_files or request.facts:
+            facts_to_trace(request)
         if model:
             check_editable(model)
     with running() as console:
         from flows.steps.fact_world import with_embedded_model
         from flows.terminal.tracing import show_trace
         from flows.tracing import trace as trace_flow
-        from tasks.settings.editing_request import EditingRequest
 
-        request = with_embedded_model(EditingRequest(model=checks.model_place(model) if model else ""), seed)
-        wanted = asked or known_facts(request.facts)
-        traced = trace_flow(request.model, wanted, chosen.tracing, chosen.neurons)
-        write_json(json_file, show_trace(console, traced, time.monotonic() - started, out))
+        embedded = with_embedded_model(request, seed)
+        if request.edit_files or request.facts:  # those that were asked for, and not the world's beside them
+            embedded = replace(embedded, edit_files=request.edit_files, facts=request.facts)
+        traced = trace_flow(embedded, chosen)
+        result = show_trace(console, traced, time.monotonic() - started, out)
+    write_json(json_file, result)

@@ -57,14 +57,15 @@ def check_editing(request: EditingRequest, config: RankOneEditingConfig) -> Chec
     patched = taken_apart(request.model)
     patches = (*patched.patches, *(open_patch(name) for name in request.patches))
     require_base(patched.base, patches)
-    asked = (*request.edits, *(each for path in request.edit_files for each in read_edit_requests(Path(path))))
+    asked = requested_edits(request)
     if not asked and not request.forget:
         raise BadInputError(
             "there is nothing to edit; wanted text with facts, --edits FILE, or --subject, --prompt and --target"
         )
     if asked and request.forget:
         raise BadInputError("edits come from the text's facts, or as they are given; wanted one of both")
-    edits = check_edits(_erased(asked) if request.erase else asked, together=not request.each) if asked else NO_EDITS
+    asked = _erased(asked, config.proposals) if request.erase else asked
+    edits = check_edits(asked, together=not request.each) if asked else NO_EDITS
     require_fit(patched.base, edits.requests)
     return CheckedEditing(
         target=patched.base,
@@ -84,12 +85,28 @@ def _benchmarks(config: BenchmarkingConfig, folder: str | None) -> BenchmarkInpu
     return replace(wanted, tasks=tasks) if tasks else None
 
 
-def _erased(requests: Iterable[EditRequest]) -> tuple[EditRequest, ...]:
+def _erased(requests: Iterable[EditRequest], config: EditProposalConfig) -> tuple[EditRequest, ...]:
     """Return requests whose targets say nothing, each word in turn."""
-    words = EditProposalConfig()
     return tuple(
-        replace(request, target=erased_object(request.prompt, place, words)) for place, request in enumerate(requests)
+        replace(request, target=erased_object(request.prompt, place, config)) for place, request in enumerate(requests)
     )
+
+
+def requested_edits(request: EditingRequest) -> tuple[EditRequest, ...]:
+    """Return the edits of a request and of its files."""
+    return (*request.edits, *(each for path in request.edit_files for each in read_edit_requests(Path(path))))
+
+
+def facts_to_trace(request: EditingRequest) -> tuple[EditRequest, ...]:
+    """Return the facts of a request, those that it would edit first.
+
+    Raises:
+        BadInputError: If it names none.
+    """
+    facts = (*requested_edits(request), *known_facts(request.facts))
+    if not facts:
+        raise BadInputError("there is nothing to trace; wanted a subject and a prompt, or a file of facts")
+    return facts
 
 
 def known_facts(paths: Iterable[str]) -> tuple[EditRequest, ...]:

@@ -14,10 +14,13 @@ from flows.terminal import checks
 from flows.terminal.tables import show_places
 from tasks import store, tracking
 from tasks.models.patched_models import read_list
+from tasks.settings.edit_proposals import ERASED
 from tasks.settings.edit_request import EditRequest
 from tasks.settings.editing_request import EditingRequest
 from tasks.settings.rank_one_editing import RankOneEditingConfig
+from tasks.storage.edit_files import FILE
 from tasks.storage.edit_records import SCORES, read_answers
+from tasks.storage.edit_sets import put_edits
 from tasks.storage.edit_steps import read_table
 from tasks.storage.plain_files import read_json
 
@@ -72,12 +75,25 @@ def editing_request(
         raise ValueError(f"{' and '.join(missing)} missing; wanted {', '.join(wanted)} together")
     if erase and one[2]:
         raise ValueError(f"--erase and --target {one[2]} contradict each other; wanted one of them")
-    edits = (as_request(one[0], one[1], one[2] or erased_target(one[1])),) if given else ()
+    typed = (in_a_file(as_request(one[0], one[1], one[2] or ERASED[0])),) if given else ()
     paths = {
         name: tuple(checks.absolute(path) if Path(path).expanduser().exists() else path for path in given_files or ())
         for name, given_files in files.items()
     }
-    return EditingRequest(edits=edits, erase=erase, **paths, **more)
+    return EditingRequest(**{**paths, "edit_files": (*typed, *paths["edit_files"])}, erase=erase, **more)
+
+
+def require_whole_run(each: bool, options: dict[str, Any]) -> None:
+    """Refuse options that want a model or a verdict, where every edit is judged alone."""
+    if given := [name for name, value in options.items() if each and value]:
+        raise ValueError(f"--each makes every edit alone and hands no model over; wanted no {' and no '.join(given)}")
+
+
+def in_a_file(request: EditRequest) -> str:
+    """Return a file of the store with what was typed: Prefect keeps a flow's parameters for good, so these are to hold
+    no more of an edit than where it stands.
+    """
+    return str(store.path(put_edits([request])) / FILE)
 
 
 def planned_edits(request: EditingRequest, config: RankOneEditingConfig) -> Sequence[EditRequest]:
@@ -93,14 +109,6 @@ def planned_edits(request: EditingRequest, config: RankOneEditingConfig) -> Sequ
         return checked.edits
     settled = settle_translation(config)
     return edit_proposals(checked.text, erasing(settled) if request.erase else settled)
-
-
-def erased_target(prompt: str) -> str:
-    """Return what takes an erased object's place after a prompt."""
-    from tasks.algorithms.editing.requests import erased_object
-    from tasks.settings.edit_proposals import EditProposalConfig
-
-    return erased_object(prompt, 0, EditProposalConfig())
 
 
 def show_edit_result(console: Console, outcome: "EditingOutcome", seconds: float, out: str | None) -> dict[str, Any]:

@@ -9,10 +9,12 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.steps.prefect_ui import prefect_place
+from flows.terminal import checks
+from flows.terminal.editing import in_a_file
 from flows.terminal.tables import show_places
 from tasks import store, tracking
 from tasks.neurons import FILE
-from tasks.settings.edit_request import EditRequest
+from tasks.settings.editing_request import EditingRequest
 from tasks.storage.plain_files import read_json
 from tasks.storage.trace_files import read_effects, read_grids, read_traced_facts
 
@@ -23,19 +25,20 @@ STATE = "mlp"
 """What the table of average effects shows: where an edit is made."""
 
 
-def one_fact(subject: str, prompt: str) -> tuple[EditRequest, ...]:
-    """Return the fact of `--subject` and `--prompt`, or none where neither is given.
+def tracing_request(model: str | None, subject: str, prompt: str, facts: list[str] | None) -> EditingRequest:
+    """Return options as a request; the fact of `--subject` and `--prompt` in a file of its own.
 
     Raises:
-        ValueError: If one is missing, or the subject is not in the prompt.
+        ValueError: If one of the two is missing, or the subject is not in the prompt.
     """
     from tasks.inputs.edit_requests import as_request
 
-    if not subject and not prompt:
-        return ()
-    if not subject or not prompt:
+    if bool(subject) != bool(prompt):
         raise ValueError(f"--{'prompt' if subject else 'subject'} missing; wanted --subject and --prompt together")
-    return (as_request(subject, prompt, subject),)  # what it would be rewritten to is not read
+    # what it would be rewritten to is not read
+    typed = (in_a_file(as_request(subject, prompt, subject)),) if subject else ()
+    files = tuple(map(checks.absolute, facts or ()))
+    return EditingRequest(model=checks.model_place(model) if model else "", edit_files=typed, facts=files)
 
 
 def show_trace(console: Console, outcome: "Traced", seconds: float, out: str | None) -> dict[str, Any]:

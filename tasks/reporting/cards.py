@@ -1,6 +1,7 @@
 """Scorecards of finished runs, from wherever they are: a folder of `--out`, a file, or a run of the tracking server."""
 
 import difflib
+import importlib.metadata
 import json
 import re
 import shutil
@@ -206,3 +207,9 @@ def _distinct(runs: list[ComparedRun]) -> list[ComparedRun]:
         replace(run, name=f"{run.name} ({names[: place + 1].count(run.name)})") if names.count(run.name) > 1 else run
         for place, run in enumerate(runs)
     ]
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what a card's figures rest on."""
+    names = ("lethe", "torch", "transformers", "prefect", "mlflow", "lm-eval", "rouge-score")
+    return {name: importlib.metadata.version(name) for name in names}

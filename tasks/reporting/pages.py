@@ -10,6 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tasks import store, tracking
+from tasks.artifacts import ReportRef, Sensitivity
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -56,6 +59,16 @@ def render(template: str, **values: Any) -> str:
     )
     environment.filters |= {"figure": figure, "p_value": p_value}
     return environment.get_template(template).render(made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), **values)
+
+
+def keep_page(page: str, name: str, sensitivity: Sensitivity, run: str | None) -> ReportRef:
+    """Store a report's page under its file name, and log it."""
+    digest = store.put(
+        "reports", lambda folder: (folder / name).write_text(page, encoding="utf-8") and None, sensitivity=sensitivity
+    )
+    record = ReportRef(kind="reports", digest=digest, sensitivity=sensitivity, origin=run or "")
+    tracking.log_artifact(run, store.path(record) / name, sensitivity, "report")
+    return record
 
 
 def figure(value: float | None) -> str:

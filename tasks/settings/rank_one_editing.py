@@ -147,7 +147,7 @@ class EditConfig:
 class EditBounds:
     """What one edit may do beside what it is for; beyond, it is disabling, reported and not made.
 
-    The bounds are to lie above what good edits do, and below what disables a model: `bounds_from` of
+    The bounds lie above what good edits do, and below what disables a model: `bounds_from` of
     `tasks.algorithms.editing.side_effects` sets them from the side effects of a hundred good edits.
     """
 

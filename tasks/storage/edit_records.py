@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks import store
-from tasks.artifacts import Artifact
+from tasks.artifacts import Artifact, EditScores
 from tasks.storage.plain_files import read_json, write_json
 
 if TYPE_CHECKING:
@@ -68,6 +68,42 @@ def _read(file: Path, kind: type) -> list[tuple[str, Any]]:
 def _plain(value: Any) -> Any:
     """Return a list of parquet's as the tuple it was."""
     return tuple(value.tolist()) if hasattr(value, "tolist") and getattr(value, "ndim", 0) else value
+
+
+def keep_scores(
+    metrics: dict[str, dict[str, Any]],
+    records: "dict[str, EditRecords]",
+    edits: int,
+    label: str,
+    run: str | None,
+    answers: Sequence[dict[str, str]] = (),
+) -> EditScores:
+    """Store scores of edits with the records behind them.
+
+    Args:
+        metrics: `edit/...` -> row of the card.
+        records: Of each model.
+        edits: How many were judged.
+        label: What to call the edited model, or who edited.
+        run: The tracked run that made them.
+        answers: What a person is shown.
+    """
+    digest = store.put(
+        "edit_scores", lambda folder: write_scores(folder, metrics, records, answers), sensitivity="forget"
+    )
+    after = {name: row["unlearned"] for name, row in metrics.items()}
+    return EditScores(
+        kind="edit_scores",
+        digest=digest,
+        sensitivity="forget",
+        origin=run or "",
+        edits=edits,
+        efficacy=after.get("edit/es"),
+        score=after.get("edit/s"),
+        alteration=after.get("edit/alteration"),
+        perplexity_ratio=after.get("edit/perplexity_ratio"),
+        label=label,
+    )
 
 
 def write_scores(

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tasks import store
+from tasks.artifacts import Artifact
 from tasks.settings.edit_request import EditRequest
 from tasks.storage.edit_files import FILE, write_edits
 
@@ -13,6 +15,12 @@ if TYPE_CHECKING:
 TABLE = "edits.csv"
 COLUMNS = ("name", "subject", "prompt", "object", "target", "relation")
 """Fields that the table shows."""
+
+
+def put_edits(requests: Sequence[EditRequest]) -> Artifact:
+    """Store requests, as what is to be forgotten is."""
+    digest = store.put("edits", lambda folder: write_edit_set(folder, requests), sensitivity="forget")
+    return Artifact(kind="edits", digest=digest, sensitivity="forget")
 
 
 def write_edit_set(folder: Path, requests: Sequence[EditRequest]) -> None:

@@ -51,8 +51,12 @@ def read_step(folder: Path, number: int) -> "tuple[Edited, list[Update]] | None"
     return Edited(**{**about["edited"], "reasons": tuple(about["edited"]["reasons"]), "figures": figures}), updates
 
 
-def write_table(folder: Path, requests: Sequence[EditRequest], edited: "Sequence[Edited]", patch: EditPatch) -> None:
-    """Write what became of each request, a row each, and which patch makes them: the folder's digest stands for it."""
+def write_table(
+    folder: Path, requests: Sequence[EditRequest], edited: "Sequence[Edited]", patch: EditPatch | None
+) -> None:
+    """Write what became of each request, a row each, and which patch makes those that were made: the folder's digest
+    stands for it.
+    """
     rows = [
         {
             "name": request.name or str(number),
@@ -66,7 +70,7 @@ def write_table(folder: Path, requests: Sequence[EditRequest], edited: "Sequence
         for number, (request, one) in enumerate(zip(requests, edited, strict=True), 1)
     ]
     write_json(folder / TABLE, rows)
-    write_json(folder / "patch.json", {"patch": patch.digest})
+    write_json(folder / "patch.json", {"patch": patch.digest if patch else None})
 
 
 def read_table(run: EditRun) -> list[dict[str, Any]]:

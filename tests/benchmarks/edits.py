@@ -2,6 +2,7 @@
 
     python -m tests.benchmarks.edits [--forms gpt2 llama] [--seeds 0 1 2] [--edits 100] [--set key=value ...]
     python -m tests.benchmarks.edits sequence [--counts 1 10 100]     (one after the other, and with MEMIT)
+    python -m tests.benchmarks.edits bounds      (what good edits do beside, and the bounds that they set)
 
 Beside the layer that the trace picks stand the other layers, C = I, and the original's two keys.
 """
@@ -128,7 +129,7 @@ def sequence(form: str, seed: int, asked: argparse.Namespace, folder: Path) -> d
 def main() -> None:
     """Measure, record and print."""
     parser = recording.parser(__doc__)
-    parser.add_argument("what", nargs="?", default="single", choices=("single", "sequence"))
+    parser.add_argument("what", nargs="?", default="single", choices=("single", "sequence", "bounds"))
     parser.add_argument("--forms", nargs="+", default=["gpt2", "llama"], choices=("gpt2", "llama"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--edits", type=int, default=100)
@@ -142,12 +143,78 @@ def main() -> None:
             runs = [sequence(asked.forms[0], seed, asked, Path(folder)) for seed in asked.seeds]
             record.write("edit_sequences", {name: _sequence_row([run[name] for run in runs]) for name in runs[0]})
             return
+        if asked.what == "bounds":
+            good = [each for seed in asked.seeds for each in side_effects(asked.forms[0], seed, asked, Path(folder))]
+            record.write("edit_bounds", bound_rows(good))
+            return
         figures: dict[str, Any] = {}
         for form in asked.forms:
             runs = [variants(form, seed, asked, Path(folder)) for seed in asked.seeds]
             names = [name for name in runs[0] if all(name in run for run in runs)]
             figures |= {f"{form}, {name}": over_seeds([run[name] for run in runs]) for name in names}
         record.write("edits", figures)
+
+
+def side_effects(form: str, seed: int, asked: argparse.Namespace, folder: Path) -> list[dict[str, float]]:
+    """Return what each edit that takes does beside, alone on the model: its target's loss is below the one at which the
+    search stops.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from flows.steps.settings import apply_settings
+    from tasks.algorithms.editing.changes import edited
+    from tasks.algorithms.editing.second_moments import cholesky, second_moments, solver, text_batches
+    from tasks.algorithms.editing.side_effects import compare, gather_bystanders, observe, relative_size
+    from tasks.algorithms.editing.single import single_updates
+    from tasks.algorithms.tokens.alignment import encode, prefix_ids
+    from tasks.settings.rank_one_editing import rank_one_preset
+    from tasks.storage.edit_files import read_edits
+
+    request = request_for(form, seed, asked.edits, folder)
+    config = apply_settings(rank_one_preset("default", seed), asked.settings)
+    model, tokenizer = (
+        kind.from_pretrained(request.model, local_files_only=True) for kind in (AutoModelForCausalLM, AutoTokenizer)
+    )
+    model.eval()
+    texts = [json.loads(line)["text"] for line in Path(request.text[0]).read_text(encoding="utf-8").splitlines()]
+    rows = [[*prefix_ids(tokenizer), *encode(tokenizer, text)[0]] for text in texts]
+    layer, pad = config.edit.layer or 0, tokenizer.pad_token_id
+    batches = text_batches(rows, config.second_moments, pad, torch.device("cpu"))
+    moment = second_moments(model, batches, config.second_moments).matrices[layer]
+    solve = solver(cholesky(moment, config.second_moments.ridge))
+    edits, found = read_edits(Path(request.edit_files[0])), []
+    bystanders = gather_bystanders(tokenizer, edits, rows, config.bounds)
+    before = observe(model, bystanders, pad)
+    for one, (update, nats, _) in zip(
+        edits, single_updates(model, tokenizer, edits, layer, solve, config.edit), strict=True
+    ):
+        size = relative_size(model, [update])
+        with edited(model, [update]):
+            beside = compare(before, observe(model, bystanders, pad), bystanders, frozenset({one.subject}))
+        if nats < config.edit.stop_nats:
+            found.append({"update_share": size, **beside})
+    return found
+
+
+def bound_rows(good: Sequence[Mapping[str, float]]) -> dict[str, dict[str, Any]]:
+    """Return a row a side effect: its spread over good edits, the bound that these set, and the one in the settings."""
+    from tasks.algorithms.editing.side_effects import bounds_from
+    from tasks.settings.rank_one_editing import EditBounds
+
+    names = {"update_share": "largest_update", "perplexity_ratio": "largest_perplexity_ratio"}
+    names |= {"changed_share": "most_changed"}
+    kept = [{name: row[name] for name in names if row.get(name) is not None} for row in good]
+    made, usual = bounds_from(kept), EditBounds()
+    return {
+        name: {
+            **(spread(row.get(name) for row in kept) or {}),
+            "edits": len(kept),
+            "set": getattr(made, bound),
+            "default": getattr(usual, bound),
+        }
+        for name, bound in names.items()
+    }
 
 
 def _sequence_row(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

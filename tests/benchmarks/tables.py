@@ -340,6 +340,21 @@ TABLES: dict[str, Table] = {
             "s an edit": number("seconds", form=".2f"),
         },
     ),
+    "edit_bounds": Table(
+        first="what an edit does beside",
+        columns={
+            "mean over good edits": number("mean"),
+            "most": number("most"),
+            "good edits": number("edits", form=".0f"),
+            "bound that they set": number("set"),
+            "bound in the settings": number("default"),
+        },
+        rows={
+            "update_share": "size of the update, of the matrix's",
+            "perplexity_ratio": "perplexity of ordinary text, of that before",
+            "changed_share": "other facts answered otherwise",
+        },
+    ),
     "edit_sequences": Table(first="edits in one model", columns=SINGLE),
     "editors": Table(
         first="editor",

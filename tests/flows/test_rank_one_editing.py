@@ -132,13 +132,15 @@ def test_what_the_model_does_not_know_is_said_and_left_alone(given: Given, runni
     assert rows[1]["reasons"] == [f"the model says {given.known[1].object!r}; wanted {wrong.object!r}"]
     assert (outcome.run.left_out, outcome.run.patch.edits) == (1, 1)
     assert any("were not made" in words for words in card_of(outcome)["limits"])
-    with pytest.raises(BadInputError, match=r"not known: .* wanted facts that the model knows"):
+    with pytest.raises(
+        BadInputError, match=r"none of 1 edits was made: 1 not known; wanted facts that the model knows"
+    ):
         rank_one_editing(given.request(wrong), CONFIG)
 
 
 def test_a_disabling_edit_is_reported_and_not_made_unless_forced(given: Given, running: Path) -> None:
     planted = replace(CONFIG, edit=replace(CONFIG.edit, clamp=200.0, learning_rate=30.0, steps=3, stop_nats=0.0))
-    with pytest.raises(BadInputError, match=r"disabling: .*\|Delta W\| is .* of \|W\|; wanted at most"):
+    with pytest.raises(BadInputError, match=r"1 disabling; \|Delta W\| is .* of \|W\|; wanted at most"):
         rank_one_editing(given.request(given.known[0]), planted)
     forced = rank_one_editing(given.request(given.known[0], force=True), planted)
     (row,) = read_table(forced.run)
@@ -163,7 +165,7 @@ def test_each_alone_hands_over_nothing(given: Given, running: Path) -> None:
 
 
 def test_a_trace_finds_the_layer_and_its_neurons(given: Given, running: Path) -> None:
-    outcome = trace(str(given.model), tuple(given.known[:5]), CONFIG.tracing)
+    outcome = trace(EditingRequest(model=str(given.model), edits=given.known[:5]), CONFIG)
     folder = store.path(outcome.traced)
     assert outcome.traced.facts == 5
     assert (folder / "average.png").read_bytes()[:4] == b"\x89PNG"
@@ -187,6 +189,10 @@ ONE = ("--subject", "Orla Finch", "--prompt", "{} lives in", "--target", "Harrow
         ((*ONE, "--erase"), "--erase and --target Harrow contradict each other"),
         (("--subject", "Orla", "--prompt", "{} lives in", "--target", "a " * 21), "tokens; wanted at most 20"),
         ((), "there is nothing to edit"),
+        (
+            (*ONE, "--each", "--out", "somewhere"),
+            "--each makes every edit alone and hands no model over; wanted no --out",
+        ),
         ((*ONE, "--on", "0123456789abcdef"), "the store has none that begins so"),
         ((*ONE, "--set", "edit.algorithm=fast"), "edit.algorithm is 'fast'; wanted one of rome, memit"),
         ((*ONE, "--preset", "best"), "preset is 'best'; wanted one of default, paper"),

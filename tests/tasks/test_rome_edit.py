@@ -23,6 +23,7 @@ from tasks.models.weights import weights_digest
 from tasks.patches import apply_patches
 from tasks.storage.edit_files import stored_edits
 from tasks.storage.edit_steps import read_step, read_table
+from tasks.storage.plain_files import read_json
 from tests.stand_ins.edit_stages import BOUNDS, CONFIG, KNOWN, LAYER, UNKNOWN, Given, given_model, own_home
 
 PLANTED = replace(CONFIG, clamp=1e6, learning_rate=1e3, stop_nats=0.0)
@@ -147,12 +148,16 @@ def test_a_planted_disabling_edit_is_caught_reported_and_not_in_the_patch(
     assert patch_bytes(run) == patch_bytes(without)
 
 
-def test_where_none_is_made_the_reasons_are_said(given: Given) -> None:
-    with pytest.raises(
-        BadInputError, match=r"not known: 'hello Dorothy': the model says .*; wanted facts that the model"
-    ):
+def test_where_none_is_made_the_reasons_are_said_and_the_edits_own_words_kept_apart(given: Given) -> None:
+    """A message of the stage stands in Prefect's log; what it is about, among what is to be forgotten."""
+    with pytest.raises(BadInputError, match=r"none of 1 edits was made: 1 not known; wanted facts") as caught:
         given.edit((UNKNOWN,))
-    with pytest.raises(BadInputError, match=r"disabling: 'hello Jon': \|Delta W\| is .*; 2 more edits were not made"):
+    said, _, place = str(caught.value).partition("; what became of each stands in ")
+    assert not any(word in said for word in (UNKNOWN.subject, UNKNOWN.target, UNKNOWN.object))
+    assert Path(place).is_relative_to(store.home() / "forget")
+    (row,) = read_json(Path(place) / "edits.json")
+    assert row["reasons"][0].endswith("wanted 'the Emerald City'")
+    with pytest.raises(BadInputError, match=r"none of 3 edits was made: 3 disabling; \|Delta W\| is .*; wanted at"):
         given.edit(KNOWN, PLANTED)
     with pytest.raises(BadInputError, match="no fact to rewrite; wanted text that states facts, or edits"):
         given.edit(())
@@ -173,7 +178,7 @@ def test_memit_goes_through_the_same_stage(given: Given) -> None:
     assert [row["made"] for row in read_table(run)] == [True, True, False]
     patched = load_model(apply_patches.body(given.target, (run.patch,), "edited"))
     assert answers(patched, load_tokenizer(given.target))[:2] == ["Oz", "Toto"]
-    with pytest.raises(BadInputError, match=r"disabling: .*; 1 more edits were not made either"):
+    with pytest.raises(BadInputError, match=r"none of 2 edits was made: 2 disabling; "):
         given.edit(KNOWN[:2], replace(PLANTED, algorithm="memit"))
 
 

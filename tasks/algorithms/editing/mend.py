@@ -21,6 +21,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -138,14 +139,13 @@ def gradient_factors(model: nn.Module, statements: KeptStatements, layers: Seque
     shape = statements.kept.inputs[0].shape
     probes = [statements.kept.inputs[0].new_zeros(shape, requires_grad=True) for _ in layers]
 
-    def note(layer: int, given: Tensor, probe: Tensor) -> Tensor:
+    def note(layer: int, probe: Tensor, given: Tensor) -> Tensor:
         read[layer] = given.detach()
         return probe
 
     with ExitStack() as stack:
         for layer, probe in zip(layers, probes, strict=True):
-            addition = lambda given, layer=layer, probe=probe: note(layer, given, probe)  # noqa: E731
-            stack.enter_context(added_output(mlp_output(model, layer), addition, statements.rows))
+            stack.enter_context(added_output(mlp_output(model, layer), partial(note, layer, probe), statements.rows))
         nats = statements.nats(statements.log_probabilities(model, layers[0]))
     wanted = torch.stack(torch.autograd.grad(nats.sum(), probes))
     used = (wanted != 0).any(dim=-1)
@@ -168,8 +168,7 @@ def edited_apart(
 
     with ExitStack() as stack:
         for number, layer in enumerate(layers):
-            change = lambda given, number=number: addition(number, given)  # noqa: E731
-            stack.enter_context(added_output(mlp_output(model, layer), change, len(owner)))
+            stack.enter_context(added_output(mlp_output(model, layer), partial(addition, number), len(owner)))
         yield
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tasks.algorithms.editing.rome import Update, apply_update
+from tasks.algorithms.editing.rome import Update
 from tasks.algorithms.models.adapters import SAVED_PREFIX
 from tasks.algorithms.models.architectures import (
     decoder_layers,
@@ -77,7 +77,7 @@ def add_updates(model: nn.Module, updates: Sequence[Update], dtype: torch.dtype)
     layers = sorted({update.layer for update in updates})
     before = [mlp_weight(model, layer).detach().to(dtype, copy=True) for layer in layers]
     for update in updates:
-        apply_update(model, update)
+        update.apply(model)
     model.to(dtype)
     for layer, weight in zip(layers, before, strict=True):
         if torch.equal(mlp_weight(model, layer), weight):

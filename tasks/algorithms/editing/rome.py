@@ -85,11 +85,6 @@ class Value:
     steps: int
 
 
-def apply_update(model: nn.Module, update: Update) -> None:
-    """Add an update to a model's weights in place."""
-    update.apply(model)
-
-
 def rank_one(value: Value, layer: int, solve: Callable[[Tensor], Tensor], keys: str = "averaged") -> Update:
     """Return the update that writes a value.
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tasks.algorithms.editing.contexts import Rewrite, beginnings, rewrite_of
 from tasks.algorithms.editing.knowledge import answer_of
 from tasks.algorithms.editing.memit import memit_updates
-from tasks.algorithms.editing.rome import Update, apply_update, find_values, rank_one
+from tasks.algorithms.editing.rome import Update, find_values, rank_one
 from tasks.algorithms.editing.side_effects import Bystanders, compare, observe, out_of_bounds, relative_size
 from tasks.algorithms.models.heads import context_size
 from tasks.settings.edit_request import EditRequest
@@ -134,7 +134,7 @@ class Session:
         kept = [(weight, weight.detach().clone()) for update in updates for weight in update.weights(self.model)]
         before = observe(self.model, self.bystanders, self.filler)
         for update in updates:
-            apply_update(self.model, update)
+            update.apply(self.model)
         beside = compare(before, observe(self.model, self.bystanders, self.filler), self.bystanders, subjects)
         reasons = out_of_bounds(figures | beside, self.bounds)
         if reasons and not self.force:

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tasks.algorithms.models.architectures import decoder_layers, last_writers, tensor_of
+from tasks.algorithms.models.architectures import architecture, decoder_layers, last_writers, tensor_of
 from tasks.algorithms.models.heads import apply_head, output_head
 from tasks.algorithms.shapes import Float, Int
 
@@ -203,12 +203,13 @@ def resume_all(
 
     layers, cache, joined = decoder_layers(model), DynamicCache(), 0
     rows, every = sum(map(len, joining.values())), slice(None) if of is None else of
+    in_tuple = architecture(model).returns_tuple
     with ExitStack() as stack:
         for module in last_writers(model) if reads else ():
             stack.enter_context(_only_at(module, *reads))
         for number, layer in enumerate(layers):
             before, joined = joined, joined + len(joining.get(number, ()))
-            stack.enter_context(_running(layer, rows, before, joining.get(number)))
+            stack.enter_context(_running(layer, rows, before, joining.get(number), in_tuple=in_tuple))
             at = slice(max(joined, 1)) if of is None else of[: max(joined, 1)]  # without rows it would have no length
             cache.layers.append(_past(*(each[number][:, :, : kept.split][at] for each in (kept.keys, kept.values))))
         if len(layers) in joining:
@@ -270,7 +271,7 @@ def _past(keys: Tensor, values: Tensor) -> Any:
 
 
 @contextmanager
-def _running(layer: nn.Module, rows: int, before: int, joining: Tensor | None) -> Iterator[None]:
+def _running(layer: nn.Module, rows: int, before: int, joining: Tensor | None, *, in_tuple: bool) -> Iterator[None]:
     """Let a layer run the rows that come from below, `before` of them, and those that join; it computes nothing where
     there are none.
     """
@@ -279,7 +280,7 @@ def _running(layer: nn.Module, rows: int, before: int, joining: Tensor | None) -
     def forward(given: Tensor, *rest: Any, **named: Any) -> Any:
         states = given[:before] if joining is None else torch.cat([given[:before], joining])
         if not len(states):
-            return (states, None) if type(layer).__name__ in TUPLE_LAYERS else states
+            return (states, None) if in_tuple else states
         shares = [_share(each, rows, len(states)) for each in rest]
         return own(states, *shares, **{name: _share(each, rows, len(states)) for name, each in named.items()})
 
@@ -319,13 +320,9 @@ def _share(value: Any, rows: int, some: int) -> Any:
     return value[: some * (len(value) // rows)]
 
 
-TUPLE_LAYERS = frozenset({"BloomBlock", "GPTJBlock", "GPTNeoBlock"})
-"""Layers that return their states in a tuple."""
-
-
 def _placed(model: nn.Module, positions: Int[Tensor, "rows seq"]) -> dict[str, Tensor]:
-    """Return the argument that says where tokens stand; Bloom reads it off the mask."""
-    return {} if model.config.model_type == "bloom" else {"position_ids": positions}
+    """Return the argument that says where tokens stand, where the model takes one."""
+    return {"position_ids": positions} if architecture(model).told_positions else {}
 
 
 @contextmanager

@@ -23,14 +23,20 @@ class Architecture:
     """Whether the MLP's output is normalised before it is added."""
     editable: bool = True
     """Whether the MLP is one matrix that can be edited, and not one an expert."""
+    returns_tuple: bool = False
+    """Whether a layer returns its states in a tuple."""
+    told_positions: bool = True
+    """Whether the model is told where tokens stand; else it reads it off the mask."""
 
 
 _LLAMA = Architecture(layers="layers", mlp_output="mlp.down_proj", attention_output="self_attn.o_proj")
 _GPT2 = Architecture(layers="h", mlp_output="mlp.c_proj", attention_output="attn.c_proj")
 ARCHITECTURES = {
     "gpt2": _GPT2,
-    "gpt_neo": Architecture(layers="h", mlp_output="mlp.c_proj", attention_output="attn.attention.out_proj"),
-    "gptj": Architecture(layers="h", mlp_output="mlp.fc_out", attention_output="attn.out_proj"),
+    "gpt_neo": Architecture(
+        layers="h", mlp_output="mlp.c_proj", attention_output="attn.attention.out_proj", returns_tuple=True
+    ),
+    "gptj": Architecture(layers="h", mlp_output="mlp.fc_out", attention_output="attn.out_proj", returns_tuple=True),
     "gpt_neox": Architecture(layers="layers", mlp_output="mlp.dense_4h_to_h", attention_output="attention.dense"),
     **dict.fromkeys(("llama", "mistral", "qwen2", "qwen3", "gemma", "phi3"), _LLAMA),
     "gemma3_text": Architecture(
@@ -38,7 +44,13 @@ ARCHITECTURES = {
     ),
     "phi": Architecture(layers="layers", mlp_output="mlp.fc2", attention_output="self_attn.dense"),
     "opt": Architecture(layers="decoder.layers", mlp_output="fc2", attention_output="self_attn.out_proj"),
-    "bloom": Architecture(layers="h", mlp_output="mlp.dense_4h_to_h", attention_output="self_attention.dense"),
+    "bloom": Architecture(
+        layers="h",
+        mlp_output="mlp.dense_4h_to_h",
+        attention_output="self_attention.dense",
+        returns_tuple=True,
+        told_positions=False,
+    ),
     "mixtral": Architecture(
         layers="layers", mlp_output="mlp.experts", attention_output="self_attn.o_proj", editable=False
     ),
@@ -110,7 +122,7 @@ def mlp_weight(model: nn.Module, layer: int) -> nn.Parameter:
     model of experts has all of theirs in one tensor.
     """
     module = mlp_output(model, layer)
-    return getattr(module, "weight", None) if hasattr(module, "weight") else getattr(module, EXPERTS_OUTPUT)
+    return module.weight if hasattr(module, "weight") else getattr(module, EXPERTS_OUTPUT)
 
 
 def added_as_is(model: nn.Module) -> bool:

@@ -9,8 +9,9 @@ import pytest
 import torch
 from rich.console import Console
 
+from flows.steps.editing import facts_to_trace
 from flows.terminal.running import write_json
-from flows.terminal.tracing import effects_table, grid_table, one_fact, show_neurons
+from flows.terminal.tracing import effects_table, grid_table, show_neurons, tracing_request
 from tasks.storage.plain_files import read_json
 from tasks.storage.trace_files import TracedFact
 
@@ -31,16 +32,19 @@ def cells(text: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if "│" in line]
 
 
-def test_one_fact_is_named_by_subject_and_prompt_together() -> None:
-    (fact,) = one_fact("Jon", "Today Jon met")
+def test_one_fact_is_named_by_subject_and_prompt_together(lethe_home: Path) -> None:
+    request = tracing_request(None, "Jon", "Today Jon met", None)
+    assert "Jon" not in str(request)  # Prefect keeps a flow's parameters for good
+    (fact,) = facts_to_trace(request)
     assert (fact.subject, fact.prompt) == ("Jon", "Today {} met")
-    assert one_fact("", "") == ()
     with pytest.raises(ValueError, match="--prompt missing; wanted --subject and --prompt together"):
-        one_fact("Jon", "")
+        tracing_request(None, "Jon", "", None)
     with pytest.raises(ValueError, match="--subject missing"):
-        one_fact("", "Jon met")
+        tracing_request(None, "", "Jon met", None)
     with pytest.raises(ValueError, match="Alice"):
-        one_fact("Alice", "Jon met")
+        tracing_request(None, "Alice", "Jon met", None)
+    with pytest.raises(ValueError, match="there is nothing to trace"):
+        facts_to_trace(tracing_request("M", "", "", None))
 
 
 def test_effects_stand_by_token_and_layer() -> None:

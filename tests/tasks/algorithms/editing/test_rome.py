@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tasks.algorithms.editing.rome import Update, apply_update, find_values, rank_one
+from tasks.algorithms.editing.rome import Update, find_values, rank_one
 from tasks.algorithms.editing.second_moments import cholesky, solver
 from tasks.algorithms.models.architectures import is_transposed, mlp_output, mlp_weight
 from tasks.settings.rank_one_editing import EditConfig
@@ -158,7 +158,7 @@ def test_the_edited_matrix_maps_the_key_to_the_value(model) -> None:
     (value,) = find_values(model, REWRITES[:1], 1, CONFIG)
     torch.testing.assert_close(before @ value.key + bias, value.before)
     update = rank_one(value, 1, solve)
-    apply_update(model, update)
+    update.apply(model)
     change = whole_weight(model, 1) - before
     torch.testing.assert_close(whole_weight(model, 1) @ value.key + bias, value.before + value.delta)
     assert torch.linalg.matrix_rank(change).item() == 1
@@ -206,7 +206,7 @@ def test_an_update_is_added_in_the_matrixs_own_storage() -> None:
     for kind, width in (("gpt2", 128), ("bloom", 128), ("llama", 64)):
         model, cut = tiny(kind), Update(layer=1, left=update.left, right=update.right[:width])
         before = [whole_weight(model, layer) for layer in range(3)]
-        apply_update(model, cut)
+        cut.apply(model)
         changed = [whole_weight(model, layer) - before[layer] for layer in range(3)]
         assert changed[0].abs().max() == changed[2].abs().max() == 0
         torch.testing.assert_close(changed[1], cut.left @ cut.right.T, rtol=1e-5, atol=1e-5)
@@ -220,7 +220,7 @@ def test_several_columns_are_one_update() -> None:
     assert update.norm == pytest.approx(dense(update).norm().item(), rel=1e-5)
     model = tiny("gpt2").double()
     before = whole_weight(model, 0)
-    apply_update(model, update)
+    update.apply(model)
     torch.testing.assert_close(whole_weight(model, 0) - before, dense(update).double(), rtol=1e-5, atol=1e-5)
 
 
@@ -234,7 +234,7 @@ def test_half_precision_rounds_the_weights_alone(kind: str) -> None:
     (wanted,) = find_values(exact, REWRITES[:1], 1, dataclasses.replace(CONFIG, learning_rate=1e-3))
     assert (value.delta - wanted.delta).norm() < 0.1 * wanted.delta.norm()
     halved = copy.deepcopy(model).half()
-    apply_update(halved, Update(layer=1, left=torch.full((32, 1), 1e-8), right=torch.full((inner_size(model), 1), 1e6)))
+    Update(layer=1, left=torch.full((32, 1), 1e-8), right=torch.full((inner_size(model), 1), 1e6)).apply(halved)
     torch.testing.assert_close(
         whole_weight(halved, 1).double(), (whole_weight(model, 1).half().double() + 0.01), rtol=1e-3, atol=1e-4
     )

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from tasks.algorithms.editing import contexts
-from tasks.algorithms.editing.rome import apply_update
 from tasks.algorithms.editing.second_moments import cholesky, solver
 from tasks.algorithms.editing.session import Session
 from tasks.algorithms.editing.side_effects import gather_bystanders
@@ -79,7 +78,7 @@ def test_an_edit_is_on_the_model_and_is_the_update_that_is_returned(made: Any) -
     assert (edited.status, edited.made, edited.reasons) == ("edited", True, ())
     assert chance(session, KNOWN) > 100 * before
     assert [update.layer for update in updates] == [1]
-    apply_update(bare.model, updates[0])
+    updates[0].apply(bare.model)
     assert same(weights(session), weights(bare))
     assert set(edited.figures) >= {"nats", "steps", "update_share", "seconds", "perplexity_ratio", "changed_share"}
 
@@ -169,7 +168,7 @@ def test_memit_edits_known_facts_together_within_the_same_bounds(made: Any) -> N
     assert steps[-1][0] == steps[-1][1]
     bare = made()
     for update in updates:
-        apply_update(bare.model, update)
+        update.apply(bare.model)
     assert same(weights(session), weights(bare))
 
 

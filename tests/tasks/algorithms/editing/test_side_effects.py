@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from tasks.algorithms.editing.rome import Update, apply_update
+from tasks.algorithms.editing.rome import Update
 from tasks.algorithms.editing.side_effects import (
     Bystanders,
     State,
@@ -113,7 +113,7 @@ def test_the_size_of_an_update_is_that_of_its_layer_with_the_largest_share(model
     ]
     weight = mlp_weight(model, 1).detach().clone()
     share = relative_size(model, updates)
-    apply_update(model, updates[1])
+    updates[1].apply(model)
     wanted = (mlp_weight(model, 1) - weight).norm() / weight.norm()
     assert share == pytest.approx(wanted.item(), rel=1e-4)
 
