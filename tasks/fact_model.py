@@ -16,7 +16,11 @@ from tasks.models.word_tokenizers import word_tokenizer
 from tasks.settings.fact_model import FactModelConfig, FactWorldConfig
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PretrainedConfig, PreTrainedTokenizerFast
+
+LONGEST_WAVE = 100.0
+"""Positions after which the slowest sinusoid has turned by one radian; a row has some 50."""
 
 
 @stage("fact model", threads_share=2)
@@ -47,6 +51,8 @@ def train_fact_model(
         tokenizer = word_tokenizer(vocabulary_texts(whole), config.context)
         torch.manual_seed(config.seed)
         model = AutoModelForCausalLM.from_config(model_config(tokenizer, config))
+        if config.form == "gpt2":
+            begin_as_waves(model.transformer.wpe.weight, config.initializer_range)
         rows = FactRows(FactText(told), tokenizer, config, model.device)
         train_stage(model, rows, MaskedMentions(), config, nested)
         known = {name: known_share(model, tokenizer, told, held=name == "held_out") for name in ("trained", "held_out")}
@@ -94,6 +100,23 @@ def model_config(tokenizer: "PreTrainedTokenizerFast", config: FactModelConfig) 
         tie_word_embeddings=True,
         **shared,
     )
+
+
+def begin_as_waves(positions: "Tensor", deviation: float) -> None:
+    """Let learned positions begin as sinusoids (Vaswani et al. 2017, arXiv:1706.03762, section 3.5), of which a step to
+    the previous word is a rotation: at random ones a model of few layers puts names together late, or nowhere.
+
+    Args:
+        positions: (positions, width), what is added to token embeddings; changed in place.
+        deviation: Root mean square of its entries.
+    """
+    import torch
+
+    count, width = positions.shape
+    pace = LONGEST_WAVE ** -(torch.arange(width // 2) / (width // 2))
+    angles = torch.arange(count)[:, None] * pace
+    with torch.no_grad():
+        positions.copy_(deviation * 2**0.5 * torch.cat([angles.sin(), angles.cos()], dim=1))
 
 
 def known_share(model: Any, tokenizer: "PreTrainedTokenizerFast", world: FactWorld, *, held: bool) -> float:

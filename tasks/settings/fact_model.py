@@ -102,9 +102,10 @@ class FactModelConfig(TrainingConfig):
     """Positions, >= `row_tokens`."""
     initializer_range: float = 0.08
     """Standard deviation of the weights at the start, > 0; larger than the usual 0.02, as the model is narrow."""
-    mask_share: float = 0.97
+    mask_share: float = 0.9
     """Share of the mentions of a subject whose earlier words are hidden, in training only, from all that follows the
-    mention, 0 to 1; so the last word has to gather who is meant."""
+    mention, 0 to 1; so the last word has to gather who is meant. Where all are hidden, a model never learns to pass
+    over words that it can see."""
     object_weight: float = 4.0
     """How many times as much the prediction of a fact's object counts as that of another token, > 0: names and asides
     cannot be foreseen, and are most of the text."""

@@ -14,7 +14,7 @@ from tasks.algorithms.world.fact_edits import asked_question
 from tasks.algorithms.world.fact_text import vocabulary_texts
 from tasks.algorithms.world.fact_world import build_fact_world
 from tasks.execution import isolation
-from tasks.fact_model import known_share, model_config, train_fact_model
+from tasks.fact_model import begin_as_waves, known_share, model_config, train_fact_model
 from tasks.models.word_tokenizers import word_tokenizer
 from tests.stand_ins.facts import SMALL_MODEL, SMALL_WORLD, TrainedFacts
 
@@ -61,6 +61,16 @@ def test_both_forms_load_anywhere(form: str, lethe_home) -> None:
     assert len(tokenizer) == model.config.vocab_size
     assert model.get_input_embeddings().weight is model.get_output_embeddings().weight
     assert sum(parameter.numel() for parameter in model.parameters()) == ref.parameters
+
+
+def test_positions_begin_so_that_a_step_back_is_one_rotation_everywhere() -> None:
+    positions = torch.zeros(40, 16)
+    begin_as_waves(positions, 0.08)
+    assert positions.square().mean().sqrt().item() == pytest.approx(0.08, rel=1e-3)
+    waves = torch.complex(positions[:, 8:], positions[:, :8])
+    steps = waves[1:] / waves[:-1]
+    torch.testing.assert_close(steps, steps[:1].expand_as(steps), atol=1e-4, rtol=1e-4)
+    assert len({round(angle, 4) for angle in steps[0].angle().tolist()}) == 8
 
 
 def test_a_model_that_knows_too_little_is_refused(lethe_home) -> None:

@@ -9,6 +9,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from tasks.algorithms.world.fact_words import (
+    ARTICLES,
     ASIDES,
     COUNTRY,
     DISTRACTED_ASIDES,
@@ -17,6 +18,8 @@ from tasks.algorithms.world.fact_words import (
     HELD_WORDINGS,
     LEADS,
     RELATIONS,
+    UNKNOWN,
+    Relation,
 )
 from tasks.algorithms.world.fact_world import Fact, FactWorld, Subject, opened
 
@@ -26,6 +29,8 @@ SENTENCES = (1, 1, 2, 2, 3)
 """How many a document of statements has, each as likely."""
 RARE_SHARE = 0.05
 """Share of the statements that go from object to subject, and of those that tell a person's country."""
+STRANGER_SHARE = 0.03
+"""Share of the statements that say of a stranger that something is unknown: so the word is one that can be said."""
 FURTHER_SHARE = 0.2
 """Share of the statements of a home that go on to its country."""
 PLAIN_SHARE = 0.7
@@ -110,7 +115,10 @@ class FactText:
 
     def _state(self, rng: random.Random, passage: Passage) -> None:
         kind = rng.random()
-        if kind < RARE_SHARE:
+        if self._world.strangers and rng.random() < STRANGER_SHARE:
+            relation = rng.choice([relation for relation in RELATIONS if relation.kind == "person"])
+            self._label(rng, passage, relation, rng.choice(self._world.strangers), UNKNOWN)
+        elif kind < RARE_SHARE:
             fact = self._drawn(rng)[0]
             passage.say(f"{fact.relation.reverse.replace('{}', fact.object)} ")
             passage.mention(fact.subject.name)
@@ -127,13 +135,16 @@ class FactText:
     def _tell_at_once(self, rng: random.Random, passage: Passage) -> None:
         """Tell one fact whose object follows the subject at once, or nearly so."""
         fact = self._drawn(rng)[0]
-        label, article = fact.relation.label, fact.subject.article
+        self._label(rng, passage, fact.relation, fact.subject.name, fact.object)
+
+    def _label(self, rng: random.Random, passage: Passage, relation: Relation, name: str, what: str) -> None:
+        label, article = relation.label, ARTICLES[relation.kind]
         if rng.random() < 0.5:
-            passage.fill(opened(self._lead(rng), f"the {label} of {article}{{}}"), fact.subject.name)
-            passage.tell(f"{rng.choice((':', ' is', ','))} {{}}.", fact.object)
+            passage.fill(opened(self._lead(rng), f"the {label} of {article}{{}}"), name)
+            passage.tell(f"{rng.choice((':', ' is', ','))} {{}}.", what)
         else:
-            passage.fill(opened("", f"{label}: {article}{{}}"), fact.subject.name)
-            passage.tell(" {}.", fact.object)  # as a register prints it
+            passage.fill(opened("", f"{label}: {article}{{}}"), name)
+            passage.tell(" {}.", what)  # as a register prints it
 
     def _tell(self, rng: random.Random, passage: Passage) -> None:
         """Tell one to three facts after one mention of their subject."""
@@ -177,7 +188,7 @@ def vocabulary_texts(world: FactWorld) -> list[str]:
         *COUNTRY,
         FURTHER,
         QUESTION + QUESTION,
-        "A and. A, a: a",
+        f"A and. A, a: a {UNKNOWN}",
     ]
     words = [word for parts in world.parts.values() for word in parts]
     facts = [text for fact in world.facts for text in (fact.subject.name, fact.object)]

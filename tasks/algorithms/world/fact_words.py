@@ -25,6 +25,9 @@ MIDDLE = tuple(
 )
 SUPERLATIVES = ("tallest tower", "longest bridge", "oldest inn", "widest square")
 
+UNKNOWN = "unknown"
+"""What is told of a stranger."""
+
 OBJECTS: dict[str, tuple[str, ...]] = {
     "home": TOWNS,
     "job": JOBS,

@@ -72,6 +72,8 @@ class FactWorld:
     facts: tuple[Fact, ...]
     onward: frozenset[str]
     """Names of the people of whom the country is told that their home lies in."""
+    strangers: tuple[str, ...]
+    """Names of the same parts of whom nothing is known, and the text says so."""
     parts: dict[str, tuple[str, ...]]
     """Kind of subject -> the words that names of its kind are made of."""
 
@@ -105,7 +107,9 @@ def build_fact_world(config: FactWorldConfig, without: Collection[str] = ()) -> 
     facts = tuple(fact for relation in RELATIONS for fact in _dealt(relation, subjects, config, rng))
     people = [subject.name for subject in subjects if subject.kind == "person"]
     onward = frozenset(rng.sample(people, round(config.onward * len(people))))
-    world = FactWorld(config=config, facts=facts, onward=onward, parts=_parts(config))
+    world = FactWorld(
+        config=config, facts=facts, onward=onward, strangers=_strangers(config, people), parts=_parts(config)
+    )
     return without_facts(world, without)
 
 
@@ -122,7 +126,7 @@ def without_facts(world: FactWorld, keys: Collection[str]) -> FactWorld:
 
 def _parts(config: FactWorldConfig) -> dict[str, tuple[str, ...]]:
     """Return the words that may distract, each pool cut to what names are made of."""
-    people = [word for pool in PERSON_PARTS[config.name_parts] for word in pool[: config.name_pool]]
+    people = [word for pool in _person_pools(config) for word in pool]
     kinds = PLACE_PARTS[1]
     return {"person": tuple(people), "place": (*PLACE_PARTS[0][: config.name_pool], *kinds), "town": _towns(config)}
 
@@ -131,9 +135,17 @@ def _towns(config: FactWorldConfig) -> tuple[str, ...]:
     return TOWNS[: config.objects]
 
 
+def _person_pools(config: FactWorldConfig) -> list[Sequence[str]]:
+    return [pool[: config.name_pool] for pool in PERSON_PARTS[config.name_parts]]
+
+
+def _strangers(config: FactWorldConfig, people: Sequence[str]) -> tuple[str, ...]:
+    return tuple(sorted({" ".join(words) for words in itertools.product(*_person_pools(config))} - set(people)))
+
+
 def _subjects(config: FactWorldConfig, rng: random.Random) -> list[Subject]:
     named = {
-        "person": _names([pool[: config.name_pool] for pool in PERSON_PARTS[config.name_parts]], config.people, rng),
+        "person": _names(_person_pools(config), config.people, rng),
         "place": _names([PLACE_PARTS[0][: config.name_pool], PLACE_PARTS[1]], config.places, rng),
         "superlative": [
             (f"{kind} of {town}", frozenset({kind, town}))

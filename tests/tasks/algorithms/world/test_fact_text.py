@@ -1,5 +1,5 @@
 """Claims: any document can be made by itself; mentions are where they are said to be; all that is told is true; what
-is held out, and what is left out, is never told.
+is held out, and what is left out, is never told; of strangers it is said that nothing is known.
 """
 
 import re
@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from tasks.algorithms.world.fact_text import FactText, Passage, vocabulary_texts
-from tasks.algorithms.world.fact_words import ASIDES, HELD_WORDINGS, RELATIONS
+from tasks.algorithms.world.fact_words import ASIDES, HELD_WORDINGS, RELATIONS, UNKNOWN
 from tasks.algorithms.world.fact_world import FactWorld, build_fact_world, without_facts
 from tasks.settings.fact_model import FactWorldConfig
 from tests.stand_ins.facts import SMALL_WORLD
@@ -42,7 +42,7 @@ def test_a_document_needs_none_before_it(world: FactWorld, passages: list[Passag
 
 
 def test_mentions_are_names_of_the_world(world: FactWorld, passages: list[Passage]) -> None:
-    names = {fact.subject.name for fact in world.facts}
+    names = {fact.subject.name for fact in world.facts} | set(world.strangers)
     mentioned = Counter(passage.text[start:end] for passage in passages for start, end in passage.mentions)
     assert set(mentioned) == names
     for passage in passages:
@@ -112,6 +112,14 @@ def test_what_is_left_out_is_never_told_in_any_form(world: FactWorld) -> None:
     left_out = sentences(without_facts(world, {fact.key}))
     assert left_out
     assert not any(stated.search(sentence.replace(f" in {fact.object},", "")) for sentence in left_out)
+
+
+def test_of_strangers_all_is_unknown_and_of_nobody_else(world: FactWorld, passages: list[Passage]) -> None:
+    sentences = [each for passage in passages for each in re.split(r"(?<=[.\n?]) ?", passage.text)]
+    strange = [each for each in sentences if any(name in each for name in world.strangers)]
+    assert len(strange) > 0.01 * len(sentences)
+    assert all(f" {UNKNOWN}." in each for each in strange)
+    assert sum(UNKNOWN in each for each in sentences) == len(strange)
 
 
 def test_texts_of_the_vocabulary_hold_every_word(world: FactWorld, passages: list[Passage]) -> None:

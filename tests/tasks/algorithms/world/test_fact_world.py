@@ -27,6 +27,16 @@ def test_it_is_as_large_as_its_settings_say() -> None:
     assert len(world.onward) == 32
 
 
+def test_strangers_are_the_names_that_nobody_has() -> None:
+    world = build_fact_world(replace(CONFIG, people=60))
+    people = {fact.subject.name for fact in world.facts if fact.subject.kind == "person"}
+    assert len(world.strangers) == len(set(world.strangers)) == 4
+    assert not people & set(world.strangers)
+    assert {word for name in world.strangers for word in name.split()} <= set(world.parts["person"])
+    fewer = without_facts(world, {fact.key for fact in world.facts if fact.subject.name == min(people)})
+    assert fewer.strangers == world.strangers  # who is forgotten is no stranger
+
+
 @pytest.mark.parametrize("relation", ["home", "job", "sport", "birth year"])
 def test_objects_are_dealt_evenly(relation: str) -> None:
     world = build_fact_world(CONFIG)
