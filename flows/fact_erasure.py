@@ -5,7 +5,6 @@ Each fact that the text states is rewritten to an object that says nothing, or, 
 That is for few facts; whoever wants a text forgotten that is more than its facts takes another method.
 """
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,12 +21,11 @@ from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef, EditRun, Ed
 from tasks.edit_requests import propose_edits
 from tasks.patches import apply_patches
 from tasks.settings.fact_erasure import FactErasureConfig
+from tasks.settings.rank_one_editing import EditBounds
 from tasks.settings.unlearning_request import UnlearningRequest
 from tasks.storage.edit_steps import read_table
 
 METHOD, PAPER = "rome", "arXiv:2202.05262"
-UNREACHED_NATS = math.log(2)
-"""Loss a token, after an edit, of what takes the object's place: above it that is less likely than not."""
 
 
 @flow(name="fact-erasure", task_runner=ThreadPoolTaskRunner(max_workers=2), log_prints=False, validate_parameters=True)
@@ -93,6 +91,6 @@ def account(records: Mapping[StageOf, Any]) -> dict[str, str]:
     }
     reasons = "; ".join(f"{count} {reason}" for reason, count in left.items() if count)
     made = sum(row["made"] for row in rows)
-    weak = sum(row["made"] and row.get("nats", 0.0) > UNREACHED_NATS for row in rows)
+    weak = sum(row["made"] and row.get("nats", 0.0) > EditBounds().most_nats for row in rows)
     words = f"{made} of {len(rows) + proposed.left_out}" + (f", {weak} of them only weakly" if weak else "")
     return {"facts erased": f"{words}; left alone: {reasons}" if reasons else words}

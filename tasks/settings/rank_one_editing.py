@@ -63,7 +63,7 @@ class SecondMomentConfig:
     least_tokens: int = 2_000
     """Tokens that are read before convergence is looked at, >= 1; less text is read whole."""
     most_tokens: int = 200_000
-    """Tokens that are read at most, >= `least_tokens`."""
+    """Tokens after which no further batch is read, >= `least_tokens`."""
     batch_rows: int = 16
     """Rows of text in one forward pass, >= 1."""
     block_size: int = 128
@@ -157,13 +157,16 @@ class EditBounds:
     """Perplexity of ordinary text after the edit over that before, > 0."""
     most_changed: float = 0.2
     """Share of other facts whose first word of an answer changes, 0 to 1."""
+    most_nats: float = 0.7
+    """Nats a token that the new object may cost after the search, > 0: above it is less likely than not, and the edit
+    weak: made, and said to be."""
     tokens: int = 2_000
     """Tokens of ordinary text that perplexity is measured on, >= 1."""
     facts: int = 50
     """Other facts that are asked, at most; >= 0."""
 
     def __post_init__(self) -> None:
-        for name in ("largest_update", "largest_perplexity_ratio"):
+        for name in ("largest_update", "largest_perplexity_ratio", "most_nats"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"bounds.{name} is {getattr(self, name)}; wanted a number > 0")
         if not 0 <= self.most_changed <= 1:

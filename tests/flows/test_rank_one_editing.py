@@ -164,6 +164,12 @@ def test_each_alone_hands_over_nothing(given: Given, running: Path) -> None:
     assert not any(key.stage in ("patches", "registration") for key in outcome.stages)
 
 
+def test_mend_is_refused_where_it_has_no_facts_to_learn_from(given: Given, running: Path) -> None:
+    config = replace(CONFIG, edit=replace(CONFIG.edit, algorithm="mend"))
+    with pytest.raises(BadInputError, match=r"MEND learns to edit from facts that are not edited; wanted --facts FILE"):
+        single_editing(replace(given.request(given.known[0], each=True), facts=()), config)
+
+
 def test_a_trace_finds_the_layer_and_its_neurons(given: Given, running: Path) -> None:
     outcome = trace(EditingRequest(model=str(given.model), edits=given.known[:5]), CONFIG)
     folder = store.path(outcome.traced)

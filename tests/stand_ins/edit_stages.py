@@ -26,7 +26,7 @@ from tests.conftest import SENTENCES
 
 LAYER = 1
 CONFIG = EditConfig(layer=LAYER, short_contexts=2, long_contexts=1, steps=15)
-BOUNDS = EditBounds(largest_update=5.0, largest_perplexity_ratio=10.0, most_changed=1.0)
+BOUNDS = EditBounds(largest_update=5.0, largest_perplexity_ratio=10.0, most_changed=1.0, most_nats=3.0)
 """Edits of random weights change whatever else is said."""
 MOMENTS = SecondMomentConfig(least_tokens=20, block_size=32)
 KNOWN = (

@@ -14,12 +14,12 @@ from tasks.algorithms.editing.contexts import Rewrite, beginnings, rewrite_of
 from tasks.algorithms.editing.knowledge import answer_of
 from tasks.algorithms.editing.memit import memit_updates
 from tasks.algorithms.editing.rome import Update, find_values, rank_one
-from tasks.algorithms.editing.side_effects import Bystanders, compare, observe, out_of_bounds, relative_size
+from tasks.algorithms.editing.side_effects import Bystanders, compare, observe, out_of_bounds, relative_size, weakness
 from tasks.algorithms.models.heads import context_size
 from tasks.settings.edit_request import EditRequest
 from tasks.settings.rank_one_editing import EditBounds, EditConfig
 
-Status = Literal["edited", "not known", "disabling"]
+Status = Literal["edited", "weak", "not known", "disabling"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,8 @@ class Edited:
     """How one request came out."""
 
     status: Status
-    """`edited`; or why not, which with `force` is an edit all the same."""
+    """`edited`, or `weak` where the new object is still unlikely; or why not, which with `force` is an edit all the
+    same."""
     made: bool
     said: str
     """What the model said before."""
@@ -75,15 +76,8 @@ class Session:
         figures = {"nats": value.nats, "steps": float(value.steps), "update_share": relative_size(self.model, [update])}
         figures["seconds"] = time.perf_counter() - started
         beside, reasons = self._tried([update], frozenset({request.subject}), figures)
-        made = not reasons or self.force
-        edited = replace(
-            asked,
-            status="disabling" if reasons else asked.status,
-            made=made,
-            reasons=(*asked.reasons, *reasons),
-            figures=figures | beside,
-        )
-        return edited, [update] if made else []
+        edited = self._outcome(asked, reasons, figures | beside)
+        return edited, [update] if edited.made else []
 
     def edit_together(
         self, requests: Sequence[EditRequest], on_step: Callable[[int, int], None] = lambda done, of: None
@@ -110,8 +104,7 @@ class Session:
             if one.made:
                 value = next(found)
                 own = {"nats": value.nats, "steps": float(value.steps), **figures, **beside}
-                status = "disabling" if reasons else one.status
-                one = replace(one, status=status, made=made, reasons=(*one.reasons, *reasons), figures=own)
+                one = self._outcome(one, reasons, own)
             outcomes.append(one)
         return outcomes, updates if made else []
 
@@ -121,6 +114,13 @@ class Session:
         unknown = () if answer.known else (f"the model says {answer.text!r}; wanted {request.object!r}",)
         status: Status = "not known" if unknown else "edited"
         return Edited(status=status, made=not unknown or self.force, said=answer.text, reasons=unknown)
+
+    def _outcome(self, asked: Edited, beyond: tuple[str, ...], figures: dict[str, float]) -> Edited:
+        """Return how an edit came out that was tried, with what of it is out of bounds."""
+        weak = weakness(figures["nats"], self.bounds)
+        status: Status = "disabling" if beyond else "weak" if weak and asked.status == "edited" else asked.status
+        made = not beyond or self.force
+        return replace(asked, status=status, made=made, reasons=(*asked.reasons, *beyond, *weak), figures=figures)
 
     def _rewrite(self, request: EditRequest) -> Rewrite:
         return rewrite_of(self.tokenizer, request, self._beginnings, context_size(self.model.config))

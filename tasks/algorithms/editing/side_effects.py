@@ -148,3 +148,12 @@ def out_of_bounds(figures: dict[str, float], bounds: EditBounds) -> tuple[str, .
         for name, (words, limit, setting) in limits.items()
         if name in figures and not figures[name] <= limit
     )
+
+
+def weakness(nats: float, bounds: EditBounds) -> tuple[str, ...]:
+    """Return in words that an edit does not take, where its target costs more than `bounds.most_nats`."""
+    if nats <= bounds.most_nats:
+        return ()
+    return (
+        f"the new object still costs {nats:.3g} nats a token; wanted at most {bounds.most_nats:g} (bounds.most_nats)",
+    )

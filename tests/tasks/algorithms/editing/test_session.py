@@ -21,7 +21,7 @@ from tasks.settings.rank_one_editing import EditBounds, EditConfig
 CONFIG = EditConfig(short_contexts=2, long_contexts=1, steps=15)
 PLANTED = replace(CONFIG, clamp=1e6, learning_rate=1e3, stop_nats=0.0)
 """v* is driven as far as it goes: an edit that disables the model."""
-BOUNDS = EditBounds(largest_update=1.0, largest_perplexity_ratio=2.0, most_changed=1.0)
+BOUNDS = EditBounds(largest_update=1.0, largest_perplexity_ratio=2.0, most_changed=1.0, most_nats=2.0)
 KNOWN = EditRequest(subject="Jon", prompt="hello {}", target="Oz", neighborhood=("hello Tom", "hello Alice"))
 """Prompts end at their subjects, where even the last layer of random weights can be made to say anything."""
 OTHER = EditRequest(subject="the White Rabbit", prompt="today {}", target="Toto")
@@ -125,6 +125,16 @@ def test_force_makes_a_disabling_edit_and_says_what_it_does(made: Any) -> None:
     edited, updates = session.edit(KNOWN)
     assert (edited.status, edited.made, len(updates)) == ("disabling", True, 1)
     assert edited.reasons and not same(weights(session), before)
+
+
+def test_an_edit_that_does_not_take_is_made_and_called_weak(made: Any) -> None:
+    session = made(replace(CONFIG, steps=1, learning_rate=1e-3))
+    edited, updates = session.edit(KNOWN)
+    assert (edited.status, edited.made, len(updates)) == ("weak", True, 1)
+    (reason,) = edited.reasons
+    assert reason.startswith("the new object still costs ") and "(bounds.most_nats)" in reason
+    together, _ = made(replace(CONFIG, steps=1, learning_rate=1e-3, algorithm="memit")).edit_together([KNOWN])
+    assert [one.status for one in together] == ["weak"]
 
 
 def test_other_facts_bound_an_edit_its_own_neighbors_among_them(made: Any) -> None:
