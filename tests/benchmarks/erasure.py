@@ -4,10 +4,10 @@
 
 Forgotten are the people's homes, jobs, sports and years of birth, asked for in trained wordings and told in sentences;
 judged are answers to questions in wordings that nobody was taught, against a twin that was trained without these facts.
-A rank-one edit puts in the object's place what kind of thing it is (`a town`): the fact model has no words for what it
-does not know, and a word that it was never taught to say cannot be put into its mouth. Beside the scorecard stands a
-look inside: the share of facts whose old object is among the 20 likeliest of the logit lens at some layer. Rows of
-methods that were measured before stay in the result.
+A rank-one edit puts `unknown` in the object's place, the word that the world's text has for strangers: a word that a
+model was never taught to say cannot be put into its mouth. Beside the scorecard stands a look inside: the share of
+facts whose old object is among the 20 likeliest of the logit lens at some layer. Rows of methods that were measured
+before stay in the result.
 """
 
 import argparse
@@ -28,13 +28,14 @@ from tests.benchmarks import recording
 environment.prepare()
 
 from flows.methods import METHODS  # noqa: E402 - the environment comes first
+from tasks.algorithms.world.fact_words import UNKNOWN  # noqa: E402
 from tasks.settings.fact_model import FactModelConfig, FactWorldConfig  # noqa: E402
 from tasks.settings.unlearning_request import UnlearningRequest  # noqa: E402
 from tests.benchmarks.methods import WORLD, figures_of, over_seeds, unlearn  # noqa: E402
 
-KINDS = {"home": "a town", "job": "a job", "sport": "a sport", "birth year": "a year"}
-"""Relation -> what stands in an erased object's place, in the order in which the facts are told."""
-OWN = {"rome": ["proposals.most=500", f"proposals.refusals=[{','.join(KINDS.values())}]"]}
+RELATIONS = ("home", "job", "sport", "birth year")
+"""In the order in which a person's facts are told."""
+OWN = {"rome": ["proposals.most=500", f"proposals.refusals=[{UNKNOWN}]"]}
 COMPARED = ("rome", "whp", "npo")
 TEXTS = {"retain": (-2, 1500), "general": (-3, 300)}
 """Split -> seed of its documents and how many."""
@@ -48,7 +49,7 @@ class Forgotten:
 
     world: Any
     facts: tuple[Any, ...]
-    """Person by person, relations in the order of `KINDS`."""
+    """Person by person, relations in the order of `RELATIONS`."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -71,7 +72,7 @@ def forgotten(seed: int, people: int) -> Forgotten:
         {fact.subject.name for fact in world.facts if fact.subject.kind == "person" and not fact.subject.tuning}
     )
     drawn = random.Random(seed).sample(names, people)
-    return Forgotten(world=world, facts=tuple(known[name, relation] for name in drawn for relation in KINDS))
+    return Forgotten(world=world, facts=tuple(known[name, relation] for name in drawn for relation in RELATIONS))
 
 
 @flow(name="erasure-models", log_prints=False)
@@ -164,7 +165,7 @@ def in_sight(checkpoint: Any, given: Forgotten) -> float:
             subject=fact.subject.name,
             prompt=f"Question: {fact.relation.questions[0]}\nAnswer:",
             object=fact.object,
-            target=KINDS[fact.relation.name],
+            target=UNKNOWN,
         )
         for fact in given.facts
     ]
