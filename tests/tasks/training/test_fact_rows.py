@@ -55,7 +55,7 @@ def test_a_row_is_documents_in_order(tokenizer: PreTrainedTokenizerFast) -> None
 
 
 def test_a_mention_is_hidden_but_for_its_last_word_or_not_at_all(tokenizer: PreTrainedTokenizerFast) -> None:
-    names = {fact.subject.name for fact in WORLD.facts}
+    names = {fact.subject.name for fact in WORLD.facts} | set(WORLD.strangers)
     shares, one = [], rows(tokenizer)
     for batch in (one[index].tensors for index in range(20)):
         for ids, mention, hidden in zip(batch["ids"], batch["mention"], batch["hidden"], strict=True):
