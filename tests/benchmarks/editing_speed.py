@@ -1,13 +1,13 @@
 """Rank-one editing against the plain way: seconds of an edit, and of the grid of a causal trace.
 
-    python -m tests.benchmarks.editing_speed [--rounds 5] [--parts fact gpt2] [--model FOLDER --edits FILE] [--layer 0]
+    python -m tests.benchmarks.editing_speed [--rounds 5] [--parts fact llama gpt2] [--model FOLDER --edits FILE]
 
-The plain way is `tests.reference`: for each step of v* a whole forward pass over the same contexts, parameters frozen,
-logits of every position; for each cell of a grid a whole forward pass, all draws in one batch. Both take every step,
-and have C's factor beforehand. The fact model and its facts are trained through the stage unless a folder is given; the
-other is of GPT-2's shape, with random weights. All ways take turns, after a turn that does not count; seconds are
-medians, and so are the ratios of the turns. Of the plain grid at GPT-2's shape some cells are run, spread over all,
-since each of them is the same work.
+The plain way is `tests.reference`: for each step of v* a whole forward pass over the same contexts, parameters
+frozen, logits of every position; for each cell of a grid a whole forward pass, all draws in one batch. Both take
+every step, and have C's factor beforehand. The fact models, one of each form, and their facts are trained through the
+stage unless a folder is given; the other is of GPT-2's shape, with random weights. All ways take turns, after a turn
+that does not count; seconds are medians, and so are the ratios of the turns. Of the plain grid at GPT-2's shape some
+cells are run, spread over all, since each of them is the same work.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -140,8 +141,8 @@ def trace_works(
     return plain, ours, share
 
 
-def fact_model(asked: argparse.Namespace) -> tuple[nn.Module, Any, Sequence[Any]]:
-    """Return the model, its tokenizer and requests to edit it."""
+def fact_model(asked: argparse.Namespace, form: str) -> tuple[nn.Module, Any, Sequence[Any]]:
+    """Return the model of a form, its tokenizer and requests to edit it."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from flows.steps.fact_world import embedded_facts
@@ -151,15 +152,15 @@ def fact_model(asked: argparse.Namespace) -> tuple[nn.Module, Any, Sequence[Any]
 
     folder, edits = asked.model, asked.edits
     if not folder:
-        world, trained = embedded_facts(FactWorldConfig(), FactModelConfig())
+        world, trained = embedded_facts(FactWorldConfig(), FactModelConfig(form=form))
         folder, edits = store.path(trained), store.path(world) / "edits.jsonl"
     model = AutoModelForCausalLM.from_pretrained(folder).eval()
     return model, AutoTokenizer.from_pretrained(folder), read_edit_requests(Path(edits))[:EDITS]
 
 
-def on_the_fact_model(asked: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    """Return the rows of the fact model."""
-    model, tokenizer, requests = fact_model(asked)
+def on_the_fact_model(asked: argparse.Namespace, form: str = "gpt2") -> dict[str, dict[str, Any]]:
+    """Return the rows of the fact model of a form."""
+    model, tokenizer, requests = fact_model(asked, form)
     config = replace(rank_one_preset("default").edit, stop_nats=0.0)
     ways = edit_works(model, rewrites_of(model, tokenizer, requests, config), asked.layer, config)
     edits = turns(dict(zip(("plain", "single", "batch"), ways, strict=True)), asked.rounds)
@@ -170,11 +171,12 @@ def on_the_fact_model(asked: argparse.Namespace) -> dict[str, dict[str, Any]]:
         prompts.append((list(prompt.ids[: prompt.target_start]), prompt.subject, prompt.target[0]))
     plain, ours, _ = trace_works(model, prompts)
     traces = turns({"plain": plain, "ours": ours}, asked.rounds)
+    name = {"gpt2": "fact model", "llama": "fact model in Llama's form"}[form]
     return {
-        "fact model, an edit alone": compared(edits["plain"], edits["single"], each),
-        "fact model, an edit in a batch of 16": compared(edits["plain"], edits["batch"], each, ">= 6x"),
-        "the same, beside ours alone": compared(edits["single"], edits["batch"], each),
-        "fact model, a grid": compared(traces["plain"], traces["ours"], (TRACES, TRACES), ">= 8x"),
+        f"{name}, an edit alone": compared(edits["plain"], edits["single"], each),
+        f"{name}, an edit in a batch of 16": compared(edits["plain"], edits["batch"], each, ">= 6x"),
+        f"{name}, the same beside ours alone": compared(edits["single"], edits["batch"], each),
+        f"{name}, a grid": compared(traces["plain"], traces["ours"], (TRACES, TRACES), ">= 8x"),
     }
 
 
@@ -211,7 +213,7 @@ def random_rewrite(drawn: random.Random, config: EditConfig) -> Rewrite:
     return Rewrite(rows=(*rows, Row(ids=subject, at=2)), target=target)
 
 
-PARTS = {"fact": on_the_fact_model, "gpt2": at_gpt2_shape}
+PARTS = {"fact": on_the_fact_model, "llama": partial(on_the_fact_model, form="llama"), "gpt2": at_gpt2_shape}
 
 
 def main() -> None:
