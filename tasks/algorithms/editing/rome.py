@@ -20,6 +20,7 @@ output, or the sum, is run from the edited layer on.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -274,10 +275,15 @@ class _Search:
         """Return what the head reads with a change of the MLP's output at the subject."""
         kept, delta = group.kept, self.delta[group.owner][:, None].to(group.kept.inputs[0].dtype)
 
-        def changed(states: Float[Tensor, "rows tail hidden"]) -> Float[Tensor, "rows tail hidden"]:
-            return torch.cat([states[:, :1] + delta, states[:, 1:]], dim=1)
-
         if self.added_as_is:
-            return resume(self.model, kept, self.layer + 1, changed(kept.inputs[self.layer + 1]), group.reads)
-        with changed_output(mlp_output(self.model, self.layer), changed, len(delta)):
+            changed = _with_first(kept.inputs[self.layer + 1], delta)
+            return resume(self.model, kept, self.layer + 1, changed, group.reads)
+        with changed_output(mlp_output(self.model, self.layer), partial(_with_first, delta=delta), len(delta)):
             return resume(self.model, kept, self.layer, kept.inputs[self.layer])[group.reads]
+
+
+def _with_first(
+    states: Float[Tensor, "rows tail hidden"], delta: Float[Tensor, "rows 1 hidden"]
+) -> Float[Tensor, "rows tail hidden"]:
+    """Return states with a change of each row's first."""
+    return torch.cat([states[:, :1] + delta, states[:, 1:]], dim=1)

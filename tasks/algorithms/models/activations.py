@@ -126,6 +126,8 @@ def keep(
     from transformers import DynamicCache
 
     layers, inputs, outputs, cache = decoder_layers(model), {}, {}, DynamicCache()
+    recorded = {*(record or {}).values(), *(record_inputs or {}).values()}
+    tail = torch.ones_like(ids[:, split:]).nonzero(as_tuple=True)
 
     def note(store: dict, key: Any, value: Tensor) -> None:
         store[key] = value.reshape(*ids.shape, -1)[:, split:].detach()  # some modules see their rows end to end
@@ -138,6 +140,9 @@ def keep(
             hooks.enter_context(_after(module, lambda made, key=key: note(outputs, key, made)))
         for key, module in (record_inputs or {}).items():
             hooks.enter_context(_before(module, lambda given, key=key: note(outputs, key, given)))
+        for module in last_writers(model) if split else ():  # before the tail nobody reads what they write
+            if recorded.isdisjoint(module.modules()):
+                hooks.enter_context(_only_at(module, tail[0], tail[1] + split))
         if noise is not None:
             hooks.enter_context(_after(model.get_input_embeddings(), lambda made: made + noise.to(made)))
         with torch.no_grad():
