@@ -27,7 +27,7 @@ def make_labels(
 
     The text is aligned twice: once to count its blocks, then window by window on the way to the models.
     """
-    from tasks.algorithms.models.heads import check_head
+    from tasks.algorithms.models.heads import check_head, context_size
     from tasks.algorithms.tokens.batching import pad_batch
     from tasks.algorithms.tokens.text_blocks import AlignedBlocks
     from tasks.algorithms.unlearning.label_plan import first_tokens
@@ -41,7 +41,8 @@ def make_labels(
             vocabularies.question_template(tokenizer, corpus_config),
             StoredDocuments(corpus, "forget"),
         )
-        blocks = AlignedBlocks(documents, translations, tokenizer, template, config.block_size, separator_id(tokenizer))
+        size = min(config.block_size, context_size(baseline.config))
+        blocks = AlignedBlocks(documents, translations, tokenizer, template, size, separator_id(tokenizer))
         starts = {term: first_tokens(tokenizer, generic) for term, generic in translations.items()}
         pad, total = pad_id(tokenizer), len(blocks)
         check_head(baseline, *pad_batch([next(iter(blocks)).source], pad, baseline.device))

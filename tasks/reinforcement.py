@@ -23,6 +23,7 @@ def reinforce(
     run: str | None = None,
 ) -> CheckpointRef:
     """Train the target model, or an adapter on it, further on the forget text."""
+    from tasks.algorithms.models.heads import context_size
     from tasks.algorithms.objectives.causal_lm import CausalLM
     from tasks.algorithms.tokens.text_blocks import text_blocks
     from tasks.algorithms.training.loop import EpochBatches
@@ -34,7 +35,8 @@ def reinforce(
             vocabularies.question_template(tokenizer, corpus_config),
             StoredDocuments(corpus, "forget"),
         )
-        blocks = text_blocks(documents, tokenizer, template, config.block_size, separator_id(tokenizer)).with_targets()
+        size = min(config.block_size, context_size(model.config))
+        blocks = text_blocks(documents, tokenizer, template, size, separator_id(tokenizer)).with_targets()
         make = text_batches(blocks.ids, pad_id(tokenizer), model.device, blocks.supervised)
         config = adapt(model, config, lora, "reinforced")
         train_stage(model, EpochBatches(len(blocks), make, config), CausalLM(), config, nested)

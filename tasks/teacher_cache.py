@@ -30,6 +30,7 @@ def cache_teacher(
     """Run the target model once over the retain text; see `teacher_files.write_teacher` for the size of what
     is kept.
     """
+    from tasks.algorithms.models.heads import context_size
     from tasks.algorithms.tokens.text_blocks import text_blocks
     from tasks.storage.teacher_files import write_teacher
 
@@ -37,6 +38,7 @@ def cache_teacher(
         model, tokenizer = load_model(target), load_tokenizer(target)
         template = vocabularies.question_template(tokenizer, corpus_config)
         documents, separator = StoredDocuments(corpus, "retain"), separator_id(tokenizer)
+        block_size = min(block_size, context_size(model.config))
         blocks = text_blocks(documents, tokenizer, template, block_size, separator)
         parts = _batches(model, blocks, pad_id(tokenizer))
         digest = store.put("teachers", lambda folder: write_teacher(folder, parts), sensitivity="forget")

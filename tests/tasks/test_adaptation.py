@@ -287,3 +287,20 @@ def test_a_rank_that_does_not_fit_is_bad_input(given: Given) -> None:
         reinforce.body(given.corpus, given.target, BOOSTING, READING, LoraConfig(rank=45))
     with pytest.raises(ValueError, match="wanted a rank from 1 to 44"):
         check_trainable(replace(gradient_preset("npo", "default"), lora=LoraConfig(rank=45)), given.target.location)
+
+
+def test_a_block_is_no_longer_than_the_model_reads(given: Given) -> None:
+    """A model with learned positions has no state beyond its last."""
+    context = load_model(given.target).config.max_position_embeddings
+    fitting, longer = (replace(BOOSTING, block_size=size) for size in (context, 10 * context))
+    models = [reinforce.body(given.corpus, given.target, config, READING) for config in (fitting, longer)]
+    assert models[0].digest == models[1].digest
+    teachers = [cache_teacher.body(given.corpus, given.target, size, READING) for size in (context, 10 * context)]
+    assert teachers[0].digest == teachers[1].digest
+    labels = [
+        make_labels.body(
+            given.corpus, given.dictionary, given.target, models[0], replace(LABELS, block_size=size), READING
+        )
+        for size in (context, 10 * context)
+    ]
+    assert labels[0].digest == labels[1].digest
