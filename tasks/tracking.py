@@ -1,5 +1,5 @@
-"""MLflow, and the only module that imports it. Every call takes the run's id: MLflow's active run does not cross
-threads.
+"""MLflow, which nothing but this and `tracking_server` imports. Every call takes the run's id: MLflow's active run does
+not cross threads.
 
 One parent run for a flow run, one nested run for a stage. Params, tags and run names are public: no forgotten text in
 them. Artifacts of sensitivity `forget` live under the prefix `forget/`, where `purge` finds them. Names:
@@ -20,24 +20,22 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tasks import store
+from tasks.algorithms.text.cells import as_cell
 from tasks.artifacts import Artifact, InputFile, Sensitivity
+from tasks.tracking_server import client as client
+from tasks.tracking_server import is_remote as is_remote
+from tasks.tracking_server import tracking_uri as tracking_uri
 
 if TYPE_CHECKING:
     import pandas
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Run
 
-_ready: set[str] = set()
 _experiments: dict[str, str] = {}
 """Tracking server -> id of our experiment there."""
 EXPERIMENT = "lethe"
 FLUSH_ROWS = 50
 """Steps that are logged together: a single call costs 27 ms on sqlite."""
-
-
-def tracking_uri() -> str:
-    """Return the tracking server's address: MLFLOW_TRACKING_URI, else a database under LETHE_HOME."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{store.home() / 'mlflow.db'}"
 
 
 @contextlib.contextmanager
@@ -61,19 +59,6 @@ def load() -> None:
 
     if tracking_uri().startswith("sqlite"):
         from mlflow.store.tracking import sqlalchemy_store  # noqa: F401
-
-
-def client() -> "MlflowClient":
-    """Return a client for the tracking server."""
-    from mlflow import MlflowClient
-
-    registry = os.environ.get("MLFLOW_REGISTRY_URI") or tracking_uri()
-    if tracking_uri() not in _ready:
-        # a new database makes its tables on first use, and two processes at once would trip over each other
-        with store.lock("mlflow"):
-            MlflowClient(tracking_uri=tracking_uri(), registry_uri=registry).search_experiments(max_results=1)
-        _ready.add(tracking_uri())
-    return MlflowClient(tracking_uri=tracking_uri(), registry_uri=registry)
 
 
 def open_run(name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> str:
@@ -249,7 +234,7 @@ def log_table(run: str | None, frame: "pandas.DataFrame", name: str, sensitivity
         return
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"{name}.csv"
-        frame.to_csv(file, index=False)
+        frame.map(as_cell).to_csv(file, index=False)
         log_artifact(run, file, sensitivity, "tables")
     prefix = "forget/" if sensitivity == "forget" else ""
     client().log_table(run, frame.astype(object).where(frame.notna(), None), f"{prefix}tables/{name}.json")

@@ -28,6 +28,9 @@ QUIET = {
 its own run."""
 PATIENT = {"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120"}
 """A temporary Prefect server needs more than its default 20 s to start while other things keep the cores busy."""
+IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+"""A tracking server that died is noticed within a minute; MLflow's own seven retries of two minutes each take half an
+hour, in silence."""
 SHARED_CORES = {"OMP_WAIT_POLICY": "PASSIVE"}
 """Threads that wait must not spin: with two stages side by side, spinning was measured to cost three quarters of the
 speed."""
@@ -35,7 +38,7 @@ speed."""
 
 def prepare() -> None:
     """Set what the user has not set."""
-    for name, value in {**OFF, **QUIET, **PATIENT, **SHARED_CORES}.items():
+    for name, value in {**OFF, **QUIET, **PATIENT, **IMPATIENT, **SHARED_CORES}.items():
         os.environ.setdefault(name, value)
     os.environ.setdefault("PREFECT_LOCAL_STORAGE_PATH", str(store.home() / "results"))
     for noisy in ("alembic", "mlflow", "lm_eval", "datasets"):

@@ -40,6 +40,8 @@ def running() -> Iterator[Any]:
     interruption.listen()
     console = Console() if sys.stdout.isatty() else Console(width=120)
     try:
+        if tracking.is_remote():  # before anything else starts: one that is dead ends the command at once
+            tracking.client()
         temporary_server.require(meanwhile=tracking.load)
         with progress_bars(Console(stderr=True)):
             yield console

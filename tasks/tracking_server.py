@@ -1,0 +1,110 @@
+"""Where runs are kept: a tracking server's address, a client for it, and whether it can be used at all."""
+
+import os
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from tasks import store
+from tasks.execution import run_database
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+ANSWER_S = 5
+"""Seconds that a server has for its first answer; MLflow itself would ask for minutes."""
+_ready: set[str] = set()
+
+
+class NoTrackingServerError(RuntimeError):
+    """The tracking server does not answer, or is none."""
+
+
+def tracking_uri() -> str:
+    """Return the tracking server's address: MLFLOW_TRACKING_URI, else a database under LETHE_HOME."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or own_database()
+
+
+def own_database() -> str:
+    """Return the address of the store's own database."""
+    return f"sqlite:///{store.home() / 'mlflow.db'}"
+
+
+def is_remote() -> bool:
+    """Return whether runs are kept by a server, not in a database."""
+    return tracking_uri().startswith("http")
+
+
+def client() -> "MlflowClient":
+    """Return a client for the tracking server.
+
+    Raises:
+        NoTrackingServerError: If it does not answer, the first time that it is asked.
+    """
+    uri = tracking_uri()
+    if uri not in _ready:
+        _make_ready(uri)
+        _ready.add(uri)
+    return _client(uri, os.environ.get("MLFLOW_REGISTRY_URI") or uri)
+
+
+def _client(uri: str, registry: str) -> "MlflowClient":
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=uri, registry_uri=registry)
+
+
+def _make_ready(uri: str) -> None:
+    """Make the tables of a new database, one process at a time: two would trip over each other. A server is asked under
+    no lock, so that one which does not answer holds up nobody else.
+    """
+
+    def ask(where: str) -> None:
+        _client(where, where).search_experiments(max_results=1)
+
+    if is_remote():
+        require_server(uri)
+    elif uri == own_database():
+        with store.lock("mlflow"):
+            run_database.settle(store.home() / "mlflow.db", lambda file: ask(f"sqlite:///{file}"))
+    elif uri.startswith("sqlite"):
+        with store.lock("mlflow"):
+            ask(uri)
+
+
+def require_server(uri: str) -> None:
+    """Ask a server once for its experiments.
+
+    Raises:
+        NoTrackingServerError: If it does not answer within `ANSWER_S`, or not as MLflow does.
+    """
+    from mlflow.utils.credentials import get_default_host_creds
+    from mlflow.utils.rest_utils import http_request_safe
+
+    try:
+        http_request_safe(
+            get_default_host_creds(uri),
+            "/api/2.0/mlflow/experiments/search",
+            "POST",
+            json={"max_results": 1},
+            max_retries=0,
+            timeout=ANSWER_S,
+        )
+    except Exception as error:
+        said = " ".join(str(_root(error)).replace(uri, without_secrets(uri)).split())[:200]
+        raise NoTrackingServerError(
+            f"the MLflow server {without_secrets(uri)} cannot be used: {said}; wanted one that runs, or none in"
+            " MLFLOW_TRACKING_URI, for a database of the store's own"
+        ) from None
+
+
+def _root(error: BaseException) -> BaseException:
+    """Return what an error came from: the layers above say addresses with their passwords."""
+    while cause := error.__cause__ or error.__context__:
+        error = cause
+    return error
+
+
+def without_secrets(uri: str) -> str:
+    """Return an address without user and password."""
+    parts = urlsplit(uri)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
