@@ -15,11 +15,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+from tasks.execution.isolation import SAFE_PATH
 
 ANSWER_S = 5.0
 """Seconds that the server may take for an answer while it starts."""
-_ROLE = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
+_ROLE = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"} | SAFE_PATH
 _GUARD = """
 import contextlib, os, sys, time
 import psutil
@@ -71,13 +74,27 @@ def require(meanwhile: Callable[[], Any] = lambda: None) -> None:
 
 
 def _start(port: int) -> subprocess.Popen[bytes]:
-    application = ["--factory", "prefect.server.api.server:create_app", "--host", "127.0.0.1", "--port", str(port)]
+    import prefect
+
+    # uvicorn would put the current folder first on its path
+    folder = ["--app-dir", str(Path(prefect.__file__).parents[1])]
+    application = [
+        *folder,
+        "--factory",
+        "prefect.server.api.server:create_app",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
     command = [sys.executable, "-m", "uvicorn", *application, "--log-level", "error", "--lifespan", "on"]
     server = subprocess.Popen(command, env={**os.environ, **_ROLE})
     # before Prefect registers its own, which still send what they have and so are called before this
     atexit.register(server.terminate)
     quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
-    subprocess.Popen([sys.executable, "-c", _GUARD, str(os.getpid()), str(server.pid)], **quiet, start_new_session=True)
+    subprocess.Popen(
+        [sys.executable, "-P", "-c", _GUARD, str(os.getpid()), str(server.pid)], **quiet, start_new_session=True
+    )
     return server
 
 

@@ -222,7 +222,7 @@ def ask_local(
     from transformers import AutoTokenizer
 
     meter, replies = _Meter(), []
-    tokenizer = AutoTokenizer.from_pretrained(store.path(checkpoint), local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(store.path(checkpoint), local_files_only=True, trust_remote_code=False)
     with _cache(config, form, meter) as cache:
         model = _local_model(checkpoint, tokenizer, cache)
         for question in questions:

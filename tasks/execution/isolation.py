@@ -14,6 +14,7 @@ import time
 import traceback
 from collections.abc import Callable
 from contextvars import ContextVar
+from multiprocessing import forkserver
 from typing import Any
 
 from tasks.execution import progress
@@ -32,6 +33,9 @@ PRELOADED = (
 """Imported once by the fork server: every stage needs them, and together they take longer than many a stage."""
 GRACE_S = 5.0
 """Seconds that a child has to end by itself after its result."""
+SAFE_PATH = {"PYTHONSAFEPATH": "1"}
+"""Environment of a Python that runs no file of the current folder: that may be a model's that somebody downloaded."""
+_starting = threading.Lock()
 _key: ContextVar[str | None] = ContextVar("lethe_stage_key", default=None)
 _children: set[Any] = set()
 _ending = threading.Event()
@@ -65,6 +69,14 @@ def current_key() -> str | None:
 def _context() -> Any:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(PRELOADED))
+    with _starting:  # it is started with this process' environment
+        before = {name: os.environ.get(name) for name in SAFE_PATH}
+        os.environ.update(SAFE_PATH)
+        try:
+            forkserver.ensure_running()
+        finally:
+            for name, value in before.items():
+                os.environ.pop(name) if value is None else os.environ.update({name: value})
     return context
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tasks import store
 from tasks.artifacts import BadInputError, CheckpointRef
@@ -49,7 +50,12 @@ def inspect_model(model: str, label: str) -> CheckpointRef:
         )
     if not adapter and not (folder / "config.json").is_file():
         raise BadInputError(f"{option} {model}: no config.json there; wanted a Hugging Face model folder")
-    weights = sorted(folder.glob("*.safetensors"))
+    if not adapter and _wants_own_code(read_settings(folder / "config.json", f"{option} {model}")):
+        raise BadInputError(
+            f"{option} {model}: config.json names code of the model's own (auto_map), which is never run; wanted a"
+            " model of a type that the transformers library knows"
+        )
+    weights = _weights(folder, f"{option} {model}")
     if not weights:
         pickled = sorted(path.name for path in [*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth")])
         problem = f"only {', '.join(pickled)}, which can run code when loaded" if pickled else "no weights"
@@ -63,7 +69,7 @@ def inspect_model(model: str, label: str) -> CheckpointRef:
     sums = {path.name: store.file_digest(path) for path in files}
     digest = hashlib.sha256(json.dumps(["checkpoints", sums], sort_keys=True).encode()).hexdigest()
     location = str(folder.resolve())
-    parameters = base_of(folder).parameters if adapter else _count(weights)
+    parameters = base_of(folder).parameters if adapter else _count(weights, f"{option} {model}")
     return CheckpointRef(
         kind="checkpoints", digest=digest, sensitivity="ordinary", location=location, parameters=parameters, label=label
     )
@@ -125,6 +131,17 @@ def context_length(checkpoint: CheckpointRef) -> int | None:
     return next((config[name] for name in ("max_position_embeddings", "n_positions") if name in config), None)
 
 
+def _wants_own_code(config: Mapping[str, Any]) -> bool:
+    """Return whether a model cannot be loaded but with code that came with it: many name such code for old libraries,
+    and are of a type that the library knows by now.
+    """
+    if "auto_map" not in config:
+        return False
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+    return config.get("model_type") not in CONFIG_MAPPING_NAMES
+
+
 def _from_hub(model: str, option: str) -> Path:
     if model.count("/") != 1 or model.startswith((".", "/", "~")) or model.endswith("/"):
         raise BadInputError(
@@ -143,16 +160,58 @@ def _from_hub(model: str, option: str) -> Path:
         ) from None
 
 
-def _count(weights: list[Path]) -> int:
-    """Return the number of parameters, read from the headers of the files."""
+def _weights(folder: Path, given: str) -> list[Path]:
+    """Return the files of weights that a model is loaded from: others may lie beside them, such as the same weights in
+    another library's layout.
+    """
+    whole, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if whole.is_file():
+        return [whole]
+    if index.is_file():
+        places = read_settings(index, given).get("weight_map")
+        names = {str(place) for place in places.values()} if isinstance(places, dict) else set()
+        missing = sorted(name for name in names if Path(name).name != name or not (folder / name).is_file())
+        if missing or not names:
+            raise BadInputError(
+                f"{given}: {index.name} names {', '.join(missing) or 'no file'}; wanted files beside it"
+            )
+        return sorted(folder / name for name in names)
+    return sorted(folder.glob("*.safetensors"))
+
+
+def _count(weights: list[Path], given: str) -> int:
+    """Return the number of parameters, read from the headers of the files.
+
+    Raises:
+        BadInputError: If a file is damaged.
+    """
     import math
+
+    from safetensors import SafetensorError, safe_open
 
     total = 0
     for file in weights:
-        with file.open("rb") as stream:
-            header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
-        total += sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
+        try:
+            with safe_open(file, framework="numpy") as tensors:
+                total += sum(math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118
+        except SafetensorError as error:
+            raise BadInputError(f"{given}: {file.name} is damaged ({error}); wanted whole safetensors") from None
     return total
+
+
+def read_settings(file: Path, given: str) -> dict[str, Any]:
+    """Return what a model's JSON file says.
+
+    Raises:
+        BadInputError: If it is no JSON object.
+    """
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise BadInputError(f"{given}: {file.name} cannot be read ({error}); wanted a JSON object") from None
+    if not isinstance(found, dict):
+        raise BadInputError(f"{given}: {file.name} holds a {type(found).__name__}; wanted a JSON object")
+    return found
 
 
 def has_chat_template(checkpoint: CheckpointRef) -> bool:

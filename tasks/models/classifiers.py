@@ -130,8 +130,8 @@ def load_classifier(classifier: CheckpointRef) -> tuple["PreTrainedModel", Any]:
     transformers_logging.disable_progress_bar()
     folder = store.path(classifier)
     model = AutoModelForSequenceClassification.from_pretrained(
-        folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
+        folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
     )
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), AutoTokenizer.from_pretrained(
-        folder, local_files_only=True
+        folder, local_files_only=True, trust_remote_code=False
     )

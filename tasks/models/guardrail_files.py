@@ -53,7 +53,7 @@ def require_room(target: CheckpointRef, prefix: str) -> None:
     from tasks.algorithms.models.heads import context_size
     from tasks.algorithms.unlearning.guardrail import beginnings, room_left
 
-    config = AutoConfig.from_pretrained(store.path(target), local_files_only=True)
+    config = AutoConfig.from_pretrained(store.path(target), local_files_only=True, trust_remote_code=False)
     try:
         room_left(beginnings(load_tokenizer(target), prefix), context_size(config))
     except ValueError as error:

@@ -28,7 +28,8 @@ def skeleton(checkpoint: CheckpointRef) -> "PreTrainedModel":
 
     with torch.device("meta"):
         return AutoModelForCausalLM.from_config(
-            AutoConfig.from_pretrained(config_folder(checkpoint), local_files_only=True)
+            AutoConfig.from_pretrained(config_folder(checkpoint), local_files_only=True, trust_remote_code=False),
+            trust_remote_code=False,
         )
 
 
@@ -42,7 +43,7 @@ def load_tokenizer(checkpoint: CheckpointRef) -> "PreTrainedTokenizerFast":
 
     from tasks.algorithms.tokens.alignment import require_offsets
 
-    tokenizer = AutoTokenizer.from_pretrained(store.path(checkpoint), local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(store.path(checkpoint), local_files_only=True, trust_remote_code=False)
     require_offsets(tokenizer)
     return tokenizer
 
@@ -74,7 +75,7 @@ def load_model(checkpoint: CheckpointRef, *, exact: bool = False) -> "PreTrained
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = torch.float32 if exact else handled_dtype(checkpoint)
     model = AutoModelForCausalLM.from_pretrained(
-        store.path(checkpoint), local_files_only=True, use_safetensors=True, dtype=dtype
+        store.path(checkpoint), local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=dtype
     )
     return model.to(device).eval()
 
