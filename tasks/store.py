@@ -14,6 +14,7 @@ next artifact of its kind is written.
 import hashlib
 import json
 import logging
+import math
 import os
 import shutil
 import socket
@@ -184,13 +185,24 @@ def _faults(folder: Path) -> str:
     """Return what is wrong with an artifact's folder, or an empty text."""
     if not (folder / MANIFEST).is_file():
         return "it is not there" if not folder.exists() else "its manifest is missing"
-    try:
-        wanted = json.loads((folder / MANIFEST).read_text())["files"]
-    except (ValueError, KeyError):
+    wanted = _manifest(folder).get("files")
+    if not isinstance(wanted, dict):
         return "its manifest cannot be read"
-    found = {name: digest for name, digest in _sums(folder).items() if name != MANIFEST}
+    try:
+        found = {name: digest for name, digest in _sums(folder).items() if name != MANIFEST}
+    except OSError as error:
+        return f"{error.filename} cannot be read"
     changed = sorted(name for name in {*wanted, *found} if wanted.get(name) != found.get(name))
     return f"{', '.join(changed)} differ from the manifest" if changed else ""
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    """Return what an artifact's manifest says; nothing, where it is damaged in whatever way."""
+    try:
+        found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _set_aside(folder: Path) -> None:
@@ -281,10 +293,13 @@ def purge(*, expired_only: bool = False) -> Purged:
 
 
 def _keep_until(folder: Path) -> float:
-    try:
-        return float(json.loads((folder / MANIFEST).read_text())["keep_until"])
-    except (OSError, ValueError, KeyError):
-        return folder.stat().st_mtime + _retention_s()
+    """Return until when an artifact is kept: by the time that was set when it was made, or by that set now, whichever
+    is shorter.
+    """
+    manifest, own = _manifest(folder), _retention_s()
+    made, until = (manifest.get(name) for name in ("created", "keep_until"))
+    known = isinstance(made, (int, float)) and isinstance(until, (int, float)) and math.isfinite(made + until)
+    return min(until, made + own) if known else folder.stat().st_mtime + own
 
 
 def _retention_s() -> float:

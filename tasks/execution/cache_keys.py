@@ -15,6 +15,7 @@ import functools
 import hashlib
 import importlib.metadata
 import json
+import logging
 import os
 import platform
 import re
@@ -22,16 +23,18 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from prefect.cache_policies import CachePolicy
 from prefect.context import TaskRunContext
-from prefect.results import get_result_store
+from prefect.results import ResultStore, get_result_store
 
 from tasks import store
 from tasks.artifacts import Artifact, CheckpointRef, InputFile
 from tasks.execution import isolation
 
+_log = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[2]
 UNKEYED = frozenset({"run", "label", "cost"})
 """Parameters that say who asks, not what is asked for: the tracking run, what to call the model, how long its making
@@ -216,12 +219,35 @@ class StagePolicy(CachePolicy):
         """
         base = key = stage_key(self.function, inputs, numeric=self.numeric)
         results, again = get_result_store(), 0
-        while results.exists(key) and not all(
-            store.intact(artifact) for artifact in artifacts_in(results.read(key).result)
-        ):
+        while results.exists(key) and kept_record(self.function, results, key) is None:
             again += 1
             key = f"{base}.{again}"
         return key
+
+
+def kept_record(function: Callable[..., Any], results: ResultStore, key: str) -> Any:
+    """Return the record that a stage left under a key, or None where it is damaged, or an artifact of it is."""
+    try:
+        record = results.read(key).result
+    except Exception as error:  # whatever a damaged file makes of itself
+        _log.warning("the record %s cannot be read (%s): its stage is computed anew", key, type(error).__name__)
+        return None
+    if not _is_of(record, get_type_hints(function).get("return", Any)):
+        _log.warning("the record %s is a %s: its stage is computed anew", key, type(record).__name__)
+        return None
+    return record if all(store.intact(artifact) for artifact in artifacts_in(record)) else None
+
+
+def _is_of(value: Any, hint: Any) -> bool:
+    """Return whether a value is what an annotation says; what is inside of lists and mappings is not looked at."""
+    if hint is Any:
+        return True
+    kind, inner = get_origin(hint) or hint, get_args(hint)
+    if kind in (Union, UnionType):
+        return any(_is_of(value, one) for one in inner)
+    if kind is tuple and inner and inner[-1] is not Ellipsis:  # JSON has lists alone
+        return isinstance(value, (list, tuple)) and len(value) == len(inner) and all(map(_is_of, value, inner))
+    return isinstance(value, (list, tuple) if kind in (tuple, list) else NoneType if kind is None else kind)
 
 
 def artifacts_in(value: Any) -> list[Artifact]:

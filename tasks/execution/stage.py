@@ -14,7 +14,7 @@ from prefect.transactions import IsolationLevel, get_transaction
 
 from tasks import store
 from tasks.execution import isolation
-from tasks.execution.cache_keys import StagePolicy, artifacts_in, stage_key
+from tasks.execution.cache_keys import StagePolicy, kept_record, stage_key
 from tasks.execution.locks import KernelLocks
 
 P = ParamSpec("P")
@@ -45,10 +45,7 @@ def _lookup(function: Callable[..., Any], numeric: bool, *args: Any, **kwargs: A
     bound = inspect.signature(function).bind(*args, **kwargs)
     bound.apply_defaults()
     results, key = ResultStore(), stage_key(function, bound.arguments, numeric=numeric)
-    if not results.exists(key):
-        return None
-    record = results.read(key).result
-    return record if all(store.intact(artifact) for artifact in artifacts_in(record)) else None
+    return kept_record(function, results, key) if results.exists(key) else None
 
 
 def _title(name: str, parameters: Mapping[str, Any]) -> str:
@@ -82,6 +79,8 @@ def stage(
             transaction = get_transaction()
             key = transaction.key if transaction else None
             title = _title(name, arguments)
+            if transaction and key is None:  # Prefect logs why, and would go on without cache, lock and resume
+                raise RuntimeError(f"stage {title} has no cache key, so that its result could not be found again")
             if not isolated:
                 return isolation.call(function, dict(arguments), title, key)
             threads = max(1, isolation.cores() // threads_share)

@@ -93,6 +93,20 @@ def test_a_writer_that_raises_leaves_nothing(lethe_home: Path) -> None:
     assert list((lethe_home / "notes").iterdir()) == []
 
 
+MANIFESTS = (
+    "{",
+    "[]",
+    '"x"',
+    "7",
+    "{}",
+    '{"files": []}',
+    '{"files": "x"}',
+    '{"files": {"note.txt": {}}}',
+    "[" * 100_000,
+)
+"""Manifests that are cut short, or hold something else."""
+
+
 @pytest.mark.parametrize(
     ("damage", "named"),
     [
@@ -100,9 +114,10 @@ def test_a_writer_that_raises_leaves_nothing(lethe_home: Path) -> None:
         (lambda folder: (folder / "note.txt").unlink(), "note.txt"),
         (lambda folder: (folder / "extra.txt").write_text("x"), "extra.txt"),
         (lambda folder: (folder / store.MANIFEST).unlink(), "manifest"),
-        (lambda folder: (folder / store.MANIFEST).write_text("{"), "manifest"),
+        *((lambda folder, text=text: (folder / store.MANIFEST).write_text(text), "manifest") for text in MANIFESTS),
+        (lambda folder: (folder / store.MANIFEST).write_bytes(b"\xff\xfe\x00"), "manifest"),
     ],
-    ids=["byte changed", "file deleted", "file added", "manifest deleted", "manifest cut short"],
+    ids=["byte changed", "file deleted", "file added", "manifest deleted", *MANIFESTS, "no text"],
 )
 def test_a_damaged_artifact_is_named_set_aside_and_can_be_put_again(
     lethe_home: Path, damage: object, named: str
@@ -158,29 +173,30 @@ def test_purge_wipes_the_forget_subtree_and_leaves_the_rest(lethe_home: Path) ->
 
 
 def test_what_grows_is_kept_from_its_first_entry_on(lethe_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (store.growing("answers") / "answers.db").write_text("secret")
-    assert store.purge(expired_only=True).artifacts == 0
     monkeypatch.setenv("LETHE_RETENTION_DAYS", "0")
-    # a later entry does not prolong it, nor shorten it
-    assert store.growing("answers").is_relative_to(lethe_home / "forget")
-    assert store.purge(expired_only=True).artifacts == 0
-    store.purge()
     (store.growing("answers") / "answers.db").write_text("secret")
+    monkeypatch.delenv("LETHE_RETENTION_DAYS")
+    assert store.growing("answers").is_relative_to(lethe_home / "forget")  # a later entry does not prolong it
     assert store.purge(expired_only=True).artifacts == 1
     assert files(lethe_home / "forget") == []
+    (store.growing("answers") / "answers.db").write_text("secret")
+    assert store.purge(expired_only=True).artifacts == 0
 
 
-def test_purge_of_what_has_expired_respects_the_retention_time(
+def test_what_is_kept_is_kept_for_the_shorter_of_the_times_set_then_and_now(
     lethe_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fresh = put("fresh", sensitivity="forget")
+    (store.workspace("finetune-1") / "state.safetensors").write_text("state")
     assert store.purge(expired_only=True).artifacts == 0
     monkeypatch.setenv("LETHE_RETENTION_DAYS", "0")
     expired = put("expired", sensitivity="forget")
-    (store.workspace("finetune-1") / "state.safetensors").write_text("state")
-    assert store.purge(expired_only=True).artifacts == 2
+    monkeypatch.delenv("LETHE_RETENTION_DAYS")
+    assert store.purge(expired_only=True).artifacts == 1
     assert store.intact(fresh)
     assert not store.intact(expired)
+    monkeypatch.setenv("LETHE_RETENTION_DAYS", "0")
+    assert store.purge(expired_only=True).artifacts == 2
 
 
 def test_a_lock_is_freed_when_its_holder_is_killed(lethe_home: Path) -> None:

@@ -2,6 +2,7 @@
 runs.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from tasks import store
 from tasks.artifacts import Artifact, BadInputError
-from tasks.execution import isolation
+from tasks.execution import cache_keys, isolation
 from tasks.execution.cache_keys import ROOT
 from tasks.execution.stage import is_transient
 from tests.stand_ins import stages
@@ -87,6 +88,38 @@ def test_a_damaged_artifact_is_computed_anew(flow_home: Path, counter: Path, dam
     assert computed(counter) == 2
     assert (store.path(note) / "note.txt").read_text() == "hello"
     assert run(stages.take_note, "hello", str(counter)) == (note, "Cached")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '"x"', "[" * 100_000, '{"result": 1}', "\x00"])
+def test_a_damaged_record_is_made_anew(flow_home: Path, counter: Path, content: str) -> None:
+    note: Artifact = run(stages.take_note, "hello", str(counter))[0]
+    (record,) = [path for path in (flow_home / "results").iterdir() if path.name.startswith("take_note-")]
+    record.write_text(content)
+    assert run(stages.take_note, "hello", str(counter)) == (note, "Completed")
+    assert computed(counter) == 2
+    assert run(stages.take_note, "hello", str(counter)) == (note, "Cached")
+
+
+@pytest.mark.parametrize("result", ["[]", "7", "null", '"x"'])
+def test_a_record_that_holds_something_else_is_made_anew(flow_home: Path, counter: Path, result: str) -> None:
+    note: Artifact = run(stages.take_note, "hello", str(counter))[0]
+    (record,) = [path for path in (flow_home / "results").iterdir() if path.name.startswith("take_note-")]
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"result": result}))
+    assert run(stages.take_note, "hello", str(counter)) == (note, "Completed")
+
+
+def test_a_key_that_cannot_be_made_fails_the_run(
+    flow_home: Path, counter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would run without cache, lock and resume, and its result would be lost."""
+
+    def broken(*arguments: Any, **named: Any) -> str:
+        raise SystemError("AST constructor recursion depth mismatch")
+
+    monkeypatch.setattr(cache_keys, "stage_key", broken)
+    with pytest.raises(RuntimeError, match="stage noting has no cache key"):
+        run(stages.take_note, "hello", str(counter))
+    assert computed(counter) == 0
 
 
 def test_a_purged_artifact_is_computed_anew(flow_home: Path, counter: Path) -> None:
