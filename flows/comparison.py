@@ -9,6 +9,7 @@ from prefect.runtime import flow_run
 from flows.steps.outcome import Stages
 from flows.steps.prefect_ui import show_comparison, show_run
 from tasks import store, tracking
+from tasks.algorithms.text.cells import from_cell
 from tasks.artifacts import ComparedRun, Comparison
 from tasks.comparison import compare_cards
 from tasks.reporting.cards import gather_cards
@@ -63,7 +64,7 @@ def _publish(run: str, comparison: Comparison) -> None:
     for file in sorted(folder.glob("*.*")):
         if file.name != store.MANIFEST:
             tracking.log_artifact(run, file, "public", "comparison")
-    value, table = read_json(folder / "comparison.json"), pandas.read_csv(folder / "comparison.csv")
+    value, table = read_json(folder / "comparison.json"), pandas.read_csv(folder / "comparison.csv").map(from_cell)
     tracking.log_table(run, table, "comparison", "public")
     main = set(table.columns)
     rows = [row for row in value["figures"] if row["metric"] in main]

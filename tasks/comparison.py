@@ -12,7 +12,7 @@ from tasks.execution.stage import stage
 from tasks.reporting import pages, run_tables
 from tasks.reporting.cards import CARD, ITEMS
 from tasks.reporting.pages import Picture
-from tasks.storage.plain_files import read_json, write_json
+from tasks.storage.plain_files import read_json, write_frame, write_json
 
 if TYPE_CHECKING:
     import pandas
@@ -97,7 +97,7 @@ def _write(folder: Path, runs: Sequence[ComparedRun], cards: Sequence[dict[str, 
     value, names = _as_json(runs, cards, tables), [run.name for run in runs]
     write_json(folder / "comparison.json", value)
     for name, frame in (("comparison", tables.runs), ("figures", tables.figures), ("pairs", tables.pairs)):
-        frame.to_csv(folder / f"{name}.csv", index=False)
+        write_frame(folder / f"{name}.csv", frame)
     if tables.panels:
         (folder / "pareto.png").write_bytes(_picture(tables.panels, names).png)
     pictures = [_picture([panel], names) for panel in tables.panels]

@@ -71,14 +71,22 @@ def gather_inputs(**paths: Sequence[str]) -> CorpusInputs:
 
 
 def _files(split: str, path: str) -> list[InputFile]:
+    if not path.strip():
+        raise BadInputError(f"{split}: an empty path was given; wanted a file or a folder")
     root = Path(path).expanduser()
     if not root.exists():
         raise BadInputError(f"{split}: {path} does not exist; wanted a file or a folder")
+    if not root.is_file() and not root.is_dir():
+        raise BadInputError(f"{split}: {path} is neither a file nor a folder; wanted one of them")
     files = (
         [root]
         if root.is_file()
         else sorted(file for file in root.rglob("*") if file.is_file() and not file.name.startswith("."))
     )
+    if outside := next((file for file in files if not file.resolve().is_relative_to(root.resolve())), None):
+        raise BadInputError(
+            f"{split}: {outside} is a link that leads out of the folder {path}; wanted the file itself there"
+        )
     if not files:
         raise BadInputError(f"{split}: the folder {path} holds no files; wanted text, Markdown or JSON-lines files")
     return [
@@ -117,9 +125,9 @@ def _rows(path: Path, text: str) -> list[tuple[int, Any]] | None:
         return None
     try:
         whole = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return (
-            [_row(path, number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+            [_row(path, number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
             if start == "{"
             else None
         )
@@ -129,7 +137,7 @@ def _rows(path: Path, text: str) -> list[tuple[int, Any]] | None:
 def _row(path: Path, number: int, line: str) -> tuple[int, Any]:
     try:
         return number, json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInputError(f"{path}, line {number}: {error}; wanted one JSON record a line") from None
 
 

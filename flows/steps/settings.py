@@ -46,7 +46,7 @@ def apply_file(config: C, file: str) -> C:
         raise BadInputError(f"--config {file} does not exist; wanted a YAML file")
     try:
         nested = _load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise BadInputError(f"--config {file} does not parse ({' '.join(str(error).split())}); wanted YAML") from None
     if not isinstance(nested, dict):
         raise BadInputError(f"--config {file} holds a {type(nested).__name__}; wanted a mapping of settings")
@@ -109,11 +109,20 @@ def _full_key(key: str, known: list[str]) -> str:
 
 
 def _load(text: str) -> Any:
-    """Read YAML in which only true and false are truth values: `off` and `no` are words that settings use."""
+    """Read YAML in which only true and false are truth values: `off` and `no` are words that settings use. An alias is
+    refused: a few of them can stand for more than fits into memory, or for themselves.
+    """
     import yaml
 
     class Loader(yaml.SafeLoader):
         """With rules of its own."""
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            """Read one value."""
+            if self.check_event(yaml.AliasEvent):
+                event = self.peek_event()
+                raise yaml.composer.ComposerError(None, None, "an alias; wanted the value itself", event.start_mark)
+            return super().compose_node(parent, index)
 
     truth = "tag:yaml.org,2002:bool"
     Loader.yaml_implicit_resolvers = {
@@ -129,7 +138,7 @@ def _parse(value: str) -> Any:
 
     try:
         return _load(value)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         return value
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.algorithms.text.anchors import KINDS, Anchor, spelling_key
+from tasks.algorithms.text.cells import from_cell
 from tasks.artifacts import BadInputError
 
 _WANTED = (
@@ -67,7 +68,7 @@ def read_user_anchors(path: Path) -> UserAnchors:
 def _json_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInputError(f"--anchors {path}: {error}; {_WANTED}") from None
     pairs = (
         [{"term": term, "generic": generic} for term, generic in content.items()]
@@ -83,7 +84,10 @@ def _json_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
 def _csv_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
     header = text.partition("\n")[0]
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(_DELIMITERS, key=header.count), strict=True)
-    names = [(name or "").strip() for name in reader.fieldnames or ()]
+    try:
+        names = [(name or "").strip() for name in reader.fieldnames or ()]
+    except csv.Error as error:
+        raise BadInputError(f"--anchors {path}, line 1: {error}; {_WANTED}") from None
     if "term" not in names:
         raise BadInputError(
             f"--anchors {path}, line 1: no column `term` among {', '.join(names)[:60] or 'none'}; {_WANTED}"
@@ -98,7 +102,7 @@ def _csv_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
                     " a separator"
                 )
             if any(value and value.strip() for value in row.values()):
-                yield place, row
+                yield place, {name: from_cell(value or "") for name, value in row.items()}
     except csv.Error as error:
         raise BadInputError(f"--anchors {path}, line {reader.line_num + 1}: {error}; {_WANTED}") from None
 

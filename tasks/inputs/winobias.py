@@ -53,7 +53,7 @@ def read_aligned(pro: Path, anti: Path) -> list[AlignedPair]:
 
 def _lines(file: Path) -> list[str]:
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").split("\n")
     except FileNotFoundError:
         raise BadInputError(
             f"{file} does not exist; wanted the files of WinoBias, such as pro_stereotyped_type1.txt.dev"

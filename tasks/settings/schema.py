@@ -9,11 +9,15 @@ import ast
 import functools
 import inspect
 import itertools
+import math
 import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, TypeVar, dataclass_transform, get_args, get_origin
 
 T = TypeVar("T")
+LARGEST = 2**32 - 1
+"""The largest seed that every library takes, and more than there can be of anything."""
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
@@ -21,11 +25,33 @@ def settings(kind: type[T]) -> type[T]:
     """Make a class of settings: a frozen, keyword-only dataclass.
 
     Its schema has the string under each field as that one's description, and refuses a misspelt key, which would else
-    pass unread.
+    pass unread. A number that is none, or larger than any count, is refused where the class' own checks let it pass.
     """
+    kind.__post_init__ = _with_ranges(getattr(kind, "__post_init__", None))
     settings_class = dataclass(frozen=True, kw_only=True)(kind)
     settings_class.__pydantic_config__ = {"extra": "forbid", "json_schema_extra": _describe}
     return settings_class
+
+
+def _with_ranges(own: Callable[[Any], None] | None) -> Callable[[Any], None]:
+    @functools.wraps(own or _require_ranges)
+    def check(config: Any) -> None:
+        if own:  # it names its section
+            own(config)
+        if type(config).__post_init__ is check:  # and not that of an ancestor, before all is checked
+            _require_ranges(config)
+
+    return check
+
+
+def _require_ranges(config: Any) -> None:
+    for setting in fields(config):
+        value = getattr(config, setting.name)
+        for one in value if isinstance(value, (tuple, list)) else (value,):
+            if isinstance(one, float) and math.isnan(one):
+                raise ValueError(f"{setting.name} is not a number (nan); wanted one")
+            if isinstance(one, int) and abs(one) > LARGEST:
+                raise ValueError(f"{setting.name} is {one:.3g}; wanted a whole number up to {LARGEST}")
 
 
 def check_choices(config: Any, section: str = "") -> None:

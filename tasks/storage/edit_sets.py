@@ -8,6 +8,7 @@ from tasks import store
 from tasks.artifacts import Artifact
 from tasks.settings.edit_request import EditRequest
 from tasks.storage.edit_files import FILE, write_edits
+from tasks.storage.plain_files import write_frame
 
 if TYPE_CHECKING:
     import pandas
@@ -26,7 +27,7 @@ def put_edits(requests: Sequence[EditRequest]) -> Artifact:
 def write_edit_set(folder: Path, requests: Sequence[EditRequest]) -> None:
     """Write requests, for programs and for people."""
     write_edits(folder / FILE, requests)
-    edit_frame(requests).to_csv(folder / TABLE, index=False)
+    write_frame(folder / TABLE, edit_frame(requests))
 
 
 def edit_frame(requests: Sequence[EditRequest]) -> "pandas.DataFrame":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tasks import store
 from tasks.algorithms.text.facts import FactTriple
 from tasks.artifacts import FactTable
-from tasks.storage.plain_files import read_json, write_json
+from tasks.storage.plain_files import read_json, write_frame, write_json
 
 if TYPE_CHECKING:
     import pandas
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def write_facts(folder: Path, facts: Sequence[FactTriple]) -> None:
     """Write facts, for programs and for people."""
     write_json(folder / "facts.json", [dataclasses.asdict(fact) for fact in facts])
-    fact_frame(facts).to_csv(folder / "facts.csv", index=False)
+    write_frame(folder / "facts.csv", fact_frame(facts))
 
 
 def fact_frame(facts: Sequence[FactTriple]) -> "pandas.DataFrame":

@@ -5,7 +5,12 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from tasks.algorithms.text.cells import as_cell
+
+if TYPE_CHECKING:
+    import pandas
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -28,8 +33,13 @@ def read_json(path: Path) -> Any:
 
 
 def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write rows of equal fields as CSV."""
+    """Write rows of equal fields as CSV, for spreadsheets too: see `cells`."""
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, fieldnames=list(rows[0]) if rows else [])
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({name: as_cell(value) for name, value in row.items()} for row in rows)
+
+
+def write_frame(path: Path, frame: "pandas.DataFrame") -> None:
+    """Write a table as CSV, for spreadsheets too: see `cells`."""
+    frame.map(as_cell).to_csv(path, index=False)

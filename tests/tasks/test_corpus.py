@@ -1,13 +1,15 @@
 """Stage `corpus`: what is read as what, what is refused and how, and how splits are cut."""
 
 import json
+import os
+import time
 import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from tasks import store
-from tasks.algorithms.text.corpus import Document
+from tasks.algorithms.text.corpus import Document, clean_text
 from tasks.artifacts import BadInputError
 from tasks.corpus import CorpusInputs, cleaning_sample, gather_inputs, parse_file, read_corpus, split_files
 from tasks.settings.text import CorpusConfig
@@ -188,3 +190,52 @@ def peak_bytes(folder: Path, files: int) -> int:
 
 def test_splits_come_in_a_fixed_order_and_without_empty_ones() -> None:
     assert CorpusInputs().by_split() == {}
+
+
+def test_blank_lines_cost_linear_time(tmp_path: Path) -> None:
+    started = time.monotonic()
+    clean_text("\n" * 200_000 + "*** START OF THE PROJECT GUTENBERG EBOOK X ***\nIt rained.\n", CorpusConfig())
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("path", ["", " "])
+def test_an_empty_path_is_not_the_current_folder(path: str) -> None:
+    with pytest.raises(BadInputError, match="an empty path was given"):
+        gather_inputs(forget=(path,))
+
+
+def test_a_folder_follows_no_link_out_of_itself(tmp_path: Path) -> None:
+    (tmp_path / "outside.txt").write_text("Not asked for.")
+    folder = tmp_path / "books"
+    folder.mkdir()
+    (folder / "a.txt").write_text("It rained.")
+    (folder / "b.txt").symlink_to("a.txt")
+    assert len(gather_inputs(forget=(str(folder),)).forget) == 2
+    (folder / "c.txt").symlink_to(tmp_path / "outside.txt")
+    with pytest.raises(BadInputError, match=r"c\.txt is a link that leads out of the folder"):
+        gather_inputs(forget=(str(folder),))
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(BadInputError, match="neither a file nor a folder"):
+            gather_inputs(forget=(str(path),))
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c"])
+def test_a_line_ends_at_a_newline_alone(tmp_path: Path, separator: str) -> None:
+    lines = [json.dumps({"text": f"one{separator}two"}, ensure_ascii=False), json.dumps({"text": "three"})]
+    separated = "\n".join(lines) if ord(separator) > 31 else "\n".join(map(json.dumps, map(json.loads, lines)))
+    found = parse_file(Path(write(tmp_path, "a.jsonl", separated)))
+    assert [document.text for document in found] == [f"one{separator}two", "three"]
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "{" * 100_000, '{"text": ' + "[" * 100_000])
+def test_deep_nesting_is_refused_or_prose(tmp_path: Path, content: str) -> None:
+    file = Path(write(tmp_path, "deep.json", content))
+    if content.startswith("["):
+        assert parse_file(file)[0].text == content
+        return
+    with pytest.raises(BadInputError, match=r"deep\.json, line 1"):
+        parse_file(file)

@@ -15,9 +15,11 @@ from tasks.settings.text import CorpusConfig
 _PARAGRAPH = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 _CUTS = (_PARAGRAPH, re.compile(r"[.!?][\"'\u201d\u2019)]*\s+"), re.compile(r"\s+"))
 """Where long text is cut: at a paragraph's end, else a sentence's, else a word's."""
-_GUTENBERG_START = re.compile(r"^\s*\*\*\*\s*START OF (?:THE|THIS) PROJECT GUTENBERG.*$", re.MULTILINE | re.IGNORECASE)
+_GUTENBERG_START = re.compile(
+    r"^[^\S\n]*\*\*\*\s*START OF (?:THE|THIS) PROJECT GUTENBERG.*$", re.MULTILINE | re.IGNORECASE
+)
 _GUTENBERG_END = re.compile(
-    r"^\s*(?:\*\*\*\s*END OF (?:THE|THIS) PROJECT GUTENBERG|End of (?:the )?Project Gutenberg).*$",
+    r"^[^\S\n]*(?:\*\*\*\s*END OF (?:THE|THIS) PROJECT GUTENBERG|End of (?:the )?Project Gutenberg).*$",
     re.MULTILINE | re.IGNORECASE,
 )
 

@@ -4,6 +4,7 @@ choices named.
 
 import dataclasses
 import json
+import time
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -236,3 +237,32 @@ def _choices(config: Any, key: str) -> tuple[str, ...]:
     section, _, name = key.rpartition(".")
     hint = get_type_hints(type(_value(config, section) if section else config))[name]
     return get_args(hint) if get_origin(hint) is Literal else ()
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [BOMB, "labels: &me\n  alpha: *me\n", "labels: " + "[" * 5000, "a: " + "{b: " * 5000, "seed: !!int x", "\x00"],
+)
+def test_hostile_yaml_is_refused_at_once(tmp_path: Path, text: str) -> None:
+    started = time.monotonic()
+    with pytest.raises(BadInputError, match=r"--config .* does not parse"):
+        apply_file(SelectiveUnlearningConfig(), write(tmp_path, text))
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("finetune.seed=99999999999999999999", "seed is 1e\\+20; wanted a whole number up to 4294967295"),
+        ("finetune.epochs=100000000000000000000", "epochs is 1e\\+20; wanted a whole number up to"),
+        ("probing.prompts=1000000000000", "prompts is 1e\\+12; wanted a whole number up to"),
+    ],
+)
+def test_numbers_out_of_any_range_are_refused(setting: str, message: str) -> None:
+    with pytest.raises(BadInputError, match=message):
+        apply_settings(SelectiveUnlearningConfig(), [setting])

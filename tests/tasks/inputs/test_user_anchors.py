@@ -9,6 +9,7 @@ import pytest
 
 from tasks.artifacts import BadInputError
 from tasks.inputs.user_anchors import UserAnchors, read_user_anchors
+from tasks.storage.plain_files import write_rows
 
 
 def read(folder: Path, content: str) -> UserAnchors:
@@ -117,3 +118,19 @@ def test_a_false_column_does_not_print_the_text_it_comes_from(tmp_path: Path) ->
     with pytest.raises(BadInputError) as caught:
         read(tmp_path, "A whole paragraph of prose without any end " * 40)
     assert len(str(caught.value)) < 400
+
+
+def test_a_table_that_spreadsheets_can_open_comes_back_as_it_was(tmp_path: Path) -> None:
+    terms = ["=HYPERLINK(1)", "+49 30", "-Velmora", "@handle", "'=quoted", "'tis", "Ostrin"]
+    write_rows(tmp_path / "anchors.csv", [{"term": term, "generic": "", "origin": "ner"} for term in terms])
+    cells = [line.split(",")[0].strip('"') for line in (tmp_path / "anchors.csv").read_text().splitlines()[1:]]
+    assert not any(cell.startswith(("=", "+", "-", "@")) for cell in cells)
+    assert [anchor.term for anchor in read_user_anchors(tmp_path / "anchors.csv").anchors] == terms
+
+
+@pytest.mark.parametrize(
+    "content", ["[" * 100_000, "{" * 100_000, '"term\n', 'term,generic\n"open', "term\x00,x\n\x00"]
+)
+def test_hostile_content_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
+    with pytest.raises(BadInputError, match="--anchors"):
+        read(tmp_path, content)

@@ -3,6 +3,7 @@ imported for them.
 """
 
 import dataclasses
+import math
 import subprocess
 import sys
 from typing import Any, Literal
@@ -82,3 +83,27 @@ print(prose.cache_info().currsize, "linecache" in sys.modules and len(sys.module
     assert "tasks.settings.scrub" in loaded
     assert (described, sources) == ("0", "0")
     assert not {"torch", "transformers", "pydantic", "prefect", "numpy", "pandas", "yaml"} & set(loaded)
+
+
+@settings
+class Unchecked:
+    """Settings without checks of their own."""
+
+    count: int = 1
+    share: float = 0.5
+    several: tuple[float, ...] = ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"count": 10**12}, r"count is 1e\+12; wanted a whole number up to 4294967295"),
+        ({"count": -(10**20)}, r"count is -1e\+20; wanted"),
+        ({"share": math.nan}, r"share is not a number \(nan\); wanted one"),
+        ({"several": (1.0, math.nan)}, r"several is not a number"),
+    ],
+)
+def test_numbers_that_no_setting_can_be_are_refused(changes: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Unchecked(**changes)
+    assert Unchecked(count=2**32 - 1, share=math.inf).share == math.inf
