@@ -12,10 +12,12 @@ next artifact of its kind is written.
 """
 
 import hashlib
+import hmac
 import json
 import logging
 import math
 import os
+import secrets
 import shutil
 import socket
 import time
@@ -33,6 +35,8 @@ RETENTION_DAYS = 90
 
 _log = logging.getLogger(__name__)
 _checked: set[str] = set()
+_exposed: set[Path] = set()
+"""Folders whose rights could not be taken from others, which is said once."""
 
 
 class DamagedArtifactError(RuntimeError):
@@ -61,7 +65,20 @@ def home() -> Path:
 
         folder = Path(platformdirs.user_data_dir("lethe"))
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _keep_private(folder)
     return folder
+
+
+def _keep_private(folder: Path) -> None:
+    """Take a folder's rights from all but its owner; it may have been made by somebody who did not know what it would
+    hold.
+    """
+    if folder.stat().st_mode & 0o077 and folder not in _exposed:
+        try:
+            folder.chmod(0o700)
+        except OSError as error:
+            _exposed.add(folder)
+            _log.warning("%s can be read by others, and that cannot be changed (%s)", folder, error.strerror)
 
 
 def file_digest(path: Path) -> str:
@@ -143,7 +160,7 @@ def _write_manifest(folder: Path, kind: str, sums: dict[str, str], sensitivity: 
     made = time.time()
     manifest: dict[str, Any] = {"kind": kind, "sensitivity": sensitivity, "created": made, "files": sums}
     if sensitivity == "forget":
-        manifest["keep_until"] = made + _retention_s()
+        manifest["keep_until"] = made + retention_s()
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1))
 
 
@@ -213,6 +230,21 @@ def _set_aside(folder: Path) -> None:
     aside.mkdir(mode=0o700, exist_ok=True)
     folder.rename(aside / f"{folder.name}-{time.time_ns()}")
     _log.warning("the damaged artifact %s/%s was set aside", folder.parent.name, folder.name[:12])
+
+
+def keyed(digest: str) -> str:
+    """Return a digest that tells nothing to whoever does not have this store: a HMAC-SHA256 under a secret of its own,
+    in hexadecimal. Whoever has a text could else find out whether it was forgotten.
+    """
+    file = home() / "secret"
+    if not file.is_file():
+        with lock("secret"):
+            if not file.is_file():
+                temporary = file.with_name(f".secret.{os.getpid()}.tmp")
+                temporary.touch(mode=0o600)
+                temporary.write_text(secrets.token_hex(32), encoding="utf-8")
+                temporary.replace(file)
+    return hmac.new(file.read_bytes(), digest.encode(), hashlib.sha256).hexdigest()
 
 
 def find(kind: str, digest: str) -> Sensitivity | None:
@@ -296,11 +328,12 @@ def _keep_until(folder: Path) -> float:
     """Return until when an artifact is kept: by the time that was set when it was made, or by that set now, whichever
     is shorter.
     """
-    manifest, own = _manifest(folder), _retention_s()
+    manifest, own = _manifest(folder), retention_s()
     made, until = (manifest.get(name) for name in ("created", "keep_until"))
     known = isinstance(made, (int, float)) and isinstance(until, (int, float)) and math.isfinite(made + until)
     return min(until, made + own) if known else folder.stat().st_mtime + own
 
 
-def _retention_s() -> float:
+def retention_s() -> float:
+    """Return for how many seconds forget artifacts are kept."""
     return float(os.environ.get("LETHE_RETENTION_DAYS", RETENTION_DAYS)) * 86_400

@@ -8,6 +8,7 @@ mlflow/README.md.
 
 import contextlib
 import io
+import json
 import os
 import socket
 import subprocess
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from tasks import store
 from tasks.algorithms.text.cells import as_cell
 from tasks.artifacts import Artifact, InputFile, Sensitivity
+from tasks.tracking_server import EXPERIMENT, KEEP_UNTIL, as_global_uri
 from tasks.tracking_server import client as client
 from tasks.tracking_server import is_remote as is_remote
 from tasks.tracking_server import tracking_uri as tracking_uri
@@ -33,24 +35,10 @@ if TYPE_CHECKING:
 
 _experiments: dict[str, str] = {}
 """Tracking server -> id of our experiment there."""
-EXPERIMENT = "lethe"
+INPUTS = "inputs.json"
+"""Names, paths and plain digests of a run's data sets."""
 FLUSH_ROWS = 50
 """Steps that are logged together: a single call costs 27 ms on sqlite."""
-
-
-@contextlib.contextmanager
-def as_global_uri() -> Iterator[None]:
-    """Let MLflow's own functions see the tracking server while the block runs; it keeps the address in the
-    environment.
-    """
-    import mlflow
-
-    before = os.environ.get("MLFLOW_TRACKING_URI", "")
-    mlflow.set_tracking_uri(tracking_uri())
-    try:
-        yield
-    finally:
-        mlflow.set_tracking_uri(before)
 
 
 def load() -> None:
@@ -74,7 +62,7 @@ def open_run(name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> s
     api = client()
     _end_dead_runs(api)
     run = api.create_run(
-        _experiment(api), tags={"mlflow.runName": name, "lethe.process": _process(), **_git_tags(), **tags}
+        _experiment(api), tags={"mlflow.runName": name, "lethe.process": _process(), **_kept(), **_git_tags(), **tags}
     )
     api.log_batch(run.info.run_id, params=[Param(key, _short(value)) for key, value in flatten(params).items()])
     return run.info.run_id
@@ -82,6 +70,10 @@ def open_run(name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> s
 
 def _process() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _kept() -> dict[str, str]:
+    return {KEEP_UNTIL: str(int(time.time() + store.retention_s()))}
 
 
 def _end_dead_runs(api: "MlflowClient") -> None:
@@ -178,7 +170,7 @@ def _earlier_try(api: "MlflowClient", parent: str, stage: str) -> str | None:
 
 
 def _nested_run(api: "MlflowClient", parent: str, stage: str, tags: Mapping[str, str] = MappingProxyType({})) -> str:
-    own = {"mlflow.runName": stage, "mlflow.parentRunId": parent, "lethe.stage": stage}
+    own = {"mlflow.runName": stage, "mlflow.parentRunId": parent, "lethe.stage": stage, **_kept()}
     return api.create_run(_experiment(api), tags=own | tags).info.run_id
 
 
@@ -241,15 +233,25 @@ def log_table(run: str | None, frame: "pandas.DataFrame", name: str, sensitivity
 
 
 def log_inputs(run: str, files: Mapping[str, list[InputFile]]) -> None:
-    """Log the data sets of a run by name, digest and split."""
+    """Log the data sets of a run by split, number and a digest that only this store can make; what they are called and
+    where they lie is a forget artifact.
+    """
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    inputs = []
-    for split, file in ((split, file) for split, split_files in files.items() for file in split_files):
-        data = Dataset(name=Path(file.path).name, digest=file.digest[:32], source_type="local", source=file.path)
-        inputs.append(DatasetInput(dataset=data, tags=[InputTag("mlflow.data.context", split)]))
-    if inputs:
-        client().log_inputs(run, inputs)
+    inputs, places = [], []
+    for split, split_files in files.items():
+        for number, file in enumerate(split_files, 1):
+            name, digest = f"{split} {number}", store.keyed(file.digest)
+            places.append({"name": name, "keyed": digest, "digest": file.digest, "path": file.path})
+            data = Dataset(name=name, digest=digest[:32], source_type="local", source=f"forget/{INPUTS}")
+            inputs.append(DatasetInput(dataset=data, tags=[InputTag("mlflow.data.context", split)]))
+    if not inputs:
+        return
+    client().log_inputs(run, inputs)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / INPUTS
+        file.write_text(json.dumps(places, indent=1), encoding="utf-8")
+        log_artifact(run, file, "forget")
 
 
 def log_scorecard(run: str, card: Mapping[str, Any]) -> None:
@@ -361,23 +363,3 @@ def run_address(run: str) -> tuple[str, str]:
         return uri.rstrip("/") + path, "The run on the tracking server."
     start = f"Start `mlflow server --backend-store-uri {uri} --host 127.0.0.1 --port 5000` first."
     return f"http://127.0.0.1:5000{path}", start
-
-
-def purge_artifacts() -> int:
-    """Delete the `forget/` artifacts of all runs and return how many files there were."""
-    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
-    api, removed = client(), 0
-    experiment = api.get_experiment_by_name(EXPERIMENT)
-    token = None
-    while experiment:
-        page = api.search_runs([experiment.experiment_id], max_results=500, page_token=token)
-        for run in page:
-            files = api.list_artifacts(run.info.run_id, "forget")
-            if files:
-                get_artifact_repository(f"{run.info.artifact_uri}/forget").delete_artifacts()
-                removed += len(files)
-        token = page.token
-        if not token:
-            return removed
-    return removed

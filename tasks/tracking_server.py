@@ -1,6 +1,10 @@
-"""Where runs are kept: a tracking server's address, a client for it, and whether it can be used at all."""
+"""Where runs are kept: a tracking server's address, a client for it, whether it can be used at all, and which ones a
+store has used.
+"""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -10,6 +14,9 @@ from tasks.execution import run_database
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+EXPERIMENT = "lethe"
+KEEP_UNTIL = "lethe.keep_until"
+"""Tag of a run: until when its forget artifacts are kept, in seconds of the epoch, as it was set when it began."""
 ANSWER_S = 5
 """Seconds that a server has for its first answer; MLflow itself would ask for minutes."""
 _ready: set[str] = set()
@@ -40,11 +47,55 @@ def client() -> "MlflowClient":
     Raises:
         NoTrackingServerError: If it does not answer, the first time that it is asked.
     """
-    uri = tracking_uri()
+    return client_of(tracking_uri(), os.environ.get("MLFLOW_REGISTRY_URI"))
+
+
+def client_of(uri: str, registry: str | None = None) -> "MlflowClient":
+    """Return a client for a server, which is made ready the first time.
+
+    Raises:
+        NoTrackingServerError: If it does not answer then.
+    """
     if uri not in _ready:
         _make_ready(uri)
+        _note(uri)
         _ready.add(uri)
-    return _client(uri, os.environ.get("MLFLOW_REGISTRY_URI") or uri)
+    return _client(uri, registry or uri)
+
+
+@contextlib.contextmanager
+def as_global_uri(uri: str | None = None) -> Iterator[None]:
+    """Let MLflow's own functions see a tracking server while the block runs; it keeps the address in the environment.
+
+    Args:
+        uri: None: the one that is set.
+    """
+    import mlflow
+
+    before = os.environ.get("MLFLOW_TRACKING_URI", "")
+    mlflow.set_tracking_uri(uri or tracking_uri())
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before)
+
+
+def used_servers() -> list[str]:
+    """Return the addresses of all servers that the store has used, today's first; those of earlier days are without
+    passwords.
+    """
+    file, today = store.home() / "servers", tracking_uri()
+    noted = file.read_text(encoding="utf-8").split("\n") if file.is_file() else []
+    own = [own_database()] if (store.home() / "mlflow.db").is_file() else []
+    others = [uri for uri in (*own, *noted) if uri and uri not in (today, without_secrets(today))]
+    return list(dict.fromkeys((today, *others)))
+
+
+def _note(uri: str) -> None:
+    """Remember a server besides the store's own database, which moves with the store."""
+    if uri != own_database() and uri not in used_servers()[1:]:
+        with (store.home() / "servers").open("a", encoding="utf-8") as file:
+            file.write(f"{without_secrets(uri)}\n")
 
 
 def _client(uri: str, registry: str) -> "MlflowClient":
@@ -61,7 +112,7 @@ def _make_ready(uri: str) -> None:
     def ask(where: str) -> None:
         _client(where, where).search_experiments(max_results=1)
 
-    if is_remote():
+    if uri.startswith("http"):
         require_server(uri)
     elif uri == own_database():
         with store.lock("mlflow"):
@@ -106,5 +157,7 @@ def _root(error: BaseException) -> BaseException:
 
 def without_secrets(uri: str) -> str:
     """Return an address without user and password."""
+    if "@" not in uri:
+        return uri
     parts = urlsplit(uri)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

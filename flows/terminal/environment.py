@@ -37,7 +37,10 @@ speed."""
 
 
 def prepare() -> None:
-    """Set what the user has not set."""
+    """Set what the user has not set, and let every file that is written, also by libraries and child processes, be its
+    owner's alone: reports, databases and tables hold what is to be forgotten.
+    """
+    os.umask(0o077)
     for name, value in {**OFF, **QUIET, **PATIENT, **IMPATIENT, **SHARED_CORES}.items():
         os.environ.setdefault(name, value)
     os.environ.setdefault("PREFECT_LOCAL_STORAGE_PATH", str(store.home() / "results"))

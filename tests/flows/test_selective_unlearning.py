@@ -23,7 +23,7 @@ from flows.methods import METHODS
 from flows.selective_unlearning import selective_unlearning
 from flows.steps.outcome import Outcome, StageOf
 from flows.steps.settings import apply_settings, setting_names
-from tasks import store, tracking
+from tasks import store, tracking, tracking_purge
 from tasks.reporting import run_history
 from tasks.settings.selective_unlearning import PRESETS, SelectiveUnlearningConfig
 from tasks.settings.unlearning_request import UnlearningRequest
@@ -318,7 +318,7 @@ def test_purge_leaves_no_file_with_a_forgotten_term(twice: Twice) -> None:
 
     assert holding()
     assert store.purge().artifacts > 5
-    assert tracking.purge_artifacts() > 0
+    assert tracking_purge.purge_artifacts().files > 0
     assert holding() == []
 
 

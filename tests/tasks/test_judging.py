@@ -10,7 +10,7 @@ from typing import Any
 import pandas
 import pytest
 
-from tasks import store, tracking
+from tasks import store, tracking, tracking_purge
 from tasks.algorithms.text.corpus import Document
 from tasks.artifacts import AnchorTable, BadInputError, CorpusRef, JudgeRecords, ProbeRecords
 from tasks.assistants import providers
@@ -219,7 +219,7 @@ def test_what_it_took_is_logged_and_no_forgotten_text_is_outside_forget(
     ]
     assert not [path for path in public if b"Kessandra" in path.read_bytes()]
     store.purge()
-    tracking.purge_artifacts()
+    tracking_purge.purge_artifacts()
     assert not [path for path in lethe_home.rglob("*") if path.is_file() and b"Kessandra" in path.read_bytes()]
 
 

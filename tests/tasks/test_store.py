@@ -2,6 +2,7 @@
 `purge` wipes.
 """
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -259,3 +260,35 @@ def test_artifacts_are_found_by_the_beginning_of_their_digest(lethe_home: Path) 
     assert store.digests("notes", written["ordinary"]) == [written["ordinary"]]
     assert store.digests("notes", "") == sorted(written.values())
     assert store.digests("nothing", "") == []
+
+
+def test_a_keyed_digest_is_the_stores_own(lethe_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keyed = store.keyed("a" * 64)
+    assert keyed == store.keyed("a" * 64) != store.keyed("b" * 64)
+    assert (lethe_home / "secret").stat().st_mode & 0o777 == 0o600
+    assert keyed not in (hashlib.sha256(b"a" * 64).hexdigest(), "a" * 64)
+    monkeypatch.setenv("LETHE_HOME", str(tmp_path / "another"))
+    assert store.keyed("a" * 64) != keyed
+
+
+def test_a_home_that_others_can_read_is_taken_from_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LETHE_HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home").chmod(0o755)
+    assert store.home().stat().st_mode & 0o777 == 0o700
+
+
+def test_where_it_cannot_be_taken_from_them_that_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("LETHE_HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home").chmod(0o755)
+
+    def refuse(*arguments: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "chmod", refuse)
+    store.home()
+    store.home()
+    assert caplog.text.count("can be read by others") == 1

@@ -2,6 +2,7 @@
 left running.
 """
 
+import json
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import pytest
 from mlflow.entities import Run
 from mlflow.utils.validation import _validate_metric_name
 
-from tasks import tracking
+from tasks import store, tracking, tracking_purge
 from tasks.artifacts import Artifact, InputFile
 from tasks.reporting import run_history
 from tasks.settings.labels import LabelConfig
@@ -172,19 +173,26 @@ def test_forget_artifacts_lie_under_forget_and_purge_removes_them_from_all_runs(
     assert names_of_artifacts(nested, "forget/tables") == {
         f"forget/tables/{name}" for name in ("anchors.csv", "dictionary.csv", "dictionary.json")
     }
-    assert tracking.purge_artifacts() > 0
+    assert tracking_purge.purge_artifacts().files > 0
     assert [names_of_artifacts(run) for run in (parent, nested)] == [{"scorecard.json"}, {"scorecard.json"}]
     assert not [
         path for path in (home / "mlflow-artifacts").rglob("*") if path.is_file() and "Velmora" in path.read_text()
     ]
-    assert tracking.purge_artifacts() == 0
+    assert tracking_purge.purge_artifacts().files == 0
 
 
-def test_data_sets_are_inputs_with_digest_and_split(parent: str) -> None:
-    tracking.log_inputs(parent, {"forget": [InputFile(path="/texts/book.txt", digest="c" * 64, bytes=10)]})
-    (found,) = get(parent).inputs.dataset_inputs
-    assert (found.dataset.name, found.dataset.digest) == ("book.txt", "c" * 32)
-    assert found.tags[0].value == "forget"
+def test_data_sets_are_inputs_by_split_and_number_and_their_names_are_forget_artifacts(
+    parent: str, tmp_path: Path
+) -> None:
+    files = [InputFile(path=f"/texts/{name}.txt", digest=digest * 64, bytes=10) for name, digest in ("ab", "bc")]
+    tracking.log_inputs(parent, {"forget": files})
+    found = {one.dataset.name: one for one in get(parent).inputs.dataset_inputs}
+    assert set(found) == {"forget 1", "forget 2"}
+    assert found["forget 1"].tags[0].value == "forget"
+    assert found["forget 1"].dataset.digest == store.keyed("b" * 64)[:32]
+    assert not any(word in str(get(parent)) for word in ("/texts", "a.txt", "b" * 32))
+    places = json.loads(Path(tracking.client().download_artifacts(parent, "forget/inputs.json", tmp_path)).read_text())
+    assert [(place["path"], place["digest"]) for place in places] == [(file.path, file.digest) for file in files]
 
 
 def test_a_scorecard_becomes_metrics_of_valid_names_and_tags(parent: str) -> None:

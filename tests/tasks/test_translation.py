@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tasks import store, tracking
+from tasks import store, tracking, tracking_purge
 from tasks.algorithms.assistants.translator import MOST_CHARACTERS
 from tasks.anchors import extract_anchors
 from tasks.artifacts import AnchorTable, BadInputError, CorpusRef, InputFile
@@ -220,7 +220,7 @@ def test_what_it_took_is_logged_and_nothing_holds_the_key_or_shows_a_name_outsid
     public = [path for path in files if not path.is_relative_to(lethe_home / "forget") and "/forget/" not in str(path)]
     assert not [path for path in public if b"Kessandra" in files[path]]
     store.purge()
-    tracking.purge_artifacts()
+    tracking_purge.purge_artifacts()
     assert not [path for path in lethe_home.rglob("*") if path.is_file() and b"Kessandra" in path.read_bytes()]
 
 
