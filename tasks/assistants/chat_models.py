@@ -135,8 +135,15 @@ def server_model(
     from langchain_openai import ChatOpenAI
     from openai import DefaultHttpxClient
 
-    hooks = {"request": [meter.request]} if meter else {}
-    with DefaultHttpxClient(follow_redirects=False, trust_env=not is_loopback(config.url), event_hooks=hooks) as http:
+    from tasks.assistants.http_limits import bounded
+
+    hooks = {"request": [meter.request] if meter else [], "response": [bounded(config.timeout_s)]}
+    with DefaultHttpxClient(
+        follow_redirects=False,
+        trust_env=not is_loopback(config.url),
+        event_hooks=hooks,
+        headers={"accept-encoding": "identity"},
+    ) as http:
         yield ChatOpenAI(
             model=config.model,
             base_url=config.url,
@@ -166,8 +173,8 @@ def _ask_once(
             text = _invoke(model, question, extra_body=_body(config, requested_form))
         except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
             reason = _reason(error, config)
-        # the last four: an answer of another shape
-        except (openai.OpenAIError, ValueError, TypeError, KeyError, AttributeError) as error:
+        # all but the first: an answer of another shape, or nested beyond reading
+        except (openai.OpenAIError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
             return Reply(text=None, reason=_reason(error, config))
         else:
             if requested_form is None:
