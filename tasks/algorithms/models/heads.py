@@ -33,9 +33,39 @@ def scored_hidden(
     return behind(ids, mask, starts) if behind else last_hidden(model, ids, mask)
 
 
+class ShapedHead(nn.Module):
+    """An output layer, and what its model does to its logits: caps them softly, as Gemma 2, or scales them, as Cohere's
+    models, Granite and Falcon-H1.
+    """
+
+    def __init__(self, head: nn.Module, factor: float, cap: float | None) -> None:
+        super().__init__()
+        self.head, self.factor, self.cap = head, factor, cap
+
+    def forward(self, hidden: Float[Tensor, "*rows hidden"]) -> Float[Tensor, "*rows vocab"]:
+        """Return logits as the whole model gives them."""
+        logits = self.head(hidden) * self.factor
+        return logits if self.cap is None else torch.tanh(logits / self.cap) * self.cap
+
+    @property
+    def weight(self) -> Tensor:
+        """The output layer's own."""
+        return self.head.weight
+
+    @property
+    def out_features(self) -> int:
+        """Entries of the vocabulary."""
+        return self.head.out_features
+
+
 def output_head(model: nn.Module) -> nn.Module:
-    """Return the layer that turns last hidden states into logits."""
-    return model.get_output_embeddings()
+    """Return what turns last hidden states into logits: the output layer, with what the model does behind it."""
+    head, config = model.get_output_embeddings(), getattr(model, "config", None)
+    factor = getattr(config, "logit_scale", None) or getattr(config, "lm_head_multiplier", None) or 1.0
+    scaling = getattr(config, "logits_scaling", None) or 1.0
+    factor *= 1 / scaling if getattr(config, "model_type", "").startswith("granite") else scaling
+    cap = getattr(config, "final_logit_softcapping", None) or getattr(config, "logits_soft_cap", None)
+    return head if factor == 1.0 and cap is None else ShapedHead(head, factor, cap)
 
 
 def apply_head(head: nn.Module, hidden: Float[Tensor, "*rows hidden"]) -> Float[Tensor, "*rows vocab"]:
@@ -50,7 +80,7 @@ def output_size(head: nn.Module, hidden: Float[Tensor, "rows hidden"]) -> int:
 
 @torch.no_grad()
 def check_head(model: nn.Module, ids: Int[Tensor, "batch seq"], mask: Int[Tensor, "batch seq"]) -> None:
-    """Refuse a model whose logits are more than its head applied to its last hidden states (soft caps, scales).
+    """Refuse a model that does something to its logits of which `output_head` does not know.
 
     Raises:
         ValueError: If both ways differ by more than 1e-3 of the largest logit.

@@ -1,12 +1,21 @@
-"""Claims: head applied to last hidden states is the model; masks go by length; a model that does more after its head is
-refused.
+"""Claims: head applied to last hidden states is the model; masks go by length; what a model does to its logits behind
+the head is done to kept states too; what nobody knows of is refused.
 """
 
 import pytest
 import torch
-from transformers import BloomConfig, GPT2Config, LlamaConfig, PretrainedConfig
+import transformers
+from transformers import AutoModelForCausalLM, BloomConfig, GPT2Config, LlamaConfig, PretrainedConfig
 
-from tasks.algorithms.models.heads import NO_LIMIT, apply_head, check_head, context_size, last_hidden, output_head
+from tasks.algorithms.models.heads import (
+    NO_LIMIT,
+    apply_head,
+    check_head,
+    context_size,
+    last_hidden,
+    output_head,
+    output_size,
+)
 from tasks.algorithms.tokens.batching import CHUNK_ELEMENTS, pad_batch, row_chunks
 
 BLOCKS = [(5, 6, 7), (8,), (9, 5)]
@@ -26,6 +35,46 @@ def test_both_halves_are_the_whole_model(family: str, request: pytest.FixtureReq
     with torch.no_grad():
         halves = apply_head(output_head(model), last_hidden(model, ids, mask))
         torch.testing.assert_close(halves, model(input_ids=ids, attention_mask=mask).logits, atol=1e-6, rtol=0)
+    check_head(model, ids, mask)
+
+
+SMALL = {
+    "vocab_size": 60,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "intermediate_size": 64,
+    "max_position_embeddings": 64,
+    "pad_token_id": 0,
+    "bos_token_id": 0,
+    "eos_token_id": 0,
+}
+SHAPED = {
+    "Gemma2Config": SMALL | {"head_dim": 8, "final_logit_softcapping": 0.5},
+    "VaultGemmaConfig": SMALL | {"head_dim": 8, "final_logit_softcapping": 0.5},
+    "NanoChatConfig": SMALL | {"final_logit_softcapping": 0.5},
+    "CohereConfig": SMALL | {"logit_scale": 0.0625},
+    "GraniteConfig": SMALL | {"logits_scaling": 8.0},
+    "HyperCLOVAXConfig": SMALL | {"logits_scaling": 8.0},
+}
+"""Models that do something to their logits behind the head, with what they do so strong that it shows."""
+
+
+@pytest.mark.parametrize("name", SHAPED)
+def test_what_a_model_does_behind_its_head_is_done_to_kept_states_too(name: str) -> None:
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(getattr(transformers, name)(**SHAPED[name])).eval()
+    ids, mask = pad_batch(BLOCKS, 0)
+    with torch.no_grad():
+        whole = model(input_ids=ids, attention_mask=mask).logits
+        hidden = last_hidden(model, ids, mask)
+        head = output_head(model)
+        torch.testing.assert_close(apply_head(head, hidden), whole, atol=1e-6, rtol=1e-5)
+        bare = model.get_output_embeddings()(hidden)
+    assert (bare - whole).abs().max() > 0.05 * whole.abs().max()
+    assert output_size(head, hidden[0]) == 60
+    assert head.weight is model.get_output_embeddings().weight
     check_head(model, ids, mask)
 
 
