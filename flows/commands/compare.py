@@ -23,7 +23,7 @@ def compare(
     json_file: JsonFile = None,
 ) -> None:
     """Lay finished runs side by side: what each forgot against what it kept, with paired tests against the first."""
-    with plain_errors():
+    with plain_errors(out, json_file):
         from tasks.reporting.cards import gather_cards
 
         gather_cards(runs)

@@ -20,7 +20,7 @@ def demo(
 ) -> None:
     """Build a small model that knows an invented world, make it forget one topic, and show the evidence."""
     started = time.monotonic()
-    with plain_errors():
+    with plain_errors(out, json_file):
         from flows.methods import method
 
         chosen = checks.with_providers(

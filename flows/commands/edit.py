@@ -86,7 +86,7 @@ def edit(
 ) -> None:
     """Rewrite single facts in a model's weights, and judge the result."""
     started = time.monotonic()
-    with plain_errors():
+    with plain_errors(out, json_file):
         from flows.terminal.editing import editing_request, require_whole_run
         from tasks.settings.rank_one_editing import rank_one_preset
 

@@ -77,7 +77,7 @@ def evaluate(
 ) -> None:
     """Judge any checkpoint by the same scorecard; nothing is trained."""
     started = time.monotonic()
-    with plain_errors():
+    with plain_errors(out, json_file):
         from tasks.settings.evaluation import EvaluationConfig
 
         if compat not in (None, COMPAT):

@@ -48,7 +48,7 @@ def show(
     json_file: JsonFile = None,
 ) -> None:
     """Show a patch: layers, ranks and norms, what was edited, its base, and the patches that it was computed on."""
-    with plain_errors():
+    with plain_errors(None, json_file):
         from rich.console import Console
 
         from flows.terminal.patches import show_patch
@@ -125,7 +125,7 @@ def _on_base(model: str, patches: list[str]) -> Wanted:
 
 def _make(wanted: Callable[[], Wanted], form: str, out: str | None, json_file: str | None) -> None:
     """Check what is wanted, make it, hand it over and show it."""
-    with plain_errors():
+    with plain_errors(out, json_file):
         from tasks import store
         from tasks.models.patched_models import require_base
 

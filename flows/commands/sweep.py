@@ -92,7 +92,7 @@ def sweep(
     """Try a method's settings on one request, and name the best that keeps enough. Judge it on another topic. A sweep
     that was ended goes on when it is called again in the same words.
     """
-    with plain_errors():
+    with plain_errors(out, json_file):
         from flows.methods import method as find_method
         from tasks.algorithms.verdicts.grids import check_grid, check_sampler, grid_points, read_grid
 

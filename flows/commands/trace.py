@@ -32,7 +32,7 @@ def trace(
 ) -> None:
     """Find where a model holds facts: which layer, at which word."""
     started = time.monotonic()
-    with plain_errors():
+    with plain_errors(out, json_file):
         from flows.steps.editing import check_editable, facts_to_trace
         from flows.terminal.tracing import tracing_request
         from tasks.settings.rank_one_editing import rank_one_preset

@@ -113,7 +113,7 @@ def unlearn(
 ) -> None:
     """Make a model forget a text, and judge the result."""
     started = time.monotonic()
-    with plain_errors():
+    with plain_errors(out, json_file):
         from flows.methods import method as find_method
 
         if review:

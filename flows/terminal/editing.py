@@ -11,6 +11,7 @@ from rich.text import Text
 
 from flows.steps.prefect_ui import prefect_place
 from flows.terminal import checks
+from flows.terminal.results import put_folder
 from flows.terminal.tables import show_places
 from tasks import store, tracking
 from tasks.models.patched_models import read_list
@@ -203,9 +204,8 @@ def edit_files(outcome: "EditingOutcome", out: str | None) -> dict[str, Path]:
         return {**{name: store.path(artifact) for name, artifact in folders.items()}, **files}
     place = Path(out)
     place.mkdir(parents=True, exist_ok=True)
-    ignored = shutil.ignore_patterns(store.MANIFEST)
     for name, artifact in folders.items():
-        shutil.copytree(store.path(artifact), place / name, dirs_exist_ok=True, ignore=ignored)
+        put_folder(store.path(artifact), place / name)
     read_list(place / "model")  # it holds what was made, and not the model before
     copied = {name: Path(shutil.copy(file, place / name)) for name, file in files.items()}
     return {**{name: place / name for name in folders}, **copied}

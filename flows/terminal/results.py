@@ -1,5 +1,6 @@
 """What commands print and copy when a flow has ended: the files of a result, a plan, a sweep, a comparison."""
 
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -71,13 +72,25 @@ def result_files(outcome: Outcome, out: str | None) -> dict[str, Path]:
         return {"model": store.path(outcome.unlearned), **files}
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(
-        store.path(outcome.unlearned),
-        folder / "model",
-        dirs_exist_ok=True,
-        ignore=shutil.ignore_patterns(store.MANIFEST),
-    )
+    put_folder(store.path(outcome.unlearned), folder / "model")
+    for stale in {"facts.csv"} - set(files):  # of an earlier run's result
+        (folder / stale).unlink(missing_ok=True)
     return {"model": folder / "model", **{name: Path(shutil.copy(file, folder / name)) for name, file in files.items()}}
+
+
+def put_folder(source: Path, folder: Path) -> None:
+    """Copy an artifact's folder in the place of another, as a whole: a file of the one before that stayed there, such
+    as a guard, would be read as the new model's.
+    """
+    staged = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    shutil.copytree(source, staged, ignore=shutil.ignore_patterns(store.MANIFEST))
+    if folder.exists():
+        before = folder.with_name(f".{folder.name}.{os.getpid()}.before")
+        folder.rename(before)
+        staged.rename(folder)
+        shutil.rmtree(before)
+    else:
+        staged.rename(folder)
 
 
 def show_plan(console: Console, planned: Plan, out: str | None, json_file: str | None) -> None:

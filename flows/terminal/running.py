@@ -3,6 +3,7 @@ is done.
 """
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -16,9 +17,12 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def plain_errors() -> Iterator[None]:
-    """Turn what the user got wrong into one line and exit status 2."""
+def plain_errors(out: str | None = None, json_file: str | None = None) -> Iterator[None]:
+    """Turn what the user got wrong into one line and exit status 2; a place where nothing can be written is found out
+    before anything is done.
+    """
     try:
+        require_writable(out, json_file)
         yield
     except (ValueError, KeyError, OSError) as error:
         _fail(error, 2)
@@ -51,6 +55,32 @@ def running() -> Iterator[Any]:
         raise
     except Exception as error:
         _fail(error, 1)
+
+
+def require_writable(out: str | None, json_file: str | None) -> None:
+    """Refuse a folder and a file that cannot be written.
+
+    Raises:
+        ValueError: If the folder is a file, the file a folder or in none, or either belongs to somebody else.
+    """
+    if out is not None:
+        folder = Path(out).absolute()
+        if not out.strip() or (folder.exists() and not folder.is_dir()):
+            raise ValueError(f"--out {out} is no folder; wanted a folder, or a name for one")
+        above = next(place for place in (folder, *folder.parents) if place.exists())
+        if not above.is_dir():
+            raise ValueError(f"--out {out}: {above} is no folder; wanted one")
+        _require_rights(f"--out {out}", above)
+    if json_file is not None:
+        file = Path(json_file).absolute()
+        if not json_file.strip() or file.is_dir() or not file.parent.is_dir():
+            raise ValueError(f"--json {json_file} is no file in a folder that exists; wanted a file's name")
+        _require_rights(f"--json {json_file}", file if file.exists() else file.parent)
+
+
+def _require_rights(option: str, place: Path) -> None:
+    if not os.access(place, os.W_OK):
+        raise ValueError(f"{option}: {place} cannot be written; wanted a place that can")
 
 
 def _fail(error: BaseException, status: int) -> None:

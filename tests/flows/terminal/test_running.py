@@ -1,0 +1,37 @@
+"""Claims: a place where nothing can be written is found out before anything is done, in one line."""
+
+from pathlib import Path
+
+import pytest
+import typer
+
+from flows.terminal.running import plain_errors
+
+
+def refusal(out: Path | str | None, file: Path | str | None, capsys: pytest.CaptureFixture) -> str:
+    with pytest.raises(typer.Exit) as ended, plain_errors(out and str(out), file and str(file)):
+        pytest.fail("it went on")
+    assert ended.value.exit_code == 2
+    return capsys.readouterr().err
+
+
+def test_outputs_that_cannot_be_written_are_refused_first(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "file").write_text("")
+    assert "is no folder" in refusal(tmp_path / "file", None, capsys)
+    assert "is no folder" in refusal(" ", None, capsys)
+    assert "file is no folder; wanted one" in refusal(tmp_path / "file" / "below", None, capsys)
+    assert "is no file in a folder that exists" in refusal(None, tmp_path / "missing" / "x.json", capsys)
+    assert "is no file in a folder that exists" in refusal(None, tmp_path, capsys)
+
+
+def test_what_belongs_to_somebody_else_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda place, mode: False)
+    assert f"{tmp_path} cannot be written" in refusal(tmp_path / "new", None, capsys)
+    assert f"{tmp_path} cannot be written" in refusal(None, tmp_path / "new.json", capsys)
+
+
+def test_what_can_be_written_is_let_pass(tmp_path: Path) -> None:
+    with plain_errors(str(tmp_path / "a" / "b"), str(tmp_path / "x.json")):
+        assert not list(tmp_path.iterdir())  # and nothing is made
