@@ -202,7 +202,7 @@ def origins(request: CheckedEditing, edited: EditRun, patched: CheckpointRef) ->
     if request.patches:
         digests["earlier patches"] = ", ".join(patch.digest[:16] for patch in request.patches)
     return digests | {
-        f"{split} data": ", ".join(file.digest[:16] for file in files)
+        f"{split} data": ", ".join(store.keyed(file.digest)[:16] for file in files)
         for split, files in request.text.by_split().items()
     }
 

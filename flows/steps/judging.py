@@ -127,7 +127,8 @@ def origins(inputs: CorpusInputs, models: dict[str, CheckpointRef]) -> dict[str,
         else {}
     )
     return digests | {
-        f"{split} data": ", ".join(file.digest[:16] for file in files) for split, files in inputs.by_split().items()
+        f"{split} data": ", ".join(store.keyed(file.digest)[:16] for file in files)
+        for split, files in inputs.by_split().items()
     }
 
 

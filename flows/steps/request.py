@@ -16,6 +16,7 @@ from tasks.corpus import CorpusInputs, gather_inputs
 from tasks.execution import isolation
 from tasks.models.checkpoints import gather_models
 from tasks.models.classifiers import find_classifier
+from tasks.models.vocabularies import require_embedded
 from tasks.prompting import read_prompts
 from tasks.settings.evaluation import EvaluationConfig
 from tasks.settings.unlearning_request import UnlearningRequest
@@ -63,6 +64,8 @@ def check_request(
         BadInputError: If files, models, benchmarks or language models cannot be had.
     """
     inputs, checkpoints = gather_inputs(**request.files()), gather_models(models)
+    for checkpoint in checkpoints.values():
+        require_embedded(checkpoint, [Path(file.path) for files in inputs.by_split().values() for file in files])
     benchmarks = benchmark_inputs(config, request.benchmark_data)
     user, prompts = user_file(request.anchors), prompt_files(request.prompts)
     expected = Expected(

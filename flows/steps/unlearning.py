@@ -16,7 +16,7 @@ from flows.steps.preparation import Coverage, Preparation, prepare
 from flows.steps.request import CheckedRequest, check_request, require_model
 from flows.steps.review import require_server
 from flows.steps.wiring import DICTIONARY, FACTS, Call, Wiring
-from tasks import tracking
+from tasks import store, tracking
 from tasks.artifacts import CheckpointRef, CorpusRef
 from tasks.corpus import read_corpus
 from tasks.prompting import make_invitations
@@ -77,7 +77,7 @@ def carry_out(unlearning: Unlearning) -> Outcome:
         "questions": log_questions(request.models, request.config),
         "config": request.config,
     }
-    run = tracking.open_run(f"{unlearning.method} {request.inputs.forget[0].digest[:8]}", params, tags)
+    run = tracking.open_run(f"{unlearning.method} {store.keyed(request.inputs.forget[0].digest)[:8]}", params, tags)
     with tracked(run):
         outcome = _run_stages(Stages(run=run), unlearning)
     tracking.close(run)

@@ -1,12 +1,13 @@
 """What the tokenizers of model folders have in common, read from their files, and the template of its questions."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks import store
 from tasks.artifacts import BadInputError, CheckpointRef
+from tasks.models.checkpoints import config_folder
 from tasks.settings.text import CorpusConfig
 
 if TYPE_CHECKING:
@@ -54,6 +55,35 @@ def require_same_tokenizer(models: Sequence[CheckpointRef], corpus_config: Corpu
             raise BadInputError(
                 f"the tokenizer of {other.label} {other.name} is not that of {first.label} {first.name}: {difference}; "
                 "wanted the same vocabulary, special tokens and chat template"
+            )
+
+
+def require_embedded(checkpoint: CheckpointRef, texts: Iterable[Path]) -> None:
+    """Refuse texts that hold a token which the model has no embedding of: words were added to the tokenizer, and the
+    embedding was not resized. Such tokens that no text holds do no harm.
+
+    Args:
+        checkpoint: The model; nothing of it is loaded.
+        texts: Files that it will read.
+
+    Raises:
+        BadInputError: With the token, its number and the embedding's rows.
+    """
+    config = _read_json(config_folder(checkpoint), "config.json")
+    rows = config.get("vocab_size") or config.get("text_config", {}).get("vocab_size")
+    if not rows or max(_vocabulary(store.path(checkpoint)).values(), default=0) < rows:
+        return
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(store.path(checkpoint) / "tokenizer.json"))
+    for file in texts:
+        read = tokenizer.encode(file.read_text(encoding="utf-8", errors="replace"), add_special_tokens=False)
+        place = next((at for at, number in enumerate(read.ids) if number >= rows), None)
+        if place is not None:
+            raise BadInputError(
+                f"{file} holds the token {read.tokens[place]!r}, which is number {read.ids[place]} of"
+                f" {checkpoint.label} {checkpoint.name}, whose embedding has {rows} rows; wanted a model whose"
+                " embedding was resized (resize_token_embeddings), or a text without it"
             )
 
 

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast
 from flows.terminal.checks import checked_models
 from tasks.artifacts import BadInputError, CheckpointRef
 from tasks.models.checkpoints import inspect_model
-from tasks.models.vocabularies import question_form, question_template, require_same_tokenizer
+from tasks.models.vocabularies import question_form, question_template, require_embedded, require_same_tokenizer
 from tasks.settings.text import CorpusConfig
 from tasks.settings.unlearning_request import UnlearningRequest
 from tests.stand_ins.chats import CHATML, CHATML_SYSTEM, WORDS, chat_tokenizer
@@ -128,3 +128,18 @@ def test_another_chat_template_is_another_model_to_the_cache(folder: Folder) -> 
 def test_a_template_that_cannot_be_used_is_bad_input() -> None:
     with pytest.raises(BadInputError, match=r"corpus\.chat=off"):
         question_template(chat_tokenizer("{{ messages[0]['content'] }}"), AUTO)
+
+
+def test_a_token_without_an_embedding_is_refused_where_a_text_holds_it(folder: Folder, tmp_path: Path) -> None:
+    tokenizer = chat_tokenizer()
+    harmless, harmful = tmp_path / "harmless.txt", tmp_path / "harmful.txt"
+    harmless.write_text("It rained.")
+    harmful.write_text("It rained on Xyzzyx today.")
+    before = len(tokenizer)
+    model = rewrite(folder("target", tokenizer), "config.json", lambda config: config.update(vocab_size=before))
+    require_embedded(model, [harmless, harmful])
+    tokenizer.add_tokens(["Xyzzyx"])
+    larger = rewrite(folder("larger", tokenizer), "config.json", lambda config: config.update(vocab_size=before))
+    require_embedded(larger, [harmless])
+    with pytest.raises(BadInputError, match=rf"harmful\.txt holds the token 'Xyzzyx', which is number {before} "):
+        require_embedded(larger, [harmless, harmful])
