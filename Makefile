@@ -13,8 +13,11 @@ help:  ## list the targets
 demo: .venv  ## build a small model, make it forget one topic, show the evidence
 	$(BIN)/lethe demo
 
+# one more than there are cores: many tests wait for servers and child processes
+WORKERS ?= $(shell $(BIN)/python -c "import os; print(min(4, len(os.sched_getaffinity(0)) + 1))" 2>/dev/null || echo 2)
+
 test: .venv  ## run the tests
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 test-all: .venv  ## run the tests with servers, faults and real data
 	$(BIN)/python -m pytest -m "not gpu and not network"
