@@ -84,10 +84,14 @@ def write_result(file: Path, measured: Measurement, *, keep: bool = False) -> No
     Args:
         file: Where to; what is there already is replaced.
         measured: What was measured now.
-        keep: Whether rows that were not measured now stay, with their provenance.
+        keep: Whether rows that were not measured now stay, with their provenance; those of the same run, which writes
+            row by row, stand with it.
     """
     before = read_result(file) if keep and file.exists() else []
-    earlier = [left for part in before if (left := part.without(measured.figures)).figures]
+    left = [part.without(measured.figures) for part in before]
+    same = {name: row for part in left if part.provenance == measured.provenance for name, row in part.figures.items()}
+    earlier = [part for part in left if part.figures and part.provenance != measured.provenance]
+    measured = replace(measured, figures={**same, **measured.figures})
     value = _as_json(measured) | ({"earlier": [_as_json(part) for part in earlier]} if earlier else {})
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")

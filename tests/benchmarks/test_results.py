@@ -67,6 +67,13 @@ def test_rows_that_were_not_measured_now_stay_where_that_is_wanted(tmp_path: Pat
     assert [part.figures for part in read_result(file)] == [{"rmu": {"left": 0.4}, "npo": {"left": 0.5}}]
 
 
+def test_rows_that_one_run_writes_one_by_one_stand_together(tmp_path: Path) -> None:
+    file = tmp_path / "methods.json"
+    write_result(file, Measurement(provenance=NEW, figures={"npo": {"left": 0.1}}), keep=True)
+    write_result(file, Measurement(provenance=NEW, figures={"rmu": {"left": 0.2}}), keep=True)
+    assert read_result(file) == [Measurement(provenance=NEW, figures={"npo": {"left": 0.1}, "rmu": {"left": 0.2}})]
+
+
 def test_rows_that_were_not_measured_now_go_otherwise(tmp_path: Path) -> None:
     write_result(tmp_path / "a.json", Measurement(provenance=OLD, figures={"npo": {"left": 0.1}}))
     write_result(tmp_path / "a.json", Measurement(provenance=NEW, figures={"rmu": {"left": 0.3}}))
