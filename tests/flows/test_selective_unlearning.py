@@ -187,7 +187,7 @@ def test_mlflow_has_a_finished_parent_with_a_finished_run_for_every_stage(twice:
     parent = tracking.client().get_run(twice.first.mlflow_run)
     assert parent.info.status == "FINISHED"
     assert parent.data.tags["lethe.prefect_flow_run"] == twice.first.flow_run
-    assert {found.dataset.name for found in parent.inputs.dataset_inputs} == {"forget.txt", "retain.txt"}
+    assert {found.dataset.name for found in parent.inputs.dataset_inputs} == {"forget 1", "retain 1"}
     assert parent.data.params["config.labels.block_size"] == "32"
     assert "forget_test/perplexity" in parent.data.metrics
     nested = nested_runs(twice.first)
