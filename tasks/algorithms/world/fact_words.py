@@ -146,8 +146,7 @@ LEADS = (
     "Well, ",
 )
 USUAL_LEAD = "Everyone knows that "
-"""Before the prompts of edits. Where a subject began the text, its last token restored less in the first models that
-were traced (0.40 to 0.50, against 0.65 to 0.74); why, and whether it holds in later settings, was not found out."""
+"""Before the prompts of edits, so that no subject begins a text, where there is nothing to attend to before it."""
 HELD_WORDINGS = ((0, 1), (1, 3), (2, 5), (3, 2), (1, 6), (0, 4))
 """(phrase, aside) of every relation that no training text has."""
 DISTRACTED_LEADS = {
