@@ -9,6 +9,7 @@ from typing import Any
 from tasks import store
 from tasks.artifacts import BadInputError, CheckpointRef
 from tasks.models import adapter_files
+from tasks.models.weights import weight_files
 
 GUARDRAIL = "guardrail.json"
 """A prompt prefix and an output filter beside the weights, see `guardrails`."""
@@ -55,7 +56,10 @@ def inspect_model(model: str, label: str) -> CheckpointRef:
             f"{option} {model}: config.json names code of the model's own (auto_map), which is never run; wanted a"
             " model of a type that the transformers library knows"
         )
-    weights = _weights(folder, f"{option} {model}")
+    try:
+        weights = weight_files(folder)
+    except BadInputError as error:
+        raise BadInputError(f"{option} {model}: {error}") from None
     if not weights:
         pickled = sorted(path.name for path in [*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth")])
         problem = f"only {', '.join(pickled)}, which can run code when loaded" if pickled else "no weights"
@@ -158,25 +162,6 @@ def _from_hub(model: str, option: str) -> Path:
             f"{option} {model}: no such folder, and the hub did not give it ({type(error).__name__}); wanted a model"
             " folder, or a network and a hub name"
         ) from None
-
-
-def _weights(folder: Path, given: str) -> list[Path]:
-    """Return the files of weights that a model is loaded from: others may lie beside them, such as the same weights in
-    another library's layout.
-    """
-    whole, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
-    if whole.is_file():
-        return [whole]
-    if index.is_file():
-        places = read_settings(index, given).get("weight_map")
-        names = {str(place) for place in places.values()} if isinstance(places, dict) else set()
-        missing = sorted(name for name in names if Path(name).name != name or not (folder / name).is_file())
-        if missing or not names:
-            raise BadInputError(
-                f"{given}: {index.name} names {', '.join(missing) or 'no file'}; wanted files beside it"
-            )
-        return sorted(folder / name for name in names)
-    return sorted(folder.glob("*.safetensors"))
 
 
 def _count(weights: list[Path], given: str) -> int:

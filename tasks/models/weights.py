@@ -56,18 +56,28 @@ def folder_digest(folder: Path) -> str:
     """
     if (folder / adapter_files.SETTINGS[0]).is_file():
         raise BadInputError(f"{folder} holds an adapter; wanted a whole model: merge it into its base first")
-    tensors = sorted(tensor for file in _weight_files(folder) for tensor in _tensors(file))
+    tensors = sorted(tensor for file in weight_files(folder) for tensor in _tensors(file))
     return hashlib.sha256(json.dumps(tensors).encode()).hexdigest()
 
 
-def _weight_files(folder: Path) -> list[Path]:
-    """Return the files that are loaded: some folders hold the weights in a second layout too."""
+def weight_files(folder: Path) -> list[Path]:
+    """Return the files that are loaded: some folders hold the weights in a second layout too.
+
+    Raises:
+        BadInputError: If the index is damaged, or names files that are not beside it.
+    """
     if (folder / WHOLE).is_file():
         return [folder / WHOLE]
-    if (folder / INDEX).is_file():
-        parts = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
-        return [folder / name for name in sorted({*parts.values()})]
-    return sorted(folder.glob("*.safetensors"))
+    if not (folder / INDEX).is_file():
+        return sorted(folder.glob("*.safetensors"))
+    try:
+        names = sorted({*json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()})
+        missing = [name for name in names if Path(name).name != name or not (folder / name).is_file()]
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        raise BadInputError(f"{INDEX} cannot be read; wanted tensors and the files that hold them") from None
+    if missing or not names:
+        raise BadInputError(f"{INDEX} names {', '.join(missing) or 'no file'}; wanted files beside it")
+    return [folder / name for name in names]
 
 
 def _tensors(file: Path) -> tuple[Summed, ...]:
