@@ -22,6 +22,9 @@ test: .venv  ## run the tests
 test-all: .venv  ## run the tests with servers, faults and real data
 	$(BIN)/python -m pytest -m "not gpu and not network"
 
+test-faults: .venv  ## run the whole fault suite: kills, dead servers, hostile files, leaks
+	$(BIN)/python -m pytest tests/faults -m "not gpu and not network"
+
 lint: .venv  ## check style and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -42,4 +45,4 @@ up: .venv  ## start the Prefect and MLflow servers on loopback, until Ctrl-C
 	MLFLOW_DISABLE_TELEMETRY=true $(BIN)/mlflow server --host 127.0.0.1 --port 5000 --backend-store-uri "sqlite:///$$home/mlflow.db" & \
 	wait
 
-.PHONY: help demo test test-all lint bench figures up
+.PHONY: help demo test test-all test-faults lint bench figures up

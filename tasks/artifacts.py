@@ -211,6 +211,15 @@ class RelearnRecords(Artifact):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RoundedRecords(Artifact):
+    """Per-token statistics of the forget text by one model with rounded weights, a folder for each number of bits."""
+
+    bits: tuple[int, ...]
+    label: str = ""
+    """As in `ProbeRecords`."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ToxicityRecords(Artifact):
     """How toxic each completion of one model is."""
 

@@ -17,6 +17,7 @@ from tasks.artifacts import (
     JudgeRecords,
     ProbeRecords,
     RelearnRecords,
+    RoundedRecords,
     Scorecard,
     StereotypeScores,
     ToxicityRecords,
@@ -52,6 +53,7 @@ def score(
     verdicts: Sequence[JudgeRecords] = (),
     toxicity: Sequence[ToxicityRecords] = (),
     stereotypes: Sequence[StereotypeScores] = (),
+    rounded: Sequence[RoundedRecords] = (),
     run: str | None = None,
 ) -> Scorecard:
     """Compute all metrics of all models, judge them, and keep the card with one number an item behind every figure.
@@ -68,10 +70,11 @@ def score(
         verdicts: A judge's, on each model.
         toxicity: Of each model, where completions were rated.
         stereotypes: Of each model, where aligned pairs were scored.
+        rounded: Of each model, where its weights were rounded.
         run: Tracking run.
     """
     from tasks.reporting.comparative_figures import forget_quality_row, privacy_rows, toxicity_rows, utility_row
-    from tasks.reporting.figures import figures, judged_figures, relearned_figures, toxicity_figures
+    from tasks.reporting.figures import figures, judged_figures, recovered_figures, toxicity_figures
 
     with tracking.stage_run(run, "scorecard", config) as nested:
         progress.report(0, 1)
@@ -79,7 +82,11 @@ def score(
         expression, user_pieces = anchor_expression(read_dictionary(dictionary)), read_pieces(corpus)
         values_by_model = {label: figures(tables, expression, user_pieces) for label, tables in records.items()}
         for after in relearned:
-            values_by_model[after.label] |= relearned_figures(read_records(after))
+            values_by_model[after.label] |= recovered_figures(read_records(after), "relearned")
+        for each in rounded:
+            for bits in each.bits:
+                found = recovered_figures(read_records(each, str(bits)), f"rounded_{bits}")
+                values_by_model[each.label] |= found
         for judged in verdicts:
             enough = is_enough(judged.judged, judged.requested)
             values_by_model[judged.label] |= (

@@ -26,6 +26,7 @@ from tasks.relearning import relearn
 from tasks.report import answers_table, write_report
 from tasks.reporting import run_history
 from tasks.reporting.benchmark_tables import benchmark_table
+from tasks.rounding import score_rounded
 from tasks.scorecard import score
 from tasks.settings.evaluation import EvaluationConfig
 from tasks.settings.measuring import ToxicityConfig
@@ -34,7 +35,7 @@ from tasks.storage.plain_files import read_json
 from tasks.toxicity import rate_toxicity
 
 LABELS = ("target", "unlearned", "retrained")
-MEASURED = ("probing", "benchmarking", "relearning", "judging", "toxicity", "stereotypes")
+MEASURED = ("probing", "benchmarking", "relearning", "judging", "toxicity", "stereotypes", "rounding")
 """Stages that measure a model, each once for every label."""
 
 
@@ -103,11 +104,20 @@ def measure(
         calls.append(
             Call(relearn, corpus, DICTIONARY, model, config.relearning, config.probing, corpus_config, model=label)
         )
+    if config.rounding.bits and _largest(request) >= config.rounding.least_parameters:
+        calls.append(
+            Call(score_rounded, corpus, DICTIONARY, model, config.rounding, config.probing, corpus_config, model=label)
+        )
     if config.toxicity.scorer != "off":
         calls.append(Call(rate_toxicity, probed, _classifier(config.toxicity, run), config.toxicity, model=label))
     if config.stereotypes:
         calls.append(Call(score_stereotypes, corpus, model, corpus_config, model=label))
     return calls
+
+
+def _largest(request: CheckedRequest) -> int:
+    """Return the parameters of the models that were given: all of a run are of one size."""
+    return max(model.parameters for model in request.models.values())
 
 
 @lru_cache(maxsize=8)
@@ -153,7 +163,7 @@ def judge(
         trained: Checkpoints whose training curves the report shows.
     """
     run = stages.run
-    probes, benchmarks, relearned, verdicts, rated, preferred = (_labelled(records, kind) for kind in MEASURED)
+    probes, benchmarks, relearned, verdicts, rated, preferred, rounded = (_labelled(records, kind) for kind in MEASURED)
     cost = run_history.durations({str(key): origin for key, origin in stages.made_by.items()})
     provenance = provenance | ({"judge": config.judging.provider.title} if verdicts else {})
     scored = score.submit(
@@ -168,6 +178,7 @@ def judge(
         verdicts,
         rated,
         preferred,
+        rounded,
         run,
     )
     card = stages.result("scorecard", scored)

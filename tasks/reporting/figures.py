@@ -104,17 +104,21 @@ def toxicity_figures(ratings: "pandas.DataFrame") -> dict[str, Values]:
     return collected.values
 
 
-def relearned_figures(records: Records) -> dict[str, Values]:
-    """Return what a model says of what it was not shown, after it was shown the rest: of questions, or of anchors where
-    there are none.
+def recovered_figures(records: Records, how: str) -> dict[str, Values]:
+    """Return what a model says of the forget text after somebody tried to bring it back: of questions, or of anchors
+    where there are none.
+
+    Args:
+        records: What was scored then; after relearning, what was not shown.
+        how: What begins the figures' names, such as `relearned` or `rounded_4`.
     """
     import numpy
 
     collected, scores = Figures(), sequence_scores(records)
     answers = scores[scores.variant == "answer"]
-    collected.add("forget_test/relearned_probability", numpy.exp(answers.log_p), answers.cluster)
+    collected.add(f"forget_test/{how}_probability", numpy.exp(answers.log_p), answers.cluster)
     if not collected.values:
-        collected.add("forget_test/relearned_familiarity", records.anchors.joint, records.anchors.cluster)
+        collected.add(f"forget_test/{how}_familiarity", records.anchors.joint, records.anchors.cluster)
     return collected.values
 
 

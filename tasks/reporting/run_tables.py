@@ -29,7 +29,17 @@ COMPARED = (
 """Metrics of the table with a row a run; the long table has them all."""
 TOXICITY = ("toxicity/mean", "toxicity/max")
 """Beginnings of further metrics of that table, by whom they were rated."""
-MEASURING = ("corpus", "prompting", "probing", "benchmarking", "relearning", "judging", "toxicity", "stereotypes")
+MEASURING = (
+    "corpus",
+    "prompting",
+    "probing",
+    "benchmarking",
+    "relearning",
+    "judging",
+    "toxicity",
+    "stereotypes",
+    "rounding",
+)
 """Stages that judge a model, whatever method made it."""
 LEAST_CLUSTERS = 2
 """Independent items without which nothing can be said about how a difference varies."""

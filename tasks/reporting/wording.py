@@ -33,8 +33,8 @@ CHECKS = {
         None: "Not measured: the model was not asked to write anything.",
     },
     "robust": {
-        True: "A little further training on part of the forgotten text did not bring the rest back.",
-        False: "A little further training brings the forgotten text back: it was hidden rather than removed.",
+        True: "A little further training on part of the forgotten text, or rounding, did not bring the rest back.",
+        False: "A little further training, or rounding, brings the forgotten text back: it was hidden, not removed.",
         None: "Not measured: nobody tried to bring the knowledge back.",
     },
     "private": {
@@ -81,6 +81,10 @@ METRICS = {
         "probability of answers after a few steps of training on other parts of the forgotten text"
     ),
     "relearned_familiarity": "familiarity after a few steps of training on other parts of the forgotten text",
+    "rounded_8_probability": "probability of answers with weights rounded to 8 bits",
+    "rounded_8_familiarity": "familiarity with weights rounded to 8 bits",
+    "rounded_4_probability": "probability of answers with weights rounded to 4 bits",
+    "rounded_4_familiarity": "familiarity with weights rounded to 4 bits",
     "familiarity": "probability of whole anchors where the true text has one",
     "familiarity_first": "probability of an anchor's first token there",
     "familiarity_interior": "probability of the rest of an anchor given its first token",

@@ -1,7 +1,14 @@
 """All settings of an evaluation, which every method shares."""
 
 from tasks.settings.assistants import JudgingConfig, PromptingConfig, TranslationConfig
-from tasks.settings.measuring import BenchmarkingConfig, CoverageConfig, ProbingConfig, RelearningConfig, ToxicityConfig
+from tasks.settings.measuring import (
+    BenchmarkingConfig,
+    CoverageConfig,
+    ProbingConfig,
+    RelearningConfig,
+    RoundingConfig,
+    ToxicityConfig,
+)
 from tasks.settings.schema import settings
 from tasks.settings.text import AnchorConfig, CorpusConfig, FactConfig
 from tasks.settings.training import LoraConfig, TrainingConfig
@@ -32,6 +39,8 @@ class EvaluationConfig:
     """Which benchmarks are run."""
     relearning: RelearningConfig = RelearningConfig()
     """The attempt to bring back what was forgotten."""
+    rounding: RoundingConfig = RoundingConfig()
+    """The same by rounding the weights."""
     toxicity: ToxicityConfig = ToxicityConfig()
     """Who rates the toxicity of completions, if anyone."""
     stereotypes: bool = False

@@ -8,6 +8,8 @@ from tasks.settings.training import Schedule, TrainingConfig
 Benchmark = Literal["world", "arc_easy", "arc_challenge", "boolq", "hellaswag", "piqa", "winogrande", "sst2"]
 BENCHMARK_NAMES: tuple[Benchmark, ...] = get_args(Benchmark)
 """Benchmarks: the embedded world's, and tasks of lm-eval."""
+ROUNDED_BITS = (4, 8)
+"""What models are commonly quantised to."""
 
 
 @settings
@@ -37,6 +39,26 @@ class RelearningConfig(TrainingConfig):
             raise ValueError(f"relearning.share is {self.share}; wanted a number between 0 and 1")
         if self.block_size < 16:
             raise ValueError(f"relearning.block_size is {self.block_size}; wanted a whole number >= 16")
+
+
+@settings
+class RoundingConfig:
+    """How weights are rounded, as for serving, to see whether what was forgotten comes back."""
+
+    bits: tuple[int, ...] = (8, 4)
+    """Bits a weight, 4 or 8, each once; empty leaves rounding out."""
+    group: int = 128
+    """Inputs of a matrix that share a scale, >= 1."""
+    least_parameters: int = 100_000_000
+    """Models with fewer parameters are not rounded, >= 0: a small model that was unlearned moved further than a step of
+    the rounding, and loses to it what it knows."""
+
+    def __post_init__(self) -> None:
+        if len(set(self.bits)) < len(self.bits) or set(self.bits) - set(ROUNDED_BITS):
+            raise ValueError(f"rounding.bits is {list(self.bits)}; wanted some of {list(ROUNDED_BITS)}, each once")
+        for name, least in {"group": 1, "least_parameters": 0}.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"rounding.{name} is {getattr(self, name)}; wanted a whole number >= {least}")
 
 
 @settings

@@ -31,6 +31,9 @@ class VerdictConfig:
     relearned_ratio: float = 0.3
     """Largest share of the target model's knowledge (above the retrained model's, at the gold tier) that a few steps of
     training on one half of the forget text may bring back in the other half."""
+    rounding_keeps: float = 0.5
+    """Least share of the target model's own knowledge that rounding its weights has to leave for figures of rounded
+    models to count: of a model that rounding ruins they say nothing."""
     privleak: float = 10.0
     """Largest |privleak|, in percent."""
     retain_ratio: float = 0.9

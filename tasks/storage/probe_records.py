@@ -50,11 +50,11 @@ def write_records(folder: Path, records: Records) -> None:
         getattr(records, name).to_parquet(folder / f"{name}.parquet", index=False)
 
 
-def read_records(artifact: Artifact) -> Records:
-    """Read the tables of an artifact."""
+def read_records(artifact: Artifact, part: str = "") -> Records:
+    """Read the tables of an artifact, or those in one of its folders."""
     import pandas
 
-    folder = store.path(artifact)
+    folder = store.path(artifact) / part
     return Records(
         **{
             name: pandas.read_parquet(folder / f"{name}.parquet")

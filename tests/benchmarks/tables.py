@@ -428,4 +428,18 @@ TABLES: dict[str, Table] = {
             "stages": number("stages", form=".0f"),
         },
     ),
+    "faults": Table(
+        first="kind of fault",
+        columns={
+            "tried": number("tried", form=",.0f"),
+            "held": number("held", form=",.0f"),
+            "tried before": number("before", "tried", form=",.0f"),
+            "held before": number("before", "held", form=",.0f"),
+            "s": number("seconds", form=",.0f"),
+        },
+    ),
+    "leaks": Table(
+        first="run, and where was looked",
+        columns={"before purge": number("before", form=",.0f"), "after purge": number("after", form=",.0f")},
+    ),
 }

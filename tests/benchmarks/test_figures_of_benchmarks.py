@@ -19,6 +19,7 @@ from tests.benchmarks import (
     coverage,
     editors,
     fact_model,
+    faults,
     figures,
     methods,
     over_seeds,
@@ -382,3 +383,36 @@ def test_questions_of_the_fact_world_leave_out_what_is_edited(tmp_path: Path) ->
     subject = next(fact.subject.name for fact in build_fact_world(FactWorldConfig()).facts if fact.subject.name in name)
     editors.world_questions(0, (subject,), file)
     assert not any(subject in line for line in file.read_text().splitlines())
+
+
+SUITE = """
+import pytest
+KIND = "files"
+def test_counted(record_property):
+    record_property("kind", KIND); record_property("tried", 10); record_property("held", 9)
+    record_property("leaks", [["killed", "names", 3, 0]])
+    assert False
+def test_not_counted(record_property):
+    record_property("kind", KIND)
+def test_not_run():
+    pytest.skip("no")
+@pytest.fixture
+def broken():
+    raise OSError
+def test_unnamed(broken):
+    pass
+"""
+
+
+def test_tries_of_the_fault_suite_are_counted_by_kind(tmp_path: Path) -> None:
+    (tmp_path / "tests" / "faults").mkdir(parents=True)
+    (tmp_path / "tests" / "faults" / "test_it.py").write_text(SUITE)
+    tries = faults.run_suite(tmp_path, tmp_path / "report.xml", ["-q", "-p", "no:cacheprovider"])
+    rows = faults.by_kind(tries)
+    assert {kind: (row["tried"], row["held"]) for kind, row in rows.items()} == {
+        "files": (11, 10),
+        faults.UNKNOWN: (1, 0),
+    }
+    assert faults.leaks_of(tries) == {"killed: names": {"before": 3, "after": 0}}
+    assert faults.beside(rows, {"files": {"tried": 2, "held": 1}})["files"]["before"] == {"tried": 2, "held": 1}
+    assert faults.beside(rows, {})[faults.UNKNOWN] == rows[faults.UNKNOWN]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tasks.execution.cache_keys import ROOT
 
+KIND = "foreign code in the current folder"
 BAITS = ("psutil", "uvicorn", "socket", "struct", "torch", "selectors", "transformers", "prefect", "sitecustomize")
 CODE = """
 import sys

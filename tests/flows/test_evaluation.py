@@ -25,6 +25,7 @@ SHORT = (
     "probing.prompts=4",
     "probing.new_tokens=4",
     "relearning.steps=2",
+    "rounding.least_parameters=0",
 )
 QUESTIONS = [
     {
@@ -100,6 +101,18 @@ def test_the_whole_of_what_was_given_is_asked_about_since_nothing_is_trained(fin
     metrics = finished.result["scorecard"]["metrics"]
     assert metrics["forget_test/familiarity"]["n"] == metrics["forget/familiarity"]["n"]
     assert metrics["retain_test/perplexity"]["target"] == metrics["retain_test/perplexity"]["unlearned"]
+
+
+def test_rounded_weights_are_asked_too(finished: Run) -> None:
+    metrics = finished.result["scorecard"]["metrics"]
+    for name in ("rounded_8_probability", "rounded_4_probability"):
+        row = metrics[f"forget_test/{name}"]
+        assert row["target"] == row["unlearned"] > 0
+    assert {finished.result["stages"][f"rounding {label}"] for label in ("target", "unlearned")} == {
+        "Completed",
+        "Cached",
+    }
+    assert not any("rounded to fewer bits" in limit for limit in finished.result["scorecard"]["limits"])
 
 
 def test_a_model_that_was_measured_under_another_name_comes_from_the_cache(finished: Run) -> None:

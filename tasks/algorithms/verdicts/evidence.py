@@ -39,6 +39,10 @@ def limits(verdict: Mapping[str, Any], metrics: Mapping[str, Mapping[str, Any]],
         GUARDED: guarded,
         "Nobody tried to bring the knowledge back: a model that only hides it, and gives it up after a few steps of "
         "training, would look the same.": (verdict["robust"] is None),
+        "The weights were not rounded to fewer bits and asked again (settings rounding; off for small models, which"
+        " rounding itself changes too much): in large models this was seen to bring back what was only hidden.": (
+            verdict["robust"] is not None and not any("/rounded_" in name for name in metrics)
+        ),
         "No false answers were given with the questions: a model that refuses to answer, or lowers the topic's words "
         "at its output, cannot be told from one that has forgotten.": ("forget_test/choice_accuracy" not in metrics),
         "Without a retrained model or questions about something never seen, removing too much looks like removing "

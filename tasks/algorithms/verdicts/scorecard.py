@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from tasks.settings.measuring import ROUNDED_BITS
 from tasks.settings.verdict import Verdict, VerdictConfig, health_limits
 
 Row = Mapping[str, Any]
@@ -184,15 +185,37 @@ def _healthy(metrics: Metrics, config: VerdictConfig, reasons: list[str]) -> boo
 
 
 def _robust(metrics: Metrics, config: VerdictConfig, verdict: Verdict) -> bool | None:
-    """After a few steps of training on one half of the forget text, little of the other half may be back."""
-    outcomes = []
-    for name in ("forget_test/relearned_probability", "forget_test/relearned_familiarity"):
-        if _has(metrics, name):
-            row, floor = metrics[name], metrics[name]["retrained"] or 0.0
-            limit = floor + config.relearned_ratio * max(0.0, row["target"] - floor)
-            why = f"{config.relearned_ratio:g} of the way from {floor:.4f} to the target's {row['target']:.4f}"
-            outcomes.append(_note(verdict.reasons, "robust", name, row["unlearned"], "<=", limit, why))
+    """After a few steps of training on one half of the forget text, little of the other half may be back; nor of the
+    whole when the weights are rounded.
+    """
+    outcomes = [
+        _little_back(metrics, f"{how}_{metric}", config, verdict)
+        for how in ("relearned", *(f"rounded_{bits}" for bits in ROUNDED_BITS))
+        for metric in ("probability", "familiarity")
+        if _has(metrics, f"forget_test/{how}_{metric}")
+        and (how == "relearned" or _survives(metrics, how, metric, config, verdict))
+    ]
     return all(outcomes) if outcomes else None
+
+
+def _little_back(metrics: Metrics, metric: str, config: VerdictConfig, verdict: Verdict) -> bool:
+    name = f"forget_test/{metric}"
+    row, floor = metrics[name], metrics[name]["retrained"] or 0.0
+    limit = floor + config.relearned_ratio * max(0.0, row["target"] - floor)
+    why = f"{config.relearned_ratio:g} of the way from {floor:.4f} to the target's {row['target']:.4f}"
+    return _note(verdict.reasons, "robust", name, row["unlearned"], "<=", limit, why)
+
+
+def _survives(metrics: Metrics, how: str, metric: str, config: VerdictConfig, verdict: Verdict) -> bool:
+    """Return whether rounding leaves the target model what it knows; else the figure says nothing, and that is said."""
+    whole, left = (metrics[f"forget_test/{name}"]["target"] for name in (metric, f"{how}_{metric}"))
+    if left >= config.rounding_keeps * whole:
+        return True
+    verdict.reasons.append(
+        f"robust: forget_test/{how}_{metric} does not count, since rounding alone takes the target from {whole:.4f} to"
+        f" {left:.4f}"
+    )
+    return False
 
 
 def _private(metrics: Metrics, config: VerdictConfig, reasons: list[str]) -> bool | None:

@@ -7,7 +7,8 @@ import pytest
 from tasks.algorithms.verdicts.evidence import CLAIMS, limits
 
 FULL = {"evidence": "gold", "robust": True, "private": True}
-CHOICES: dict[str, dict[str, Any]] = {"forget_test/choice_accuracy": {}}
+ROUNDED: dict[str, dict[str, Any]] = {"forget_test/rounded_4_probability": {}}
+CHOICES: dict[str, dict[str, Any]] = {"forget_test/choice_accuracy": {}, **ROUNDED}
 
 
 def test_every_tier_says_what_it_can_and_cannot_claim() -> None:
@@ -23,7 +24,8 @@ def test_with_every_piece_of_evidence_nothing_is_left_to_admit() -> None:
     ("verdict", "metrics", "word"),
     [
         ({**FULL, "robust": None}, CHOICES, "few steps of training"),
-        (FULL, {}, "refuses to answer"),
+        (FULL, ROUNDED, "refuses to answer"),
+        (FULL, {"forget_test/choice_accuracy": {}}, "rounded to fewer bits"),
         ({**FULL, "evidence": "behavioural"}, CHOICES, "removing too much"),
         ({**FULL, "private": None}, CHOICES, "Privacy was not judged"),
         (FULL, {**CHOICES, "forget/forget_quality_p": {"n": 36}}, "rests on 36 questions"),

@@ -240,6 +240,25 @@ def test_robustness_without_a_retrained_model_is_a_share_of_the_targets() -> Non
     assert judge(rows | {"forget_test/relearned_probability": row(0.8, 0.23)}, VerdictConfig())["robust"] is True
 
 
+@pytest.mark.parametrize(("after", "robust"), [(0.3799, True), (0.3801, False)])
+@pytest.mark.parametrize("bits", [8, 4])
+def test_what_comes_back_when_weights_are_rounded_was_hidden(bits: int, after: float, robust: bool) -> None:
+    found = judge({**GOLD, f"forget_test/rounded_{bits}_probability": row(0.8, after, 0.2)}, VerdictConfig())
+    assert found["robust"] is robust
+    assert any(reason.startswith(f"robust: forget_test/rounded_{bits}_") for reason in found["reasons"])
+
+
+def test_a_rounding_that_ruins_the_target_does_not_count_and_says_so() -> None:
+    whole = GOLD["forget_test/probability"]["target"]
+    rows = {**GOLD, "forget_test/rounded_4_probability": row(whole * 0.49, whole * 0.49, 0.0)}
+    found = judge(rows, VerdictConfig())
+    assert found["robust"] is judge(GOLD, VerdictConfig())["robust"]
+    assert any("does not count, since rounding alone takes the target" in reason for reason in found["reasons"])
+    alone = {name: value for name, value in rows.items() if "relearned" not in name}
+    assert judge(alone, VerdictConfig())["robust"] is None
+    assert judge(alone, VerdictConfig(rounding_keeps=0.4))["robust"] is False
+
+
 @pytest.mark.parametrize(("leak", "private"), [(9.9, True), (-9.9, True), (10.1, False), (-10.1, False)])
 def test_privacy_is_two_sided_and_null_without_its_evidence(leak: float, private: bool) -> None:
     assert judge({**GOLD, "privacy/privleak": row(40.0, leak)}, VerdictConfig())["private"] is private

@@ -1,0 +1,114 @@
+"""What was tried against the product, and how much of it held: the fault suite, counted by kind of fault.
+
+    python -m tests.benchmarks.faults [--before COMMIT] [PYTEST OPTIONS]
+
+A test counts what it tries and what held with `record_property`; one that does not is one try. A test that fails before
+it has counted is one try that did not hold. With `--before` the same tests are run on an earlier commit too, with the
+product as it was: what they name that did not exist then has not held.
+"""
+
+import ast
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from tests.benchmarks import recording
+from tests.benchmarks.results import Row
+
+SUITE = Path("tests") / "faults"
+UNKNOWN = "not counted"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Try:
+    """One test of the suite."""
+
+    kind: str
+    tried: int
+    held: int
+    seconds: float
+    leaks: Sequence[tuple[str, str, int, int]]
+    """Kind of run, kind of place, canaries found before purge and after it."""
+
+
+def tries_of(report: Path) -> list[Try]:
+    """Return the tests of a JUnit report that were run."""
+    cases = ElementTree.parse(report).getroot().iter("testcase")  # noqa: S314 - written a moment ago by pytest
+    return [_try(case) for case in cases if case.find("skipped") is None]
+
+
+def _try(case: ElementTree.Element) -> Try:
+    noted = {str(each.get("name")): str(each.get("value")) for each in case.iter("property")}
+    passed = case.find("failure") is None and case.find("error") is None
+    tried = int(noted.get("tried", 1))
+    return Try(
+        kind=noted.get("kind", UNKNOWN),
+        tried=tried,
+        held=int(noted.get("held", tried * passed)),
+        seconds=float(case.get("time", 0)),
+        leaks=[tuple(row) for row in ast.literal_eval(noted.get("leaks", "[]"))],
+    )
+
+
+def by_kind(tries: Iterable[Try]) -> dict[str, dict[str, float]]:
+    """Return tried, held and seconds of each kind."""
+    found: dict[str, dict[str, float]] = {}
+    for each in tries:
+        row = found.setdefault(each.kind, {"tried": 0, "held": 0, "seconds": 0.0})
+        row["tried"] += each.tried
+        row["held"] += each.held
+        row["seconds"] += each.seconds
+    return found
+
+
+def leaks_of(tries: Iterable[Try]) -> dict[str, Row]:
+    """Return the rows of the leak table."""
+    rows = [row for each in tries for row in each.leaks]
+    return {f"{run}: {place}": {"before": before, "after": after} for run, place, before, after in rows}
+
+
+def run_suite(checkout: Path, report: Path, options: Sequence[str]) -> list[Try]:
+    """Run the whole suite in a checkout and return its tests."""
+    command = [sys.executable, "-m", "pytest", str(SUITE), "-m", "not gpu and not network", f"--junitxml={report}"]
+    subprocess.run([*command, *options], cwd=checkout, check=False)
+    return tries_of(report)
+
+
+def run_before(commit: str, folder: Path, options: Sequence[str]) -> list[Try]:
+    """Run today's suite on the product as it was."""
+    old = folder / "before"
+    subprocess.run(["git", "worktree", "add", "--detach", str(old), commit], cwd=recording.ROOT, check=True)
+    try:
+        shutil.rmtree(old / SUITE, ignore_errors=True)
+        shutil.copytree(recording.ROOT / SUITE, old / SUITE)
+        return run_suite(old, folder / "before.xml", ["--continue-on-collection-errors", *options])
+    finally:
+        subprocess.run(["git", "worktree", "remove", "--force", str(old)], cwd=recording.ROOT, check=True)
+
+
+def beside(now: Mapping[str, dict[str, float]], before: Mapping[str, dict[str, float]]) -> dict[str, dict[str, Any]]:
+    """Return the rows of the fault table."""
+    return {kind: {**row, **({"before": before.get(kind)} if before else {})} for kind, row in now.items()}
+
+
+def main() -> None:
+    """Run, print and write."""
+    parser = recording.parser(__doc__)
+    parser.add_argument("--before", help="An earlier commit to compare with.")
+    arguments, options = parser.parse_known_args()
+    record = recording.begin(arguments.results)
+    with tempfile.TemporaryDirectory() as made:
+        now = run_suite(recording.ROOT, Path(made) / "now.xml", options)
+        before = run_before(arguments.before, Path(made), options) if arguments.before else []
+    record.write("faults", beside(by_kind(now), by_kind(before)))
+    record.write("leaks", leaks_of(now))
+
+
+if __name__ == "__main__":
+    main()
