@@ -37,6 +37,7 @@ from tasks.algorithms.models.architectures import (
     model_type,
     require_editable,
 )
+from tasks.algorithms.models.kernels import fused_activations
 from tasks.algorithms.shapes import Float, Int
 from tasks.settings.rank_one_editing import EditConfig
 
@@ -121,7 +122,8 @@ def find_values(
         ValueError: If the model's type cannot be edited.
     """
     require_editable(model_type(model))
-    with frozen(model), sdpa_kernel(SDPBackend.MATH):  # a fused kernel costs more than what these few positions need
+    # a fused attention costs more than what these few positions need
+    with frozen(model), fused_activations(model), sdpa_kernel(SDPBackend.MATH):
         return _Search(model, rewrites, layer, config).run(on_step)
 
 
