@@ -2,7 +2,12 @@
 them.
 """
 
+import os
 from collections.abc import Callable
+
+from flows.terminal.environment import SAME_BITS, SHARED_CORES
+
+os.environ.update(SAME_BITS | SHARED_CORES)  # read by the libraries when they are loaded
 
 from jaxtyping import install_import_hook
 

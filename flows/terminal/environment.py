@@ -35,13 +35,17 @@ SHARED_CORES = {"OMP_WAIT_POLICY": "PASSIVE"}
 """Threads that wait must not spin: with two stages side by side, spinning was measured to cost three quarters of the
 speed."""
 
+SAME_BITS = {"MKL_CBWR": "AUTO"}
+"""A product of matrices is the same to the last bit wherever they lie in memory; else that of a single row is not, and
+weights read from a file lie elsewhere than copied ones. It was measured to cost no speed."""
+
 
 def prepare() -> None:
     """Set what the user has not set, and let every file that is written, also by libraries and child processes, be its
     owner's alone: reports, databases and tables hold what is to be forgotten.
     """
     os.umask(0o077)
-    for name, value in {**OFF, **QUIET, **PATIENT, **IMPATIENT, **SHARED_CORES}.items():
+    for name, value in {**OFF, **QUIET, **PATIENT, **IMPATIENT, **SHARED_CORES, **SAME_BITS}.items():
         os.environ.setdefault(name, value)
     os.environ.setdefault("PREFECT_LOCAL_STORAGE_PATH", str(store.home() / "results"))
     for noisy in ("alembic", "mlflow", "lm_eval", "datasets"):

@@ -1,4 +1,4 @@
-"""The same functions in fewer kernels: where a model spells a function out in elementwise steps and PyTorch has it whole.
+"""The same functions in fewer kernels, where a model spells out in elementwise steps what PyTorch has whole.
 
 GPT-2's activation is GELU by its tanh approximation, in transformers eight passes over what the MLP holds; they and
 their gradients are a fifth of the time of an edit in a small model.
