@@ -10,12 +10,12 @@ from flows.steps.dictionary import translation
 from flows.steps.facts import state_facts
 from flows.steps.judging import judge, log_questions, measure, origins, tracked
 from flows.steps.outcome import Outcome, StageOf, Stages
+from flows.steps.reading import read_text
 from flows.steps.request import CheckedRequest, check_request
 from flows.steps.wiring import DICTIONARY, FACTS, Call, Wiring
 from tasks import tracking
 from tasks.algorithms.text.facts import HELD_OUT
 from tasks.compatibility import write_open_unlearning
-from tasks.corpus import read_corpus
 from tasks.prompting import make_invitations
 from tasks.settings.evaluation import EvaluationConfig
 from tasks.settings.unlearning_request import UnlearningRequest
@@ -57,7 +57,7 @@ def evaluate(
 def _run_stages(stages: Stages, request: CheckedRequest, open_unlearning: bool) -> Outcome:
     run, config, wiring = stages.run, request.config, Wiring(run=stages.run)
     tracking.log_inputs(run, request.inputs.by_split())
-    corpus = stages.result("corpus", read_corpus.submit(request.inputs, config.corpus, run))
+    corpus = read_text(stages, request.inputs, config.corpus)
     translated = translation(corpus, config, request.user_anchors, needs_anchors=False)
     wiring.submit(translated)
     dictionary = stages.results(wiring.waiting())[translated.key]

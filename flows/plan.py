@@ -10,11 +10,12 @@ from flows.steps.dictionary import translation
 from flows.steps.facts import state_facts
 from flows.steps.outcome import StageOf, Stages
 from flows.steps.providers import Expected, settle_providers
+from flows.steps.reading import read_text
 from flows.steps.request import user_file
 from flows.steps.wiring import DICTIONARY, FACTS, Wiring, look_up
 from tasks import store
 from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef, FactTable, InputFile
-from tasks.corpus import CorpusInputs, cleaning_sample, gather_inputs, read_corpus
+from tasks.corpus import CorpusInputs, cleaning_sample, gather_inputs
 from tasks.execution import isolation
 from tasks.models.checkpoints import config_folder, inspect_model
 from tasks.models.loading import load_tokenizer
@@ -85,7 +86,7 @@ def _look(
     isolation.begin()
     config = settle_providers(config, Expected(inputs=inputs, user_anchors=user, needs_anchors=config.needs_anchors))
     stages, wiring = Stages(run=""), Wiring(run=None)
-    corpus = stages.result("corpus", read_corpus.submit(inputs, config.corpus))
+    corpus = read_text(stages, inputs, config.corpus)
     translated = translation(corpus, config, user, needs_anchors=config.needs_anchors)
     wiring.submit(translated)
     dictionary = stages.results(wiring.waiting())[translated.key]

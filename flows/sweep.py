@@ -21,6 +21,7 @@ from flows.steps.dictionary import translation
 from flows.steps.facts import state_facts
 from flows.steps.judging import tracked
 from flows.steps.outcome import Stages
+from flows.steps.reading import read_text
 from flows.steps.request import CheckedRequest
 from flows.steps.settings import apply_settings
 from flows.steps.studies import Point, Study
@@ -30,7 +31,6 @@ from flows.steps.wiring import FACTS, Wiring
 from tasks import tracking
 from tasks.algorithms.verdicts.grids import Trial, best_trial, check_grid, check_sampler, grid_points
 from tasks.artifacts import BadInputError
-from tasks.corpus import read_corpus
 from tasks.execution.cache_keys import stage_key
 from tasks.settings.evaluation import MethodConfig
 from tasks.settings.unlearning_request import UnlearningRequest
@@ -123,7 +123,7 @@ def _lay_ground(
 ) -> Ground:
     """Read the text, and score the models that are there already."""
     run, config = stages.run, request.config
-    corpus = stages.result("corpus", read_corpus.submit(request.inputs, config.corpus, run))
+    corpus = read_text(stages, request.inputs, config.corpus)
     for split in SPLITS:
         if not corpus.documents.get(split):
             raise BadInputError(

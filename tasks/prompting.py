@@ -14,10 +14,12 @@ from tasks.algorithms.assistants.prompt_writer import Drafts, find_drafts
 from tasks.algorithms.assistants.translator import find_sentences
 from tasks.algorithms.text.facts import HELD_OUT
 from tasks.algorithms.text.invitations import Invitation, invitations, of_fact, read_published
+from tasks.algorithms.text.json_values import parse_json
 from tasks.algorithms.text.spacing import spaced
 from tasks.artifacts import AnchorTable, BadInputError, CorpusRef, FactTable, InputFile, PromptSet
 from tasks.assistants import providers
 from tasks.execution.stage import stage
+from tasks.inputs.plain_text import read_utf8
 from tasks.settings.assistants import PromptingConfig
 from tasks.settings.measuring import ProbingConfig
 from tasks.settings.text import CorpusConfig
@@ -153,17 +155,13 @@ def read_prompts(path: Path) -> Iterator[Invitation]:
     """Read a file of prompts as they are published.
 
     Raises:
-        BadInputError: If it is missing, no JSON, or a record of it has no prompt.
+        BadInputError: If it is missing, no file, no JSON, or a record of it has no prompt.
     """
+    given = f"--prompts {path}"
+    text = read_utf8(path, given, "a JSON list of prompts")
     try:
-        yield from read_published(json.loads(path.read_text(encoding="utf-8-sig")))
-    except OSError:
-        raise BadInputError(f"--prompts {path} does not exist; wanted a JSON file") from None
-    except UnicodeDecodeError:
-        raise BadInputError(f"--prompts {path} is not UTF-8; wanted a JSON file") from None
+        yield from read_published(parse_json(text))
     except json.JSONDecodeError as error:
-        raise BadInputError(
-            f"--prompts {path}, line {error.lineno}: {error.msg}; wanted a JSON list of prompts"
-        ) from None
+        raise BadInputError(f"{given}, line {error.lineno}: {error.msg}; wanted a JSON list of prompts") from None
     except ValueError as error:
-        raise BadInputError(f"--prompts {path} {error}") from None
+        raise BadInputError(f"{given}: {error}") from None

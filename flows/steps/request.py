@@ -2,7 +2,7 @@
 language models that help.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from tasks.benchmarking import require_hub
 from tasks.benchmarks.local_files import BenchmarkInputs, gather_benchmarks
 from tasks.corpus import CorpusInputs, gather_inputs
 from tasks.execution import isolation
+from tasks.inputs.documents import read_text_file
+from tasks.inputs.user_anchors import read_user_anchors
 from tasks.models.checkpoints import gather_models
 from tasks.models.classifiers import find_classifier
 from tasks.models.vocabularies import require_embedded
@@ -65,7 +67,7 @@ def check_request(
     """
     inputs, checkpoints = gather_inputs(**request.files()), gather_models(models)
     for checkpoint in checkpoints.values():
-        require_embedded(checkpoint, [Path(file.path) for files in inputs.by_split().values() for file in files])
+        require_embedded(checkpoint, _texts(inputs))
     benchmarks = benchmark_inputs(config, request.benchmark_data)
     user, prompts = user_file(request.anchors), prompt_files(request.prompts)
     expected = Expected(
@@ -75,6 +77,14 @@ def check_request(
     return CheckedRequest(
         inputs=inputs, models=checkpoints, benchmarks=benchmarks, user_anchors=user, prompts=prompts, config=settled
     )
+
+
+def _texts(inputs: CorpusInputs) -> Iterator[tuple[str, str]]:
+    """Yield the name of every file and its texts, one by one."""
+    for files in inputs.by_split().values():
+        for file in files:
+            for document in read_text_file(Path(file.path)).documents:
+                yield file.path, "\n".join((document.text, document.question, document.answer))
 
 
 def require_model(request: UnlearningRequest) -> None:
@@ -90,7 +100,13 @@ def require_model(request: UnlearningRequest) -> None:
 
 
 def user_file(anchors: str | None) -> InputFile | None:
-    """Return the record of the user's own dictionary."""
+    """Return the record of the user's own dictionary, after it was read once.
+
+    Raises:
+        BadInputError: If it does not read.
+    """
+    if anchors:
+        read_user_anchors(Path(anchors))
     return InputFile(path=anchors, digest=store.file_digest(Path(anchors)), bytes=0) if anchors else None
 
 

@@ -13,12 +13,12 @@ from flows.steps.facts import EVERYWHERE
 from flows.steps.judging import judge, log_questions, measure, origins, tracked
 from flows.steps.outcome import Outcome, StageOf, Stages, adapter_origin
 from flows.steps.preparation import Coverage, Preparation, prepare
+from flows.steps.reading import read_text
 from flows.steps.request import CheckedRequest, check_request, require_model
 from flows.steps.review import require_server
 from flows.steps.wiring import DICTIONARY, FACTS, Call, Wiring
 from tasks import store, tracking
 from tasks.artifacts import CheckpointRef, CorpusRef
-from tasks.corpus import read_corpus
 from tasks.prompting import make_invitations
 from tasks.registration import register
 from tasks.settings.evaluation import MethodConfig
@@ -91,7 +91,7 @@ def _run_stages(stages: Stages, unlearning: Unlearning) -> Outcome:
     request, run = unlearning.request, stages.run
     wiring = Wiring(run=run)
     tracking.log_inputs(run, request.inputs.by_split())
-    corpus = stages.result("corpus", read_corpus.submit(request.inputs, request.config.corpus, run))
+    corpus = read_text(stages, request.inputs, request.config.corpus)
     # else the text may yet grow
     unlearned = None if unlearning.coverage == "expand" else _begin(wiring, unlearning, corpus)
     prepared = prepare(stages, corpus, request, review=unlearning.review, coverage=unlearning.coverage)

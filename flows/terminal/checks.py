@@ -34,12 +34,24 @@ def checked_files(request: UnlearningRequest) -> UnlearningRequest:
         request, **paths, anchors=optional_path(request.anchors), benchmark_data=optional_path(request.benchmark_data)
     )
     gather_inputs(**absolute_request.files())
-    if request.anchors and not Path(request.anchors).is_file():
-        raise ValueError(f"--anchors {request.anchors} does not exist; wanted a JSON or CSV file")
+    for split, files in absolute_request.files().items():
+        for path in files:
+            _say_folder(split, path)
     if absolute_request.anchors:
         read_user_anchors(Path(absolute_request.anchors))
     prompt_files(absolute_request.prompts)
     return absolute_request
+
+
+def _say_folder(split: str, path: str) -> None:
+    """Say which files of a folder are read, and which are not."""
+    if not Path(path).is_dir():
+        return
+    import typer
+
+    from tasks.inputs.folders import list_files
+
+    typer.echo(f"lethe: note: {split}: folder {path}: {list_files(split, path).in_words()}", err=True)
 
 
 def checked_models(

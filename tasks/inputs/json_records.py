@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tasks.algorithms.text.json_values import parse_json
 from tasks.artifacts import BadInputError
+from tasks.inputs.plain_text import read_utf8
 
 
 def read_records(path: Path) -> Iterator[tuple[str, Any]]:
@@ -19,8 +21,8 @@ def read_records(path: Path) -> Iterator[tuple[str, Any]]:
         yield from _lines(path, text)
         return
     try:
-        records = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        records = parse_json(text)
+    except ValueError as error:
         raise BadInputError(f"{path}, {_where(error)}; wanted a JSON list of records") from None
     if not records:
         raise BadInputError(f"{path} holds no records; wanted one or more")
@@ -30,10 +32,7 @@ def read_records(path: Path) -> Iterator[tuple[str, Any]]:
 def _text(path: Path) -> str:
     if not path.is_file():
         raise BadInputError(f"{path} is no file; wanted a file of JSON or JSON lines")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadInputError(f"{path}: byte {error.start} is not UTF-8; wanted JSON or JSON lines") from None
+    text = read_utf8(path, str(path), "JSON or JSON lines")
     if not text.strip():
         raise BadInputError(f"{path} is empty; wanted JSON or JSON lines")
     return text
@@ -44,8 +43,8 @@ def _lines(path: Path, text: str) -> Iterator[tuple[str, Any]]:
     lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     for number, line in lines:
         try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            record = parse_json(line)
+        except ValueError as error:
             if number == lines[0][0] and (whole := _whole(text)) is not None:
                 yield f"{path}, record 1", whole
                 return
@@ -56,8 +55,8 @@ def _lines(path: Path, text: str) -> Iterator[tuple[str, Any]]:
 
 def _whole(text: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return parse_json(text)
+    except ValueError:
         return None
 
 

@@ -8,7 +8,6 @@ computed anew.
 
 import csv
 import io
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +15,11 @@ from typing import Any
 
 from tasks.algorithms.text.anchors import KINDS, Anchor, spelling_key
 from tasks.algorithms.text.cells import from_cell
+from tasks.algorithms.text.json_values import parse_json
 from tasks.artifacts import BadInputError
+from tasks.inputs.plain_text import read_utf8
 
-_WANTED = (
-    'wanted JSON {"term": "translation"}, a JSON list of records with `term`, or CSV with the columns term,generic'
-)
+_WANTED = 'JSON {"term": "translation"}, a JSON list of records with `term`, or CSV with the columns term,generic'
 _DELIMITERS = ",;\t"
 
 
@@ -48,10 +47,7 @@ def read_user_anchors(path: Path) -> UserAnchors:
     Raises:
         BadInputError: If it is neither, or a row is bad; file, line (of CSV) or record (of JSON), and field are named.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadInputError(f"--anchors {path}: byte {error.start} is not UTF-8; {_WANTED}") from None
+    text = read_utf8(path, f"--anchors {path}", _WANTED)
     rows, seen = (
         list(_json_rows(path, text) if text.lstrip()[:1] in ("{", "[") else _csv_rows(path, text)),
         dict[str, str](),
@@ -67,9 +63,9 @@ def read_user_anchors(path: Path) -> UserAnchors:
 
 def _json_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise BadInputError(f"--anchors {path}: {error}; {_WANTED}") from None
+        content = parse_json(text)
+    except ValueError as error:
+        raise BadInputError(f"--anchors {path}: {error}; wanted {_WANTED}") from None
     pairs = (
         [{"term": term, "generic": generic} for term, generic in content.items()]
         if isinstance(content, dict)
@@ -77,7 +73,7 @@ def _json_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
     )
     for number, row in enumerate(pairs, 1):
         if not isinstance(row, dict):
-            raise BadInputError(f"--anchors {path}, record {number}: {row!r} is no record; {_WANTED}")
+            raise BadInputError(f"--anchors {path}, record {number}: {repr(row)[:60]} is no record; wanted {_WANTED}")
         yield f"--anchors {path}, record {number}", row
 
 
@@ -87,10 +83,10 @@ def _csv_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         names = [(name or "").strip() for name in reader.fieldnames or ()]
     except csv.Error as error:
-        raise BadInputError(f"--anchors {path}, line 1: {error}; {_WANTED}") from None
+        raise BadInputError(f"--anchors {path}, line 1: {error}; wanted {_WANTED}") from None
     if "term" not in names:
         raise BadInputError(
-            f"--anchors {path}, line 1: no column `term` among {', '.join(names)[:60] or 'none'}; {_WANTED}"
+            f"--anchors {path}, line 1: no column `term` among {', '.join(names)[:60] or 'none'}; wanted {_WANTED}"
         )
     reader.fieldnames = names
     try:
@@ -104,7 +100,7 @@ def _csv_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
             if any(value and value.strip() for value in row.values()):
                 yield place, {name: from_cell(value or "") for name, value in row.items()}
     except csv.Error as error:
-        raise BadInputError(f"--anchors {path}, line {reader.line_num + 1}: {error}; {_WANTED}") from None
+        raise BadInputError(f"--anchors {path}, line {reader.line_num + 1}: {error}; wanted {_WANTED}") from None
 
 
 def _check(place: str, row: Mapping[str, Any], seen: dict[str, str]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tasks.algorithms.text.pairs import AlignedPair, align_lines
 from tasks.artifacts import BadInputError
+from tasks.inputs.plain_text import read_utf8
 
 SPLITS = {"dev": ("forget", "retain"), "test": ("forget_test", "retain_test")}
 """Part of WinoBias -> split of the pro- and of the anti-stereotyped sentences."""
@@ -52,14 +53,7 @@ def read_aligned(pro: Path, anti: Path) -> list[AlignedPair]:
 
 
 def _lines(file: Path) -> list[str]:
-    try:
-        lines = file.read_text(encoding="utf-8-sig").split("\n")
-    except FileNotFoundError:
-        raise BadInputError(
-            f"{file} does not exist; wanted the files of WinoBias, such as pro_stereotyped_type1.txt.dev"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise BadInputError(f"{file}: byte {error.start} is not UTF-8; wanted UTF-8 text") from None
+    lines = read_utf8(file, str(file), "the files of WinoBias, such as pro_stereotyped_type1.txt.dev").split("\n")
     while lines and not lines[-1].strip():
         lines.pop()
     if not lines:

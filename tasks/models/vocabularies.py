@@ -1,6 +1,5 @@
 """What the tokenizers of model folders have in common, read from their files, and the template of its questions."""
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 from tasks import store
 from tasks.artifacts import BadInputError, CheckpointRef
 from tasks.models.checkpoints import config_folder
+from tasks.models.json_files import read_object
 from tasks.settings.text import CorpusConfig
 
 if TYPE_CHECKING:
     from tasks.algorithms.tokens.templates import Template
 
+TOKENIZER = "tokenizer.json"
 SPECIAL = ("bos_token", "eos_token", "unk_token")
 """Roles of special tokens that change what is read. Filler is masked by length, so which token fills does not
 matter."""
@@ -58,30 +59,35 @@ def require_same_tokenizer(models: Sequence[CheckpointRef], corpus_config: Corpu
             )
 
 
-def require_embedded(checkpoint: CheckpointRef, texts: Iterable[Path]) -> None:
+def require_embedded(checkpoint: CheckpointRef, texts: Iterable[tuple[str, str]]) -> None:
     """Refuse texts that hold a token which the model has no embedding of: words were added to the tokenizer, and the
     embedding was not resized. Such tokens that no text holds do no harm.
 
     Args:
         checkpoint: The model; nothing of it is loaded.
-        texts: Files that it will read.
+        texts: What it will read, each with the file's name for messages.
 
     Raises:
         BadInputError: With the token, its number and the embedding's rows.
     """
     config = _read_json(config_folder(checkpoint), "config.json")
-    rows = config.get("vocab_size") or config.get("text_config", {}).get("vocab_size")
-    if not rows or max(_vocabulary(store.path(checkpoint)).values(), default=0) < rows:
+    inner = config.get("text_config")
+    rows = config.get("vocab_size") or (inner.get("vocab_size") if isinstance(inner, dict) else None)
+    if not isinstance(rows, int) or max(_vocabulary(store.path(checkpoint)).values(), default=0) < rows:
         return
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(store.path(checkpoint) / "tokenizer.json"))
-    for file in texts:
-        read = tokenizer.encode(file.read_text(encoding="utf-8", errors="replace"), add_special_tokens=False)
-        place = next((at for at, number in enumerate(read.ids) if number >= rows), None)
-        if place is not None:
+    place = store.path(checkpoint) / TOKENIZER
+    try:
+        tokenizer = Tokenizer.from_file(str(place))
+    except Exception as error:  # the library raises no narrower kind
+        raise BadInputError(f"{place} cannot be read ({error}); wanted a fast tokenizer's file") from None
+    for file, text in texts:
+        read = tokenizer.encode(text, add_special_tokens=False)
+        at = next((at for at, number in enumerate(read.ids) if number >= rows), None)
+        if at is not None:
             raise BadInputError(
-                f"{file} holds the token {read.tokens[place]!r}, which is number {read.ids[place]} of"
+                f"{file} holds the token {read.tokens[at]!r}, which is number {read.ids[at]} of"
                 f" {checkpoint.label} {checkpoint.name}, whose embedding has {rows} rows; wanted a model whose"
                 " embedding was resized (resize_token_embeddings), or a text without it"
             )
@@ -103,25 +109,42 @@ def _difference(first: Path, second: Path, *, chat: bool) -> str:
 
 def _read_json(folder: Path, name: str) -> dict[str, Any]:
     path = folder / name
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return read_object(path, str(folder)) if path.is_file() else {}
 
 
 def _vocabulary(folder: Path) -> dict[str, int]:
-    """Return every entry with its id, added tokens included. Unigram models keep a list, whose order gives the ids."""
-    content = _read_json(folder, "tokenizer.json")
-    entries = content["model"].get("vocab", {})
-    vocabulary = (
-        dict(entries) if isinstance(entries, dict) else {piece: number for number, (piece, _) in enumerate(entries)}
-    )
-    return vocabulary | {entry["content"]: entry["id"] for entry in content.get("added_tokens", [])}
+    """Return every entry with its id, added tokens included. Unigram models keep a list, whose order gives the ids.
+
+    Raises:
+        BadInputError: If the file has another form.
+    """
+    content = _read_json(folder, TOKENIZER)
+    try:
+        entries = content["model"].get("vocab", {})
+        vocabulary = (
+            dict(entries) if isinstance(entries, dict) else {piece: number for number, (piece, _) in enumerate(entries)}
+        )
+        vocabulary |= {entry["content"]: entry["id"] for entry in content.get("added_tokens") or []}
+        if not all(isinstance(token, str) and isinstance(number, int) for token, number in vocabulary.items()):
+            raise TypeError
+    except (LookupError, TypeError, ValueError, AttributeError):
+        raise BadInputError(f"{folder / TOKENIZER} has no vocabulary; wanted a fast tokenizer's file") from None
+    return vocabulary
 
 
 def _merges(folder: Path) -> list[tuple[str, ...]]:
-    """Return the merges of a BPE model, in order; older files write a pair as one text."""
-    return [
-        tuple(merge.split(" ") if isinstance(merge, str) else merge)
-        for merge in _read_json(folder, "tokenizer.json")["model"].get("merges") or []
-    ]
+    """Return the merges of a BPE model, in order; older files write a pair as one text.
+
+    Raises:
+        BadInputError: If the file has another form.
+    """
+    try:
+        return [
+            tuple(merge.split(" ") if isinstance(merge, str) else merge)
+            for merge in _read_json(folder, TOKENIZER)["model"].get("merges") or []
+        ]
+    except (LookupError, TypeError, AttributeError):
+        raise BadInputError(f"{folder / TOKENIZER} has no merges that read; wanted a fast tokenizer's file") from None
 
 
 def _special_tokens(folder: Path) -> dict[str, str | None]:
@@ -136,8 +159,9 @@ def _special_tokens(folder: Path) -> dict[str, str | None]:
 def _chat_template(folder: Path) -> Any:
     """Return the chat template as it is written; a file of its own wins, as it does where tokenizers are loaded."""
     path = folder / "chat_template.jinja"
-    return (
-        path.read_text(encoding="utf-8")
-        if path.is_file()
-        else _read_json(folder, "tokenizer_config.json").get("chat_template") or None
-    )
+    if not path.is_file():
+        return _read_json(folder, "tokenizer_config.json").get("chat_template") or None
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise BadInputError(f"{path}: byte {error.start} is not UTF-8; wanted a chat template") from None

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tasks import store
 from tasks.algorithms.world.generator import WorldConfig, build_world
-from tasks.corpus import parse_file
+from tasks.inputs.documents import read_text_file
 from tasks.storage.plain_files import read_json
 from tasks.world import DICTIONARY, write_world
 
@@ -12,7 +12,11 @@ SMALL = {"series": 4, "neighbours": 4, "tellings": 1}
 
 
 def questions(folder: Path, split: str) -> set[str]:
-    return {document.fact.split("/")[0] for document in parse_file(folder / f"{split}.jsonl") if document.is_question}
+    return {
+        document.fact.split("/")[0]
+        for document in read_text_file(folder / f"{split}.jsonl").documents
+        if document.is_question
+    }
 
 
 def test_an_unseen_series_becomes_the_holdout(lethe_home: Path) -> None:
@@ -42,7 +46,7 @@ def test_what_later_books_tell_is_the_sibling_of_the_first_and_is_nowhere_traine
     folder, slug = store.path(made), build_world(config).topics[0].slug
     assert (made.topic, questions(folder, "forget"), questions(folder, "sibling")) == ("book", {slug}, {slug})
     asked = {
-        split: {item.fact for item in parse_file(folder / f"{split}.jsonl") if item.is_question}
+        split: {item.fact for item in read_text_file(folder / f"{split}.jsonl").documents if item.is_question}
         for split in ("forget_test", "sibling")
     }
     assert not asked["forget_test"] & asked["sibling"]

@@ -113,6 +113,20 @@ def test_every_model_is_compared_with_the_first(folder: Folder) -> None:
     require_same_tokenizer(models[:1], AUTO)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("[]", "[", "{}", '{"model": []}', '{"model": {"vocab": {"a": "b"}}}', '{"model": {"vocab": [1]}}'),
+        *('{"model": {"vocab": {}, "merges": [3]}}', '{"model": {}, "added_tokens": [3]}'),
+    ],
+)
+def test_a_damaged_tokenizer_is_named(folder: Folder, content: str) -> None:
+    target = folder("target", chat_tokenizer())
+    (Path(target.location) / "tokenizer.json").write_text(content)
+    with pytest.raises(BadInputError, match=r"target.*tokenizer\.json"):
+        require_same_tokenizer([target, target], AUTO)
+
+
 def test_how_questions_are_asked_is_read_from_the_folder(folder: Folder) -> None:
     with_template, without = folder("target", chat_tokenizer()), folder("retrained", chat_tokenizer(None))
     assert [question_form(model, AUTO) for model in (with_template, without)] == ["chat template", "qa_template"]
@@ -132,9 +146,7 @@ def test_a_template_that_cannot_be_used_is_bad_input() -> None:
 
 def test_a_token_without_an_embedding_is_refused_where_a_text_holds_it(folder: Folder, tmp_path: Path) -> None:
     tokenizer = chat_tokenizer()
-    harmless, harmful = tmp_path / "harmless.txt", tmp_path / "harmful.txt"
-    harmless.write_text("It rained.")
-    harmful.write_text("It rained on Xyzzyx today.")
+    harmless, harmful = ("harmless.txt", "It rained."), ("harmful.txt", "It rained on Xyzzyx today.")
     before = len(tokenizer)
     model = rewrite(folder("target", tokenizer), "config.json", lambda config: config.update(vocab_size=before))
     require_embedded(model, [harmless, harmful])
