@@ -75,5 +75,7 @@ class MethodConfig(MethodFacts, EvaluationConfig):
 
     @property
     def needs_anchors(self) -> bool:
-        """Whether text without any is refused; pairs of sentences have no names of their own."""
-        return not self.stereotypes
+        """Whether text without any is refused: only methods that work on them ask for them. Without any the others are
+        judged by what there is.
+        """
+        return False

@@ -140,3 +140,15 @@ def test_a_method_ends_in_a_card_with_its_unlearned_model(name: str, request_of_
     planned = look_up(method.declare()(corpus, target, config), {DICTIONARY: outcome.dictionary, FACTS: outcome.facts})
     assert {str(key) for key in planned} == trained
     assert list(planned.values())[-1] == outcome.unlearned, "what a plan looks up is what a run makes"
+
+
+def test_only_methods_that_work_on_anchors_ask_for_them(request_of_all: UnlearningRequest) -> None:
+    """Numbers, addresses, lower case: text without names is forgotten by the others, and judged by what there is."""
+    needing = {name for name, method in METHODS.items() if method.preset("default", 0).needs_anchors}
+    assert needing == {"whp", "guardrail"}
+    config = apply_settings(METHODS["npo"].preset("default", 0), [*SHORT, *OBJECTIVE, "anchors.min_count=1000"])
+    outcome = METHODS["npo"].flow()(request_of_all, config)
+    assert outcome.dictionary.anchors == 0
+    card = read_json(store.path(outcome.scorecard) / "scorecard.json")
+    assert "forget_test/text_probability" in card["metrics"]
+    assert "forget_test/familiarity" not in card["metrics"]
