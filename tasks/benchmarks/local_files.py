@@ -4,12 +4,14 @@ import here.
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tasks import store
+from tasks.algorithms.text.json_values import parse_json
 from tasks.artifacts import BadInputError, InputFile
 from tasks.settings.measuring import BENCHMARK_NAMES, BenchmarkingConfig
 
@@ -196,7 +198,7 @@ def _json_lines(file: str, lines: list[str]) -> Iterator[tuple[str, Any]]:
         if line.strip():
             place = f"{file}, line {number}"
             try:
-                yield place, json.loads(line)
+                yield place, parse_json(line)
             except ValueError as error:
                 raise BadInputError(f"{place}: {error}; wanted one JSON record a line") from None
 
@@ -207,8 +209,12 @@ def _tabbed(file: str, lines: list[str]) -> Iterator[tuple[str, dict[str, Any]]]
     """
     reader = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
     for row in reader:
-        cells = {name: int(cell) if cell and cell.isdecimal() else cell for name, cell in row.items() if name}
+        cells = {name: _number(cell) for name, cell in row.items() if name}
         yield f"{file}, line {reader.line_num}", cells
+
+
+def _number(cell: Any) -> Any:
+    return int(cell) if isinstance(cell, str) and re.fullmatch("[0-9]{1,9}", cell) else cell
 
 
 def _row(layout: _Format, place: str, record: Any) -> dict[str, Any]:

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tasks.artifacts import BadInputError
+from tasks.models.json_files import read_object
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -30,11 +33,21 @@ class Base:
 
 
 def noted_base(folder: Path) -> Base | None:
-    """Return what a folder says of its base model, or None where it is no adapter of this project's."""
+    """Return what a folder says of its base model, or None where it is no adapter of this project's.
+
+    Raises:
+        BadInputError: If it says so in another form.
+    """
     files = [folder / name for name in (WEIGHTS, *SETTINGS)]
     if not all(file.is_file() for file in files):
         return None
-    settings, base = (json.loads(file.read_text(encoding="utf-8")) for file in files[1:])
+    settings, base = (read_object(file, str(folder)) for file in files[1:])
+    found = (base.get("digest"), base.get("parameters"), settings.get("base_model_name_or_path"))
+    if tuple(map(type, found)) != (str, int, str):
+        raise BadInputError(
+            f"{folder}: {' and '.join(SETTINGS)} do not name a base; wanted digest, parameters and"
+            " base_model_name_or_path"
+        )
     return Base(digest=base["digest"], parameters=base["parameters"], location=settings["base_model_name_or_path"])
 
 
@@ -55,4 +68,4 @@ def read_adapter(folder: Path) -> "tuple[dict[str, Any], dict[str, Tensor]]":
     """Return settings and tensors of an adapter's folder."""
     from safetensors.torch import load_file
 
-    return json.loads((folder / SETTINGS[0]).read_text(encoding="utf-8")), load_file(folder / WEIGHTS)
+    return read_object(folder / SETTINGS[0], str(folder)), load_file(folder / WEIGHTS)

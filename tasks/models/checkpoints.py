@@ -9,6 +9,8 @@ from typing import Any
 from tasks import store
 from tasks.artifacts import BadInputError, CheckpointRef
 from tasks.models import adapter_files
+from tasks.models.config_sizes import require_buildable
+from tasks.models.json_files import read_object
 from tasks.models.weights import weight_files
 
 GUARDRAIL = "guardrail.json"
@@ -73,7 +75,11 @@ def inspect_model(model: str, label: str) -> CheckpointRef:
     sums = {path.name: store.file_digest(path) for path in files}
     digest = hashlib.sha256(json.dumps(["checkpoints", sums], sort_keys=True).encode()).hexdigest()
     location = str(folder.resolve())
-    parameters = base_of(folder).parameters if adapter else _count(weights, f"{option} {model}")
+    parameters, tensors = _count(weights, f"{option} {model}")
+    if adapter:
+        parameters = base_of(folder).parameters
+    else:
+        require_buildable(read_settings(folder / "config.json", f"{option} {model}"), tensors, f"{option} {model}")
     return CheckpointRef(
         kind="checkpoints", digest=digest, sensitivity="ordinary", location=location, parameters=parameters, label=label
     )
@@ -131,8 +137,9 @@ def config_folder(checkpoint: CheckpointRef) -> Path:
 
 def context_length(checkpoint: CheckpointRef) -> int | None:
     """Return how many tokens a checkpoint's model reads at most; None where its config names no limit."""
-    config = json.loads((config_folder(checkpoint) / "config.json").read_text(encoding="utf-8"))
-    return next((config[name] for name in ("max_position_embeddings", "n_positions") if name in config), None)
+    config = read_object(config_folder(checkpoint) / "config.json", checkpoint.name)
+    limits = (config[name] for name in ("max_position_embeddings", "n_positions") if name in config)
+    return next((limit for limit in limits if isinstance(limit, int)), None)
 
 
 def _wants_own_code(config: Mapping[str, Any]) -> bool:
@@ -143,7 +150,8 @@ def _wants_own_code(config: Mapping[str, Any]) -> bool:
         return False
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
-    return config.get("model_type") not in CONFIG_MAPPING_NAMES
+    kind = config.get("model_type")
+    return not isinstance(kind, str) or kind not in CONFIG_MAPPING_NAMES
 
 
 def _from_hub(model: str, option: str) -> Path:
@@ -164,8 +172,8 @@ def _from_hub(model: str, option: str) -> Path:
         ) from None
 
 
-def _count(weights: list[Path], given: str) -> int:
-    """Return the number of parameters, read from the headers of the files.
+def _count(weights: list[Path], given: str) -> tuple[int, int]:
+    """Return the numbers of parameters and of tensors, read from the headers of the files.
 
     Raises:
         BadInputError: If a file is damaged.
@@ -174,14 +182,14 @@ def _count(weights: list[Path], given: str) -> int:
 
     from safetensors import SafetensorError, safe_open
 
-    total = 0
+    sizes: list[int] = []
     for file in weights:
         try:
             with safe_open(file, framework="numpy") as tensors:
-                total += sum(math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118
+                sizes += (math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118
         except SafetensorError as error:
             raise BadInputError(f"{given}: {file.name} is damaged ({error}); wanted whole safetensors") from None
-    return total
+    return sum(sizes), len(sizes)
 
 
 def read_settings(file: Path, given: str) -> dict[str, Any]:
@@ -190,18 +198,12 @@ def read_settings(file: Path, given: str) -> dict[str, Any]:
     Raises:
         BadInputError: If it is no JSON object.
     """
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise BadInputError(f"{given}: {file.name} cannot be read ({error}); wanted a JSON object") from None
-    if not isinstance(found, dict):
-        raise BadInputError(f"{given}: {file.name} holds a {type(found).__name__}; wanted a JSON object")
-    return found
+    return read_object(file, given)
 
 
 def has_chat_template(checkpoint: CheckpointRef) -> bool:
     """Return whether a checkpoint's tokenizer has a chat template; nothing is loaded."""
     folder = store.path(checkpoint)
     settings = folder / "tokenizer_config.json"
-    inside = settings.is_file() and bool(json.loads(settings.read_text(encoding="utf-8")).get("chat_template"))
+    inside = settings.is_file() and bool(read_object(settings, str(folder)).get("chat_template"))
     return inside or (folder / "chat_template.jinja").is_file()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks import store
 from tasks.artifacts import BadInputError, CheckpointRef
+from tasks.models.json_files import read_object
 from tasks.settings.measuring import ToxicityConfig
 
 if TYPE_CHECKING:
@@ -63,8 +64,9 @@ def inspect_classifier(folder: Path, config: ToxicityConfig) -> CheckpointRef:
     setting = f"toxicity.classifier {config.classifier}"
     if not (folder / "config.json").is_file():
         raise BadInputError(f"{setting}: no config.json there; wanted a Hugging Face text-classification checkpoint")
-    config_json = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    architectures = ", ".join(config_json.get("architectures") or ["no architecture"])
+    config_json = read_object(folder / "config.json", setting)
+    named = config_json.get("architectures")
+    architectures = ", ".join(map(str, named if isinstance(named, list) and named else ["no architecture"]))
     if "ForSequenceClassification" not in architectures:  # else a head would be made up at random, and rate at random
         raise BadInputError(f"{setting}: its config.json names {architectures}; wanted a ...ForSequenceClassification")
     weights = sorted(folder.glob("*.safetensors"))
@@ -92,8 +94,9 @@ def inspect_classifier(folder: Path, config: ToxicityConfig) -> CheckpointRef:
 def _check_label(about: dict[str, Any], config: ToxicityConfig) -> None:
     from tasks.algorithms.measuring.toxicity import toxic_label
 
-    labels = {int(index): str(name) for index, name in about.get("id2label", {0: "LABEL_0", 1: "LABEL_1"}).items()}
     try:
+        named = about.get("id2label", {0: "LABEL_0", 1: "LABEL_1"})
+        labels = {int(index): str(name) for index, name in (named.items() if isinstance(named, dict) else ())}
         toxic_label(labels, config.toxic_label)
     except ValueError as error:
         raise BadInputError(f"toxicity.classifier {config.classifier}: {error}") from None

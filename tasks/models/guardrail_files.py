@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tasks import store
 from tasks.artifacts import BadInputError, CheckpointRef
 from tasks.models.checkpoints import BEHAVIOUR, GUARDRAIL
+from tasks.models.json_files import read_object
 from tasks.models.loading import load_model, load_tokenizer
 
 if TYPE_CHECKING:
@@ -70,14 +71,20 @@ def read_guardrail(folder: Path) -> "Guardrail":
 
     file = folder / GUARDRAIL
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        if content.pop("schema") != SCHEMA:
+        content = read_object(file, str(folder))
+        if content.pop("schema") != SCHEMA or not _fits(content):
             raise ValueError
         return Guardrail(**content | {"terms": tuple(content["terms"])})
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError):
         raise BadInputError(
             f"{file} is no guardrail; wanted schema {SCHEMA} with prefix, refusal, floor and terms"
         ) from None
+
+
+def _fits(content: dict[str, Any]) -> bool:
+    texts = [content["prefix"], content["refusal"], *content["terms"]]
+    floor = content["floor"]
+    return all(isinstance(text, str) for text in texts) and isinstance(floor, float) and 0 < floor < 1
 
 
 def save_guarded(target: CheckpointRef, guardrail: "Guardrail", origin: str | None) -> CheckpointRef:

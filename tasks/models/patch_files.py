@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from tasks import store
 from tasks.artifacts import Artifact, BadInputError, CheckpointRef, EditPatch
+from tasks.models.json_files import read_object
 from tasks.models.weights import identify
+from tasks.settings.edit_request import EditRequest
 
 if TYPE_CHECKING:
     from tasks.algorithms.editing.rome import Update
@@ -152,7 +154,7 @@ def open_patch(name: str) -> EditPatch:
     A folder's patch is taken into the store, and where it lies is remembered, should it be purged there.
 
     Raises:
-        BadInputError: If there is none, or several, or the folder is none.
+        BadInputError: If there is none, or several, or the folder is none or damaged.
     """
     folder = Path(name).expanduser()
     if folder.is_dir():
@@ -189,15 +191,55 @@ def _checked(folder: Path) -> dict[str, Any]:
     """Return what a user's folder says of its patch, once that is what such a folder says."""
     if missing := [name for name in FILES if not (folder / name).is_file()]:
         raise BadInputError(f"{folder} is no patch: no {missing[0]} there; wanted {', '.join(FILES)}")
+    about = read_object(folder / ABOUT, str(folder))
     try:
-        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        if about["schema"] != SCHEMA:
+        rows = read_edits(folder)
+        if not _describes(about) or len(rows) != about["edits"]:
             raise ValueError
-        _record(about, "")
-        if len(read_edits(folder)) != about["edits"]:
-            raise ValueError
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise BadInputError(
             f"{folder / ABOUT} does not describe a patch; wanted schema {SCHEMA}, and as many edits as {EDITS} has"
         ) from None
+    _check_edits(folder, rows)
+    _check_tensors(folder, [entry["layer"] for entry in about["layers"]])
     return about
+
+
+def _describes(about: dict[str, Any]) -> bool:
+    texts = [about["schema"], about["base"], about["model_type"], *about["computed_on"]]
+    numbers = [about["edits"], *(entry[name] for entry in about["layers"] for name in ("layer", "rank"))]
+    return (
+        about["schema"] == SCHEMA
+        and bool(about["layers"])
+        and all(isinstance(text, str) for text in texts)
+        and all(type(number) is int and number >= 0 for number in numbers)
+        and isinstance(about["computed_on"], list)
+    )
+
+
+def _check_edits(folder: Path, rows: Sequence[Any]) -> None:
+    from pydantic import TypeAdapter, ValidationError
+
+    adapter = TypeAdapter(EditRequest)
+    for number, row in enumerate(rows, 1):
+        try:
+            adapter.validate_python(row)
+        except ValidationError:
+            raise BadInputError(f"{folder / EDITS}, edit {number} is none; wanted the edits of the patch") from None
+
+
+def _check_tensors(folder: Path, layers: Sequence[int]) -> None:
+    """Refuse updates that are not matrices of one rank on both sides."""
+    from safetensors import SafetensorError, safe_open
+
+    file = folder / TENSORS
+    try:
+        with safe_open(file, framework="numpy") as tensors:
+            sides = {name: tensors.get_slice(name) for name in tensors.keys()}  # noqa: SIM118 - a handle, no mapping
+            found = {name: (side.get_dtype(), *side.get_shape()) for name, side in sides.items()}
+    except SafetensorError as error:
+        raise BadInputError(f"{file} is damaged ({error}); wanted whole safetensors") from None
+    for layer in layers:
+        left, right = (found.get(f"layer.{layer}.{name}", ()) for name in ("U", "V"))
+        if not len(left) == len(right) == 3 or not left[0] == right[0] == "F32" or left[2] != right[2]:
+            raise BadInputError(f"{file}, layer {layer}: wanted U and V, two matrices in float32 of one rank")

@@ -14,6 +14,7 @@ from pathlib import Path
 from tasks import store
 from tasks.artifacts import BadInputError, CheckpointRef, EditPatch
 from tasks.models.checkpoints import inspect_model
+from tasks.models.json_files import read_object
 from tasks.models.patch_files import LEAST_LETTERS, SHOWN, open_patch
 from tasks.models.weights import folder_digest, identify, weights_digest
 
@@ -48,10 +49,10 @@ def read_list(folder: Path) -> tuple[str, list[str]]:
     """
     file = folder / LIST
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        if content["schema"] != SCHEMA:
-            raise ValueError
+        content = read_object(file, str(folder))
         base, patches, weights = content["base"], content["patches"], content["weights"]
+        if content["schema"] != SCHEMA or not all(isinstance(text, str) for text in (base, weights, *patches)):
+            raise ValueError
     except (OSError, ValueError, KeyError, TypeError):
         raise BadInputError(f"{file} lists no patches; wanted schema {SCHEMA}") from None
     if (found := folder_digest(folder)) != weights:

@@ -73,7 +73,7 @@ def weight_files(folder: Path) -> list[Path]:
     try:
         names = sorted({*json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()})
         missing = [name for name in names if Path(name).name != name or not (folder / name).is_file()]
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OSError):
         raise BadInputError(f"{INDEX} cannot be read; wanted tensors and the files that hold them") from None
     if missing or not names:
         raise BadInputError(f"{INDEX} names {', '.join(missing) or 'no file'}; wanted files beside it")

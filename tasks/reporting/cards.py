@@ -2,7 +2,6 @@
 
 import difflib
 import importlib.metadata
-import json
 import re
 import shutil
 import tempfile
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks import store, tracking
+from tasks.algorithms.text.json_values import parse_json
 from tasks.artifacts import BadInputError, ComparedRun, Scorecard
 from tasks.storage.plain_files import read_json, write_json
 
@@ -22,6 +22,8 @@ JUDGED = "tags.`lethe.verdict.passed` != ''"
 """Runs that ended with a scorecard."""
 OFFERED = 5
 """Runs that are listed where none is found."""
+LARGEST = 1e300
+"""What every figure is below; cards hold no infinite ones."""
 LATEST = 50
 """Runs among which a near one is looked for."""
 WANTED = f"a folder of --out, a {CARD}, a file of --json, or {LEAST_PREFIX} or more letters of an MLflow run id"
@@ -70,12 +72,12 @@ def _find(word: str, scratch: Path) -> _Entry:
 def _of_file(path: Path, scratch: Path) -> _Entry:
     """Read a scorecard, or a result that holds one."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, ValueError):
+        content = parse_json(path.read_text(encoding="utf-8"))
+    except ValueError:
         raise BadInputError(f"{path} is no JSON; wanted {WANTED}") from None
     if isinstance(content, dict) and content.get("schema") == "lethe.result.v1":
         card, report = _checked(content.get("scorecard"), path), Path(str(content.get("report")))
-        entry = _Entry(name=path.stem, card=card, items=_items_beside(report.with_name(CARD), card))
+        entry = _Entry(name=path.stem, card=card, items=_items_beside(report.parent / CARD, card))
         runs = (
             _search(f"attributes.run_id = '{content['mlflow_run']}'", 1)
             if re.fullmatch("[0-9a-f]{32}", str(content.get("mlflow_run")))
@@ -91,7 +93,10 @@ def _of_file(path: Path, scratch: Path) -> _Entry:
 def _items_beside(path: Path, card: dict[str, Any]) -> Path | None:
     """Return the items in the folder of a card's file, if that file still holds this card."""
     items = path.with_name(ITEMS)
-    return items if items.is_file() and path.is_file() and read_json(path) == card else None
+    try:
+        return items if items.is_file() and path.is_file() and read_json(path) == card else None
+    except (ValueError, RecursionError):  # it holds something else by now
+        return None
 
 
 def _checked(card: Any, source: str | Path) -> dict[str, Any]:
@@ -102,8 +107,7 @@ def _checked(card: Any, source: str | Path) -> dict[str, Any]:
             f"{source} holds schema {schema}; wanted scorecard.v1, or lethe.result.v1 with a scorecard in it"
         )
     try:
-        whole = all({"target", "unlearned", "retrained", "ci95"} <= set(row) for row in card["metrics"].values())
-        whole &= {"passed", "evidence"} <= set(card["verdict"]) and isinstance(card["provenance"], dict)
+        whole = _is_whole(card)
     except (KeyError, TypeError, AttributeError):
         whole = False
     if not whole:
@@ -111,6 +115,26 @@ def _checked(card: Any, source: str | Path) -> dict[str, Any]:
             f"{source} is a scorecard without metrics, verdict or provenance; wanted a whole scorecard.v1"
         )
     return card
+
+
+def _is_whole(card: dict[str, Any]) -> bool:
+    """Return whether a card has what is compared, and numbers where there should be some."""
+    spent = card.get("cost", {}).values()
+    rows = card["metrics"].values()
+    bounds = [row["ci95"] or (None, None) for row in rows]
+    figures = [row[name] for row in rows for name in ("target", "unlearned", "retrained", "n")]
+    figures += [bound for both in bounds for bound in both]
+    return (
+        all(isinstance(part, dict) for part in (card["verdict"], card["provenance"], *rows))
+        and all(isinstance(bound, (list, tuple)) and len(bound) == 2 for bound in bounds)
+        and all(number is None or _is_number(number) for number in figures)
+        and all(_is_number(seconds) for seconds in spent)
+        and {"passed", "evidence"} <= set(card["verdict"])
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) < LARGEST
 
 
 def _of_run(run: Any, scratch: Path) -> _Entry:

@@ -199,7 +199,13 @@ def test_benchmarks_are_asked_behind_the_guardrail(
 
 @pytest.mark.parametrize(
     "text",
-    ["{}", "[]", "not json", '{"schema": "lethe.guardrail.v1", "prefix": ""}', '{"schema": "lethe.guardrail.v2"}'],
+    [
+        *("{}", "[]", "not json", '{"schema": "lethe.guardrail.v1", "prefix": ""}', '{"schema": "lethe.guardrail.v2"}'),
+        "[" * 100_000,
+        '{"schema": "lethe.guardrail.v1", "prefix": "", "refusal": "No.", "floor": "low", "terms": []}',
+        '{"schema": "lethe.guardrail.v1", "prefix": "", "refusal": "No.", "floor": 1e-6, "terms": [3]}',
+    ],
+    ids=range(8),
 )
 def test_a_file_that_is_no_guardrail_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "guardrail.json").write_text(text)

@@ -151,6 +151,11 @@ def test_a_wrong_field_is_named_with_its_file_and_line(
             b'{"query": \n',
             "piqa.jsonl, line 1: Expecting value: line 1 column 11 (char 10); wanted one JSON record a line",
         ),
+        (b"[" * 100_000, "piqa.jsonl, line 1: it is nested too deeply; wanted one JSON record a line"),
+        (
+            b'{"query": "\\ud800"}',
+            "piqa.jsonl, line 1: it holds half of a surrogate pair, which is no letter; wanted one JSON record a line",
+        ),
         (b"\n \n", "piqa.jsonl is empty; wanted JSON lines with query, choices, gold"),
         (b'{"query": "caf\xe9"}\n', "piqa.jsonl: byte 0xe9 is not UTF-8; wanted UTF-8 JSON lines"),
     ],
@@ -199,3 +204,9 @@ def test_too_few_examples_for_the_solved_ones_are_refused(tmp_path: Path) -> Non
 def test_a_wrong_setting_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         BenchmarkingConfig(**changes)
+
+
+def test_a_cell_of_many_digits_is_no_number(tmp_path: Path) -> None:
+    (tmp_path / "dev.tsv").write_text("sentence\tlabel\nIt rained.\t" + "9" * 5000)
+    with pytest.raises(BadInputError, match=r"dev\.tsv, line 2: field `label` is \"9+\.\.\.; wanted 0 or 1"):
+        gather_benchmarks(BenchmarkingConfig(), str(tmp_path))

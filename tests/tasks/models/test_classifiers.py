@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -96,10 +97,23 @@ def unnamed(folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(about | {"id2label": {"0": "kind", "1": "rude"}}))
 
 
+def written(**changes: object) -> Callable[[Path], object]:
+    def write(folder: Path) -> None:
+        about = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(about | changes))
+
+    return write
+
+
 @pytest.mark.parametrize("scorer", ["auto", "classifier"])
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
+        (lambda folder: (folder / "config.json").write_text("[]"), "config.json holds a list; wanted a JSON object"),
+        (written(architectures=[3]), "its config.json names 3; wanted"),
+        (written(architectures="x"), "its config.json names no architecture; wanted"),
+        (written(id2label={"first": "hate"}), "invalid literal"),
+        (written(id2label=[]), "wanted toxicity.toxic_label to name one"),
         (pickled, r"only pytorch_model.bin, which can run code when loaded; wanted \*.safetensors"),
         (headless, "its config.json names RobertaForMaskedLM; wanted a ...ForSequenceClassification"),
         (unnamed, "cannot be told from kind, rude; wanted toxicity.toxic_label to name one"),

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from tasks import store
 from tasks.algorithms.editing.rome import Update
@@ -107,12 +108,28 @@ def with_another_table(folder: Path) -> None:
     (folder / "edits.jsonl").write_text("")
 
 
+def with_a_number_as_base(folder: Path) -> None:
+    about = json.loads((folder / "patch.json").read_text())
+    (folder / "patch.json").write_text(json.dumps(about | {"base": 3}))
+
+
+def with_vectors(folder: Path) -> None:
+    tensors = load_file(folder / "patch.safetensors")
+    save_file({name: tensor[:, 0].contiguous() for name, tensor in tensors.items()}, folder / "patch.safetensors")
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
+        (lambda folder: (folder / "patch.json").write_text("[" * 100_000), "patch.json is nested too deeply"),
+        (with_a_number_as_base, "does not describe a patch"),
+        (lambda folder: (folder / "edits.jsonl").write_text("[3]\n"), "edit 1 is none; wanted the edits of the patch"),
+        (lambda folder: (folder / "edits.jsonl").write_text("[" * 100_000), "does not describe a patch"),
+        (lambda folder: (folder / "patch.safetensors").write_bytes(b"\xff" * 40), "patch.safetensors is damaged"),
+        (with_vectors, "layer 0: wanted U and V, two matrices in float32 of one rank"),
         (without_tensors, "is no patch: no patch.safetensors there; wanted patch.safetensors, patch.json"),
         (of_another_schema, "does not describe a patch; wanted schema lethe.patch.v1"),
-        (with_a_list, "does not describe a patch"),
+        (with_a_list, "patch.json holds a list; wanted a JSON object"),
         (without_layers, "does not describe a patch"),
         (with_another_table, "as many edits as edits.jsonl has"),
     ],
@@ -130,7 +147,7 @@ def test_tensors_that_are_not_the_patchs_are_refused(base: CheckpointRef, tmp_pa
     folder = copied(put_patch(base, random_update(1)), tmp_path / "mine")
     about = json.loads((folder / "patch.json").read_text())
     (folder / "patch.json").write_text(json.dumps(about | {"layers": [{"layer": 1, "rank": 1, "norm": 1.0}]}))
-    with pytest.raises(BadInputError, match=r"'layer.1.U'; wanted U and V of each of its layers"):
+    with pytest.raises(BadInputError, match=r"layer 1: wanted U and V, two matrices in float32"):
         read_updates(open_patch(str(folder)))
 
 

@@ -114,6 +114,10 @@ def of_another_schema(folder: Path) -> None:
     (folder / LIST).write_text(json.dumps({"schema": "other"}))
 
 
+def with_a_number(folder: Path) -> None:
+    (folder / LIST).write_text(json.dumps(json.loads((folder / LIST).read_text()) | {"patches": [3]}))
+
+
 def trained_on(folder: Path) -> None:
     tensors = load_file(folder / "model.safetensors")
     tensors["transformer.ln_f.bias"] += torch.ones(())
@@ -122,7 +126,12 @@ def trained_on(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [(of_another_schema, "lists no patches; wanted schema"), (trained_on, "are not those that its patches gave")],
+    [
+        (of_another_schema, "lists no patches; wanted schema"),
+        (lambda folder: (folder / LIST).write_text("[" * 100_000), "lists no patches; wanted schema"),
+        (with_a_number, "lists no patches; wanted schema"),
+        (trained_on, "are not those that its patches gave"),
+    ],
 )
 def test_a_model_that_is_not_what_its_list_says_is_refused(
     given: Given, change: Callable[[Path], None], message: str

@@ -138,6 +138,19 @@ def test_a_run_that_keeps_no_card_is_refused() -> None:
 BAD: dict[str, tuple[str, str]] = {
     "text": ("Velmora lies by the river.", "is no JSON; wanted"),
     "binary": ("\udcff\udcfe", "is no JSON; wanted"),
+    "deep nesting": ("[" * 100_000, "is no JSON; wanted"),
+    "half of a letter": ('{"schema": "\\ud800"}', "is no JSON; wanted"),
+    "a list as verdict": (json.dumps({**FOUND, "verdict": ["passed", "evidence"]}), "without metrics, verdict"),
+    "text as cost": (json.dumps({**FOUND, "cost": {"finetune": "long"}}), "without metrics, verdict"),
+    "an endless cost": (json.dumps({**FOUND, "cost": {"finetune": float("inf")}}), "without metrics, verdict"),
+    "a figure beyond numbers": (
+        json.dumps({**FOUND, "metrics": {"a/b": {**FOUND["metrics"]["forget_test/probability"], "n": 10**400}}}),
+        "without metrics, verdict",
+    ),
+    "an interval of three": (
+        json.dumps({**FOUND, "metrics": {"a/b": {**FOUND["metrics"]["forget_test/probability"], "ci95": [1, 2, 3]}}}),
+        "without metrics, verdict",
+    ),
     "other JSON": ('["a"]', "holds schema None; wanted scorecard.v1"),
     "a plan": ('{"schema": "lethe.plan.v1"}', "holds schema lethe.plan.v1; wanted scorecard.v1"),
     "a result without a card": ('{"schema": "lethe.result.v1"}', "holds schema None; wanted scorecard.v1"),
@@ -158,6 +171,14 @@ def test_what_is_no_scorecard_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "card.json").write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(BadInputError, match=f"^{tmp_path}/card.json .*{reason}"):
         gather_cards([str(tmp_path / "card.json")] * 2)
+
+
+def test_a_result_whose_report_is_nowhere_has_no_items(tmp_path: Path) -> None:
+    for name, report in (("a", ""), ("b", "\x00")):
+        content = {"schema": "lethe.result.v1", "scorecard": FOUND, "report": report}
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    one, _ = gather_cards([str(tmp_path / "a.json"), str(tmp_path / "b.json")])
+    assert held_card(one) == FOUND
 
 
 def test_a_folder_without_a_card_and_a_single_run_are_refused(tmp_path: Path) -> None:
