@@ -12,6 +12,10 @@ from typing import Any, TypeVar
 from tasks.artifacts import BadInputError
 
 C = TypeVar("C")
+DEEPEST = 16
+"""Levels of a file of settings; they have four."""
+SHOWN = 200
+"""Characters of a wrong value that are shown."""
 
 
 def apply_settings(config: C, settings: list[str]) -> C:
@@ -110,19 +114,26 @@ def _full_key(key: str, known: list[str]) -> str:
 
 def _load(text: str) -> Any:
     """Read YAML in which only true and false are truth values: `off` and `no` are words that settings use. An alias is
-    refused: a few of them can stand for more than fits into memory, or for themselves.
+    refused: a few of them can stand for more than fits into memory, or for themselves. So is deep nesting, which takes
+    seconds before it ends as an error.
     """
     import yaml
 
     class Loader(yaml.SafeLoader):
         """With rules of its own."""
 
+        depth = 0
+
         def compose_node(self, parent: Any, index: Any) -> Any:
             """Read one value."""
-            if self.check_event(yaml.AliasEvent):
-                event = self.peek_event()
-                raise yaml.composer.ComposerError(None, None, "an alias; wanted the value itself", event.start_mark)
-            return super().compose_node(parent, index)
+            odd = "an alias; wanted the value itself" if self.check_event(yaml.AliasEvent) else ""
+            odd = odd or ("it is nested too deeply" if self.depth > DEEPEST else "")
+            if odd:
+                raise yaml.composer.ComposerError(None, None, odd, self.peek_event().start_mark)
+            self.depth += 1
+            node = super().compose_node(parent, index)
+            self.depth -= 1
+            return node
 
     truth = "tag:yaml.org,2002:bool"
     Loader.yaml_implicit_resolvers = {
@@ -168,7 +179,8 @@ def _converted(config: Any, name: str, value: Any) -> Any:
     try:
         return TypeAdapter(_without_choices(wanted)).validate_python(value)
     except ValidationError:
-        raise BadInputError(f"--set {name}={value}: wanted {getattr(wanted, '__name__', None) or wanted}") from None
+        shown = f"{value}"[:SHOWN]
+        raise BadInputError(f"--set {name}={shown}: wanted {getattr(wanted, '__name__', None) or wanted}") from None
 
 
 def _without_choices(wanted: Any) -> Any:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, fields, is_dataclass, replace
 from pkgutil import resolve_name
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 from tasks.settings.evaluation import MethodConfig
 from tasks.settings.objective_training import UnlearningConfig
@@ -11,7 +11,7 @@ from tasks.settings.objectives.choice import AnyObjective
 from tasks.settings.objectives.protocol import ObjectiveSettings
 from tasks.settings.objectives.table import ObjectiveName, listed
 from tasks.settings.rows import RowsConfig
-from tasks.settings.schema import check_choices, settings
+from tasks.settings.schema import check_choices, fits, settings
 from tasks.settings.training import LoraConfig
 
 
@@ -41,6 +41,10 @@ class GradientUnlearningConfig(MethodConfig):
         )
         if values is None or isinstance(values, Mapping):
             object.__setattr__(self, "objective", objective_from(kind, dict(values or {}), self.method))
+        if not isinstance(self.objective, kind):
+            raise ValueError(
+                f"objective is a {type(self.objective).__name__}; wanted the settings of {self.method} by name"
+            )
         if self.objective.chooses_weights and self.lora.rank and self.lora.targets:
             raise ValueError(
                 f"lora.targets is {', '.join(self.lora.targets)}, but {self.method} chooses its matrices; wanted no"
@@ -65,9 +69,13 @@ def objective_from(kind: type, settings: dict[str, Any], method: str) -> Objecti
         ValueError: If it has no such setting, or a value does not fit.
     """
     names = [field.name for field in fields(kind)]
-    if unknown := sorted(settings.keys() - set(names)):
+    if unknown := sorted(map(str, settings.keys() - set(names))):
         raise ValueError(f"method {method} has no setting {', '.join(unknown)}; wanted some of {', '.join(names)}")
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()})
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+    wanted = get_type_hints(kind)
+    if odd := [name for name, value in values.items() if not fits(value, wanted[name])]:
+        raise ValueError(f"objective.{odd[0]} is {values[odd[0]]!r}; wanted {wanted[odd[0]]}")
+    return kind(**values)
 
 
 def gradient_preset(method: str, name: str, seed: int = 0) -> GradientUnlearningConfig:

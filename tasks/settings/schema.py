@@ -51,7 +51,24 @@ def _require_ranges(config: Any) -> None:
             if isinstance(one, float) and math.isnan(one):
                 raise ValueError(f"{setting.name} is not a number (nan); wanted one")
             if isinstance(one, int) and abs(one) > LARGEST:
-                raise ValueError(f"{setting.name} is {one:.3g}; wanted a whole number up to {LARGEST}")
+                shown = f"{one:.3g}" if abs(one) < 10**300 else "beyond all numbers"
+                raise ValueError(f"{setting.name} is {shown}; wanted a whole number up to {LARGEST}")
+
+
+def fits(value: Any, wanted: Any) -> bool:
+    """Return whether a value is of the type of a setting: a number, a truth value, text, several of these, or none.
+    Which words may be chosen from, `check_choices` knows.
+    """
+    origin, parts = get_origin(wanted), get_args(wanted)
+    if origin is Literal:
+        return isinstance(value, str)
+    if origin is tuple:
+        return isinstance(value, tuple) and all(fits(each, parts[0]) for each in value)
+    if parts:
+        return any(fits(value, part) for part in parts)
+    if wanted is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return value is None if wanted is type(None) else type(value) is wanted
 
 
 def check_choices(config: Any, section: str = "") -> None:

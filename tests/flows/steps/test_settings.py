@@ -246,13 +246,28 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
 
 @pytest.mark.parametrize(
     "text",
-    [BOMB, "labels: &me\n  alpha: *me\n", "labels: " + "[" * 5000, "a: " + "{b: " * 5000, "seed: !!int x", "\x00"],
+    [
+        BOMB,
+        "labels: &me\n  alpha: *me\n",
+        "labels: " + "[" * 50_000,
+        "[" * 50_000,
+        "a: " + "{b: " * 5000,
+        "seed: !!int x",
+        "\x00",
+    ],
 )
 def test_hostile_yaml_is_refused_at_once(tmp_path: Path, text: str) -> None:
     started = time.monotonic()
     with pytest.raises(BadInputError, match=r"--config .* does not parse"):
         apply_file(SelectiveUnlearningConfig(), write(tmp_path, text))
     assert time.monotonic() - started < 5
+
+
+def test_a_word_of_many_brackets_is_not_read_for_long() -> None:
+    started = time.process_time()
+    with pytest.raises(BadInputError, match=r"batch=\[{200}: wanted int"):
+        apply_settings(SelectiveUnlearningConfig(), ["facts.batch=" + "[" * 20_000])
+    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,7 @@ class Unchecked:
     [
         ({"count": 10**12}, r"count is 1e\+12; wanted a whole number up to 4294967295"),
         ({"count": -(10**20)}, r"count is -1e\+20; wanted"),
+        ({"count": 10**400}, r"count is beyond all numbers; wanted"),
         ({"share": math.nan}, r"share is not a number \(nan\); wanted one"),
         ({"several": (1.0, math.nan)}, r"several is not a number"),
     ],
