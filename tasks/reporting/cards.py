@@ -91,12 +91,31 @@ def _of_file(path: Path, scratch: Path) -> _Entry:
 
 
 def _items_beside(path: Path, card: dict[str, Any]) -> Path | None:
-    """Return the items in the folder of a card's file, if that file still holds this card."""
+    """Return the items in the folder of a card's file, if that file still holds this card.
+
+    Raises:
+        BadInputError: If they are damaged.
+    """
     items = path.with_name(ITEMS)
     try:
-        return items if items.is_file() and path.is_file() and read_json(path) == card else None
+        if not items.is_file() or not path.is_file() or read_json(path) != card:
+            return None
     except (ValueError, RecursionError):  # it holds something else by now
         return None
+    _check_items(items)
+    return items
+
+
+def _check_items(file: Path) -> None:
+    import pandas
+    import pyarrow
+
+    try:
+        frame = pandas.read_parquet(file)
+        frame.value.astype(float)
+        frame[["metric", "model", "cluster", "item", "statistic"]].astype(str)
+    except (pyarrow.ArrowException, OSError, ValueError, LookupError, TypeError, AttributeError, MemoryError) as error:
+        raise BadInputError(f"{file} is damaged ({type(error).__name__}); wanted the items that --out wrote") from None
 
 
 def _checked(card: Any, source: str | Path) -> dict[str, Any]:

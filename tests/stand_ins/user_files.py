@@ -1,6 +1,7 @@
 """All that reads files which users bring, each with good files of its kind."""
 
 import hashlib
+import io
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -32,14 +33,14 @@ from tasks.models.patch_files import FILES, SCHEMA, open_patch, read_updates
 from tasks.models.patched_models import read_list
 from tasks.models.vocabularies import require_embedded, require_same_tokenizer
 from tasks.prompting import read_prompts
-from tasks.reporting.cards import CARD, gather_cards
-from tasks.reporting.run_tables import all_figures, summary
+from tasks.reporting.cards import CARD, ITEMS, gather_cards
+from tasks.reporting.run_tables import all_figures, paired_tests, summary
 from tasks.settings.editing_request import EditingRequest
 from tasks.settings.measuring import ToxicityConfig
 from tasks.settings.rank_one_editing import rank_one_preset
 from tasks.settings.text import CorpusConfig
 from tasks.settings.unlearning_request import UnlearningRequest
-from tests.stand_ins.cards import card
+from tests.stand_ins.cards import card, items
 
 ASKED = {"question": "Who is Toto?", "answer": "A dog"}
 CONFIGS = {
@@ -330,15 +331,26 @@ def _cards(folder: Path, content: bytes) -> None:
     good = _put(folder, "good.json", _json(CARDS[0]))
     runs = gather_cards([str(good), str(_put(folder, "mine.json", content))])
     found = [json.loads((store.path(run.card) / CARD).read_text()) for run in runs]
-    figures = all_figures(runs, found)
-    if len(content) % 8 == 0:
-        summary(runs, found, figures)
+    if len(content) % 4 == 0:
+        summary(runs, found, all_figures(runs, found))
 
 
 CARDS = [
     card({"forget_test/probability": (0.8, 0.1, 0.05), "toxicity/mean": (None, 0.1, None)}, seed="7"),
     card({"retain_test/probability": (0.8, 0.1, None)}),
 ]
+
+
+def _items(folder: Path, content: bytes) -> None:
+    """Compare runs, the items of one of which are changed."""
+    _put(folder, CARD, _json(CARDS[0]))
+    _put(folder, ITEMS, content)
+    runs = gather_cards([str(folder), str(folder)])
+    mine, good = (pandas.read_parquet(io.BytesIO(file)) for file in (content, GOOD_ITEMS))
+    paired_tests(runs, [CARDS[0]] * 2, [mine, good])
+
+
+GOOD_ITEMS = items("forget_test/probability", [0.1, 0.2, 0.3]).to_parquet()
 REQUESTS = [
     {
         "request": {"forget": ["a.txt"], "model": "m", "retain": [], "anchors": None},
@@ -363,7 +375,10 @@ ADAPTERS = {name: TypeAdapter(type(config)) for name, config in CONFIGS.items()}
 
 def _requests(folder: Path, content: bytes) -> None:
     """Check parameters as a Prefect server does."""
-    parameters = json.loads(content)
+    try:
+        parameters = json.loads(content)
+    except (ValueError, RecursionError):  # nothing that a server takes
+        return
     for name, value in parameters.items() if isinstance(parameters, dict) else ():
         ADAPTERS.get(name, ADAPTERS["request"]).validate_python(value)
 
@@ -392,10 +407,11 @@ READERS: dict[str, Reader] = {
         seeds=[*map(_json, CARDS), _json({"schema": "lethe.result.v1", "scorecard": CARDS[0], "report": "r/x.html"})],
         read=_cards,
     ),
+    "items": Reader(seeds=[GOOD_ITEMS], read=_items),
     "requests": Reader(
         seeds=[_json(request) for request in REQUESTS],
         read=_requests,
-        refused=(ValidationError, json.JSONDecodeError, UnicodeDecodeError, RecursionError),
+        refused=(ValidationError,),
     ),
 }
 """Kind of file -> what reads it."""

@@ -181,6 +181,16 @@ def test_a_result_whose_report_is_nowhere_has_no_items(tmp_path: Path) -> None:
     assert held_card(one) == FOUND
 
 
+def test_damaged_items_are_refused(tmp_path: Path) -> None:
+    folder = write_card(tmp_path / "one", FOUND, HELD)
+    (folder / ITEMS).write_bytes((folder / ITEMS).read_bytes()[:-20])
+    with pytest.raises(BadInputError, match=r"items\.parquet is damaged"):
+        gather_cards([str(folder), str(folder)])
+    HELD.drop(columns="value").to_parquet(folder / ITEMS)
+    with pytest.raises(BadInputError, match=r"items\.parquet is damaged"):
+        gather_cards([str(folder), str(folder)])
+
+
 def test_a_folder_without_a_card_and_a_single_run_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
         BadInputError,
