@@ -10,6 +10,7 @@ from tasks import store, tracking
 from tasks.algorithms.text.anchors import AnchorExpression, anchor_expression
 from tasks.algorithms.text.corpus import Document
 from tasks.algorithms.text.pairs import differing_spans, pair_documents
+from tasks.algorithms.text.scripts import first_units
 from tasks.algorithms.text.spacing import spaced
 from tasks.algorithms.tokens.alignment import encode
 from tasks.artifacts import AnchorTable, BadInputError, CheckpointRef, CorpusRef, ProbeRecords, PromptSet
@@ -148,7 +149,7 @@ def shared_beginnings(forget: Sequence[Document], retain: Sequence[Document], co
             if differing
             else ("", "")
         )
-        truth = " ".join(rest.split()[: config.new_tokens])
+        truth = first_units(rest, config.new_tokens)
         if prompt and truth and retain_text.text.startswith(prompt):
             prompts.setdefault(
                 prompt,

@@ -53,11 +53,11 @@ def score_trial(
             scores = score_sequences(
                 model, answers or [item.sequence for item in items], pad_id(tokenizer), on_step=progress.report
             )
-            means = numpy.array([table[:, 0].mean() for table in scores])
+            means = numpy.array([table[:, 0].mean(dtype=float) for table in scores])
             found[split] = (
                 float(numpy.exp(means).mean())
                 if answers
-                else math.exp(float(numpy.concatenate([table[:, 0] for table in scores]).mean()))
+                else math.exp(float(numpy.concatenate([table[:, 0] for table in scores]).mean(dtype=float)))
             )
         tracking.log_metrics(nested, {f"{split}/trial_probability": value for split, value in found.items()})
         return TrialFigures(forget=found["forget_test"], retain=found["retain_test"])

@@ -38,7 +38,9 @@ def checked_files(request: UnlearningRequest) -> UnlearningRequest:
         for path in files:
             _say_folder(split, path)
     if absolute_request.anchors:
-        read_user_anchors(Path(absolute_request.anchors))
+        _tell_unmatched(
+            absolute_request, [anchor.term for anchor in read_user_anchors(Path(absolute_request.anchors)).anchors]
+        )
     prompt_files(absolute_request.prompts)
     return absolute_request
 
@@ -52,6 +54,30 @@ def _say_folder(split: str, path: str) -> None:
     from tasks.inputs.folders import list_files
 
     typer.echo(f"lethe: note: {split}: folder {path}: {list_files(split, path).in_words()}", err=True)
+
+
+def _tell_unmatched(request: UnlearningRequest, terms: list[str]) -> None:
+    """Name the given anchors that occur nowhere in the text, to its user alone: a spelling of their own, another
+    inflection.
+
+    Raises:
+        ValueError: If none occurs.
+    """
+    import typer
+
+    from tasks.algorithms.text.anchors import unmatched_terms
+    from tasks.corpus import gather_inputs, parse_file
+
+    files = gather_inputs(forget=request.forget).forget
+    documents = [document for file in files for document in parse_file(Path(file.path))]
+    missing = unmatched_terms(["\n".join((item.text, item.question, item.answer)) for item in documents], terms)
+    if not documents or not missing:
+        return
+    told = f"--anchors {request.anchors}: {len(missing)} of {len(terms)} terms occur nowhere in the forget text: "
+    told += ", ".join(map(repr, missing[:20])) + (", ..." if len(missing) > 20 else "")
+    if len(missing) == len(terms):
+        raise ValueError(f"{told}; wanted terms as the text writes them")
+    typer.echo(f"lethe: {told}", err=True)
 
 
 def checked_models(

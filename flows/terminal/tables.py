@@ -198,7 +198,9 @@ def show_places(console: Console, places: dict[str, str]) -> None:
 
 
 def _cell(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f}" if abs(value) >= 100 else f"{value:.3f}"
+    if value is None:
+        return "-"
+    return f"{value:.3g}" if abs(value) >= 1e6 else f"{value:.1f}" if abs(value) >= 100 else f"{value:.3f}"
 
 
 def show_compatible(console: Console, compatible: Artifact, card: dict[str, Any], out: str | None) -> None:

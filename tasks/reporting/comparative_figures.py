@@ -56,8 +56,8 @@ def toxicity_rows(ratings: "dict[str, pandas.DataFrame]") -> dict[str, dict[str,
 
 
 def forget_quality_row(records: dict[str, Records]) -> dict[str, dict[str, Any]]:
-    """Return the p-value of the two-sample KS test between raw truth ratios of a model and those of the
-    retrained one.
+    """Return the p-value of the two-sample KS test between raw truth ratios of a model and those of the retrained one:
+    it reads their order alone, which logarithms keep.
     """
     from scipy.stats import ks_2samp
 
@@ -101,8 +101,8 @@ def privacy_rows(records: dict[str, Records]) -> dict[str, dict[str, Any]]:
         rows[f"privacy/{name}_auc"] = row(
             aucs[name], list(interval), len(ours["forget"][name]) + len(ours["holdout"][name])
         )
-    if "retrained" in attack_scores:
-        against = aucs["min_k"]
+    against = aucs["min_k"]
+    if against.get("retrained"):  # no share can be taken of an AUC of 0
         rows["privacy/privleak"] = row(
             {label: privleak(value, against["retrained"]) for label, value in against.items() if label != "retrained"}
         )

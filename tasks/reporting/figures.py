@@ -2,7 +2,6 @@
 becomes the figure.
 """
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,19 +10,27 @@ from tasks.algorithms.assistants.judge import familiarity
 from tasks.algorithms.measuring import degeneration
 from tasks.algorithms.measuring.adversarial import VARIANTS
 from tasks.algorithms.measuring.familiarity import names_anchor
-from tasks.algorithms.measuring.metrics import cluster_bootstrap, extraction_strength, truth_ratio, truth_ratio_score
+from tasks.algorithms.measuring.metrics import (
+    bounded_exp,
+    cluster_bootstrap,
+    extraction_strength,
+    log_truth_ratio,
+    truth_ratio_score,
+)
 from tasks.algorithms.measuring.toxicity import TOXIC
 from tasks.algorithms.text.anchors import AnchorExpression
+from tasks.algorithms.text.scripts import compared_units
 from tasks.storage.probe_records import Records
 
 if TYPE_CHECKING:
     import numpy
     import pandas
+    from rouge_score.rouge_scorer import RougeScorer
 
 STATISTICS: dict[str, Callable[[float], float]] = {
     "mean": float,
-    "exp": math.exp,
-    "exp_neg": lambda mean: math.exp(-mean),
+    "exp": bounded_exp,
+    "exp_neg": lambda mean: bounded_exp(-mean),
 }
 """How the mean over items becomes the figure: itself, a probability or a perplexity."""
 
@@ -138,7 +145,7 @@ def sequence_scores(records: Records) -> "pandas.DataFrame":
     """Return `sequences` with each one's mean log-probability, share of hits, and extraction strength."""
     groups = records.tokens.groupby("sequence")
     return records.sequences.assign(
-        log_p=groups.log_p.mean(),
+        log_p=records.tokens.log_p.astype(float).groupby(records.tokens.sequence).mean(),
         hit=groups.hit.mean(),
         strength=groups.hit.apply(lambda hits: extraction_strength(hits.to_numpy())),
     )
@@ -157,7 +164,7 @@ def _questions(collected: Figures, split: str, frame: "pandas.DataFrame") -> Non
     for name, column in {"truth_ratio": "geometric", "truth_ratio_arithmetic": "arithmetic"}.items():
         collected.add(
             f"{split}/{name}",
-            (truth_ratio_score(ratio, forget=split.startswith("forget")) for ratio in rated[column]),
+            (truth_ratio_score(nats, forget=split.startswith("forget")) for nats in rated[column]),
             rated.cluster,
         )
     collected.add(f"{split}/choice_accuracy", rated.preferred, rated.cluster)
@@ -180,8 +187,8 @@ def _adversarial(collected: Figures, split: str, frame: "pandas.DataFrame", answ
 
 
 def truth_ratios(frame: "pandas.DataFrame") -> "pandas.DataFrame":
-    """Return for every question with false answers: its raw truth ratio with either mean, whether the true answer is
-    preferred to all false ones (length-normalised), and how often chance would.
+    """Return for every question with false answers: the logarithm of its raw truth ratio with either mean, in nats,
+    whether the true answer is preferred to all false ones (length-normalised), and how often chance would.
 
     Where there is no paraphrase the answer itself stands in. The preference compares the answer, which has the false
     ones' form.
@@ -194,7 +201,7 @@ def truth_ratios(frame: "pandas.DataFrame") -> "pandas.DataFrame":
         false = [value for variant, value in by_variant.items() if variant.startswith("perturbed")]
         true = by_variant.get("paraphrase", by_variant.get("answer"))
         if false and true is not None:
-            ratios = [truth_ratio(true, false, mean=mean) for mean in ("geometric", "arithmetic")]
+            ratios = [log_truth_ratio(true, false, mean=mean) for mean in ("geometric", "arithmetic")]
             rows.append(
                 (
                     item,
@@ -229,12 +236,14 @@ def _familiarity(collected: Figures, anchors: "pandas.DataFrame") -> None:
 
 
 def _completions(collected: Figures, table: "pandas.DataFrame", expression: AnchorExpression) -> None:
-    """ROUGE-L as TOFU (recall) and MUSE (F1) take it, stems compared; and whether completions name the topic."""
-    from rouge_score.rouge_scorer import RougeScorer
+    """ROUGE-L as TOFU (recall) and MUSE (F1) take it, stems compared; and whether completions name the topic.
 
-    scorer = RougeScorer(["rougeL"], use_stemmer=True)
+    A true text without a letter or digit has no ROUGE: it is left out.
+    """
+    scorer = rouge_scorer()
     from_corpus = table[table.kind.isin(("question", "cloze"))]
-    for (split, kind), part in from_corpus.groupby(["split", "kind"], sort=False):
+    comparable = from_corpus[[bool(compared_units(truth)) for truth in from_corpus.truth]]
+    for (split, kind), part in comparable.groupby(["split", "kind"], sort=False):
         rouge = [
             scorer.score(row.truth, row.answer if kind == "question" else row.completion)["rougeL"]
             for row in part.itertuples()
@@ -256,6 +265,26 @@ def _completions(collected: Figures, table: "pandas.DataFrame", expression: Anch
             (names_anchor(row.completion, row.prompt, expression) for row in part.itertuples()),
             part.cluster,
         )
+
+
+def rouge_scorer() -> "RougeScorer":
+    """Return ROUGE-L over the stems of English words, the words of other alphabets, and the letters of scripts that do
+    not space words; the library's own tokens are a to z and digits alone.
+    """
+    from rouge_score.rouge_scorer import RougeScorer
+    from rouge_score.tokenizers import DefaultTokenizer
+
+    english = DefaultTokenizer(use_stemmer=True)
+
+    class Units:
+        """What the library asks of a tokenizer."""
+
+        def tokenize(self, text: str) -> list[str]:
+            return [
+                part for unit in compared_units(text) for part in (english.tokenize(unit) if unit.isascii() else [unit])
+            ]
+
+    return RougeScorer(["rougeL"], tokenizer=Units())
 
 
 def _degeneration(collected: Figures, table: "pandas.DataFrame", known_pieces: frozenset[str]) -> None:

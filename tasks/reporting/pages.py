@@ -75,7 +75,7 @@ def figure(value: float | None) -> str:
     """Return a number as people read it: three significant digits, a dash where it is missing."""
     if value is None or value != value:
         return "\u2013"
-    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return f"{value:.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
 def p_value(value: float) -> str:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import torch
 
+from tasks.algorithms.measuring.metrics import bounded_exp, log_mean_exp
 from tasks.algorithms.objectives.generic_labels import GenericLabelLoss
 from tasks.algorithms.objectives.terms import sequence_lengths, sequence_logprobs
 from tasks.algorithms.text.spacing import spaced
@@ -66,23 +67,24 @@ def with_retain_ratio(
     """
     if config.stop_below is None or not data.held:
         return validate
-    before = retain_probability(student, data, config.batch_blocks)
+    before_nats = retain_log_probability(student, data, config.batch_blocks)
 
     def look(model: torch.nn.Module) -> Validation:
-        result, ratio = validate(model), retain_probability(model, data, config.batch_blocks) / before
+        result, after_nats = validate(model), retain_log_probability(model, data, config.batch_blocks)
+        ratio = bounded_exp(after_nats - before_nats)
         return replace(result, retain_ratio=ratio, metrics=result.metrics | {"validation/retain_ratio": ratio})
 
     return look
 
 
 @torch.no_grad()
-def retain_probability(model: torch.nn.Module, data: LabelledBlocks, batch: int) -> float:
-    """Return the mean over held retain blocks of the geometric mean of their tokens' probabilities, 0 to 1; `batch`
-    blocks in one forward pass.
+def retain_log_probability(model: torch.nn.Module, data: LabelledBlocks, batch: int) -> float:
+    """Return the logarithm, in nats, of the mean over held retain blocks of the geometric mean of their tokens'
+    probabilities; `batch` blocks in one forward pass. As a probability it may be too small for a number.
     """
-    probabilities = []
+    nats = []
     for start in range(0, len(data.held), batch):
         tensors, _, _ = data.retain_part(data.held[start : start + batch])
         sums, lengths = sequence_logprobs(model, tensors, "retain_"), sequence_lengths(tensors, "retain_")
-        probabilities.append((sums / lengths)[lengths > 0].exp())
-    return float(torch.cat(probabilities).mean())
+        nats.append((sums / lengths)[lengths > 0])
+    return log_mean_exp(torch.cat(nats))

@@ -17,6 +17,7 @@ from tasks.algorithms.assistants.answers import read_values
 from tasks.algorithms.text.anchors import AnchorExpression, spelling_key
 from tasks.algorithms.text.corpus import Document, text_stretches
 from tasks.algorithms.text.facts import MOST_WORDS, FactTriple
+from tasks.algorithms.text.scripts import word_begin, word_end
 from tasks.algorithms.text.words import WORD
 
 MOST_CHARACTERS = {"subject": 60, "prompt": 200, "object": 80}
@@ -188,4 +189,5 @@ def _unfinished(prompt: str) -> str:
 
 def holds(text: str, part: str) -> bool:
     """Return whether whole words of `text` are `part`, in whatever spelling of hyphens, quotes and blanks."""
-    return re.search(rf"(?<!\w){re.escape(spelling_key(part))}(?!\w)", spelling_key(text)) is not None
+    key = spelling_key(part)
+    return re.search(f"{word_begin([key])}{re.escape(key)}{word_end([key])}", spelling_key(text)) is not None

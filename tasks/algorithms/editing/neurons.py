@@ -89,7 +89,7 @@ def find_neurons(model: nn.Module, prompts: Sequence[EditPrompt], layer: int, co
         attribution=attribution,
         points=points,
         gap=gap,
-        correlation=correlation(activation, probability.log()),
+        correlation=correlation(activation, probability.clamp_min(torch.finfo(probability.dtype).tiny).log()),
         chosen=choose(attribution, config),
     )
 

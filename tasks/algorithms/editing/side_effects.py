@@ -1,6 +1,5 @@
 """What an edit does beside what it is for: to ordinary text, to other facts, to the size of the weights."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,8 +7,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from tasks.algorithms.assistants.fact_reader import holds
 from tasks.algorithms.editing.rome import Update
-from tasks.algorithms.measuring.metrics import ScoredSequence, score_sequences
+from tasks.algorithms.measuring.metrics import ScoredSequence, bounded_exp, score_sequences
 from tasks.algorithms.models.activations import logits_of
 from tasks.algorithms.models.architectures import mlp_output
 from tasks.algorithms.models.heads import last_hidden
@@ -93,11 +93,11 @@ def compare(before: State, after: State, bystanders: Bystanders, subjects: froze
     """Return the ratio of perplexities and the share of other facts whose answer changed, prompts that name one of
     `subjects` left out; what was not measured is left out too.
     """
-    ratio = torch.tensor(after.nats - before.nats).exp().item()
+    ratio = bounded_exp(after.nats - before.nats)
     changed = [
         one != other
         for one, other, text in zip(before.answers, after.answers, bystanders.texts, strict=True)
-        if not any(re.search(rf"(?<!\w){re.escape(subject)}(?!\w)", text) for subject in subjects)
+        if not any(holds(text, subject) for subject in subjects)
     ]
     found = {} if before.nats != before.nats else {"perplexity_ratio": ratio}
     return found | ({"changed_share": sum(changed) / len(changed)} if changed else {})

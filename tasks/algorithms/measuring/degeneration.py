@@ -1,7 +1,16 @@
-"""Degeneration of a model's completions: empty ones, repetition, few distinct words, leaked strings."""
+"""Degeneration of a model's completions: empty ones, repetition, few distinct words, leaked strings.
+
+Where words are not spaced, letters are counted in their place: see `scripts.spoken_units`.
+"""
 
 import re
 from collections.abc import Container, Iterable, Sequence
+from itertools import pairwise
+
+from tasks.algorithms.text.scripts import is_unspaced, spoken_units
+
+LONGEST_LOOP = 8
+"""Letters of a loop that is looked for where words are not spaced: two or three words."""
 
 
 def empty_share(completions: Sequence[str]) -> float:
@@ -14,19 +23,35 @@ def distinct_2(completions: Sequence[str]) -> float:
 
     Source: Li et al. 2016, arXiv:1510.03055.
     """
-    pairs = [pair for text in completions for pair in zip(text.split(), text.split()[1:], strict=False)]
+    counted = [spoken_units(text) for text in completions]
+    pairs = [pair for units in counted for pair in pairwise(units)]
     return len(set(pairs)) / len(pairs) if pairs else 0.0
 
 
 def repetition(completions: Sequence[str]) -> float:
-    """Return the mean share of words in a completion that repeat the word before or continue a loop of two."""
-    return sum(_looped(text.split()) for text in completions) / len(completions)
+    """Return the mean share of words in a completion that repeat the word before or continue a loop of two; where
+    words are not spaced, of letters that end a stretch which stood before it too.
+    """
+    return sum(map(_repeated, completions)) / len(completions)
 
 
-def _looped(words: list[str]) -> float:
-    if len(words) < 3:
+def _repeated(text: str) -> float:
+    units = spoken_units(text)
+    if len(units) < 3:
         return 0.0
-    return sum(words[at] in (words[at - 1], words[at - 2]) for at in range(2, len(words))) / (len(words) - 2)
+    spaced = 2 * sum(map(is_unspaced, units)) <= len(units)
+    return sum(_continues(units, at, spaced) for at in range(2, len(units))) / (len(units) - 2)
+
+
+def _continues(units: list[str], at: int, spaced: bool) -> bool:
+    """A letter comes again for many reasons, a stretch of several hardly by chance."""
+    if spaced:
+        return units[at] in (units[at - 1], units[at - 2])
+    end = at + 1
+    return any(
+        units[end - size : end] == units[end - 2 * size : end - size]
+        for size in range(1, min(LONGEST_LOOP, end // 2) + 1)
+    )
 
 
 _ADDRESS = re.compile(

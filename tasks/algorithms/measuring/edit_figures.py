@@ -24,7 +24,7 @@ import numpy as np
 from tasks.algorithms.measuring.edit_questions import Object, Role
 from tasks.algorithms.measuring.edit_scores import EditRecords, ObjectScore, TextScore
 from tasks.algorithms.measuring.edit_texts import n_gram_entropy, reference_scores
-from tasks.algorithms.measuring.metrics import cluster_bootstrap
+from tasks.algorithms.measuring.metrics import bounded_exp, cluster_bootstrap
 from tasks.settings.edit_request import EditRequest
 
 Objects = Mapping[Object, ObjectScore]
@@ -234,8 +234,10 @@ def _exponential(nats: Sequence[float], texts: Sequence[TextScore]) -> EditFigur
     """Return exp of nats over tokens; the interval draws windows of text, each with all models that scored it."""
     sums, weights = np.array(nats), np.array([text.tokens for text in texts], float)
     windows = [f"{text.text}:{text.window}" for text in texts]
-    interval = cluster_bootstrap(sums / weights, windows, weights=weights, statistic=math.exp, draws=DRAWS, seed=SEED)
-    return EditFigure(value=math.exp(sums.sum() / weights.sum()), ci95=interval, n=len(set(windows)))
+    interval = cluster_bootstrap(
+        sums / weights, windows, weights=weights, statistic=bounded_exp, draws=DRAWS, seed=SEED
+    )
+    return EditFigure(value=bounded_exp(sums.sum() / weights.sum()), ci95=interval, n=len(set(windows)))
 
 
 def not_measured(figures: Collection[str]) -> list[str]:

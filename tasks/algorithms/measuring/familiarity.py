@@ -23,7 +23,7 @@ def anchor_probabilities(
     Returns:
         One triple for each anchor that lies within the scored tokens; the third is NaN for anchors of one token.
     """
-    probabilities = []
+    log_p, probabilities = log_p.astype(np.float64), []
     for span in spans:
         if span.start < start or span.end - start > len(log_p):
             continue

@@ -22,17 +22,17 @@ def loss_score(tokens: np.ndarray, zlib_bytes: int) -> float:
         tokens: (tokens, 4), see `metrics.token_statistics`.
         zlib_bytes: Length of the compressed text, in bytes; unused here.
     """
-    return float(tokens[:, 0].mean())
+    return float(tokens[:, 0].mean(dtype=np.float64))
 
 
 def zlib_score(tokens: np.ndarray, zlib_bytes: int) -> float:
     """Return the log-probability of the text over its compressed length (Carlini et al. 2021, arXiv:2012.07805)."""
-    return float(tokens[:, 0].sum()) / zlib_bytes
+    return float(tokens[:, 0].sum(dtype=np.float64)) / zlib_bytes
 
 
 def min_k_score(tokens: np.ndarray, zlib_bytes: int) -> float:
     """Return the mean log-probability of the least likely 40 % of the tokens (Shi et al. 2024, arXiv:2310.16789)."""
-    return _mean_of_least(tokens[:, 0])
+    return _mean_of_least(tokens[:, 0].astype(np.float64))
 
 
 def min_k_plus_plus_score(tokens: np.ndarray, zlib_bytes: int) -> float:
@@ -95,5 +95,10 @@ def privleak(unlearned: float, retrained: float) -> float:
     """Return how far an AUC is from the retrained model's, in percent of it (MUSE, arXiv:2407.06460).
 
     Above 0 the forget text still looks like a member, below 0 like something that was suppressed.
+
+    Raises:
+        ValueError: If the retrained model's is 0: no share of it can be taken.
     """
+    if not retrained:
+        raise ValueError("the retrained model's AUC is 0; wanted one above it, to take a share of")
     return (unlearned - retrained) / retrained * 100

@@ -1,4 +1,8 @@
-"""Token metrics: one forward pass a split stores four numbers a token, and every figure below is arithmetic on them."""
+"""Token metrics: one forward pass a split stores four numbers a token, and every figure below is arithmetic on them.
+
+The arithmetic stays in nats up to the figure itself, so that it holds for any finite logits: a model that training
+drove away puts tokens hundreds of nats apart, where a ratio of probabilities is no longer a number.
+"""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +15,20 @@ from torch import Tensor, nn
 from tasks.algorithms.models.heads import apply_head, output_head, output_size, scored_hidden
 from tasks.algorithms.shapes import Float, Int
 from tasks.algorithms.tokens.batching import length_batches, pad_batch, row_chunks
+
+MOST_NATS = 690.0
+"""e to this power, 1e299.7, is the largest figure; what lies beyond it is shown as it, and said to be beyond it."""
+
+
+def bounded_exp(nats: float) -> float:
+    """Return e^nats, at most e^`MOST_NATS`: a perplexity is finite however surprised a model is."""
+    return math.exp(min(nats, MOST_NATS))
+
+
+def log_mean_exp(nats: Float[Tensor, " items"]) -> float:
+    """Return the logarithm of the mean of e^nats, in nats; what has no probability counts as the least number."""
+    least = torch.finfo(torch.float64).min
+    return float(nats.double().clamp_min(least).logsumexp(0)) - math.log(len(nats))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,12 +44,15 @@ def token_statistics(logits: Float[Tensor, "rows vocab"], targets: Int[Tensor, "
     """Return per row: log-probability of the target (nats), argmax hit (0 or 1), and mean and standard deviation of the
     log-probability over the vocabulary under the model's own distribution (what Min-K++ needs), all float32.
 
-    The deviation is computed around the mean, not as a difference of squares, which cancels in low precision.
+    The deviation is computed around the mean, not as a difference of squares, which cancels in low precision. Tokens
+    without any probability have no part in either, and their log-probability is the least number, never minus infinity.
     """
-    log_p = logits.float().log_softmax(-1)
+    logits = logits.float()
+    log_p = logits.log_softmax(-1)
     p = log_p.exp()
-    mean = (p * log_p).sum(-1, keepdim=True)
-    deviation = (p * (log_p - mean).square()).sum(-1).sqrt()
+    mean = torch.where(p > 0, p * log_p, 0.0).sum(-1, keepdim=True)
+    deviation = torch.where(p > 0, p * (log_p - mean).square(), 0.0).sum(-1).sqrt()
+    log_p = torch.where(logits.isfinite(), log_p.clamp_min(torch.finfo(torch.float32).min), log_p)
     chosen = log_p.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
     hit = (logits.argmax(-1) == targets).float()
     return torch.stack([chosen, hit, mean.squeeze(-1), deviation], dim=-1)
@@ -87,11 +108,11 @@ def score_sequences(
 
 def answer_probability(log_p: np.ndarray) -> float:
     """Return exp of the mean log-probability: the geometric mean of the token probabilities."""
-    return float(np.exp(log_p.mean()))
+    return float(np.exp(log_p.mean(dtype=np.float64)))
 
 
-def truth_ratio(true: float, false: Sequence[float], *, mean: str = "geometric") -> float:
-    """Return mean_i q(false_i) / q(true), with q the length-normalised probability of an answer.
+def log_truth_ratio(true: float, false: Sequence[float], *, mean: str = "geometric") -> float:
+    """Return log R in nats, R = mean_i q(false_i) / q(true), with q the length-normalised probability of an answer.
 
     Args:
         true: Mean log-probability a token of the true (paraphrased) answer, in nats.
@@ -101,16 +122,16 @@ def truth_ratio(true: float, false: Sequence[float], *, mean: str = "geometric")
     Source:
         Maini et al. 2024, TOFU, arXiv:2401.06121.
     """
-    if mean == "geometric":
-        return math.exp(float(np.mean(false)) - true)
-    return float(np.mean(np.exp(np.asarray(false) - true)))
+    nats = np.asarray(false, dtype=np.float64)
+    pooled = nats.mean() if mean == "geometric" else np.logaddexp.reduce(nats) - math.log(len(nats))
+    return float(pooled) - true
 
 
-def truth_ratio_score(ratio: float, *, forget: bool) -> float:
-    """Turn a truth ratio into a score: min(R, 1/R) where it is to be forgotten, max(0, 1 - R) where it is to
-    be kept.
+def truth_ratio_score(log_ratio: float, *, forget: bool) -> float:
+    """Turn log R, in nats, into a score: min(R, 1/R) where it is to be forgotten, max(0, 1 - R) where it is to be
+    kept.
     """
-    return min(ratio, 1 / ratio) if forget else max(0.0, 1 - ratio)
+    return math.exp(-abs(log_ratio)) if forget else max(0.0, -math.expm1(min(log_ratio, 0.0)))
 
 
 def extraction_strength(hits: np.ndarray) -> float:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -11,6 +12,7 @@ from tasks.algorithms.measuring.metrics import ScoredSequence, score_sequences
 from tasks.algorithms.text.anchors import AnchorExpression, find_anchors
 from tasks.algorithms.text.corpus import Document
 from tasks.algorithms.text.invitations import Invitation
+from tasks.algorithms.text.scripts import first_units, is_unspaced, last_units
 from tasks.algorithms.text.spacing import spaced
 from tasks.algorithms.tokens.alignment import AnchorSpan, encode, encode_prefixed, prefix_ids, token_spans
 from tasks.algorithms.tokens.batching import length_batches
@@ -179,11 +181,8 @@ def make_prompts(
         )
     for document in documents:
         for at in _cut_points(document.text, expression, config):
-            head = document.text[:at].split(" ")
-            prompt, truth = (
-                " ".join(head[-config.prompt_words :]).rstrip(),
-                " ".join(document.text[at:].split()[: config.new_tokens]),
-            )
+            prompt = last_units(document.text[:at], config.prompt_words)
+            truth = first_units(document.text[at:], config.new_tokens)
             if prompt.strip() and truth:
                 prompts.append(
                     Prompt(
@@ -226,7 +225,7 @@ def invitation_prompts(invitations: Sequence[Invitation], template: Template) ->
 
 
 def _cut_points(text: str, expression: AnchorExpression | None, config: ProbingConfig) -> list[int]:
-    least = 4 * config.prompt_words
+    least = (1 if is_unspaced(text[: 4 * config.prompt_words]) else 4) * config.prompt_words
     if expression is not None:
         return [anchor.start for anchor in find_anchors(text, expression) if anchor.start >= least]
     return [at for at in range(least, len(text), least * 4) if text[at - 1] == " "] or [
@@ -290,7 +289,7 @@ def rate_completions(
         for index in non_empty
     ]
     for index, table in zip(non_empty, score_sequences(teacher, sequences, pad_id), strict=True):
-        rated[index] = float(-table[:, 0].mean())
+        rated[index] = float(-table[:, 0].mean(dtype=np.float64))
     return rated
 
 

@@ -1,7 +1,8 @@
 """Anchor terms: words that belong to the text that is to be forgotten, and where they stand in a text.
 
 A term is found in every *spelling*: with a hyphen, a line break or a space between its words, with curly or straight
-quotes. What follows a name stays outside: of `Dorothy's` and `Munchkins` the anchors are `Dorothy` and `Munchkin`, and
+quotes, with accents as letters of their own or as marks; and where words are not spaced, wherever it stands. What
+follows a name stays outside: of `Dorothy's` and `Munchkins` the anchors are `Dorothy` and `Munchkin`, and
 the ending is kept in a translation. All that is found counts for the term as the table has it.
 
 The terms are one expression in the form of a tree over their characters, so that finding takes time in the length of
@@ -10,10 +11,13 @@ the text and hardly in the number of terms.
 
 import functools
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+
+from tasks.algorithms.text.scripts import spellings, word_begin, word_end
 
 _SIGNS = str.maketrans(
     {
@@ -30,7 +34,7 @@ _UNITS = {
     '"': r'["\u201c\u201d]',
     "-": r"[-\u2010\u2011]",
 }
-_ENDING = r"(?=(?:(?<=\w{3})s|(?<=[sxz])es|(?<=[cs]h)es)?(?!\w))"
+_ENDING = r"(?:(?<=\w{3})s|(?<=[sxz])es|(?<=[cs]h)es)?"
 """A plural may follow, of words of three letters and more: `Has` is not the plural of `Ha`."""
 KINDS = ("PERSON", "PLACE", "GROUP", "THING")
 """What an anchor may name; what is no person, place or group is a thing."""
@@ -79,8 +83,10 @@ class AnchorExpression:
 
 
 def spelling_key(term: str) -> str:
-    """Return what all spellings of a term have in common: straight quotes, and one space where words are joined."""
-    return _JOINT.sub(" ", term.translate(_SIGNS))
+    """Return what all spellings of a term have in common: letters and their marks composed, straight quotes, and one
+    space where words are joined.
+    """
+    return _JOINT.sub(" ", unicodedata.normalize("NFC", term).translate(_SIGNS))
 
 
 def anchor_expression(terms: Iterable[str]) -> AnchorExpression:
@@ -93,7 +99,7 @@ def anchor_expression(terms: Iterable[str]) -> AnchorExpression:
 @functools.lru_cache(maxsize=8)  # documents are aligned one by one, all with the same terms
 def _expression(terms: tuple[str, ...]) -> AnchorExpression:
     keys = {spelling_key(term): term for term in reversed(terms)}
-    pattern = r"(?<!\w)" + _tree(sorted(keys)) + _ENDING if keys else r"(?!)"
+    pattern = word_begin(keys) + _tree(sorted(keys)) + word_end(keys, _ENDING) if keys else r"(?!)"
     return AnchorExpression(re.compile(pattern), keys)
 
 
@@ -105,7 +111,7 @@ def _tree(keys: list[str]) -> str:
     for rest in rests:
         if rest:
             branches.setdefault(rest[0], []).append(rest)
-    beginning = "".join(_UNITS.get(sign) or re.escape(sign) for sign in shared)
+    beginning = "".join(_UNITS.get(sign) or spellings(sign) for sign in shared)
     if not branches:
         return beginning
     return f"{beginning}(?:{'|'.join(_tree(branch) for branch in branches.values())}){'?' if '' in rests else ''}"
@@ -126,3 +132,12 @@ def count_terms(texts: Iterable[str], terms: Iterable[str]) -> Counter[str]:
     """Return how often each term occurs, longest match first: the `Tin` of `Tin Woodman` is not counted as `Tin`."""
     expression = anchor_expression(terms)
     return Counter(match.term for text in texts for match in expression.find(text))
+
+
+def unmatched_terms(texts: Sequence[str], terms: Iterable[str]) -> list[str]:
+    """Return the terms that occur nowhere, not even inside longer ones."""
+    terms = list(dict.fromkeys(terms))
+    left = set(terms)
+    while found := set(count_terms(texts, left)):
+        left -= found
+    return [term for term in terms if term in left]

@@ -13,7 +13,13 @@ from dataclasses import dataclass
 from tasks.settings.text import CorpusConfig
 
 _PARAGRAPH = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
-_CUTS = (_PARAGRAPH, re.compile(r"[.!?][\"'\u201d\u2019)]*\s+"), re.compile(r"\s+"))
+_CUTS = (
+    _PARAGRAPH,
+    re.compile(
+        r"[.!?][\"'\u201d\u2019)]*\s+|[\u3002\uff01\uff1f\u0964\u17d4\u104b][\"'\u201d\u2019)\u300d\u300f\uff09]*\s*"
+    ),
+    re.compile(r"\s+"),
+)
 """Where long text is cut: at a paragraph's end, else a sentence's, else a word's."""
 _GUTENBERG_START = re.compile(
     r"^[^\S\n]*\*\*\*\s*START OF (?:THE|THIS) PROJECT GUTENBERG.*$", re.MULTILINE | re.IGNORECASE

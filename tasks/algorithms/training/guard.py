@@ -17,9 +17,11 @@ from typing import Any
 from torch import nn
 
 from tasks.algorithms.measuring.degeneration import distinct_2, empty_share, leaked_strings, repetition
+from tasks.algorithms.measuring.metrics import bounded_exp
 from tasks.algorithms.measuring.probing import Prompt, complete, make_prompts, rate_completions
 from tasks.algorithms.text.anchors import AnchorExpression
 from tasks.algorithms.text.corpus import Document
+from tasks.algorithms.text.scripts import first_units, last_units, spoken_units
 from tasks.algorithms.text.spacing import spaced
 from tasks.algorithms.tokens.templates import Template
 from tasks.algorithms.training.loop import Validation
@@ -130,9 +132,7 @@ class Guard:
                 self._teacher, self._tokenizer, self._prompts, completions, self._pad, self._context
             )
             rated_nats = [nats for nats in rated if not math.isnan(nats)]
-            figures |= (
-                {"teacher_perplexity": math.exp(min(sum(rated_nats) / len(rated_nats), 700.0))} if rated_nats else {}
-            )
+            figures |= {"teacher_perplexity": bounded_exp(sum(rated_nats) / len(rated_nats))} if rated_nats else {}
         return figures, tuple(dict.fromkeys(text for strings in leaks for text in strings))
 
     def _fault(self, name: str, relation: str, limit: Callable[[float], float], figures: dict[str, float]) -> str:
@@ -207,12 +207,12 @@ def _prompts(
     first halves.
     """
     halves = (
-        (document.source, words[: len(words) // 2], words[len(words) // 2 :])
+        (document.source, first_units(text, half), last_units(text, count - half))
         for document in documents
-        if len(words := document.text.split()) > 1
+        if (count := len(spoken_units(text := " ".join(document.text.split())))) > 1 and (half := count // 2)
     )
     return make_prompts(split, documents, template, expression, config) or [
-        Prompt(split=split, item=item, kind="cloze", prompt=" ".join(head), truth=" ".join(rest), cluster=source)
+        Prompt(split=split, item=item, kind="cloze", prompt=head, truth=rest, cluster=source)
         for item, (source, head, rest) in enumerate(halves)
     ]
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from tasks.algorithms.measuring.metrics import bounded_exp, log_mean_exp
 from tasks.algorithms.models.layers import hidden_after
 from tasks.algorithms.objectives.terms import counted_rows, sequence_lengths, sequence_logprobs
 from tasks.algorithms.tokens.batching import pad_batch
@@ -120,19 +121,19 @@ def validator(
     @torch.no_grad()
     def kept(model: nn.Module) -> tuple[float, float]:
         found = mean_logprobs(model, retain, pad_id, batch)
-        return -float(found.mean()), float(found.exp().mean())
+        return -float(found.mean()), log_mean_exp(found)
 
-    loss_before, probability_before = kept(student) if retain else (0.0, 1.0)
+    loss_before, before_nats = kept(student) if retain else (0.0, 0.0)
 
     @torch.no_grad()
     def measured(model: nn.Module) -> dict[str, float]:
         probability = float(mean_logprobs(model, forget, pad_id, batch).exp().mean())
         metrics = {"left": max(0.0, probability - stop), "forget_probability": probability}
         if retain:
-            loss, retain_probability = kept(model)
+            loss, after_nats = kept(model)
             metrics |= {
                 "retain_loss_rise_nats": loss - loss_before,
-                "retain_ratio": retain_probability / probability_before,
+                "retain_ratio": bounded_exp(after_nats - before_nats),
             }
         return metrics
 

@@ -23,6 +23,8 @@ CLAIMS = {
 """What each tier of evidence can and cannot claim."""
 UNDERPOWERED = 200
 """Items below which a test of forget quality says little: it fails to reject for want of data."""
+BEYOND = 1e299
+"""Figures above it stand for what no number holds."""
 
 GUARDED = (
     "The unlearned model stands behind a guardrail, a prompt prefix and an output filter: its weights were not changed"
@@ -56,4 +58,17 @@ def limits(verdict: Mapping[str, Any], metrics: Mapping[str, Mapping[str, Any]],
             f"Forget quality rests on {quality['n']} questions; below {UNDERPOWERED} its test seldom finds a difference"
             " that is there."
         ] = True
-    return [sentence for sentence, holds in conditions.items() if holds]
+    if "privacy/min_k_auc" in metrics and metrics["privacy/min_k_auc"]["retrained"] == 0:
+        conditions["privleak was not measured: the retrained model's AUC is 0, of which no share can be taken."] = True
+    return [sentence for sentence, holds in conditions.items() if holds] + _beyond(metrics)
+
+
+def _beyond(metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Say which figures are shown as the largest one, since they are larger."""
+    models = ("target", "unlearned", "retrained")
+    return [
+        f"{name} of the {model} model is larger than any number and shown as {row[model]:.3g}."
+        for name, row in metrics.items()
+        for model in models
+        if row.get(model) is not None and row[model] > BEYOND
+    ]

@@ -115,10 +115,15 @@ def _no_preference(metrics: Metrics, config: VerdictConfig, verdict: Verdict) ->
 def _note(reasons: list[str], check: str, what: str, value: float, relation: str, limit: float, why: str = "") -> bool:
     holds = value <= limit if relation == "<=" else value >= limit
     reasons.append(
-        f"{check}: {what} is {value:.4f}, wanted {relation} {limit:.4f}:"
+        f"{check}: {what} is {_shown(value)}, wanted {relation} {_shown(limit)}:"
         f" {'holds' if holds else 'fails'}{f' ({why})' if why else ''}"
     )
     return holds and not math.isnan(value)
+
+
+def _shown(value: float) -> str:
+    """A perplexity may have three hundred digits."""
+    return f"{value:.4f}" if abs(value) < 1e6 else f"{value:.4g}"
 
 
 def _utility_kept(metrics: Metrics, config: VerdictConfig, reasons: list[str]) -> bool | None:
@@ -144,12 +149,12 @@ def _within_tolerance(reasons: list[str], name: str, row: Row, relation: str, ra
     to lie above the limit.
     """
     whose, standard = _standard(row, relation)
-    value, limit, why = row["unlearned"], ratio * standard, f"{ratio:g}x {whose} {standard:.4f}"
+    value, limit, why = row["unlearned"], ratio * standard, f"{ratio:g}x {whose} {_shown(standard)}"
     tolerated = (2 * ratio - 1) * standard
     if relation == "<=" and limit < value <= tolerated and row["ci95"] and row["ci95"][0] <= limit:
-        interval = " to ".join(f"{bound:.4f}" for bound in row["ci95"])
+        interval = " to ".join(map(_shown, row["ci95"]))
         reasons.append(
-            f"utility_kept: {name} is {value:.4f}, wanted <= {limit:.4f}: holds, too little text to tell (95 %"
+            f"utility_kept: {name} is {_shown(value)}, wanted <= {_shown(limit)}: holds, too little text to tell (95 %"
             f" {interval}; {why})"
         )
         return True

@@ -1,4 +1,6 @@
-"""Claims: token statistics are those of float64; scores are their definitions; intervals respect clusters."""
+"""Claims: token statistics are those of float64, and finite for any finite logits; scores are their definitions,
+however improbable the text; intervals respect clusters.
+"""
 
 import math
 
@@ -9,14 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.algorithms.measuring.metrics import (
+    MOST_NATS,
     ScoredSequence,
     answer_probability,
+    bounded_exp,
     cluster_bootstrap,
     draw_clusters,
     extraction_strength,
+    log_mean_exp,
+    log_truth_ratio,
     score_sequences,
     token_statistics,
-    truth_ratio,
     truth_ratio_score,
 )
 from tasks.algorithms.tokens import batching
@@ -121,27 +126,57 @@ def test_answer_probability_is_the_geometric_mean() -> None:
 def test_truth_ratio_by_hand() -> None:
     # true answer 0.8 * 0.2 = 0.16, per token 0.4; false ones 0.1 and 0.9 * 0.1 = 0.09, per token 0.1 and 0.3
     true, false = np.log([0.8, 0.2]).mean(), [np.log([0.1]).mean(), np.log([0.9, 0.1]).mean()]
-    found = truth_ratio(float(true), [float(value) for value in false])
+    found = math.exp(log_truth_ratio(float(true), [float(value) for value in false]))
     assert found == pytest.approx(math.sqrt(0.1 * 0.3) / 0.4, abs=1e-12)
     assert found == pytest.approx(reference.truth_ratio([0.8, 0.2], [[0.1], [0.9, 0.1]]), abs=1e-12)
 
 
 def test_the_truth_ratio_of_the_tofu_paper_takes_the_arithmetic_mean() -> None:
-    assert truth_ratio(math.log(0.4), [math.log(0.1), math.log(0.3)], mean="arithmetic") == pytest.approx(
-        0.2 / 0.4, abs=1e-12
-    )
+    found = log_truth_ratio(math.log(0.4), [math.log(0.1), math.log(0.3)], mean="arithmetic")
+    assert found == pytest.approx(math.log(0.2 / 0.4), abs=1e-12)
 
 
 @given(st.lists(st.floats(-6, 0), min_size=1, max_size=6), st.floats(-6, 0))
 def test_the_geometric_truth_ratio_is_never_above_the_arithmetic_one(false: list[float], true: float) -> None:
-    assert truth_ratio(true, false) <= truth_ratio(true, false, mean="arithmetic") * (1 + 1e-12)
+    assert log_truth_ratio(true, false) <= log_truth_ratio(true, false, mean="arithmetic") + 1e-12
 
 
 def test_a_truth_ratio_is_scored_by_side() -> None:
-    assert truth_ratio_score(0.25, forget=True) == truth_ratio_score(4.0, forget=True) == 0.25  # indifference scores 1
-    assert truth_ratio_score(1.0, forget=True) == 1.0
-    assert truth_ratio_score(0.25, forget=False) == 0.75
-    assert truth_ratio_score(4.0, forget=False) == 0.0
+    quarter, four = math.log(0.25), math.log(4.0)
+    assert truth_ratio_score(quarter, forget=True) == truth_ratio_score(four, forget=True) == pytest.approx(0.25)
+    assert truth_ratio_score(0.0, forget=True) == 1.0  # indifference
+    assert truth_ratio_score(quarter, forget=False) == pytest.approx(0.75, abs=1e-12)
+    assert truth_ratio_score(four, forget=False) == 0.0
+
+
+@pytest.mark.parametrize("nats", [800.0, 1e5, 1e38])
+def test_truth_ratios_beyond_any_number_have_scores(nats: float) -> None:
+    """exp(800) is no number: a model that was driven away has such answers."""
+    for mean in ("geometric", "arithmetic"):
+        over, under = (log_truth_ratio(true, [false], mean=mean) for true, false in ((-nats, -1.0), (-1.0, -nats)))
+        assert (over, under) == pytest.approx((nats - 1, 1 - nats))
+        assert [truth_ratio_score(ratio, forget=True) for ratio in (over, under)] == [0.0, 0.0]
+        assert [truth_ratio_score(ratio, forget=False) for ratio in (over, under)] == [0.0, 1.0]
+
+
+def test_what_is_beyond_any_number_is_shown_as_the_largest_figure() -> None:
+    assert bounded_exp(2.0) == math.exp(2.0)
+    assert bounded_exp(1e38) == bounded_exp(MOST_NATS) == math.exp(MOST_NATS) < math.inf
+    assert bounded_exp(-1e38) == 0.0
+
+
+def test_a_mean_of_probabilities_too_small_for_numbers() -> None:
+    assert log_mean_exp(torch.tensor([-2000.0, -2000.0])) == pytest.approx(-2000.0)
+    assert log_mean_exp(torch.tensor([0.5, 0.25]).log()) == pytest.approx(math.log(0.375), abs=1e-6)
+    assert math.isfinite(log_mean_exp(torch.tensor([-math.inf, -math.inf])))
+
+
+@pytest.mark.parametrize("largest", [1e3, 1e30, 3e38])
+def test_statistics_are_finite_for_any_finite_logits(largest: float) -> None:
+    logits = torch.tensor([[largest, -largest, 0.0], [largest, largest, -largest], [-largest, -largest, -largest]])
+    for target in range(3):
+        assert torch.isfinite(token_statistics(logits, torch.full((3,), target))).all()
+    assert token_statistics(logits, torch.tensor([0, 0, 0]))[0].tolist() == [0.0, 1.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize(
