@@ -17,7 +17,7 @@ from tasks import store
 from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef, FactTable, InputFile
 from tasks.corpus import CorpusInputs, cleaning_sample, gather_inputs
 from tasks.execution import isolation
-from tasks.models.checkpoints import config_folder, inspect_model
+from tasks.models.checkpoints import config_folder, gather_models
 from tasks.models.loading import load_tokenizer
 from tasks.models.vocabularies import question_form, question_template
 from tasks.settings.evaluation import MethodConfig
@@ -60,7 +60,7 @@ def plan(request: UnlearningRequest, config: MethodConfig, method: Method) -> Pl
     """Run corpus, anchors, translation and facts, and look the method's stages up in the cache; given what its flow
     would be given.
     """
-    inputs, target = gather_inputs(**request.files()), inspect_model(request.model, "target")
+    inputs, target = gather_inputs(**request.files()), gather_models({"target": request.model})["target"]
     corpus, dictionary, facts, stages = _look(inputs, user_file(request.anchors), config)
     cached = look_up(method.declare()(corpus, target, config), {DICTIONARY: dictionary, FACTS: facts})
     stages |= {key: "cached" if record else "to run" for key, record in cached.items()}

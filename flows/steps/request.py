@@ -67,7 +67,7 @@ def check_request(
     """
     inputs, checkpoints = gather_inputs(**request.files()), gather_models(models)
     for checkpoint in checkpoints.values():
-        require_embedded(checkpoint, _texts(inputs))
+        require_embedded(checkpoint, _texts(inputs, request), config.corpus)
     benchmarks = benchmark_inputs(config, request.benchmark_data)
     user, prompts = user_file(request.anchors), prompt_files(request.prompts)
     expected = Expected(
@@ -79,12 +79,16 @@ def check_request(
     )
 
 
-def _texts(inputs: CorpusInputs) -> Iterator[tuple[str, str]]:
-    """Yield the name of every file and its texts, one by one."""
-    for files in inputs.by_split().values():
-        for file in files:
-            for document in read_text_file(Path(file.path)).documents:
-                yield file.path, "\n".join((document.text, document.question, document.answer))
+def _texts(inputs: CorpusInputs, request: UnlearningRequest) -> Iterator[tuple[str, str]]:
+    """Yield what to call a text and the text, for all that the models will read."""
+    for file in (file for files in inputs.by_split().values() for file in files):
+        for document in read_text_file(Path(file.path)).documents:
+            false, named = document.perturbed_answer, (document.paraphrased_question, document.paraphrased_answer)
+            yield file.path, "\n".join((document.text, document.question, document.answer, *named, *false))
+    for path in request.prompts:
+        yield from ((path, prompt.text) for prompt in read_prompts(Path(path)))
+    if request.anchors:
+        yield request.anchors, "\n".join(read_user_anchors(Path(request.anchors)).generics.values())
 
 
 def require_model(request: UnlearningRequest) -> None:

@@ -66,10 +66,11 @@ def _tell_unmatched(request: UnlearningRequest, terms: list[str]) -> None:
     import typer
 
     from tasks.algorithms.text.anchors import unmatched_terms
-    from tasks.corpus import gather_inputs, parse_file
+    from tasks.corpus import gather_inputs
+    from tasks.inputs.documents import read_text_file
 
     files = gather_inputs(forget=request.forget).forget
-    documents = [document for file in files for document in parse_file(Path(file.path))]
+    documents = [document for file in files for document in read_text_file(Path(file.path)).documents]
     missing = unmatched_terms(["\n".join((item.text, item.question, item.answer)) for item in documents], terms)
     if not documents or not missing:
         return

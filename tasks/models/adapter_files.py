@@ -56,6 +56,11 @@ def write_adapter(folder: Path, settings: Mapping[str, Any], tensors: "Mapping[s
     from safetensors.torch import save_file
 
     save_file(dict(tensors), folder / WEIGHTS, metadata={"format": "pt"})
+    write_settings(folder, settings, base)
+
+
+def write_settings(folder: Path, settings: Mapping[str, Any], base: Base) -> None:
+    """Write what is said of an adapter beside its weights."""
     contents = (
         {**settings, "base_model_name_or_path": base.location},
         {"digest": base.digest, "parameters": base.parameters},

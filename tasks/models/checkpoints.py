@@ -8,7 +8,8 @@ from typing import Any
 
 from tasks import store
 from tasks.artifacts import BadInputError, CheckpointRef
-from tasks.models import adapter_files
+from tasks.models import adapter_files, plain_adapters
+from tasks.models.acceptance import StoredTensor, require_decoder, require_known_head, require_plain, text_settings
 from tasks.models.config_sizes import require_buildable
 from tasks.models.json_files import read_object
 from tasks.models.weights import weight_files
@@ -39,25 +40,16 @@ def inspect_model(model: str, label: str) -> CheckpointRef:
         label: What to call it in tables; or the option that gave it.
 
     Raises:
-        BadInputError: If it is not there, has no config, no safetensors weights or no fast tokenizer, or is an adapter
-            without its base.
+        BadInputError: If it is not there, has no config, no safetensors weights or no fast tokenizer, is an adapter
+            without its base, or no decoder of text in plain numbers, see `acceptance`.
     """
     folder, option = Path(model).expanduser(), label if label.startswith("--") else OPTIONS.get(label, "--model")
     if not folder.is_dir():
         folder = _from_hub(model, option)
+    if plain_adapters.is_plain(folder):
+        folder = _adopted(folder, f"{option} {model}")
     adapter = adapter_files.noted_base(folder)
-    if not adapter and (folder / adapter_files.SETTINGS[0]).is_file():
-        raise BadInputError(
-            f"{option} {model}: an adapter without {adapter_files.SETTINGS[1]}, which names its base; wanted it, or a"
-            " model it is merged into"
-        )
-    if not adapter and not (folder / "config.json").is_file():
-        raise BadInputError(f"{option} {model}: no config.json there; wanted a Hugging Face model folder")
-    if not adapter and _wants_own_code(read_settings(folder / "config.json", f"{option} {model}")):
-        raise BadInputError(
-            f"{option} {model}: config.json names code of the model's own (auto_map), which is never run; wanted a"
-            " model of a type that the transformers library knows"
-        )
+    config = {} if adapter else _accepted_config(folder, f"{option} {model}")
     try:
         weights = weight_files(folder)
     except BadInputError as error:
@@ -75,24 +67,47 @@ def inspect_model(model: str, label: str) -> CheckpointRef:
     sums = {path.name: store.file_digest(path) for path in files}
     digest = hashlib.sha256(json.dumps(["checkpoints", sums], sort_keys=True).encode()).hexdigest()
     location = str(folder.resolve())
-    parameters, tensors = _count(weights, f"{option} {model}")
+    parameters, tensors = _count(weights, config, f"{option} {model}")
     if adapter:
         parameters = base_of(folder).parameters
     else:
-        require_buildable(read_settings(folder / "config.json", f"{option} {model}"), tensors, f"{option} {model}")
+        require_buildable(config, tensors, f"{option} {model}")
     return CheckpointRef(
         kind="checkpoints", digest=digest, sensitivity="ordinary", location=location, parameters=parameters, label=label
     )
+
+
+def _adopted(folder: Path, given: str) -> Path:
+    """Return a plain adapter as one of ours; its base is a folder of this machine."""
+    settings = plain_adapters.read_plain(folder, given)
+    base = inspect_model(str(plain_adapters.base_folder(folder, settings, given)), "base")
+    return plain_adapters.adopt(folder, settings, base)
+
+
+def _accepted_config(folder: Path, given: str) -> dict[str, Any]:
+    """Return what a model folder's config.json says, of a model that is let in."""
+    if not (folder / "config.json").is_file():
+        raise BadInputError(f"{given}: no config.json there; wanted a Hugging Face model folder")
+    config = read_settings(folder / "config.json", given)
+    if _wants_own_code(config):
+        raise BadInputError(
+            f"{given}: config.json names code of the model's own (auto_map), which is never run; wanted a model of a"
+            " type that the transformers library knows"
+        )
+    require_decoder(config, given)
+    return config
 
 
 def gather_models(named: Mapping[str, str | None]) -> dict[str, CheckpointRef]:
     """Return the records of a run's models by label, and remember where they are, so that their adapters find them.
 
     Raises:
-        BadInputError: As `inspect_model`.
+        BadInputError: As `inspect_model`, or if a model's logits are not what its output layer makes of its last hidden
+            states.
     """
     models = {label: inspect_model(name, label) for label, name in named.items() if name}
     for model in models.values():
+        require_known_head(model, read_settings(config_folder(model) / "config.json", model.name))
         store.note_place(model.digest, model.location)
     return models
 
@@ -137,7 +152,7 @@ def config_folder(checkpoint: CheckpointRef) -> Path:
 
 def context_length(checkpoint: CheckpointRef) -> int | None:
     """Return how many tokens a checkpoint's model reads at most; None where its config names no limit."""
-    config = read_object(config_folder(checkpoint) / "config.json", checkpoint.name)
+    config = text_settings(read_object(config_folder(checkpoint) / "config.json", checkpoint.name))
     limits = (config[name] for name in ("max_position_embeddings", "n_positions") if name in config)
     return next((limit for limit in limits if isinstance(limit, int)), None)
 
@@ -172,24 +187,27 @@ def _from_hub(model: str, option: str) -> Path:
         ) from None
 
 
-def _count(weights: list[Path], given: str) -> tuple[int, int]:
+def _count(weights: list[Path], config: Mapping[str, Any], given: str) -> tuple[int, int]:
     """Return the numbers of parameters and of tensors, read from the headers of the files.
 
     Raises:
-        BadInputError: If a file is damaged.
+        BadInputError: If a file is damaged, or holds what is not let in.
     """
     import math
 
     from safetensors import SafetensorError, safe_open
 
-    sizes: list[int] = []
+    found: list[StoredTensor] = []
     for file in weights:
         try:
             with safe_open(file, framework="numpy") as tensors:
-                sizes += (math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118
+                for name in tensors.keys():  # noqa: SIM118 - a handle, no mapping
+                    part = tensors.get_slice(name)
+                    found.append(StoredTensor(name, str(part.get_dtype()), tuple(part.get_shape())))
         except SafetensorError as error:
             raise BadInputError(f"{given}: {file.name} is damaged ({error}); wanted whole safetensors") from None
-    return sum(sizes), len(sizes)
+    require_plain(found, config, given)
+    return sum(math.prod(tensor.shape) for tensor in found), len(found)
 
 
 def read_settings(file: Path, given: str) -> dict[str, Any]:

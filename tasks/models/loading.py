@@ -2,6 +2,7 @@
 remote code.
 """
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from tasks import store
 from tasks.artifacts import BadInputError, CheckpointRef, Sensitivity
 from tasks.models import adapter_files
+from tasks.models.acceptance import text_settings
 from tasks.models.checkpoints import base_of, config_folder, is_adapter
+from tasks.models.weights import weight_files
 
 if TYPE_CHECKING:
     import torch
@@ -45,6 +48,10 @@ def load_tokenizer(checkpoint: CheckpointRef) -> "PreTrainedTokenizerFast":
 
     tokenizer = AutoTokenizer.from_pretrained(store.path(checkpoint), local_files_only=True, trust_remote_code=False)
     require_offsets(tokenizer)
+    config = json.loads((config_folder(checkpoint) / "config.json").read_text(encoding="utf-8"))
+    rows = text_settings(config).get("vocab_size")
+    if tokenizer.pad_token_id is not None and rows and tokenizer.pad_token_id >= rows:
+        tokenizer.pad_token = tokenizer.eos_token  # filler is masked, but the embedding has to have it
     return tokenizer
 
 
@@ -58,7 +65,7 @@ def load_model(checkpoint: CheckpointRef, *, exact: bool = False) -> "PreTrained
             AdamW round to nothing.
 
     Raises:
-        BadInputError: If an adapter's base cannot be had.
+        BadInputError: If an adapter's base cannot be had, or weights of the model are in no file.
     """
     if is_adapter(checkpoint):
         from tasks.algorithms.models import adapters
@@ -74,9 +81,20 @@ def load_model(checkpoint: CheckpointRef, *, exact: bool = False) -> "PreTrained
     transformers_logging.disable_progress_bar()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = torch.float32 if exact else handled_dtype(checkpoint)
-    model = AutoModelForCausalLM.from_pretrained(
-        store.path(checkpoint), local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=dtype
+    model, report = AutoModelForCausalLM.from_pretrained(
+        store.path(checkpoint),
+        local_files_only=True,
+        trust_remote_code=False,
+        use_safetensors=True,
+        dtype=dtype,
+        output_loading_info=True,
     )
+    if missing := sorted(report["missing_keys"]):
+        raise BadInputError(
+            f"{checkpoint.label} model {checkpoint.name}: its files do not hold {missing[0]}"
+            f"{f' and {len(missing) - 1} more' if len(missing) > 1 else ''}, which would be made up; wanted a whole"
+            " model"
+        )
     return model.to(device).eval()
 
 
@@ -89,7 +107,7 @@ def handled_dtype(checkpoint: CheckpointRef) -> "torch.dtype":
 
     if checkpoint.parameters < SMALL_PARAMETERS:
         return torch.float32
-    with safe_open(min(config_folder(checkpoint).glob("*.safetensors")), "pt") as file:
+    with safe_open(weight_files(config_folder(checkpoint))[0], "pt") as file:
         types = (file.get_tensor(name).dtype for name in file.keys())  # noqa: SIM118 - a handle, no mapping
         return next(dtype for dtype in types if dtype.is_floating_point)
 

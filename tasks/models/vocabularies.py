@@ -1,11 +1,13 @@
 """What the tokenizers of model folders have in common, read from their files, and the template of its questions."""
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks import store
 from tasks.artifacts import BadInputError, CheckpointRef
+from tasks.models.acceptance import text_settings
 from tasks.models.checkpoints import config_folder
 from tasks.models.json_files import read_object
 from tasks.settings.text import CorpusConfig
@@ -59,35 +61,38 @@ def require_same_tokenizer(models: Sequence[CheckpointRef], corpus_config: Corpu
             )
 
 
-def require_embedded(checkpoint: CheckpointRef, texts: Iterable[tuple[str, str]]) -> None:
+def require_embedded(
+    checkpoint: CheckpointRef, texts: Iterable[tuple[str, str]], corpus_config: CorpusConfig = CorpusConfig()
+) -> None:
     """Refuse texts that hold a token which the model has no embedding of: words were added to the tokenizer, and the
-    embedding was not resized. Such tokens that no text holds do no harm.
+    embedding was not resized. Such tokens that nobody reads do no harm.
 
     Args:
         checkpoint: The model; nothing of it is loaded.
-        texts: What it will read, each with the file's name for messages.
+        texts: What to call each text, and the text; they are only read where there are such tokens.
+        corpus_config: `chat`; at `off` the chat template is not read.
 
     Raises:
         BadInputError: With the token, its number and the embedding's rows.
     """
-    config = _read_json(config_folder(checkpoint), "config.json")
-    inner = config.get("text_config")
-    rows = config.get("vocab_size") or (inner.get("vocab_size") if isinstance(inner, dict) else None)
-    if not isinstance(rows, int) or max(_vocabulary(store.path(checkpoint)).values(), default=0) < rows:
+    folder = store.path(checkpoint)
+    rows = text_settings(_read_json(config_folder(checkpoint), "config.json")).get("vocab_size")
+    if not isinstance(rows, int) or max(_vocabulary(folder).values(), default=0) < rows:
         return
     from tokenizers import Tokenizer
 
-    place = store.path(checkpoint) / TOKENIZER
     try:
-        tokenizer = Tokenizer.from_file(str(place))
+        tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
     except Exception as error:  # the library raises no narrower kind
-        raise BadInputError(f"{place} cannot be read ({error}); wanted a fast tokenizer's file") from None
-    for file, text in texts:
-        read = tokenizer.encode(text, add_special_tokens=False)
-        at = next((at for at, number in enumerate(read.ids) if number >= rows), None)
-        if at is not None:
+        raise BadInputError(f"{folder / TOKENIZER} cannot be read ({error}); wanted a fast tokenizer's file") from None
+    template = _chat_template(folder) if corpus_config.chat != "off" else None
+    named = chain([("its chat template", str(template))] if template else [], texts)
+    encoded = ((name, tokenizer.encode(text, add_special_tokens=False)) for name, text in named)
+    for name, read in chain([("every text, as the tokenizer begins it,", tokenizer.encode("a"))], encoded):
+        place = next((at for at, number in enumerate(read.ids) if number >= rows), None)
+        if place is not None:
             raise BadInputError(
-                f"{file} holds the token {read.tokens[at]!r}, which is number {read.ids[at]} of"
+                f"{name} holds the token {read.tokens[place]!r}, which is number {read.ids[place]} of"
                 f" {checkpoint.label} {checkpoint.name}, whose embedding has {rows} rows; wanted a model whose"
                 " embedding was resized (resize_token_embeddings), or a text without it"
             )

@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerFast
 from flows.terminal.checks import checked_models
 from tasks.artifacts import BadInputError, CheckpointRef
 from tasks.models.checkpoints import inspect_model
+from tasks.models.loading import load_tokenizer, pad_id
 from tasks.models.vocabularies import question_form, question_template, require_embedded, require_same_tokenizer
 from tasks.settings.text import CorpusConfig
 from tasks.settings.unlearning_request import UnlearningRequest
@@ -19,6 +20,7 @@ from tests.stand_ins.chats import CHATML, CHATML_SYSTEM, WORDS, chat_tokenizer
 
 AUTO, OFF = CorpusConfig(), CorpusConfig(chat="off")
 Folder = Callable[..., CheckpointRef]
+Resized = Callable[[CheckpointRef, int], CheckpointRef]
 
 
 @pytest.fixture
@@ -41,6 +43,17 @@ def rewrite(model: CheckpointRef, name: str, change: Callable[[dict[str, Any]], 
     change(content)
     path.write_text(json.dumps(content))
     return inspect_model(model.location, model.label)
+
+
+@pytest.fixture
+def resized(tiny_llama) -> Resized:
+    """Return a function that gives a model's embedding so many rows."""
+
+    def write(model: CheckpointRef, rows: int) -> CheckpointRef:
+        tiny_llama(0, vocab_size=rows).save_pretrained(model.location)
+        return inspect_model(model.location, model.label)
+
+    return write
 
 
 def test_the_same_tokenizer_written_in_other_ways_is_accepted(folder: Folder) -> None:
@@ -144,14 +157,41 @@ def test_a_template_that_cannot_be_used_is_bad_input() -> None:
         question_template(chat_tokenizer("{{ messages[0]['content'] }}"), AUTO)
 
 
-def test_a_token_without_an_embedding_is_refused_where_a_text_holds_it(folder: Folder, tmp_path: Path) -> None:
+def test_a_token_without_an_embedding_is_refused_where_a_text_holds_it(folder: Folder, resized: Resized) -> None:
     tokenizer = chat_tokenizer()
-    harmless, harmful = ("harmless.txt", "It rained."), ("harmful.txt", "It rained on Xyzzyx today.")
     before = len(tokenizer)
-    model = rewrite(folder("target", tokenizer), "config.json", lambda config: config.update(vocab_size=before))
-    require_embedded(model, [harmless, harmful])
+    require_embedded(resized(folder("target", tokenizer), before), texts("It rained on Xyzzyx today."))
     tokenizer.add_tokens(["Xyzzyx"])
-    larger = rewrite(folder("larger", tokenizer), "config.json", lambda config: config.update(vocab_size=before))
-    require_embedded(larger, [harmless])
-    with pytest.raises(BadInputError, match=rf"harmful\.txt holds the token 'Xyzzyx', which is number {before} "):
-        require_embedded(larger, [harmless, harmful])
+    larger = resized(folder("larger", tokenizer), before)
+    require_embedded(larger, texts("It rained."))
+    with pytest.raises(BadInputError, match=rf"text 1 holds the token 'Xyzzyx', which is number {before} "):
+        require_embedded(larger, texts("It rained.", "It rained on Xyzzyx today."))
+
+
+def test_tokens_of_the_template_and_of_every_beginning_count_too(folder: Folder, resized: Resized) -> None:
+    """Chats were taught by added tokens, and the embedding was left as it was."""
+    tokenizer = chat_tokenizer(None)
+    before = len(tokenizer)
+    tokenizer.add_tokens(["<|mine|>"], special_tokens=True)
+    tokenizer.chat_template = "{{ '<|mine|>' + messages[0]['content'] }}"
+    model = resized(folder("target", tokenizer), before)
+    with pytest.raises(
+        BadInputError, match=rf"its chat template holds the token '<\|mine\|>', which is number {before} "
+    ):
+        require_embedded(model, [], AUTO)
+    require_embedded(model, [], OFF)
+
+
+def test_filler_without_an_embedding_is_replaced(folder: Folder, resized: Resized) -> None:
+    """[PAD] is what people add most often; it is masked, but looked up."""
+    tokenizer = chat_tokenizer()
+    before = len(tokenizer)
+    tokenizer.add_special_tokens({"pad_token": "[PAD]"})
+    model = resized(folder("target", tokenizer), before)
+    require_embedded(model, texts("It rained."))
+    assert pad_id(load_tokenizer(model)) == tokenizer.eos_token_id
+    assert pad_id(load_tokenizer(resized(model, before + 1))) == before
+
+
+def texts(*contents: str) -> list[tuple[str, str]]:
+    return [(f"text {number}", content) for number, content in enumerate(contents)]
