@@ -265,7 +265,11 @@ def test_a_users_adapter_folder_is_a_model_and_one_without_its_base_is_refused(g
     assert [name for name in one if not torch.equal(one[name], two[name])] == []
     assert config_folder(found) == Path(given.target.location)
     (copy / "base.json").unlink()
-    with pytest.raises(BadInputError, match=r"an adapter without base\.json, which names its base"):
+    plain = inspect_model(str(copy), "unlearned")
+    three = dict(load_model(plain).named_parameters())
+    assert [name for name in one if not torch.equal(one[name], three[name])] == []
+    Path(given.target.location).rename(tmp_path / "elsewhere")
+    with pytest.raises(BadInputError, match=r"which is no model folder here; wanted base_model_name_or_path"):
         inspect_model(str(copy), "unlearned")
 
 
