@@ -173,7 +173,7 @@ def prefect_server() -> Iterator[None]:
     """A Prefect server of the test session's own."""
     from prefect.testing.utilities import prefect_test_harness
 
-    with prefect_test_harness(server_startup_timeout=180):
+    with prefect_test_harness(server_startup_timeout=900):
         yield
     gc.collect()  # the sockets that its clients left: after the last test their warnings are errors
 

@@ -2,7 +2,6 @@
 
 import ast
 import importlib
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import yaml
 
 from flows.methods import METHODS
 from tests.stand_ins.command import ROOT
+from tests.stand_ins.waiting import run_to_end
 
 SOURCES = sorted(path.relative_to(ROOT) for layer in ("flows", "tasks") for path in (ROOT / layer).rglob("*.py"))
 MODULES = [".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in SOURCES]
@@ -82,7 +82,7 @@ def test_the_mlflow_folder_holds_no_python_and_the_library_is_what_is_imported()
 
 def test_import_contracts_hold() -> None:
     command = [Path(sys.executable).parent / "lint-imports", "--no-cache"]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    ended = run_to_end(command, cwd=ROOT)
     assert ended.returncode == 0, ended.stdout
     assert " 0 broken" in ended.stdout
 
@@ -114,9 +114,7 @@ def test_the_settings_of_every_method_are_read_without_torch() -> None:
         "import sys; from flows.methods import METHODS; assert [found.preset('default', 0) for found in"
         " METHODS.values()]; assert 'torch' not in sys.modules"
     )
-    ended = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
-    )
+    ended = run_to_end([sys.executable, "-c", code], cwd=ROOT)
     assert ended.returncode == 0, ended.stderr
 
 
@@ -134,15 +132,11 @@ def test_flows_and_stages_load_no_library_that_only_stages_compute_with() -> Non
         f"import importlib, sys\nfor name in {stages}: importlib.import_module(name)\nprint(*sorted({COMPUTE_WITH} &"
         " set(sys.modules)))"
     )
-    ended = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
-    )
+    ended = run_to_end([sys.executable, "-c", code], cwd=ROOT)
     assert (ended.returncode, ended.stdout.split()) == (0, []), ended.stderr
 
 
 def test_the_command_is_installed() -> None:
-    ended = subprocess.run(
-        [Path(sys.executable).parent / "lethe", "--help"], capture_output=True, text=True, timeout=120, check=False
-    )
+    ended = run_to_end([Path(sys.executable).parent / "lethe", "--help"])
     assert ended.returncode == 0, ended.stderr
     assert {"demo", "unlearn", "purge"} <= set(ended.stdout.split())

@@ -15,6 +15,7 @@ from transformers import MambaConfig, MambaForCausalLM
 from tasks.models import adapter_files
 from tests.stand_ins.command import ROOT, called, lethe
 from tests.stand_ins.tiny import TinyTask
+from tests.stand_ins.waiting import run_to_end
 
 FILES = {
     "empty.txt": b"",
@@ -343,9 +344,7 @@ def test_help_comes_without_heavy_libraries() -> None:
         " print('loaded', *sorted(sys.modules))"
     )
     for words in (["--help"], ["unlearn", "--help"]):
-        ended = subprocess.run(
-            [sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
-        )
+        ended = run_to_end([sys.executable, "-c", code, *words], cwd=ROOT)
         text, _, loaded = ended.stdout.rpartition("loaded ")
         assert ended.returncode == 0, ended.stderr
         assert "Usage" in text

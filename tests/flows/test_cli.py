@@ -21,7 +21,7 @@ from flows.terminal.options import spread_lists
 from tasks import tracking
 from tests.stand_ins.command import ROOT, environment, lethe, start
 from tests.stand_ins.tiny import NAMES, TinyTask
-from tests.stand_ins.waiting import wait_for
+from tests.stand_ins.waiting import run_to_end, wait_for
 from tests.stand_ins.watched import watched, watching
 
 
@@ -218,16 +218,7 @@ def test_a_comparison_is_a_finished_mlflow_run(compared: Run, monkeypatch: pytes
 
 def test_purge_asks_first(finished: Run) -> None:
     command = [sys.executable, "-m", "flows.cli", "purge"]
-    ended = subprocess.run(
-        command,
-        cwd=ROOT,
-        env=environment(finished.home),
-        input="n\n",
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    ended = run_to_end(command, said="n\n", cwd=ROOT, env=environment(finished.home))
     assert ended.returncode == 1
     assert list((finished.home / "forget" / "corpora").iterdir())
 
@@ -253,7 +244,6 @@ def test_ctrl_c_says_how_to_go_on(tiny_task: TinyTask, tmp_path: Path) -> None:
             wait_for(
                 lambda: process.poll() is not None or "  reinforcement ..." in log.read_text(),
                 "the start of training",
-                240,
             )
             os.kill(process.pid, signal.SIGINT)
             process.wait(60)
@@ -283,7 +273,6 @@ def test_a_ready_topic_needs_no_text_and_no_model_and_a_sweep_on_it_writes_setti
         "--json",
         tmp_path / "plan.json",
         home=home,
-        timeout_s=900,
     )
     assert planned.returncode == 0, planned.stderr
     plan = json.loads((tmp_path / "plan.json").read_text())
@@ -300,7 +289,6 @@ def test_a_ready_topic_needs_no_text_and_no_model_and_a_sweep_on_it_writes_setti
         *short,
         *made,
         home=home,
-        timeout_s=900,
     )
     assert ended.returncode == 0, ended.stderr
     swept = json.loads((tmp_path / "sweep.json").read_text())

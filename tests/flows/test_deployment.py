@@ -2,7 +2,6 @@
 completes it.
 """
 
-import subprocess
 from collections.abc import Iterator
 from datetime import UTC
 from pathlib import Path
@@ -26,7 +25,7 @@ from tests.stand_ins.command import ROOT, environment
 from tests.stand_ins.schemas import check_schema
 from tests.stand_ins.servers import prefect, prefect_server, prefect_settings, running
 from tests.stand_ins.tiny import NAMES, SETTINGS, TinyTask
-from tests.stand_ins.waiting import wait_for
+from tests.stand_ins.waiting import run_to_end, wait_for
 
 pytestmark = pytest.mark.slow
 FILE = ROOT / "deployments" / "prefect.yaml"
@@ -61,9 +60,7 @@ def deployment(server: SyncPrefectClient, surroundings: dict[str, str]) -> Deplo
         ["deploy", "--prefect-file", "deployments/prefect.yaml", "--all"],
     ):
         assert f"prefect {' '.join(words)}" in FILE.read_text()
-        ended = subprocess.run(
-            prefect(words), env=surroundings, cwd=ROOT, capture_output=True, text=True, timeout=180, check=False
-        )
+        ended = run_to_end(prefect(words), env=surroundings, cwd=ROOT)
         assert ended.returncode == 0, ended.stdout + ended.stderr
     return server.read_deployment_by_name(NAME)
 
@@ -103,7 +100,7 @@ def test_its_form_shows_the_prose_of_every_setting_and_the_words_of_every_choice
 
 
 def test_its_schedule_makes_runs(server: SyncPrefectClient, deployment: DeploymentResponse) -> None:
-    found = wait_for(lambda: [run for run in runs_of(server, deployment) if run.auto_scheduled], "a scheduled run", 120)
+    found = wait_for(lambda: [run for run in runs_of(server, deployment) if run.auto_scheduled], "a scheduled run")
     assert all(run.expected_start_time.astimezone(UTC).strftime("%H:%M") == "03:00" for run in found)
 
 
@@ -134,9 +131,9 @@ def test_a_worker_completes_a_scheduled_run(
         return run if run.state and run.state.is_final() else None
 
     with running(["worker", "start", "--pool", "lethe"], surroundings, folder / "worker.log"):
-        first = wait_for(begun, "the start of a scheduled run", 240, every_s=1)
+        first = wait_for(begun, "the start of a scheduled run", every_s=1)
         server.delete_deployment_schedule(deployment.id, schedule.id)
-        found = wait_for(ended, "the end of the scheduled run", 300, every_s=1)
+        found = wait_for(ended, "the end of the scheduled run", 1800, every_s=1)
     assert found.state_name == "Completed", (folder / "worker.log").read_text()[-4000:]
     assert found.created_by is None or found.created_by.type == "SCHEDULE"
     monkeypatch.setenv("LETHE_HOME", str(folder / "lethe"))

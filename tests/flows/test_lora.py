@@ -45,7 +45,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask) -> Itera
             "--json",
             folder / f"{output}.json",
             home=folder / "lethe",
-            timeout_s=900,
         )
         assert ended.returncode == 0, ended.stderr
         results[output] = json.loads((folder / f"{output}.json").read_text())

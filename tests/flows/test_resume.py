@@ -15,7 +15,7 @@ from tasks import tracking
 from tasks.reporting import run_history
 from tests.stand_ins.command import lethe, start
 from tests.stand_ins.tiny import TinyTask
-from tests.stand_ins.waiting import wait_for
+from tests.stand_ins.waiting import end_of, wait_for
 
 EPOCHS = ("reinforcement.epochs=80", "finetune.epochs=80", "finetune.patience=1000")
 """Several hundred steps in either training stage: long enough to be met."""
@@ -43,7 +43,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask) -> Iter
             for point in points:
                 survivors += kill_at(point, words, killed)
             last = lethe(*words, "--out", killed / "out", home=killed / "lethe", **SAVE_OFTEN)
-            error = undisturbed.communicate(timeout=300)[1]
+            error = end_of(undisturbed, alone / "lethe").stderr
         finally:
             undisturbed.kill()
             for process in survivors:
@@ -61,7 +61,7 @@ def kill_at(point: Callable[[Path], bool], words: list[str], folder: Path) -> li
     with start(*words, home=folder / "lethe", error=log, **SAVE_OFTEN) as process:
         try:
             wait_for(
-                lambda: process.poll() is not None or point(folder / "lethe"), "the point to kill at", 240, every_s=0.02
+                lambda: process.poll() is not None or point(folder / "lethe"), "the point to kill at", every_s=0.02
             )
             assert process.poll() is None, f"it ended before it was killed: {log.read_text()}"
             children = psutil.Process(process.pid).children(recursive=True)

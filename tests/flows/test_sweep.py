@@ -183,7 +183,7 @@ def test_a_sweep_that_is_killed_goes_on_and_ends_as_one_that_never_was(tiny_task
             wait_for(
                 lambda: process.poll() is not None or under_way(killed),
                 "training after a trial that ended",
-                400,
+                1800,
                 every_s=0.02,
             )
             assert process.poll() is None
@@ -192,7 +192,7 @@ def test_a_sweep_that_is_killed_goes_on_and_ends_as_one_that_never_was(tiny_task
     ended = [number for number, state in enumerate(states(killed), 1) if state == "COMPLETE"]
     results = {}
     for name in ("killed", "alone"):
-        last = lethe(*words, "--json", tmp_path / f"{name}.json", home=tmp_path / name / "lethe", timeout_s=900)
+        last = lethe(*words, "--json", tmp_path / f"{name}.json", home=tmp_path / name / "lethe")
         assert last.returncode == 0, last.stderr
         results[name] = json.loads((tmp_path / f"{name}.json").read_text())
     assert results["killed"]["trials"] == results["alone"]["trials"]

@@ -283,7 +283,7 @@ def test_the_command_prints_a_row_a_pair_copies_the_figures_and_drives_on_what_s
         for word in ("--set", setting)
     ]
     made = ["--out", tmp_path / "out", "--json", tmp_path / "found.json"]
-    ended = lethe("sweep", "--method", "scrub", *words, *settings, *made, home=tmp_path / "lethe", timeout_s=900)
+    ended = lethe("sweep", "--method", "scrub", *words, *settings, *made, home=tmp_path / "lethe")
     assert ended.returncode == 0, ended.stderr
     labels = [*PAIRS, f"{PAIRS[0]}, driven on to 2 epochs"]
     # a long label may be broken over lines
@@ -303,9 +303,7 @@ def test_pairs_without_names_are_for_every_method_that_is_not_made_of_names(
     settings = [
         word for setting in (*SHORT, "training.least_steps=2", "anchors.min_count=1000") for word in ("--set", setting)
     ]
-    ended = lethe(
-        *words, "--method", "npo", *settings, "--json", tmp_path / "found.json", home=tmp_path / "lethe", timeout_s=900
-    )
+    ended = lethe(*words, "--method", "npo", *settings, "--json", tmp_path / "found.json", home=tmp_path / "lethe")
     assert ended.returncode == 0, ended.stderr
     assert {"stereotype/preference", "stereotype/difference_nats"} <= set(
         json.loads((tmp_path / "found.json").read_text())["scorecard"]["metrics"]

@@ -10,6 +10,8 @@ from unittest import mock
 
 import pytest
 
+from tests.stand_ins.waiting import end_of
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -47,6 +49,7 @@ def called(*words: str | Path, home: Path) -> subprocess.CompletedProcess[str]:
     with contextlib.ExitStack() as stack:
         stack.enter_context(mock.patch.dict(os.environ, {"LETHE_HOME": str(home), "COLUMNS": "160"}))
         stack.enter_context(mock.patch.object(sys, "argv", argv))
+        stack.enter_context(mock.patch("flows.steps.interruption.listen"))  # signals are the test runner's
         stack.enter_context(contextlib.redirect_stdout(out))
         stack.enter_context(contextlib.redirect_stderr(error))
         ended = stack.enter_context(pytest.raises(SystemExit))
@@ -54,12 +57,7 @@ def called(*words: str | Path, home: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess(argv, int(str(ended.value.code)), out.getvalue(), error.getvalue())
 
 
-def lethe(*words: str | Path, home: Path, timeout_s: float = 300.0, **changes: str) -> subprocess.CompletedProcess[str]:
+def lethe(*words: str | Path, home: Path, **changes: str) -> subprocess.CompletedProcess[str]:
     """Run `lethe` with these words to its end."""
     with start(*words, home=home, **changes) as process:
-        try:
-            out, error = process.communicate(timeout=timeout_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise
-        return subprocess.CompletedProcess(process.args, process.returncode, out, error)
+        return end_of(process, home)

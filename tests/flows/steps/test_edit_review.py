@@ -19,7 +19,7 @@ from tasks.artifacts import EditSet
 from tasks.edit_requests import keep_edits
 from tasks.execution import isolation
 from tasks.settings.edit_request import EditRequest
-from tests.stand_ins.waiting import wait_for
+from tests.stand_ins.waiting import PATIENCE_S, wait_for
 
 PROPOSED = (
     EditRequest(
@@ -48,7 +48,7 @@ def reviewed(flow_home: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     `seen` gets the forms.
     """
     monkeypatch.setattr(review, "POLL_S", 0.2)
-    monkeypatch.setattr(review, "WAIT_S", 60)
+    monkeypatch.setattr(review, "WAIT_S", int(PATIENCE_S))
 
     @flow(name="edit review alone")
     def alone(edits: EditSet) -> tuple[EditRequest, ...]:
@@ -63,7 +63,7 @@ def reviewed(flow_home: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
                 with get_client(sync_client=True) as server:
                     for turn, rows in enumerate(answers, 1):
                         key = f"edit-review-{turn}"
-                        paused = wait_for(lambda key=key: waiting(server, key), f"the form {key}", 60, every_s=0.2)
+                        paused = wait_for(lambda key=key: waiting(server, key), f"the form {key}", every_s=0.2)
                         found = inputs(server, paused)
                         default = found[f"paused-{key}-schema"]["properties"]["edits"]["default"]
                         seen.append({"rows": default, "description": found[f"paused-{key}-description"], "run": paused})

@@ -25,7 +25,7 @@ from tests.stand_ins.command import environment, lethe, start
 from tests.stand_ins.servers import prefect_server, prefect_settings
 from tests.stand_ins.taught import taught_model
 from tests.stand_ins.tiny import NAMES, TinyTask
-from tests.stand_ins.waiting import wait_for
+from tests.stand_ins.waiting import PATIENCE_S, end_of, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def reviewed(*words: str | Path, error: Path, home: Path, **surroundings: str) -
 
 
 def wait_for_form(
-    server: SyncPrefectClient, process: subprocess.Popen[str], key: str, error: Path, seconds: float = 300
+    server: SyncPrefectClient, process: subprocess.Popen[str], key: str, error: Path, seconds: float = PATIENCE_S
 ) -> tuple[FlowRun, dict[str, Any]]:
     """Return the run that waits for a form, and the form: field -> what stands in it, and `description`."""
     run = wait_for(lambda: process.poll() is not None or paused(server, key), f"the form {key}", seconds, every_s=0.5)
@@ -173,7 +173,7 @@ def test_a_person_chooses_what_the_model_tells_that_is_forgotten_as_well(
         _, form = wait_for_form(server, process, "review-1", error)
         assert inputs(server, run).keys() == {f"paused-review-1-{part}" for part in ("schema", "description")}
         resume_flow_run(run.id, run_input={"dictionary": form["dictionary"]})
-        said, _ = process.communicate(timeout=300)
+        said = end_of(process, tmp_path).stdout
     assert process.returncode == 0, error.read_text()
     assert "Names that it brings up and your text does not: Dunmore" in said
     files = [file.read_text() for file in (tmp_path / "lethe").rglob("forget.jsonl")]

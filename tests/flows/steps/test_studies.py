@@ -3,7 +3,6 @@ in the middle of it.
 """
 
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from flows.steps.studies import Point, Study, opened
 from tasks import store
 from tasks.algorithms.verdicts.grids import Trial, best_trial, grid_points, judge_trial, pruned_trial
 from tests.stand_ins.command import ROOT, environment
+from tests.stand_ins.waiting import run_to_end
 
 GRID = {"objective.b": ("0.1", "0.2", "0.4"), "training.epochs": ("2", "4", "8", "16"), "text": ("a=b",)}
 FLOOR = 0.85
@@ -158,15 +158,7 @@ def test_a_process_that_is_killed_at_any_point_costs_no_trial_that_has_ended(
     sampler: str, place: str, name: str, call: int, lethe_home: Path
 ) -> None:
     code = KILLED.format(place=place, name=name, call=call, sampler=sampler)
-    killed = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env=environment(lethe_home),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    killed = run_to_end([sys.executable, "-c", code], lethe_home, cwd=ROOT, env=environment(lethe_home))
     assert (killed.returncode, killed.stderr) == (-signal.SIGKILL, "")
     expected, _ = swept(sampler, 4, name="never interrupted")
     before, _ = swept(sampler, 4, most=0)

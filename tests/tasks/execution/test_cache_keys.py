@@ -1,7 +1,6 @@
 """Cache keys: what decides the outcome is in them, who asks is not; locks are freed by the kernel."""
 
 import dataclasses
-import subprocess
 import sys
 import textwrap
 import threading
@@ -35,6 +34,7 @@ from tasks.settings.assistants import ProviderConfig
 from tasks.settings.labels import LabelConfig
 from tasks.settings.selective_unlearning import SelectiveUnlearningConfig
 from tests.stand_ins import stages
+from tests.stand_ins.waiting import run_to_end
 
 THREADS = 12
 UPSTREAM = Artifact(kind="notes", digest="a" * 64, sensitivity="ordinary", origin="run-1")
@@ -327,9 +327,7 @@ def test_another_process_sees_the_lock(lethe_home: Path) -> None:
     locks = KernelLocks()
     locks.acquire_lock("stage", "first")
     code = "from tasks.execution.locks import KernelLocks; print(KernelLocks().is_locked('stage'))"
-    found = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
-    )
-    assert found.stdout == "True\n"
+    found = run_to_end([sys.executable, "-c", code], cwd=ROOT)
+    assert (found.returncode, found.stdout) == (0, "True\n"), found.stderr
     locks.release_lock("stage", "first")
     assert (store.home() / "locks").is_dir()

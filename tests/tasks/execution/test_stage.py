@@ -20,11 +20,14 @@ from tasks.execution import cache_keys, isolation
 from tasks.execution.cache_keys import ROOT
 from tasks.execution.stage import is_transient
 from tests.stand_ins import stages
+from tests.stand_ins.waiting import end_of
 
 TWICE = """
 import sys
 from prefect import flow
 from tests.stand_ins import stages
+from tests.stand_ins.waiting import end_of
+from tests.stand_ins.waiting import end_of
 
 @flow
 def one():
@@ -193,7 +196,7 @@ def test_two_processes_that_want_one_artifact_compute_it_once(flow_home: Path, c
     }
     command = [sys.executable, str(script), str(counter)]
     runs = [subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    found = [process.communicate(timeout=180)[0].split() for process in runs]
+    found = [end_of(process).stdout.split() for process in runs]
     assert sorted(state for _, state in found) == ["Cached", "Completed"]
     assert found[0][0] == found[1][0]
     assert computed(counter) == 1
