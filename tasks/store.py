@@ -20,6 +20,7 @@ import os
 import secrets
 import shutil
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -101,7 +102,7 @@ def put(kind: str, writer: Callable[[Path], None], *, sensitivity: Sensitivity =
     room = _room(kind, sensitivity)
     room.mkdir(mode=0o700, parents=True, exist_ok=True)
     _clear_abandoned(room)
-    temporary = room / f".{socket.gethostname()}-{os.getpid()}-{time.monotonic_ns()}.tmp"
+    temporary = room / f".{socket.gethostname()}-{os.getpid()}-{_moment()}.tmp"
     temporary.mkdir(mode=0o700)
     try:
         writer(temporary)
@@ -112,6 +113,11 @@ def put(kind: str, writer: Callable[[Path], None], *, sensitivity: Sensitivity =
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return digest
+
+
+def _moment() -> str:
+    """Return a name that no other thread of this process gets: two may ask at the same nanosecond."""
+    return f"{time.monotonic_ns()}.{threading.get_ident()}"
 
 
 def _clear_abandoned(room: Path) -> None:
@@ -228,7 +234,10 @@ def _set_aside(folder: Path) -> None:
     """
     aside = folder.parent / ".damaged"
     aside.mkdir(mode=0o700, exist_ok=True)
-    folder.rename(aside / f"{folder.name}-{time.time_ns()}")
+    try:
+        folder.rename(aside / f"{folder.name}-{time.time_ns()}")
+    except FileNotFoundError:  # somebody else has just done it
+        return
     _log.warning("the damaged artifact %s/%s was set aside", folder.parent.name, folder.name[:12])
 
 
@@ -262,7 +271,7 @@ def note_place(digest: str, folder: str) -> None:
     """Remember where something outside the store was last seen; it is looked up by its digest."""
     room = home() / "places"
     room.mkdir(mode=0o700, exist_ok=True)
-    temporary = room / f".{digest}-{os.getpid()}-{time.monotonic_ns()}.tmp"
+    temporary = room / f".{digest}-{os.getpid()}-{_moment()}.tmp"
     temporary.write_text(folder, encoding="utf-8")
     temporary.replace(room / digest)
 
@@ -290,8 +299,9 @@ def growing(kind: str) -> Path:
     """
     folder = _room(kind, "forget") / "growing"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not (folder / MANIFEST).is_file():
-        _write_manifest(folder, kind, {}, "forget")
+    with lock(f"growing-{kind}"):  # half a manifest would be taken for a damaged one
+        if not (folder / MANIFEST).is_file():
+            _write_manifest(folder, kind, {}, "forget")
     return folder
 
 

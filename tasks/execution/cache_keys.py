@@ -33,6 +33,7 @@ from prefect.results import ResultStore, get_result_store
 from tasks import store
 from tasks.artifacts import Artifact, CheckpointRef, InputFile
 from tasks.execution import isolation
+from tasks.settings.syntax import parsed
 
 _log = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,8 +50,7 @@ T = TypeVar("T")
 
 
 _asking = threading.RLock()
-"""Stages are keyed in task threads, several at a time, and before Python 3.12 `ast.parse` in two threads at once raises
-SystemError now and then."""
+"""Stages are keyed in task threads, several at a time; what they ask of the code is found out once."""
 
 
 def once(function: Callable[..., T]) -> Callable[..., T]:
@@ -114,7 +114,7 @@ def source(file: Path) -> Source:
 
 def _imports(code: bytes) -> tuple[str, ...]:
     found: list[str] = []
-    for node in ast.walk(ast.parse(code)):
+    for node in ast.walk(parsed(code)):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:

@@ -5,7 +5,6 @@ needs a fixed count. A fork server that has imported torch once makes a new proc
 stage that is not in the cache. The child dies with its parent, and with its time limit.
 """
 
-import contextlib
 import multiprocessing
 import os
 import pickle
@@ -14,7 +13,7 @@ import time
 import traceback
 from collections.abc import Callable
 from contextvars import ContextVar
-from multiprocessing import forkserver
+from multiprocessing import connection, forkserver
 from typing import Any
 
 from tasks.execution import progress
@@ -36,7 +35,11 @@ GRACE_S = 5.0
 SAFE_PATH = {"PYTHONSAFEPATH": "1"}
 """Environment of a Python that runs no file of the current folder: that may be a model's that somebody downloaded."""
 _starting = threading.Lock()
+"""Held while the fork server starts, for which this process' environment is changed; whoever copies that waits."""
 _key: ContextVar[str | None] = ContextVar("lethe_stage_key", default=None)
+_minding = threading.Lock()
+"""Held while a child is started and while its end is read: starting one asks after all others, and an end can be read
+once only, from a descriptor that is closed then."""
 _children: set[Any] = set()
 _ending = threading.Event()
 
@@ -80,6 +83,12 @@ def _context() -> Any:
     return context
 
 
+def _environment() -> dict[str, str]:
+    """Return a copy of this process' environment, in which no other thread's changes are seen half."""
+    with _starting:
+        return {name: value for name in list(os.environ) if (value := os.environ.get(name)) is not None}
+
+
 def run_isolated(
     function: Callable[..., Any],
     arguments: dict[str, Any],
@@ -112,22 +121,37 @@ def run_isolated(
     ours, theirs = multiprocessing.Pipe()
     target = (function.__module__, function.__qualname__)
     child = _context().Process(
-        target=_serve, args=(theirs, target, arguments, stage, key, threads, os.getpid(), dict(os.environ))
+        target=_serve, args=(theirs, target, arguments, stage, key, threads, os.getpid(), _environment())
     )
-    child.start()
-    _children.add(child)
+    with _minding:
+        child.start()
+        _children.add(child)
     if _ending.is_set():  # in between
         child.kill()
     theirs.close()
     try:
         return _await(ours, child, time.monotonic() + timeout_s, stage)
     finally:
+        _bury(child)
+        ours.close()
+
+
+def _bury(child: Any) -> None:
+    """End a child, if it has not ended, and forget it."""
+    if not connection.wait([child.sentinel], 0):
+        child.kill()
+        connection.wait([child.sentinel])
+    with _minding:
         _children.discard(child)
-        if child.is_alive():
-            child.kill()
         child.join()
         child.close()
-        ours.close()
+
+
+def _join(child: Any) -> None:
+    """Give a child some time to end by itself."""
+    connection.wait([child.sentinel], GRACE_S)
+    with _minding:
+        child.join(0)
 
 
 def begin() -> None:
@@ -138,21 +162,22 @@ def begin() -> None:
 def abort() -> None:
     """End all stages of this process that run in children; they are not tried again."""
     _ending.set()
-    for child in list(_children):
-        with contextlib.suppress(ValueError):  # it has just ended and was closed
-            child.kill()
+    with _minding:
+        for child in _children:
+            if not connection.wait([child.sentinel], 0):
+                child.kill()
 
 
-def _await(connection: Any, child: Any, deadline: float, stage: str) -> Any:
+def _await(ours: Any, child: Any, deadline: float, stage: str) -> Any:
     while True:
         if time.monotonic() > deadline:
             raise TimeoutError(f"stage {stage} passed its time limit")
-        if not connection.poll(0.5):
+        if not ours.poll(0.5):
             continue
         try:
-            kind, value = connection.recv()
+            kind, value = ours.recv()
         except EOFError:
-            child.join(GRACE_S)
+            _join(child)
             if _ending.is_set():
                 raise StageAbortedError(f"stage {stage} was ended with its flow run") from None
             raise StageProcessDiedError(
@@ -161,7 +186,7 @@ def _await(connection: Any, child: Any, deadline: float, stage: str) -> Any:
         if kind == "progress":
             progress.publish(value)
             continue
-        child.join(GRACE_S)  # it has sent its last word and tidies up
+        _join(child)  # it has sent its last word and tidies up
         if kind == "result":
             return value
         error, text = value
@@ -170,7 +195,7 @@ def _await(connection: Any, child: Any, deadline: float, stage: str) -> Any:
 
 
 def _serve(
-    connection: Any,
+    orchestrator: Any,
     target: tuple[str, str],
     arguments: dict[str, Any],
     stage: str,
@@ -187,7 +212,7 @@ def _serve(
 
     def send(kind: str, value: Any) -> None:
         with sending:
-            connection.send((kind, value))
+            orchestrator.send((kind, value))
 
     progress.listen(lambda found: send("progress", found))
     try:

@@ -65,7 +65,8 @@ class KernelLocks:
 
     def is_lock_holder(self, key: str, holder: str) -> bool:
         """Return whether `holder` has the lock."""
-        return key in self._held and self._held[key][0] == holder
+        held = self._held.get(key)  # looked up once: another thread may free it in between
+        return held is not None and held[0] == holder
 
     def wait_for_lock(self, key: str, timeout: float | None = None) -> bool:
         """Wait until the lock is free."""

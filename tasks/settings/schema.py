@@ -15,6 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, TypeVar, dataclass_transform, get_args, get_origin
 
+from tasks.settings.syntax import parsed
+
 T = TypeVar("T")
 LARGEST = 2**32 - 1
 """The largest seed that every library takes, and more than there can be of anything."""
@@ -104,7 +106,7 @@ def prose(kind: type) -> dict[str, str]:
     """
     descriptions: dict[str, str] = {}
     for base in filter(is_dataclass, reversed(kind.__mro__)):
-        (body,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
+        (body,) = parsed(textwrap.dedent(inspect.getsource(base))).body
         for above, below in itertools.pairwise(body.body):
             if (
                 isinstance(above, ast.AnnAssign)

@@ -8,12 +8,15 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tasks import store
 from tasks.artifacts import Artifact, Sensitivity
+from tests.stand_ins.waiting import end_of
 
 HOLD = """
 import sys, time
@@ -208,7 +211,7 @@ def test_a_lock_is_freed_when_its_holder_is_killed(lethe_home: Path) -> None:
                 with pytest.raises(subprocess.TimeoutExpired):
                     waiting.wait(1)
                 os.kill(holder.pid, signal.SIGKILL)
-                assert waiting.communicate(timeout=30)[0] == "taken\n"
+                assert end_of(waiting).stdout == "taken\n"
         finally:
             holder.kill()
 
@@ -230,7 +233,7 @@ def test_what_a_killed_writer_left_is_gone_with_the_next_artifact_of_its_kind(le
 
 def test_two_processes_that_put_the_same_content_at_once_both_succeed(lethe_home: Path) -> None:
     writers = [python(PUT, lethe_home) for _ in range(2)]
-    digests = [writer.communicate(timeout=60)[0].strip() for writer in writers]
+    digests = [end_of(writer).stdout.strip() for writer in writers]
     assert [writer.returncode for writer in writers] == [0, 0]
     assert digests[0] == digests[1]
     assert store.intact(Artifact(kind="notes", digest=digests[0], sensitivity="ordinary"))
@@ -246,6 +249,51 @@ def test_many_threads_that_put_the_same_content_at_once_all_succeed(lethe_home: 
         thread.join()
     assert len(digests) == 8
     assert len(set(digests)) == 1
+
+
+def together(what: Callable[[], Any]) -> list[BaseException]:
+    """Call something in eight threads at once and return what they raised."""
+    errors: list[BaseException] = []
+    gate = threading.Barrier(8)
+
+    def call() -> None:
+        gate.wait()
+        try:
+            what()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=call) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return errors
+
+
+def test_threads_that_put_at_the_same_nanosecond_all_succeed(lethe_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store.time, "monotonic_ns", lambda: 7)
+    assert together(lambda: put("same")) == []
+    assert together(lambda: store.note_place("a" * 64, "/models")) == []
+
+
+def test_threads_that_find_the_same_damage_all_say_so_and_it_is_set_aside_once(
+    lethe_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note, gate, faults = put(), threading.Barrier(8), store._faults
+    (store.path(note) / "note.txt").write_text("hellp")
+    store._checked.clear()
+    monkeypatch.setattr(store, "_faults", lambda folder: [faults(folder), gate.wait()][0])
+    errors = together(lambda: store.path(note))
+    assert [type(error) for error in errors] == [store.DamagedArtifactError] * 8
+    assert len(list((lethe_home / "notes" / ".damaged").iterdir())) == 1
+
+
+def test_what_grows_has_a_whole_manifest_for_every_thread(lethe_home: Path) -> None:
+    kinds = [f"answers{number}" for number in range(20)]
+    found: list[Any] = []
+    assert together(lambda: found.extend(store._manifest(store.growing(kind)).get("kind") for kind in kinds)) == []
+    assert sorted(found) == sorted(kinds * 8)
 
 
 def test_artifacts_are_found_by_the_beginning_of_their_digest(lethe_home: Path) -> None:

@@ -104,7 +104,7 @@ def test_the_child_dies_when_its_orchestrator_is_killed(tmp_path: Path) -> None:
     ) as orchestrator:
         child = 0
         try:
-            child = wait_for(lambda: process_id(tmp_path / "process"), "the child's start", 120)
+            child = wait_for(lambda: process_id(tmp_path / "process"), "the child's start")
             assert not is_gone(child)
             os.kill(orchestrator.pid, signal.SIGKILL)
             orchestrator.wait(30)
@@ -126,7 +126,7 @@ def test_abort_ends_stages_that_run_and_keeps_others_from_starting(tmp_path: Pat
 
     thread = threading.Thread(target=hang)
     thread.start()
-    child = wait_for(lambda: process_id(tmp_path / "process"), "the child's start", 120)
+    child = wait_for(lambda: process_id(tmp_path / "process"), "the child's start")
     isolation.abort()
     thread.join(30)
     assert is_gone(child)
@@ -135,6 +135,60 @@ def test_abort_ends_stages_that_run_and_keeps_others_from_starting(tmp_path: Pat
         run(stages.double, number=1)
     isolation.begin()
     assert run(stages.double, number=1) == 2
+
+
+def test_the_environment_is_whole_while_another_thread_starts_a_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fork server is started with a changed one, which is changed back at once."""
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    monkeypatch.setattr(isolation.forkserver, "ensure_running", lambda: None)
+    stop, errors, seen = threading.Event(), [], []
+
+    def start() -> None:
+        while not stop.is_set():
+            isolation._context()
+
+    def copy() -> None:
+        try:
+            for _ in range(300):
+                seen.append(isolation._environment().get("PYTHONSAFEPATH"))
+        except Exception as error:
+            errors.append(error)
+
+    starting, copying = [[threading.Thread(target=what) for _ in range(2)] for what in (start, copy)]
+    for thread in (*starting, *copying):
+        thread.start()
+    for thread in copying:
+        thread.join()
+    stop.set()
+    for thread in starting:
+        thread.join()
+    assert errors == []
+    assert (len(seen), set(seen)) == (600, {None})
+
+
+def test_the_end_of_a_child_is_read_once_also_when_others_start_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Starting a child asks after all others; who comes second would find the descriptor empty, and status 255."""
+    read = isolation.forkserver.read_signed
+
+    def slowly(descriptor: int) -> int:
+        time.sleep(0.02)  # the other thread comes in between
+        return read(descriptor)
+
+    monkeypatch.setattr(isolation.forkserver, "read_signed", slowly)
+    messages: list[str] = []
+
+    def die() -> None:
+        for _ in range(4):
+            with pytest.raises(isolation.StageProcessDiedError) as died:
+                run(stages.die)
+            messages.append(str(died.value))
+
+    threads = [threading.Thread(target=die) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert messages == ["the process of stage a stage ended with status -9 and no result"] * 24
 
 
 def test_the_thread_count_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,6 @@ imported for them.
 
 import dataclasses
 import math
-import subprocess
 import sys
 from typing import Any, Literal
 
@@ -12,6 +11,7 @@ import pytest
 
 from tasks.settings.schema import check_choices, prose, settings
 from tests.stand_ins.command import ROOT
+from tests.stand_ins.waiting import run_to_end
 
 
 @settings
@@ -75,9 +75,7 @@ for module in pkgutil.walk_packages(tasks.settings.__path__, "tasks.settings."):
 from tasks.settings.schema import prose
 print(prose.cache_info().currsize, "linecache" in sys.modules and len(sys.modules["linecache"].cache), *sys.modules)
 """
-    ended = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
-    )
+    ended = run_to_end([sys.executable, "-c", code], cwd=ROOT)
     assert ended.returncode == 0, ended.stderr
     described, sources, *loaded = ended.stdout.split()
     assert "tasks.settings.scrub" in loaded
