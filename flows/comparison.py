@@ -46,7 +46,7 @@ def compare(runs: list[str]) -> Compared:
         comparison = Stages(run=run).result("comparison", compare_cards.submit(cards, run))
         _publish(run, comparison)
     except BaseException as error:
-        tracking.close(run, "FAILED" if isinstance(error, Exception) else "KILLED")
+        tracking.close_after(error, run)
         raise
     tracking.close(run)
     return Compared(comparison=comparison, mlflow_run=run, flow_run=str(flow_run.id), flow_run_name=str(flow_run.name))

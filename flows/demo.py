@@ -103,7 +103,7 @@ def embedded_world(
             models = {label: stages.result("pretraining", future, label) for label, future in futures.items()}
     except BaseException as error:
         isolation.abort()
-        tracking.close(run, "FAILED" if isinstance(error, Exception) else "KILLED")
+        tracking.close_after(error, run)
         raise
     tracking.close(run)
     return world, models, stages.states

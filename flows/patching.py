@@ -87,7 +87,7 @@ def patch_model(base: str, patches: list[str], form: Form = "model") -> PatchedM
         )
         _publish(result)
     except BaseException as error:
-        tracking.close(run, "FAILED" if isinstance(error, Exception) else "KILLED")
+        tracking.close_after(error, run)
         raise
     tracking.close(run)
     return result

@@ -81,7 +81,7 @@ def sweep_weights(request: UnlearningRequest, config: ScrubUnlearningConfig, fur
             )
         figures = _publish(run, collect(outcomes, configs))
     except BaseException as error:
-        tracking.close(run, "FAILED" if isinstance(error, Exception) else "KILLED")
+        tracking.close_after(error, run)
         raise
     tracking.close(run)
     return WeightSweep(

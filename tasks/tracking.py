@@ -13,6 +13,7 @@ import os
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, is_dataclass
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from tasks import store
 from tasks.algorithms.text.cells import as_cell
 from tasks.artifacts import Artifact, InputFile, Sensitivity
-from tasks.tracking_server import EXPERIMENT, KEEP_UNTIL, as_global_uri
+from tasks.tracking_server import EXPERIMENT, KEEP_UNTIL, NoTrackingServerError, as_global_uri
 from tasks.tracking_server import client as client
 from tasks.tracking_server import is_remote as is_remote
 from tasks.tracking_server import tracking_uri as tracking_uri
@@ -155,7 +156,8 @@ def stage_run(parent: str | None, stage: str, params: Any = None) -> Iterator[st
     try:
         yield run
     except BaseException:
-        api.set_terminated(run, "FAILED")
+        with contextlib.suppress(NoTrackingServerError):  # the stage's own error says more
+            api.set_terminated(run, "FAILED")
         raise
     api.set_terminated(run, "FINISHED")
 
@@ -342,18 +344,31 @@ def close(run: str, status: str = "FINISHED") -> None:
     api.set_terminated(run, status)
 
 
+def close_after(error: BaseException, run: str) -> None:
+    """End a run that an error ended: failed, or killed where somebody asked for that. Where the server is dead too, the
+    error stays what is said.
+    """
+    with contextlib.suppress(NoTrackingServerError):
+        close(run, "FAILED" if isinstance(error, Exception) else "KILLED")
+
+
 @contextlib.contextmanager
 def system_metrics(run: str) -> Iterator[None]:
     """Log processor, memory and disk use of this machine to the run while the block runs."""
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-    with as_global_uri():
-        monitor = SystemMetricsMonitor(run)
-        monitor.start()
-        try:
-            yield
-        finally:
-            monitor.finish()
+    monitor = SystemMetricsMonitor(run, tracking_uri=tracking_uri())
+    monitor.start()
+    # it waits for its server, which may be what has ended the block
+    finishing = threading.Thread(target=monitor.finish, name="lethe-load", daemon=True)
+    try:
+        yield
+    except BaseException:
+        finishing.start()
+        finishing.join(2)
+        raise
+    finishing.start()
+    finishing.join()
 
 
 def run_address(run: str) -> tuple[str, str]:

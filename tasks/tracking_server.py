@@ -1,11 +1,13 @@
-"""Where runs are kept: a tracking server's address, a client for it, whether it can be used at all, and which ones a
-store has used.
+"""Where runs are kept: a tracking server's address, a client for it, whether it can be used at all, also in the middle
+of a run, and which ones a store has used.
 """
 
 import contextlib
+import functools
 import os
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from tasks import store
@@ -17,13 +19,14 @@ if TYPE_CHECKING:
 EXPERIMENT = "lethe"
 KEEP_UNTIL = "lethe.keep_until"
 """Tag of a run: until when its forget artifacts are kept, in seconds of the epoch, as it was set when it began."""
-ANSWER_S = 5
+ANSWER_S = 8
 """Seconds that a server has for its first answer; MLflow itself would ask for minutes."""
 _ready: set[str] = set()
+"""Addresses that a client can be made for without a look first."""
 
 
 class NoTrackingServerError(RuntimeError):
-    """The tracking server does not answer, or is none."""
+    """The tracking server does not answer, or is none; asking again at once would not help."""
 
 
 def tracking_uri() -> str:
@@ -51,16 +54,48 @@ def client() -> "MlflowClient":
 
 
 def client_of(uri: str, registry: str | None = None) -> "MlflowClient":
-    """Return a client for a server, which is made ready the first time.
+    """Return a client for a server, which is made ready the first time. A call of it that fails because the server has
+    died meanwhile raises the same error; whoever asks after that is told at once.
 
     Raises:
         NoTrackingServerError: If it does not answer then.
     """
+    _require_ready(uri)
+    client = _client(uri, registry or uri)
+    return cast("MlflowClient", _Watched(client, uri)) if uri.startswith("http") else client
+
+
+def _require_ready(uri: str) -> None:
     if uri not in _ready:
         _make_ready(uri)
         _note(uri)
         _ready.add(uri)
-    return _client(uri, registry or uri)
+
+
+class _Watched:
+    """A server's client whose calls look at the server when they fail."""
+
+    def __init__(self, client: "MlflowClient", uri: str) -> None:
+        self._client, self._uri = client, uri
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._client, name)
+        return self._watched(found) if callable(found) else found
+
+    def _watched(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        from mlflow.exceptions import MlflowException
+
+        @functools.wraps(method)
+        def call(*arguments: Any, **named: Any) -> Any:
+            _require_ready(self._uri)
+            try:
+                return method(*arguments, **named)
+            except (MlflowException, OSError):  # artifacts go past MLflow's own errors
+                _ready.discard(self._uri)
+                _require_ready(self._uri)
+                raise
+
+        return call
 
 
 @contextlib.contextmanager
@@ -128,24 +163,60 @@ def require_server(uri: str) -> None:
     Raises:
         NoTrackingServerError: If it does not answer within `ANSWER_S`, or not as MLflow does.
     """
-    from mlflow.utils.credentials import get_default_host_creds
-    from mlflow.utils.rest_utils import http_request_safe
+    from mlflow.utils import credentials, rest_utils  # noqa: F401 - which takes seconds that are not the server's
 
     try:
-        http_request_safe(
-            get_default_host_creds(uri),
-            "/api/2.0/mlflow/experiments/search",
-            "POST",
-            json={"max_results": 1},
-            max_retries=0,
-            timeout=ANSWER_S,
-        )
+        found = _within(ANSWER_S, functools.partial(_experiments, uri))
+        if strange := found.keys() - {"experiments", "next_page_token"}:
+            raise ValueError(f"it answers with {', '.join(sorted(strange))}")
     except Exception as error:
         said = " ".join(str(_root(error)).replace(uri, without_secrets(uri)).split())[:200]
         raise NoTrackingServerError(
             f"the MLflow server {without_secrets(uri)} cannot be used: {said}; wanted one that runs, or none in"
             " MLFLOW_TRACKING_URI, for a database of the store's own"
         ) from None
+
+
+def _experiments(uri: str) -> dict[str, Any]:
+    from mlflow.utils.credentials import get_default_host_creds
+    from mlflow.utils.rest_utils import http_request_safe
+
+    answer = http_request_safe(
+        get_default_host_creds(uri),
+        "/api/2.0/mlflow/experiments/search",
+        "POST",
+        json={"max_results": 1},
+        max_retries=0,
+        timeout=ANSWER_S,
+    )
+    return answer.json()
+
+
+def _within(seconds: float, call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return what a call returns, or raise what it raises; a library's own limit counts anew with every byte.
+
+    Raises:
+        TimeoutError: If it takes longer; it goes on in a thread that keeps nobody from ending.
+    """
+    ended: list[Callable[[], dict[str, Any]]] = []
+
+    def run() -> None:
+        try:
+            found = call()
+            ended.append(lambda: found)
+        except Exception as error:
+            ended.append(functools.partial(_raise, error))
+
+    thread = threading.Thread(target=run, name="lethe-asking", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not ended:
+        raise TimeoutError(f"no answer within {seconds:g} s")
+    return ended[0]()
+
+
+def _raise(error: Exception) -> dict[str, Any]:
+    raise error
 
 
 def _root(error: BaseException) -> BaseException:

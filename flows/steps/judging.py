@@ -62,7 +62,7 @@ def tracked(run: str) -> Iterator[None]:
             yield
     except BaseException as error:
         isolation.abort()
-        tracking.close(run, "FAILED" if isinstance(error, Exception) else "KILLED")
+        tracking.close_after(error, run)
         raise
 
 

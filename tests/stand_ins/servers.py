@@ -1,10 +1,15 @@
-"""Real servers for the tests that need one: Prefect's, and transformers' own for language models."""
+"""Servers for the tests that need one: Prefect's, MLflow's, transformers' own for language models, and such as answer
+nothing or something else.
+"""
 
 import contextlib
+import http.server
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,7 +84,7 @@ def transformers_server(model: Path, log: Path) -> Iterator[str]:
     ]
     with _started(command, {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}, log) as process:
         address = f"http://127.0.0.1:{port}"
-        wait_for(lambda: process.poll() is not None or _answers(f"{address}/health"), "the server's start", 300)
+        wait_for(lambda: process.poll() is not None or _answers(f"{address}/health"), "the server's start")
         assert process.poll() is None, log.read_text()
         yield f"{address}/v1"
 
@@ -91,7 +96,6 @@ def prefect_server(surroundings: dict[str, str], log: Path) -> Iterator[None]:
         wait_for(
             lambda: process.poll() is not None or _answers(surroundings["PREFECT_API_URL"] + "/health"),
             "the server's start",
-            180,
         )
         assert process.poll() is None, log.read_text()
         yield
@@ -102,3 +106,89 @@ def _answers(address: str) -> bool:
         return httpx.get(address, timeout=5).status_code == 200
     except httpx.HTTPError:
         return False
+
+
+class MlflowServer:
+    """MLflow's own server, which can be killed, stopped and started again at the same address, with all its runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port, self._folder, self._process = free_port(), folder, None
+        self.address = f"http://127.0.0.1:{self.port}"
+        folder.mkdir(exist_ok=True)
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        place = ["--backend-store-uri", f"sqlite:///{self._folder}/runs.db", "--artifacts-destination", self._folder]
+        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", self.port, *place]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [str(word) for word in (*command, "--workers", "1")],
+                cwd=self._folder,
+                env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        wait_for(
+            lambda: self._process.poll() is not None or _answers(f"{self.address}/health"),
+            "the start of MLflow's server",
+        )
+        assert self._process.poll() is None, (self._folder / "log").read_text()
+
+    def send(self, number: int) -> None:
+        """Send all of its processes a signal."""
+        os.killpg(self._process.pid, number)
+
+    def kill(self) -> None:
+        """End it, as a machine that goes down does."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self.send(signal.SIGKILL)
+            self._process.wait()
+
+
+@contextlib.contextmanager
+def mlflow_server(folder: Path) -> Iterator[MlflowServer]:
+    """Run MLflow's server until the block ends."""
+    server = MlflowServer(folder)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+
+
+@contextlib.contextmanager
+def silent_server() -> Iterator[int]:
+    """Yield a port where connections are taken and nothing is ever said."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening.getsockname()[1]
+
+
+@contextlib.contextmanager
+def page_server(page: bytes, every_s: float = 0.0) -> Iterator[int]:
+    """Yield the port of a web server that answers everything with a page, byte by byte where `every_s` is given."""
+
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(OSError):  # whoever asked may have gone
+                for byte in [page] if not every_s else (page[place : place + 1] for place in range(len(page))):
+                    self.wfile.write(byte)
+                    if over.wait(every_s):
+                        return
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    over, web = threading.Event(), http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    web.daemon_threads = True
+    threading.Thread(target=web.serve_forever, daemon=True).start()
+    try:
+        yield web.server_port
+    finally:
+        over.set()
+        web.shutdown()
+        web.server_close()

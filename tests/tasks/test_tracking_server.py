@@ -1,48 +1,21 @@
-"""Claims: a tracking server that is dead, silent, or no MLflow is named within ten seconds, without its password, and
-under no lock; a database of the store's own that was left unfinished does not stop a run.
+"""Claims: a tracking server that is dead, silent, endless, or no MLflow is named within ten seconds, without its
+password, and under no lock, also in the middle of a run; a database of the store's own that was left unfinished does
+not stop a run.
 """
 
-import http.server
 import socket
 import sqlite3
-import threading
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
+from mlflow.exceptions import MlflowException
 
 from tasks import store, tracking
 from tasks import tracking_server as server
-
-
-@pytest.fixture
-def silent() -> Iterator[int]:
-    """A port where connections are taken and nothing is ever said."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        yield listening.getsockname()[1]
-
-
-@pytest.fixture
-def other() -> Iterator[int]:
-    """A web server that is no MLflow."""
-
-    class Page(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(b"<html>hello</html>")
-
-        def log_message(self, *words: object) -> None:
-            pass
-
-    web = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
-    threading.Thread(target=web.serve_forever, daemon=True).start()
-    yield web.server_port
-    web.shutdown()
-    web.server_close()
+from tests.stand_ins.servers import page_server, silent_server
 
 
 def refusal(port: int, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -62,12 +35,70 @@ def test_one_that_is_dead_is_named(monkeypatch: pytest.MonkeyPatch, lethe_home: 
     assert refusal(port, monkeypatch).startswith(f"the MLflow server http://127.0.0.1:{port} cannot be used: ")
 
 
-def test_one_that_says_nothing_is_named(silent: int, monkeypatch: pytest.MonkeyPatch, lethe_home: Path) -> None:
-    assert f"127.0.0.1:{silent}" in refusal(silent, monkeypatch)
+def test_one_that_says_nothing_is_named(monkeypatch: pytest.MonkeyPatch, lethe_home: Path) -> None:
+    with silent_server() as port:
+        assert f"127.0.0.1:{port}" in refusal(port, monkeypatch)
 
 
-def test_one_that_is_no_mlflow_is_named(other: int, monkeypatch: pytest.MonkeyPatch, lethe_home: Path) -> None:
-    assert "JSON" in refusal(other, monkeypatch)
+@pytest.mark.parametrize(
+    ("page", "said"), [(b"<html>hello</html>", "JSON"), (b"[]", "JSON"), (b'{"hello": 1}', "it answers with hello")]
+)
+def test_one_that_is_no_mlflow_is_named(
+    page: bytes, said: str, monkeypatch: pytest.MonkeyPatch, lethe_home: Path
+) -> None:
+    with page_server(page) as port:
+        assert said in refusal(port, monkeypatch)
+
+
+def test_one_that_answers_without_end_is_named(monkeypatch: pytest.MonkeyPatch, lethe_home: Path) -> None:
+    """Each byte begins a library's time limit anew."""
+    with page_server(b" " * 1000, every_s=0.5) as port:
+        assert "no answer within 8 s" in refusal(port, monkeypatch)
+
+
+class Dying:
+    """Stands for a client whose server may have died."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error, self.calls, self.uri = error, 0, "a field"
+
+    def search_runs(self) -> None:
+        self.calls += 1
+        raise self.error
+
+
+def watched(error: Exception, monkeypatch: pytest.MonkeyPatch, *, alive: bool) -> tuple[Any, Dying]:
+    uri, dying = "http://127.0.0.1:1", Dying(error)
+    looks = iter(
+        [None, None] if alive else [None, server.NoTrackingServerError("dead"), server.NoTrackingServerError("dead")]
+    )
+
+    def look(uri: str) -> None:
+        if found := next(looks):
+            raise found
+
+    monkeypatch.setattr(server, "_ready", set())
+    monkeypatch.setattr(server, "require_server", look)
+    monkeypatch.setattr(server, "_client", lambda uri, registry: dying)
+    return server.client_of(uri), dying
+
+
+@pytest.mark.parametrize("error", [MlflowException("no connection"), ConnectionError("no connection")])
+def test_one_that_died_in_the_middle_of_a_run_is_named_and_not_asked_again(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, lethe_home: Path
+) -> None:
+    api, dying = watched(error, monkeypatch, alive=False)
+    assert api.uri == "a field"
+    for _ in range(2):
+        with pytest.raises(server.NoTrackingServerError):
+            api.search_runs()
+    assert dying.calls == 1
+
+
+def test_what_one_that_lives_refuses_stays_its_own_error(monkeypatch: pytest.MonkeyPatch, lethe_home: Path) -> None:
+    api, _ = watched(MlflowException("no such run"), monkeypatch, alive=True)
+    with pytest.raises(MlflowException, match="no such run"):
+        api.search_runs()
 
 
 def test_an_unfinished_database_does_not_stop_a_run(lethe_home: Path) -> None:
