@@ -13,6 +13,7 @@ from flows.commands.purge import purge
 from flows.commands.sweep import sweep
 from flows.commands.trace import trace
 from flows.commands.unlearn import unlearn
+from flows.steps import interruption
 from flows.terminal.options import spread_lists
 
 app = typer.Typer(
@@ -44,7 +45,8 @@ STOPPED = 130
 
 
 def main() -> None:
-    """Run the command line; Ctrl-C exits with 130."""
+    """Run the command line; Ctrl-C exits with 130, SIGTERM with 143, both soon."""
+    interruption.listen()
     try:
         status = app(args=spread_lists(sys.argv[1:]), standalone_mode=False)
     # an option or argument that does not parse; empty where help was shown instead
@@ -54,8 +56,12 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         status = STOPPED
+    except BaseException:  # what libraries make of SIGTERM
+        if not interruption.asked():
+            raise
+        status = STOPPED
     if status == STOPPED:  # which is also what the parser makes of Ctrl-C
-        typer.echo("lethe: stopped; what was finished is kept, run the same command again to go on", err=True)
+        status = interruption.status()
     sys.exit(status if isinstance(status, int) else 0)
 
 

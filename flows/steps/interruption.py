@@ -1,33 +1,128 @@
-"""Ctrl-C that is not lost.
+"""Ctrl-C and SIGTERM that are not lost, and that end a command in time.
 
-Python raises KeyboardInterrupt wherever the main thread happens to be, and some places swallow it: callbacks of the
-garbage collector, and libraries that guard their own bookkeeping. What was asked for is remembered, and raised again
-where a flow waits for its stages.
+Python raises an exception wherever the main thread happens to be, and some places swallow it: callbacks of the garbage
+collector, and libraries that guard their own bookkeeping. Prefect has a handler for SIGTERM of its own while a flow
+runs. So what was asked for is noted by a thread that the kernel's signals reach whoever handles them, raised again
+where a flow waits for its stages, and after `GRACE_S` the command ends by force: threads that compute or wait for a
+server cannot be stopped otherwise. Its children end with it.
 """
 
+import os
 import signal
+import sys
 import threading
+from dataclasses import dataclass
 from types import FrameType
 
-_asked = threading.Event()
+GRACE_S = 6.0
+"""Seconds that a command has to end by itself after it was asked to; ten is what it promises."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stop:
+    """Why a command ends before it is done."""
+
+    status: int
+    """Exit status."""
+    line: str
+    """What is said about it."""
+
+
+STOPPED = "stopped; what was finished is kept, run the same command again to go on"
+SIGNALS = {number: Stop(status=128 + number, line=STOPPED) for number in (int(signal.SIGINT), int(signal.SIGTERM))}
+"""Signal -> how it ends a command: with the status that shells give."""
+
+
+class _Asked:
+    """What was asked for, the first time."""
+
+    def __init__(self) -> None:
+        self.stop: Stop | None = None
+        self.over = threading.Event()
+        """Set when nobody is to be ended by force any more."""
+        self._lock, self._said = threading.RLock(), False  # a handler may come in while it is held
+
+    def ask(self, stop: Stop) -> None:
+        """Note why the command is to end, unless it was asked for already."""
+        with self._lock:
+            first, self.stop = self.stop is None, self.stop or stop
+        if first:
+            threading.Thread(target=self._end_by_force, name="lethe-end", daemon=True).start()
+
+    def _end_by_force(self) -> None:
+        if not self.over.wait(GRACE_S):
+            if self.is_new():
+                os.write(2, f"lethe: {self.stop.line}\n".encode())  # whoever hangs may have locked sys.stderr
+            os._exit(self.stop.status)
+
+    def is_new(self) -> bool:
+        """Return whether its line has not been said; from now on it has."""
+        with self._lock:
+            said, self._said = self._said, True
+        return not said
+
+
+_asked = _Asked()
+_listening: int | None = None
+"""Descriptor that the kernel's signals are written to."""
 
 
 def listen() -> None:
-    """Remember Ctrl-C from now on; call it in the main thread."""
-    _asked.clear()
-    signal.signal(signal.SIGINT, _remember)
+    """Note Ctrl-C and SIGTERM from now on; call it in the main thread."""
+    global _asked, _listening
+    _asked.over.set()
+    _asked = _Asked()
+    if _listening is None:
+        reading, _listening = os.pipe()
+        os.set_blocking(_listening, False)
+        threading.Thread(target=_note, args=(reading,), name="lethe-signals", daemon=True).start()
+    signal.set_wakeup_fd(_listening, warn_on_full_buffer=False)
+    for number in SIGNALS:
+        signal.signal(number, _remember)
+
+
+def forget() -> None:
+    """Let nobody be ended by force any more for what was asked for."""
+    _asked.over.set()
+
+
+def _note(reading: int) -> None:
+    """Note signals as they come, also those that somebody else handles."""
+    while numbers := os.read(reading, 64):
+        for number in numbers:
+            if number in SIGNALS:
+                _asked.ask(SIGNALS[number])
 
 
 def _remember(number: int, frame: FrameType | None) -> None:
-    _asked.set()
+    _asked.ask(SIGNALS[number])
     raise KeyboardInterrupt
+
+
+def break_off(line: str) -> None:
+    """End the command with status 1 and a line, from whichever thread: what it needs is gone."""
+    _asked.ask(Stop(status=1, line=line))
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)  # wakes it, wherever it waits
 
 
 def check() -> None:
     """Stop if that was asked for.
 
     Raises:
-        KeyboardInterrupt: If Ctrl-C was pressed and has got lost since.
+        KeyboardInterrupt: If Ctrl-C was pressed, or the like, and has got lost since.
     """
-    if _asked.is_set():
+    if _asked.stop is not None:
         raise KeyboardInterrupt
+
+
+def asked() -> bool:
+    """Return whether the command was asked to stop."""
+    return _asked.stop is not None
+
+
+def status() -> int:
+    """Say why the command ends, once, and return its exit status; without a reason that of Ctrl-C."""
+    stop = _asked.stop or SIGNALS[signal.SIGINT]
+    if _asked.is_new():
+        print(f"lethe: {stop.line}", file=sys.stderr, flush=True)
+    return stop.status

@@ -1,5 +1,5 @@
 """The Prefect server of a command where none is configured: it starts with the command's flows and ends with the
-command.
+command. It is waited for as long as it lives, and when it dies the command ends with a line that says so.
 
 Prefect would start one by itself, but with the first request, while nothing else goes on, and after loading the whole
 server into the command's own process, of which only the server's has need: 4 s of processor time. The command line is
@@ -13,15 +13,21 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from flows.steps import interruption
+from tasks.execution import isolation
 from tasks.execution.isolation import SAFE_PATH
 
 ANSWER_S = 5.0
-"""Seconds that the server may take for an answer while it starts."""
+"""Seconds that the server may take for an answer while it starts; it is asked again as long as it lives."""
+REASON_CHARACTERS = 200
+"""How much of what a server said last is repeated."""
 _ROLE = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"} | SAFE_PATH
 _GUARD = """
 import contextlib, os, sys, time
@@ -38,6 +44,8 @@ with contextlib.suppress(psutil.NoSuchProcess):
 """
 """Ends the server (second number) soon after the command that started it (first number) has ended, in whatever way."""
 _address: str | None = None
+_ending = False
+"""Whether this process itself ends its server."""
 
 
 def is_temporary(address: str | None) -> bool:
@@ -66,14 +74,16 @@ def require(meanwhile: Callable[[], Any] = lambda: None) -> None:
     with contextlib.closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
-    server = _start(port)
+    said = tempfile.TemporaryFile()  # noqa: SIM115 - as long as this process
+    server = _start(port, said)
     meanwhile()
-    _wait_for(server, port, settings.server.ephemeral.startup_timeout_seconds)
+    _wait_for(server, port, said)
+    threading.Thread(target=_watch, args=(server, said), name="lethe-server", daemon=True).start()
     os.environ["PREFECT_API_URL"] = _address = f"http://127.0.0.1:{port}/api"
     refresh_global_settings_context()
 
 
-def _start(port: int) -> subprocess.Popen[bytes]:
+def _start(port: int, said: IO[bytes]) -> subprocess.Popen[bytes]:
     import prefect
 
     # uvicorn would put the current folder first on its path
@@ -88,9 +98,17 @@ def _start(port: int) -> subprocess.Popen[bytes]:
         str(port),
     ]
     command = [sys.executable, "-m", "uvicorn", *application, "--log-level", "error", "--lifespan", "on"]
-    server = subprocess.Popen(command, env={**os.environ, **_ROLE})
+    # in a session of its own: what ends the command must not end it first, since it is told of that
+    server = subprocess.Popen(
+        command,
+        env={**os.environ, **_ROLE},
+        stdin=subprocess.DEVNULL,
+        stdout=said,
+        stderr=said,
+        start_new_session=True,
+    )
     # before Prefect registers its own, which still send what they have and so are called before this
-    atexit.register(server.terminate)
+    atexit.register(_end, server)
     quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
     subprocess.Popen(
         [sys.executable, "-P", "-c", _GUARD, str(os.getpid()), str(server.pid)], **quiet, start_new_session=True
@@ -98,20 +116,36 @@ def _start(port: int) -> subprocess.Popen[bytes]:
     return server
 
 
-def _wait_for(server: subprocess.Popen[bytes], port: int, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
+def _end(server: subprocess.Popen[bytes]) -> None:
+    global _ending
+    _ending = True
+    server.terminate()
+
+
+def _wait_for(server: subprocess.Popen[bytes], port: int, said: IO[bytes]) -> None:
     while not _answers(port):
         if server.poll() is not None:
-            raise RuntimeError(
-                f"the temporary Prefect server ended with status {server.returncode}; wanted one that starts, or"
-                " PREFECT_API_URL"
-            )
-        if time.monotonic() > deadline:
-            raise RuntimeError(
-                f"the temporary Prefect server did not answer within {seconds} s; wanted one that starts, or"
-                " PREFECT_API_URL"
-            )
+            raise RuntimeError(_death(server, said))
         time.sleep(0.05)
+
+
+def _watch(server: subprocess.Popen[bytes], said: IO[bytes]) -> None:
+    """End the command if its server dies before it: without one no stage can be begun or ended."""
+    server.wait()
+    if not _ending:
+        isolation.abort()
+        interruption.break_off(_death(server, said))
+
+
+def _death(server: subprocess.Popen[bytes], said: IO[bytes]) -> str:
+    """Say in one line that a server is dead, and the last that it said."""
+    said.seek(0)
+    lines = said.read().decode(errors="replace").split("\n")
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")[:REASON_CHARACTERS]
+    return (
+        f"the temporary Prefect server ended with status {server.returncode}{last and f' ({last})'}; wanted one that"
+        " runs, or PREFECT_API_URL"
+    )
 
 
 def _answers(port: int) -> bool:

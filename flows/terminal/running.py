@@ -41,7 +41,6 @@ def running() -> Iterator[Any]:
     from tasks import tracking
     from tasks.artifacts import BadInputError
 
-    interruption.listen()
     console = Console() if sys.stdout.isatty() else Console(width=120)
     try:
         if tracking.is_remote():  # before anything else starts: one that is dead ends the command at once
@@ -50,10 +49,12 @@ def running() -> Iterator[Any]:
         with progress_bars(Console(stderr=True)):
             yield console
     except BadInputError as error:
+        interruption.check()
         _fail(error, 2)
     except (KeyboardInterrupt, typer.Exit, typer.Abort):
         raise
     except Exception as error:
+        interruption.check()  # what fails after that follows from it
         _fail(error, 1)
 
 

@@ -1,4 +1,6 @@
-"""The Prefect server that a command brings where none is configured."""
+"""Claims: the Prefect server that a command brings where none is configured is awaited as long as it lives, ends with
+its command, and ends that when it dies.
+"""
 
 import os
 import subprocess
@@ -15,6 +17,7 @@ from flows.steps import temporary_server
 from flows.steps.prefect_ui import prefect_place
 from flows.steps.review import require_server
 from tests.stand_ins.command import ROOT, environment
+from tests.stand_ins.waiting import end_of
 
 SERVE = """
 import sys
@@ -35,6 +38,12 @@ def serving(home: Path, **changes: str) -> subprocess.Popen[str]:
     )
 
 
+def server_of(process: subprocess.Popen[str]) -> psutil.Process:
+    children = psutil.Process(process.pid).children()
+    (server,) = [child for child in children if "prefect.server.api.server:create_app" in child.cmdline()]
+    return server
+
+
 @pytest.mark.parametrize(
     "end", [lambda process: process.stdin.close(), lambda process: process.kill()], ids=["by itself", "killed"]
 )
@@ -46,31 +55,47 @@ def test_it_answers_while_its_command_runs_and_ends_with_it(
             said = [process.stdout.readline().strip() for _ in range(2)]
             assert said[0] == "meanwhile", process.stderr.read()
             assert httpx.get(f"{said[1]}/health", timeout=30).status_code == 200
-            (server,) = [
-                child
-                for child in psutil.Process(process.pid).children()
-                if "prefect.server.api.server:create_app" in child.cmdline()
-            ]
+            server = server_of(process)
             end(process)
             assert psutil.wait_procs([server], timeout=30)[1] == []
         finally:
             process.kill()
 
 
+def test_its_start_is_awaited_as_long_as_it_lives(tmp_path: Path) -> None:
+    """On a machine that has much else to do it takes minutes; Prefect's own limit would be over at once here."""
+    with serving(tmp_path / "lethe", PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS="1") as process:
+        process.stdin.close()
+        ended = end_of(process)
+    assert (ended.returncode, ended.stdout.splitlines()[0]) == (0, "meanwhile"), ended.stderr
+
+
 def test_one_that_cannot_start_is_an_error_that_says_so(tmp_path: Path) -> None:
     with serving(
         tmp_path / "lethe", PREFECT_API_DATABASE_CONNECTION_URL=f"sqlite+aiosqlite:///{tmp_path}/nowhere/prefect.db"
     ) as process:
-        _, error = process.communicate(timeout=180)
-    assert process.returncode == 1
-    assert (
-        "RuntimeError: the temporary Prefect server ended with status 3; wanted one that starts, or PREFECT_API_URL"
-        in error
-    )
+        ended = end_of(process)
+    assert ended.returncode == 1
+    error = ended.stderr.splitlines()[-1]
+    assert error.startswith("RuntimeError: the temporary Prefect server ended with status 3")
+    assert error.endswith("; wanted one that runs, or PREFECT_API_URL")
+
+
+def test_one_that_dies_ends_its_command(tmp_path: Path) -> None:
+    with serving(tmp_path / "lethe") as process:
+        try:
+            assert process.stdout.readline() == "meanwhile\n", process.stderr.read()
+            process.stdout.readline()  # its address: it is watched from now on
+            server_of(process).kill()
+            ended = end_of(process)  # though it waits for its input
+        finally:
+            process.kill()
+    assert ended.returncode != 0
+    assert "KeyboardInterrupt" in ended.stderr
 
 
 def test_where_one_is_configured_none_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(temporary_server, "_start", lambda port: pytest.fail("a server was started"))
+    monkeypatch.setattr(temporary_server, "_start", lambda *port: pytest.fail("a server was started"))
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:4200/api"}):
         temporary_server.require()
         assert get_current_settings().api.url == "http://127.0.0.1:4200/api"
