@@ -5,7 +5,7 @@ import signal
 import time
 from pathlib import Path
 
-from tasks import store
+from tasks import store, tracking
 from tasks.artifacts import Artifact, BadInputError
 from tasks.execution import isolation, progress
 from tasks.execution.stage import stage
@@ -108,3 +108,24 @@ def refuse_note(text: str, counter: str) -> Artifact:
     """Refuse the input, always."""
     _tries(counter)
     raise BadInputError(f"{text!r} is no good; wanted something else")
+
+
+@stage("noting apart", retries=2)
+def take_note_apart(text: str, counter: str, run: str | None = None) -> Artifact:
+    """As `take_note`, in a process of its own and tracked."""
+    _tries(counter)
+    with tracking.stage_run(run, "noting apart"):
+        return _note(text)
+
+
+@stage("finishing slowly", retries=2)
+def finish_slowly(note: Artifact, seconds: float, counter: str, run: str | None = None) -> Artifact:
+    """Store another text beside a note's, after some seconds in which it logs how many are left."""
+    _tries(counter)
+    with tracking.stage_run(run, "finishing slowly") as nested:
+        progress.report(0, 1)
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            tracking.log_metrics(nested, {"left_s": left})
+            time.sleep(0.2)
+        return _note(f"{note.digest} finished")
