@@ -1,6 +1,7 @@
 """What a flow shows in the Prefect UI: progress, the way to MLflow, and the scorecard."""
 
 import re
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,11 +31,21 @@ class ProgressArtifacts:
     def __init__(self) -> None:
         self._made: dict[str, UUID] = {}
         self._told: dict[str, float] = {}
+        self._turns: dict[str, threading.Lock] = {}
+        """Stage -> held while it is told of: trials of a sweep have stages of one name, side by side."""
 
     def __call__(self, reported: Progress) -> None:
         """Create or update the stage's artifact, not too often, but always at the end."""
-        now, finished = time.monotonic(), reported.done >= reported.total
-        if not finished and now - self._told.get(reported.stage, 0.0) < EVERY_S:
+        turn, finished = self._turns.setdefault(reported.stage, threading.Lock()), reported.done >= reported.total
+        if turn.acquire(blocking=finished):  # what lies in between is soon told of anew
+            try:
+                self._tell(reported, finished)
+            finally:
+                turn.release()
+
+    def _tell(self, reported: Progress, finished: bool) -> None:
+        now = time.monotonic()
+        if not finished and now - self._told.get(reported.stage, -EVERY_S) < EVERY_S:
             return
         self._told[reported.stage] = now
         percent = 100.0 * reported.done / max(1, reported.total)

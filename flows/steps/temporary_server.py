@@ -20,6 +20,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
+from filelock import FileLock
+
 from flows.steps import interruption
 from tasks.execution import isolation
 from tasks.execution.isolation import SAFE_PATH
@@ -75,9 +77,12 @@ def require(meanwhile: Callable[[], Any] = lambda: None) -> None:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
     said = tempfile.TemporaryFile()  # noqa: SIM115 - as long as this process
-    server = _start(port, said)
-    meanwhile()
-    _wait_for(server, port, said)
+    settings.home.mkdir(parents=True, exist_ok=True)
+    # a server brings Prefect's database up to date as it starts; of two that do so at once one dies
+    with FileLock(settings.home / "lethe-server.lock", thread_local=False):
+        server = _start(port, said)
+        meanwhile()
+        _wait_for(server, port, said)
     threading.Thread(target=_watch, args=(server, said), name="lethe-server", daemon=True).start()
     os.environ["PREFECT_API_URL"] = _address = f"http://127.0.0.1:{port}/api"
     refresh_global_settings_context()

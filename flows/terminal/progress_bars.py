@@ -1,18 +1,15 @@
 """Progress of the stages on the terminal: bars for a person, plain lines for a file."""
 
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from tasks.execution import progress
 from tasks.execution.progress import Progress as Found
-
-if TYPE_CHECKING:
-    pass
 
 
 @contextmanager
@@ -35,10 +32,12 @@ def progress_bars(console: Console) -> Iterator[None]:
     )
     with Progress(*columns, console=console) as bars:
         lines: dict[str, TaskID] = {}
+        showing = threading.Lock()  # stages report from threads of their own
 
         def show(reported: Found) -> None:
-            if reported.stage not in lines:
-                lines[reported.stage] = bars.add_task(reported.stage, total=reported.total, note="")
+            with showing:
+                if reported.stage not in lines:
+                    lines[reported.stage] = bars.add_task(reported.stage, total=reported.total, note="")
             bars.update(lines[reported.stage], completed=reported.done, total=reported.total, note=reported.note)
 
         stop = progress.listen(show)
@@ -53,11 +52,13 @@ class _PlainLines:
 
     def __init__(self) -> None:
         self._seen: dict[str, bool] = {}
+        self._telling = threading.Lock()
 
     def __call__(self, reported: Found) -> None:
         finished = reported.done >= reported.total
-        if reported.stage not in self._seen and not finished:
-            print(f"  {reported.stage} ... {reported.note}".rstrip(), file=sys.stderr, flush=True)
-        if finished and not self._seen.get(reported.stage):
-            print(f"  {reported.stage}: done", file=sys.stderr, flush=True)
-        self._seen[reported.stage] = finished
+        with self._telling:  # stages report from threads of their own
+            if reported.stage not in self._seen and not finished:
+                print(f"  {reported.stage} ... {reported.note}".rstrip(), file=sys.stderr, flush=True)
+            if finished and not self._seen.get(reported.stage):
+                print(f"  {reported.stage}: done", file=sys.stderr, flush=True)
+            self._seen[reported.stage] = finished
