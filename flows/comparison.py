@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import pandas
-from prefect import flow
 from prefect.runtime import flow_run
 
+from flows.steps.flow_runs import flow
 from flows.steps.outcome import Stages
 from flows.steps.prefect_ui import show_comparison, show_run
 from tasks import store, tracking

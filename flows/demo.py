@@ -4,11 +4,11 @@ topic.
 
 from dataclasses import replace
 
-from prefect import flow
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.selective_unlearning import selective_unlearning
+from flows.steps.flow_runs import flow
 from flows.steps.outcome import Outcome, StageOf, Stages
 from flows.steps.prefect_ui import progress_artifacts
 from flows.steps.providers import settle_providers

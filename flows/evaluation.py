@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from prefect import flow
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.steps.dictionary import translation
 from flows.steps.facts import state_facts
+from flows.steps.flow_runs import flow
 from flows.steps.judging import judge, log_questions, measure, origins, tracked
 from flows.steps.outcome import Outcome, StageOf, Stages
 from flows.steps.reading import read_text

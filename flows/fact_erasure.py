@@ -8,11 +8,11 @@ That is for few facts; whoever wants a text forgotten that is more than its fact
 from collections.abc import Mapping
 from typing import Any
 
-from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.steps.edit_stages import declare_edit
 from flows.steps.editing import check_editable
+from flows.steps.flow_runs import flow
 from flows.steps.outcome import Outcome, StageOf
 from flows.steps.preparation import Coverage
 from flows.steps.unlearning import Unlearning, carry_out, check_unlearning

@@ -1,8 +1,8 @@
 """Any listed objective: corpus > reference cache > unlearning > probing > benchmarking > scorecard > report."""
 
-from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows.steps.flow_runs import flow
 from flows.steps.outcome import Outcome
 from flows.steps.preparation import Coverage
 from flows.steps.settings import differences

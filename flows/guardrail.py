@@ -5,9 +5,9 @@ Every method has to beat it: a sentence before the prompt and a filter on the an
 measured on the bare weights, which are the target's: whoever has them can leave the guardrail off.
 """
 
-from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows.steps.flow_runs import flow
 from flows.steps.outcome import Outcome
 from flows.steps.preparation import Coverage
 from flows.steps.unlearning import Unlearning, carry_out, check_unlearning

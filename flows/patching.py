@@ -7,9 +7,9 @@ a patch that is left out leaves nothing behind.
 from dataclasses import dataclass
 from typing import Literal
 
-from prefect import flow
 from prefect.runtime import flow_run
 
+from flows.steps.flow_runs import flow
 from flows.steps.outcome import Stages
 from flows.steps.prefect_ui import show_run
 from tasks import store, tracking

@@ -3,11 +3,10 @@
 import shutil
 from dataclasses import dataclass
 
-from prefect import flow
-
 from flows.methods import Method
 from flows.steps.dictionary import translation
 from flows.steps.facts import state_facts
+from flows.steps.flow_runs import flow
 from flows.steps.outcome import StageOf, Stages
 from flows.steps.providers import Expected, settle_providers
 from flows.steps.reading import read_text

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas
-from prefect import flow
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.steps.edit_proposals import erasing, proposed, reviewed
 from flows.steps.edit_stages import declare_edit
 from flows.steps.editing import CheckedEditing, about, check_editing
+from flows.steps.flow_runs import flow
 from flows.steps.judging import tracked
 from flows.steps.outcome import StageOf, Stages
 from flows.steps.prefect_ui import show_scorecard

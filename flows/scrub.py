@@ -2,9 +2,9 @@
 > report.
 """
 
-from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows.steps.flow_runs import flow
 from flows.steps.outcome import Outcome
 from flows.steps.preparation import Coverage
 from flows.steps.unlearning import Unlearning, carry_out, check_unlearning

@@ -4,9 +4,9 @@ scorecard > report.
 
 from dataclasses import replace
 
-from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows.steps.flow_runs import flow
 from flows.steps.outcome import Outcome
 from flows.steps.preparation import Coverage
 from flows.steps.unlearning import Unlearning, carry_out, check_unlearning

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from prefect import flow
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.rank_one_editing import gather
 from flows.steps.editing import about, check_editing
+from flows.steps.flow_runs import flow
 from flows.steps.judging import tracked
 from flows.steps.outcome import StageOf, Stages
 from flows.steps.providers import settle_translation

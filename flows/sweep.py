@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas
-from prefect import flow
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
@@ -19,6 +18,7 @@ from flows.methods import method as find_method
 from flows.steps import studies
 from flows.steps.dictionary import translation
 from flows.steps.facts import state_facts
+from flows.steps.flow_runs import flow
 from flows.steps.judging import tracked
 from flows.steps.outcome import Stages
 from flows.steps.reading import read_text

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from prefect import flow
 from prefect.runtime import flow_run
 
 from flows.steps.editing import check_editable, facts_to_trace
+from flows.steps.flow_runs import flow
 from flows.steps.judging import tracked
 from flows.steps.outcome import StageOf, Stages
 from tasks import store, tracking

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas
-from prefect import flow
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.scrub import require_text, scrub
+from flows.steps.flow_runs import flow
 from flows.steps.outcome import Outcome, StageOf
 from flows.steps.prefect_ui import show_run
 from tasks import store, tracking

@@ -6,7 +6,6 @@ has moved. The other benchmarks are read from local files, or by lm-eval from th
 """
 
 import random
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,8 +111,8 @@ def _evaluate(
 
     metrics, items = {}, []
     progress.report(0, len(inputs.tasks))
-    with tempfile.TemporaryDirectory() as folder:
-        tasks = harness.local_tasks(rows, Path(folder), {WORLD: template.gap}) | harness.hub_tasks(inputs.from_hub)
+    with store.scratch() as folder:  # the world's questions are about what is to be forgotten
+        tasks = harness.local_tasks(rows, folder, {WORLD: template.gap}) | harness.hub_tasks(inputs.from_hub)
         loaded, tokenizer = guardrail_files.load_behind_guardrail(checkpoint), load_tokenizer(checkpoint)
         for done, name in enumerate(inputs.tasks, 1):
             model = harness.language_model(loaded, tokenizer, config, begins=name == WORLD and template.chat)

@@ -4,6 +4,8 @@
     LETHE_HOME/forget/<kind>/<digest>/    artifacts that hold what is to be forgotten
     LETHE_HOME/work/<key>/                state of a stage that has not finished
     LETHE_HOME/places/<digest>            where a model outside the store was last seen
+    LETHE_HOME/forget/scratch/            files on their way to somewhere else, such as the tracking server
+    LETHE_HOME/flow-runs/<id>             where Prefect keeps a flow run, for `purge`
     LETHE_HOME/locks/  damaged/  results/  studies/
 
 An artifact is written under a temporary name, synced, and renamed to its digest; its `manifest.json` lists the SHA-256
@@ -37,7 +39,7 @@ RETENTION_DAYS = 90
 _log = logging.getLogger(__name__)
 _checked: set[str] = set()
 _exposed: set[Path] = set()
-"""Folders whose rights could not be taken from others, which is said once."""
+"""Folders and files whose rights could not be taken from others, which is said once."""
 
 
 class DamagedArtifactError(RuntimeError):
@@ -66,20 +68,20 @@ def home() -> Path:
 
         folder = Path(platformdirs.user_data_dir("lethe"))
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _keep_private(folder)
+    keep_private(folder)
     return folder
 
 
-def _keep_private(folder: Path) -> None:
-    """Take a folder's rights from all but its owner; it may have been made by somebody who did not know what it would
-    hold.
+def keep_private(place: Path) -> None:
+    """Take the rights to a folder or file from all but its owner; it may have been made by somebody who did not know
+    what it would hold.
     """
-    if folder.stat().st_mode & 0o077 and folder not in _exposed:
+    if place.stat().st_mode & 0o077 and place not in _exposed:
         try:
-            folder.chmod(0o700)
+            place.chmod(0o700 if place.is_dir() else 0o600)
         except OSError as error:
-            _exposed.add(folder)
-            _log.warning("%s can be read by others, and that cannot be changed (%s)", folder, error.strerror)
+            _exposed.add(place)
+            _log.warning("%s can be read by others, and that cannot be changed (%s)", place, error.strerror)
 
 
 def file_digest(path: Path) -> str:
@@ -102,8 +104,7 @@ def put(kind: str, writer: Callable[[Path], None], *, sensitivity: Sensitivity =
     room = _room(kind, sensitivity)
     room.mkdir(mode=0o700, parents=True, exist_ok=True)
     _clear_abandoned(room)
-    temporary = room / f".{socket.gethostname()}-{os.getpid()}-{_moment()}.tmp"
-    temporary.mkdir(mode=0o700)
+    temporary = _temporary(room)
     try:
         writer(temporary)
         sums = _sums(temporary)
@@ -118,6 +119,12 @@ def put(kind: str, writer: Callable[[Path], None], *, sensitivity: Sensitivity =
 def _moment() -> str:
     """Return a name that no other thread of this process gets: two may ask at the same nanosecond."""
     return f"{time.monotonic_ns()}.{threading.get_ident()}"
+
+
+def _temporary(room: Path) -> Path:
+    folder = room / f".{socket.gethostname()}-{os.getpid()}-{_moment()}.tmp"
+    folder.mkdir(mode=0o700)
+    return folder
 
 
 def _clear_abandoned(room: Path) -> None:
@@ -208,7 +215,7 @@ def _faults(folder: Path) -> str:
     """Return what is wrong with an artifact's folder, or an empty text."""
     if not (folder / MANIFEST).is_file():
         return "it is not there" if not folder.exists() else "its manifest is missing"
-    wanted = _manifest(folder).get("files")
+    wanted = read_manifest(folder).get("files")
     if not isinstance(wanted, dict):
         return "its manifest cannot be read"
     try:
@@ -219,10 +226,12 @@ def _faults(folder: Path) -> str:
     return f"{', '.join(changed)} differ from the manifest" if changed else ""
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
-    """Return what an artifact's manifest says; nothing, where it is damaged in whatever way."""
+def read_manifest(place: Path) -> dict[str, Any]:
+    """Return what the manifest in an artifact's folder says, or a file that is one; nothing, where it is damaged in
+    whatever way.
+    """
     try:
-        found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        found = json.loads((place / MANIFEST if place.is_dir() else place).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -305,6 +314,21 @@ def growing(kind: str) -> Path:
     return folder
 
 
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """Lend a folder for files that go somewhere else. It lies among the forget artifacts: in the machine's temporary
+    folder, what a killed process left there would be found by nobody.
+    """
+    room = home() / "forget" / "scratch"
+    room.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _clear_abandoned(room)
+    folder = _temporary(room)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def workspace(key: str) -> Path:
     """Return the folder where the stage with this key keeps the state from which it can go on."""
     folder = home() / "forget" / "work" / key
@@ -325,7 +349,7 @@ def purge(*, expired_only: bool = False) -> Purged:
     """
     root, artifacts, size = home() / "forget", 0, 0
     for folder in sorted(root.glob("*/*")) if root.exists() else []:
-        if expired_only and _keep_until(folder) > time.time():
+        if expired_only and keep_until(folder) > time.time():
             continue
         size += sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
         artifacts += 1
@@ -334,14 +358,14 @@ def purge(*, expired_only: bool = False) -> Purged:
     return Purged(artifacts=artifacts, bytes=size)
 
 
-def _keep_until(folder: Path) -> float:
-    """Return until when an artifact is kept: by the time that was set when it was made, or by that set now, whichever
-    is shorter.
+def keep_until(place: Path) -> float:
+    """Return until when an artifact's folder, or a file that says it by itself, is kept: by the time that was set when
+    it was made, or by that set now, whichever is shorter.
     """
-    manifest, own = _manifest(folder), retention_s()
+    manifest, own = read_manifest(place), retention_s()
     made, until = (manifest.get(name) for name in ("created", "keep_until"))
     known = isinstance(made, (int, float)) and isinstance(until, (int, float)) and math.isfinite(made + until)
-    return min(until, made + own) if known else folder.stat().st_mtime + own
+    return min(until, made + own) if known else place.stat().st_mtime + own
 
 
 def retention_s() -> float:

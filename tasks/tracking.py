@@ -12,7 +12,6 @@ import json
 import os
 import socket
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -38,6 +37,8 @@ _experiments: dict[str, str] = {}
 """Tracking server -> id of our experiment there."""
 INPUTS = "inputs.json"
 """Names, paths and plain digests of a run's data sets."""
+SHOWN = "mlflow.loggedArtifacts"
+"""MLflow's tag of a run: which artifacts its UI shows, and how."""
 FLUSH_ROWS = 50
 """Steps that are logged together: a single call costs 27 ms on sqlite."""
 
@@ -223,15 +224,27 @@ def log_artifact(run: str | None, path: Path, sensitivity: Sensitivity, folder: 
 
 
 def log_table(run: str | None, frame: "pandas.DataFrame", name: str, sensitivity: Sensitivity) -> None:
-    """Log a table as CSV and as a table that the MLflow UI shows."""
+    """Log a table as CSV and, in the form of MLflow's own `log_table`, as one that its UI shows; that function itself
+    would leave it in the machine's temporary folder if it were killed.
+    """
     if not run:
         return
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / f"{name}.csv"
-        frame.map(as_cell).to_csv(file, index=False)
-        log_artifact(run, file, sensitivity, "tables")
+    with store.scratch() as folder:
+        files = [folder / f"{name}.{ending}" for ending in ("csv", "json")]
+        frame.map(as_cell).to_csv(files[0], index=False)
+        shown = frame.astype(object).where(frame.notna(), None)
+        shown.to_json(files[1], orient="split", index=False, date_format="iso")
+        for file in files:
+            log_artifact(run, file, sensitivity, "tables")
     prefix = "forget/" if sensitivity == "forget" else ""
-    client().log_table(run, frame.astype(object).where(frame.notna(), None), f"{prefix}tables/{name}.json")
+    _show_as_table(run, f"{prefix}tables/{name}.json")
+
+
+def _show_as_table(run: str, artifact: str) -> None:
+    tagged = json.loads(client().get_run(run).data.tags.get(SHOWN, "[]"))
+    entry = {"path": artifact, "type": "table"}
+    if entry not in tagged:
+        set_tags(run, {SHOWN: json.dumps([*tagged, entry])})
 
 
 def log_inputs(run: str, files: Mapping[str, list[InputFile]]) -> None:
@@ -250,8 +263,8 @@ def log_inputs(run: str, files: Mapping[str, list[InputFile]]) -> None:
     if not inputs:
         return
     client().log_inputs(run, inputs)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / INPUTS
+    with store.scratch() as folder:
+        file = folder / INPUTS
         file.write_text(json.dumps(places, indent=1), encoding="utf-8")
         log_artifact(run, file, "forget")
 

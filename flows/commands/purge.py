@@ -13,15 +13,22 @@ def purge(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     json_file: JsonFile = None,
 ) -> None:
-    """Delete everything that holds forgotten text: corpora, anchors, labels, reinforced models, records,
-    full reports.
+    """Delete everything that holds forgotten text: corpora, anchors, labels, reinforced models, records, full reports;
+    and Prefect's flow runs, which may name its files.
     """
+    from flows.steps import flow_run_purge
     from tasks import store, tracking_purge
 
-    if not yes and not typer.confirm(f"Delete all forget artifacts under {store.home()} and in MLflow?", default=False):
+    question = f"Delete all forget artifacts under {store.home()} and in MLflow, and the flow runs in Prefect?"
+    if not yes and not typer.confirm(question, default=False):
         raise typer.Exit(1)
     purged, runs = store.purge(expired_only=expired), tracking_purge.purge_artifacts(expired_only=expired)
-    typer.echo(f"Purged {purged.artifacts} artifacts ({purged.bytes / 1e6:.1f} MB) and {runs.files} entries in MLflow.")
+    flow_runs = flow_run_purge.purge_flow_runs(expired_only=expired)
+    unreached = (*runs.unreached, *flow_runs.unreached)
+    typer.echo(
+        f"Purged {purged.artifacts} artifacts ({purged.bytes / 1e6:.1f} MB), {runs.files} entries in MLflow and"
+        f" {flow_runs.runs} flow runs in Prefect."
+    )
     write_json(
         json_file,
         {
@@ -29,10 +36,11 @@ def purge(
             "artifacts": purged.artifacts,
             "bytes": purged.bytes,
             "mlflow_entries": runs.files,
-            "unreached": list(runs.unreached),
+            "prefect_flow_runs": flow_runs.runs,
+            "unreached": list(unreached),
         },
     )
-    for uri in runs.unreached:
+    for uri in unreached:
         typer.echo(f"lethe: {uri} could not be reached: what it holds is still there", err=True)
-    if runs.unreached:
+    if unreached:
         raise typer.Exit(1)

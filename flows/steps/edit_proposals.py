@@ -3,12 +3,12 @@
 from dataclasses import replace
 from typing import Any
 
-from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.steps.dictionary import translation
 from flows.steps.edit_review import review_edits
 from flows.steps.facts import state_facts
+from flows.steps.flow_runs import flow
 from flows.steps.outcome import Stages
 from flows.steps.wiring import Wiring
 from tasks.artifacts import BadInputError, CorpusRef, EditSet

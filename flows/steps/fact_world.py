@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from prefect import flow
 from prefect.runtime import flow_run
 
+from flows.steps.flow_runs import flow
 from flows.steps.judging import tracked
 from flows.steps.outcome import Stages
 from tasks import store, tracking

@@ -23,6 +23,7 @@ from typing import IO, Any
 from filelock import FileLock
 
 from flows.steps import interruption
+from tasks import store
 from tasks.execution import isolation
 from tasks.execution.isolation import SAFE_PATH
 
@@ -57,6 +58,12 @@ def is_temporary(address: str | None) -> bool:
     return address is not None and address == _address
 
 
+def database_file(address: str) -> Path | None:
+    """Return the file of a SQLite database by Prefect's address of it, or None where it is something else."""
+    kind, _, place = address.partition(":///")
+    return Path(place) if kind.startswith("sqlite") and place and place != ":memory:" else None
+
+
 def require(meanwhile: Callable[[], Any] = lambda: None) -> None:
     """See to it that this process has a Prefect server: the configured one, or from now on a temporary one.
 
@@ -73,6 +80,10 @@ def require(meanwhile: Callable[[], Any] = lambda: None) -> None:
     settings = get_current_settings()
     if settings.api.url or not settings.server.ephemeral.enabled:  # without either, Prefect says what is missing
         return
+    database = settings.server.database.connection_url
+    file = database_file(database.get_secret_value()) if database else None
+    if file and file.is_file():  # a flow's errors name files
+        store.keep_private(file)
     with contextlib.closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])

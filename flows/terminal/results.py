@@ -131,6 +131,7 @@ def show_plan(console: Console, planned: Plan, out: str | None, json_file: str |
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(store.path(planned.anchors) / "anchors.csv", folder / "anchors.csv")
         shutil.copy(store.path(planned.facts) / "facts.csv", folder / "facts.csv")
+        (folder / "anchors.json").unlink(missing_ok=True)  # it would keep its rights
         write_json(folder / "anchors.json", rows)
         console.print(
             f"Wrote {folder / 'anchors.csv'} and {folder / 'anchors.json'}: edit either and give it back with"

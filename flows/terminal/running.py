@@ -152,6 +152,9 @@ def _result(outcome: "Outcome", card: dict[str, Any], places: dict[str, str]) ->
 def write_json(file: str | None, value: dict[str, Any]) -> None:
     """Write a result for machines, where it was asked for."""
     if file:
+        from tasks import store
         from tasks.storage import plain_files
 
+        if Path(file).is_file():  # it keeps its rights, and a plan tells anchors
+            store.keep_private(Path(file))
         plain_files.write_json(Path(file), value)

@@ -340,3 +340,49 @@ def test_where_it_cannot_be_taken_from_them_that_is_said_once(
     store.home()
     store.home()
     assert caplog.text.count("can be read by others") == 1
+
+
+SCRATCH = """
+import time
+from tasks import store
+with store.scratch() as folder:
+    (folder / "table.csv").write_text("what is to be forgotten")
+    print("written", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_what_is_on_its_way_elsewhere_lies_where_purge_finds_it(lethe_home: Path) -> None:
+    with store.scratch() as folder:
+        (folder / "table.csv").write_text("what is to be forgotten")
+        assert folder.is_relative_to(lethe_home / "forget")
+        assert folder.stat().st_mode & 0o777 == 0o700
+    assert files(lethe_home) == []
+    with python(SCRATCH, lethe_home) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "written\n"
+        finally:
+            process.kill()
+    assert [path.name for path in files(lethe_home)] == ["table.csv"]
+    assert store.purge().artifacts == 1
+    assert files(lethe_home) == []
+
+
+def test_what_a_killed_process_had_on_its_way_is_gone_with_the_next(lethe_home: Path) -> None:
+    with python(SCRATCH, lethe_home) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "written\n"
+        finally:
+            process.kill()
+    with store.scratch() as folder:
+        assert list(folder.parent.iterdir()) == [folder]
+
+
+def test_a_file_that_others_can_read_is_taken_from_them(tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    file.touch()
+    file.chmod(0o644)
+    store.keep_private(file)
+    assert file.stat().st_mode & 0o777 == 0o600

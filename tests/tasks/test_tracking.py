@@ -5,6 +5,7 @@ left running.
 import json
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,24 @@ def test_forget_artifacts_lie_under_forget_and_purge_removes_them_from_all_runs(
         path for path in (home / "mlflow-artifacts").rglob("*") if path.is_file() and "Velmora" in path.read_text()
     ]
     assert tracking_purge.purge_artifacts().files == 0
+
+
+def test_a_table_is_written_as_mlflow_reads_it_and_leaves_nothing_in_the_temporary_folder(
+    parent: str, tmp_path: Path, home: Path
+) -> None:
+    began: list[Path] = []
+    frame = pandas.DataFrame({"term": ["Velmora", "=1+1"], "generic": [None, "the town"], "count": [1, 2]})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "mkdtemp", lambda *args, **kwargs: began.append(tmp_path) or str(tmp_path))
+        for _ in range(2):  # a retry goes on with the run of the earlier try
+            tracking.log_table(parent, frame, "dictionary", "forget")
+    assert (began, list((home / "forget" / "scratch").iterdir())) == ([], [])
+    experiment = get(parent).info.experiment_id
+    shown = tracking.client().load_table(experiment, "forget/tables/dictionary.json", run_ids=[parent])
+    assert shown.replace({float("nan"): None}).to_dict("list") == frame.to_dict("list")
+    assert json.loads(get(parent).data.tags["mlflow.loggedArtifacts"]) == [
+        {"path": "forget/tables/dictionary.json", "type": "table"}
+    ]
 
 
 def test_data_sets_are_inputs_by_split_and_number_and_their_names_are_forget_artifacts(

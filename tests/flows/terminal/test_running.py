@@ -1,11 +1,13 @@
-"""Claims: a place where nothing can be written is found out before anything is done, in one line."""
+"""Claims: a place where nothing can be written is found out before anything is done, in one line; a result that is
+written over a file is its owner's alone.
+"""
 
 from pathlib import Path
 
 import pytest
 import typer
 
-from flows.terminal.running import plain_errors
+from flows.terminal.running import plain_errors, write_json
 
 
 def refusal(out: Path | str | None, file: Path | str | None, capsys: pytest.CaptureFixture) -> str:
@@ -35,3 +37,12 @@ def test_what_belongs_to_somebody_else_is_refused(
 def test_what_can_be_written_is_let_pass(tmp_path: Path) -> None:
     with plain_errors(str(tmp_path / "a" / "b"), str(tmp_path / "x.json")):
         assert not list(tmp_path.iterdir())  # and nothing is made
+
+
+def test_a_result_over_a_file_that_others_can_read_is_its_owners_alone(tmp_path: Path, lethe_home: Path) -> None:
+    file = tmp_path / "plan.json"
+    file.write_text("{}")
+    file.chmod(0o644)
+    write_json(str(file), {"anchors": ["Velmora"]})
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert "Velmora" in file.read_text()

@@ -1,0 +1,84 @@
+"""How flows are declared: Prefect keeps of them what forgets nothing, and the store remembers where their runs are.
+
+A Prefect server keeps the parameters of every run for good, and what failed with which words. What a person asks for is
+told to it as a reference, from which nothing can be read; and every run is noted in the store, for `purge` to delete it
+on the server that has it. A run of a deployment has the parameters that its user wrote there; it is noted like others.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import is_dataclass
+from inspect import signature
+from typing import Any, Literal, ParamSpec, TypeVar, get_origin
+
+from prefect import Flow
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.settings import get_current_settings
+
+from flows.steps import temporary_server
+from tasks import store
+from tasks.storage.plain_files import write_json
+from tasks.tracking_server import without_secrets
+
+P = ParamSpec("P")
+R = TypeVar("R")
+ROOM = "flow-runs"
+"""Folder of LETHE_HOME with a file for each flow run."""
+
+
+class PrivateFlow(Flow[P, R]):
+    """A flow of whose parameters Prefect keeps settings, numbers and choices, and references in place of all else."""
+
+    def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Return what Prefect keeps of the parameters of a run."""
+        types = {name: found.annotation for name, found in signature(self.fn).parameters.items()}
+        return {
+            name: value if _is_neutral(parameters[name], types[name]) else _reference(value)
+            for name, value in super().serialize_parameters(parameters).items()
+        }
+
+
+def flow(name: str, **options: Any) -> Callable[[Callable[P, R]], PrivateFlow[P, R]]:
+    """Declare a flow.
+
+    Args:
+        name: What Prefect calls it.
+        options: As `prefect.flow` takes them.
+    """
+    # one whose parameters are refused fails without having run
+    hooks = {"on_running": [note], "on_failure": [note]}
+    return lambda function: PrivateFlow(function, name=name, **hooks, **options)
+
+
+def _is_neutral(value: Any, wanted: Any) -> bool:
+    """Return whether a parameter says nothing of what is to be forgotten: settings are public, as in MLflow."""
+    settings = is_dataclass(value) and type(value).__name__.endswith("Config")
+    return settings or value is None or isinstance(value, (bool, int, float)) or get_origin(wanted) is Literal
+
+
+def _reference(value: Any) -> str:
+    """Return what is the same for the same value, and tells nothing to whoever does not have this store."""
+    return f"reference {store.keyed(json.dumps(value, sort_keys=True))[:16]}"
+
+
+def note(begun: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
+    """Remember where a flow run is kept, and for how long; Prefect calls this when it begins to run."""
+    room, now = store.home() / ROOM, time.time()
+    if (room / str(run.id)).exists():
+        return
+    room.mkdir(mode=0o700, exist_ok=True)
+    temporary = room / f".{run.id}.tmp"
+    write_json(temporary, {"server": _server(), "created": now, "keep_until": now + store.retention_s()})
+    temporary.replace(room / str(run.id))
+
+
+def _server() -> str:
+    """Return the address of the server that keeps this process' flow runs, or of the database of a temporary one;
+    without passwords.
+    """
+    settings = get_current_settings()
+    if settings.api.url and not temporary_server.is_temporary(settings.api.url):
+        return without_secrets(settings.api.url)
+    url = settings.server.database.connection_url
+    return without_secrets(url.get_secret_value() if url else "")
