@@ -182,7 +182,7 @@ def test_a_finished_run(canary: Canary, server: Any, record_property: Callable[[
 
 @pytest.mark.faults
 def test_a_killed_run(canary: Canary, record_property: Callable[[str, Any], None]) -> None:
-    with canary.start(*canary.words("finetune.epochs=200")) as process:
+    with canary.start(*canary.words("--set", "finetune.epochs=200")) as process:
         try:
             labels = canary.home / "forget" / "labels"
             wait_for(lambda: process.poll() is not None or list(labels.glob("[!.]*")), "the labels", 300)
@@ -204,7 +204,7 @@ def test_a_failed_run(canary: Canary, record_property: Callable[[str, Any], None
 def test_a_run_that_was_deleted_in_mlflow(canary: Canary, record_property: Callable[[str, Any], None]) -> None:
     from mlflow import MlflowClient
 
-    assert canary.lethe(*canary.words("--method", "gradient_ascent")) == 0, canary.said()
+    assert canary.lethe(*canary.words()) == 0, canary.said()
     api = MlflowClient(f"sqlite:///{canary.home / 'mlflow.db'}")
     for run in api.search_runs([api.get_experiment_by_name("lethe").experiment_id]):
         api.delete_run(run.info.run_id)
