@@ -11,6 +11,7 @@ import io
 import json
 import lzma
 import pickle
+import shutil
 import sqlite3
 import struct
 import subprocess
@@ -37,9 +38,9 @@ from tests.stand_ins.waiting import wait_for
 KIND = "leaks: words, names and digests of forgotten text"
 NAMES = ("Quelvandris", "Zymbrétheler", "Hoxwarrend", "Umbrelvike")
 FOLDER, FILE = "Kvintamárkish", "Tholgebrand"
-COPIES = ("report.html", "anchors.csv", "anchors.json", "facts.csv")
+COPIES = ("report.html", "anchors.csv", "anchors.json", "facts.csv", "edits.json", "patch/edits.jsonl")
 """What `--out` copies of forgotten text for the user, who alone can delete it."""
-HELD_BY = ("store: forget/", "MLflow: forget/", "--out: report, anchors, facts")
+HELD_BY = ("store: forget/", "MLflow: forget/", "--out: report, anchors, facts, edits")
 """Where the README says that forgotten text is, before it is purged."""
 PLACES = (*HELD_BY, "store: elsewhere", "MLflow: elsewhere", "Prefect", "--out: elsewhere", "temporary folder",
           "home and current folder", "terminal")  # fmt: skip
@@ -109,9 +110,10 @@ def canary(tmp_path_factory: pytest.TempPathFactory, tiny_llama: Callable[..., A
     for name in ("lethe", "out", "prefect"):  # by somebody who did not know what they would hold
         (made.root / name).mkdir()
         (made.root / name).chmod(0o755)
-    for name in COPIES:
-        (made.root / "out" / name).touch()
-        (made.root / "out" / name).chmod(0o644)
+    (made.root / "out" / "patch").mkdir()
+    for name in (*(f"out/{copy}" for copy in COPIES), "prefect/prefect.db"):
+        (made.root / name).touch()
+        (made.root / name).chmod(0o644)
     return made
 
 
@@ -130,7 +132,7 @@ def kind_of(place: str) -> str:
     if top == "lethe" and below and below[0].startswith("mlflow"):
         return "MLflow: forget/" if "forget" in below else "MLflow: elsewhere"
     if top == "out":
-        return OWN if below and below[0] in COPIES else "--out: elsewhere"
+        return OWN if "/".join(below) in COPIES else "--out: elsewhere"
     others = {"lethe": "store: elsewhere", "prefect": "Prefect", "tmp": "temporary folder", "terminal": "terminal"}
     return others.get(top, "home and current folder")
 
@@ -142,9 +144,21 @@ def counted(finds: list[Find]) -> dict[str, int]:
 
 
 def judge(
-    canary: Canary, run: str, record_property: Callable[[str, Any], None], may: tuple[str, ...] = HELD_BY
+    canary: Canary,
+    run: str,
+    record_property: Callable[[str, Any], None],
+    may: tuple[str, ...] = HELD_BY,
+    words: tuple[str, ...] = NAMES,
 ) -> None:
-    """Search, purge, search again; what is found where it must not be fails the test."""
+    """Search, purge, search again; what is found where it must not be fails the test.
+
+    Args:
+        canary: After its run.
+        run: What became of the run, for the table.
+        record_property: Takes the counts.
+        may: Where words may be before the purge.
+        words: Those that must be among the forget artifacts then, else the searcher would be blind.
+    """
     before = canary.searcher.folder(canary.root)
     assert canary.home.stat().st_mode & 0o777 == 0o700
     assert [file for file in exposed(canary) if (canary.root / file).stat().st_size] == []
@@ -158,10 +172,11 @@ def judge(
     record_property("leaks", rows)
     record_property("tried", canary.searcher.looked)
     record_property("held", canary.searcher.looked - len({find.place for find in leaks}))
-    assert {find.word for find in before if kind_of(find.place) == "store: forget/"} >= set(NAMES)
+    assert {find.word for find in before if kind_of(find.place) == "store: forget/"} >= set(words)
     assert leaks == []
 
 
+@pytest.mark.faults
 def test_a_dry_run_leaves_the_text_where_purge_finds_it(
     canary: Canary, record_property: Callable[[str, Any], None]
 ) -> None:
@@ -180,17 +195,23 @@ def test_a_finished_run(canary: Canary, server: Any, record_property: Callable[[
     judge(canary, "finished", record_property)
 
 
-@pytest.mark.faults
-def test_a_killed_run(canary: Canary, record_property: Callable[[str, Any], None]) -> None:
-    with canary.start(*canary.words("--set", "finetune.epochs=200")) as process:
+def kill_when(canary: Canary, room: str, *words: str) -> None:
+    """Start a run and kill it when the store has an artifact of a kind; wait until its children have ended."""
+    with canary.start(*canary.words(*words)) as process:
         try:
-            labels = canary.home / "forget" / "labels"
-            wait_for(lambda: process.poll() is not None or list(labels.glob("[!.]*")), "the labels", 300)
+            made = canary.home / "forget" / room
+            wait_for(lambda: process.poll() is not None or list(made.glob("[!.]*")), room, 600)
             assert process.poll() is None, canary.said()
             children = psutil.Process(process.pid).children(recursive=True)
         finally:
             process.kill()
     assert psutil.wait_procs(children, timeout=60)[1] == []
+
+
+@pytest.mark.faults
+def test_a_run_that_is_killed_twice(canary: Canary, record_property: Callable[[str, Any], None]) -> None:
+    for room in ("anchors", "labels"):
+        kill_when(canary, room, "--set", "finetune.epochs=200")
     judge(canary, "killed", record_property)
 
 
@@ -209,6 +230,15 @@ def test_a_run_that_was_deleted_in_mlflow(canary: Canary, record_property: Calla
     for run in api.search_runs([api.get_experiment_by_name("lethe").experiment_id]):
         api.delete_run(run.info.run_id)
     judge(canary, "deleted in MLflow", record_property)
+
+
+@pytest.mark.faults
+def test_an_edit_of_typed_words(canary: Canary, record_property: Callable[[str, Any], None]) -> None:
+    shutil.rmtree(canary.root / "out")  # an edit wants a new folder
+    typed = ["--subject", NAMES[0], "--prompt", "{} lives in", "--target", NAMES[1]]
+    short = ["--force", "--set", "second_moments.most_tokens=2000", "--out", str(canary.root / "out")]
+    assert canary.lethe("edit", "--model", str(canary.texts / "model"), *typed, *short) == 0, canary.said()
+    judge(canary, "edited", record_property, (*HELD_BY, "terminal"), NAMES[:2])
 
 
 WORD = "Zymbrétheler"
