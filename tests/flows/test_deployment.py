@@ -19,6 +19,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from pydantic import TypeAdapter
 
 from flows.methods import METHODS
+from flows.steps.flow_run_purge import PurgedFlowRuns, purge_flow_runs
 from flows.steps.settings import apply_settings
 from tasks import tracking
 from tests.stand_ins.command import ROOT, environment
@@ -143,3 +144,6 @@ def test_a_worker_completes_a_scheduled_run(
     assert run.info.status == "FINISHED"
     assert list((folder / "lethe" / "results").glob("finetune-*"))
     assert [name for name in NAMES for log in ("server.log", "worker.log") if name in (folder / log).read_text()] == []
+    assert purge_flow_runs() == PurgedFlowRuns(runs=1)
+    assert [run for run in runs_of(server, deployment) if run.id == found.id] == []
+    assert server.read_deployment_by_name(NAME).parameters == deployment.parameters  # the user's own
