@@ -102,11 +102,16 @@ def _items_beside(path: Path, card: dict[str, Any]) -> Path | None:
             return None
     except (ValueError, RecursionError):  # it holds something else by now
         return None
-    _check_items(items)
+    check_items(items)
     return items
 
 
-def _check_items(file: Path) -> None:
+def check_items(file: Path) -> None:
+    """Refuse items that cannot be compared.
+
+    Raises:
+        BadInputError: If the file is damaged, or has not the columns of items.
+    """
     import pandas
     import pyarrow
 

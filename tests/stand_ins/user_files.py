@@ -18,7 +18,7 @@ from flows.methods import METHODS
 from flows.steps.settings import apply_file, apply_settings
 from tasks import store
 from tasks.algorithms.text.corpus import render_document
-from tasks.artifacts import BadInputError
+from tasks.artifacts import BadInputError, ComparedRun, Scorecard
 from tasks.benchmarks.local_files import read_rows
 from tasks.corpus import gather_inputs, split_files
 from tasks.inputs.edit_checks import check_edits
@@ -33,7 +33,7 @@ from tasks.models.patch_files import FILES, SCHEMA, open_patch, read_updates
 from tasks.models.patched_models import read_list
 from tasks.models.vocabularies import require_embedded, require_same_tokenizer
 from tasks.prompting import read_prompts
-from tasks.reporting.cards import CARD, ITEMS, gather_cards
+from tasks.reporting.cards import CARD, ITEMS, check_items, gather_cards
 from tasks.reporting.run_tables import all_figures, paired_tests, summary
 from tasks.settings.editing_request import EditingRequest
 from tasks.settings.measuring import ToxicityConfig
@@ -331,7 +331,7 @@ def _cards(folder: Path, content: bytes) -> None:
     good = _put(folder, "good.json", _json(CARDS[0]))
     runs = gather_cards([str(good), str(_put(folder, "mine.json", content))])
     found = [json.loads((store.path(run.card) / CARD).read_text()) for run in runs]
-    if len(content) % 4 == 0:
+    if sum(content) % 8 == 0:
         summary(runs, found, all_figures(runs, found))
 
 
@@ -343,13 +343,14 @@ CARDS = [
 
 def _items(folder: Path, content: bytes) -> None:
     """Compare runs, the items of one of which are changed."""
-    _put(folder, CARD, _json(CARDS[0]))
-    _put(folder, ITEMS, content)
-    runs = gather_cards([str(folder), str(folder)])
-    mine, good = (pandas.read_parquet(io.BytesIO(file)) for file in (content, GOOD_ITEMS))
-    paired_tests(runs, [CARDS[0]] * 2, [mine, good])
+    check_items(_put(folder, ITEMS, content))
+    if sum(content) % 40 == 0 or content == GOOD_ITEMS:
+        frames = [pandas.read_parquet(io.BytesIO(file)) for file in (content, GOOD_ITEMS)]
+        paired_tests(RUNS, [CARDS[0]] * 2, frames)
 
 
+NO_CARD = Scorecard(kind="scorecards", digest="f00d", sensitivity="public", passed=True, evidence="proxy")
+RUNS = [ComparedRun(name=name, method="whp", seed="", card=NO_CARD, mlflow_run="") for name in ("one", "two")]
 GOOD_ITEMS = items("forget_test/probability", [0.1, 0.2, 0.3]).to_parquet()
 REQUESTS = [
     {
