@@ -70,9 +70,10 @@ def test_what_is_compared_has_one_spelling_and_one_case() -> None:
 
 
 def test_marks_are_those_of_unicode() -> None:
-    found = re.compile(f"[{marks()}]")
-    for point in (*range(0x20000), 0xE0100, 0xE01EF):
-        assert bool(found.match(chr(point))) == unicodedata.category(chr(point)).startswith("M")
+    for signs, points in (("𠀀", (*range(0x20000), 0xE0100, 0xE01EF)), ("त", range(0x10000)), ("é", range(0x590))):
+        found = re.compile(f"[{marks(signs)}]")
+        for point in points:
+            assert bool(found.match(chr(point))) == unicodedata.category(chr(point)).startswith("M")
 
 
 @pytest.mark.parametrize(
