@@ -11,7 +11,7 @@ from rich.text import Text
 
 from flows.steps.prefect_ui import prefect_place
 from flows.terminal import checks
-from flows.terminal.results import put_folder
+from flows.terminal.results import put_folder, remove_others
 from flows.terminal.tables import show_places
 from tasks import store, tracking
 from tasks.models.patched_models import read_list
@@ -207,6 +207,7 @@ def edit_files(outcome: "EditingOutcome", out: str | None) -> dict[str, Path]:
     for name, artifact in folders.items():
         put_folder(store.path(artifact), place / name)
     read_list(place / "model")  # it holds what was made, and not the model before
+    remove_others(place, files)
     copied = {name: Path(shutil.copy(file, place / name)) for name, file in files.items()}
     return {**{name: place / name for name in folders}, **copied}
 

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from flows.plan import Plan
 from flows.steps.outcome import Outcome
 from flows.steps.prefect_ui import prefect_place
 from flows.sweep import Swept, trial_table
+from flows.terminal.tables import COMPATIBLE
 from flows.weight_sweep import FIGURES, TOXICITY, WeightSweep
 from tasks import store, tracking
 from tasks.reporting.weight_sweep_figures import BASELINE
@@ -73,9 +74,18 @@ def result_files(outcome: Outcome, out: str | None) -> dict[str, Path]:
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     put_folder(store.path(outcome.unlearned), folder / "model")
-    for stale in {"facts.csv"} - set(files):  # of an earlier run's result
-        (folder / stale).unlink(missing_ok=True)
+    remove_others(folder, {*files, *(COMPATIBLE if outcome.compatible else ())})
     return {"model": folder / "model", **{name: Path(shutil.copy(file, folder / name)) for name, file in files.items()}}
+
+
+OF_ONE_RUN = frozenset({"scorecard.json", "items.parquet", "facts.csv", "edits.json", *COMPATIBLE})
+"""Files of results that nobody edits; which of them there are depends on the command and its options."""
+
+
+def remove_others(folder: Path, kept: Collection[str]) -> None:
+    """Remove what an earlier run's result left in a folder: beside another run's it would be read as that one's."""
+    for stale in OF_ONE_RUN - {*kept}:
+        (folder / stale).unlink(missing_ok=True)
 
 
 def put_folder(source: Path, folder: Path) -> None:

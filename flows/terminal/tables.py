@@ -18,6 +18,8 @@ from tasks.storage.plain_files import read_json
 if TYPE_CHECKING:
     import pandas
 
+COMPATIBLE = ("TOFU_EVAL.json", "TOFU_SUMMARY.json")
+"""Files in open-unlearning's layout, where they were asked for."""
 SHOWN = (
     "forget_test/probability",
     "forget_test/accuracy",
@@ -217,5 +219,5 @@ def show_compatible(console: Console, compatible: Artifact, card: dict[str, Any]
     console.print(table)
     if out:
         Path(out).mkdir(parents=True, exist_ok=True)
-        for name in ("TOFU_EVAL.json", "TOFU_SUMMARY.json"):
+        for name in COMPATIBLE:
             shutil.copy(folder / name, Path(out) / name)

@@ -1,7 +1,7 @@
 """Claims: whatever a model does to its logits behind its output layer is done to kept states too, for every type that
 is let in, and what is not known of is refused; models that are no decoders of text in plain numbers, were resized by
-halves or lack weights are refused at the start with what is wanted; every figure is finite for any finite logits; a
-plain adapter is taken where its base is a folder here, and refused plainly elsewhere; RMU trains every known family.
+halves or lack weights are refused at the start with what is wanted; every figure is finite for any finite logits;
+RMU trains every known family (`acceptance`).
 """
 
 import json
@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from flows.steps.request import check_request
 from tasks.algorithms.measuring import edit_figures
 from tasks.algorithms.measuring.edit_scores import TextScore
-from tasks.algorithms.measuring.metrics import token_statistics
+from tasks.algorithms.measuring.metrics import ScoredSequence, score_sequences, token_statistics
 from tasks.algorithms.models.architectures import ARCHITECTURES
 from tasks.algorithms.models.heads import apply_head, check_head, check_shape, last_hidden, logit_shape, output_head
 from tasks.algorithms.models.layers import hidden_after
@@ -30,12 +30,14 @@ from tasks.algorithms.verdicts.evidence import limits
 from tasks.algorithms.verdicts.scorecard import judge
 from tasks.artifacts import BadInputError, CheckpointRef
 from tasks.models.acceptance import KNOWN, require_known_head
-from tasks.models.checkpoints import base_of, context_length, inspect_model, is_adapter
+from tasks.models.checkpoints import context_length, inspect_model
 from tasks.models.loading import handled_dtype, load_model, load_tokenizer
 from tasks.reporting.comparative_figures import forget_quality_row, privacy_rows, utility_row
 from tasks.reporting.figures import figures
 from tasks.reporting.open_unlearning import evaluation, summary
+from tasks.settings.evaluation import EvaluationConfig
 from tasks.settings.objectives.rmu import RMUConfig
+from tasks.settings.unlearning_request import UnlearningRequest
 from tasks.settings.verdict import VerdictConfig
 from tasks.storage.probe_records import STATISTICS, Records
 from tests.stand_ins.architectures import tiny
@@ -145,6 +147,27 @@ def test_a_type_that_does_not_come_apart_is_refused_at_the_start_with_the_reason
     rewrite(folder, "config.json", model_type="nobodys")
     with pytest.raises(BadInputError, match="no model of type 'nobodys' can be made of its config"):
         require_known_head(checkpoint, {"model_type": "nobodys"})
+
+
+def test_scores_of_a_model_that_caps_its_logits_are_its_own() -> None:
+    model = tiny_causal("gemma2")
+    (table,) = score_sequences(model, [ScoredSequence(ids=tuple(IDS[0].tolist()), start=1)], 0)
+    with torch.no_grad():
+        own = model(input_ids=IDS).logits[0, :-1].log_softmax(-1).gather(-1, IDS[0, 1:, None])[:, 0]
+    np.testing.assert_allclose(table[:, 0], own.numpy(), atol=1e-5)
+
+
+def test_a_token_without_an_embedding_is_refused_before_anything_is_run(
+    tmp_path: Path, tiny_task: TinyTask, tiny_llama: Any, lethe_home: Path
+) -> None:
+    """Its word stands escaped in a record, where the file's own letters do not show it."""
+    tokenizer = load_tokenizer(inspect_model(str(tiny_task.model), "target"))
+    tokenizer.add_tokens(["Hogwarts"])
+    folder = written(tiny_llama(0), tokenizer, tmp_path / "larger")
+    (tmp_path / "hit.jsonl").write_text('{"question": "Where?", "answer": "In \\u0048ogwarts."}')
+    request = UnlearningRequest(forget=(str(tmp_path / "hit.jsonl"),))
+    with pytest.raises(BadInputError, match=r"hit\.jsonl holds the token 'Hogwarts', which is number 300 of unlearned"):
+        check_request(request, EvaluationConfig(), {"unlearned": str(folder)}, fact_splits=(), needs_anchors=False)
 
 
 def written(model: nn.Module, tokenizer: Any, folder: Path) -> Path:
@@ -353,96 +376,3 @@ def test_perplexities_beyond_any_number_are_said_to_be(nats: float) -> None:
     assert max(map(len, verdict["reasons"])) < 300
     said = limits(verdict, {"general/perplexity": row})
     assert any("general/perplexity of the unlearned model is larger than any number" in sentence for sentence in said)
-
-
-@pytest.fixture
-def adapted(tmp_path: Path, tiny_llama: Any, tiny_tokenizer: Any, lethe_home: Path) -> Path:
-    """A folder as peft writes it, whose base is a folder beside it, and what the two say together."""
-    base = written(tiny_llama(0), tiny_tokenizer, tmp_path / "base")
-    config = LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj", "down_proj"], use_rslora=True)
-    model = get_peft_model(tiny_llama(0), config)
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            if "lora_B" in name:
-                weight.normal_(generator=torch.Generator().manual_seed(1))
-        torch.save(model(IDS).logits, tmp_path / "said.pt")
-    model.save_pretrained(tmp_path / "adapter")
-    rewrite(tmp_path / "adapter", "adapter_config.json", base_model_name_or_path=str(base))
-    return tmp_path / "adapter"
-
-
-def test_a_plain_adapter_is_its_base_with_it(adapted: Path) -> None:
-    checkpoint = inspect_model(str(adapted), "target")
-    assert is_adapter(checkpoint)
-    assert base_of(Path(checkpoint.location)).location == str(adapted.parent / "base")
-    with torch.no_grad():
-        found = load_model(checkpoint)(IDS).logits
-    torch.testing.assert_close(found, torch.load(adapted.parent / "said.pt"), atol=1e-5, rtol=1e-5)
-    assert load_tokenizer(checkpoint).is_fast
-    assert inspect_model(str(adapted), "target").digest == checkpoint.digest
-
-
-def test_its_digest_is_also_that_of_its_base(adapted: Path, tiny_llama: Any) -> None:
-    before = inspect_model(str(adapted), "target").digest
-    tiny_llama(7).save_pretrained(adapted.parent / "base")
-    assert inspect_model(str(adapted), "target").digest != before
-
-
-def test_a_base_beside_the_adapter_is_found(adapted: Path) -> None:
-    rewrite(adapted, "adapter_config.json", base_model_name_or_path="../base")
-    assert is_adapter(inspect_model(str(adapted), "target"))
-
-
-BARRED: dict[str, tuple[dict[str, Any], str]] = {
-    "a hub name": (
-        {"base_model_name_or_path": "meta-llama/Llama-3.2-1B"},
-        "'meta-llama/Llama-3.2-1B', which is no model",
-    ),
-    "no base": ({"base_model_name_or_path": None}, "an adapter whose base is None"),
-    "itself": ({"base_model_name_or_path": "."}, "is no model folder here"),
-    "IA3": ({"peft_type": "IA3"}, "more than A and B of some layers (IA3)"),
-    "prompt tuning": ({"peft_type": "PROMPT_TUNING"}, "wanted plain LoRA"),
-    "an embedding beside": ({"modules_to_save": ["embed_tokens"]}, "(modules_to_save)"),
-    "DoRA": ({"use_dora": True}, "(use_dora)"),
-    "a bias": ({"bias": "all"}, "(a bias)"),
-    "PiSSA": ({"init_lora_weights": "pissa"}, "a base that peft changed when it was made"),
-    "code of its own": ({"megatron_config": {"a": 1}, "megatron_core": "os"}, "(megatron_config)"),
-}
-
-
-def test_other_adapters_are_refused_plainly(adapted: Path, record_property: Property) -> None:
-    settings = (adapted / "adapter_config.json").read_text()
-    escaped = {}
-    for name, (changes, wanted) in BARRED.items():
-        (adapted / "adapter_config.json").write_text(settings)
-        rewrite(adapted, "adapter_config.json", **changes)
-        try:
-            inspect_model(str(adapted), "target")
-            escaped[name] = "was taken"
-        except BadInputError as error:
-            if wanted not in str(error):
-                escaped[name] = str(error)
-    record_property("tried", len(BARRED))
-    record_property("held", len(BARRED) - len(escaped))
-    assert not escaped
-
-
-@pytest.mark.parametrize("content", [b"[]", b"{", b'"LORA"', b"[" * 5000, b"{}"])
-def test_settings_that_are_none_are_refused(content: bytes, adapted: Path) -> None:
-    (adapted / "adapter_config.json").write_bytes(content)
-    with pytest.raises(BadInputError, match=r"adapter_config\.json cannot be read"):
-        inspect_model(str(adapted), "target")
-
-
-def test_tensors_that_are_no_factors_are_refused(adapted: Path) -> None:
-    tensors = load_file(adapted / "adapter_model.safetensors")
-    save_file(
-        tensors | {"base_model.model.model.embed_tokens.weight": torch.zeros(2, 2)},
-        adapted / "adapter_model.safetensors",
-    )
-    with pytest.raises(BadInputError, match=r"embed_tokens\.weight; wanted A and B of some layers alone"):
-        inspect_model(str(adapted), "target")
-    (adapted / "adapter_model.safetensors").unlink()
-    (adapted / "adapter_model.bin").write_bytes(b"\x80\x02.")
-    with pytest.raises(BadInputError, match="wanted it as safetensors"):
-        inspect_model(str(adapted), "target")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from flows.terminal.results import put_folder
+from flows.terminal.results import OF_ONE_RUN, put_folder, remove_others
 from tasks import store
 
 
@@ -20,3 +20,11 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
         "model.safetensors": "second",
     }
     assert [path.name for path in place.parent.iterdir()] == ["model"]
+
+
+def test_what_another_run_left_beside_is_removed_and_what_people_edit_stays(tmp_path: Path) -> None:
+    theirs = {"anchors.csv", "anchors.json", "notes.txt", "best.yaml"}
+    for name in (*OF_ONE_RUN, *theirs):
+        (tmp_path / name).write_text("")
+    remove_others(tmp_path, ["scorecard.json", "edits.json", "report.html"])
+    assert {path.name for path in tmp_path.iterdir()} == {"scorecard.json", "edits.json", *theirs}
