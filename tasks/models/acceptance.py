@@ -65,7 +65,7 @@ def require_decoder(config: Mapping[str, Any], given: str) -> None:
     Raises:
         BadInputError: With what it is and what is wanted.
     """
-    kind = config.get("model_type") or "?"
+    kind = str(config.get("model_type") or "?")
     if config.get("is_encoder_decoder"):
         raise BadInputError(
             f"{given}: a {kind} model reads with an encoder and writes with a decoder; wanted a decoder alone, such as"
@@ -82,7 +82,8 @@ def require_decoder(config: Mapping[str, Any], given: str) -> None:
             f"{given}: a {kind} model also sees or hears ({', '.join(senses)}); wanted a model of text alone, such as"
             " its language model saved by itself"
         )
-    classes = [name for name in config.get("architectures") or () if isinstance(name, str)]
+    named = config.get("architectures")
+    classes = [name for name in named if isinstance(name, str)] if isinstance(named, list) else []
     if classes and not any(WRITES_TEXT.search(name) for name in classes):
         raise BadInputError(
             f"{given}: config.json says {', '.join(classes)}, which has no output layer that writes text; wanted a"
@@ -133,7 +134,7 @@ def require_known_head(checkpoint: "CheckpointRef", config: Mapping[str, Any]) -
     Raises:
         BadInputError: If its type cannot be made, or its logits are not what `heads` makes of its last hidden states.
     """
-    if config.get("model_type") in KNOWN:
+    if str(config.get("model_type")) in KNOWN:
         return
     from tasks.algorithms.models.heads import check_shape
     from tasks.models.loading import skeleton

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tasks.algorithms.text.json_values import require_letters
 from tasks.artifacts import BadInputError
 
 
@@ -18,7 +19,9 @@ def read_object(file: Path, given: str) -> dict[str, Any]:
         BadInputError: If it is no JSON object, or nested too deeply.
     """
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        found = json.loads(text)
+        require_letters(text, found)
     except RecursionError:
         raise BadInputError(f"{given}: {file.name} is nested too deeply; wanted a JSON object") from None
     except ValueError as error:

@@ -79,12 +79,7 @@ def require_embedded(
     rows = text_settings(_read_json(config_folder(checkpoint), "config.json")).get("vocab_size")
     if not isinstance(rows, int) or max(_vocabulary(folder).values(), default=0) < rows:
         return
-    from tokenizers import Tokenizer
-
-    try:
-        tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
-    except Exception as error:  # the library raises no narrower kind
-        raise BadInputError(f"{folder / TOKENIZER} cannot be read ({error}); wanted a fast tokenizer's file") from None
+    tokenizer = _tokenizer(folder / TOKENIZER)
     template = _chat_template(folder) if corpus_config.chat != "off" else None
     named = chain([("its chat template", str(template))] if template else [], texts)
     encoded = ((name, tokenizer.encode(text, add_special_tokens=False)) for name, text in named)
@@ -96,6 +91,22 @@ def require_embedded(
                 f" {checkpoint.label} {checkpoint.name}, whose embedding has {rows} rows; wanted a model whose"
                 " embedding was resized (resize_token_embeddings), or a text without it"
             )
+
+
+def _tokenizer(file: Path) -> Any:
+    """Load a tokenizer by itself.
+
+    Raises:
+        BadInputError: If the library cannot, or panics over it, which is no `Exception`.
+    """
+    from tokenizers import Tokenizer
+
+    try:
+        return Tokenizer.from_file(str(file))
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise BadInputError(f"{file} cannot be read ({error}); wanted a fast tokenizer's file") from None
 
 
 def _difference(first: Path, second: Path, *, chat: bool) -> str:

@@ -60,7 +60,9 @@ def escaped(reader: Reader, folder: Path, content: bytes, start: Callable[[], No
         return "a message without words" if not str(refusal).strip() else ""
     except Hang:
         return f"nothing after {SECONDS} s"
-    except Exception as error:
+    except BaseException as error:  # a library's panic is no Exception
+        if isinstance(error, KeyboardInterrupt):
+            raise
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "/tasks/" in frame.filename]
         place = f"{Path(frames[-1].filename).name}:{frames[-1].name}" if frames else "elsewhere"
         return f"{type(error).__name__} in {place}"

@@ -1,9 +1,9 @@
 """All that reads files which users bring, each with good files of its kind."""
 
-import hashlib
+import contextlib
 import io
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from tasks.models.classifiers import inspect_classifier
 from tasks.models.guardrail_files import read_guardrail
 from tasks.models.patch_files import FILES, SCHEMA, open_patch, read_updates
 from tasks.models.patched_models import read_list
+from tasks.models.plain_adapters import base_folder, read_plain
 from tasks.models.vocabularies import require_embedded, require_same_tokenizer
 from tasks.prompting import read_prompts
 from tasks.reporting.cards import CARD, ITEMS, check_items, gather_cards
@@ -266,7 +267,7 @@ def _tokenizer() -> bytes:
 MODEL = {
     "config.json": _json(
         {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "num_hidden_layers": 2, "vocab_size": 3}
-        | {"max_position_embeddings": 64, "text_config": {"vocab_size": 2}, "hidden_size": 4}
+        | {"max_position_embeddings": 64, "text_config": {"vocab_size": 3}, "hidden_size": 4}
     ),
     "tokenizer.json": _tokenizer(),
     "tokenizer_config.json": _json({"bos_token": "<s>", "eos_token": {"content": "</s>"}, "chat_template": "{{ x }}"}),
@@ -276,9 +277,19 @@ MODEL = {
 }
 
 
+MODEL_MARKS = {
+    "config.json": b"hidden_size",
+    "tokenizer.json": b"added_tokens",
+    "tokenizer_config.json": b"bos_token",
+    "special_tokens_map.json": b"unk_token",
+    "model.safetensors.index.json": b"weight_map",
+    "model-1.safetensors": b"dtype",
+}
+
+
 def _model(folder: Path, content: bytes) -> None:
     """Look at a model of which one file is changed."""
-    name = next((each for each, good in MODEL.items() if content[:24] == good[:24]), _drawn(content, MODEL))
+    name = _named(content, MODEL_MARKS)
     for each, good in MODEL.items():
         _put(folder, each, content if each == name else good)
     found = inspect_model(str(folder), "target")
@@ -290,6 +301,22 @@ def _model(folder: Path, content: bytes) -> None:
 
 SUM = "c9d295bdff9f38de10307672bbb57222a13263111d3af8c1f2be7fffed9d6739"
 """Of the tensors in `model-1.safetensors`."""
+PLAIN = _json(
+    {"peft_type": "LORA", "base_model_name_or_path": "/x", "r": 2, "lora_alpha": 4, "target_modules": ["q_proj"]}
+    | {"bias": "none", "init_lora_weights": True}
+)
+FACTORS = _tensors({"base_model.model.q_proj.lora_A.weight": (2, 4), "base_model.model.q_proj.lora_B.weight": (4, 2)})
+
+
+def _plain_adapter(folder: Path, content: bytes) -> None:
+    """Read an adapter as peft writes it, its settings or its weights changed; its base is not here."""
+    _put(folder, "adapter_config.json", PLAIN if b"dtype" in content else content)
+    _put(folder, "adapter_model.safetensors", content if b"dtype" in content else FACTORS)
+    settings = read_plain(folder, "--model here")
+    with contextlib.suppress(BadInputError):
+        base_folder(folder, settings, "--model here")
+
+
 BESIDE: dict[str, tuple[bytes, Callable[[Path], object]]] = {
     "base.json": (_json({"digest": "f00d", "parameters": 3}), adapter_files.noted_base),
     "adapter_config.json": (_json({"base_model_name_or_path": "/x", "r": 4}), adapter_files.noted_base),
@@ -308,9 +335,18 @@ BESIDE: dict[str, tuple[bytes, Callable[[Path], object]]] = {
 }
 
 
+BESIDE_MARKS = {
+    "base.json": b"parameters",
+    "adapter_config.json": b"base_model",
+    "guardrail.json": b"refusal",
+    "patches.json": b"patched",
+    "config.json": b"architectures",
+}
+
+
 def _beside(folder: Path, content: bytes) -> None:
     """Read what stands beside weights, all but one file good."""
-    name = next((each for each, (good, _) in BESIDE.items() if content[:40] == good[:40]), _drawn(content, BESIDE))
+    name = _named(content, BESIDE_MARKS)
     place = folder / name.partition(".")[0]
     place.mkdir(exist_ok=True)
     for weights in ("model.safetensors", "adapter_model.safetensors"):
@@ -322,9 +358,10 @@ def _beside(folder: Path, content: bytes) -> None:
     BESIDE[name][1](place)
 
 
-def _drawn(content: bytes, names: Iterable[str]) -> str:
-    many = list(names)
-    return many[hashlib.sha256(content).digest()[0] % len(many)]
+def _named(content: bytes, marks: dict[str, bytes]) -> str:
+    """Return the file that a content was made from, told by a word of it; where that is gone, any."""
+    names = list(marks)
+    return next((name for name in names if marks[name] in content), names[sum(content) % len(names)])
 
 
 def _cards(folder: Path, content: bytes) -> None:
@@ -404,6 +441,7 @@ READERS: dict[str, Reader] = {
     "patches": Reader(seeds=list(PATCH.values()), read=_patch),
     "models": Reader(seeds=list(MODEL.values()), read=_model),
     "beside weights": Reader(seeds=[good for good, _ in BESIDE.values()], read=_beside),
+    "plain adapters": Reader(seeds=[PLAIN, FACTORS], read=_plain_adapter),
     "scorecards": Reader(
         seeds=[*map(_json, CARDS), _json({"schema": "lethe.result.v1", "scorecard": CARDS[0], "report": "r/x.html"})],
         read=_cards,

@@ -57,12 +57,21 @@ def _checked(text: str, value: Any) -> Any:
         depth += 1
         if depth > DEEPEST:
             raise ValueError("it is nested too deeply")
+    require_letters(text, value)
+    return value
+
+
+def require_letters(text: str, value: Any) -> None:
+    """Refuse a value with half of a surrogate pair in it.
+
+    Raises:
+        ValueError: If its text, `text`, holds one.
+    """
     if _HALF.search(text):
         try:
             json.dumps(value, ensure_ascii=False).encode()
         except UnicodeEncodeError:
             raise ValueError("it holds half of a surrogate pair, which is no letter") from None
-    return value
 
 
 def _inside(value: Any) -> Iterable[Any]:

@@ -15,6 +15,7 @@ from tasks.models.json_files import read_object
         (b'"x"', "config.json holds a str"),
         (b'{"a": ', "config.json cannot be read"),
         (b"\xff", "config.json cannot be read"),
+        (b'{"chat_template": "\\ud800"}', "config.json cannot be read"),
         (b"[" * 100_000, "config.json is nested too deeply"),
     ],
 )

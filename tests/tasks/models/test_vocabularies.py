@@ -140,6 +140,18 @@ def test_a_damaged_tokenizer_is_named(folder: Folder, content: str) -> None:
         require_same_tokenizer([target, target], AUTO)
 
 
+def test_a_tokenizer_over_which_the_library_panics_is_named(folder: Folder) -> None:
+    target = folder("target", chat_tokenizer())
+
+    def damage(content: dict[str, Any]) -> None:
+        content["model"] |= {"vocab": {"a": 0, "b": 1, "ab": 10**6}, "merges": [["a", "b"]]}
+        content["model"]["continuing_subword_prefix"] = "##"
+
+    rewrite(target, "tokenizer.json", damage)
+    with pytest.raises(BadInputError, match=r"tokenizer\.json cannot be read"):
+        require_embedded(target, [])
+
+
 def test_how_questions_are_asked_is_read_from_the_folder(folder: Folder) -> None:
     with_template, without = folder("target", chat_tokenizer()), folder("retrained", chat_tokenizer(None))
     assert [question_form(model, AUTO) for model in (with_template, without)] == ["chat template", "qa_template"]
