@@ -45,7 +45,7 @@ STOPPED = 130
 
 
 def main() -> None:
-    """Run the command line; Ctrl-C exits with 130, SIGTERM with 143, both soon."""
+    """Run the command line; Ctrl-C exits with 130, SIGTERM with 143 and soon."""
     interruption.listen()
     try:
         status = app(args=spread_lists(sys.argv[1:]), standalone_mode=False)

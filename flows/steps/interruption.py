@@ -3,7 +3,7 @@
 Python raises an exception wherever the main thread happens to be, and some places swallow it: callbacks of the garbage
 collector, and libraries that guard their own bookkeeping. Prefect has a handler for SIGTERM of its own while a flow
 runs. So what was asked for is noted by a thread that the kernel's signals reach whoever handles them, raised again
-where a flow waits for its stages, and after `GRACE_S` the command ends by force: threads that compute or wait for a
+where a flow waits for its stages, and after some seconds the command ends by force: threads that compute or wait for a
 server cannot be stopped otherwise. Its children end with it.
 """
 
@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from types import FrameType
 
 GRACE_S = 6.0
-"""Seconds that a command has to end by itself after it was asked to; ten is what it promises."""
+"""Seconds that a command has to end by itself after SIGTERM, or when what it needs is gone; ten is what it promises."""
+PATIENT_GRACE_S = 60.0
+"""The same after Ctrl-C: a person waits, and runs are noted as stopped also on a machine that has much else to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,10 +28,15 @@ class Stop:
     """Exit status."""
     line: str
     """What is said about it."""
+    grace_s: float = GRACE_S
+    """Seconds after which it is ended by force."""
 
 
 STOPPED = "stopped; what was finished is kept, run the same command again to go on"
-SIGNALS = {number: Stop(status=128 + number, line=STOPPED) for number in (int(signal.SIGINT), int(signal.SIGTERM))}
+SIGNALS = {
+    int(number): Stop(status=128 + number, line=STOPPED, grace_s=grace_s)
+    for number, grace_s in ((signal.SIGINT, PATIENT_GRACE_S), (signal.SIGTERM, GRACE_S))
+}
 """Signal -> how it ends a command: with the status that shells give."""
 
 
@@ -50,7 +57,7 @@ class _Asked:
             threading.Thread(target=self._end_by_force, name="lethe-end", daemon=True).start()
 
     def _end_by_force(self) -> None:
-        if not self.over.wait(GRACE_S):
+        if not self.over.wait(self.stop.grace_s):
             if self.is_new():
                 os.write(2, f"lethe: {self.stop.line}\n".encode())  # whoever hangs may have locked sys.stderr
             os._exit(self.stop.status)

@@ -10,12 +10,11 @@ import functools
 import inspect
 import itertools
 import math
-import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, TypeVar, dataclass_transform, get_args, get_origin
 
-from tasks.settings.syntax import parsed
+from tasks.settings.syntax import tree_of
 
 T = TypeVar("T")
 LARGEST = 2**32 - 1
@@ -106,7 +105,7 @@ def prose(kind: type) -> dict[str, str]:
     """
     descriptions: dict[str, str] = {}
     for base in filter(is_dataclass, reversed(kind.__mro__)):
-        (body,) = parsed(textwrap.dedent(inspect.getsource(base))).body
+        (body,) = tree_of(base).body
         for above, below in itertools.pairwise(body.body):
             if (
                 isinstance(above, ast.AnnAssign)

@@ -280,10 +280,10 @@ def test_threads_that_put_at_the_same_nanosecond_all_succeed(lethe_home: Path, m
 def test_threads_that_find_the_same_damage_all_say_so_and_it_is_set_aside_once(
     lethe_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    note, gate, faults = put(), threading.Barrier(8), store._faults
+    note, gate, set_aside = put(), threading.Barrier(8), store._set_aside
     (store.path(note) / "note.txt").write_text("hellp")
     store._checked.clear()
-    monkeypatch.setattr(store, "_faults", lambda folder: [faults(folder), gate.wait()][0])
+    monkeypatch.setattr(store, "_set_aside", lambda folder: [gate.wait(30), set_aside(folder)])
     errors = together(lambda: store.path(note))
     assert [type(error) for error in errors] == [store.DamagedArtifactError] * 8
     assert len(list((lethe_home / "notes" / ".damaged").iterdir())) == 1

@@ -70,6 +70,15 @@ def test_its_start_is_awaited_as_long_as_it_lives(tmp_path: Path) -> None:
     assert (ended.returncode, ended.stdout.splitlines()[0]) == (0, "meanwhile"), ended.stderr
 
 
+def test_those_that_start_at_once_in_a_new_home_all_start(tmp_path: Path) -> None:
+    """Each brings Prefect's database up to date, and of two that do so at the same time one dies."""
+    processes = [serving(tmp_path / "lethe") for _ in range(3)]
+    for process in processes:
+        process.stdin.close()
+    ended = [end_of(process) for process in processes]
+    assert [process.returncode for process in ended] == [0, 0, 0], "\n".join(process.stderr for process in ended)
+
+
 def test_one_that_cannot_start_is_an_error_that_says_so(tmp_path: Path) -> None:
     with serving(
         tmp_path / "lethe", PREFECT_API_DATABASE_CONNECTION_URL=f"sqlite+aiosqlite:///{tmp_path}/nowhere/prefect.db"

@@ -171,7 +171,7 @@ def test_the_end_of_a_child_is_read_once_also_when_others_start_meanwhile(monkey
     read = isolation.forkserver.read_signed
 
     def slowly(descriptor: int) -> int:
-        time.sleep(0.02)  # the other thread comes in between
+        time.sleep(0.1)  # the other thread comes in between
         return read(descriptor)
 
     monkeypatch.setattr(isolation.forkserver, "read_signed", slowly)
