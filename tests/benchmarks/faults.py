@@ -75,7 +75,8 @@ def leaks_of(tries: Iterable[Try]) -> dict[str, Row]:
 
 def run_suite(checkout: Path, report: Path, options: Sequence[str]) -> list[Try]:
     """Run the whole suite in a checkout and return its tests."""
-    command = [sys.executable, "-m", "pytest", str(SUITE), "-m", "not gpu and not network", f"--junitxml={report}"]
+    command = [sys.executable, "-m", "pytest", str(SUITE), "-m", "not gpu and not network"]
+    command += [f"--junitxml={report}", "-o", "junit_family=xunit1"]  # the one of pytest's forms that has properties
     subprocess.run([*command, *options], cwd=checkout, check=False)
     return tries_of(report)
 
