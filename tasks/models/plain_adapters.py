@@ -92,7 +92,10 @@ def base_folder(folder: Path, settings: Mapping[str, Any], given: str) -> Path:
     """
     named = settings.get("base_model_name_or_path")
     places = [(folder / named), Path(named).expanduser()] if isinstance(named, str) and named.strip() else []
-    base = next((place.resolve() for place in places if (place / "config.json").is_file()), None)
+    try:
+        base = next((place.resolve() for place in places if (place / "config.json").is_file()), None)
+    except OSError:  # a name that no file can have
+        base = None
     if base is None:
         raise BadInputError(
             f"{given}: an adapter whose base is {named!r}, which is no model folder here; wanted"

@@ -82,8 +82,10 @@ def require_embedded(
     tokenizer = _tokenizer(folder / TOKENIZER)
     template = _chat_template(folder) if corpus_config.chat != "off" else None
     named = chain([("its chat template", str(template))] if template else [], texts)
-    encoded = ((name, tokenizer.encode(text, add_special_tokens=False)) for name, text in named)
-    for name, read in chain([("every text, as the tokenizer begins it,", tokenizer.encode("a"))], encoded):
+    encoded = ((name, _encoded(tokenizer, folder, text, special=False)) for name, text in named)
+    for name, read in chain(
+        [("every text, as the tokenizer begins it,", _encoded(tokenizer, folder, "a", special=True))], encoded
+    ):
         place = next((at for at, number in enumerate(read.ids) if number >= rows), None)
         if place is not None:
             raise BadInputError(
@@ -91,6 +93,15 @@ def require_embedded(
                 f" {checkpoint.label} {checkpoint.name}, whose embedding has {rows} rows; wanted a model whose"
                 " embedding was resized (resize_token_embeddings), or a text without it"
             )
+
+
+def _encoded(tokenizer: Any, folder: Path, text: str, *, special: bool) -> Any:
+    try:
+        return tokenizer.encode(text, add_special_tokens=special)
+    except Exception as error:  # the library raises no narrower kind
+        raise BadInputError(
+            f"{folder / TOKENIZER} cannot read a text ({error}); wanted a tokenizer that reads every one"
+        ) from None
 
 
 def _tokenizer(file: Path) -> Any:

@@ -152,6 +152,17 @@ def test_a_tokenizer_over_which_the_library_panics_is_named(folder: Folder) -> N
         require_embedded(target, [])
 
 
+def test_a_tokenizer_that_cannot_read_every_text_is_named(folder: Folder) -> None:
+    target = folder("target", chat_tokenizer())
+
+    def damage(content: dict[str, Any]) -> None:
+        content["model"] = {"type": "WordLevel", "vocab": {"x": 10**6}, "unk_token": "no such word"}
+
+    rewrite(target, "tokenizer.json", damage)
+    with pytest.raises(BadInputError, match=r"tokenizer\.json cannot read a text"):
+        require_embedded(target, [])
+
+
 def test_how_questions_are_asked_is_read_from_the_folder(folder: Folder) -> None:
     with_template, without = folder("target", chat_tokenizer()), folder("retrained", chat_tokenizer(None))
     assert [question_form(model, AUTO) for model in (with_template, without)] == ["chat template", "qa_template"]
