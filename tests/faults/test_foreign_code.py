@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
+
 from tasks.execution.cache_keys import ROOT
 from tests.stand_ins.waiting import run_to_end
 
@@ -25,6 +27,7 @@ print(isolation.run_isolated(stages.double, {"number": 21}, stage="double", key=
 """
 
 
+@pytest.mark.faults
 def test_files_of_the_current_folder_are_not_run(tmp_path: Path) -> None:
     folder, mark = tmp_path / "model", tmp_path / "ran"
     folder.mkdir()

@@ -103,6 +103,7 @@ def again(folder: Path, *words: str) -> tuple[str, str]:
     return ended.stdout.strip(), wrong
 
 
+@pytest.mark.faults
 def test_it_is_made_up_for_when_killed_while_databases_are_made(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:

@@ -292,7 +292,7 @@ def test_threads_that_find_the_same_damage_all_say_so_and_it_is_set_aside_once(
 def test_what_grows_has_a_whole_manifest_for_every_thread(lethe_home: Path) -> None:
     kinds = [f"answers{number}" for number in range(20)]
     found: list[Any] = []
-    assert together(lambda: found.extend(store._manifest(store.growing(kind)).get("kind") for kind in kinds)) == []
+    assert together(lambda: found.extend(store.read_manifest(store.growing(kind)).get("kind") for kind in kinds)) == []
     assert sorted(found) == sorted(kinds * 8)
 
 

@@ -70,6 +70,7 @@ def test_its_start_is_awaited_as_long_as_it_lives(tmp_path: Path) -> None:
     assert (ended.returncode, ended.stdout.splitlines()[0]) == (0, "meanwhile"), ended.stderr
 
 
+@pytest.mark.slow
 def test_those_that_start_at_once_in_a_new_home_all_start(tmp_path: Path) -> None:
     """Each brings Prefect's database up to date, and of two that do so at the same time one dies."""
     processes = [serving(tmp_path / "lethe") for _ in range(3)]
@@ -100,7 +101,8 @@ def test_one_that_dies_ends_its_command(tmp_path: Path) -> None:
         finally:
             process.kill()
     assert ended.returncode != 0
-    assert "KeyboardInterrupt" in ended.stderr
+    # it is woken; if what it does at its end takes too long, it is ended by force, with the reason
+    assert "KeyboardInterrupt" in ended.stderr or "the temporary Prefect server ended with status" in ended.stderr
 
 
 def test_where_one_is_configured_none_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
