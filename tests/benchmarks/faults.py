@@ -3,7 +3,7 @@
     python -m tests.benchmarks.faults [--before COMMIT] [PYTEST OPTIONS]
 
 A test counts what it tries and what held with `record_property`; one that does not is one try. A test that fails before
-it has counted is one try that did not hold. With `--before` the same tests are run on an earlier commit too, with the
+it has counted is one try that did not hold. Kinds that pytest's options leave out stay in the result. With `--before` the same tests are run on an earlier commit too, with the
 product as it was: what they name that did not exist then has not held.
 """
 
@@ -107,8 +107,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as made:
         now = run_suite(recording.ROOT, Path(made) / "now.xml", options)
         before = run_before(arguments.before, Path(made), options) if arguments.before else []
-    record.write("faults", beside(by_kind(now), by_kind(before)))
-    record.write("leaks", leaks_of(now))
+    record.write("faults", beside(by_kind(now), by_kind(before)), keep=True)
+    if leaks := leaks_of(now):
+        record.write("leaks", leaks, keep=True)
 
 
 if __name__ == "__main__":
