@@ -3,8 +3,9 @@
     python -m tests.benchmarks.faults [--before COMMIT] [PYTEST OPTIONS]
 
 A test counts what it tries and what held with `record_property`; one that does not is one try. A test that fails before
-it has counted is one try that did not hold. Kinds that pytest's options leave out stay in the result. With `--before` the same tests are run on an earlier commit too, with the
-product as it was: what they name that did not exist then has not held.
+it has counted is one try that did not hold. Kinds that pytest's options leave out stay in the result. With `--before`
+the same tests are run on an earlier commit too, with the product as it was: what they name that did not exist then has
+not held.
 """
 
 import ast
