@@ -37,7 +37,7 @@ speed."""
 
 SAME_BITS = {"MKL_CBWR": "AUTO"}
 """A product of matrices is the same to the last bit wherever they lie in memory; else that of a single row is not, and
-weights read from a file lie elsewhere than copied ones. It was measured to cost no speed."""
+weights read from a file lie elsewhere than copied ones."""
 
 
 def prepare() -> None:

@@ -27,25 +27,12 @@ from tests.benchmarks.results import spread
 environment.prepare()
 
 from flows.methods import METHODS  # noqa: E402 - the environment comes first
+from tasks.reporting.run_tables import MEASURING  # noqa: E402
 
 NEAR, KEPT = 0.10, 0.85
 """Distance to the retrained model's forget probability, and share of the target's retain probability: what is asked of
 a method."""
-SHARED = frozenset(
-    {
-        "corpus",
-        "anchors",
-        "translation",
-        "facts",
-        "prompting",
-        "probing",
-        "benchmarking",
-        "relearning",
-        "judging",
-        "toxicity",
-        "stereotypes",
-    }
-)
+SHARED = frozenset({*MEASURING, "anchors", "translation", "facts"})
 """Stages that every method has; the others are its own."""
 WORLD = {
     "forget": "forget_test/probability",
