@@ -24,7 +24,6 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from tasks.algorithms.editing.changes import frozen
 from tasks.algorithms.editing.contexts import Rewrite, aligned
@@ -122,8 +121,7 @@ def find_values(
         ValueError: If the model's type cannot be edited.
     """
     require_editable(model_type(model))
-    # a fused attention costs more than what these few positions need
-    with frozen(model), fused_activations(model), sdpa_kernel(SDPBackend.MATH):
+    with frozen(model), fused_activations(model):
         return _Search(model, rewrites, layer, config).run(on_step)
 
 

@@ -13,6 +13,7 @@ Rows are padded on the left, so that they end together; positions before `split`
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -47,6 +48,12 @@ class Kept:
     def split(self) -> int:
         """Position of the tail's first token."""
         return self.mask.shape[1] - self.ids.shape[1]
+
+    @cached_property
+    def prefix(self) -> tuple[tuple[Tensor, Tensor], ...]:
+        """Keys and values before the tail, each in one piece, layer by layer."""
+        both = zip(self.keys, self.values, strict=True)
+        return tuple(tuple(each[:, :, : self.split].contiguous() for each in layer) for layer in both)
 
     def cut(self, split: int) -> "Kept":
         """Return the same from a later position on."""
@@ -206,17 +213,20 @@ def resume_all(
     """
     from transformers import DynamicCache
 
+    from tasks.algorithms.models.prefix_attention import PrefixLayer, fixed_prefix
+
     layers, cache, joined = decoder_layers(model), DynamicCache(), 0
     rows, every = sum(map(len, joining.values())), slice(None) if of is None else of
     in_tuple = architecture(model).returns_tuple
     with ExitStack() as stack:
+        apart = kept.split > 0 and stack.enter_context(fixed_prefix(model))
         for module in last_writers(model) if reads else ():
             stack.enter_context(_only_at(module, *reads))
         for number, layer in enumerate(layers):
             before, joined = joined, joined + len(joining.get(number, ()))
             stack.enter_context(_running(layer, rows, before, joining.get(number), in_tuple=in_tuple))
             at = slice(max(joined, 1)) if of is None else of[: max(joined, 1)]  # without rows it would have no length
-            cache.layers.append(_past(*(each[number][:, :, : kept.split][at] for each in (kept.keys, kept.values))))
+            cache.layers.append(PrefixLayer(*(each[at] for each in kept.prefix[number]), apart=apart))
         if len(layers) in joining:
             stack.enter_context(_after(layers[-1], lambda made: torch.cat([made, joining[len(layers)]])))
         last = model.base_model(
@@ -265,16 +275,6 @@ def added_output(module: nn.Module, addition: Callable[[Tensor], Tensor], rows: 
         handle.remove()
 
 
-def _past(keys: Tensor, values: Tensor) -> Any:
-    """Return a layer of a cache that holds these, not copies of them."""
-    from transformers.cache_utils import DynamicLayer
-
-    layer = DynamicLayer()
-    layer.lazy_initialization(keys, values)
-    layer.keys, layer.values = keys, values
-    return layer
-
-
 @contextmanager
 def _running(layer: nn.Module, rows: int, before: int, joining: Tensor | None, *, in_tuple: bool) -> Iterator[None]:
     """Let a layer run the rows that come from below, `before` of them, and those that join; it computes nothing where
@@ -283,7 +283,9 @@ def _running(layer: nn.Module, rows: int, before: int, joining: Tensor | None, *
     own = layer.forward
 
     def forward(given: Tensor, *rest: Any, **named: Any) -> Any:
-        states = given[:before] if joining is None else torch.cat([given[:before], joining])
+        states = given[:before]
+        if joining is not None:
+            states = torch.cat([states, joining]) if before else joining
         if not len(states):
             return (states, None) if in_tuple else states
         shares = [_share(each, rows, len(states)) for each in rest]
