@@ -104,6 +104,18 @@ def aligned(rows: Sequence[Row]) -> tuple[Int[Tensor, "rows seq"], Int[Tensor, "
     return ids, mask, split
 
 
+def parted(rewrites: Sequence[Rewrite]) -> tuple[list[tuple[int, ...]], list[Row]]:
+    """Return the rows of all requests in two parts: what stands so far before the subject that many begin alike, and
+    the rest, which holds as many tokens up to the subject's last wherever something is parted from it.
+    """
+    rows = [row for rewrite in rewrites for row in rewrite.rows]
+    reach = max(rewrite.rows[0].at for rewrite in rewrites)  # of a prompt by itself
+    begun = [row.ids[: max(0, row.at - reach)] for row in rows]
+    if 2 * len(set(begun)) > len(rows):  # as of a single request
+        return [()] * len(rows), rows
+    return begun, [Row(ids=row.ids[len(ids) :], at=row.at - len(ids)) for row, ids in zip(rows, begun, strict=True)]
+
+
 @torch.no_grad()
 def sample_beginnings(
     model: nn.Module, start: int, counts: Sequence[tuple[int, int]], seed: int

@@ -26,8 +26,8 @@ import torch
 from torch import Tensor, nn
 
 from tasks.algorithms.editing.changes import frozen
-from tasks.algorithms.editing.contexts import Rewrite, aligned
-from tasks.algorithms.models.activations import Kept, Places, changed_output, keep, logits_of, resume
+from tasks.algorithms.editing.contexts import Rewrite, aligned, parted
+from tasks.algorithms.models.activations import Kept, Places, changed_output, keep, logits_of, pad_left, resume
 from tasks.algorithms.models.architectures import (
     added_as_is,
     is_transposed,
@@ -148,18 +148,7 @@ class _Search:
 
     def __init__(self, model: nn.Module, rewrites: Sequence[Rewrite], layer: int, config: EditConfig) -> None:
         self.model, self.rewrites, self.layer, self.config = model, rewrites, layer, config
-        rows = [row for rewrite in rewrites for row in rewrite.rows]
-        ids, mask, split = aligned(rows)
-        device = next(model.parameters()).device
-        matrix = mlp_output(model, layer)
-        kept = keep(
-            model,
-            ids.to(device),
-            mask.to(device),
-            split,
-            record={"value": matrix},
-            record_inputs={"key": matrix},
-        )
+        kept = _kept(model, rewrites, mlp_output(model, layer))
         self.added_as_is = added_as_is(model)
         self.kept = kept
         contexts = [rewrite.contexts for rewrite in rewrites]
@@ -280,6 +269,19 @@ class _Search:
             return resume(self.model, kept, self.layer + 1, changed, group.reads)
         with changed_output(mlp_output(self.model, self.layer), partial(_with_first, delta=delta), len(delta)):
             return resume(self.model, kept, self.layer, kept.inputs[self.layer])[group.reads]
+
+
+def _kept(model: nn.Module, rewrites: Sequence[Rewrite], matrix: nn.Module) -> Kept:
+    """Return the pass over all rows, from the subject's last token on; what rows begin with alike is run once."""
+    device, past = next(model.parameters()).device, None
+    begun, rest = parted(rewrites)
+    if any(begun):
+        number = {ids: number for number, ids in enumerate(dict.fromkeys(begun))}
+        ids, mask = (each.to(device) for each in pad_left(list(number), filler=0))
+        past = keep(model, ids, mask).rows(torch.tensor([number[ids] for ids in begun], device=device))
+    ids, mask, split = aligned(rest)
+    matrices = {"record": {"value": matrix}, "record_inputs": {"key": matrix}}
+    return keep(model, ids.to(device), mask.to(device), split, past=past, **matrices)
 
 
 def _with_first(

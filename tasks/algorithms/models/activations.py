@@ -50,10 +50,9 @@ class Kept:
         return self.mask.shape[1] - self.ids.shape[1]
 
     @cached_property
-    def prefix(self) -> tuple[tuple[Tensor, Tensor], ...]:
-        """Keys and values before the tail, each in one piece, layer by layer."""
-        both = zip(self.keys, self.values, strict=True)
-        return tuple(tuple(each[:, :, : self.split].contiguous() for each in layer) for layer in both)
+    def rooms(self) -> tuple[tuple[Tensor, Tensor], ...]:
+        """Copies of keys and values, layer by layer: the prefix, and room for what a pass makes of the tail."""
+        return tuple((key.clone(), value.clone()) for key, value in zip(self.keys, self.values, strict=True))
 
     def cut(self, split: int) -> "Kept":
         """Return the same from a later position on."""
@@ -115,6 +114,7 @@ def keep(
     mask: Int[Tensor, "rows seq"],
     split: int = 0,
     *,
+    past: Kept | None = None,
     noise: Float[Tensor, "rows seq hidden"] | None = None,
     record: Mapping[Any, nn.Module] | None = None,
     record_inputs: Mapping[Any, nn.Module] | None = None,
@@ -126,13 +126,20 @@ def keep(
         ids: Token ids, padded on the left.
         mask: 1 for tokens, 0 for padding.
         split: The tail's first position.
+        past: A pass over what stands before these tokens, a row for each row; positions are counted on from it.
         noise: Added to the token embeddings.
         record: Modules whose outputs are kept too, by a key of the caller's.
         record_inputs: Modules of which the input is kept.
     """
     from transformers import DynamicCache
 
+    from tasks.algorithms.models.prefix_attention import PrefixLayer
+
     layers, inputs, outputs, cache = decoder_layers(model), {}, {}, DynamicCache()
+    if past is not None:
+        both = zip(past.keys, past.values, strict=True)
+        cache.layers += [PrefixLayer(*layer, past.mask.shape[1], apart=False) for layer in both]
+    seen = mask if past is None else torch.cat([past.mask, mask], dim=1)
     recorded = {*(record or {}).values(), *(record_inputs or {}).values()}
     tail = torch.ones_like(ids[:, split:]).nonzero(as_tuple=True)
 
@@ -155,14 +162,14 @@ def keep(
         with torch.no_grad():
             made = model.base_model(
                 input_ids=ids,
-                attention_mask=mask,
+                attention_mask=seen,
                 past_key_values=cache,
                 use_cache=True,
-                **_placed(model, positions_of(mask)),
+                **_placed(model, positions_of(seen)[:, seen.shape[1] - ids.shape[1] :]),
             )
     return Kept(
         ids=ids[:, split:],
-        mask=mask,
+        mask=seen,
         inputs=tuple(inputs[number] for number in range(len(layers) + 1)),
         last=made.last_hidden_state[:, split:],
         keys=tuple(layer.keys.detach() for layer in cache.layers),
@@ -226,7 +233,7 @@ def resume_all(
             before, joined = joined, joined + len(joining.get(number, ()))
             stack.enter_context(_running(layer, rows, before, joining.get(number), in_tuple=in_tuple))
             at = slice(max(joined, 1)) if of is None else of[: max(joined, 1)]  # without rows it would have no length
-            cache.layers.append(PrefixLayer(*(each[at] for each in kept.prefix[number]), apart=apart))
+            cache.layers.append(PrefixLayer(*(each[at] for each in kept.rooms[number]), kept.split, apart=apart))
         if len(layers) in joining:
             stack.enter_context(_after(layers[-1], lambda made: torch.cat([made, joining[len(layers)]])))
         last = model.base_model(

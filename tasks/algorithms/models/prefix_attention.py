@@ -1,7 +1,8 @@
 """Attention of a tail of few tokens to itself and to a prefix that nothing changes.
 
 Where only the tail is computed, most of what a layer spends goes to moving the prefix's keys and values about, and to
-their gradients. Here they are joined to the tail's once a pass, in one piece, and gradients are made for the tail.
+their gradients. Here they stay where they lie, the tail's are written behind them, and gradients are made for the tail
+alone.
 """
 
 from collections.abc import Iterator
@@ -28,7 +29,8 @@ FAST = 8
 class Parts:
     """Keys or values of all positions, in two parts."""
 
-    prefix: Float[Tensor, "rows key_heads prefix head_size"]
+    room: Float[Tensor, "rows key_heads seq head_size"]
+    """The prefix, and behind it room for the tail, whatever stands there."""
     tail: Float[Tensor, "rows key_heads tail head_size"]
 
 
@@ -37,16 +39,20 @@ class PrefixLayer(DynamicLayer):
     attention of its own, joined.
     """
 
-    def __init__(self, keys: Tensor, values: Tensor, *, apart: bool) -> None:
+    def __init__(self, keys: Tensor, values: Tensor, split: int, *, apart: bool) -> None:
+        """Take keys and values of all positions, of which those from `split` on are overwritten."""
         super().__init__()
         self.lazy_initialization(keys, values)
-        self.keys, self.values, self.apart = keys, values, apart
+        self.rooms, self.apart = (keys, values), apart
+        self.keys, self.values = keys[:, :, :split], values[:, :, :split]
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
         """Return keys and values of all positions."""
         if not self.apart:
             return super().update(key_states, value_states, *args, **kwargs)
-        return Parts(prefix=self.keys, tail=key_states), Parts(prefix=self.values, tail=value_states)
+        return tuple(
+            Parts(room=room, tail=tail) for room, tail in zip(self.rooms, (key_states, value_states), strict=True)
+        )
 
 
 @contextmanager
@@ -81,49 +87,45 @@ def attend(
     def flat(states: Tensor) -> Tensor:
         return states.reshape(rows * groups, -1, states.shape[-1])
 
-    mask = flat(attention_mask[:, :, None].expand(-1, groups, heads // groups, -1, -1))
-    made = _Attention.apply(
-        flat(query),
-        flat(key.tail),
-        flat(value.tail),
-        (flat(key.prefix), flat(value.prefix)),
-        mask,
-        size**-0.5 if scaling is None else scaling,
-    )
+    mask = attention_mask[:, :, None].expand(-1, groups, heads // groups, -1, -1)
+    states = map(flat, (query, key.tail, value.tail, key.room, value.room, mask))
+    made = _Attention.apply(*states, size**-0.5 if scaling is None else scaling)
     return made.view(rows, heads, tail, size).transpose(1, 2), None
 
 
 class _Attention(torch.autograd.Function):
-    """Of rows and heads end to end: queries (all, heads that share * tail, size), the tail (all, tail, size)."""
+    """Of rows and heads end to end: queries (all, heads that share * tail, size), the tail (all, tail, size), and rooms
+    that it is written into, again on the way back, since other passes may have used them.
+    """
 
     @staticmethod
     def forward(
-        ctx: Any,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        prefix: tuple[Tensor, Tensor],
-        mask: Tensor,
-        scaling: float,
+        ctx: Any, query: Tensor, key: Tensor, value: Tensor, keys: Tensor, values: Tensor, mask: Tensor, scaling: float
     ) -> Tensor:
-        keys, values = torch.cat([prefix[0], key], dim=1), torch.cat([prefix[1], value], dim=1)
+        ctx.rooms, ctx.scaling = (keys, values), scaling
+        _fill(ctx.rooms, (key, value))
         scores = torch.baddbmm(mask, query, keys.transpose(1, 2), alpha=scaling)
         exact = torch.promote_types(scores.dtype, torch.float32)
         weights = scores.softmax(dim=-1, dtype=exact).to(scores.dtype)
-        ctx.save_for_backward(query, keys, values, weights)
-        ctx.scaling, ctx.start = scaling, prefix[0].shape[1]
+        ctx.save_for_backward(query, key, value, weights)
         return weights @ values
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        query, keys, values, weights = ctx.saved_tensors
+        query, key, value, weights = ctx.saved_tensors
+        (keys, values), tail = ctx.rooms, key.shape[1]
+        _fill(ctx.rooms, (key, value))
         towards = torch._softmax_backward_data(gradient @ values.transpose(1, 2), weights, -1, weights.dtype)
         towards = towards * ctx.scaling
-        last = slice(max(0, min(ctx.start, keys.shape[1] - FAST)), None)
+        last = slice(-min(keys.shape[1], max(tail, FAST)), None)
         key, value = (side[:, :, last].transpose(1, 2) @ of for side, of in ((towards, query), (weights, gradient)))
-        tail = slice(-(keys.shape[1] - ctx.start), None)
-        return towards @ keys, key[:, tail], value[:, tail], None, None, None
+        return towards @ keys, key[:, -tail:], value[:, -tail:], None, None, None, None
+
+
+def _fill(rooms: tuple[Tensor, Tensor], tails: tuple[Tensor, Tensor]) -> None:
+    for room, tail in zip(rooms, tails, strict=True):
+        room[:, -tail.shape[1] :] = tail
 
 
 ALL_ATTENTION_FUNCTIONS.register(NAME, attend)

@@ -1,12 +1,12 @@
-"""Claims: rows are laid so that their subjects end at one position; the model's own beginnings are seeded, follow its
-distribution and hold no end of text.
+"""Claims: rows are laid so that their subjects end at one position; what many begin with alike is parted from the rest;
+the model's own beginnings are seeded, follow its distribution and hold no end of text.
 """
 
 import pytest
 import torch
 from torch import nn
 
-from tasks.algorithms.editing.contexts import Rewrite, Row, aligned, sample_beginnings
+from tasks.algorithms.editing.contexts import Rewrite, Row, aligned, parted, sample_beginnings
 from tests.stand_ins.architectures import tiny
 
 
@@ -70,3 +70,23 @@ def test_tokens_follow_the_models_distribution() -> None:
     p = logits.softmax(-1)
     share = first.bincount(minlength=60) / 4000
     assert ((share - p).abs() <= 4 * (p * (1 - p) / 4000).sqrt() + 1e-6).all()
+
+
+def rewrite(*rows: tuple[tuple[int, ...], int]) -> Rewrite:
+    return Rewrite(rows=tuple(Row(ids=ids, at=at) for ids, at in rows), target=(9,))
+
+
+def test_what_many_rows_begin_with_is_parted_from_the_rest() -> None:
+    begun = [(1, 2, 3), (4, 5, 6, 7), ()]
+    requests = [
+        rewrite(*(((*ids, *own, 8), len(ids) + len(own) - 1) for ids in begun)) for own in ((20,), (21,), (22, 23))
+    ]
+    found, rest = parted([rewrite(((30, 31), 1), *((row.ids, row.at) for row in each.rows)) for each in requests])
+    assert found == [(), (1, 2), (4, 5, 6), ()] * 2 + [(), (1, 2, 3), (4, 5, 6, 7), ()]
+    assert [row.ids for row in rest[:4]] == [(30, 31), (3, 20, 8), (7, 20, 8), (20, 8)]
+    assert {row.at for row, ids in zip(rest, found, strict=True) if ids} == {1}
+
+
+def test_of_one_request_nothing_is_parted() -> None:
+    one = rewrite(((30, 31), 1), ((1, 2, 3, 30, 31), 4), ((4, 5, 6, 30, 31), 4))
+    assert parted([one]) == ([()] * 3, list(one.rows))

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tasks.algorithms.editing.contexts import Rewrite, Row, parted
 from tasks.algorithms.editing.rome import Update, find_values, rank_one
 from tasks.algorithms.editing.second_moments import cholesky, solver
 from tasks.algorithms.models.architectures import is_transposed, mlp_output, mlp_weight
@@ -94,6 +95,29 @@ def test_every_setting_equals_the_restatement(gpt2, changes: dict) -> None:
         found = reference.find_value(copy.deepcopy(gpt2), REQUESTS[number], 1, config)
         torch.testing.assert_close(value.delta, found.delta, rtol=1e-5, atol=1e-8)
         assert (value.delta - usual[number].delta).norm() > 1e-3 * value.delta.norm()
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "mistral", "gemma3_text"])
+def test_what_requests_begin_with_alike_is_run_once_and_nothing_changes(kind: str) -> None:
+    model = tiny(kind).double()
+    begun = [(), (40, 41, 42, 43, 44), (50, 51, 52)]
+    rewrites = [
+        Rewrite(
+            rows=(
+                *(Row(ids=(*ids, *own, 20, 21), at=len(ids) + len(own) - 1) for ids in begun),
+                Row(ids=own, at=len(own) - 1),
+            ),
+            target=(21, 22),
+        )
+        for own in ((10, 11), (12, 13), (14,), (15, 16))
+    ]
+    assert any(parted(rewrites)[0])
+    for rewrite, value in zip(rewrites, find_values(model, rewrites, 1, CONFIG), strict=True):
+        (alone,) = find_values(model, [rewrite], 1, CONFIG)
+        assert not any(parted([rewrite])[0])
+        torch.testing.assert_close(
+            (value.delta, value.key, value.before), (alone.delta, alone.key, alone.before), rtol=1e-7, atol=1e-10
+        )
 
 
 @pytest.mark.parametrize("stopping", [False, True])

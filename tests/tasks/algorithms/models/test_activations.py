@@ -177,6 +177,19 @@ def test_noise_is_added_to_the_embeddings(model) -> None:
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("split", [0, 1])
+def test_rows_that_go_on_from_another_pass_are_the_whole_pass(model, split: int) -> None:
+    ids, mask = LEFT
+    rest = [[8, 9, 10, 11], [12, 13, 14, 15], [5, 6, 7, 8]]  # of the second, all of it
+    before = keep(model, *pad_left([row[: len(row) - len(tail)] for row, tail in zip(ROWS, rest, strict=True)], 2))
+    for layer in range(DEPTH + 1):
+        kept = keep(model, *pad_left(rest, 2), split, past=before)
+        with torch.no_grad():
+            found = logits_of(model, resume(model, kept, layer, kept.inputs[layer]))
+        whole = keep(model, ids, mask, ids.shape[1] - found.shape[1])
+        torch.testing.assert_close(found, logits_of(model, whole.last), rtol=1e-5, atol=1e-5)
+
+
 def test_gradients_are_those_of_the_whole_pass(model) -> None:
     ids, mask = LEFT
     kept, change = keep(model, ids, mask, 4), torch.zeros(3, 32, requires_grad=True)

@@ -28,6 +28,11 @@ def hidden_behind(tail: int, prefix: int) -> Tensor:
     return torch.zeros(seen.shape, dtype=torch.float64).masked_fill(~seen, torch.finfo(torch.float64).min)
 
 
+def parts(past: Tensor, new: Tensor) -> Parts:
+    """What stands in the room for the tail does not matter."""
+    return Parts(room=torch.cat([past, torch.full_like(new, torch.nan)], dim=2), tail=new)
+
+
 def slowly(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float) -> Tensor:
     """Row by row, head by head, position by position."""
     rows, heads, tail, _ = query.shape
@@ -45,7 +50,7 @@ def test_both_parts_are_attended_to(heads: tuple[int, int], tail: int, prefix: i
     query = drawn(ROWS, heads[0], tail, SIZE, grad=True)
     past, new = ([drawn(ROWS, heads[1], n, SIZE, grad=g) for _ in "kv"] for n, g in ((prefix, False), (tail, True)))
     mask, towards = hidden_behind(tail, prefix), drawn(ROWS, tail, heads[0], SIZE)
-    key, value = (Parts(prefix=one, tail=other) for one, other in zip(past, new, strict=True))
+    key, value = map(parts, past, new)
     whole = [torch.cat([one, other], dim=2) for one, other in zip(past, new, strict=True)]
     outcomes = []
     for made in (attend(nn.Identity(), query, key, value, mask, scaling=0.3)[0], slowly(query, *whole, mask, 0.3)):
@@ -57,18 +62,37 @@ def test_both_parts_are_attended_to(heads: tuple[int, int], tail: int, prefix: i
 def test_scores_are_scaled_by_the_heads_size_if_nothing_is_said() -> None:
     torch.manual_seed(0)
     query, *rest = (drawn(ROWS, 2, 2, SIZE) for _ in range(5))
-    key, value = (Parts(prefix=one, tail=other) for one, other in (rest[:2], rest[2:]))
+    key, value = parts(*rest[:2]), parts(*rest[2:])
     mask = hidden_behind(2, 2)
     said = attend(nn.Identity(), query, key, value, mask, scaling=SIZE**-0.5)[0]
     assert torch.equal(attend(nn.Identity(), query, key, value, mask)[0], said)
 
 
+def test_passes_go_back_in_any_order() -> None:
+    torch.manual_seed(0)
+    past, mask = drawn(ROWS, 2, 6, SIZE), hidden_behind(2, 6)
+    query, new = drawn(ROWS, 2, 2, SIZE), [drawn(ROWS, 2, 2, SIZE, grad=True) for _ in range(2)]
+    room = parts(past, new[0]).room
+
+    def total(tail: Tensor, room: Tensor) -> Tensor:
+        both = Parts(room=room, tail=tail)
+        return attend(nn.Identity(), query, both, both, mask)[0].square().sum()
+
+    alone = [torch.autograd.grad(total(tail, room.clone()), tail)[0] for tail in new]
+    totals = [total(tail, room) for tail in new]
+    for tail, one, wanted in zip(new, totals, alone, strict=True):
+        assert torch.equal(torch.autograd.grad(one, tail)[0], wanted)
+
+
 def test_a_cache_hands_over_both_parts_or_one() -> None:
     keys, values, new = (drawn(ROWS, 2, 4, SIZE) for _ in range(3))
-    key, value = PrefixLayer(keys, values, apart=True).update(new, new)
-    assert key.prefix is keys and value.prefix is values and key.tail is new
-    key, value = PrefixLayer(keys, values, apart=False).update(new, new)
-    assert torch.equal(key, torch.cat([keys, new], dim=2)) and torch.equal(value, torch.cat([values, new], dim=2))
+    key, value = PrefixLayer(keys, values, 3, apart=True).update(new[:, :, 3:], new[:, :, 3:])
+    assert key.room is keys and value.room is values and torch.equal(key.tail, new[:, :, 3:])
+    layer = PrefixLayer(keys, values, 3, apart=False)
+    assert layer.get_seq_length() == 3
+    key, value = layer.update(new[:, :, 3:], new[:, :, 3:])
+    assert torch.equal(key, torch.cat([keys[:, :, :3], new[:, :, 3:]], dim=2))
+    assert torch.equal(value, torch.cat([values[:, :, :3], new[:, :, 3:]], dim=2))
 
 
 def test_a_model_has_its_own_attention_again_after_an_error() -> None:
