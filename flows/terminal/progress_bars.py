@@ -2,10 +2,10 @@
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, ConsoleRenderable, RenderHook
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from tasks.execution import progress
@@ -13,8 +13,10 @@ from tasks.execution.progress import Progress as Found
 
 
 @contextmanager
-def progress_bars(console: Console) -> Iterator[None]:
-    """Show one line a stage: a bar in a terminal, a plain line at the end of each stage elsewhere."""
+def progress_bars(console: Console, results: Console) -> Iterator[None]:
+    """Show one line a stage: a bar in a terminal, a plain line at the end of each stage elsewhere. From the first word of
+    the results on, which come below them, bars stand still.
+    """
     if not console.is_terminal:
         stop = progress.listen(_PlainLines())
         try:
@@ -41,10 +43,23 @@ def progress_bars(console: Console) -> Iterator[None]:
             bars.update(lines[reported.stage], completed=reported.done, total=reported.total, note=reported.note)
 
         stop = progress.listen(show)
+        results.push_render_hook(_Before(bars.stop))
         try:
             yield
         finally:
+            results.pop_render_hook()
             stop()
+
+
+class _Before(RenderHook):
+    """Does something before anything is printed."""
+
+    def __init__(self, act: Callable[[], None]) -> None:
+        self._act = act
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        self._act()
+        return renderables
 
 
 class _PlainLines:

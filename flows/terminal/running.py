@@ -46,7 +46,7 @@ def running() -> Iterator[Any]:
         if tracking.is_remote():  # before anything else starts: one that is dead ends the command at once
             tracking.client()
         temporary_server.require(meanwhile=tracking.load)
-        with progress_bars(Console(stderr=True)):
+        with progress_bars(Console(stderr=True), console):
             yield console
     except BadInputError as error:
         interruption.check()

@@ -233,7 +233,9 @@ def call(function: Callable[..., Any], arguments: dict[str, Any], stage: str, ke
     progress.enter(stage)
     before = _key.set(key)
     try:
-        return function(**arguments)
+        made = function(**arguments)
+        progress.leave()
+        return made
     finally:  # what runs here next is not this stage, and must not go on with what it kept
         _key.reset(before)
 

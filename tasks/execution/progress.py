@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +18,8 @@ class Progress:
 
 _listeners: list[Callable[[Progress], None]] = []
 _stage: ContextVar[str] = ContextVar("lethe_stage", default="")
+_under_way: dict[str, Progress] = {}
+"""Stage -> what it said last, as long as that was not the end."""
 
 
 def listen(listener: Callable[[Progress], None]) -> Callable[[], None]:
@@ -29,6 +31,7 @@ def listen(listener: Callable[[Progress], None]) -> Callable[[], None]:
 def enter(stage: str) -> None:
     """Name the stage that runs in this context."""
     _stage.set(stage)
+    _under_way.pop(stage, None)
 
 
 def current() -> str:
@@ -38,7 +41,19 @@ def current() -> str:
 
 def report(done: int, total: int, note: str = "") -> None:
     """Say that `done` of `total` steps of the current stage are done."""
-    publish(Progress(stage=_stage.get(), done=done, total=total, note=note))
+    said = Progress(stage=_stage.get(), done=done, total=total, note=note)
+    if done < total:
+        _under_way[said.stage] = said
+    else:
+        _under_way.pop(said.stage, None)
+    publish(said)
+
+
+def leave() -> None:
+    """Say that the current stage has ended, also where it needed fewer steps than it might have."""
+    last = _under_way.pop(_stage.get(), None)
+    if last is not None:
+        publish(replace(last, total=last.done) if last.done else replace(last, done=last.total))
 
 
 def publish(progress: Progress) -> None:
