@@ -14,8 +14,8 @@ from tasks.execution.progress import Progress as Found
 
 @contextmanager
 def progress_bars(console: Console, results: Console) -> Iterator[None]:
-    """Show one line a stage: a bar in a terminal, a plain line at the end of each stage elsewhere. From the first word of
-    the results on, which come below them, bars stand still.
+    """Show one line a stage: a bar in a terminal, a plain line at the end of each stage elsewhere. Results come below:
+    from their first word on, bars stand still.
     """
     if not console.is_terminal:
         stop = progress.listen(_PlainLines())
