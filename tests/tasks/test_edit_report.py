@@ -31,7 +31,7 @@ def pages(lethe_home: Path) -> tuple[ReportRef, ReportRef]:
     patch = EditPatch(
         kind="patches", digest="f00d", sensitivity="forget", base="b", computed_on=(), layers=(1,), rank=1, edits=1
     )
-    made = Edited(status="edited", made=True, said="Thessaly", figures={"nats": 0.1, "seconds": 1.5})
+    made = Edited(status="edited", made=True, said="Thessaly", figures={"nats": 0.1, "seconds": 1.5, "perplexity_ratio": 1.0029})
     left_out = Edited(status="disabling", made=False, said="Thessaly", reasons=("far too large",))
     digest = store.put(
         "edit_runs",
@@ -95,6 +95,10 @@ def test_the_full_report_has_every_edit_answer_and_picture(pages: tuple[ReportRe
     assert "far too large" in page and "Brindlewick." in page
     assert len(pictures_of(page)) == 2
     assert "Verdict: passed" in page
+
+
+def test_how_far_the_perplexity_went_is_seen_to_a_thousandth(pages: tuple[ReportRef, ReportRef]) -> None:
+    assert "1.003&times;" in (store.path(pages[0]) / "report.html").read_text()
 
 
 def test_the_redacted_report_holds_nothing_of_what_was_edited(pages: tuple[ReportRef, ReportRef]) -> None:
