@@ -180,9 +180,12 @@ def prefect_server() -> Iterator[None]:
 
 @pytest.fixture
 def flow_home(lethe_home: Path, prefect_server: None) -> Iterator[Path]:
-    """An empty LETHE_HOME where flows run in this process keep their results too."""
+    """A LETHE_HOME without a run, where flows in this process keep their results too."""
     from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 
+    from tests.stand_ins.databases import give_runs
+
+    give_runs(lethe_home)
     with temporary_settings({PREFECT_LOCAL_STORAGE_PATH: str(lethe_home / "results")}):
         yield lethe_home
 

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -252,7 +253,7 @@ def test_bad_input_ends_with_one_line_and_leaves_nothing(case: str, places: dict
 
 @pytest.mark.parametrize("case", ["empty file", "no such model", "unknown setting"])
 def test_so_does_the_command_in_a_process_of_its_own(case: str, places: dict[str, str], tmp_path: Path) -> None:
-    check(case, places, tmp_path, lethe)
+    check(case, places, tmp_path, partial(lethe, new=True))
 
 
 def check(

@@ -1,31 +1,33 @@
 """The `lethe` command in a process of its own, with a home of its own."""
 
 import contextlib
-import functools
 import io
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from unittest import mock
 
 import pytest
 
+from tests.stand_ins.databases import give_flow_runs, give_runs
 from tests.stand_ins.waiting import end_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def environment(home: Path, **changes: str) -> dict[str, str]:
-    """Return the environment of a command whose LETHE_HOME is `home`; Prefect's is beside it, with a database, which a
-    first command would spend six seconds on. One that is to make it says where, as PREFECT_HOME.
+def environment(home: Path, *, new: bool = False, **changes: str) -> dict[str, str]:
+    """Return the environment of a command whose LETHE_HOME is `home`; Prefect's is beside it.
+
+    Args:
+        home: It has a database of runs already, and Prefect's is there too, where neither existed.
+        new: Not so: the command is to make them.
+        changes: Further variables.
     """
     prefect = home.parent / "prefect"
-    if "PREFECT_HOME" not in changes and not prefect.exists():
-        prefect.mkdir(parents=True)
-        shutil.copy(_prefect_database(), prefect)
+    if not new:
+        give_runs(home)
+        give_flow_runs(prefect)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_"))}
     own = {
         "LETHE_HOME": str(home),
@@ -37,22 +39,20 @@ def environment(home: Path, **changes: str) -> dict[str, str]:
     return inherited | own | changes
 
 
-@functools.cache
-def _prefect_database() -> Path:
-    """Return Prefect's database as a first run makes it, once for this process."""
-    made = Path(tempfile.mkdtemp(prefix="prefect-", dir=Path(os.environ["PREFECT_HOME"]).parent))
-    command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "--yes"]
-    subprocess.run(command, env=os.environ | {"PREFECT_HOME": str(made)}, check=True, capture_output=True)
-    return made / "prefect.db"
-
-
-def start(*words: str | Path, home: Path, error: Path | None = None, **changes: str) -> subprocess.Popen[str]:
+def start(
+    *words: str | Path, home: Path, error: Path | None = None, new: bool = False, **changes: str
+) -> subprocess.Popen[str]:
     """Start `lethe` with these words; its standard error goes to a file where one is given."""
     command = [sys.executable, "-m", "flows.cli", *(str(word) for word in words)]
     with contextlib.ExitStack() as stack:
         target = stack.enter_context(error.open("w")) if error else subprocess.PIPE
         return subprocess.Popen(
-            command, cwd=ROOT, env=environment(home, **changes), stdout=subprocess.PIPE, stderr=target, text=True
+            command,
+            cwd=ROOT,
+            env=environment(home, new=new, **changes),
+            stdout=subprocess.PIPE,
+            stderr=target,
+            text=True,
         )
 
 
@@ -75,7 +75,7 @@ def called(*words: str | Path, home: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess(argv, int(str(ended.value.code)), out.getvalue(), error.getvalue())
 
 
-def lethe(*words: str | Path, home: Path, **changes: str) -> subprocess.CompletedProcess[str]:
+def lethe(*words: str | Path, home: Path, new: bool = False, **changes: str) -> subprocess.CompletedProcess[str]:
     """Run `lethe` with these words to its end."""
-    with start(*words, home=home, **changes) as process:
+    with start(*words, home=home, new=new, **changes) as process:
         return end_of(process, home)

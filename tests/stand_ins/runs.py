@@ -22,7 +22,7 @@ def started(
     """Start a run in a session of its own.
 
     Args:
-        home: Its LETHE_HOME; PREFECT_HOME is beside it, and a first run makes the database.
+        home: Its LETHE_HOME, PREFECT_HOME is beside it; a first run makes the databases.
         counter: Folder that gets a file for every computation.
         words: Text, seconds that the second stage takes, and `here` where stages need no processes of their own.
         said: Where its standard error goes; None: to a pipe.
@@ -30,8 +30,9 @@ def started(
     """
     pipes = {"stdout": subprocess.PIPE, "stderr": said or subprocess.PIPE}
     command = [sys.executable, "-m", "tests.stand_ins.runs", str(counter), *words]
-    own = environment(home, PREFECT_HOME=str(home.parent / "prefect"), **changes)
-    return subprocess.Popen(command, cwd=ROOT, env=own, text=True, start_new_session=True, **pipes)
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment(home, new=True, **changes), text=True, start_new_session=True, **pipes
+    )
 
 
 def family(process: "subprocess.Popen[str]") -> list[psutil.Process]:

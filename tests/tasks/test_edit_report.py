@@ -31,7 +31,9 @@ def pages(lethe_home: Path) -> tuple[ReportRef, ReportRef]:
     patch = EditPatch(
         kind="patches", digest="f00d", sensitivity="forget", base="b", computed_on=(), layers=(1,), rank=1, edits=1
     )
-    made = Edited(status="edited", made=True, said="Thessaly", figures={"nats": 0.1, "seconds": 1.5, "perplexity_ratio": 1.0029})
+    made = Edited(
+        status="edited", made=True, said="Thessaly", figures={"nats": 0.1, "seconds": 1.5, "perplexity_ratio": 1.0029}
+    )
     left_out = Edited(status="disabling", made=False, said="Thessaly", reasons=("far too large",))
     digest = store.put(
         "edit_runs",

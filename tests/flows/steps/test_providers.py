@@ -113,7 +113,7 @@ def test_a_dead_server_ends_a_command_with_one_line_and_nothing_is_trained(tiny_
         "--translator-url",
         dead(),
     ]
-    ended = lethe(*words, "--out", tmp_path / "out", home=tmp_path / "lethe")
+    ended = lethe(*words, "--out", tmp_path / "out", home=tmp_path / "lethe", new=True)
     lines = [line for line in ended.stderr.splitlines() if not line.startswith("  ")]  # progress is indented
     assert (ended.returncode, len(lines)) == (2, 1), ended.stderr
     assert lines[0].startswith("lethe: --translator-url http://127.0.0.1:")

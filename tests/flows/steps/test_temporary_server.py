@@ -31,10 +31,10 @@ sys.stdin.read()
 """
 
 
-def serving(home: Path, **changes: str) -> subprocess.Popen[str]:
+def serving(home: Path, *, new: bool = False, **changes: str) -> subprocess.Popen[str]:
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(
-        [sys.executable, "-c", SERVE], cwd=ROOT, env=environment(home, **changes), text=True, **pipes
+        [sys.executable, "-c", SERVE], cwd=ROOT, env=environment(home, new=new, **changes), text=True, **pipes
     )
 
 
@@ -73,7 +73,7 @@ def test_its_start_is_awaited_as_long_as_it_lives(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_those_that_start_at_once_in_a_new_home_all_start(tmp_path: Path) -> None:
     """Each brings Prefect's database up to date, and of two that do so at the same time one dies."""
-    processes = [serving(tmp_path / "lethe", PREFECT_HOME=str(tmp_path / "new")) for _ in range(3)]
+    processes = [serving(tmp_path / "lethe", new=True) for _ in range(3)]
     for process in processes:
         process.stdin.close()
     ended = [end_of(process) for process in processes]
