@@ -9,6 +9,7 @@ not held.
 """
 
 import ast
+import os
 import shutil
 import subprocess
 import sys
@@ -78,17 +79,18 @@ def run_suite(checkout: Path, report: Path, options: Sequence[str]) -> list[Try]
     """Run the whole suite in a checkout and return its tests."""
     command = [sys.executable, "-m", "pytest", str(SUITE), "-m", "not gpu and not network"]
     command += [f"--junitxml={report}", "-o", "junit_family=xunit1"]  # the one of pytest's forms that has properties
-    subprocess.run([*command, *options], cwd=checkout, check=False)
+    inside = os.environ | {"PYTHONPATH": str(checkout)}  # also what it starts, wherever the product is installed from
+    subprocess.run([*command, *options], cwd=checkout, env=inside, check=False)
     return tries_of(report)
 
 
 def run_before(commit: str, folder: Path, options: Sequence[str]) -> list[Try]:
-    """Run today's suite on the product as it was."""
+    """Run today's suite, with all that stands in for the world around it, on the product as it was."""
     old = folder / "before"
     subprocess.run(["git", "worktree", "add", "--detach", str(old), commit], cwd=recording.ROOT, check=True)
     try:
-        shutil.rmtree(old / SUITE, ignore_errors=True)
-        shutil.copytree(recording.ROOT / SUITE, old / SUITE)
+        shutil.rmtree(old / SUITE.parent)
+        shutil.copytree(recording.ROOT / SUITE.parent, old / SUITE.parent)
         return run_suite(old, folder / "before.xml", ["--continue-on-collection-errors", *options])
     finally:
         subprocess.run(["git", "worktree", "remove", "--force", str(old)], cwd=recording.ROOT, check=True)
