@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -228,7 +229,7 @@ def test_so_does_text_that_says_nothing_of_what_is_kept(tiny_task: TinyTask, tmp
         "lethe: --method scrub holds on to retain text, and there is none; wanted --retain FILE...",
         tiny_task,
         tmp_path,
-        lethe,
+        partial(lethe, new=True),
     )
 
 

@@ -187,7 +187,7 @@ def test_a_person_chooses_what_the_model_tells_that_is_forgotten_as_well(
 
 
 def test_without_a_server_a_review_is_refused_before_anything_runs(tiny_task: TinyTask, tmp_path: Path) -> None:
-    ended = lethe(*tiny_task.words(), "--review", home=tmp_path / "lethe")
+    ended = lethe(*tiny_task.words(), "--review", home=tmp_path / "lethe", new=True)
     assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1), ended.stderr
     assert ended.stderr.startswith(
         "lethe: --review needs a Prefect server that stays up; found none: start one with `make up`"
