@@ -233,7 +233,8 @@ def resume_all(
             before, joined = joined, joined + len(joining.get(number, ()))
             stack.enter_context(_running(layer, rows, before, joining.get(number), in_tuple=in_tuple))
             at = slice(max(joined, 1)) if of is None else of[: max(joined, 1)]  # without rows it would have no length
-            cache.layers.append(PrefixLayer(*(each[at] for each in kept.rooms[number]), kept.split, apart=apart))
+            both = kept.rooms[number] if apart else (kept.keys[number], kept.values[number])
+            cache.layers.append(PrefixLayer(*(each[at] for each in both), kept.split, apart=apart))
         if len(layers) in joining:
             stack.enter_context(_after(layers[-1], lambda made: torch.cat([made, joining[len(layers)]])))
         last = model.base_model(
