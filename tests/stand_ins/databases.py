@@ -1,5 +1,5 @@
-"""Prefect's and MLflow's databases as a first run makes them, made once in this process: a home of its own would cost
-every test ten seconds.
+"""Prefect's and MLflow's databases as a first run makes them, made once in this process and not by every test that has
+a home of its own: the libraries build theirs migration by migration.
 """
 
 import functools

@@ -190,6 +190,18 @@ def test_rows_that_go_on_from_another_pass_are_the_whole_pass(model, split: int)
         torch.testing.assert_close(found, logits_of(model, whole.last), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize(("kind", "split", "copied"), [("llama", 3, True), ("llama", 0, False), ("bloom", 3, False)])
+def test_keys_and_values_are_copied_only_where_a_tail_is_written_behind_them(
+    kind: str, split: int, *, copied: bool
+) -> None:
+    model = tiny(kind)
+    kept = keep(model, *LEFT, split)
+    before = [key.clone() for key in kept.keys]
+    resume(model, kept, 1, kept.inputs[1])
+    assert ("rooms" in vars(kept)) == copied
+    assert all(torch.equal(one, other) for one, other in zip(before, kept.keys, strict=True))
+
+
 def test_gradients_are_those_of_the_whole_pass(model) -> None:
     ids, mask = LEFT
     kept, change = keep(model, ids, mask, 4), torch.zeros(3, 32, requires_grad=True)
