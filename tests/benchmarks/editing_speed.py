@@ -37,6 +37,7 @@ from tasks.algorithms.models.architectures import decoder_layers, mlp_weight  # 
 from tasks.settings.rank_one_editing import EditConfig, TracingConfig, rank_one_preset  # noqa: E402
 from tests.reference import causal_tracing as plain_tracing  # noqa: E402
 from tests.reference import rome as plain_rome  # noqa: E402
+from tests.stand_ins.edit_requests import request_of  # noqa: E402
 
 EDITS = 16
 TRACES = 4
@@ -80,22 +81,12 @@ def compared(
     }
 
 
-def plain_request(rewrite: Rewrite) -> plain_rome.Request:
-    """Return a request as the plain way takes it."""
-    *contexts, bare = rewrite.rows
-    return plain_rome.Request(
-        contexts=[((*row.ids, rewrite.target[-1]), row.at) for row in contexts],
-        target=rewrite.target,
-        subject=(bare.ids, bare.at),
-    )
-
-
 def edit_works(
     model: nn.Module, rewrites: Sequence[Rewrite], layer: int, config: EditConfig
 ) -> tuple[Work, Work, Work]:
     """Return all edits the plain way, ours one by one, and ours in one batch; each up to the update of the weights."""
     solve = solver(cholesky(torch.eye(max(mlp_weight(model, layer).shape)), 0.0))
-    requests = [plain_request(rewrite) for rewrite in rewrites]
+    requests = [request_of(rewrite) for rewrite in rewrites]
 
     def plain() -> None:
         for request in requests:

@@ -28,3 +28,13 @@ def rewrite_of(request: Request) -> Rewrite:
     ids, at = request.subject
     rows = [*((row[:-1], place) for row, place in request.contexts), (ids[: at + 1], at)]
     return Rewrite(rows=tuple(Row(ids=tuple(row), at=place) for row, place in rows), target=tuple(request.target))
+
+
+def request_of(rewrite: Rewrite) -> Request:
+    """A request of ours as the restatement takes it."""
+    *contexts, bare = rewrite.rows
+    return Request(
+        contexts=[((*row.ids, rewrite.target[-1]), row.at) for row in contexts],
+        target=rewrite.target,
+        subject=(bare.ids, bare.at),
+    )
