@@ -17,7 +17,7 @@ demo: .venv  ## build a small model, make it forget one topic, show the evidence
 WORKERS ?= $(shell $(BIN)/python -c "import os; print(min(4, len(os.sched_getaffinity(0)) + 1))" 2>/dev/null || echo 2)
 
 test: .venv  ## run the tests
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-all: .venv  ## run the tests with servers, faults and real data
 	$(BIN)/python -m pytest -m "not gpu and not network"

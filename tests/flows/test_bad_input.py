@@ -270,6 +270,7 @@ def check(
     assert files(folder / "lethe") == []
 
 
+@pytest.mark.slow
 def test_a_text_without_anchors_ends_with_one_line_and_no_run_is_left_running(
     tiny_task: TinyTask, tmp_path: Path
 ) -> None:

@@ -149,6 +149,7 @@ def test_without_a_reference_there_are_figures_and_no_verdict(
     assert found["scorecard"]["metrics"]["forget_test/familiarity"]["target"] is None
 
 
+@pytest.mark.slow
 def test_a_model_that_computes_no_numbers_is_refused_by_name(tiny_task: TinyTask, tmp_path: Path) -> None:
     damaged = shutil.copytree(tiny_task.model, tmp_path / "damaged")
     weights = load_file(damaged / "model.safetensors")

@@ -28,19 +28,27 @@ class Ended:
 
     alone: Path
     killed: Path
+    stages: tuple[str, ...]
+    """Stages in which it was killed, once in each."""
     survivors: list[psutil.Process]
     """Processes of killed runs that did not end by themselves."""
 
 
-@pytest.fixture(scope="module")
-def ended(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask) -> Iterator[Ended]:
+@pytest.fixture(
+    scope="module",
+    params=[("finetune",), pytest.param(("reinforce", "labels", "finetune"), marks=pytest.mark.slow)],
+    ids=["once", "three times"],
+)
+def ended(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask
+) -> Iterator[Ended]:
     alone, killed = tmp_path_factory.mktemp("alone"), tmp_path_factory.mktemp("killed")
     words = tiny_task.words(*EPOCHS)
     survivors: list[psutil.Process] = []
-    points = (inside_training("reinforce"), inside("labels"), inside_training("finetune"))
     with start(*words, "--out", alone / "out", home=alone / "lethe", **SAVE_OFTEN) as undisturbed:
         try:
-            for point in points:
+            for stage in request.param:
+                point = inside(stage) if stage == "labels" else inside_training(stage)
                 survivors += kill_at(point, words, killed)
             last = lethe(*words, "--out", killed / "out", home=killed / "lethe", **SAVE_OFTEN)
             error = end_of(undisturbed, alone / "lethe").stderr
@@ -49,7 +57,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask) -> Iter
             for process in survivors:
                 process.kill()
     assert (undisturbed.returncode, last.returncode) == (0, 0), error + last.stderr
-    yield Ended(alone=alone, killed=killed, survivors=survivors)
+    yield Ended(alone=alone, killed=killed, stages=request.param, survivors=survivors)
 
 
 def kill_at(point: Callable[[Path], bool], words: list[str], folder: Path) -> list[psutil.Process]:
@@ -135,8 +143,9 @@ def test_training_went_on_where_it_was_and_no_run_is_left_running(
     # A stage whose report found nobody to take it has failed before its process noticed that the orchestrator is gone.
     assert {"FINISHED", "KILLED"} <= {run.info.status for run in runs} <= {"FINISHED", "KILLED", "FAILED"}
     parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
-    assert sorted(run.info.status for run in parents) == ["FINISHED", "KILLED", "KILLED", "KILLED"]
-    for stage in ("reinforcement", "finetune"):
+    assert sorted(run.info.status for run in parents) == ["FINISHED", *["KILLED"] * len(ended.stages)]
+    trained = {"reinforce": "reinforcement", "finetune": "finetune"}
+    for stage in [trained[stage] for stage in ended.stages if stage in trained]:
         finished = [
             run.info.run_id
             for run in runs

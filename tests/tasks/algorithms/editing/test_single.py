@@ -66,8 +66,8 @@ def test_the_original_has_its_two_keys(given: tuple[Any, Any], tiny_tokenizer: A
 def test_on_a_fact_model_edits_score_as_the_restatements_do(small_fact_model: TrainedFacts) -> None:
     model, tokenizer = small_fact_model.load()
     model.double()
-    config = replace(rank_one_preset("default").edit, batch=6)
-    requests = edit_requests(build_fact_world(SMALL_WORLD))[:6]
+    config = replace(rank_one_preset("default").edit, batch=3)
+    requests = edit_requests(build_fact_world(SMALL_WORLD))[:3]
     keys = torch.randn(2000, max(mlp_weight(model, 0).shape), dtype=torch.float64, generator=torch.Generator())
     solve = solver(cholesky(keys.T @ keys / len(keys), 1e-2))
     rewrites = rewrites_of(model, tokenizer, requests, config)

@@ -194,6 +194,7 @@ def test_the_blocks_of_long_documents_and_conversations_are_those_of_whole_ones(
     assert made() == whole
 
 
+@pytest.mark.slow
 def test_the_memory_of_alignment_does_not_grow_with_the_text(tiny_tokenizer, small_windows: None) -> None:
     """Blocks are dropped as they come: eight times the text takes no more beside it; other threads of the session may
     take a little.
