@@ -13,8 +13,8 @@ help:  ## list the targets
 demo: .venv  ## build a small model, make it forget one topic, show the evidence
 	$(BIN)/lethe demo
 
-# one more than there are cores: many tests wait for servers and child processes
-WORKERS ?= $(shell $(BIN)/python -c "import os; print(min(4, len(os.sched_getaffinity(0)) + 1))" 2>/dev/null || echo 2)
+# two more than there are cores: many tests wait for servers and child processes
+WORKERS ?= $(shell $(BIN)/python -c "import os; print(min(6, len(os.sched_getaffinity(0)) + 2))" 2>/dev/null || echo 2)
 
 test: .venv  ## run the tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder

@@ -4,8 +4,8 @@
 
 A test counts what it tries and what held with `record_property`; one that does not is one try. A test that fails before
 it has counted is one try that did not hold. Kinds that pytest's options leave out stay in the result. With `--before`
-the same tests are run on an earlier commit too, with the product as it was: what they name that did not exist then has
-not held.
+the same tests are run on an earlier commit instead, with the product as it was, and stand beside what is in the result:
+what they name that did not exist then has not held.
 """
 
 import ast
@@ -15,13 +15,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from tests.benchmarks import recording
-from tests.benchmarks.results import Row
+from tests.benchmarks.results import Row, read_result, write_result
 
 SUITE = Path("tests") / "faults"
 UNKNOWN = "not counted"
@@ -96,21 +96,38 @@ def run_before(commit: str, folder: Path, options: Sequence[str]) -> list[Try]:
         subprocess.run(["git", "worktree", "remove", "--force", str(old)], cwd=recording.ROOT, check=True)
 
 
-def beside(now: Mapping[str, dict[str, float]], before: Mapping[str, dict[str, float]]) -> dict[str, dict[str, Any]]:
-    """Return the rows of the fault table."""
-    return {kind: {**row, **({"before": before.get(kind)} if before else {})} for kind, row in now.items()}
+def beside(
+    now: Mapping[str, Mapping[str, Any]], before: Mapping[str, Mapping[str, Any] | None]
+) -> dict[str, dict[str, Any]]:
+    """Return rows of the fault table with what was tried before, where that is known."""
+    return {kind: {**row, **({"before": before[kind]} if before.get(kind) else {})} for kind, row in now.items()}
+
+
+def note_before(file: Path, before: Mapping[str, Mapping[str, Any]]) -> None:
+    """Put what an earlier commit held beside what is in a result, whose figures and provenance stay as they are."""
+    last, *earlier = (replace(part, figures=beside(part.figures, before)) for part in read_result(file))
+    for part in [*earlier[::-1], last]:
+        write_result(file, part, keep=True)
+
+
+def noted(file: Path) -> dict[str, Any]:
+    """Return what a result says of an earlier commit, by kind."""
+    parts = read_result(file) if file.is_file() else []
+    return {kind: row.get("before") for part in parts for kind, row in part.figures.items()}
 
 
 def main() -> None:
     """Run, print and write."""
     parser = recording.parser(__doc__)
-    parser.add_argument("--before", help="An earlier commit to compare with.")
+    parser.add_argument("--before", help="An earlier commit, to be run instead of this one.")
     arguments, options = parser.parse_known_args()
-    record = recording.begin(arguments.results)
+    record, file = recording.begin(arguments.results), arguments.results / "faults.json"
     with tempfile.TemporaryDirectory() as made:
+        if arguments.before:
+            note_before(file, by_kind(run_before(arguments.before, Path(made), options)))
+            return
         now = run_suite(recording.ROOT, Path(made) / "now.xml", options)
-        before = run_before(arguments.before, Path(made), options) if arguments.before else []
-    record.write("faults", beside(by_kind(now), by_kind(before)), keep=True)
+    record.write("faults", beside(by_kind(now), noted(file)), keep=True)
     if leaks := leaks_of(now):
         record.write("leaks", leaks, keep=True)
 

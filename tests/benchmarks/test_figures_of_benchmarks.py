@@ -29,7 +29,7 @@ from tests.benchmarks import (
     tofu,
     topics,
 )
-from tests.benchmarks.results import RESULTS, read_result
+from tests.benchmarks.results import RESULTS, Measurement, Provenance, read_result, write_result
 from tests.benchmarks.tables import TABLES
 from tests.planted.confusion import Case, confusion
 from tests.stand_ins.facts import SMALL_WORLD, TrainedFacts
@@ -416,3 +416,18 @@ def test_tries_of_the_fault_suite_are_counted_by_kind(tmp_path: Path) -> None:
     assert faults.leaks_of(tries) == {"killed: names": {"before": 3, "after": 0}}
     assert faults.beside(rows, {"files": {"tried": 2, "held": 1}})["files"]["before"] == {"tried": 2, "held": 1}
     assert faults.beside(rows, {})[faults.UNKNOWN] == rows[faults.UNKNOWN]
+
+
+def test_what_an_earlier_commit_held_stands_beside_figures_that_stay_as_they_were(tmp_path: Path) -> None:
+    file, earlier = tmp_path / "faults.json", {"tried": 2, "held": 1, "seconds": 3.0}
+    for commit, kind in (("aaaaaaa", "files"), ("bbbbbbb", "signals")):
+        where = Provenance(
+            command="faults", seeds=[], date="2026-11-27", commit=commit, uncommitted=False, machine="2 cores"
+        )
+        write_result(file, Measurement(provenance=where, figures={kind: {"tried": 2, "held": 2}}), keep=True)
+    faults.note_before(file, {"files": earlier})
+    found = {kind: (part.provenance.commit, row) for part in read_result(file) for kind, row in part.figures.items()}
+    assert found["files"] == ("aaaaaaa", {"tried": 2, "held": 2, "before": earlier})
+    assert found["signals"] == ("bbbbbbb", {"tried": 2, "held": 2})
+    assert read_result(file)[0].provenance.commit == "bbbbbbb"
+    assert faults.noted(file) == {"files": earlier, "signals": None}
