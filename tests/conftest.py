@@ -2,14 +2,36 @@
 them.
 """
 
+import gc
 import os
-from collections.abc import Callable
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
-from flows.terminal.environment import SAME_BITS, SHARED_CORES
+# Nothing touches the checkout's `.lethe` or the user's home, and no library reports on its users. Variables that
+# libraries read when they are loaded come before them.
+_SANDBOX = Path(tempfile.mkdtemp(prefix="lethe-tests-"))
+for _name in (
+    "MLFLOW_TRACKING_URI",
+    "MLFLOW_REGISTRY_URI",
+    "PREFECT_API_URL",
+    "PREFECT_LOCAL_STORAGE_PATH",
+    "LETHE_RETENTION_DAYS",
+):
+    os.environ.pop(_name, None)
+os.environ |= {
+    "LETHE_HOME": str(_SANDBOX / "lethe"),
+    "PREFECT_HOME": str(_SANDBOX / "prefect"),
+    "LETHE_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+}
 
-os.environ.update(SAME_BITS | SHARED_CORES)  # read by the libraries when they are loaded
+from flows.terminal import environment  # noqa: E402
 
-from jaxtyping import install_import_hook
+environment.prepare()
+
+from jaxtyping import install_import_hook  # noqa: E402
 
 # Before the first import of these modules. An `int` where a `float` is annotated is fine, as PEP 484 has it.
 install_import_hook("tasks.algorithms", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
@@ -18,7 +40,9 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 from hypothesis import settings  # noqa: E402
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers  # noqa: E402
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: E402  # noqa: E402
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: E402
+
+from tasks import store  # noqa: E402
 
 torch.set_num_threads(1)
 settings.register_profile("lethe", deadline=None, max_examples=60, derandomize=True, database=None)
@@ -117,37 +141,6 @@ def tiny_gpt2() -> Callable[..., GPT2LMHeadModel]:
             return GPT2LMHeadModel(GPT2Config(**(sizes | changes))).eval()
 
     return make
-
-
-# The orchestration layer: nothing touches the checkout's `.lethe` or the user's home, and no library reports on its
-# users.
-import gc  # noqa: E402
-import os  # noqa: E402
-import shutil  # noqa: E402
-import tempfile  # noqa: E402
-from collections.abc import Iterator  # noqa: E402
-from pathlib import Path  # noqa: E402
-
-_SANDBOX = Path(tempfile.mkdtemp(prefix="lethe-tests-"))
-for _name in (
-    "MLFLOW_TRACKING_URI",
-    "MLFLOW_REGISTRY_URI",
-    "PREFECT_API_URL",
-    "PREFECT_LOCAL_STORAGE_PATH",
-    "LETHE_RETENTION_DAYS",
-):
-    os.environ.pop(_name, None)
-os.environ |= {
-    "LETHE_HOME": str(_SANDBOX / "lethe"),
-    "PREFECT_HOME": str(_SANDBOX / "prefect"),
-    "LETHE_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-}
-
-from flows.terminal import environment  # noqa: E402
-from tasks import store  # noqa: E402
-
-environment.prepare()
 
 
 def pytest_configure(config: pytest.Config) -> None:
