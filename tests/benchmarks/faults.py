@@ -10,6 +10,7 @@ what they name that did not exist then has not held.
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -50,12 +51,19 @@ def _try(case: ElementTree.Element) -> Try:
     passed = case.find("failure") is None and case.find("error") is None
     tried = int(noted.get("tried", 1))
     return Try(
-        kind=noted.get("kind", UNKNOWN),
+        kind=noted.get("kind") or _kind_of(str(case.get("name"))),
         tried=tried,
         held=int(noted.get("held", tried * passed)),
         seconds=float(case.get("time", 0)),
         leaks=[tuple(row) for row in ast.literal_eval(noted.get("leaks", "[]"))],
     )
+
+
+def _kind_of(module: str) -> str:
+    """Return the kind of a module that could not be loaded, by its name."""
+    file = recording.ROOT / f"{module.replace('.', '/')}.py"
+    found = re.search(r'^KIND = "(.*)"$', file.read_text(encoding="utf-8"), re.MULTILINE) if file.is_file() else None
+    return found[1] if found else UNKNOWN
 
 
 def by_kind(tries: Iterable[Try]) -> dict[str, dict[str, float]]:
@@ -91,6 +99,7 @@ def run_before(commit: str, folder: Path, options: Sequence[str]) -> list[Try]:
     try:
         shutil.rmtree(old / SUITE.parent)
         shutil.copytree(recording.ROOT / SUITE.parent, old / SUITE.parent)
+        shutil.copy(recording.ROOT / "pyproject.toml", old)  # the tests' settings are in it
         return run_suite(old, folder / "before.xml", ["--continue-on-collection-errors", *options])
     finally:
         subprocess.run(["git", "worktree", "remove", "--force", str(old)], cwd=recording.ROOT, check=True)

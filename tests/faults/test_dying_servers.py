@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flows.steps.interruption import STOPPED
+from flows.steps import interruption
 from tests.stand_ins import runs
 from tests.stand_ins.servers import MlflowServer, free_port, mlflow_server, page_server, silent_server
 from tests.stand_ins.waiting import wait_for
@@ -88,7 +88,7 @@ def test_a_signal_to_the_group_ends_a_run_in_time_with_a_line(
             run.family = runs.family(run.process)
         os.killpg(run.process.pid, number)
         ended, took = run.end(10)
-        assert (ended, run.lines()) == (status, [f"lethe: {STOPPED}"])
+        assert (ended, run.lines()) == (status, [f"lethe: {interruption.STOPPED}"])
         assert took < (10 if number == signal.SIGTERM else 70)
         assert survivors(run) == []
 

@@ -31,10 +31,10 @@ from tasks.models.classifiers import inspect_classifier
 from tasks.models.guardrail_files import read_guardrail
 from tasks.models.patch_files import FILES, SCHEMA, open_patch, read_updates
 from tasks.models.patched_models import read_list
-from tasks.models.plain_adapters import base_folder, read_plain
 from tasks.models.vocabularies import require_embedded, require_same_tokenizer
 from tasks.prompting import read_prompts
-from tasks.reporting.cards import CARD, ITEMS, check_items, gather_cards
+from tasks.reporting import cards
+from tasks.reporting.cards import CARD, ITEMS, gather_cards
 from tasks.reporting.run_tables import all_figures, paired_tests, summary
 from tasks.settings.editing_request import EditingRequest
 from tasks.settings.measuring import ToxicityConfig
@@ -310,6 +310,8 @@ FACTORS = _tensors({"base_model.model.q_proj.lora_A.weight": (2, 4), "base_model
 
 def _plain_adapter(folder: Path, content: bytes) -> None:
     """Read an adapter as peft writes it, its settings or its weights changed; its base is not here."""
+    from tasks.models.plain_adapters import base_folder, read_plain  # an earlier commit has none
+
     _put(folder, "adapter_config.json", PLAIN if b"dtype" in content else content)
     _put(folder, "adapter_model.safetensors", content if b"dtype" in content else FACTORS)
     settings = read_plain(folder, "--model here")
@@ -380,7 +382,7 @@ CARDS = [
 
 def _items(folder: Path, content: bytes) -> None:
     """Compare runs, the items of one of which are changed."""
-    check_items(_put(folder, ITEMS, content))
+    cards.check_items(_put(folder, ITEMS, content))
     if sum(content) % 40 == 0 or content == GOOD_ITEMS:
         frames = [pandas.read_parquet(io.BytesIO(file)) for file in (content, GOOD_ITEMS)]
         paired_tests(RUNS, [CARDS[0]] * 2, frames)
