@@ -56,11 +56,11 @@ def number(*path: str, form: str = ".3f", unit: str = "") -> Cell:
     return cell
 
 
-def words(name: str) -> Cell:
+def words(*path: str) -> Cell:
     """Return a cell with a word, or yes and no."""
 
     def cell(row: Row) -> str:
-        value = row.get(name)
+        value = _at(row, path)
         return "" if value is None else {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
     return cell

@@ -133,7 +133,8 @@ def main() -> None:
     record, file = recording.begin(arguments.results), arguments.results / "faults.json"
     with tempfile.TemporaryDirectory() as made:
         if arguments.before:
-            note_before(file, by_kind(run_before(arguments.before, Path(made), options)))
+            found = by_kind(run_before(arguments.before, Path(made), options))
+            note_before(file, {kind: {**row, "commit": arguments.before} for kind, row in found.items()})
             return
         now = run_suite(recording.ROOT, Path(made) / "now.xml", options)
     record.write("faults", beside(by_kind(now), noted(file)), keep=True)

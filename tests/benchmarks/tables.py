@@ -435,6 +435,7 @@ TABLES: dict[str, Table] = {
             "held": number("held", form=",.0f"),
             "tried before": number("before", "tried", form=",.0f"),
             "held before": number("before", "held", form=",.0f"),
+            "before: commit": words("before", "commit"),
             "s": number("seconds", form=",.0f"),
         },
     ),
