@@ -8,12 +8,15 @@ stage that is not in the cache. The child dies with its parent, and with its tim
 import multiprocessing
 import os
 import pickle
+import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from multiprocessing import connection, forkserver
+from types import ModuleType
 from typing import Any
 
 from tasks.execution import progress
@@ -83,6 +86,19 @@ def _context() -> Any:
     return context
 
 
+@contextmanager
+def _no_main() -> Iterator[None]:
+    """Let a process that is started know of no script that this one runs: it would run it too, and where that begins a
+    flow without asking whether it is the main one, so would its children, without end.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
 def _environment() -> dict[str, str]:
     """Return a copy of this process' environment, in which no other thread's changes are seen half."""
     with _starting:
@@ -123,7 +139,7 @@ def run_isolated(
     child = _context().Process(
         target=_serve, args=(theirs, target, arguments, stage, key, threads, os.getpid(), _environment())
     )
-    with _minding:
+    with _minding, nullcontext() if function.__module__ == "__main__" else _no_main():
         child.start()
         _children.add(child)
     if _ending.is_set():  # in between

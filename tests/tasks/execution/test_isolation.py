@@ -29,6 +29,13 @@ if __name__ == "__main__":
 """
 
 
+UNGUARDED = """
+from tasks.execution import isolation
+from tests.stand_ins import stages
+print(isolation.run_isolated(stages.double, {"number": 21}, stage="doubling", key=None, threads=1, timeout_s=600))
+"""
+
+
 @pytest.fixture(autouse=True)
 def fresh_run() -> Iterator[None]:
     isolation.begin()
@@ -50,6 +57,16 @@ def is_gone(process: int) -> bool:
 
 def test_the_result_comes_back() -> None:
     assert run(stages.double, number=21) == 42
+
+
+def test_a_script_that_does_not_ask_whether_it_is_the_main_one_is_not_run_again(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(UNGUARDED)
+    surroundings = os.environ | {"PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, env=surroundings, capture_output=True, text=True, timeout=300
+    )
+    assert (ended.returncode, ended.stdout.split()) == (0, ["42"]), ended.stderr
 
 
 def test_the_stage_has_a_process_threads_and_the_callers_environment(lethe_home: Path) -> None:
