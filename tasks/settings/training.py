@@ -52,6 +52,9 @@ class TrainingConfig:
     """Decay of AdamW's second moment, 0 to 1."""
     clip_norm: float = 1.0
     """Gradient norm above which gradients are scaled down; 0 switches it off."""
+    sharpness: float = 0.0
+    """rho >= 0, in the unit of the weights: the forget term is minimised at the worst weights within that distance, so
+    that what is forgotten does not come back at the first step; 0: at the weights themselves."""
     mixed_precision: Precision = "auto"
     """`no`, `bf16`, `fp16`, or `auto`: bf16 where the hardware multiplies it natively."""
     validate_every: int = 0
@@ -73,7 +76,7 @@ class TrainingConfig:
         for name in ("learning_rate", "rate_at_7b"):
             if getattr(self, name) is not None and not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}; wanted a number > 0")
-        for name in ("least_steps", "weight_decay", "clip_norm", "validate_every"):
+        for name in ("least_steps", "weight_decay", "clip_norm", "sharpness", "validate_every"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}; wanted a number >= 0")
         if self.stop_below is not None and not 0 <= self.stop_below <= 1:

@@ -40,8 +40,8 @@ def validation(
         return total / items if items else 0.0
 
     def validate(model: torch.nn.Module) -> Validation:
-        label_loss = over(objective.forget_term, data.forget_part, forget, model)
-        kl = over(objective.retain_term, data.retain_part, data.held, model)
+        label_loss = over(objective.label_loss, data.forget_part, forget, model)
+        kl = over(objective.retain_kl, data.retain_part, data.held, model)
         metrics = {"validation/label_loss_nats": label_loss, "validation/retain_kl_nats": kl}
         acceptable = kl <= config.utility_floor
         return Validation(

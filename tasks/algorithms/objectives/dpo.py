@@ -19,27 +19,24 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tasks.algorithms.objectives import terms
-from tasks.algorithms.objectives.protocol import Objective
+from tasks.algorithms.objectives.two_terms import Term, TwoTerms
 from tasks.settings.objectives.dpo import DPOConfig
 
 
-class DPO(Objective):
+class DPO(TwoTerms):
     """Prefer another answer to the forget rows'."""
 
     config_type = DPOConfig
     weighs_rows = True
 
-    def loss(
-        self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the weighted sum of both terms, in nats, and each alone.
+    def forget_term(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> Term:
+        """Return the mean over pairs, in nats, also as `forget_loss_nats`.
 
         Args:
             student: The model that is trained.
             batch: `ids`, `mask`, `supervised` of forget rows, `preferred_ids` and so on of the same prompts with the
-                preferred answers, row by row, and, with retain text, `retain_ids` and so on, (batch, seq).
-            cached: `reference_logprob`, `preferred_reference_logprob`, (batch,): the target's sums over both; and what
-                `terms.retain_term` takes.
+                preferred answers, row by row, (batch, seq).
+            cached: `reference_logprob`, `preferred_reference_logprob`, (batch,): the target's sums over both.
         """
         rows = len(batch["ids"])
         forgotten = terms.sequence_logprobs(student, batch) - terms.cached_logprobs(cached, "reference_logprob", rows)
@@ -47,4 +44,4 @@ class DPO(Objective):
             cached, "preferred_reference_logprob", rows
         )
         forget = -functional.logsigmoid(self.config.b * (preferred - forgotten)).mean()
-        return terms.with_retain_term(forget, self.config, student, batch, cached)
+        return forget, {"forget_loss_nats": forget.detach()}

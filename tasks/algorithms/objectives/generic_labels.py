@@ -15,21 +15,19 @@ import torch
 from torch import Tensor, nn
 
 from tasks.algorithms.models.heads import apply_head, last_hidden, output_head
-from tasks.algorithms.objectives.protocol import Objective
 from tasks.algorithms.objectives.terms import kl_rows, kl_to_cached, mean, over_chunks, token_logprobs
+from tasks.algorithms.objectives.two_terms import Term, TwoTerms
 from tasks.algorithms.unlearning.labels import ban, generic_logits
 from tasks.settings.finetuning import GenericLabelLossConfig
 
 
-class GenericLabelLoss(Objective):
+class GenericLabelLoss(TwoTerms):
     """The finetuning objective of selective unlearning."""
 
     config_type = GenericLabelLossConfig
     needs = frozenset({"labels", "reference_hidden", "retain"})
 
-    def loss(
-        self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> Term:
         """Return the weighted sum of both terms, in nats, and each alone.
 
         Args:
@@ -41,22 +39,27 @@ class GenericLabelLoss(Objective):
                 (pairs, 2) and the frozen `baseline_head`, `reinforced_head`; with retain text `retain_hidden`
                 (supervised retain tokens, hidden).
         """
-        forget = self.forget_term(student, batch, cached)
-        if "retain_ids" not in batch or not self.config.retain_weight:
-            return forget, {"label_loss_nats": forget.detach()}
-        retain = self.retain_term(student, batch, cached)
-        return forget + self.config.retain_weight * retain, {
-            "label_loss_nats": forget.detach(),
-            "retain_kl_nats": retain.detach(),
-        }
+        return super().loss(student, batch, cached)
 
-    def retain_term(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> Tensor:
+    def forget_term(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> Term:
+        """Return the label loss, in nats, also as `label_loss_nats`."""
+        forget = self.label_loss(student, batch, cached)
+        return forget, {"label_loss_nats": forget.detach()}
+
+    def retain_term(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> Term | None:
+        """Return the weighted divergence from the target model on retain text, and it alone as `retain_kl_nats`."""
+        if "retain_ids" not in batch or not self.config.retain_weight:
+            return None
+        retain = self.retain_kl(student, batch, cached)
+        return self.config.retain_weight * retain, {"retain_kl_nats": retain.detach()}
+
+    def retain_kl(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> Tensor:
         """Return the mean of KL(p_target || p_student) over supervised retain tokens, in nats; unweighted."""
         counted = batch.get("retain_supervised", batch["retain_mask"]).bool()
         rows = last_hidden(student, batch["retain_ids"], batch["retain_mask"])[counted]
         return mean(kl_to_cached(output_head(student), rows, cached["baseline_head"], cached["retain_hidden"]))
 
-    def forget_term(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> Tensor:
+    def label_loss(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> Tensor:
         """Return the mean of the label loss over rows, in nats; 0 where there are none."""
         rows = last_hidden(student, batch["ids"], batch["mask"])[batch["rows"][:, 0], batch["rows"][:, 1]]
         if not len(rows):  # blocks without a single label ask for nothing

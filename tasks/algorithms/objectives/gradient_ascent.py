@@ -13,18 +13,16 @@ from typing import Any
 from torch import Tensor, nn
 
 from tasks.algorithms.objectives import terms
-from tasks.algorithms.objectives.protocol import Objective
+from tasks.algorithms.objectives.two_terms import Term, TwoTerms
 from tasks.settings.objectives.gradient_ascent import GradientAscentConfig
 
 
-class GradientAscent(Objective):
+class GradientAscent(TwoTerms):
     """Cross-entropy of the forget text, its sign changed."""
 
     config_type = GradientAscentConfig
 
-    def loss(
-        self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def forget_term(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> Term:
         """Return the negative cross-entropy of the forget rows, in nats, also as `forget_loss_nats`.
 
         Args:
@@ -34,3 +32,6 @@ class GradientAscent(Objective):
         """
         forget = -terms.cross_entropy(student, batch)
         return forget, {"forget_loss_nats": forget.detach()}
+
+    def retain_term(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> None:
+        """Return none: nothing is held."""

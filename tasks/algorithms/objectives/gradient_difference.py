@@ -16,24 +16,22 @@ from typing import Any
 from torch import Tensor, nn
 
 from tasks.algorithms.objectives import terms
-from tasks.algorithms.objectives.protocol import Objective
+from tasks.algorithms.objectives.two_terms import Term, TwoTerms
 from tasks.settings.objectives.gradient_difference import GradientDifferenceConfig
 
 
-class GradientDifference(Objective):
+class GradientDifference(TwoTerms):
     """Ascent on the forget text, descent on the retain text."""
 
     config_type = GradientDifferenceConfig
 
-    def loss(
-        self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the weighted sum of both terms, in nats, and each alone.
+    def forget_term(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> Term:
+        """Return the negative cross-entropy of the forget rows, in nats, also as `forget_loss_nats`.
 
         Args:
             student: The model that is trained.
-            batch: `ids`, `mask`, `supervised` of forget rows and, with retain text, `retain_ids` and so on, (batch,
-                seq).
-            cached: For `kl`, `retain_hidden` and `reference_head`; see `terms.retain_term`.
+            batch: `ids`, `mask`, `supervised` of forget rows, (batch, seq).
+            cached: Not used.
         """
-        return terms.with_retain_term(-terms.cross_entropy(student, batch), self.config, student, batch, cached)
+        forget = -terms.cross_entropy(student, batch)
+        return forget, {"forget_loss_nats": forget.detach()}

@@ -18,30 +18,26 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tasks.algorithms.objectives import terms
-from tasks.algorithms.objectives.protocol import Objective
+from tasks.algorithms.objectives.two_terms import Term, TwoTerms
 from tasks.settings.objectives.npo import NPOConfig
 
 
-class NPO(Objective):
+class NPO(TwoTerms):
     """Push the log-probability of forget rows below the target model's, ever more gently."""
 
     config_type = NPOConfig
     weighs_rows = True
 
-    def loss(
-        self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the weighted sum of both terms, in nats, and each alone.
+    def forget_term(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> Term:
+        """Return the mean over forget rows, in nats, also as `forget_loss_nats`.
 
         Args:
             student: The model that is trained.
-            batch: `ids`, `mask`, `supervised` of forget rows and, with retain text, `retain_ids` and so on, (batch,
-                seq).
-            cached: `reference_logprob`, (batch,): the target's sum over each forget row; and what `terms.retain_term`
-                takes.
+            batch: `ids`, `mask`, `supervised` of forget rows, (batch, seq).
+            cached: `reference_logprob`, (batch,): the target's sum over each forget row.
         """
         ratio = terms.sequence_logprobs(student, batch) - terms.cached_logprobs(
             cached, "reference_logprob", len(batch["ids"])
         )
         forget = -2.0 / self.config.b * functional.logsigmoid(-self.config.b * ratio).mean()
-        return terms.with_retain_term(forget, self.config, student, batch, cached)
+        return forget, {"forget_loss_nats": forget.detach()}

@@ -23,12 +23,12 @@ from torch import Tensor, nn
 from tasks.algorithms.models.architectures import decoder_layers
 from tasks.algorithms.models.layers import default_layer, hidden_after, mlp_output_names
 from tasks.algorithms.objectives import terms
-from tasks.algorithms.objectives.protocol import Objective
+from tasks.algorithms.objectives.two_terms import Term, TwoTerms
 from tasks.algorithms.shapes import Float
 from tasks.settings.objectives.rmu import RMUConfig
 
 
-class RMU(Objective):
+class RMU(TwoTerms):
     """Send the forget text's hidden states astray, hold the retain text's."""
 
     config_type = RMUConfig
@@ -57,25 +57,32 @@ class RMU(Objective):
             raise ValueError(f"trained_layers is {trained}; wanted none above layer {layer}, where the pass ends")
         return mlp_output_names(model, trained)
 
-    def loss(
-        self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the weighted sum of both terms, in squared activations, and each alone.
+    def forget_term(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> Term:
+        """Return the mean over counted tokens, in squared activations, also as `forget_mse`.
 
         Args:
             student: The model that is trained.
-            batch: `ids`, `mask`, `supervised` of forget rows and, with retain text, `retain_ids` and so on, (batch,
-                seq).
-            cached: With retain text `retain_layer_hidden`, (batch, seq, hidden): the target's states after layer l of
-                the retain rows.
+            batch: `ids`, `mask`, `supervised` of forget rows, (batch, seq).
+            cached: Not used.
         """
         hidden = self._hidden(student, batch, "")
         forget = _mean_square(hidden - self.config.c * unit_vector(hidden.shape[-1], self.config.seed).to(hidden))
+        return forget, {"forget_mse": forget.detach()}
+
+    def retain_term(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> Term | None:
+        """Return alpha times the mean over counted tokens of the retain rows, and the mean as `retain_mse`; none where
+        there are no such rows or alpha is 0.
+
+        Args:
+            student: The model that is trained.
+            batch: `retain_ids`, `retain_mask`, `retain_supervised`, (batch, seq).
+            cached: `retain_layer_hidden`, (batch, seq, hidden): the target's states after layer l of the retain rows.
+        """
         if "retain_ids" not in batch or not self.config.alpha:
-            return forget, {"forget_mse": forget.detach()}
+            return None
         counted = terms.counted_positions(batch["retain_mask"], batch["retain_supervised"])
         retain = _mean_square(self._hidden(student, batch, "retain_") - cached["retain_layer_hidden"][:, :-1][counted])
-        return forget + self.config.alpha * retain, {"forget_mse": forget.detach(), "retain_mse": retain.detach()}
+        return self.config.alpha * retain, {"retain_mse": retain.detach()}
 
     def _hidden(self, student: nn.Module, batch: Mapping[str, Tensor], prefix: str) -> Float[Tensor, "rows hidden"]:
         ids, mask = batch[f"{prefix}ids"], batch[f"{prefix}mask"]

@@ -25,21 +25,19 @@ from torch.utils.checkpoint import checkpoint
 
 from tasks.algorithms.models.heads import apply_head, last_hidden, output_head, output_size
 from tasks.algorithms.objectives import terms
-from tasks.algorithms.objectives.protocol import Objective
+from tasks.algorithms.objectives.two_terms import Term, TwoTerms
 from tasks.algorithms.shapes import Bool, Float
 from tasks.algorithms.tokens.batching import row_chunks
 from tasks.settings.scrub import ScrubConfig
 
 
-class Scrub(Objective):
+class Scrub(TwoTerms):
     """Both forms of SCRUB; a batch says by what it holds which step it is."""
 
     config_type = ScrubConfig
     weighs_rows = True
 
-    def loss(
-        self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> Term:
         """Return the loss in nats and each of its terms.
 
         Args:
@@ -61,17 +59,21 @@ class Scrub(Objective):
                     f"the batch holds {', '.join(sorted(batch))}; wanted forget and retain sequences in form"
                     " language_model"
                 )
-            retain, metrics = self._retain_divergence(student, _retain_states(student, batch), batch, cached)
-            forget, forget_metrics = self._forget_divergence(student, batch, cached)
-            return self.config.alpha * retain - self.config.beta * forget, metrics | forget_metrics
-        if "retain_ids" in batch:
-            return self._min_step(student, batch, cached)
+            return super().loss(student, batch, cached)
+        held = self.retain_term(student, batch, cached)
+        return self.forget_term(student, batch, cached) if held is None else held
+
+    def forget_term(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> Term:
+        """Return -beta times the divergence on forget sequences."""
         forget, metrics = self._forget_divergence(student, batch, cached)
         return -self.config.beta * forget, metrics
 
-    def _min_step(
-        self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def retain_term(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> Term | None:
+        """Return alpha times the divergence on retain sequences, and gamma times their cross-entropy in form
+        `original`; none where there are none.
+        """
+        if "retain_ids" not in batch:
+            return None
         states = _retain_states(student, batch)
         divergence, metrics = self._retain_divergence(student, states, batch, cached)
         if not self.config.gamma:

@@ -16,27 +16,24 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tasks.algorithms.objectives import terms
-from tasks.algorithms.objectives.protocol import Objective
+from tasks.algorithms.objectives.two_terms import Term, TwoTerms
 from tasks.settings.objectives.simnpo import SimNPOConfig
 
 
-class SimNPO(Objective):
+class SimNPO(TwoTerms):
     """Push the mean log-probability of forget rows down until it is low."""
 
     config_type = SimNPOConfig
     weighs_rows = True
 
-    def loss(
-        self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the weighted sum of both terms, in nats, and each alone.
+    def forget_term(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> Term:
+        """Return the mean over forget rows, in nats, also as `forget_loss_nats`.
 
         Args:
             student: The model that is trained.
-            batch: `ids`, `mask`, `supervised` of forget rows and, with retain text, `retain_ids` and so on, (batch,
-                seq).
-            cached: For a `kl` retain term, `retain_hidden` and `reference_head`; see `terms.retain_term`.
+            batch: `ids`, `mask`, `supervised` of forget rows, (batch, seq).
+            cached: Not used.
         """
         per_token = -terms.sequence_logprobs(student, batch) / terms.sequence_lengths(batch).clamp(min=1)
         forget = -2.0 / self.config.b * functional.logsigmoid(self.config.b * (per_token - self.config.delta)).mean()
-        return terms.with_retain_term(forget, self.config, student, batch, cached)
+        return forget, {"forget_loss_nats": forget.detach()}

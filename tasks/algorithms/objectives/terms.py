@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from tasks.algorithms.models.heads import apply_head, last_hidden, output_head, output_size
 from tasks.algorithms.shapes import Bool, Float, Int
-from tasks.settings.objectives.retain_term import RETAIN_LOSSES, RetainTermConfig
+from tasks.settings.objectives.retain_term import RETAIN_LOSSES
 
 LOGITS_AT_ONCE = 2**24
 """Logits of one chunk: 64 MB in float32, enough rows for a matrix product at full speed (128 at a vocabulary of
@@ -195,20 +195,3 @@ def retain_term(
         return cross_entropy(student, batch, "retain_")
     hidden, _ = counted_rows(student, batch, "retain_")
     return mean(kl_to_cached(output_head(student), hidden, cached["reference_head"], cached["retain_hidden"]))
-
-
-def with_retain_term(
-    forget: Float[Tensor, ""],
-    config: RetainTermConfig,
-    student: nn.Module,
-    batch: Mapping[str, Tensor],
-    cached: Mapping[str, Any],
-) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
-    """Return forget + retain_weight * retain term, and each alone; without retain text or with weight 0 the forget term
-    by itself.
-    """
-    metrics = {"forget_loss_nats": forget.detach()}
-    if "retain_ids" not in batch or not config.retain_weight:
-        return forget, metrics
-    retain = retain_term(student, batch, cached, config.retain_loss)
-    return forget + config.retain_weight * retain, metrics | {f"retain_{config.retain_loss}_nats": retain.detach()}

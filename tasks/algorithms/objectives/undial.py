@@ -18,26 +18,22 @@ from torch import Tensor, nn
 
 from tasks.algorithms.models.heads import apply_head, output_head
 from tasks.algorithms.objectives import terms
-from tasks.algorithms.objectives.protocol import Objective
+from tasks.algorithms.objectives.two_terms import Term, TwoTerms
 from tasks.settings.objectives.undial import UndialConfig
 
 
-class Undial(Objective):
+class Undial(TwoTerms):
     """Distil the target model into itself, less sure of what it memorised."""
 
     config_type = UndialConfig
 
-    def loss(
-        self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the weighted sum of both terms, in nats, and each alone.
+    def forget_term(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> Term:
+        """Return the mean over counted tokens, in nats, also as `forget_loss_nats`.
 
         Args:
             student: The model that is trained.
-            batch: `ids`, `mask`, `supervised` of forget rows and, with retain text, `retain_ids` and so on, (batch,
-                seq).
-            cached: `forget_hidden` (counted forget positions in row-major order, hidden), the frozen `reference_head`;
-                and what `terms.retain_term` takes.
+            batch: `ids`, `mask`, `supervised` of forget rows, (batch, seq).
+            cached: `forget_hidden` (counted forget positions in row-major order, hidden), the frozen `reference_head`.
         """
         hidden, tokens = terms.counted_rows(student, batch)
         terms.check_rows(hidden, cached["forget_hidden"])
@@ -50,4 +46,4 @@ class Undial(Objective):
             return -(aim * apply_head(head, rows).log_softmax(-1)).sum(-1)
 
         forget = terms.mean(terms.over_chunks(distil, head, hidden, cached["forget_hidden"], tokens))
-        return terms.with_retain_term(forget, self.config, student, batch, cached)
+        return forget, {"forget_loss_nats": forget.detach()}

@@ -18,6 +18,7 @@ from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
 from tasks.algorithms.objectives.protocol import Objective
+from tasks.algorithms.training.sharpness import backward_at_worst
 from tasks.artifacts import BelowFloorError
 from tasks.settings.training import SCHEDULES, TrainingConfig, peak_learning_rate
 
@@ -198,10 +199,8 @@ class _Run:
         tokens = sum(batch.weight if batch.tokens is None else batch.tokens for batch in group)
         with self._randomness():
             for batch in group:
-                with accelerator.autocast():
-                    loss, extra = objective.loss(self.student, batch.tensors, batch.cached)
                 share = batch.weight / weight
-                accelerator.backward(loss * share)
+                loss, extra = self._backward(accelerator, objective, batch, share)
                 for name, value in {"loss_nats": loss.detach(), **extra}.items():
                     total[name] = total.get(name, 0.0) + share * float(value)
         norm = float(accelerator.clip_grad_norm_(self.student.parameters(), self.config.clip_norm or math.inf))
@@ -220,6 +219,26 @@ class _Run:
             "tokens_per_s": tokens / (time.perf_counter() - started),
         }
         return metrics | self._validate_if_due()
+
+    def _backward(
+        self, accelerator: Accelerator, objective: Objective, batch: Batch, share: float
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Add the gradient of a batch, and return its loss and metrics."""
+        if self.config.sharpness:
+            return backward_at_worst(
+                self.student,
+                list(self.trained.values()),
+                batch,
+                objective,
+                self.config.sharpness,
+                autocast=accelerator.autocast,
+                backward=lambda loss: accelerator.backward(loss * share),
+                scaled=lambda loss: loss if self.scaler is None else self.scaler.scale(loss),
+            )
+        with accelerator.autocast():
+            loss, extra = objective.loss(self.student, batch.tensors, batch.cached)
+        accelerator.backward(loss * share)
+        return loss, extra
 
     @contextmanager
     def _randomness(self) -> Iterator[None]:

@@ -2,6 +2,7 @@
 padding and tokens that do not count change nothing, and the rest of the contract. To be listed is to be tested.
 """
 
+import contextlib
 import copy
 import dataclasses
 import json
@@ -20,7 +21,9 @@ from tasks.algorithms.objectives.generic_labels import GenericLabelLoss
 from tasks.algorithms.objectives.masked_mentions import MaskedMentions
 from tasks.algorithms.objectives.protocol import Objective
 from tasks.algorithms.objectives.scrub import Scrub
+from tasks.algorithms.objectives.two_terms import TwoTerms
 from tasks.algorithms.training.loop import Batch, train
+from tasks.algorithms.training.sharpness import backward_at_worst
 from tasks.settings.objectives import protocol
 from tasks.settings.objectives.protocol import NEEDS, ObjectiveSettings
 from tasks.settings.objectives.table import OBJECTIVES, listed
@@ -64,7 +67,7 @@ every = pytest.mark.parametrize("name, variant", EVERY, ids=[f"{name}-{index}" f
 @pytest.mark.parametrize(
     ("rest", "beside", "named"),
     [
-        (losses, {"protocol", "terms"}, {kind.__module__ for kind in LOSSES.values()}),
+        (losses, {"protocol", "terms", "two_terms"}, {kind.__module__ for kind in LOSSES.values()}),
         (
             protocol,
             {"protocol", "retain_term", "table", "choice"},
@@ -275,6 +278,27 @@ def test_a_few_steps_of_the_training_loop_lower_the_loss(pair, name: str, varian
             module.p = 0.0
     train(student, [item] * 6, objective, config, on_step=lambda step, metrics: steps.append(metrics["loss_nats"]))
     assert steps[-1] < steps[0] - 1e-3 * abs(steps[0])
+
+
+@every
+def test_both_terms_can_be_treated_apart_and_are_the_whole_loss(pair, name: str, variant: int) -> None:
+    """Also in a sharpness-aware step: within a radius of next to nothing its gradient is that of the loss."""
+    objective, batch = variants(name)[variant], make_batch()
+    cached, found = make_cached(pair.frozen, batch), []
+    assert isinstance(objective, TwoTerms) == (name not in {"causal_lm", "masked_mentions"})
+    apart, whole = copy.deepcopy(pair.student), copy.deepcopy(pair.student)
+    loss, metrics = objective.loss(whole, batch, cached)
+    loss.backward()
+    given = Batch(tensors=batch, cached=cached, weight=6.0)
+    settings = {"autocast": contextlib.nullcontext, "backward": lambda part: part.backward()}
+    worst, noted = backward_at_worst(apart, list(apart.parameters()), given, objective, 1e-7, **settings)
+    assert worst.item() == pytest.approx(loss.item(), rel=1e-5, abs=1e-5)
+    assert set(noted) == {*metrics, "sharpness"}
+    for one, other in zip(apart.parameters(), whole.parameters(), strict=True):
+        assert (one.grad is None) == (other.grad is None)
+        if one.grad is not None:
+            found.append((one.grad - other.grad).norm() / other.grad.norm().clamp(min=1e-3))
+    assert max(found) < 1e-3
 
 
 def sigmoid(value: float) -> float:
