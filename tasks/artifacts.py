@@ -201,9 +201,13 @@ class JudgeRecords(Artifact):
 
 @dataclass(frozen=True, kw_only=True)
 class RelearnRecords(Artifact):
-    """Per-token statistics of what was not shown, after a few steps on half of the forget text, for one model."""
+    """Per-token statistics of what was not shown, for one model that is trained again, a folder for each number of
+    steps.
+    """
 
-    steps: int
+    text: str
+    """`forget`, of which one half is trained on, or `retain`."""
+    steps: tuple[int, ...]
     shown: int
     """Documents that were trained on."""
     label: str = ""

@@ -20,6 +20,7 @@ from tasks.execution import progress
 from tasks.execution.stage import stage
 from tasks.reporting import pages, run_history, wording
 from tasks.reporting.pages import Picture, figure
+from tasks.reporting.relearning_figures import relearning_picture
 from tasks.storage.documents import read_pieces
 from tasks.storage.plain_files import read_json
 from tasks.storage.probe_records import read_completions, read_verdicts
@@ -192,6 +193,7 @@ def render_report(page: Page, details: Details | None = None, left_out: str = ""
     pictures = (
         _bars_picture(metrics, HEADLINE, BARS),
         _bars_picture(metrics, PERPLEXITIES, PERPLEXITY_BARS),
+        relearning_picture(metrics),
         _curves_picture(page.curves),
     )
     return pages.render(

@@ -82,7 +82,9 @@ def score(
         expression, user_pieces = anchor_expression(read_dictionary(dictionary)), read_pieces(corpus)
         values_by_model = {label: figures(tables, expression, user_pieces) for label, tables in records.items()}
         for after in relearned:
-            values_by_model[after.label] |= recovered_figures(read_records(after), "relearned")
+            for steps in after.steps:
+                found = recovered_figures(read_records(after, str(steps)), f"relearned_{after.text}_{steps}")
+                values_by_model[after.label] |= found
         for each in rounded:
             for bits in each.bits:
                 found = recovered_figures(read_records(each, str(bits)), f"rounded_{bits}")

@@ -22,7 +22,7 @@ from tasks.models.classifiers import find_classifier, scorer_name
 from tasks.models.guardrail_files import has_guardrail
 from tasks.models.vocabularies import question_form, require_same_tokenizer
 from tasks.probing import probe
-from tasks.relearning import relearn
+from tasks.relearning import relearn, relearn_retained
 from tasks.report import answers_table, write_report
 from tasks.reporting import run_history
 from tasks.reporting.benchmark_tables import benchmark_table
@@ -35,7 +35,16 @@ from tasks.storage.plain_files import read_json
 from tasks.toxicity import rate_toxicity
 
 LABELS = ("target", "unlearned", "retrained")
-MEASURED = ("probing", "benchmarking", "relearning", "judging", "toxicity", "stereotypes", "rounding")
+MEASURED = (
+    "probing",
+    "benchmarking",
+    "relearning",
+    "relearning on retain text",
+    "judging",
+    "toxicity",
+    "stereotypes",
+    "rounding",
+)
 """Stages that measure a model, each once for every label."""
 
 
@@ -100,10 +109,11 @@ def measure(
     ]
     if config.judging.provider.name != "offline":
         calls.append(Call(judge_completions, corpus, DICTIONARY, probed, config.judging, corpus_config, model=label))
-    if config.relearning.steps:
-        calls.append(
-            Call(relearn, corpus, DICTIONARY, model, config.relearning, config.probing, corpus_config, model=label)
-        )
+    for text in config.relearning.texts if config.relearning.steps else ():
+        if text in corpus.documents:
+            again = {"forget": relearn, "retain": relearn_retained}[text]
+            taught = (corpus, DICTIONARY, model, config.relearning, config.probing, corpus_config)
+            calls.append(Call(again, *taught, model=label))
     if config.rounding.bits and _largest(request) >= config.rounding.least_parameters:
         calls.append(
             Call(score_rounded, corpus, DICTIONARY, model, config.rounding, config.probing, corpus_config, model=label)
@@ -163,14 +173,16 @@ def judge(
         trained: Checkpoints whose training curves the report shows.
     """
     run = stages.run
-    probes, benchmarks, relearned, verdicts, rated, preferred, rounded = (_labelled(records, kind) for kind in MEASURED)
+    probes, benchmarks, relearned, retaught, verdicts, rated, preferred, rounded = (
+        _labelled(records, kind) for kind in MEASURED
+    )
     cost = run_history.durations({str(key): origin for key, origin in stages.made_by.items()})
     provenance = provenance | ({"judge": config.judging.provider.title} if verdicts else {})
     scored = score.submit(
         corpus,
         probes,
         benchmarks,
-        relearned,
+        [*relearned, *retaught],
         dictionary,
         config.verdict,
         provenance,

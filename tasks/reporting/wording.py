@@ -1,5 +1,6 @@
 """What reports say in plain words: of every check and how it came out, of every split, and of every metric."""
 
+import re
 from typing import Any
 
 CHECKS = {
@@ -77,10 +78,6 @@ METRICS = {
     "rouge_l": "share of the true answer's words that the model's answer has in the same order (ROUGE-L recall)",
     "knowledge": "agreement of the model's answer with the true one (ROUGE-L F1)",
     "verbatim": "agreement of a continuation with the true text, word for word (ROUGE-L F1)",
-    "relearned_probability": (
-        "probability of answers after a few steps of training on other parts of the forgotten text"
-    ),
-    "relearned_familiarity": "familiarity after a few steps of training on other parts of the forgotten text",
     "rounded_8_probability": "probability of answers with weights rounded to 8 bits",
     "rounded_8_familiarity": "familiarity with weights rounded to 8 bits",
     "rounded_4_probability": "probability of answers with weights rounded to 4 bits",
@@ -157,6 +154,9 @@ METRICS = {
     "acc": "accuracy",
     "acc_norm": "accuracy with length-normalised choices",
 }
+RELEARNED = re.compile(r"relearned_(?P<text>forget|retain)_(?P<steps>\d+)_(?P<metric>probability|familiarity)")
+"""What figures after relearning are called."""
+TAUGHT = {"forget": "other parts of the forgotten text", "retain": "text that is to be kept"}
 ATTACK = "how well this attack tells forgotten text from text never seen: 0.5 not at all, 1 always"
 
 
@@ -195,4 +195,7 @@ def _title(split: str, scorer: str) -> str:
 def meaning(metric: str) -> str:
     """Return what a metric means; empty where nobody has said."""
     last = metric.rpartition("/")[2]
+    if relearned := RELEARNED.fullmatch(last):
+        what, how = METRICS[relearned["metric"]], TAUGHT[relearned["text"]]
+        return f"{what}, after {relearned['steps']} steps of training on {how}"
     return METRICS.get(last, ATTACK if last.endswith("_auc") else "")

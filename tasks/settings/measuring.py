@@ -8,6 +8,9 @@ from tasks.settings.training import Schedule, TrainingConfig
 Benchmark = Literal["world", "arc_easy", "arc_challenge", "boolq", "hellaswag", "piqa", "winogrande", "sst2"]
 BENCHMARK_NAMES: tuple[Benchmark, ...] = get_args(Benchmark)
 """Benchmarks: the embedded world's, and tasks of lm-eval."""
+RelearnedText = Literal["forget", "retain"]
+RELEARNED_TEXTS: tuple[RelearnedText, ...] = get_args(RelearnedText)
+"""What an unlearned model may be trained on to see what comes back."""
 ROUNDED_BITS = (4, 8)
 """What models are commonly quantised to."""
 
@@ -21,20 +24,27 @@ class RelearningConfig(TrainingConfig):
     rate_exponent: float = 0.4
     """The rule is rate_at_7b * (7e9 / N) ** rate_exponent; 6e-4 at 0.3M parameters. Higher rates drive out the unshown
     half as well."""
-    steps: int = 10
-    """Optimiser steps, exactly, whatever `epochs` and `least_steps` say, >= 0; 0 leaves relearning out. More of them
-    drive out the unshown half as well."""
+    steps: tuple[int, ...] = (1, 3, 10, 30)
+    """Optimiser steps, rising, after which the model is asked, whatever `epochs` and `least_steps` say; empty leaves
+    relearning out. Many of them drive out the unshown half as well."""
+    texts: tuple[RelearnedText, ...] = RELEARNED_TEXTS
+    """What it is trained on, each by itself: one half of the forget text, the retain text."""
     share: float = 0.5
     """Share of the facts, and of the paragraphs at most, that are shown, above 0 and below 1."""
     block_size: int = 256
     """Tokens of a block, >= 16."""
     schedule: Schedule = "constant"
     """Course of the learning rate after warm-up."""
+    warmup_share: float = 0.0
+    """Share of the steps in which the learning rate rises, 0 to 1; none, so that the first steps are the same however
+    many there are."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.steps < 0:
-            raise ValueError(f"relearning.steps is {self.steps}; wanted a whole number >= 0")
+        if list(self.steps) != sorted({step for step in self.steps if step >= 1}):
+            raise ValueError(f"relearning.steps is {list(self.steps)}; wanted whole numbers >= 1, rising")
+        if set(self.texts) - set(RELEARNED_TEXTS) or len(set(self.texts)) < len(self.texts):
+            raise ValueError(f"relearning.texts is {list(self.texts)}; wanted some of {', '.join(RELEARNED_TEXTS)}")
         if not 0 < self.share < 1:
             raise ValueError(f"relearning.share is {self.share}; wanted a number between 0 and 1")
         if self.block_size < 16:

@@ -64,7 +64,7 @@ def figures(card: dict[str, Any]) -> dict[str, float]:
         "true answer preferred, unlearned": metrics["forget_test/choice_accuracy"]["unlearned"],
         "true answer preferred, retrained": metrics["forget_test/choice_accuracy"]["retrained"],
         **{
-            f"back after relearning, {label}": metrics["forget_test/relearned_probability"][label]
+            f"back after relearning, {label}": metrics["forget_test/relearned_forget_10_probability"][label]
             for label in ("target", "unlearned", "retrained")
         },
         "healthy": float(bool(card["verdict"]["healthy"])),

@@ -38,7 +38,7 @@ WORLD = {
     "forget": "forget_test/probability",
     "most": "forget_test/probability_most",
     "true preferred": "forget_test/choice_accuracy",
-    "back": "forget_test/relearned_probability",
+    "back": "forget_test/relearned_forget_10_probability",
     "min-k auc": "privacy/min_k_auc",
 }
 TOFU = {

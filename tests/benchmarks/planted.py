@@ -32,11 +32,11 @@ from tasks.anchors import extract_anchors  # noqa: E402
 from tasks.artifacts import AnchorTable, CorpusRef, ProbeRecords, RelearnRecords  # noqa: E402
 from tasks.corpus import gather_inputs, read_corpus  # noqa: E402
 from tasks.execution import isolation  # noqa: E402
-from tasks.facts import write_facts  # noqa: E402
+from tasks.facts import keep_facts  # noqa: E402
 from tasks.pretraining import pretrain  # noqa: E402
 from tasks.probing import probe  # noqa: E402
 from tasks.prompting import make_invitations  # noqa: E402
-from tasks.relearning import relearn  # noqa: E402
+from tasks.relearning import relearn, relearn_retained  # noqa: E402
 from tasks.settings.measuring import ProbingConfig, RelearningConfig  # noqa: E402
 from tasks.settings.selective_unlearning import SelectiveUnlearningConfig  # noqa: E402
 from tasks.settings.training import PretrainingConfig  # noqa: E402
@@ -76,7 +76,7 @@ class Measured:
     dictionary: AnchorTable
     probes: dict[str, ProbeRecords]
     """Kind -> records; `reference` too."""
-    relearned: dict[str, RelearnRecords]
+    relearned: dict[str, list[RelearnRecords]]
 
 
 def measure(seed: int, topic: int, sizes: Sizes, workers: int) -> Measured:
@@ -91,7 +91,7 @@ def _stages(seed: int, topic: int, sizes: Sizes) -> Measured:
     defaults, world = SelectiveUnlearningConfig(), replace(sizes.world, seed=seed)
     reading, slug = defaults.corpus, build_world(world).topics[topic].slug
     made = {
-        label: pretrain.submit(world, without, replace(sizes.pretraining, seed=training), reading)
+        label: pretrain.submit(world, without, replace(sizes.pretraining, seed=training), reading, label)
         for label, without, training in (
             ("untouched", "", seed),
             (GOOD, slug, seed),
@@ -107,20 +107,23 @@ def _stages(seed: int, topic: int, sizes: Sizes) -> Measured:
     models = made | {kind: plant.submit(kind, corpus, target, seed) for kind in PLANTS}
     for model in models.values():
         model.result()  # one that cannot be made says so here
-    invited = make_invitations(corpus, dictionary, write_facts([], "whp", "", None), (), sizes.probing)
+    invited = make_invitations(corpus, dictionary, keep_facts([], "whp", "", None), (), sizes.probing)
     probes = {
         kind: probe.submit(corpus, dictionary, invited, model, target, sizes.probing, reading, kind)
         for kind, model in models.items()
     }
     relearned = {
-        kind: relearn.submit(corpus, dictionary, model, sizes.relearning, sizes.probing, reading, kind)
+        kind: [
+            stage.submit(corpus, dictionary, model, sizes.relearning, sizes.probing, reading, kind)
+            for stage in (relearn, relearn_retained)
+        ]
         for kind, model in models.items()
     }
     return Measured(
         corpus=corpus,
         dictionary=dictionary,
         probes={kind: future.result() for kind, future in probes.items()},
-        relearned={kind: future.result() for kind, future in relearned.items()},
+        relearned={kind: [future.result() for future in futures] for kind, futures in relearned.items()},
     )
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from tests.benchmarks import recording
 
 GRID = ("--grid", "training.least_steps=160,320", "--grid", "lora.rate_factor=2,5,10")
-SCRUB = ("--preset", "gpt2-winobias", "--set", "relearning.steps=0", "--set", "benchmarking.limit=20")
+SCRUB = ("--preset", "gpt2-winobias", "--set", "relearning.steps=[]", "--set", "benchmarking.limit=20")
 """The source work's settings; what the table does not show is left out."""
 WEIGHTS = ("last_loss_nats", "retain_kl_nats", "forget_kl_nats", "stereotype_preference", "healthy")
 

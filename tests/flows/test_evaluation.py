@@ -24,7 +24,7 @@ SHORT = (
     "probing.window=64",
     "probing.prompts=4",
     "probing.new_tokens=4",
-    "relearning.steps=2",
+    "relearning.steps=[2]",
     "rounding.least_parameters=0",
 )
 QUESTIONS = [

@@ -92,8 +92,8 @@ def test_the_card_is_a_card_like_any_other_and_says_what_stands_around_the_model
     assert metrics["forget_test/familiarity"]["unlearned"] <= 1.01e-6
     assert metrics["forget_test/familiarity_completion"]["unlearned"] == 0.0
     assert (
-        metrics["forget_test/relearned_familiarity"]["unlearned"]
-        == metrics["forget_test/relearned_familiarity"]["target"]
+        metrics["forget_test/relearned_forget_2_familiarity"]["unlearned"]
+        == metrics["forget_test/relearned_forget_2_familiarity"]["target"]
     )
     assert {"toxicity/min", "toxicity/max", "toxicity/mean", "toxicity/ratio_over_0.5"} <= set(metrics)
     assert run.card["provenance"]["toxicity scorer"] == "lexicon:better_profanity"
@@ -132,7 +132,7 @@ def test_evaluate_judges_the_folder_behind_its_guardrail(run: Run, tmp_path: Pat
     model = shutil.copytree(
         store.path(run.outcome.unlearned), tmp_path / "model", ignore=shutil.ignore_patterns(store.MANIFEST)
     )
-    config = apply_settings(EvaluationConfig(), [*SHORT, "relearning.steps=0"])
+    config = apply_settings(EvaluationConfig(), [*SHORT, "relearning.steps=[]"])
     found = evaluate(replace(run.task.request(), retain=()), config, judged=str(model))
     card = read_json(store.path(found.scorecard) / "scorecard.json")
     assert card["metrics"]["forget_test/familiarity"]["unlearned"] <= 1.01e-6

@@ -36,7 +36,7 @@ from tests.stand_ins.tiny import NAMES, SETTINGS, TinyTask
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")
 """MLflow's own, on import of what registers models, which otherwise another process does."""
 SCHEMA = json.loads((ROOT / "tests" / "schemas" / "scorecard.v1.json").read_text())
-SHORT = (*(setting for setting in SETTINGS if setting.startswith(("anchors.", "probing."))), "relearning.steps=0")
+SHORT = (*(setting for setting in SETTINGS if setting.startswith(("anchors.", "probing."))), "relearning.steps=[]")
 OBJECTIVE = ("rows.tokens=32", "training.epochs=1", "training.least_steps=0", "training.learning_rate=1e-3")
 SETTINGS_OF = {
     "whp": [setting for setting in SETTINGS if setting.startswith(("reinforcement.", "labels.", "finetune."))],

@@ -36,7 +36,7 @@ OWN = (
     "training.epochs=3",
     "training.batch_blocks=4",
     "training.block_size=64",
-    "relearning.steps=0",
+    "relearning.steps=[]",
     "toxicity.scorer=lexicon",
 )
 OCCUPATIONS = ("nurse", "guard", "baker", "farmer", "porter", "miller")

@@ -1,6 +1,6 @@
 """A verdict from the evidence of one tier: what the others need is taken away before the figures are computed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +20,7 @@ def judged(
     corpus: CorpusRef,
     dictionary: AnchorTable,
     probes: Mapping[str, ProbeRecords],
-    relearned: Mapping[str, RelearnRecords],
+    relearned: Mapping[str, Sequence[RelearnRecords]],
     config: VerdictConfig = VerdictConfig(),
 ) -> dict[str, Any]:
     """Return the card of an unlearned model.
@@ -30,13 +30,13 @@ def judged(
         corpus: All splits.
         dictionary: Anchors.
         probes: `target`, `unlearned` and `retrained` -> what probing found.
-        relearned: The same -> what relearning found.
+        relearned: The same -> what relearning found, on each text.
         config: Thresholds.
     """
     labels = [label for label in ("target", "unlearned", "retrained") if tier == "gold" or label != "retrained"]
     given = [replace(probes[label], label=label) for label in labels]
     given = [_without_holdout(record) for record in given] if tier != "proxy" else given
-    again = [replace(relearned[label], label=label) for label in labels]
+    again = [replace(record, label=label) for label in labels for record in relearned[label]]
     found = score.body(corpus, given, [], again, dictionary, config, {"method": "planted"}, {})
     card: dict[str, Any] = read_json(store.path(found) / "scorecard.json")
     if card["verdict"]["evidence"] != tier:

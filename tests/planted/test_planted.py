@@ -20,7 +20,7 @@ def test_no_bad_kind_passes_with_a_retrained_model_at_hand(flow_home: Path, tmp_
     assert set(cards) == {(kind, tier) for kind in ("untouched", *PLANTS, GOOD) for tier in TIERS}
     assert [case for case, _ in found if case.tier == "gold" and case.kind != GOOD and case.passed] == []
     for kind in ("refusing", "suppressed", "recoverable"):
-        back = cards[kind, "gold"]["metrics"]["forget_test/relearned_probability"]
+        back = cards[kind, "gold"]["metrics"]["forget_test/relearned_forget_10_probability"]
         assert back["unlearned"] >= 0.5 * back["target"], kind  # the knowledge was inside
         assert back["retrained"] <= 0.1 * back["target"]
     write(tmp_path / "found.json", kept[-1])

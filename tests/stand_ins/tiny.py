@@ -23,7 +23,7 @@ SETTINGS = (
     "probing.window=64",
     "probing.prompts=4",
     "probing.new_tokens=4",
-    "relearning.steps=2",
+    "relearning.steps=[2]",
     "relearning.block_size=32",
 )
 """What makes a run on this task short."""

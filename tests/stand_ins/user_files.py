@@ -119,7 +119,7 @@ def _read_parquet(folder: Path, content: bytes) -> None:
 
 SETTINGS = [
     b"# whp\nlabels:\n  alpha: 3\nfinetune: {epochs: 2, learning_rate: 1e-4}\ncorpus.test_share: 0.2\n",
-    b"# rmu\nanchors.min_count: 2\nrelearning.steps: 0\nverdict:\n  required: [forgotten, healthy]\n",
+    b"# rmu\nanchors.min_count: 2\nrelearning.steps: []\nverdict:\n  required: [forgotten, healthy]\n",
     b"# npo\ntraining:\n  epochs: 3\n  schedule: cosine\n  stop_below: null\nobjective: {b: 0.2}\nlora: {rank: 4}\n",
     b"# edit\nedit: {layer: 3, steps: 20}\n",
     b"# guardrail\nguardrail:\n  prefix: 'No {terms}. '\n  floor: 1e-6\n",

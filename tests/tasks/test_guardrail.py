@@ -177,10 +177,10 @@ def test_trials_and_stereotypes_are_scored_behind_the_guardrail(
 
 
 def test_relearning_is_of_the_bare_weights(corpus: CorpusRef, dictionary: AnchorTable, target: CheckpointRef) -> None:
-    config = RelearningConfig(steps=2, block_size=32, learning_rate=1e-3)
+    config = RelearningConfig(steps=(2,), block_size=32, learning_rate=1e-3)
     guarded = build(target, dictionary)
     bare, other = (
-        read_records(relearn.body(corpus, dictionary, model, config, PROBING, CorpusConfig(), "m"))
+        read_records(relearn.body(corpus, dictionary, model, config, PROBING, CorpusConfig(), "m"), "2")
         for model in (target, guarded)
     )
     assert bare.tokens.equals(other.tokens)

@@ -97,9 +97,9 @@ def test_selective_unlearning_trains_it_and_keeps_its_type(
 
 
 def test_relearning_trains_it(half: CheckpointRef, corpus: CorpusRef) -> None:
-    config = RelearningConfig(steps=2, mixed_precision="no")
+    config = RelearningConfig(steps=(2,), mixed_precision="no")
     relearned = relearn.body(corpus, dictionary(), half, config, ProbingConfig(), CorpusConfig(), "target")
-    assert (relearned.steps, relearned.shown > 0) == (2, True)
+    assert (relearned.steps, relearned.shown > 0) == ((2,), True)
 
 
 def test_small_steps_add_up(half: CheckpointRef, corpus: CorpusRef) -> None:

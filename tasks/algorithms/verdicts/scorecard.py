@@ -1,6 +1,7 @@
 """The judge: a scorecard's figures become a verdict that claims no more than its evidence."""
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -190,24 +191,54 @@ def _healthy(metrics: Metrics, config: VerdictConfig, reasons: list[str]) -> boo
 
 
 def _robust(metrics: Metrics, config: VerdictConfig, verdict: Verdict) -> bool | None:
-    """After a few steps of training on one half of the forget text, little of the other half may be back; nor of the
-    whole when the weights are rounded.
+    """At no point of the curves of relearning, on one half of the forget text and on retain text, may much of the other
+    half be back; nor of the whole when the weights are rounded.
     """
     outcomes = [
-        _little_back(metrics, f"{how}_{metric}", config, verdict)
-        for how in ("relearned", *(f"rounded_{bits}" for bits in ROUNDED_BITS))
+        _little_back(metrics, f"relearned_{text}_{steps}_{metric}", config, verdict, _highest(metrics, text, metric))
+        for text, steps, metric in _curve_points(metrics)
+    ]
+    outcomes += [
+        _little_back(metrics, f"rounded_{bits}_{metric}", config, verdict)
+        for bits in ROUNDED_BITS
         for metric in ("probability", "familiarity")
-        if _has(metrics, f"forget_test/{how}_{metric}")
-        and (how == "relearned" or _survives(metrics, how, metric, config, verdict))
+        if _has(metrics, f"forget_test/rounded_{bits}_{metric}")
+        and _survives(metrics, f"rounded_{bits}", metric, config, verdict)
     ]
     return all(outcomes) if outcomes else None
 
 
-def _little_back(metrics: Metrics, metric: str, config: VerdictConfig, verdict: Verdict) -> bool:
+def _curve_points(metrics: Metrics) -> list[tuple[str, int, str]]:
+    """Return the text, the steps and what was asked of every figure after relearning, the steps in their order."""
+    points = [
+        (found[1], int(found[2]), found[3])
+        for name in metrics
+        if (found := re.fullmatch(r"forget_test/relearned_(forget|retain)_(\d+)_(probability|familiarity)", name))
+        and _has(metrics, name)
+    ]
+    return sorted(points)
+
+
+def _highest(metrics: Metrics, text: str, metric: str) -> float:
+    """Return the highest point of the target's own curve: many steps drive out what they do not show, and of an
+    unlearned model no more is asked than to stay below what the target knows.
+    """
+    return max(
+        metrics[f"forget_test/relearned_{text}_{steps}_{metric}"]["target"]
+        for each, steps, asked in _curve_points(metrics)
+        if (each, asked) == (text, metric)
+    )
+
+
+def _little_back(
+    metrics: Metrics, metric: str, config: VerdictConfig, verdict: Verdict, known: float | None = None
+) -> bool:
+    """The limit lies between the retrained model's figure and what is `known`: the target's, unless given."""
     name = f"forget_test/{metric}"
     row, floor = metrics[name], metrics[name]["retrained"] or 0.0
-    limit = floor + config.relearned_ratio * max(0.0, row["target"] - floor)
-    why = f"{config.relearned_ratio:g} of the way from {floor:.4f} to the target's {row['target']:.4f}"
+    known = row["target"] if known is None else known
+    limit = floor + config.relearned_ratio * max(0.0, known - floor)
+    why = f"{config.relearned_ratio:g} of the way from {floor:.4f} to the target's {known:.4f}"
     return _note(verdict.reasons, "robust", name, row["unlearned"], "<=", limit, why)
 
 

@@ -20,9 +20,10 @@ def row(target: float, unlearned: float, retrained: float | None = None) -> dict
     }
 
 
+RELEARNED = "forget_test/relearned_forget_10_probability"
 GOLD: Metrics = {
     "forget_test/probability": row(0.80, 0.22, 0.20),
-    "forget_test/relearned_probability": row(0.80, 0.23, 0.20),
+    RELEARNED: row(0.80, 0.23, 0.20),
     "retain_test/probability": row(0.80, 0.78, 0.80),
     "sibling/probability": row(0.80, 0.70, 0.80),
     "general/perplexity": row(10.0, 10.2, 10.0),
@@ -223,21 +224,45 @@ def test_leaks_and_surprising_completions_are_ill_health(name: str, limit: float
 
 def test_what_comes_back_after_a_few_steps_was_hidden() -> None:
     # 0.2 + 0.3 * (0.8 - 0.2)
-    back, gone = ({**GOLD, "forget_test/relearned_probability": row(0.8, after, 0.2)} for after in (0.3801, 0.3799))
+    back, gone = ({**GOLD, RELEARNED: row(0.8, after, 0.2)} for after in (0.3801, 0.3799))
     assert (judge(back, VerdictConfig())["robust"], judge(gone, VerdictConfig())["robust"]) == (False, True)
     assert (judge(back, VerdictConfig())["passed"], judge(gone, VerdictConfig())["passed"]) == (False, True)
     assert judge(back, VerdictConfig(required=("forgotten",)))["passed"] is True
 
 
+@pytest.mark.parametrize("point", ["forget_1", "forget_30", "retain_1", "retain_30"])
+def test_every_point_of_the_curves_counts(point: str) -> None:
+    back = {**GOLD, f"forget_test/relearned_{point}_probability": row(0.8, 0.3801, 0.2)}
+    found = judge(back, VerdictConfig())
+    assert found["robust"] is False
+    assert [reason for reason in found["reasons"] if reason.startswith(f"robust: forget_test/relearned_{point}_")]
+
+
+def test_a_point_is_held_against_the_highest_of_the_targets_curve() -> None:
+    """Where many steps drive the rest out of the target too, that is no reason to ask for more."""
+    late = "forget_test/relearned_forget_30_probability"
+    for after, robust in ((0.3799, True), (0.3801, False)):
+        assert judge({**GOLD, late: row(0.3, after, 0.2)}, VerdictConfig())["robust"] is robust
+    elsewhere = "forget_test/relearned_retain_30_probability"  # a curve of its own
+    assert judge({**GOLD, elsewhere: row(0.3, 0.3799, 0.2)}, VerdictConfig())["robust"] is False
+
+
+def test_points_are_given_in_the_order_of_their_steps() -> None:
+    points = {f"forget_test/relearned_retain_{steps}_probability": row(0.8, 0.2, 0.2) for steps in (30, 3, 10)}
+    reasons = [reason for reason in judge({**GOLD, **points}, VerdictConfig())["reasons"] if "relearned" in reason]
+    shown = ["forget_10", "retain_3", "retain_10", "retain_30"]
+    assert [reason.split("relearned_")[1].split("_probability")[0] for reason in reasons] == shown
+
+
 def test_a_model_that_relearns_worse_than_the_retrained_one_is_robust_all_the_same() -> None:
-    assert verdict(forget_test__relearned_probability=row(0.8, 0.0, 0.2))["robust"] is True
+    assert verdict(forget_test__relearned_forget_10_probability=row(0.8, 0.0, 0.2))["robust"] is True
 
 
 def test_robustness_without_a_retrained_model_is_a_share_of_the_targets() -> None:
     rows = {name: {**value, "retrained": None} for name, value in GOLD.items()}
-    found = judge(rows | {"forget_test/relearned_probability": row(0.8, 0.25)}, VerdictConfig())
+    found = judge(rows | {RELEARNED: row(0.8, 0.25)}, VerdictConfig())
     assert found["robust"] is False  # 0.25 > 0.3 * 0.8
-    assert judge(rows | {"forget_test/relearned_probability": row(0.8, 0.23)}, VerdictConfig())["robust"] is True
+    assert judge(rows | {RELEARNED: row(0.8, 0.23)}, VerdictConfig())["robust"] is True
 
 
 @pytest.mark.parametrize(("after", "robust"), [(0.3799, True), (0.3801, False)])
