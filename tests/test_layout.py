@@ -1,6 +1,8 @@
 """The rooms: stages and only stages stand in `tasks/`, and a line in one file changes the keys of few stages."""
 
 import ast
+import importlib
+import inspect
 from pathlib import Path
 
 import pytest
@@ -59,3 +61,44 @@ def test_a_comment_line_changes_the_keys_of_few_stages(file: str) -> None:
         if str(ROOT / file) in import_closure(f"tasks.{path.stem}")[0]
     ]
     assert 1 <= len(reached) <= REACHED[file], reached
+
+
+def calls_of_stages(path: Path) -> list[tuple[str, str, ast.Call]]:
+    """Return module, name and call of every stage that a file imports by name and calls with plain arguments."""
+    tree = ast.parse((ROOT / path).read_text())
+    named = {
+        each.asname or each.name: (node.module or "", each.name)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for each in node.names
+    }
+    declared = {
+        local: place
+        for local, place in named.items()
+        if (file := Path(f"{place[0].replace('.', '/')}.py")).parent == Path("tasks")
+        and (ROOT / file).is_file()
+        and place[1] in stages_of(file)
+    }
+    found = []
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        callee = call.func.value if isinstance(call.func, ast.Attribute) else call.func
+        spread = any(isinstance(each, ast.Starred) for each in call.args) or any(not key.arg for key in call.keywords)
+        if isinstance(callee, ast.Name) and callee.id in declared and not spread:
+            found.append((*declared[callee.id], call))
+    return found
+
+
+def test_stages_are_called_with_what_they_take_also_where_no_plain_test_looks() -> None:
+    """Benchmarks and long tests call stages too, and are not run every day."""
+    files = [*sources("flows"), *sources("tests")]
+    wrong, seen = [], 0
+    for path in files:
+        for module, name, call in calls_of_stages(path):
+            seen += 1
+            signature = inspect.signature(getattr(importlib.import_module(module), name).body)
+            try:
+                signature.bind(*call.args, **{str(key.arg): key for key in call.keywords})
+            except TypeError as error:
+                wrong.append(f"{path}:{call.lineno} {name}: {error}")
+    assert wrong == []
+    assert seen > 150
