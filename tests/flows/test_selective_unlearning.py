@@ -51,6 +51,7 @@ STAGES = {
     ),
     *("probing target", "probing unlearned", "benchmarking target", "benchmarking unlearned"),
     *("relearning target", "relearning unlearned"),
+    *("relearning on retain text target", "relearning on retain text unlearned"),
 }
 SCHEMA = json.loads((ROOT / "tests" / "schemas" / "scorecard.v1.json").read_text())
 
