@@ -20,7 +20,7 @@ from tasks.execution import progress
 from tasks.execution.stage import stage
 from tasks.reporting import pages, run_history, wording
 from tasks.reporting.pages import Picture, figure
-from tasks.reporting.relearning_figures import relearning_picture
+from tasks.reporting.relearning_figures import COLOURS, relearning_picture
 from tasks.storage.documents import read_pieces
 from tasks.storage.plain_files import read_json
 from tasks.storage.probe_records import read_completions, read_verdicts
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = {"target": "#8a8f98", "unlearned": "#1f6feb", "retrained": "#2da44e"}
 HEADLINE = (
     ("forget_test/probability", "Forgotten: answers"),
     ("forget_test/familiarity", "Forgotten: anchors"),

@@ -44,7 +44,8 @@ def relearning_picture(metrics: Mapping[str, Mapping[str, Any]]) -> Picture | No
             axes.set_xscale("log")
             axes.set_xticks(steps, [str(step) for step in steps])
             axes.minorticks_off()
-            axes.set(title=f"trained on {TAUGHT[text]}", xlabel="steps", ylim=(0, None))
+            axes.set_title(f"trained on {TAUGHT[text]}", fontsize=9)
+            axes.set(xlabel="steps", ylim=(0, None))
         panels[0].legend(frameon=False, fontsize=8)
 
     words = "; ".join(

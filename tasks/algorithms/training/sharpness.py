@@ -59,6 +59,11 @@ def backward_at_worst(
     """
     inputs = (student, batch.tensors, batch.cached)
     held: Term | None = None
+    if "ids" not in batch.tensors:
+        with autocast():
+            loss, metrics = objective.loss(*inputs)
+        backward(loss)
+        return loss.detach(), metrics
     if isinstance(objective, TwoTerms):
         term = objective.forget_term
         with autocast():

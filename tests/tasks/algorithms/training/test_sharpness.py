@@ -65,7 +65,9 @@ def forget_gradient(chosen: list[int], weights: np.ndarray) -> np.ndarray:
 
 
 def batch(chosen: list[int], *, held: bool = True) -> Batch:
-    tensors = {"x": torch.tensor(POINTS[chosen])} | ({"retain_ids": torch.zeros(1)} if held else {})
+    tensors = {"ids": torch.zeros(1), "x": torch.tensor(POINTS[chosen])} | (
+        {"retain_ids": torch.zeros(1)} if held else {}
+    )
     return Batch(tensors=tensors, cached={}, weight=float(len(chosen)))
 
 
@@ -105,6 +107,20 @@ def test_an_objective_of_one_term_is_taken_as_a_whole() -> None:
     terms, (other, _) = gradient(Pull(), batch([1, 2], held=False))
     assert torch.equal(whole.w.grad, terms.w.grad)
     assert float(loss) == float(other)
+
+
+def test_a_batch_without_forget_rows_is_trained_on_plainly() -> None:
+    """As the min-steps of SCRUB's original form are."""
+
+    class Held(Pull):
+        def loss(self, student: nn.Module, batch: dict[str, Tensor], cached: dict) -> Term:
+            return self.retain_term(student, batch, cached)
+
+    given = Batch(tensors={"retain_ids": torch.zeros(1)}, cached={}, weight=1.0)
+    model, (loss, metrics) = gradient(Held(), given)
+    np.testing.assert_allclose(model.w.grad.numpy(), 4 * START, atol=1e-12, rtol=0)
+    assert float(loss) == pytest.approx(2 * float(metrics["retain"]))
+    assert "sharpness" not in metrics
 
 
 def test_gradients_of_several_batches_add_up() -> None:
