@@ -25,13 +25,15 @@ def make_labels(
     """Compare both models over the aligned blocks and keep what the generic prediction needs; see
     `label_files.write_labels` for its size.
 
-    The text is aligned twice: once to count its blocks, then window by window on the way to the models.
+    The text is aligned three times: to count its blocks, to find the topic's own tokens, and window by window on the
+    way to the models.
     """
     from tasks.algorithms.models.heads import check_head, context_size
     from tasks.algorithms.tokens.batching import pad_batch
     from tasks.algorithms.tokens.text_blocks import AlignedBlocks
     from tasks.algorithms.unlearning.label_plan import first_tokens
     from tasks.algorithms.unlearning.labels import stream_labels
+    from tasks.algorithms.unlearning.topic_tokens import topic_tokens
     from tasks.storage.label_files import write_labels
 
     with tracking.stage_run(run, "labels", config) as nested:
@@ -44,10 +46,10 @@ def make_labels(
         size = min(config.block_size, context_size(baseline.config))
         blocks = AlignedBlocks(documents, translations, tokenizer, template, size, separator_id(tokenizer))
         starts = {term: first_tokens(tokenizer, generic) for term, generic in translations.items()}
-        pad, total = pad_id(tokenizer), len(blocks)
+        pad, total, topic = pad_id(tokenizer), len(blocks), topic_tokens(blocks, config.suppress_topic)
         check_head(baseline, *pad_batch([next(iter(blocks)).source], pad, baseline.device))
         windows = stream_labels(
-            baseline, boosted, blocks, starts, config, pad, lambda done: progress.report(done, total)
+            baseline, boosted, blocks, starts, config, pad, lambda done: progress.report(done, total), topic=topic
         )
         count: dict[str, int] = {}
         digest = store.put("labels", lambda folder: count.update(write_labels(folder, windows)), sensitivity="forget")

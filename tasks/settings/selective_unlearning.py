@@ -54,7 +54,7 @@ PRESETS = {
         reinforcement=ReinforcementConfig(
             block_size=512, accumulation=16, learning_rate=3e-6, schedule="constant", warmup_share=0.0
         ),
-        labels=LabelConfig(kind="hard", interior="drop", block_size=512),
+        labels=LabelConfig(kind="hard", interior="drop", suppress_topic=0.0, block_size=512),
         finetune=FinetuneConfig(
             learning_rate=1e-6,
             least_steps=0,

@@ -26,6 +26,7 @@ class LabelRows:
         blocks = len(self._tokens) - 1
         self._rows = row_bounds(_counted((part for part in self._file.chunks("block")), blocks))
         first, homes = torch.tensor(self._rows[1:]), (part[:, 0].contiguous() for part in self._file.chunks("banned"))
+        self._topic = self._file.whole("topic")
         self._pairs = row_bounds(_counted((torch.searchsorted(first, rows, right=True) for rows in homes), blocks))
 
     def __len__(self) -> int:
@@ -46,7 +47,7 @@ class LabelRows:
         }
         counts = [self._rows[block + 1] - self._rows[block] for block in blocks]
         numbers = torch.repeat_interleave(torch.arange(len(blocks)), torch.tensor(counts, dtype=torch.long))
-        return GenericLabels(block=numbers, banned=self._banned(blocks, counts), **columns)
+        return GenericLabels(block=numbers, banned=self._banned(blocks, counts), topic=self._topic, **columns)
 
     def _banned(self, blocks: Sequence[int], counts: Sequence[int]) -> Tensor:
         parts, first = [], 0
@@ -86,7 +87,9 @@ def write_labels(folder: Path, windows: "Iterable[tuple[Sequence[Block], Generic
     """
     count = dict.fromkeys(("blocks", "positions", "dropped"), 0)
     with TensorWriter(folder / "labels.safetensors") as writer:
-        for blocks, labels in windows:
+        for number, (blocks, labels) in enumerate(windows):
+            if not number:
+                writer.append("topic", labels.topic)
             for name, tensor in [
                 *flat_rows([block.source for block in blocks]).items(),
                 *((name, getattr(labels, name)) for name in _LABEL_COLUMNS),

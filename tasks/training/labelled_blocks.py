@@ -63,7 +63,7 @@ class LabelledBlocks:
         }
         cached: dict[str, Any] = {
             name: getattr(labels, name).to(self._device)
-            for name in ("hard", "baseline_hidden", "reinforced_hidden", "banned")
+            for name in ("hard", "baseline_hidden", "reinforced_hidden", "banned", "topic")
         }
         return tensors, cached | self._heads, len(labels.hard)
 

@@ -34,12 +34,24 @@ def next_token_loss(logits_of_sequences, sequences) -> float:
 
 
 def generic_label_loss(
-    student, baseline, reinforced, hard, banned, *, kind, alpha, relu_on="logits", retain=None, retain_weight=0.0
+    student,
+    baseline,
+    reinforced,
+    hard,
+    banned,
+    *,
+    kind,
+    alpha,
+    relu_on="logits",
+    topic=(),
+    retain=None,
+    retain_weight=0.0,
 ) -> float:
     """Soft or hard label term, plus `retain_weight` times mean KL(target || student) on `retain` = (target, student)
     logits.
 
-    `student`, `baseline`, `reinforced` are logits, (rows, vocab); `banned` holds (row, token) pairs.
+    `student`, `baseline`, `reinforced` are logits, (rows, vocab); `banned` holds (row, token) pairs,
+    `topic` tokens that are banned in all rows.
     """
     if kind == "hard":
         forget = mean_cross_entropy(student, hard)
@@ -47,5 +59,7 @@ def generic_label_loss(
         generic = np.array([generic_row(b, r, alpha, relu_on) for b, r in zip(baseline, reinforced, strict=True)])
         for row, token in banned:
             generic[row, token] = -np.inf
+        for token in topic:
+            generic[:, token] = -np.inf
         forget = mean_kl(generic, student)
     return forget + (retain_weight * mean_kl(*retain) if retain else 0.0)

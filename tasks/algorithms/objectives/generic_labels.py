@@ -36,8 +36,8 @@ class GenericLabelLoss(TwoTerms):
                 each label; and, with retain text, `retain_ids`, `retain_mask` and, where not every prediction counts,
                 `retain_supervised`, (batch, seq).
             cached: `hard` (rows); for soft labels `baseline_hidden`, `reinforced_hidden` (rows, hidden), `banned`
-                (pairs, 2) and the frozen `baseline_head`, `reinforced_head`; with retain text `retain_hidden`
-                (supervised retain tokens, hidden).
+                (pairs, 2), `topic` (tokens,) and the frozen `baseline_head`, `reinforced_head`; with retain text
+                `retain_hidden` (supervised retain tokens, hidden).
         """
         return super().loss(student, batch, cached)
 
@@ -91,7 +91,8 @@ class GenericLabelLoss(TwoTerms):
                     apply_head(cached["reinforced_head"], reinforced),
                 )
                 generic = generic_logits(*logits, self.config.alpha, self.config.relu_on)
-                generic = ban(generic, cached["banned"], slice(int(numbers[0]), int(numbers[-1]) + 1))
+                rows_here = slice(int(numbers[0]), int(numbers[-1]) + 1)
+                generic = ban(generic, cached["banned"], cached["topic"], rows_here)
             return kl_rows(generic.log_softmax(-1), apply_head(head, rows).log_softmax(-1))
 
         return divergence

@@ -38,6 +38,8 @@ class GenericLabels:
     reinforced_hidden: Float[Tensor, "rows hidden"]
     banned: Int[Tensor, "pairs 2"]
     """(row, token) pairs that cannot be a label."""
+    topic: Int[Tensor, " tokens"]
+    """Tokens that cannot be a label in any row."""
     dropped: int = 0
     """Supervised positions without a label."""
 
@@ -88,6 +90,8 @@ def stream_labels(
     config: LabelConfig,
     pad_id: int,
     on_step: Callable[[int], None] = lambda done: None,
+    *,
+    topic: Sequence[int] = (),
 ) -> Iterator[tuple[list[Block], GenericLabels]]:
     """Make the labels of blocks that come one by one, a window of them at a time.
 
@@ -103,6 +107,7 @@ def stream_labels(
         config: Strength and rules; a window holds `WINDOW_BATCHES` batches of `batch_tokens`.
         pad_id: Filler token.
         on_step: Called with the number of blocks done.
+        topic: Tokens that are no label anywhere.
 
     Yields:
         The blocks of a window and their labels; blocks and rows are counted from the first of all windows.
@@ -114,7 +119,14 @@ def stream_labels(
     for window in _windows(blocks, WINDOW_BATCHES * config.batch_tokens):
         plans = [plan_positions(block, starts, config) for block in window]
         labels = generate_labels(
-            baseline, reinforced, window, plans, config, pad_id, lambda now, _, before=done: on_step(before + now)
+            baseline,
+            reinforced,
+            window,
+            plans,
+            config,
+            pad_id,
+            lambda now, _, before=done: on_step(before + now),
+            topic=topic,
         )
         yield (
             window,
@@ -146,6 +158,8 @@ def generate_labels(
     config: LabelConfig,
     pad_id: int,
     on_step: Callable[[int, int], None] = lambda done, total: None,
+    *,
+    topic: Sequence[int] = (),
 ) -> GenericLabels:
     """Run both models over all blocks and make the labels.
 
@@ -157,6 +171,7 @@ def generate_labels(
         config: Strength and rules.
         pad_id: Filler token.
         on_step: Called with the number of blocks done and the total.
+        topic: Tokens that are no label anywhere.
 
     Returns:
         One row a labelled position.
@@ -179,6 +194,7 @@ def generate_labels(
         plans,
         parts,
         config,
+        torch.tensor(topic, dtype=torch.long),
         sum(sum(block.supervised) if block.supervised else len(block.source) for block in blocks),
     )
 
@@ -233,6 +249,7 @@ def _decide(
     plans: Sequence[PositionPlan],
     parts: list[list[Tensor]],
     config: LabelConfig,
+    topic: Int[Tensor, " tokens"],
     positions: int,
 ) -> GenericLabels:
     """Apply the heads chunk by chunk, take the argmax, and drop the rows whose label would be a fragment of a
@@ -246,7 +263,7 @@ def _decide(
         for name in ("banned", "fragments")
     )
     hard = hard_labels(
-        output_head(baseline), output_head(reinforced), baseline_hidden, reinforced_hidden, banned, config
+        output_head(baseline), output_head(reinforced), baseline_hidden, reinforced_hidden, banned, topic, config
     )
     broken = torch.zeros_like(hard, dtype=torch.bool)
     broken[fragments[fragments[:, 1] == hard[fragments[:, 0]], 0]] = True
@@ -260,6 +277,7 @@ def _decide(
         baseline_hidden=baseline_hidden[keep].cpu(),
         reinforced_hidden=reinforced_hidden[keep].cpu(),
         banned=torch.stack([row_of[banned[:, 0]], banned[:, 1]], dim=1).cpu(),
+        topic=topic,
         dropped=positions - len(keep),
     )
 
@@ -277,9 +295,10 @@ def hard_labels(
     baseline_hidden: Float[Tensor, "rows hidden"],
     reinforced_hidden: Float[Tensor, "rows hidden"],
     banned: Int[Tensor, "pairs 2"],
+    topic: Int[Tensor, " tokens"],
     config: LabelConfig,
 ) -> Int[Tensor, " rows"]:
-    """Return the argmax of the generic logits of every row; `banned` is in order of its rows.
+    """Return the argmax of the generic logits of every row; `banned` is in order of its rows, `topic` banned in all.
 
     Raises:
         ValueError: If a prediction is not finite.
@@ -295,6 +314,7 @@ def hard_labels(
         )
         low, high = torch.searchsorted(first, torch.tensor([chunk.start, chunk.stop], device=first.device)).tolist()
         logits[banned[low:high, 0] - chunk.start, banned[low:high, 1]] = float("-inf")
+        logits[:, topic.to(logits.device)] = float("-inf")
         # the largest of numbers with a NaN is NaN, so with finite inputs this sees every one that is not
         best, label = logits.max(-1)
         if not (torch.isfinite(best).all() and torch.isfinite(reinforced_hidden[chunk]).all()):
@@ -307,11 +327,12 @@ def hard_labels(
 
 
 def ban(
-    logits: Float[Tensor, "rows vocab"], banned: Int[Tensor, "pairs 2"], chunk: slice
+    logits: Float[Tensor, "rows vocab"], banned: Int[Tensor, "pairs 2"], topic: Int[Tensor, " tokens"], chunk: slice
 ) -> Float[Tensor, "rows vocab"]:
-    """Return `logits` of the rows `chunk` with the banned tokens at minus infinity."""
+    """Return `logits` of the rows `chunk` with the banned tokens, and in all of them the topic's, at minus infinity."""
     inside = (banned[:, 0] >= chunk.start) & (banned[:, 0] < chunk.stop)
     rows, tokens = banned[inside, 0] - chunk.start, banned[inside, 1]
     logits = logits.clone()
     logits[rows, tokens] = float("-inf")
+    logits[:, topic] = float("-inf")
     return logits

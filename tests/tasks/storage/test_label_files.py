@@ -40,6 +40,7 @@ def made(seed: int, blocks: int, first: int = 0, rows_before: int = 0) -> tuple[
         baseline_hidden=torch.randn(len(rows), HIDDEN, generator=generator),
         reinforced_hidden=torch.randn(len(rows), HIDDEN, generator=generator),
         banned=torch.tensor(pairs, dtype=torch.long).reshape(-1, 2) + torch.tensor([rows_before, 0]),
+        topic=torch.tensor([3, 8]),
         dropped=sum(map(len, sources)) - len(rows),
     )
     return [
@@ -91,6 +92,7 @@ def test_labels_are_read_as_they_were_made(lethe_home: Path, seed: int) -> None:
             for token in columns["banned"][columns["banned"][:, 0] == row][:, 1]
         ]
         assert found.banned.tolist() == pairs
+        assert found.topic.tolist() == [3, 8]
 
 
 def test_labels_are_arrays_in_one_file(lethe_home: Path) -> None:
@@ -98,7 +100,7 @@ def test_labels_are_arrays_in_one_file(lethe_home: Path) -> None:
     assert [path.name for path in store.path(stored).iterdir() if path.name != store.MANIFEST] == ["labels.safetensors"]
     found = load_file(store.path(stored) / "labels.safetensors")
     assert {name: str(tensor.dtype) for name, tensor in found.items()} == {
-        **dict.fromkeys(("ids", "lengths", "block", "position", "hard", "banned"), "torch.int64"),
+        **dict.fromkeys(("ids", "lengths", "block", "position", "hard", "banned", "topic"), "torch.int64"),
         **dict.fromkeys(("baseline_hidden", "reinforced_hidden"), "torch.float32"),
     }
 

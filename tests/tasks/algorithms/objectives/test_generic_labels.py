@@ -20,6 +20,7 @@ FORGET = [(5, 6, 7, 8, 9), (10, 11), (12, 13, 14)]
 ROWS = [(0, 0), (0, 3), (1, 1), (2, 0), (2, 2)]
 RETAIN = [(20, 21, 22), (23, 24, 25, 26)]
 BANNED = [(0, 3), (0, 4), (3, 7)]
+TOPIC = [4, 9]
 
 
 @pytest.fixture
@@ -38,6 +39,7 @@ def bench(tiny_llama):
             cached = {
                 "hard": torch.tensor([1, 2, 3, 4, 5]),
                 "banned": torch.tensor(BANNED),
+                "topic": torch.tensor(TOPIC),
                 "baseline_hidden": states[0],
                 "reinforced_hidden": states[1],
                 "baseline_head": baseline.lm_head,
@@ -68,7 +70,7 @@ def test_the_loss_equals_float64(
         for model in (student, baseline, reinforced)
     ]
     retain = tuple(np.concatenate([logits_of(model, block) for block in RETAIN]) for model in (baseline, student))
-    options = {"kind": kind, "alpha": 2.0, "relu_on": relu_on}
+    options = {"kind": kind, "alpha": 2.0, "relu_on": relu_on, "topic": TOPIC}
     forget_only = losses.generic_label_loss(*rows, [1, 2, 3, 4, 5], BANNED, **options)
     expected = losses.generic_label_loss(*rows, [1, 2, 3, 4, 5], BANNED, retain=retain, retain_weight=weight, **options)
     assert found.item() == pytest.approx(expected, rel=2e-5)

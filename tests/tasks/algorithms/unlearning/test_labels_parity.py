@@ -187,8 +187,9 @@ def streamed(tokenizer, models, blocks: list[Block], **settings: object) -> Gene
         field.name: [getattr(labels, field.name) for _, labels in windows]
         for field in dataclasses.fields(GenericLabels)
     }
-    dropped = sum(columns.pop("dropped"))
-    return GenericLabels(**{name: torch.cat(parts) for name, parts in columns.items()}, dropped=dropped)
+    dropped, topic = sum(columns.pop("dropped")), columns.pop("topic")[0]
+    joined = {name: torch.cat(parts) for name, parts in columns.items()}
+    return GenericLabels(**joined, topic=topic, dropped=dropped)
 
 
 @pytest.mark.parametrize(
