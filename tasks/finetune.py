@@ -48,7 +48,7 @@ def finetune(
         )
         batches = EpochBatches(data.forget_blocks, data.batch, config)
         validate = (
-            with_retain_ratio(validation(data, objective, config), student, data, config)
+            with_retain_ratio(validation(data, objective, student, config), student, data, config)
             if config.validation_share
             else None
         )

@@ -60,6 +60,10 @@ class FinetuneConfig(TrainingConfig):
     validation_share: float = 0.05
     """Share of the blocks that are scored during training, 256 a side at most, 0 to 0.5: both spaced evenly, the retain
     blocks not trained on. 0 trains to the end without a look."""
+    courses: int = 3
+    """How often the learning rate may run its course: another one begins while more than `wanted_left` is left."""
+    wanted_left: float = 0.1
+    """Share of the target model's probability of the topic's own tokens, 0 to 1, at which nothing is left to do."""
     utility_floor: float = 0.15
     """KL(target || student) on the retain slice, in nats a token, above which a checkpoint is not acceptable."""
 
@@ -67,6 +71,8 @@ class FinetuneConfig(TrainingConfig):
         super().__post_init__()
         if not 0 <= self.validation_share <= 0.5:
             raise ValueError(f"finetune.validation_share is {self.validation_share}; wanted a number from 0 to 0.5")
+        if not 0 <= self.wanted_left <= 1:
+            raise ValueError(f"finetune.wanted_left is {self.wanted_left}; wanted a number from 0 to 1")
         if not self.utility_floor > 0:
             raise ValueError(f"finetune.utility_floor is {self.utility_floor}; wanted a number > 0")
         GenericLabelLossConfig(retain_weight=self.retain_weight)

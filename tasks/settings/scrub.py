@@ -119,6 +119,8 @@ class ScrubTrainingConfig(TrainingConfig):
     def __post_init__(self) -> None:
         check_choices(self, "training")
         super().__post_init__()
+        if self.courses > 1:
+            raise ValueError(f"training.courses is {self.courses}; wanted 1: SCRUB's steps have an order of their own")
         if self.looks < 1:
             raise ValueError(f"training.looks is {self.looks}; wanted a whole number >= 1")
         if self.block_size < 16:

@@ -36,6 +36,9 @@ class TrainingConfig:
     """Passes over the data, >= 1."""
     least_steps: int = 0
     """Optimiser steps that are taken at least, in further passes where the data are few; >= 0."""
+    courses: int = 1
+    """How often the learning rate may run its course, each time over as many steps, >= 1: another one begins while a
+    validation finds more left than is wanted and less lost than is allowed, and the last one helped."""
     batch_blocks: int = 8
     """Blocks in one forward pass, >= 1."""
     accumulation: int = 1
@@ -70,7 +73,7 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         check_choices(self)
-        for name in ("epochs", "batch_blocks", "accumulation", "patience"):
+        for name in ("epochs", "courses", "batch_blocks", "accumulation", "patience"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; wanted a whole number >= 1")
         for name in ("learning_rate", "rate_at_7b"):

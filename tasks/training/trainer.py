@@ -17,7 +17,7 @@ from tasks import store, tracking
 from tasks.algorithms.models import adapters
 from tasks.algorithms.objectives.protocol import Objective
 from tasks.algorithms.tokens.batching import pad_batch
-from tasks.algorithms.training.loop import Batch, TrainingState, Validation, train
+from tasks.algorithms.training.loop import Batch, TrainingState, Validation, course, train
 from tasks.artifacts import BadInputError, BelowFloorError, CheckpointRef, Sensitivity
 from tasks.execution import isolation, progress
 from tasks.models.loading import handled_dtype, save_adapter, save_checkpoint
@@ -107,7 +107,7 @@ def train_stage(
     path = store.workspace(key) / "state.safetensors" if key else None
     state, saved = read_state(path) if path else None, time.monotonic()
     _note_run(path, run, goes_on=state is not None)
-    total, pause = -(-len(batches) // config.accumulation), float(os.environ.get("LETHE_SAVE_EVERY_S", SAVE_EVERY_S))
+    steps, pause = -(-len(batches) // config.accumulation), float(os.environ.get("LETHE_SAVE_EVERY_S", SAVE_EVERY_S))
 
     def checkpoint(step: int, capture: Callable[[], TrainingState]) -> None:
         nonlocal saved
@@ -121,6 +121,7 @@ def train_stage(
 
         def step_done(step: int, metrics: dict[str, Any]) -> None:
             log(step, metrics)
+            total = course(step - 1, steps, config.courses)[1]  # most trainings need no other one
             progress.report(step, total, f"loss {metrics['loss_nats']:.3f}, {metrics['tokens_per_s']:,.0f} tokens/s")
 
         try:
@@ -139,7 +140,7 @@ def train_stage(
             if key:
                 store.drop_workspace(key)
             raise
-    progress.report(total, total, "done")
+    progress.report(int(numbers["step"]), int(numbers["step"]), "done")
     if numbers["best_step"]:
         tracking.log_metrics(run, {"kept_step": numbers["best_step"], "kept_acceptable": numbers["best_acceptable"]})
     if numbers["best_step"] and not numbers["best_acceptable"]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from tasks import store
 from tasks.algorithms.models.heads import output_head
 from tasks.algorithms.objectives.generic_labels import GenericLabelLoss, GenericLabelLossConfig
 from tasks.algorithms.text.corpus import Document
+from tasks.algorithms.text.spacing import spaced
 from tasks.algorithms.training import loop
 from tasks.artifacts import AnchorTable, BelowFloorError, CheckpointRef, LabelSet, TeacherCache
 from tasks.finetune import finetune
@@ -135,7 +137,7 @@ def test_a_validation_looks_at_every_held_block_and_counts_what_is_lost_beyond_t
     data, retain, model = blocks(stages, TUNING)
     # a single forget block, and still all that are held
     tuning = replace(TUNING, batch_blocks=3, utility_floor=1e-4, validation_share=0.01)
-    validate = validation(data, GenericLabelLoss(GenericLabelLossConfig(retain_weight=4.0)), tuning)
+    validate = validation(data, GenericLabelLoss(GenericLabelLossConfig(retain_weight=4.0)), model, tuning)
     untouched = validate(model)
     assert untouched.acceptable
     assert untouched.metrics["validation/retain_kl_nats"] == pytest.approx(0.0, abs=1e-6)
@@ -154,6 +156,49 @@ def test_a_validation_looks_at_every_held_block_and_counts_what_is_lost_beyond_t
     )
 
 
+def test_a_validation_says_what_is_left_of_the_topics_own_tokens(
+    stages: Given, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, _, model = blocks(stages, TUNING)
+    part, chosen = data.forget_part, spaced(range(data.forget_blocks), 2)
+    topic = torch.tensor(sorted({int(token) for number in chosen for token in part([number])[0]["ids"][0, 4:7]}))
+    monkeypatch.setattr(data, "forget_part", lambda numbers: with_topic(part(numbers), topic))
+    tuning = replace(TUNING, validation_share=2 / data.forget_blocks, wanted_left=0.5)
+    validate = validation(data, GenericLabelLoss(GenericLabelLossConfig()), model, tuning)
+    assert validate(model).metrics["validation/topic_left"] == pytest.approx(1.0)
+    assert not validate(model).enough
+    before = topic_by_hand(model, [part([number])[0] for number in chosen], topic)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(3.0)
+    expected = topic_by_hand(model, [part([number])[0] for number in chosen], topic) / before
+    found = validate(model)
+    assert found.metrics["validation/topic_left"] == pytest.approx(expected, rel=1e-4)
+    assert found.enough == (expected <= 0.5)
+    assert abs(expected - 1.0) > 0.01
+
+
+def with_topic(found: Any, topic: torch.Tensor) -> Any:
+    tensors, cached, count = found
+    return tensors, cached | {"topic": topic}, count
+
+
+def topic_by_hand(model: torch.nn.Module, blocks: list[dict[str, torch.Tensor]], topic: torch.Tensor) -> float:
+    """One block and one position at a time, in float64, from the first label on."""
+    found = []
+    with torch.no_grad():
+        for tensors in blocks:
+            ids = tensors["ids"][0].tolist()
+            probabilities = model(input_ids=tensors["ids"]).logits[0].double().softmax(-1)
+            first = int(tensors["rows"][:, 1].min())
+            found += [
+                float(probabilities[at, ids[at + 1]])
+                for at in range(first, len(ids) - 1)
+                if ids[at + 1] in topic.tolist()
+            ]
+    return sum(found) / len(found)
+
+
 def test_a_validation_of_a_large_text_looks_at_so_many_blocks_and_no_more(
     stages: Given, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,8 +209,8 @@ def test_a_validation_of_a_large_text_looks_at_so_many_blocks_and_no_more(
     looked: list[list[int]] = []
     part = data.forget_part
     monkeypatch.setattr(data, "forget_part", lambda numbers: looked.append(numbers) or part(numbers))
-    validation(data, GenericLabelLoss(GenericLabelLossConfig()), replace(TUNING, validation_share=0.5))(model)
-    assert looked == [[0, data.forget_blocks // 2]]
+    validation(data, GenericLabelLoss(GenericLabelLossConfig()), model, replace(TUNING, validation_share=0.5))(model)
+    assert looked == 3 * [[0, data.forget_blocks // 2]]  # before training; label loss, and what is left of the topic
 
 
 def test_what_is_kept_is_the_held_blocks_probability_as_a_share_of_the_target_models(stages: Given) -> None:
@@ -174,7 +219,9 @@ def test_what_is_kept_is_the_held_blocks_probability_as_a_share_of_the_target_mo
         replace(TUNING, stop_below=0.5, batch_blocks=3),
         [block_probability(model, retain, number) for number in data.held],
     )
-    look = with_retain_ratio(validation(data, GenericLabelLoss(GenericLabelLossConfig()), tuning), model, data, tuning)
+    look = with_retain_ratio(
+        validation(data, GenericLabelLoss(GenericLabelLossConfig()), model, tuning), model, data, tuning
+    )
     assert look(model).retain_ratio == pytest.approx(1.0)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -190,7 +237,7 @@ def test_what_is_kept_is_the_held_blocks_probability_as_a_share_of_the_target_mo
 
 def test_without_a_floor_or_a_held_block_no_look_costs_more(stages: Given) -> None:
     data, _, model = blocks(stages, TUNING)
-    look = validation(data, GenericLabelLoss(GenericLabelLossConfig()), TUNING)
+    look = validation(data, GenericLabelLoss(GenericLabelLossConfig()), model, TUNING)
     assert with_retain_ratio(look, model, data, TUNING) is look
     data.held = []
     assert with_retain_ratio(look, model, data, replace(TUNING, stop_below=0.5)) is look

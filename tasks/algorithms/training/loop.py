@@ -5,6 +5,7 @@ from a saved state ends with the same weights, to the bit, as one that was never
 threads).
 """
 
+import bisect
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -50,6 +51,8 @@ class Validation:
     acceptable: bool
     """Whether the utility floor holds; a checkpoint below it is never the best one while another is above."""
     metrics: dict[str, float] = field(default_factory=dict)
+    enough: bool = True
+    """Whether so little is left that no further course of the learning rate is wanted."""
     retain_ratio: float | None = None
     """Probability of what is to be kept, as a share of the target model's; none where it is not measured."""
 
@@ -63,8 +66,8 @@ class TrainingState:
 
 
 class EpochBatches(Sequence[Batch]):
-    """All batches of all epochs, by index; each epoch shuffles anew, so any step can be reached without those before
-    it.
+    """All batches of all epochs of all courses, by index; each epoch shuffles anew, so any step can be reached without
+    those before it.
     """
 
     def __init__(self, items: int, make: Callable[[list[int], int], Batch], config: TrainingConfig) -> None:
@@ -73,7 +76,8 @@ class EpochBatches(Sequence[Batch]):
             raise ValueError("there is nothing to train on; wanted at least one block")
         self._items, self._make, self._config = items, make, config
         self.per_epoch = math.ceil(items / config.batch_blocks)
-        self.epochs = max(config.epochs, math.ceil(config.least_steps * config.accumulation / self.per_epoch))
+        epochs = max(config.epochs, math.ceil(config.least_steps * config.accumulation / self.per_epoch))
+        self.epochs = epochs * config.courses
 
     def __len__(self) -> int:
         return self.per_epoch * self.epochs
@@ -91,6 +95,15 @@ def shuffled(items: int, seed: int, epoch: int) -> list[int]:
     """Return a permutation of `range(items)`, a function of seed and epoch alone."""
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     return torch.randperm(items, generator=generator).tolist()
+
+
+def course(step: int, steps: int, courses: int) -> tuple[int, int]:
+    """Return, of `courses` equal parts of `steps`, the one in which a step's successor lies: (steps before it, steps at
+    its end); after the last step, the last one.
+    """
+    ends = [math.ceil(number * steps / courses) for number in range(courses + 1)]
+    number = bisect.bisect_right(ends, step, hi=courses) - 1
+    return ends[number], ends[number + 1]
 
 
 def held_back(items: int, share: float) -> int:
@@ -184,6 +197,8 @@ class _Run:
         self.best: dict[str, Tensor] = {}
         self.scaler: Any = None
         self.best_score, self.best_step, self.best_acceptable = math.inf, 0, False
+        self.course_best = 0
+        """The best step when the present course of the learning rate began."""
 
     def take_step(self, accelerator: Accelerator, objective: Objective) -> dict[str, float]:
         """Do one optimiser step and return its metrics."""
@@ -249,17 +264,21 @@ class _Run:
             yield
 
     def _set_learning_rate(self) -> float:
-        warmup = max(1, round(self.config.warmup_share * self.steps))
-        share = max(0.0, (self.step - warmup) / max(1, self.steps - warmup))
-        factor = min(1.0, (self.step + 1) / warmup) * SCHEDULES[self.config.schedule](
-            share, self.config.final_rate_share
-        )
+        start, end = course(self.step, self.steps, self.config.courses)
+        done, steps = self.step - start, end - start
+        warmup = max(1, round(self.config.warmup_share * steps))
+        share = max(0.0, (done - warmup) / max(1, steps - warmup))
+        factor = min(1.0, (done + 1) / warmup) * SCHEDULES[self.config.schedule](share, self.config.final_rate_share)
         for group in self.optimizer.param_groups:
             group["lr"] = self.peak * factor
         return self.peak * factor
 
     def _validate_if_due(self) -> dict[str, float]:
-        if self.validate is None or not self._is_due():
+        ended = course(self.step, self.steps, self.config.courses)[0] == self.step
+        if self.validate is None:
+            self.stopped = ended
+            return {}
+        if not (ended or self._is_due()):
             return {}
         self.model.eval()
         found = self.validate(self.model)
@@ -267,7 +286,9 @@ class _Run:
         floor = self.config.stop_below
         if floor is not None and found.retain_ratio is not None and found.retain_ratio < floor:
             # before a state is saved from which a run without floor might go on
-            raise BelowFloorError(found.retain_ratio, floor, self.step, self.steps)
+            raise BelowFloorError(
+                found.retain_ratio, floor, self.step, course(self.step - 1, self.steps, self.config.courses)[1]
+            )
         score = -float(self.step) if found.score is None else found.score
         if not math.isnan(score) and (not found.acceptable, score) < (not self.best_acceptable, self.best_score):
             self.best = {name: value.detach().to("cpu", copy=True) for name, value in self.trained.items()}
@@ -275,6 +296,10 @@ class _Run:
         else:
             self.waited += 1
         self.stopped = self.waited >= self.config.patience
+        if ended:
+            helped = self.best_step > self.course_best
+            self.stopped = found.enough or not found.acceptable or not helped
+            self.course_best, self.waited = self.best_step, 0
         return {"validation_score": score, "validation_acceptable": float(found.acceptable)} | found.metrics
 
     def _is_due(self) -> bool:
@@ -310,6 +335,7 @@ class _Run:
                     slots.setdefault(int(index), {})[slot] = value.clone()
         self.optimizer.load_state_dict({"state": slots, "param_groups": self.optimizer.state_dict()["param_groups"]})
         self.step, self.waited, self.best_step = (int(state.numbers[name]) for name in ("step", "waited", "best_step"))
+        self.course_best = int(state.numbers["course_best"])
         self.best_score, self.best_acceptable = state.numbers["best_score"], bool(state.numbers["best_acceptable"])
         self.stopped = bool(state.numbers["stopped"])
         if self.scaler is not None:
@@ -326,6 +352,7 @@ class _Run:
             "best_step": self.best_step,
             "best_score": self.best_score,
             "best_acceptable": float(self.best_acceptable),
+            "course_best": self.course_best,
         }
 
     def finish(self) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from tasks.algorithms.objectives.causal_lm import CausalLM
 from tasks.algorithms.objectives.protocol import Objective
 from tasks.algorithms.tokens.batching import pad_batch
-from tasks.algorithms.training.loop import Batch, EpochBatches, Validation, held_back, shuffled, train
+from tasks.algorithms.training.loop import Batch, EpochBatches, Validation, course, held_back, shuffled, train
 from tasks.artifacts import BelowFloorError
 from tasks.settings.training import TrainingConfig, peak_learning_rate
 from tests.reference.adamw import adamw_run
@@ -267,6 +267,66 @@ def test_patience_ends_the_run(patience: int, steps: int) -> None:
     assert (numbers["step"], numbers["stopped"]) == (steps, 1.0)
     assert [report["validation_score"] for report in reports] == scores[:steps]
     assert reports[0]["kl"] == 5.0
+
+
+@pytest.mark.parametrize(("steps", "courses"), [(9, 1), (9, 3), (10, 3), (4, 4), (27, 2)])
+def test_courses_are_equal_parts_of_the_steps(steps: int, courses: int) -> None:
+    parts = [course(step, steps, courses) for step in range(steps)]
+    distinct = sorted(set(parts))
+    assert [start for start, _ in distinct] == [0, *(end for _, end in distinct[:-1])]
+    assert distinct[-1][1] == steps
+    lengths = [end - start for start, end in distinct]
+    assert len(lengths) == courses
+    assert max(lengths) - min(lengths) <= 1
+    assert all(start <= step < end for step, (start, end) in enumerate(parts))
+    assert course(steps, steps, courses) == distinct[-1]
+
+
+def looks(*found: tuple[float, bool, bool]) -> Callable[[nn.Module], Validation]:
+    """A validation that finds (score, acceptable, enough), one after the other."""
+    coming = iter(found)
+    return lambda model: Validation(**dict(zip(("score", "acceptable", "enough"), next(coming), strict=True)))
+
+
+@pytest.mark.parametrize(
+    ("found", "steps"),
+    [
+        ([(3.0, True, True)], 9),  # enough
+        ([(3.0, True, False), (2.0, True, True)], 18),
+        ([(3.0, True, False), (2.0, True, False), (1.0, True, False)], 27),  # never enough
+        ([(3.0, True, False), (2.0, False, False)], 18),  # more lost than is allowed
+        ([(3.0, True, False), (3.5, True, False)], 18),  # no help
+    ],
+)
+def test_another_course_begins_while_it_is_wanted_allowed_and_of_help(found: list, steps: int) -> None:
+    settings = config(courses=3, validate_every=9, warmup_share=0.2)
+    rates: list[float] = []
+    _, numbers = trained(
+        settings, validate=looks(*found), on_step=lambda step, metrics: rates.append(metrics["learning_rate"])
+    )
+    assert (numbers["step"], numbers["steps"]) == (steps, 27)
+    alone: list[float] = []
+    trained(config(warmup_share=0.2), on_step=lambda step, metrics: alone.append(metrics["learning_rate"]))
+    assert rates == alone * (steps // 9)  # every course is the one that a single one takes
+
+
+def test_a_course_ends_with_a_validation_and_begins_with_new_patience() -> None:
+    seen: list[int] = []
+    settings = config(courses=2, validate_every=4, patience=3)
+    found = [(3.0, True, False), (4.0, True, False), (3.5, True, False), *[(5.0, True, False)] * 3]
+    _, numbers = trained(
+        settings,
+        validate=looks(*found),
+        on_step=lambda step, metrics: seen.append(step) if "validation_score" in metrics else None,
+    )
+    assert seen == [4, 8, 9, 12, 16, 18]
+    assert numbers["best_step"] == 4
+
+
+def test_without_a_validation_there_is_one_course() -> None:
+    weights, numbers = trained(config(courses=3))
+    assert numbers["step"] == 9
+    assert (weights == trained(config())[0]).all()
 
 
 def keeping(*ratios: float | None) -> Callable[[nn.Module], Validation]:

@@ -136,6 +136,20 @@ def test_patience_is_counted_across_a_resume(tiny_llama) -> None:
     assert_equal(resumed, weights)
 
 
+def test_whether_a_course_helped_is_known_across_a_resume(tiny_llama) -> None:
+    """The second course finds nothing better than the first, which ended before the resume."""
+    settings = config(courses=3, validate_every=5, patience=9)
+    found = [Validation(score=score, acceptable=True, enough=False) for score in (1.0, 2.0)]
+    looks = iter(found)
+    weights, numbers, states = states_of(tiny_llama(1), settings, validate=lambda _: next(looks))
+    assert (numbers["step"], numbers["steps"], numbers["best_step"]) == (10, 15, 5)
+    for step in (3, 5, 7, 10):
+        later = iter(found[int(step >= 5) :])
+        resumed, again = run(tiny_llama(99), settings, state=states[step], validate=lambda _, left=later: next(left))
+        assert_equal(resumed, weights)
+        assert again == numbers
+
+
 def test_a_finished_or_stopped_run_takes_no_further_step(tiny_llama) -> None:
     settings = config(validate_every=1, patience=1)
     scores = iter([1.0, 2.0])
