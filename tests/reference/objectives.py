@@ -58,9 +58,19 @@ def minus_log_sigmoid(value) -> float:
     return math.log1p(math.exp(-value)) if value > 0 else -value + math.log1p(math.exp(value))
 
 
-def npo(student, frozen, b) -> float:
+def npo(student, frozen, b, until=None) -> float:
+    if until is not None:
+        return math.fsum(npo_until(s, f, until) for s, f in zip(student, frozen, strict=True)) / len(student)
     ratios = [sequence_log_p(s) - sequence_log_p(f) for s, f in zip(student, frozen, strict=True)]
     return math.fsum(2 / b * minus_log_sigmoid(-b * ratio) for ratio in ratios) / len(ratios)
+
+
+def npo_until(student, frozen, until) -> float:
+    """One row: the push is 1 at the target, and 0.1 where the mean token is as probable as `until`."""
+    tokens = len(counted(student))
+    now, before = sequence_log_p(student) / tokens, sequence_log_p(frozen) / tokens
+    b = math.log(19) / max(before - math.log(until), 0.1)
+    return 2 / b * minus_log_sigmoid(-b * (now - before))
 
 
 def simnpo(student, b, delta) -> float:

@@ -13,11 +13,16 @@ class NPOConfig(RetainTermConfig):
     paper: ClassVar[str] = "arXiv:2404.05868"
 
     b: float = 0.1
-    """Inverse temperature, dimensionless, > 0; small values come near to gradient ascent."""
+    """Inverse temperature, dimensionless, > 0; small values come near to gradient ascent. Not read with `until`."""
+    until: float | None = None
+    """Mean probability of a row's tokens, above 0 and less than 1, at which a tenth of the push is left, so that every
+    row, long or short, well or hardly known, is pushed as far as it needs; none: by `b`, as in the paper."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_number("b", self.b, self.b > 0, "a number > 0")
+        if self.until is not None:
+            check_number("until", self.until, 0 < self.until < 1, "a number above 0 and less than 1, or none")
 
     @property
     def needs(self) -> frozenset[str]:

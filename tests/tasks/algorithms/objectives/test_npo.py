@@ -5,7 +5,10 @@ b -> 0.
 import math
 
 import pytest
+import torch
+from torch import nn
 
+from tasks.algorithms.objectives import terms
 from tasks.algorithms.objectives.gradient_difference import GradientDifference
 from tasks.algorithms.objectives.npo import NPO
 from tasks.settings.objectives.gradient_difference import GradientDifferenceConfig
@@ -26,6 +29,36 @@ def test_the_loss_equals_float64(pair, b: float, kind: str) -> None:
     assert found.item() == pytest.approx(forget + 3.0 * retain, rel=2e-5)
     assert metrics["forget_loss_nats"].item() == pytest.approx(forget, rel=2e-5)
     assert metrics[f"retain_{kind}_nats"].item() == pytest.approx(retain, rel=2e-5)
+
+
+@pytest.mark.parametrize("until", [1e-4, 0.02, 0.9])
+def test_with_until_the_loss_equals_float64(pair, until: float) -> None:
+    batch = make_batch()
+    config = NPOConfig(until=until, retain_weight=0)
+    found, _ = NPO(config).loss(pair.student, batch, make_cached(pair.frozen, batch))
+    assert found.item() == pytest.approx(
+        reference.npo(rows_of(pair.student, FORGET), rows_of(pair.frozen, FORGET), 0.1, until), rel=2e-5
+    )
+
+
+@pytest.mark.parametrize("tokens", [1, 7, 200])
+def test_until_says_where_a_tenth_of_the_push_is_left_however_long_a_row_is(tokens: int) -> None:
+    """The push is the slope of the loss along the row's mean log-probability."""
+    before, until = math.log(0.6), 0.05
+    objective = NPO(NPOConfig(until=until, retain_weight=0))
+
+    def push(mean: float) -> float:
+        now = torch.tensor([mean * tokens], requires_grad=True)
+        batch = {"ids": torch.zeros(1, tokens + 1, dtype=torch.long)}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(terms, "sequence_logprobs", lambda student, batch: now)
+            patch.setattr(terms, "sequence_lengths", lambda batch: torch.tensor([tokens]))
+            loss, _ = objective.forget_term(nn.Module(), batch, {"reference_logprob": torch.tensor([before * tokens])})
+        return float(torch.autograd.grad(loss, now)[0]) * tokens
+
+    assert push(before) == pytest.approx(1.0, rel=1e-5)
+    assert push(math.log(until)) == pytest.approx(0.1, rel=1e-4)
+    assert push(math.log(until) - 2.0) < 0.05
 
 
 @pytest.mark.parametrize("b", [0.1, 0.5])
@@ -72,6 +105,12 @@ def test_needs_follow_the_config() -> None:
     assert NPO(NPOConfig(retain_weight=0)).needs == {"reference_logprobs"}
     assert NPO(NPOConfig()).needs == {"reference_logprobs", "retain"}
     assert NPO(NPOConfig(retain_loss="kl")).needs == {"reference_logprobs", "retain", "reference_hidden"}
+
+
+@pytest.mark.parametrize("until", [0.0, 1.0, -0.1, math.nan])
+def test_an_until_that_is_no_probability_is_refused(until: float) -> None:
+    with pytest.raises(ValueError, match=rf"until is {until}; wanted a number above 0 and less than 1, or none"):
+        NPOConfig(until=until)
 
 
 @pytest.mark.parametrize("b", [0.0, -1.0, math.inf, math.nan])
