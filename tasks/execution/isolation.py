@@ -28,11 +28,14 @@ PRELOADED = (
     "accelerate",
     "numpy",
     "pandas",
-    "prefect",
+    "tasks.execution.stage",
     "mlflow",
+    "mlflow.store.tracking.sqlalchemy_store",
     "tasks.algorithms.training.loop",
 )
-"""Imported once by the fork server: every stage needs them, and together they take longer than many a stage."""
+"""Imported once by the fork server: every stage needs them, and together they take longer than many a stage. Prefect's
+parts, and MLflow's for its database, are else loaded when they are first used: by each stage, a second of processor
+time."""
 GRACE_S = 5.0
 """Seconds that a child has to end by itself after its result."""
 SAFE_PATH = {"PYTHONSAFEPATH": "1"}

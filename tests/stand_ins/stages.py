@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -23,6 +24,17 @@ def surroundings() -> dict[str, object]:
     import torch
 
     return {"process": os.getpid(), "threads": torch.get_num_threads(), "home": os.environ.get("LETHE_HOME", "")}
+
+
+def libraries_for_a_run() -> list[str]:
+    """Open a run as every stage does, and return the libraries that no part of was loaded before."""
+
+    def loaded() -> set[str]:
+        return {name.partition(".")[0] for name in sys.modules}
+
+    before = loaded()
+    tracking.open_run("a run", {}, {})
+    return sorted(loaded() - before)
 
 
 def refuse(message: str) -> None:

@@ -18,6 +18,7 @@ from tasks.execution import isolation, progress
 from tasks.execution.cache_keys import ROOT
 from tasks.execution.progress import Progress
 from tests.stand_ins import stages
+from tests.stand_ins.databases import give_runs
 from tests.stand_ins.waiting import wait_for
 
 ORCHESTRATE = """
@@ -74,6 +75,11 @@ def test_the_stage_has_a_process_threads_and_the_callers_environment(lethe_home:
     assert found["process"] != os.getpid()
     assert found["threads"] == 1
     assert found["home"] == str(lethe_home)
+
+
+def test_what_every_stage_needs_for_its_run_is_loaded_before_it_begins(lethe_home: Path) -> None:
+    give_runs(lethe_home)
+    assert run(stages.libraries_for_a_run) == []
 
 
 def test_progress_arrives_under_the_stages_name() -> None:
