@@ -126,7 +126,7 @@ def test_the_terminal_shows_the_verdict_and_where_to_look(finished: Run) -> None
         "Report",
         "MLflow",
         "Prefect",
-        "0 of 20 from cache",
+        "0 of 18 from cache",
     ):
         assert wanted in shown
 

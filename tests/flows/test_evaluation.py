@@ -25,6 +25,7 @@ SHORT = (
     "probing.prompts=4",
     "probing.new_tokens=4",
     "relearning.steps=[2]",
+    "relearning.texts=[forget]",
     "rounding.least_parameters=0",
 )
 QUESTIONS = [

@@ -43,7 +43,7 @@ def ended(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask
 ) -> Iterator[Ended]:
     alone, killed = tmp_path_factory.mktemp("alone"), tmp_path_factory.mktemp("killed")
-    words = tiny_task.words(*EPOCHS)
+    words = tiny_task.words(*EPOCHS, "relearning.steps=[]")
     survivors: list[psutil.Process] = []
     with start(*words, "--out", alone / "out", home=alone / "lethe", **SAVE_OFTEN) as undisturbed:
         try:

@@ -83,7 +83,7 @@ def twice(
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (task.model / name).write_bytes((tiny_task.model / name).read_bytes())
     before = digests(task.model)
-    config = apply_settings(METHODS["whp"].preset("default", 0), list(SETTINGS))
+    config = apply_settings(METHODS["whp"].preset("default", 0), [*SETTINGS, "relearning.texts=[forget, retain]"])
     with pytest.MonkeyPatch.context() as patch, temporary_settings({PREFECT_LOCAL_STORAGE_PATH: str(home / "results")}):
         patch.setenv("LETHE_HOME", str(home))
         patch.setattr(store, "_checked", set())

@@ -24,6 +24,7 @@ SETTINGS = (
     "probing.prompts=4",
     "probing.new_tokens=4",
     "relearning.steps=[2]",
+    "relearning.texts=[forget]",
     "relearning.block_size=32",
 )
 """What makes a run on this task short."""
