@@ -8,10 +8,12 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest import mock
 
 # Nothing touches the checkout's `.lethe` or the user's home, and no library reports on its users. Variables that
 # libraries read when they are loaded come before them.
-_SANDBOX = Path(tempfile.mkdtemp(prefix="lethe-tests-"))
+_SANDBOX = Path(tempfile.mkdtemp(prefix="lethe-tests-", dir=os.environ.get("LETHE_TESTS")))
+os.environ.setdefault("LETHE_TESTS", str(_SANDBOX))  # workers of one run find it, and there what one of them made
 for _name in (
     "MLFLOW_TRACKING_URI",
     "MLFLOW_REGISTRY_URI",
@@ -162,17 +164,25 @@ def lethe_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def prefect_server() -> Iterator[None]:
-    """A Prefect server of the test session's own."""
-    from prefect.testing.utilities import prefect_test_harness
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Prefect server of the test session's own, for commands in processes of their own too: its address."""
+    from prefect.settings import PREFECT_API_URL
+    from prefect.testing import utilities
 
-    with prefect_test_harness(server_startup_timeout=900):
-        yield
+    from tests.stand_ins.databases import give_flow_runs
+
+    folder = tmp_path_factory.mktemp("prefect") / "server"
+    give_flow_runs(folder, "prefect-test.db")
+    with (
+        mock.patch.object(utilities, "mkdtemp", return_value=str(folder)),  # where the tables are made already
+        utilities.prefect_test_harness(server_startup_timeout=900),
+    ):
+        yield str(PREFECT_API_URL.value())
     gc.collect()  # the sockets that its clients left: after the last test their warnings are errors
 
 
 @pytest.fixture
-def flow_home(lethe_home: Path, prefect_server: None) -> Iterator[Path]:
+def flow_home(lethe_home: Path, prefect_server: str) -> Iterator[Path]:
     """A LETHE_HOME without a run, where flows in this process keep their results too."""
     from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 
