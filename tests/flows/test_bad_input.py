@@ -305,7 +305,9 @@ def test_a_hub_that_cannot_be_reached_ends_with_one_line_before_anything_is_trai
     assert not (tmp_path / "lethe" / "mlflow.db").exists()
 
 
-def test_retain_takes_several_files_and_none_of_them_is_forgotten(tiny_task: TinyTask, tmp_path: Path) -> None:
+def test_retain_takes_several_files_and_none_of_them_is_forgotten(
+    tiny_task: TinyTask, tmp_path: Path, prefect_server: str
+) -> None:
     other = tmp_path / "other.txt"
     other.write_text("The smith told the weaver of the harvest. " * 40)
     words = [
@@ -319,9 +321,8 @@ def test_retain_takes_several_files_and_none_of_them_is_forgotten(tiny_task: Tin
         "--set",
         "anchors.min_log_odds_z=0",
     ]
-    ended = lethe(
-        *words, "--dry-run", "--json", tmp_path / "plan.json", "--out", tmp_path / "out", home=tmp_path / "lethe"
-    )
+    planned = [*words, "--dry-run", "--json", tmp_path / "plan.json", "--out", tmp_path / "out"]
+    ended = lethe(*planned, home=tmp_path / "lethe", PREFECT_API_URL=prefect_server)
     assert ended.returncode == 0, ended.stderr
     (corpus,) = [path for path in (tmp_path / "lethe" / "forget" / "corpora").iterdir() if path.is_dir()]
     split = {

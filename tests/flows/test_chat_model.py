@@ -60,7 +60,7 @@ def records(names: tuple[str, ...]) -> str:
 
 @pytest.fixture(scope="module")
 def asked(
-    tmp_path_factory: pytest.TempPathFactory, tiny_llama: Callable[..., LlamaForCausalLM], prefect_server: None
+    tmp_path_factory: pytest.TempPathFactory, tiny_llama: Callable[..., LlamaForCausalLM], prefect_server: str
 ) -> Iterator[Asked]:
     folder = tmp_path_factory.mktemp("chat")
     tokenizer = chat_tokenizer(CHATML_SYSTEM, words=[*WORDS, *NAMES, *story(PEOPLE).split()])

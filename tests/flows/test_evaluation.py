@@ -60,7 +60,9 @@ def words(task: TinyTask, *more: object) -> list[object]:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask, questions: Path) -> Iterator[Run]:
+def finished(
+    tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask, questions: Path, prefect_server: str
+) -> Iterator[Run]:
     """The untouched model, judged against itself."""
     folder = tmp_path_factory.mktemp("evaluate")
     more = [
@@ -75,7 +77,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask, ques
         "open-unlearning",
     ]
     process = lethe(
-        *words(tiny_task, *more, "--out", folder / "out", "--json", folder / "result.json"), home=folder / "lethe"
+        *words(tiny_task, *more, "--out", folder / "out", "--json", folder / "result.json"),
+        home=folder / "lethe",
+        PREFECT_API_URL=prefect_server,
     )
     assert process.returncode == 0, process.stderr
     yield Run(
@@ -141,9 +145,10 @@ def test_the_numbers_behind_every_figure_are_handed_over(finished: Run) -> None:
 
 
 def test_without_a_reference_there_are_figures_and_no_verdict(
-    tiny_task: TinyTask, tmp_path: Path, finished: Run
+    tiny_task: TinyTask, tmp_path: Path, finished: Run, prefect_server: str
 ) -> None:
-    process = lethe(*words(tiny_task, "--json", tmp_path / "result.json", "--require-verdict"), home=finished.home)
+    given = words(tiny_task, "--json", tmp_path / "result.json", "--require-verdict")
+    process = lethe(*given, home=finished.home, PREFECT_API_URL=prefect_server)
     assert process.returncode == 1, process.stderr
     found = json.loads((tmp_path / "result.json").read_text())
     assert found["verdict"]["forgotten"] is None

@@ -83,7 +83,7 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def request_(tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> Iterator[UnlearningRequest]:
+def request_(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Iterator[UnlearningRequest]:
     folder = tmp_path_factory.mktemp("erasure")
     fact_model().save_pretrained(folder / "model")
     fact_tokenizer().save_pretrained(folder / "model")

@@ -39,7 +39,7 @@ class Home:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask, prefect_server: None) -> Iterator[Home]:
+def home(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask, prefect_server: str) -> Iterator[Home]:
     folder = tmp_path_factory.mktemp("methods") / "lethe"
     with (
         pytest.MonkeyPatch.context() as patch,

@@ -47,7 +47,7 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask, prefect_server: None) -> Iterator[Run]:
+def run(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask, prefect_server: str) -> Iterator[Run]:
     home = tmp_path_factory.mktemp("guardrail") / "lethe"
     config = apply_settings(METHODS["guardrail"].preset("default", 0), [*SHORT, *OWN])
     with pytest.MonkeyPatch.context() as patch, temporary_settings({PREFECT_LOCAL_STORAGE_PATH: str(home / "results")}):

@@ -59,7 +59,7 @@ RATED = {"toxicity target", "toxicity unlearned"}
 
 @pytest.fixture(scope="module")
 def request_of_all(
-    tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask, prefect_server: None
+    tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask, prefect_server: str
 ) -> Iterator[UnlearningRequest]:
     """Prose and questions to forget, since some methods ask for these, prose to keep, and questions for the
     benchmark.

@@ -40,12 +40,16 @@ class Ended:
     ids=["once", "three times"],
 )
 def ended(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_task: TinyTask,
+    prefect_server: str,
 ) -> Iterator[Ended]:
     alone, killed = tmp_path_factory.mktemp("alone"), tmp_path_factory.mktemp("killed")
     words = tiny_task.words(*EPOCHS, "relearning.steps=[]")
     survivors: list[psutil.Process] = []
-    with start(*words, "--out", alone / "out", home=alone / "lethe", **SAVE_OFTEN) as undisturbed:
+    surroundings = {**SAVE_OFTEN, "PREFECT_API_URL": prefect_server}
+    with start(*words, "--out", alone / "out", home=alone / "lethe", **surroundings) as undisturbed:
         try:
             for stage in request.param:
                 point = inside(stage) if stage == "labels" else inside_training(stage)

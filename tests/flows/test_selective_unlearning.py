@@ -75,7 +75,7 @@ def twice(
     tmp_path_factory: pytest.TempPathFactory,
     tiny_task: TinyTask,
     tiny_gpt2: Callable[..., GPT2LMHeadModel],
-    prefect_server: None,
+    prefect_server: str,
 ) -> Iterator[Twice]:
     folder = tmp_path_factory.mktemp("flow")
     task, home = replace(tiny_task, model=folder / "gpt2"), folder / "lethe"

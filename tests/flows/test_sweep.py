@@ -31,7 +31,7 @@ GENTLE, RUINOUS = "1e-5", "3"
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> Iterator[Path]:
+def home(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("sweep") / "lethe"
     with (
         pytest.MonkeyPatch.context() as patch,

@@ -66,7 +66,7 @@ class Swept:
 
 
 @pytest.fixture(scope="module")
-def swept(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask, prefect_server: None) -> Iterator[Swept]:
+def swept(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask, prefect_server: str) -> Iterator[Swept]:
     folder = tmp_path_factory.mktemp("weights")
     config = apply_settings(METHODS["scrub"].preset("gpt2-winobias", 0), [*SHORT, *OWN])
     with (

@@ -174,7 +174,7 @@ def test_without_a_key_of_its_own_a_server_is_sent_nobody_elses(
     assert server.requests[0]["headers"]["authorization"] == "Bearer none"
 
 
-def test_a_key_comes_from_a_secret_block(server: ScriptedServer, prefect_server: None) -> None:
+def test_a_key_comes_from_a_secret_block(server: ScriptedServer, prefect_server: str) -> None:
     from prefect.blocks.system import Secret
 
     Secret(value=KEY).save("translator-key", overwrite=True)
