@@ -46,8 +46,13 @@ class Method:
         return getattr(import_module(self.module), "require_text", lambda request, config: None)
 
     def declare(self) -> Any:
-        """Load the function that declares its stages, see `flows.steps.unlearning.Declare`."""
-        return import_module(self.module).declare
+        """Load the function that declares its stages, see `flows.steps.unlearning.Declare`, those of a distillation
+        among them where one follows.
+        """
+        from flows.steps.distilling import distilled
+
+        own = import_module(self.module).declare
+        return lambda corpus, target, config: distilled(own(corpus, target, config), corpus, target, config)
 
 
 METHODS = {

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from flows.methods import Method
 from flows.steps.dictionary import translation
+from flows.steps.distilling import require_distillable
 from flows.steps.facts import state_facts
 from flows.steps.flow_runs import flow
 from flows.steps.outcome import StageOf, Stages
@@ -58,11 +59,16 @@ class Plan:
 def plan(request: UnlearningRequest, config: MethodConfig, method: Method) -> Plan:
     """Run corpus, anchors, translation and facts, and look the method's stages up in the cache; given what its flow
     would be given.
+
+    Raises:
+        BadInputError: As its flow does, of what can be told beforehand.
     """
+    require_distillable(request, config)
     inputs, target = gather_inputs(**request.files()), gather_models({"target": request.model})["target"]
     corpus, dictionary, facts, stages = _look(inputs, user_file(request.anchors), config)
     cached = look_up(method.declare()(corpus, target, config), {DICTIONARY: dictionary, FACTS: facts})
     stages |= {key: "cached" if record else "to run" for key, record in cached.items()}
+    distilled = config.distillation.noise_alpha > 0
     tokens = {split: int(count / CHARACTERS_PER_TOKEN) for split, count in corpus.characters.items()}
     questions = question_form(target, config.corpus)
     chat = questions == "chat template"
@@ -70,7 +76,7 @@ def plan(request: UnlearningRequest, config: MethodConfig, method: Method) -> Pl
         anchors=dictionary,
         stages=stages,
         tokens=tokens,
-        needs=_needs(target, tokens, adapted=config.lora is not None and config.lora.rank > 0),
+        needs=_needs(target, tokens, adapted=config.lora is not None and config.lora.rank > 0, distilled=distilled),
         sample=cleaning_sample(inputs, config.corpus),
         facts=facts,
         questions=questions,
@@ -98,17 +104,21 @@ def _look(
     )
 
 
-def _needs(target: CheckpointRef, tokens: dict[str, int], *, adapted: bool) -> dict[str, tuple[float, float]]:
+def _needs(
+    target: CheckpointRef, tokens: dict[str, int], *, adapted: bool, distilled: bool
+) -> dict[str, tuple[float, float]]:
     import psutil
 
     weights = 4.0 * target.parameters
     hidden = 4.0 * read_json(config_folder(target) / "config.json").get("hidden_size", 4096)
-    states = hidden * (2 * tokens.get("forget", 0) + tokens.get("retain", 0))
+    # a distillation has states of its own
+    states = hidden * (2 * tokens.get("forget", 0) + (1 + distilled) * tokens.get("retain", 0))
     # one base, and a copy where the adapter is merged; unlearned and registered model
     copies = (2, 2) if adapted else (7, 3)
-    # student, gradients, two moments, best copy, two frozen models; states are read a batch at a time
-    memory = copies[0] * weights
+    # student, gradients, two moments, best copy, two frozen models (in a distillation: one head); states are read a
+    # batch at a time
+    memory = (max(6, copies[0]) if distilled else copies[0]) * weights
     # models, labels with a copy of one side while written, teacher states
-    disk = copies[1] * weights + states + hidden * tokens.get("forget", 0)
+    disk = (copies[1] + distilled) * weights + states + hidden * tokens.get("forget", 0)
     there = {"memory": psutil.virtual_memory().available, "disk": shutil.disk_usage(store.home()).free}
     return {"memory": (memory / 1e9, there["memory"] / 1e9), "disk": (disk / 1e9, there["disk"] / 1e9)}

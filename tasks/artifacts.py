@@ -158,7 +158,7 @@ class LabelSet(Artifact):
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherCache(Artifact):
-    """Last hidden states of the frozen target model on the retain blocks."""
+    """Last hidden states of a frozen model, the target or the unlearned one, on the retain blocks."""
 
     blocks: int
     tokens: int

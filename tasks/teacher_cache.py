@@ -1,5 +1,5 @@
-"""Stage `teacher cache`: the frozen target model's last hidden states on the retain text, so that no live teacher is
-needed.
+"""Stage `teacher cache`: a frozen model's last hidden states on the retain text, so that no live teacher is needed: the
+target model's, or, where that is distilled, the unlearned model's.
 """
 
 from collections.abc import Iterator
@@ -25,17 +25,29 @@ BATCH = 32
 
 @stage("teacher cache", threads_share=2)
 def cache_teacher(
-    corpus: CorpusRef, target: CheckpointRef, block_size: int, corpus_config: CorpusConfig, run: str | None = None
+    corpus: CorpusRef,
+    teacher: CheckpointRef,
+    block_size: int,
+    corpus_config: CorpusConfig,
+    label: str = "",
+    run: str | None = None,
 ) -> TeacherCache:
-    """Run the target model once over the retain text; see `teacher_files.write_teacher` for the size of what
-    is kept.
+    """Run a model once over the retain text; see `teacher_files.write_teacher` for the size of what is kept.
+
+    Args:
+        corpus: Its retain text is read.
+        teacher: The model, as it is now.
+        block_size: Tokens of a block at most.
+        corpus_config: How text was read.
+        label: What to call the model, where it is another one than the target.
+        run: Tracking run.
     """
     from tasks.algorithms.models.heads import context_size
     from tasks.algorithms.tokens.text_blocks import text_blocks
     from tasks.storage.teacher_files import write_teacher
 
-    with tracking.stage_run(run, "teacher cache", {"block_size": block_size}) as nested:
-        model, tokenizer = load_model(target), load_tokenizer(target)
+    with tracking.stage_run(run, f"teacher cache {label}".rstrip(), {"block_size": block_size}) as nested:
+        model, tokenizer = load_model(teacher), load_tokenizer(teacher)
         template = vocabularies.question_template(tokenizer, corpus_config)
         documents, separator = StoredDocuments(corpus, "retain"), separator_id(tokenizer)
         block_size = min(block_size, context_size(model.config))

@@ -9,6 +9,7 @@ from typing import Any
 from prefect import get_run_logger
 from prefect.runtime import flow_run
 
+from flows.steps import distilling
 from flows.steps.facts import EVERYWHERE
 from flows.steps.judging import judge, log_questions, measure, origins, tracked
 from flows.steps.outcome import Outcome, StageOf, Stages, adapter_origin
@@ -54,10 +55,11 @@ def check_unlearning(request: UnlearningRequest, config: MethodConfig, *, review
     """Check what a method's flow was given, before anything is trained.
 
     Raises:
-        BadInputError: If files, models or translator cannot be had.
+        BadInputError: If files, models or translator cannot be had, or a distillation has no text.
         ValueError: If a review is wanted that nobody could reach.
     """
     require_model(request)
+    distilling.require_distillable(request, config)
     if review:
         require_server()
     models = {"target": request.model, "retrained": request.retrained}
@@ -102,14 +104,15 @@ def _run_stages(stages: Stages, unlearning: Unlearning) -> Outcome:
     if not unlearning.review:
         prepared = replace(prepared, dictionary=records[StageOf("translation")], facts=records[StageOf("facts")])
     trained = [records[call.key] for call in unlearned.upstream() if isinstance(records[call.key], CheckpointRef)]
-    return _conclude(stages, unlearning, prepared, records, records[unlearned.key], trained)
+    return _conclude(stages, unlearning, prepared, records, records[unlearned.key], distilling.told_apart(trained))
 
 
 def _begin(wiring: Wiring, unlearning: Unlearning, corpus: CorpusRef) -> Call:
     """Begin those of the method's stages that wait for nothing, so that they go on while a person looks over the
     dictionary.
     """
-    unlearned = unlearning.declare(corpus, unlearning.request.target, unlearning.request.config)
+    target, config = unlearning.request.target, unlearning.request.config
+    unlearned = distilling.distilled(unlearning.declare(corpus, target, config), corpus, target, config)
     wiring.begin(unlearned)
     return unlearned
 
@@ -142,7 +145,7 @@ def _conclude(
         "paper": unlearning.paper,
         **origins(request.inputs, request.models | {"unlearned": unlearned}),
     }
-    account = unlearning.account(records)
+    account = {**unlearning.account(records), **distilling.account(request.config, prepared.corpus, records)}
     for name, words in account.items():
         get_run_logger().info("%s: %s", name, words)
     provenance |= {**adapter_origin(unlearned), **unlearning.provenance, **account}

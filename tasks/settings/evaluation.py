@@ -1,6 +1,7 @@
 """All settings of an evaluation, which every method shares."""
 
 from tasks.settings.assistants import JudgingConfig, PromptingConfig, TranslationConfig
+from tasks.settings.distillation import DistillationConfig
 from tasks.settings.measuring import (
     BenchmarkingConfig,
     CoverageConfig,
@@ -72,6 +73,16 @@ class MethodConfig(MethodFacts, EvaluationConfig):
 
     coverage: CoverageConfig = CoverageConfig()
     """What the target model is asked beside the given text."""
+    distillation: DistillationConfig = DistillationConfig()
+    """Noise and distillation after the method, so that less comes back by relearning; off unless noise_alpha is above
+    0."""
+
+    def __post_init__(self) -> None:
+        if self.distillation.noise_alpha and self.lora is not None and self.lora.rank and self.lora.output == "adapter":
+            raise ValueError(
+                "lora.output is 'adapter'; wanted merged where distillation.noise_alpha is above 0: noise is for all"
+                " weights, and what comes of it is no adapter"
+            )
 
     @property
     def needs_anchors(self) -> bool:

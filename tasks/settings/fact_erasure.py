@@ -41,4 +41,5 @@ def fact_erasure_preset(name: str, seed: int = 0) -> FactErasureConfig:
         edit=editing.edit,
         bounds=editing.bounds,
         translation=replace(config.translation, seed=seed),
+        distillation=replace(config.distillation, seed=seed),
     )

@@ -5,6 +5,7 @@ from dataclasses import asdict, fields, is_dataclass, replace
 from pkgutil import resolve_name
 from typing import Annotated, Any, get_type_hints
 
+from tasks.settings.distillation import DistillationConfig
 from tasks.settings.evaluation import MethodConfig
 from tasks.settings.objective_training import UnlearningConfig
 from tasks.settings.objectives.choice import AnyObjective
@@ -32,6 +33,7 @@ class GradientUnlearningConfig(MethodConfig):
     training.least_steps=160,320 --grid lora.rate_factor=2,5,10, with npo, simnpo and undial."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_choices(self)
         kind = resolve_name(listed(self.method).settings)
         values = (
@@ -89,7 +91,12 @@ def gradient_preset(method: str, name: str, seed: int = 0) -> GradientUnlearning
         raise ValueError(f"preset is {name!r}; wanted one of default, paper")
     tuned = TUNED.get(TUNED_AS.get(method, method), {}) if name == "default" else {}
     training = replace(PAPER if name == "paper" else UnlearningConfig(), seed=seed, **tuned.get("training", {}))
-    return GradientUnlearningConfig(method=method, objective=tuned.get("objective"), training=training)
+    return GradientUnlearningConfig(
+        method=method,
+        objective=tuned.get("objective"),
+        training=training,
+        distillation=DistillationConfig(seed=seed),
+    )
 
 
 def tuning(method: str) -> str:

@@ -48,6 +48,13 @@ class GuardrailUnlearningConfig(MethodConfig):
     guardrail: GuardrailConfig = GuardrailConfig()
     """Prefix and filter."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.distillation.noise_alpha:
+            raise ValueError(
+                f"distillation.noise_alpha is {self.distillation.noise_alpha}; wanted 0: a guardrail changes no weights"
+            )
+
     @property
     def needs_anchors(self) -> bool:
         """Whether text without any is refused: prefix and filter name them."""

@@ -162,6 +162,7 @@ class ScrubUnlearningConfig(MethodConfig):
     """Who rates the toxicity of completions: the source work's own measure."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.scrub.form == "original" and self.training.accumulation != 1:
             raise ValueError(
                 f"training.accumulation is {self.training.accumulation}; wanted 1 in form original, where a step is"
@@ -189,7 +190,10 @@ def scrub_preset(name: str, seed: int = 0) -> ScrubUnlearningConfig:
         raise ValueError(f"preset is {name!r}; wanted one of {', '.join(SCRUB_PRESETS)}")
     chosen = SCRUB_PRESETS[name]
     return replace(
-        chosen, translation=replace(chosen.translation, seed=seed), training=replace(chosen.training, seed=seed)
+        chosen,
+        translation=replace(chosen.translation, seed=seed),
+        training=replace(chosen.training, seed=seed),
+        distillation=replace(chosen.distillation, seed=seed),
     )
 
 

@@ -45,6 +45,7 @@ def preset(name: str, seed: int = 0) -> SelectiveUnlearningConfig:
         translation=replace(chosen.translation, seed=seed),
         reinforcement=replace(chosen.reinforcement, seed=seed),
         finetune=replace(chosen.finetune, seed=seed),
+        distillation=replace(chosen.distillation, seed=seed),
     )
 
 

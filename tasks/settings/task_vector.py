@@ -33,6 +33,7 @@ class TaskVectorUnlearningConfig(MethodConfig):
     """Whole weights, or an adapter that theta_ft is made of; theta moves back along its update."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.lora.rank and self.lora.output != "merged":
             raise ValueError(f"lora.output is {self.lora.output!r}; wanted merged: a task vector ends in plain weights")
 
@@ -55,4 +56,5 @@ def task_vector_preset(name: str, seed: int = 0) -> TaskVectorUnlearningConfig:
         config,
         translation=replace(config.translation, seed=seed),
         reinforcement=replace(config.reinforcement, seed=seed),
+        distillation=replace(config.distillation, seed=seed),
     )

@@ -58,11 +58,8 @@ def check_grid(grid: Mapping[str, Sequence[str]], config: Any) -> None:
     Raises:
         ValueError: If the grid has a setting that is not the method's own.
     """
-    own = [
-        field.name
-        for field in fields(config)
-        if field.name not in {shared.name for shared in fields(MethodConfig)} | {"method"}
-    ]
+    alike = {shared.name for shared in fields(MethodConfig)} - {"distillation"} | {"method"}
+    own = [field.name for field in fields(config) if field.name not in alike]
     for key in grid:
         if key.partition(".")[0] not in own:
             raise ValueError(

@@ -1,0 +1,82 @@
+"""Blocks of a teacher cache as the batches of a distillation, and what it is looked at by."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from tasks.algorithms.objectives.distillation import Distillation
+from tasks.algorithms.tokens.batching import pad_batch
+from tasks.algorithms.training.loop import Batch, Validation
+from tasks.algorithms.training.rounds import Rounds
+from tasks.artifacts import BadInputError, TeacherCache
+from tasks.settings.distillation import DistillationConfig
+from tasks.storage.teacher_files import TeacherRows
+
+
+class TeacherBlocks(Sequence[Batch]):
+    """The batches of `config.steps` optimiser steps; every block comes round before any comes twice. Some blocks,
+    spaced evenly so that every file and topic has its share, are only validated on.
+    """
+
+    def __init__(
+        self,
+        teacher: TeacherCache,
+        head: nn.Module,
+        pad: int,
+        device: torch.device,
+        dtype: torch.dtype,
+        config: DistillationConfig,
+    ) -> None:
+        """Open the blocks.
+
+        Args:
+            teacher: Blocks with the teacher's states.
+            head: The teacher's output head, frozen.
+            pad: Filler token.
+            device: Where the student is.
+            dtype: The type of the student's weights, which the states get.
+            config: How the student is taught.
+
+        Raises:
+            BadInputError: If there are not two blocks.
+        """
+        self._rows, self._head, self._pad = TeacherRows(teacher), head, pad
+        self._device, self._dtype, self._config = device, dtype, config
+        if len(self._rows) < 2:
+            raise BadInputError(
+                f"distillation found {len(self._rows)} blocks of text; wanted two at least: more --retain text, or a"
+                " higher distillation.self_written_blocks"
+            )
+        self._rounds = Rounds(len(self._rows), config.held_share, config.batch_blocks, config.seed)
+        self.held = self._rounds.held
+        """Blocks that are not trained on."""
+
+    def __len__(self) -> int:
+        return self._config.steps * self._config.accumulation
+
+    def __getitem__(self, index: int) -> Batch:
+        if not 0 <= index < len(self):
+            raise IndexError(f"there is no batch {index}; wanted 0 to {len(self) - 1}")
+        return self._batch(self._rounds.at(index))
+
+    def _batch(self, blocks: Sequence[int]) -> Batch:
+        ids, mask = pad_batch([self._rows.ids(block) for block in blocks], self._pad, self._device)
+        counted, _ = pad_batch([self._rows.supervised(block) for block in blocks], 0, self._device)
+        hidden = torch.cat([self._rows.hidden(block) for block in blocks]).to(self._device, self._dtype)
+        return Batch(
+            tensors={"ids": ids, "mask": mask, "supervised": counted},
+            cached={"teacher_hidden": hidden, "teacher_head": self._head},
+            weight=float(len(hidden)),
+        )
+
+    @torch.no_grad()
+    def validate(self, student: nn.Module) -> Validation:
+        """Score the student by KL(teacher || student) on the held blocks, in nats a token."""
+        total = tokens = 0.0
+        for start in range(0, len(self.held), self._config.batch_blocks):
+            batch = self._batch(self.held[start : start + self._config.batch_blocks])
+            loss, _ = Distillation().loss(student, batch.tensors, batch.cached)
+            total, tokens = total + batch.weight * float(loss), tokens + batch.weight
+        kl = total / tokens
+        return Validation(score=kl, acceptable=True, metrics={"validation/teacher_kl_nats": kl})
