@@ -70,4 +70,8 @@ def guardrail_preset(name: str, seed: int = 0) -> GuardrailUnlearningConfig:
     if name not in ("default", "paper"):
         raise ValueError(f"preset is {name!r}; wanted one of default, paper")
     config = GuardrailUnlearningConfig()
-    return replace(config, translation=replace(config.translation, seed=seed))
+    return replace(
+        config,
+        translation=replace(config.translation, seed=seed),
+        distillation=replace(config.distillation, seed=seed),
+    )

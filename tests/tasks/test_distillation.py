@@ -1,0 +1,140 @@
+"""Claims: a noised model comes back to what it said before the noise, on text that it is not taught on too; what it is
+compared with is untouched; the result is a plain model named unlearned; one seed, one result, also where the stage was
+broken off; with an adapter as teacher, its base is noised with it.
+"""
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import GPT2LMHeadModel, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from tasks import store
+from tasks.algorithms.models import adapters
+from tasks.algorithms.text.corpus import Document
+from tasks.algorithms.unlearning.noise import shrink_and_perturb
+from tasks.artifacts import CheckpointRef, TeacherCache
+from tasks.distillation import distil
+from tasks.execution import isolation
+from tasks.models.checkpoints import is_adapter
+from tasks.models.loading import load_model, save_adapter, save_checkpoint
+from tasks.settings.distillation import DistillationConfig
+from tasks.settings.text import CorpusConfig
+from tasks.settings.training import LoraConfig
+from tasks.teacher_cache import cache_teacher
+from tasks.training import trainer
+from tasks.training.teacher_blocks import TeacherBlocks
+from tests.tasks.test_objective_training import corpus_of, sums
+
+PLACES = ("town", "mill", "old boy's house", "man's City")
+TEXT = [
+    Document(source="k", text="\n\n".join(f"The {one} is near the {other}, and {two} said hello." for two in PLACES))
+    for one in PLACES
+    for other in PLACES
+]
+TEACHING = DistillationConfig(
+    noise_alpha=0.3,
+    steps=60,
+    block_size=32,
+    batch_blocks=4,
+    validate_every=20,
+    held_share=0.2,
+    learning_rate=3e-3,
+    mixed_precision="no",
+)
+
+
+@pytest.fixture
+def unlearned(
+    lethe_home: Path, tiny_gpt2: Callable[..., GPT2LMHeadModel], tiny_tokenizer: PreTrainedTokenizerFast
+) -> CheckpointRef:
+    model = tiny_gpt2(0, initializer_range=0.2)
+    return save_checkpoint(model, tiny_tokenizer, "unlearned", sensitivity="ordinary", origin="before")
+
+
+def cached(teacher: CheckpointRef) -> TeacherCache:
+    return cache_teacher.body(corpus_of([], TEXT), teacher, 32, CorpusConfig(), "unlearned")
+
+
+def divergence(model: torch.nn.Module, teacher: CheckpointRef) -> float:
+    """From the teacher, on the blocks that are held."""
+    head = load_model(teacher).lm_head
+    return TeacherBlocks(cached(teacher), head, 0, torch.device("cpu"), torch.float32, TEACHING).validate(model).score
+
+
+def test_a_noised_model_comes_back_to_what_it_said(unlearned: CheckpointRef) -> None:
+    before, noised = sums(store.path(unlearned)), load_model(unlearned, exact=True)
+    shrink_and_perturb(noised, TEACHING.noise_alpha, TEACHING.noise_beta, TEACHING.seed)
+    found = distil.body(unlearned, cached(unlearned), TEACHING)
+    lost, left = divergence(noised, unlearned), divergence(load_model(found), unlearned)
+    assert left < 0.5 * lost
+    assert lost > 0.1
+    assert sums(store.path(unlearned)) == before
+    assert (found.label, found.parameters, found.sensitivity) == ("unlearned", unlearned.parameters, "ordinary")
+    model = load_model(found)
+    assert model.lm_head.weight.data_ptr() == model.transformer.wte.weight.data_ptr()
+
+
+def test_the_more_noise_the_further_the_weights_are_from_those_before(unlearned: CheckpointRef) -> None:
+    old, brief = load_model(unlearned).state_dict(), replace(TEACHING, steps=5)
+    moved = [
+        sum(float((new - old[name]).norm()) for name, new in load_model(found).state_dict().items())
+        for alpha in (0.1, 0.3, 0.6)
+        for found in [distil.body(unlearned, cached(unlearned), replace(brief, noise_alpha=alpha))]
+    ]
+    assert moved == sorted(moved)
+    assert moved[2] > 2 * moved[0]
+
+
+def test_it_ends_where_it_was_nearest(unlearned: CheckpointRef) -> None:
+    """Steps that are far too large later on: what is handed over is what was best on the way."""
+    spoilt = replace(
+        TEACHING, learning_rate=0.1, schedule="linear", warmup_share=1.0, steps=40, validate_every=4, clip_norm=0.0
+    )
+    whole = divergence(load_model(distil.body(unlearned, cached(unlearned), spoilt)), unlearned)
+    end = replace(spoilt, validate_every=40)
+    assert whole < divergence(load_model(distil.body(unlearned, cached(unlearned), end)), unlearned)
+
+
+def test_one_seed_one_result_also_of_a_run_that_was_broken_off(
+    unlearned: CheckpointRef, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brief, teacher = replace(TEACHING, steps=12, validate_every=4), cached(unlearned)
+    whole = distil.body(unlearned, teacher, brief)
+    assert distil.body(unlearned, teacher, replace(brief, seed=1)).digest != whole.digest
+    monkeypatch.setenv("LETHE_SAVE_EVERY_S", "0")
+    monkeypatch.setattr(isolation, "current_key", lambda: "a-key")
+    write, written = trainer.write_state, []
+
+    def stop_after_five(path, state) -> None:
+        write(path, state)
+        written.append(path)
+        if len(written) == 5:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer, "write_state", stop_after_five)
+    with pytest.raises(KeyboardInterrupt):
+        distil.body(unlearned, teacher, brief)
+    monkeypatch.setattr(trainer, "write_state", write)
+    assert distil.body(unlearned, teacher, brief).digest == whole.digest
+
+
+def test_a_merged_adapter_is_noised_with_its_base(
+    lethe_home: Path, tiny_llama: Callable[..., LlamaForCausalLM], tiny_tokenizer: PreTrainedTokenizerFast
+) -> None:
+    base, options = tiny_llama(0, initializer_range=0.2), {"sensitivity": "ordinary", "origin": ""}
+    target = save_checkpoint(copy.deepcopy(base), tiny_tokenizer, "target", **options)
+    adapters.attach(base, LoraConfig(rank=2), "unlearned", 0)
+    for weight in adapters.adapter_parameters(base, "unlearned").values():
+        torch.nn.init.normal_(weight, std=0.3, generator=torch.Generator().manual_seed(2))
+    adapter = save_adapter(base, tiny_tokenizer, "unlearned", target, **options)
+    adapters.merge(base, "unlearned")
+    merged = save_checkpoint(base, tiny_tokenizer, "unlearned", **options)
+    brief = replace(TEACHING, steps=3)
+    one, other = (distil.body(model, cached(model), brief) for model in (adapter, merged))
+    assert (is_adapter(adapter), is_adapter(one)) == (True, False)
+    for name, weight in load_model(one).state_dict().items():
+        torch.testing.assert_close(weight, load_model(other).state_dict()[name], atol=1e-4, rtol=1e-3)
