@@ -236,9 +236,9 @@ def source_remark(config: ScrubUnlearningConfig, parameters: int) -> str:
         (field.name, getattr(config.training, field.name), getattr(source.training, field.name))
         for field in fields(source.training)
     ]
-    added = [f"adapters of rank {config.lora.rank} instead of all weights"] * bool(config.lora.rank) + [
-        "with a rewind"
-    ] * config.rewind.enabled
+    added = [f"adapters of rank {config.lora.rank} instead of all weights"] * bool(config.lora.rank)
+    added += ["with a rewind"] * config.rewind.enabled
+    added += ["with noise and distillation"] * bool(config.distillation.noise_alpha)
     changed = ", ".join(
         [f"{name} {ours} instead of {theirs}" for name, ours, theirs in pairs if ours != theirs and name != "seed"]
         + added

@@ -58,8 +58,9 @@ def check_grid(grid: Mapping[str, Sequence[str]], config: Any) -> None:
     Raises:
         ValueError: If the grid has a setting that is not the method's own.
     """
-    alike = {shared.name for shared in fields(MethodConfig)} - {"distillation"} | {"method"}
-    own = [field.name for field in fields(config) if field.name not in alike]
+    alike = {shared.name for shared in fields(MethodConfig)} | {"method"}
+    # every method has a distillation, and it changes the model
+    own = [*(field.name for field in fields(config) if field.name not in alike), "distillation"]
     for key in grid:
         if key.partition(".")[0] not in own:
             raise ValueError(

@@ -115,6 +115,8 @@ def test_a_run_on_another_model_than_gpt2_is_labelled() -> None:
     assert "all but adapters of rank 8 instead of all weights, with a rewind, on a model" in source_remark(
         adapted, SOURCE_PARAMETERS
     )
+    noised = replace(published, distillation=replace(published.distillation, noise_alpha=0.2))
+    assert "all but with noise and distillation, on a model" in source_remark(noised, SOURCE_PARAMETERS)
     assert source_remark(published, SOURCE_PARAMETERS) == source_remark(scrub_preset("default"), 944_000) == ""
     assert all(source_remark(config, 944_000) for config in weight_sweep(published).values())
 
