@@ -10,7 +10,7 @@ from tasks.execution import progress
 from tasks.execution.stage import stage
 from tasks.models.loading import load_model, load_tokenizer
 from tasks.settings.edit_request import EditRequest
-from tasks.settings.rank_one_editing import TracingConfig
+from tasks.settings.tracing import TracingConfig
 from tasks.storage.edit_files import stored_edits
 from tasks.storage.trace_files import TracedFact, write_traces
 

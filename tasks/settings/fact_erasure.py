@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from tasks.settings.edit_proposals import EditProposalConfig
 from tasks.settings.evaluation import MethodConfig
-from tasks.settings.rank_one_editing import EditBounds, EditConfig, SecondMomentConfig, TracingConfig, rank_one_preset
+from tasks.settings.rank_one_editing import EditBounds, EditConfig, SecondMomentConfig, rank_one_preset
 from tasks.settings.schema import settings
+from tasks.settings.tracing import TracingConfig
 
 
 @settings

@@ -12,6 +12,7 @@ from tasks.settings.measuring import BenchmarkingConfig
 from tasks.settings.neurons import NeuronConfig
 from tasks.settings.schema import check_choices, settings
 from tasks.settings.text import AnchorConfig, CorpusConfig, FactConfig
+from tasks.settings.tracing import TracingConfig
 
 Algorithm = Literal["rome", "memit", "ft", "ft-l", "kn", "mend"]
 """One fact into one layer, or many at once, spread over several layers; and what these are measured against:
@@ -26,31 +27,6 @@ Keys = Literal["averaged", "original"]
 def _require_count(name: str, value: int) -> None:
     if value < 1:
         raise ValueError(f"{name} is {value}; wanted a whole number >= 1")
-
-
-@settings
-class TracingConfig:
-    """Causal tracing: noise on the subject, and one state at a time put back."""
-
-    noise: float = 3.0
-    """Standard deviation of the noise on the subject's token embeddings, in those of the embeddings, >= 0."""
-    draws: int = 10
-    """Corrupted runs a fact, >= 1."""
-    window: int | None = None
-    """Layers whose MLP or attention outputs are put back together, >= 1; none: a fifth of the model's layers, as 10 of
-    48."""
-    facts: int = 60
-    """Facts over which effects are averaged, >= 1."""
-    seed: int = 0
-    """Of the noise."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.noise < math.inf:
-            raise ValueError(f"tracing.noise is {self.noise}; wanted a number >= 0")
-        for name in ("draws", "facts"):
-            _require_count(f"tracing.{name}", getattr(self, name))
-        if self.window is not None:
-            _require_count("tracing.window", self.window)
 
 
 @settings

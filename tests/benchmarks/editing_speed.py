@@ -34,7 +34,8 @@ from tasks.algorithms.editing.prompts import edit_prompt  # noqa: E402
 from tasks.algorithms.editing.rome import find_values, rank_one  # noqa: E402
 from tasks.algorithms.editing.second_moments import cholesky, solver  # noqa: E402
 from tasks.algorithms.models.architectures import decoder_layers, mlp_weight  # noqa: E402
-from tasks.settings.rank_one_editing import EditConfig, TracingConfig, rank_one_preset  # noqa: E402
+from tasks.settings.rank_one_editing import EditConfig, rank_one_preset  # noqa: E402
+from tasks.settings.tracing import TracingConfig  # noqa: E402
 from tests.reference import causal_tracing as plain_tracing  # noqa: E402
 from tests.reference import rome as plain_rome  # noqa: E402
 from tests.stand_ins.edit_requests import request_of  # noqa: E402

@@ -72,7 +72,7 @@ def traced(model: Any, tokenizer: Any, world: Any, count: int) -> dict[str, Any]
     """Return shares of the total effect that single hidden states restore, over `count` facts that the model knows."""
     from tasks.algorithms.editing.causal_tracing import trace
     from tasks.algorithms.editing.prompts import edit_prompt
-    from tasks.settings.rank_one_editing import TracingConfig
+    from tasks.settings.tracing import TracingConfig
 
     facts = [fact for fact in world.facts if " " in fact.subject.name]
     facts = sorted(random.Random(0).sample(facts, len(facts)), key=lambda fact: not fact.subject.tuning)

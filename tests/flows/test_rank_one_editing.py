@@ -25,7 +25,8 @@ from tasks.algorithms.world.fact_world import build_fact_world
 from tasks.artifacts import BadInputError
 from tasks.settings.edit_request import EditRequest
 from tasks.settings.editing_request import EditingRequest
-from tasks.settings.rank_one_editing import EditBounds, EditConfig, RankOneEditingConfig, TracingConfig
+from tasks.settings.rank_one_editing import EditBounds, EditConfig, RankOneEditingConfig
+from tasks.settings.tracing import TracingConfig
 from tasks.storage.edit_files import write_edits
 from tasks.storage.edit_records import SCORES
 from tasks.storage.edit_steps import read_table

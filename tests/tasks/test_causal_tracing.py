@@ -17,7 +17,7 @@ from tasks.algorithms.editing.causal_tracing import Trace
 from tasks.artifacts import BadInputError, CheckpointRef, TraceRecords
 from tasks.causal_tracing import trace_facts
 from tasks.models.loading import load_model, load_tokenizer, save_checkpoint
-from tasks.settings.rank_one_editing import TracingConfig
+from tasks.settings.tracing import TracingConfig
 from tasks.storage.trace_files import read_effects, read_grids, read_traced_facts
 from tests.stand_ins.edit_stages import KNOWN, UNKNOWN, edit_set, own_home
 

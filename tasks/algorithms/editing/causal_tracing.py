@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from tasks.algorithms.models.activations import Kept, Places, changed_output, keep, logits_of, resume, resume_all
 from tasks.algorithms.models.architectures import attention_output, decoder_layers, mlp_output
 from tasks.algorithms.shapes import Float
-from tasks.settings.rank_one_editing import TracingConfig
+from tasks.settings.tracing import TracingConfig
 
 State = Literal["hidden", "mlp", "attention"]
 STATES: tuple[State, ...] = ("hidden", "mlp", "attention")

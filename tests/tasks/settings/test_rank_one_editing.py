@@ -4,18 +4,12 @@ import math
 
 import pytest
 
-from tasks.settings.rank_one_editing import EditConfig, SecondMomentConfig, TracingConfig
+from tasks.settings.rank_one_editing import EditConfig, SecondMomentConfig
 
 
 @pytest.mark.parametrize(
     ("config", "changes", "message"),
     [
-        (TracingConfig, {"noise": -1.0}, r"tracing\.noise is -1\.0; wanted a number >= 0"),
-        (TracingConfig, {"noise": math.inf}, r"tracing\.noise is inf"),
-        (TracingConfig, {"noise": math.nan}, r"tracing\.noise is nan"),
-        (TracingConfig, {"draws": 0}, r"tracing\.draws is 0; wanted a whole number >= 1"),
-        (TracingConfig, {"facts": 0}, r"tracing\.facts is 0"),
-        (TracingConfig, {"window": 0}, r"tracing\.window is 0"),
         (SecondMomentConfig, {"least_tokens": 0}, r"second_moments\.least_tokens is 0"),
         (SecondMomentConfig, {"most_tokens": 1999}, r"most_tokens is 1999; wanted at least least_tokens, 2000"),
         (SecondMomentConfig, {"tolerance": 0.0}, r"second_moments\.tolerance is 0\.0; wanted a number > 0"),
@@ -49,4 +43,3 @@ def test_the_constants_of_the_original_are_the_defaults() -> None:
         0.5,
     )
     assert (config.short_contexts, config.short_tokens, config.long_contexts, config.long_tokens) == (10, 5, 10, 10)
-    assert (TracingConfig().noise, TracingConfig().draws) == (3.0, 10)

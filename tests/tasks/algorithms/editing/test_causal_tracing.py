@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tasks.algorithms.editing import causal_tracing
 from tasks.algorithms.editing.causal_tracing import STATES, default_window, embedding_noise, trace, window_of
 from tasks.algorithms.models.architectures import attention_output, decoder_layers, mlp_output, tensor_of
-from tasks.settings.rank_one_editing import TracingConfig
+from tasks.settings.tracing import TracingConfig
 from tests.reference.causal_tracing import Tracing, modules
 from tests.stand_ins.architectures import OPT_350M, tiny
 
