@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tasks.algorithms.editing.causal_tracing import Trace
 from tasks.algorithms.editing.effects import EDITED, LAST_SUBJECT, ROLES, Effect
+from tasks.algorithms.editing.known_facts import KnownFact
 from tasks.reporting import pages
 from tasks.reporting.pages import Picture, figure
+from tasks.settings.edit_request import EditRequest
 from tasks.storage.plain_files import write_json
-from tasks.storage.trace_files import PICTURES, TracedFact
+from tasks.storage.trace_files import PICTURES, TracedFact, traced_fact, write_traces
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 TITLES = {"hidden": "one hidden state", "mlp": "a window of MLPs", "attention": "a window of attentions"}
 MAPS = {"hidden": "Purples", "mlp": "Greens", "attention": "Reds"}
+MOST_MAPS = 8
+"""Facts of which a heat map is drawn."""
 COLOURS = dict(zip(ROLES, ("#8a8f98", "#bf8700", "#1f6feb", "#2da44e", "#d0d7de", "#cf222e"), strict=True))
 
 
@@ -101,3 +105,23 @@ def write_pictures(folder: Path, pictures: Mapping[str, Picture]) -> None:
         (folder / name).write_bytes(picture.png)
     captions = [{"file": name, "title": picture.title, "alt": picture.alt} for name, picture in pictures.items()]
     write_json(folder / PICTURES, captions)
+
+
+def keep_traces(
+    folder: Path, known: Sequence[KnownFact], unknown: Sequence[EditRequest], effects: Sequence[Effect], tokenizer: Any
+) -> None:
+    """Write traces with their averages, the average and the first facts' maps as pictures too.
+
+    Args:
+        folder: Where to.
+        known: What was traced.
+        unknown: What was asked for and the model does not know.
+        effects: The averages.
+        tokenizer: Says which words the prompts' tokens are.
+    """
+    facts, traces = [traced_fact(fact, tokenizer) for fact in known], [fact.trace for fact in known]
+    write_traces(folder, facts, traces, effects, [request.question for request in unknown])
+    shown = zip(facts[:MOST_MAPS], traces, strict=False)
+    drawn = {"average.png": average_picture(effects, len(traces))}
+    drawn |= {f"fact-{number:03}.png": heat_map(fact, traced) for number, (fact, traced) in enumerate(shown)}
+    write_pictures(folder, drawn)

@@ -12,6 +12,7 @@ from tasks.storage.plain_files import read_json, write_json
 if TYPE_CHECKING:
     from tasks.algorithms.editing.causal_tracing import Trace
     from tasks.algorithms.editing.effects import Effect
+    from tasks.algorithms.editing.known_facts import KnownFact
 
 GRIDS = "traces.safetensors"
 ABOUT = "traces.json"
@@ -33,6 +34,19 @@ class TracedFact:
     """Tokens [start, stop) of the subject."""
     clean: float
     corrupted: float
+
+
+def traced_fact(fact: "KnownFact", tokenizer: Any) -> TracedFact:
+    """Return a fact as a person reads it."""
+    return TracedFact(
+        subject=fact.request.subject,
+        prompt=fact.request.prompt,
+        object=fact.said,
+        tokens=tuple(tokenizer.decode([token]) for token in fact.prompt.ids),
+        span=fact.prompt.subject,
+        clean=fact.trace.clean,
+        corrupted=fact.trace.corrupted,
+    )
 
 
 def write_traces(

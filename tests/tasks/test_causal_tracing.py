@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from tasks import store
-from tasks.algorithms.editing import causal_tracing
+from tasks.algorithms.editing import known_facts
 from tasks.algorithms.editing.causal_tracing import Trace
 from tasks.artifacts import BadInputError, CheckpointRef, TraceRecords
 from tasks.causal_tracing import trace_facts
@@ -68,7 +68,7 @@ def test_the_layer_is_the_argmax_of_mlps_at_the_last_subject_token(
 ) -> None:
     """Whatever other states and tokens have elsewhere."""
 
-    def traced(model: Any, ids: Any, subject: tuple[int, int], *given: Any) -> Trace:
+    def traced(model: Any, ids: Any, subject: tuple[int, int], *given: Any, **named: Any) -> Trace:
         grids = {state: torch.full((2, len(ids)), 0.2) for state in ("hidden", "mlp", "attention")}
         grids["mlp"][1 - best] = 0.9
         grids["mlp"][1 - best, subject[1] - 1] = 0.3
@@ -76,7 +76,7 @@ def test_the_layer_is_the_argmax_of_mlps_at_the_last_subject_token(
         grids["hidden"][1 - best] = 1.0
         return Trace(clean=1.0, corrupted=0.1, restored=grids, subject=subject)
 
-    monkeypatch.setattr(causal_tracing, "trace", traced)
+    monkeypatch.setattr(known_facts, "trace", traced)
     found = trace_facts.body(target, edit_set(*FACTS[:2]), CONFIG)
     assert found.layer == best
     (average, *_) = strict(store.path(found) / "pictures.json")
