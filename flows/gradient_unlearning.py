@@ -3,6 +3,7 @@
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.steps.flow_runs import flow
+from flows.steps.localisation import account, localised
 from flows.steps.outcome import Outcome
 from flows.steps.preparation import Coverage
 from flows.steps.settings import differences
@@ -45,6 +46,7 @@ def gradient_unlearning(
         review=review,
         coverage=coverage,
         provenance={"settings": origin_of_settings(config)},
+        account=account,
     )
     return carry_out(unlearning)
 
@@ -70,15 +72,25 @@ def origin_of_settings(config: GradientUnlearningConfig) -> str:
 
 
 def _changes(config: GradientUnlearningConfig, preset: GradientUnlearningConfig) -> list[str]:
-    trained_by = tuple(f"{section}." for section in ("objective", "rows", "training", "lora"))
-    return [name for name in differences(config, preset) if name.startswith(trained_by) and name != "training.seed"]
+    trained_by = tuple(f"{section}." for section in ("objective", "rows", "training", "lora", "localisation"))
+    seeds = ("training.seed", "localisation.seed")
+    return [name for name in differences(config, preset) if name.startswith(trained_by) and name not in seeds]
 
 
 def declare(corpus: CorpusRef, target: CheckpointRef, config: GradientUnlearningConfig) -> Call:
     """Declare the stages up to the unlearned model."""
     reference = Call(cache_reference, corpus, target, _needs(config), config.rows, config.corpus)
     return Call(
-        unlearn, corpus, target, reference, config.loss, config.objective, config.training, config.corpus, config.lora
+        unlearn,
+        corpus,
+        target,
+        reference,
+        config.loss,
+        config.objective,
+        config.training,
+        config.corpus,
+        config.lora,
+        localised(corpus, target, config),
     )
 
 

@@ -5,6 +5,7 @@
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.steps.flow_runs import flow
+from flows.steps.localisation import account, localised
 from flows.steps.outcome import Outcome
 from flows.steps.preparation import Coverage
 from flows.steps.unlearning import Unlearning, carry_out, check_unlearning
@@ -42,7 +43,14 @@ def scrub(
     notes = {"max-step": config.scrub.max_step, "source work": source_remark(config, checked.target.parameters)}
     named = {name: words for name, words in notes.items() if words}
     unlearning = Unlearning(
-        method=METHOD, paper=PAPER, declare=declare, request=checked, review=review, coverage=coverage, provenance=named
+        method=METHOD,
+        paper=PAPER,
+        declare=declare,
+        request=checked,
+        review=review,
+        coverage=coverage,
+        provenance=named,
+        account=account,
     )
     return carry_out(unlearning)
 
@@ -63,7 +71,16 @@ def declare(corpus: CorpusRef, target: CheckpointRef, config: ScrubUnlearningCon
         cache_reference, corpus, target, _needs(config), RowsConfig(tokens=config.training.block_size), config.corpus
     )
     candidates = Call(
-        train_scrub, corpus, target, reference, config.scrub, config.training, config.rewind, config.corpus, config.lora
+        train_scrub,
+        corpus,
+        target,
+        reference,
+        config.scrub,
+        config.training,
+        config.rewind,
+        config.corpus,
+        config.lora,
+        localised(corpus, target, config),
     )
     return Call(rewind_checkpoints, corpus, candidates, config.rewind, config.corpus)
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.steps.flow_runs import flow
+from flows.steps.localisation import account, localised
 from flows.steps.outcome import Outcome
 from flows.steps.preparation import Coverage
 from flows.steps.unlearning import Unlearning, carry_out, check_unlearning
@@ -46,9 +47,16 @@ def selective_unlearning(
             adds what is not.
     """
     checked = check_unlearning(request, config, review=review)
-    return carry_out(
-        Unlearning(method=METHOD, paper=PAPER, declare=declare, request=checked, review=review, coverage=coverage)
+    unlearning = Unlearning(
+        method=METHOD,
+        paper=PAPER,
+        declare=declare,
+        request=checked,
+        review=review,
+        coverage=coverage,
+        account=account,
     )
+    return carry_out(unlearning)
 
 
 def declare(corpus: CorpusRef, target: CheckpointRef, config: SelectiveUnlearningConfig) -> Call:
@@ -60,4 +68,14 @@ def declare(corpus: CorpusRef, target: CheckpointRef, config: SelectiveUnlearnin
     keeps = config.finetune.retain_weight > 0 and "retain" in corpus.documents
     teacher = Call(cache_teacher, corpus, target, config.labels.block_size, config.corpus) if keeps else None
     labels = Call(make_labels, corpus, DICTIONARY, target, reinforced, config.labels, config.corpus)
-    return Call(finetune, target, reinforced, labels, teacher, config.labels, config.finetune, config.lora)
+    return Call(
+        finetune,
+        target,
+        reinforced,
+        labels,
+        teacher,
+        config.labels,
+        config.finetune,
+        config.lora,
+        localised(corpus, target, config),
+    )

@@ -334,6 +334,29 @@ class TraceRecords(Artifact):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Localisation(Artifact):
+    """The layers whose MLPs alone are trained."""
+
+    by: str
+    """`trace`, or `random`: drawn from those that the trace does not name."""
+    layers: tuple[int, ...]
+    """In order, counted from 0."""
+    effects: tuple[float, ...]
+    """Of every layer's MLPs at the subject's last token: the average indirect effect, a probability."""
+    facts: int
+    """That were traced: those that the model knows."""
+    unknown: int
+    """That were asked for on the way, and that it does not know."""
+
+    @property
+    def words(self) -> str:
+        """What is trained, as a person reads it."""
+        named = f"MLPs of layer{'s' * (len(self.layers) > 1)} {', '.join(map(str, self.layers))}"
+        how = "by" if self.by == "trace" else "drawn from those not named by"
+        return f"{named} ({how} trace of {self.facts} fact{'s' * (self.facts > 1)})"
+
+
+@dataclass(frozen=True, kw_only=True)
 class NeuronReport(Artifact):
     """The neurons of one layer that carry facts."""
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from tasks import tracking
-from tasks.artifacts import CheckpointRef, LabelSet, TeacherCache
+from tasks.artifacts import CheckpointRef, LabelSet, Localisation, TeacherCache
 from tasks.execution.stage import stage
 from tasks.models.checkpoints import is_adapter
 from tasks.models.loading import load_model, load_tokenizer, pad_id
@@ -24,17 +24,32 @@ def finetune(
     label_config: LabelConfig,
     config: FinetuneConfig,
     lora: LoraConfig = LoraConfig(),
+    localisation: Localisation | None = None,
     run: str | None = None,
 ) -> CheckpointRef:
-    """Train the target model, or an adapter on it, on the labels; it ends at its best checkpoint."""
+    """Train the target model, or an adapter on it, on the labels; it ends at its best checkpoint.
+
+    Args:
+        target: The model that is to forget.
+        reinforced: Its head is read by the labels.
+        labels: Generic labels.
+        teacher: What the target model says on the retain text; none: nothing is held on to.
+        label_config: How labels are made of two models' logits.
+        config: How the student is trained.
+        lora: Whole weights, or an adapter.
+        localisation: The layers whose MLPs alone are trained; none: all weights are.
+        run: Tracking run.
+    """
     from tasks.algorithms.objectives.generic_labels import GenericLabelLoss, GenericLabelLossConfig
     from tasks.algorithms.training.loop import EpochBatches
+    from tasks.training.chosen_weights import train_localised
     from tasks.training.label_validation import validation, with_retain_ratio
     from tasks.training.labelled_blocks import LabelledBlocks
     from tasks.training.trainer import adapt, keep_trained, train_stage
 
     with tracking.stage_run(run, "finetune", config) as nested:
         student, tokenizer = load_model(target, exact=not lora.rank), load_tokenizer(target)
+        lora = train_localised(student, localisation, lora)
         config = adapt(student, config, lora, "unlearned")
         heads = _frozen_heads(student, target, reinforced, lora)
         data = LabelledBlocks(labels, teacher, heads, pad_id(tokenizer), student.device, config)

@@ -1,13 +1,12 @@
 """Stage `finetune` of methods that train by an entry of `OBJECTIVES`: the target model ends at its best checkpoint."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 from tasks import tracking
 from tasks.algorithms.text.spacing import spaced
-from tasks.artifacts import CheckpointRef, CorpusRef, ReferenceCache
+from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef, Localisation, ReferenceCache
 from tasks.execution.stage import stage
 from tasks.models.loading import load_model, load_tokenizer, pad_id
 from tasks.settings.objective_training import UnlearningConfig
@@ -34,6 +33,7 @@ def unlearn(
     config: UnlearningConfig,
     corpus_config: CorpusConfig,
     lora: LoraConfig = LoraConfig(),
+    localisation: Localisation | None = None,
     run: str | None = None,
 ) -> CheckpointRef:
     """Train the target model, or an adapter on it; a live teacher is a second, frozen copy of it, or the model with its
@@ -49,6 +49,7 @@ def unlearn(
         config: How the student is trained.
         corpus_config: How text was read.
         lora: Whole weights, or an adapter.
+        localisation: The layers whose MLPs alone are trained; none: all weights are.
         run: Tracking run.
     """
     from tasks.algorithms.training.loop import EpochBatches
@@ -68,23 +69,33 @@ def unlearn(
             else no_score
         )
         validate = with_guard(look, config.guard, student, tokenizer, corpus, corpus_config)
-        lora = trained_alone(student, made, lora)
+        lora = trained_alone(student, made, lora, localisation)
         config = adapt(student, config, lora, "unlearned")
         batches = EpochBatches(len(data.rows.rows("forget")), data.batch, config)
         train_stage(student, batches, made, config, nested, validate=None if validate is no_score else validate)
         return keep_trained(student, tokenizer, "unlearned", target, lora, sensitivity="ordinary", origin=nested)
 
 
-def trained_alone(model: "torch.nn.Module", objective: "Objective", lora: LoraConfig) -> LoraConfig:
-    """Freeze all but what an objective wants trained, where it does not want all; return which layers get an adapter:
-    the same.
+def trained_alone(
+    model: "torch.nn.Module", objective: "Objective", lora: LoraConfig, localisation: Localisation | None = None
+) -> LoraConfig:
+    """Freeze all but what an objective or a trace wants trained, where they do not want all; return which layers get an
+    adapter: the same.
+
+    Raises:
+        BadInputError: If both want to choose, or the model's MLPs cannot be found.
     """
+    from tasks.training.chosen_weights import train_localised, train_only
+
     names = objective.trainable(model)
     if names is None:
-        return lora
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(name in names)
-    return replace(lora, targets=tuple(name.removesuffix(".weight") for name in names))
+        return train_localised(model, localisation, lora)
+    if localisation:
+        raise BadInputError(
+            f"{type(objective).__name__} chooses its matrices, and so does localisation.by {localisation.by!r}; wanted"
+            " one of them"
+        )
+    return train_only(model, names, lora)
 
 
 class ObjectiveRows:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks import store, tracking
-from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef, ReferenceCache
+from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef, Localisation, ReferenceCache
 from tasks.execution import isolation
 from tasks.execution.stage import stage
 from tasks.models.loading import load_model, load_tokenizer, pad_id
@@ -39,12 +39,14 @@ def scrub(
     rewinding: RewindConfig,
     corpus_config: CorpusConfig,
     lora: LoraConfig = LoraConfig(),
+    localisation: Localisation | None = None,
     run: str | None = None,
 ) -> list[CheckpointRef]:
-    """Train the target model, or an adapter on it; return the checkpoints that can be gone back to, in order, the last
-    one being the end of training.
+    """Train the target model, an adapter on it, or the MLPs of the named layers alone; return the checkpoints that can
+    be gone back to, in order, the last one being the end of training.
     """
     from tasks.algorithms.objectives.scrub import Scrub
+    from tasks.training.chosen_weights import train_localised
     from tasks.training.reference_rows import ReferenceRows, live_teacher
     from tasks.training.trainer import adapt, keep_trained, train_stage
 
@@ -58,6 +60,7 @@ def scrub(
             rows, config, training, aligned=config.positions == "differing" or _aligned(corpus, rows)
         )
         validate = _validation(config, rewinding, training, student, tokenizer, corpus, corpus_config)
+        lora = train_localised(student, localisation, lora)
         training = adapt(student, _with_validations(training, len(batches)), lora, "unlearned")
 
         def save() -> CheckpointRef:

@@ -171,23 +171,27 @@ def with_lora(config: Any, rank: int | None) -> Any:
 
 
 def check_trainable(config: Any, model: str | None) -> None:
-    """Refuse an adapter, or an objective's choice of matrices, that the model's architecture does not have, before
-    anything is trained.
+    """Refuse an adapter, or a choice of matrices by objective or trace, that the model's architecture does not have,
+    before anything is trained.
     """
     adapted = config.lora is not None and config.lora.rank
-    if not model or not (adapted or config.chooses_weights):
+    localised = config.localisation is not None and config.localisation.by != "all"
+    if not model or not (adapted or localised or config.chooses_weights):
         return
     from tasks.algorithms.models.adapters import check_adaptable
+    from tasks.algorithms.models.architectures import decoder_layers
+    from tasks.algorithms.models.layers import mlp_parameter_names
     from tasks.models.checkpoints import inspect_model
     from tasks.models.loading import skeleton
     from tasks.objective_training import trained_alone
+    from tasks.training.chosen_weights import train_only
 
-    bare = skeleton(inspect_model(model, "target"))
-    lora = (
-        trained_alone(bare, resolve_name(config.loss)(config.objective), config.lora)
-        if config.chooses_weights
-        else config.lora
-    )
+    bare, lora = skeleton(inspect_model(model, "target")), config.lora
+    if config.chooses_weights:
+        lora = trained_alone(bare, resolve_name(config.loss)(config.objective), lora)
+    elif localised:
+        layers = range(config.localisation.count(len(decoder_layers(bare))))
+        lora = train_only(bare, mlp_parameter_names(bare, layers), lora)
     if adapted:
         check_adaptable(bare, lora)
 

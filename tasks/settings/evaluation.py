@@ -2,6 +2,7 @@
 
 from tasks.settings.assistants import JudgingConfig, PromptingConfig, TranslationConfig
 from tasks.settings.distillation import DistillationConfig
+from tasks.settings.localisation import LocalisationConfig
 from tasks.settings.measuring import (
     BenchmarkingConfig,
     CoverageConfig,
@@ -61,6 +62,8 @@ class MethodFacts:
     training: TrainingConfig | None = None
     """How a student is trained beside a frozen model, with the `teacher` that says where that speaks from; a field
     where the method does so."""
+    localisation: LocalisationConfig | None = None
+    """Which weights are trained; a field where training can be restricted to some."""
     chooses_weights: bool = False
     """Whether some matrices of the method's own choice are trained."""
     rewinds: bool = False
@@ -90,3 +93,26 @@ class MethodConfig(MethodFacts, EvaluationConfig):
         judged by what there is.
         """
         return False
+
+
+@settings
+class LocalisableConfig(MethodConfig):
+    """The same for a method whose training can be restricted to some MLPs."""
+
+    lora: LoraConfig = LoraConfig()
+    """Whole weights, or an adapter."""
+    localisation: LocalisationConfig = LocalisationConfig()
+    """Which weights are trained: all, or the MLPs of a few layers."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.localisation.by != "all" and self.lora.rank and self.lora.targets:
+            raise ValueError(
+                f"lora.targets is {', '.join(self.lora.targets)}, but localisation.by {self.localisation.by!r} chooses"
+                " the matrices; wanted no lora.targets, or all"
+            )
+
+    @property
+    def needs_anchors(self) -> bool:
+        """Whether text without any is refused: a trace looks for facts by them."""
+        return self.localisation.by != "all"

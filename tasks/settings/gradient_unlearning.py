@@ -6,7 +6,8 @@ from pkgutil import resolve_name
 from typing import Annotated, Any, get_type_hints
 
 from tasks.settings.distillation import DistillationConfig
-from tasks.settings.evaluation import MethodConfig
+from tasks.settings.evaluation import LocalisableConfig
+from tasks.settings.localisation import LocalisationConfig
 from tasks.settings.objective_training import UnlearningConfig
 from tasks.settings.objectives.choice import AnyObjective
 from tasks.settings.objectives.protocol import ObjectiveSettings
@@ -17,7 +18,7 @@ from tasks.settings.training import LoraConfig
 
 
 @settings
-class GradientUnlearningConfig(MethodConfig):
+class GradientUnlearningConfig(LocalisableConfig):
     """Unlearning by a listed objective, from text to report."""
 
     method: ObjectiveName
@@ -51,6 +52,11 @@ class GradientUnlearningConfig(MethodConfig):
             raise ValueError(
                 f"lora.targets is {', '.join(self.lora.targets)}, but {self.method} chooses its matrices; wanted no"
                 " lora.targets"
+            )
+        if self.objective.chooses_weights and self.localisation.by != "all":
+            raise ValueError(
+                f"localisation.by is {self.localisation.by!r}, but {self.method} chooses its matrices; wanted all, or"
+                " another method"
             )
 
     @property
@@ -96,6 +102,7 @@ def gradient_preset(method: str, name: str, seed: int = 0) -> GradientUnlearning
         objective=tuned.get("objective"),
         training=training,
         distillation=DistillationConfig(seed=seed),
+        localisation=LocalisationConfig(seed=seed),
     )
 
 

@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from dataclasses import fields, replace
 from typing import ClassVar, Literal
 
-from tasks.settings.evaluation import MethodConfig
+from tasks.settings.evaluation import LocalisableConfig
 from tasks.settings.measuring import ToxicityConfig
 from tasks.settings.objectives.protocol import ObjectiveSettings
 from tasks.settings.schema import check_choices, settings
-from tasks.settings.training import GuardMode, LoraConfig, Schedule, Teacher, TrainingConfig
+from tasks.settings.training import GuardMode, Schedule, Teacher, TrainingConfig
 
 WEIGHT_PAIRS = ((0.25, 0.75), (0.5, 0.5), (0.75, 0.25))
 """(alpha, beta) that the source work reports; what its figures are drawn over."""
@@ -147,7 +147,7 @@ class RewindConfig:
 
 
 @settings
-class ScrubUnlearningConfig(MethodConfig):
+class ScrubUnlearningConfig(LocalisableConfig):
     """SCRUB from text to report."""
 
     scrub: ScrubConfig = ScrubConfig()
@@ -156,8 +156,6 @@ class ScrubUnlearningConfig(MethodConfig):
     """How it is trained."""
     rewind: RewindConfig = RewindConfig()
     """Which checkpoint is taken."""
-    lora: LoraConfig = LoraConfig()
-    """Whole weights, or an adapter."""
     toxicity: ToxicityConfig = ToxicityConfig(scorer="auto")
     """Who rates the toxicity of completions: the source work's own measure."""
 
@@ -194,6 +192,7 @@ def scrub_preset(name: str, seed: int = 0) -> ScrubUnlearningConfig:
         translation=replace(chosen.translation, seed=seed),
         training=replace(chosen.training, seed=seed),
         distillation=replace(chosen.distillation, seed=seed),
+        localisation=replace(chosen.localisation, seed=seed),
     )
 
 

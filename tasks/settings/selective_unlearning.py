@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tasks.settings.evaluation import MethodConfig
+from tasks.settings.evaluation import LocalisableConfig
 from tasks.settings.finetuning import FinetuneConfig, ReinforcementConfig
 from tasks.settings.labels import LabelConfig
 from tasks.settings.schema import settings
@@ -10,7 +10,7 @@ from tasks.settings.training import LoraConfig
 
 
 @settings
-class SelectiveUnlearningConfig(MethodConfig):
+class SelectiveUnlearningConfig(LocalisableConfig):
     """Selective unlearning ("Who's Harry Potter?", arXiv:2310.02238) from text to report."""
 
     reinforcement: ReinforcementConfig = ReinforcementConfig()
@@ -46,6 +46,7 @@ def preset(name: str, seed: int = 0) -> SelectiveUnlearningConfig:
         reinforcement=replace(chosen.reinforcement, seed=seed),
         finetune=replace(chosen.finetune, seed=seed),
         distillation=replace(chosen.distillation, seed=seed),
+        localisation=replace(chosen.localisation, seed=seed),
     )
 
 

@@ -65,6 +65,13 @@ def write_traces(
         for state, grid in trace.restored.items()
     }
     save_file(grids, folder / GRIDS)
+    write_findings(folder, facts, effects, unknown)
+
+
+def write_findings(
+    folder: Path, facts: Sequence[TracedFact], effects: "Sequence[Effect]", unknown: Sequence[str]
+) -> None:
+    """Write what was traced, its averages, and the prompts whose answers the model does not know."""
     write_json(folder / ABOUT, {"facts": [asdict(fact) for fact in facts], "unknown": list(unknown)})
     write_json(folder / EFFECTS, [asdict(effect) for effect in effects])
 

@@ -97,6 +97,7 @@ def trace(
     *,
     states: Sequence[State] = STATES,
     noise: Float[Tensor, "draws seq hidden"] | None = None,
+    tokens: Sequence[int] | None = None,
     on_token: Callable[[int, int], None] = lambda done, of: None,
 ) -> Trace:
     """Trace one fact.
@@ -109,6 +110,8 @@ def trace(
         config: Noise, draws, window, seed.
         states: What is put back.
         noise: In place of the seeded one.
+        tokens: At which states are put back, from the subject on; everywhere else the grid has p*. None: at all of
+            them.
         on_token: Called after each token's cells: how many are done, of how many.
     """
     device = next(model.parameters()).device
@@ -120,9 +123,10 @@ def trace(
     kept = keep(model, rows, torch.ones_like(rows), subject[0], noise=clean_first, record=recorded)
     grid = _Grid(model, kept, answer, states, config.window or default_window(len(layers)))
     cells = torch.full((len(states), len(layers), len(ids)), grid.corrupted, dtype=torch.float64)
-    for token in range(subject[0], len(ids)):  # no noise has come to those before
+    tokens = range(subject[0], len(ids)) if tokens is None else tokens  # no noise has come to those before
+    for done, token in enumerate(tokens, 1):
         cells[:, :, token] = grid.token(token).cpu()
-        on_token(token - subject[0] + 1, len(ids) - subject[0])
+        on_token(done, len(tokens))
     restored = {
         state: each.to(torch.promote_types(noise.dtype, torch.float32))
         for state, each in zip(states, cells, strict=True)

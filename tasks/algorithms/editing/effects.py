@@ -1,5 +1,6 @@
 """Effects of many traces together: by layer and by what a token is in its prompt."""
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -82,8 +83,9 @@ def average_effects(traces: Sequence[Trace], draws: int = 500, seed: int = 0) ->
     return effects
 
 
-def best_layer(effects: Sequence[Effect], state: State = EDITED) -> int:
-    """Return the layer whose window has the largest average indirect effect at the subject's last token.
+def ranked_layers(effects: Sequence[Effect], state: State = EDITED) -> list[int]:
+    """Return all layers, that first whose window has the largest average indirect effect at the subject's last token;
+    of equals the lower one.
 
     Raises:
         ValueError: If that was not traced.
@@ -91,7 +93,29 @@ def best_layer(effects: Sequence[Effect], state: State = EDITED) -> int:
     found = [effect for effect in effects if effect.state == state and effect.role == LAST_SUBJECT]
     if not found:
         raise ValueError(f"no {state} effects at the last subject token; wanted a trace that has them")
-    return max(found, key=lambda effect: effect.mean).layer
+    return [effect.layer for effect in sorted(found, key=lambda effect: (-effect.mean, effect.layer))]
+
+
+def best_layer(effects: Sequence[Effect], state: State = EDITED) -> int:
+    """Return the first of `ranked_layers`."""
+    return ranked_layers(effects, state)[0]
+
+
+def named_layers(effects: Sequence[Effect], count: int) -> list[int]:
+    """Return the first `count` of `ranked_layers`, in order."""
+    return sorted(ranked_layers(effects)[:count])
+
+
+def other_layers(effects: Sequence[Effect], count: int, seed: int) -> list[int]:
+    """Return as many layers, in order, drawn from those that `named_layers` leaves out.
+
+    Raises:
+        ValueError: If it does not leave so many.
+    """
+    others = sorted(ranked_layers(effects)[count:])
+    if count > len(others):
+        raise ValueError(f"{count} other layers are wanted, and there are {len(others)}; wanted {len(others)} at most")
+    return sorted(random.Random(seed).sample(others, count))
 
 
 def _by_role(trace: Trace, state: State) -> dict[str, Float[torch.Tensor, " layers"]]:

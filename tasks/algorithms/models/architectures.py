@@ -17,6 +17,8 @@ class Architecture:
     """From the base model to the list of its layers."""
     mlp_output: str
     """From a layer to the second matrix of its MLP."""
+    mlp_input: str = ""
+    """From a layer to the first, where the MLP is no module of its own."""
     attention_output: str
     """From a layer to the output matrix of its attention."""
     normed_after: bool = False
@@ -43,7 +45,9 @@ ARCHITECTURES = {
         layers="layers", mlp_output="mlp.down_proj", attention_output="self_attn.o_proj", normed_after=True
     ),
     "phi": Architecture(layers="layers", mlp_output="mlp.fc2", attention_output="self_attn.dense"),
-    "opt": Architecture(layers="decoder.layers", mlp_output="fc2", attention_output="self_attn.out_proj"),
+    "opt": Architecture(
+        layers="decoder.layers", mlp_output="fc2", mlp_input="fc1", attention_output="self_attn.out_proj"
+    ),
     "bloom": Architecture(
         layers="h",
         mlp_output="mlp.dense_4h_to_h",
@@ -100,6 +104,15 @@ def decoder_layers(model: nn.Module) -> nn.ModuleList:
 def mlp_output(model: nn.Module, layer: int) -> nn.Module:
     """Return the second matrix of a layer's MLP, which writes to the residual stream."""
     return decoder_layers(model)[layer].get_submodule(architecture(model).mlp_output)
+
+
+def mlp_modules(model: nn.Module, layer: int) -> list[nn.Module]:
+    """Return what a layer's MLP computes with: all of it, or, of a model of experts, the experts without what chooses
+    among them.
+    """
+    kind, block = architecture(model), decoder_layers(model)[layer]
+    paths = [kind.mlp_input, kind.mlp_output] if kind.mlp_input else [kind.mlp_output.rpartition(".")[0]]
+    return [block.get_submodule(path) for path in (paths if kind.editable else [kind.mlp_output])]
 
 
 def attention_output(model: nn.Module, layer: int) -> nn.Module:

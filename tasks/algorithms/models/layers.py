@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from torch import Tensor, nn
 
-from tasks.algorithms.models.architectures import decoder_layers, mlp_weight, tensor_of
+from tasks.algorithms.models.architectures import decoder_layers, mlp_modules, mlp_weight, tensor_of
 from tasks.algorithms.shapes import Float, Int
 
 
@@ -59,6 +59,24 @@ def mlp_output_names(model: nn.Module, layers: Iterable[int]) -> list[str]:
     """
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     return [names[id(mlp_weight(model, layer))] for layer in layers]
+
+
+def mlp_parameter_names(model: nn.Module, layers: Iterable[int]) -> list[str]:
+    """Return the names of all parameters of the MLPs of some layers, biases among them.
+
+    Raises:
+        ValueError: If the model's type is not known, or there is no such layer.
+    """
+    depth, layers = len(decoder_layers(model)), list(layers)
+    if beyond := [layer for layer in layers if not 0 <= layer < depth]:
+        raise ValueError(f"layer is {beyond[0]}; wanted 0 to {depth - 1} in a model of {depth} layers")
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    return [
+        names[id(parameter)]
+        for layer in layers
+        for module in mlp_modules(model, layer)
+        for parameter in module.parameters()
+    ]
 
 
 def default_layer(depth: int) -> int:

@@ -205,3 +205,13 @@ def test_no_hook_stays(gpt2) -> None:
     assert not any(
         module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module) for module in gpt2.modules()
     )
+
+
+def test_of_some_tokens_the_cells_are_the_same_and_elsewhere_stands_the_corrupted_run(gpt2) -> None:
+    whole = trace(gpt2, IDS, SUBJECT, ANSWER, CONFIG)
+    some = trace(gpt2, IDS, SUBJECT, ANSWER, CONFIG, tokens=[3, 5])
+    for state in STATES:
+        torch.testing.assert_close(some.restored[state][:, [3, 5]], whole.restored[state][:, [3, 5]])
+        rest = some.restored[state][:, [0, 1, 2, 4, 6]]
+        torch.testing.assert_close(rest, torch.full_like(rest, whole.corrupted))
+        assert (whole.restored[state][:, 2] - whole.corrupted).abs().max() > 1e-5

@@ -8,7 +8,17 @@ import pytest
 import torch
 
 from tasks.algorithms.editing.causal_tracing import Trace
-from tasks.algorithms.editing.effects import EDITED, LAST_SUBJECT, Effect, average_effects, best_layer, role_of
+from tasks.algorithms.editing.effects import (
+    EDITED,
+    LAST_SUBJECT,
+    Effect,
+    average_effects,
+    best_layer,
+    named_layers,
+    other_layers,
+    ranked_layers,
+    role_of,
+)
 
 
 def traced(grids: dict[str, list[list[float]]], subject: tuple[int, int], clean: float = 0.9) -> Trace:
@@ -91,3 +101,32 @@ def test_nothing_traced_is_refused() -> None:
     other = Effect(state="hidden", role=LAST_SUBJECT, layer=0, mean=1.0, low=0.0, high=1.0, share=1.0)
     with pytest.raises(ValueError, match="no mlp effects at the last subject token"):
         best_layer([other])
+
+
+MEANS = [0.1, 0.5, 0.5, -0.2, 0.3, 0.05]
+
+
+def at_last_subject(means: list[float]) -> list[Effect]:
+    return average_effects([traced({"mlp": [[0.9, 0.1 + mean] for mean in means]}, (0, 2))])
+
+
+def test_layers_are_ranked_by_their_effect_and_of_equals_the_lower_one_comes_first() -> None:
+    """The first token of the subject has more, and the same everywhere."""
+    effects = at_last_subject(MEANS)
+    assert ranked_layers(effects) == [1, 2, 4, 0, 5, 3]
+    assert [named_layers(effects, count) for count in (1, 2, 4)] == [[1], [1, 2], [0, 1, 2, 4]]
+
+
+def test_the_control_shares_no_layer_with_what_is_named_and_its_draw_is_seeded() -> None:
+    effects = at_last_subject(MEANS)
+    for count in (1, 2, 3):
+        drawn = [other_layers(effects, count, seed) for seed in range(40)]
+        assert drawn == [other_layers(effects, count, seed) for seed in range(40)]
+        assert all(one == sorted({*one}) and len(one) == count for one in drawn)
+        left = {*range(6)} - {*named_layers(effects, count)}
+        assert {layer for one in drawn for layer in one} == left  # each of them, by some seed
+
+
+def test_a_control_of_more_layers_than_are_left_is_refused() -> None:
+    with pytest.raises(ValueError, match="4 other layers are wanted, and there are 2; wanted 2 at most"):
+        other_layers(at_last_subject(MEANS), 4, 0)

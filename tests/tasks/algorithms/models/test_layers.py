@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from transformers import MambaConfig, MambaForCausalLM
 
-from tasks.algorithms.models.architectures import decoder_layers
-from tasks.algorithms.models.layers import hidden_after, mlp_output_names
+from tasks.algorithms.models.architectures import ARCHITECTURES, decoder_layers
+from tasks.algorithms.models.layers import hidden_after, mlp_output_names, mlp_parameter_names
 from tasks.algorithms.tokens.batching import pad_batch
 from tests.stand_ins.architectures import tiny
 from tests.stand_ins.objectives import layer_states
@@ -94,3 +94,41 @@ def test_an_unknown_model_type_is_refused_with_the_list() -> None:
         mlp_output_names(model, [0])
     with pytest.raises(ValueError, match="model type 'mamba' is not known"):
         hidden_after(model, 0, *pad_batch(BLOCKS, 0))
+
+
+MLPS = {
+    "gpt2": ("mlp.c_fc.weight", "mlp.c_fc.bias", "mlp.c_proj.weight", "mlp.c_proj.bias"),
+    "gpt_neo": ("mlp.c_fc.weight", "mlp.c_fc.bias", "mlp.c_proj.weight", "mlp.c_proj.bias"),
+    "gptj": ("mlp.fc_in.weight", "mlp.fc_in.bias", "mlp.fc_out.weight", "mlp.fc_out.bias"),
+    **dict.fromkeys(
+        ("gpt_neox", "bloom"),
+        tuple(f"mlp.dense_{way}.{kind}" for way in ("h_to_4h", "4h_to_h") for kind in ("weight", "bias")),
+    ),
+    **dict.fromkeys(
+        ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma3_text"),
+        ("mlp.gate_proj.weight", "mlp.up_proj.weight", "mlp.down_proj.weight"),
+    ),
+    "phi3": ("mlp.gate_up_proj.weight", "mlp.down_proj.weight"),
+    "phi": ("mlp.fc1.weight", "mlp.fc1.bias", "mlp.fc2.weight", "mlp.fc2.bias"),
+    "opt": ("fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"),
+    "mixtral": ("mlp.experts.gate_up_proj", "mlp.experts.down_proj"),
+}
+"""All of an MLP; what chooses among experts is none of it."""
+
+
+def test_every_known_type_has_its_mlps_listed() -> None:
+    assert {*MLPS} == {*ARCHITECTURES}
+
+
+@pytest.mark.parametrize("kind", MLPS)
+def test_the_parameters_of_an_mlp_are_all_of_it_and_nothing_else(kind: str) -> None:
+    model = tiny(kind)
+    prefix = next(name for name, module in model.named_modules() if module is decoder_layers(model)[0])[:-1]
+    found = mlp_parameter_names(model, [2, 0])
+    assert sorted(found) == sorted(f"{prefix}{layer}.{name}" for layer in (0, 2) for name in MLPS[kind])
+
+
+@pytest.mark.parametrize("layer", [-1, 3])
+def test_the_mlp_of_a_layer_that_is_not_there_is_refused(layer: int) -> None:
+    with pytest.raises(ValueError, match=rf"layer is {layer}; wanted 0 to 2 in a model of 3 layers"):
+        mlp_parameter_names(tiny("gpt2"), [0, layer])
