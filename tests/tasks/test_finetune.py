@@ -26,6 +26,7 @@ from tasks.reinforcement import reinforce
 from tasks.settings.finetuning import FinetuneConfig, ReinforcementConfig
 from tasks.settings.labels import LabelConfig
 from tasks.settings.text import CorpusConfig
+from tasks.settings.training import LoraConfig
 from tasks.storage.plain_files import write_json
 from tasks.storage.teacher_files import TeacherRows
 from tasks.teacher_cache import cache_teacher
@@ -33,6 +34,7 @@ from tasks.training import label_validation
 from tasks.training.label_validation import validation, with_retain_ratio
 from tasks.training.labelled_blocks import LabelledBlocks
 from tests.conftest import train_tokenizer
+from tests.stand_ins.localised import check_mlps_alone, localisation
 from tests.tasks.test_objective_training import corpus_of
 
 NAMES = ("Toto", "Alice", "Jon", "Dorothy", "Hans")
@@ -270,3 +272,23 @@ def logprobs(model: GPT2LMHeadModel, retain: TeacherRows, number: int) -> torch.
     """Log-probabilities of every next token at a block's supervised positions, (positions, vocab), float64."""
     logits = model(input_ids=retain.ids(number)[None]).logits[0].double()
     return logits[retain.supervised(number).bool()].log_softmax(-1)
+
+
+@pytest.mark.parametrize("lora", [LoraConfig(), LoraConfig(rank=2)], ids=["whole", "adapter"])
+@pytest.mark.parametrize("layers", [(0,), (1,)])
+def test_where_a_trace_names_layers_their_mlps_alone_are_trained(
+    layers: tuple[int, ...], lora: LoraConfig, stages: Given
+) -> None:
+    config = replace(TUNING, least_steps=4, epochs=1, learning_rate=1e-3, mixed_precision="no")
+    before = load_model(stages.target).state_dict()
+    unlearned = finetune.body(
+        stages.target,
+        stages.reinforced,
+        stages.labels,
+        stages.teacher,
+        LabelConfig(block_size=32),
+        config,
+        lora,
+        localisation(*layers),
+    )
+    check_mlps_alone(before, load_model(unlearned).state_dict(), *layers, biases=not lora.rank)

@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, BloomConfig, BloomForCausalLM, GP
 from flows.methods import METHODS
 from tasks import store
 from tasks.algorithms.text.corpus import Document
-from tasks.artifacts import BadInputError, BelowFloorError, CheckpointRef, CorpusRef, ReferenceCache
+from tasks.artifacts import BadInputError, BelowFloorError, CheckpointRef, CorpusRef, Localisation, ReferenceCache
 from tasks.execution import isolation
 from tasks.execution.cache_keys import stage_key
 from tasks.models.checkpoints import is_adapter
@@ -33,6 +33,7 @@ from tasks.storage.documents import write_splits
 from tasks.storage.row_files import RowFile
 from tasks.training.reference_rows import ReferenceRows
 from tests.conftest import train_tokenizer
+from tests.stand_ins.localised import check_mlps_alone, localisation
 
 NAMES = sorted(name for name, method in METHODS.items() if method.module == "flows.gradient_unlearning")
 PEOPLE = ("Toto", "Alice", "Jon", "Dorothy", "Mary", "Tom")
@@ -89,6 +90,7 @@ def trained(
     corpus: CorpusRef,
     teacher: str = "cached",
     lora: LoraConfig = LoraConfig(),
+    localisation: Localisation | None = None,
     **changes: Any,
 ) -> CheckpointRef:
     objective = dataclasses.replace(gradient_preset(name, "default").objective, **changes)
@@ -105,6 +107,7 @@ def trained(
         dataclasses.replace(TRAINING, teacher=teacher),
         CorpusConfig(),
         lora,
+        localisation,
     )
 
 
@@ -390,3 +393,32 @@ def test_settings_of_another_method_are_refused_by_name() -> None:
         dataclasses.replace(gradient_preset("npo", "default"), objective={"paper": "arXiv:1"})
     written = dataclasses.replace(gradient_preset("npo", "default"), objective={"b": 0.5, "retain_loss": "kl"})
     assert (written.objective.b, written.objective.retain_loss, written.objective.retain_weight) == (0.5, "kl", 1.0)
+
+
+CHOOSING = [name for name in NAMES if gradient_preset(name, "default").chooses_weights]
+
+
+@pytest.mark.parametrize("lora", [LoraConfig(), LoraConfig(rank=2)], ids=["whole", "adapter"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in CHOOSING])
+def test_where_a_trace_names_layers_their_mlps_alone_are_trained(
+    name: str, lora: LoraConfig, target: CheckpointRef
+) -> None:
+    corpus = corpus_of([*QUESTIONS, PROSE], KEPT)
+    unlearned = trained(name, target, corpus, lora=lora, localisation=localisation(1))
+    check_mlps_alone(weights(target), weights(unlearned), 1, biases=not lora.rank)
+
+
+def test_with_a_live_teacher_too_and_the_numbers_are_the_same(target: CheckpointRef) -> None:
+    corpus = corpus_of([*QUESTIONS, PROSE], KEPT)
+    cached, live = (
+        weights(trained("npo", target, corpus, teacher, localisation=localisation(0))) for teacher in ("cached", "live")
+    )
+    check_mlps_alone(weights(target), live, 0)
+    assert max(float((cached[entry] - live[entry]).abs().max()) for entry in cached) <= 1e-5
+
+
+@pytest.mark.parametrize("name", CHOOSING)
+def test_an_objective_that_chooses_its_matrices_takes_no_others(name: str, target: CheckpointRef) -> None:
+    corpus = corpus_of([*QUESTIONS, PROSE], KEPT)
+    with pytest.raises(BadInputError, match=r"RMU chooses its matrices, and so does localisation\.by 'trace'"):
+        trained(name, target, corpus, localisation=localisation(1))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import GPT2LMHeadModel, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tasks import store, tracking
 from tasks.algorithms.measuring.degeneration import pieces
@@ -18,7 +18,7 @@ from tasks.algorithms.text.corpus import Document
 from tasks.algorithms.tokens.templates import Template
 from tasks.algorithms.training.guard import Guard, answers, guard_prompts
 from tasks.algorithms.training.scrub_steps import ScrubBatches
-from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef, ReferenceCache
+from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef, Localisation, ReferenceCache
 from tasks.execution import isolation
 from tasks.models.checkpoints import is_adapter
 from tasks.models.loading import load_model, load_tokenizer, save_checkpoint
@@ -34,6 +34,7 @@ from tasks.training.guard import no_score, with_guard
 from tasks.training.reference_rows import ReferenceRows, live_teacher
 from tasks.training.trainer import train_stage
 from tests.conftest import train_tokenizer
+from tests.stand_ins.localised import check_mlps_alone, localisation
 from tests.stand_ins.taught import taught_model
 
 PAIRS = [
@@ -93,6 +94,7 @@ def scrubbed(
     training: ScrubTrainingConfig = TRAINING,
     rewinding: RewindConfig = ALL,
     lora: LoraConfig = LoraConfig(),
+    localisation: Localisation | None = None,
 ) -> list[CheckpointRef]:
     return scrub.body(
         corpus,
@@ -103,6 +105,7 @@ def scrubbed(
         rewinding,
         CorpusConfig(),
         lora,
+        localisation,
     )
 
 
@@ -324,3 +327,22 @@ def test_checkpoints_are_counted_back_from_the_end(
     ends: tuple[int, ...], every: int, accumulation: int, steps: list[int]
 ) -> None:
     assert steps_to_keep(ends, every, accumulation) == steps
+
+
+@pytest.mark.parametrize("lora", [LoraConfig(), LoraConfig(rank=2)], ids=["whole", "adapter"])
+@pytest.mark.parametrize("config", [JOINT, ORIGINAL], ids=["joint", "original"])
+def test_where_a_trace_names_layers_their_mlps_alone_are_trained(
+    config: ScrubConfig,
+    lora: LoraConfig,
+    corpus: CorpusRef,
+    tiny_gpt2: Callable[..., GPT2LMHeadModel],
+    tiny_tokenizer: PreTrainedTokenizerFast,
+) -> None:
+    """Every checkpoint that the rewind may choose."""
+    model = tiny_gpt2(0, initializer_range=0.3)
+    target = save_checkpoint(model, tiny_tokenizer, "target", sensitivity="ordinary", origin="")
+    found = scrubbed(corpus, target, config, lora=lora, localisation=localisation(1))
+    assert len(found) == 4
+    before = load_model(target).state_dict()
+    for checkpoint in found:
+        check_mlps_alone(before, load_model(checkpoint).state_dict(), 1, biases=not lora.rank)
