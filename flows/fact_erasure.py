@@ -49,10 +49,17 @@ def fact_erasure(
         coverage: `measure` says how much of what the target model tells of the topic is in the forget text; `expand`
             adds what is not.
     """
+    return carry_out(unlearning(request, config, review, coverage))
+
+
+def unlearning(
+    request: UnlearningRequest, config: FactErasureConfig, review: bool = False, coverage: Coverage = "off"
+) -> Unlearning:
+    """Describe the method at work on a request, after both are checked; arguments as the flow takes them."""
     require_text(request, config)
     checked = check_unlearning(request, config, review=review)
     check_editable(request.model)
-    unlearning = Unlearning(
+    return Unlearning(
         method=METHOD,
         paper=PAPER,
         declare=declare,
@@ -61,7 +68,6 @@ def fact_erasure(
         coverage=coverage,
         account=account,
     )
-    return carry_out(unlearning)
 
 
 def require_text(request: UnlearningRequest, config: FactErasureConfig) -> None:

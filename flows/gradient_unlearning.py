@@ -37,8 +37,15 @@ def gradient_unlearning(
         coverage: `measure` says how much of what the target model tells of the topic is in the forget text; `expand`
             adds what is not.
     """
+    return carry_out(unlearning(request, config, review, coverage))
+
+
+def unlearning(
+    request: UnlearningRequest, config: GradientUnlearningConfig, review: bool = False, coverage: Coverage = "off"
+) -> Unlearning:
+    """Describe the method at work on a request, after both are checked; arguments as the flow takes them."""
     require_text(request, config)
-    unlearning = Unlearning(
+    return Unlearning(
         method=config.method,
         paper=config.objective.paper,
         declare=declare,
@@ -48,7 +55,6 @@ def gradient_unlearning(
         provenance={"settings": origin_of_settings(config)},
         account=account,
     )
-    return carry_out(unlearning)
 
 
 def require_text(request: UnlearningRequest, config: GradientUnlearningConfig) -> None:

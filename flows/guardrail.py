@@ -36,8 +36,15 @@ def guardrail(
         coverage: `measure` says how much of what the target model tells of the topic is in the forget text; `expand`
             adds what is not.
     """
+    return carry_out(unlearning(request, config, review, coverage))
+
+
+def unlearning(
+    request: UnlearningRequest, config: GuardrailUnlearningConfig, review: bool = False, coverage: Coverage = "off"
+) -> Unlearning:
+    """Describe the method at work on a request, after both are checked; arguments as the flow takes them."""
     checked = check_unlearning(request, config, review=review)
-    unlearning = Unlearning(
+    return Unlearning(
         method=METHOD,
         paper=PAPER,
         declare=declare,
@@ -46,7 +53,6 @@ def guardrail(
         coverage=coverage,
         changes_weights=False,
     )
-    return carry_out(unlearning)
 
 
 def declare(corpus: CorpusRef, target: CheckpointRef, config: GuardrailUnlearningConfig) -> Call:

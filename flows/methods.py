@@ -1,11 +1,12 @@
 """The methods: one line each, the only namespace of `--method`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from typing import Any
 
+from tasks.settings.automatic import automatic_preset
 from tasks.settings.fact_erasure import fact_erasure_preset
 from tasks.settings.gradient_unlearning import gradient_preset
 from tasks.settings.guardrail import guardrail_preset
@@ -45,6 +46,12 @@ class Method:
         """Load the function that refuses a request, with its settings, for text that the method cannot do without."""
         return getattr(import_module(self.module), "require_text", lambda request, config: None)
 
+    def unlearning(self) -> Any:
+        """Load the function that describes the method at work on a request, with its settings, see
+        `flows.steps.unlearning.Unlearning`.
+        """
+        return import_module(self.module).unlearning
+
     def declare(self) -> Any:
         """Load the function that declares its stages, see `flows.steps.unlearning.Declare`, those of a distillation
         among them where one follows.
@@ -65,12 +72,16 @@ METHODS = {
 }
 
 
-def method(name: str) -> Method:
+AUTOMATIC = {"auto": Method(module="flows.automatic", preset=automatic_preset)}
+"""The choice among methods, named as a method where one is unlearned by. It is none: it has no stages of its own."""
+
+
+def method(name: str, known: Mapping[str, Method] = METHODS) -> Method:
     """Return a method by name.
 
     Raises:
-        ValueError: If there is none of that name; the known ones are listed.
+        ValueError: If there is none of that name among those known, which are listed.
     """
-    if name not in METHODS:
-        raise ValueError(f"--method {name}: unknown; wanted one of {', '.join(sorted(METHODS))}")
-    return METHODS[name]
+    if name not in known:
+        raise ValueError(f"--method {name}: unknown; wanted one of {', '.join(sorted(known))}")
+    return known[name]

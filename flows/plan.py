@@ -1,7 +1,7 @@
 """`--dry-run`: find the anchors, then say which stages would run, what they need, and what is there."""
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flows.methods import Method
 from flows.steps.dictionary import translation
@@ -17,6 +17,7 @@ from tasks import store
 from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef, FactTable, InputFile
 from tasks.corpus import CorpusInputs, cleaning_sample, gather_inputs
 from tasks.execution import isolation
+from tasks.halves import take_half
 from tasks.models.checkpoints import config_folder, gather_models
 from tasks.models.loading import load_tokenizer
 from tasks.models.vocabularies import question_form, question_template
@@ -49,6 +50,12 @@ class Plan:
     """`chat template` or `qa_template`: how questions are asked."""
     shape: str
     """The text of a question, {question} and {answer} in their places."""
+    corpus: CorpusRef
+    """What is looked at."""
+    target: CheckpointRef
+    """The model that is to forget."""
+    candidates: dict[str, str] = field(default_factory=dict)
+    """Where a method is chosen: what may be tried, in order -> what would become of it."""
 
     @property
     def recommended(self) -> str:
@@ -56,17 +63,24 @@ class Plan:
         return RECOMMENDED[self.facts.recommended]
 
 
-def plan(request: UnlearningRequest, config: MethodConfig, method: Method) -> Plan:
+def plan(request: UnlearningRequest, config: MethodConfig, method: Method | None, halved_by: int | None = None) -> Plan:
     """Run corpus, anchors, translation and facts, and look the method's stages up in the cache; given what its flow
     would be given.
+
+    Args:
+        request: What is to be forgotten.
+        config: All settings.
+        method: Whose stages; None: a method is yet to be chosen.
+        halved_by: Seed of the halves, where one of them is chosen by.
 
     Raises:
         BadInputError: As its flow does, of what can be told beforehand.
     """
     require_distillable(request, config)
     inputs, target = gather_inputs(**request.files()), gather_models({"target": request.model})["target"]
-    corpus, dictionary, facts, stages = _look(inputs, user_file(request.anchors), config)
-    cached = look_up(method.declare()(corpus, target, config), {DICTIONARY: dictionary, FACTS: facts})
+    corpus, dictionary, facts, stages = _look(inputs, user_file(request.anchors), config, halved_by)
+    values = {DICTIONARY: dictionary, FACTS: facts}
+    cached = look_up(method.declare()(corpus, target, config), values) if method else {}
     stages |= {key: "cached" if record else "to run" for key, record in cached.items()}
     distilled = config.distillation.noise_alpha > 0
     tokens = {split: int(count / CHARACTERS_PER_TOKEN) for split, count in corpus.characters.items()}
@@ -81,17 +95,22 @@ def plan(request: UnlearningRequest, config: MethodConfig, method: Method) -> Pl
         facts=facts,
         questions=questions,
         shape=question_template(load_tokenizer(target), config.corpus).shape if chat else config.corpus.qa_template,
+        corpus=corpus,
+        target=target,
     )
 
 
 @flow(name="plan")
 def _look(
-    inputs: CorpusInputs, user: InputFile | None, config: MethodConfig
+    inputs: CorpusInputs, user: InputFile | None, config: MethodConfig, halved_by: int | None
 ) -> tuple[CorpusRef, AnchorTable, FactTable, dict[StageOf, str]]:
     isolation.begin()
     config = settle_providers(config, Expected(inputs=inputs, user_anchors=user, needs_anchors=config.needs_anchors))
     stages, wiring = Stages(run=""), Wiring(run=None)
     corpus = read_text(stages, inputs, config.corpus)
+    if halved_by is not None:
+        halved = take_half.submit(corpus, "choosing", halved_by, config.corpus, None)
+        corpus = stages.result("halves", halved, "choosing")
     translated = translation(corpus, config, user, needs_anchors=config.needs_anchors)
     wiring.submit(translated)
     dictionary = stages.results(wiring.waiting())[translated.key]

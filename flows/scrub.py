@@ -38,11 +38,18 @@ def scrub(
         coverage: `measure` says how much of what the target model tells of the topic is in the forget text; `expand`
             adds what is not.
     """
+    return carry_out(unlearning(request, config, review, coverage))
+
+
+def unlearning(
+    request: UnlearningRequest, config: ScrubUnlearningConfig, review: bool = False, coverage: Coverage = "off"
+) -> Unlearning:
+    """Describe the method at work on a request, after both are checked; arguments as the flow takes them."""
     require_text(request, config)
     checked = check_unlearning(request, config, review=review)
     notes = {"max-step": config.scrub.max_step, "source work": source_remark(config, checked.target.parameters)}
     named = {name: words for name, words in notes.items() if words}
-    unlearning = Unlearning(
+    return Unlearning(
         method=METHOD,
         paper=PAPER,
         declare=declare,
@@ -52,7 +59,6 @@ def scrub(
         provenance=named,
         account=account,
     )
-    return carry_out(unlearning)
 
 
 def require_text(request: UnlearningRequest, config: ScrubUnlearningConfig) -> None:

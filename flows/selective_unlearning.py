@@ -46,8 +46,15 @@ def selective_unlearning(
         coverage: `measure` says how much of what the target model tells of the topic is in the forget text; `expand`
             adds what is not.
     """
+    return carry_out(unlearning(request, config, review, coverage))
+
+
+def unlearning(
+    request: UnlearningRequest, config: SelectiveUnlearningConfig, review: bool = False, coverage: Coverage = "off"
+) -> Unlearning:
+    """Describe the method at work on a request, after both are checked; arguments as the flow takes them."""
     checked = check_unlearning(request, config, review=review)
-    unlearning = Unlearning(
+    return Unlearning(
         method=METHOD,
         paper=PAPER,
         declare=declare,
@@ -56,7 +63,6 @@ def selective_unlearning(
         coverage=coverage,
         account=account,
     )
-    return carry_out(unlearning)
 
 
 def declare(corpus: CorpusRef, target: CheckpointRef, config: SelectiveUnlearningConfig) -> Call:

@@ -33,10 +33,15 @@ def task_vector(
         coverage: `measure` says how much of what the target model tells of the topic is in the forget text; `expand`
             adds what is not.
     """
+    return carry_out(unlearning(request, config, review, coverage))
+
+
+def unlearning(
+    request: UnlearningRequest, config: TaskVectorUnlearningConfig, review: bool = False, coverage: Coverage = "off"
+) -> Unlearning:
+    """Describe the method at work on a request, after both are checked; arguments as the flow takes them."""
     checked = check_unlearning(request, config, review=review)
-    return carry_out(
-        Unlearning(method=METHOD, paper=PAPER, declare=declare, request=checked, review=review, coverage=coverage)
-    )
+    return Unlearning(method=METHOD, paper=PAPER, declare=declare, request=checked, review=review, coverage=coverage)
 
 
 def declare(corpus: CorpusRef, target: CheckpointRef, config: TaskVectorUnlearningConfig) -> Call:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows.methods import METHODS
+from flows.methods import AUTOMATIC, METHODS
 from tests.stand_ins.command import ROOT
 from tests.stand_ins.waiting import run_to_end
 
@@ -105,14 +105,15 @@ def test_entrypoints_of_deployments_are_flows_of_methods_or_of_editing_in_module
     from prefect.flows import Flow, load_flow_from_entrypoint
 
     for deployment in yaml.safe_load((ROOT / "deployments" / "prefect.yaml").read_text())["deployments"]:
-        assert deployment["entrypoint"] in [*(method.entrypoint for method in METHODS.values()), EDITING]
+        named = [method.entrypoint for method in (METHODS | AUTOMATIC).values()]
+        assert deployment["entrypoint"] in [*named, EDITING]
         assert isinstance(load_flow_from_entrypoint(deployment["entrypoint"]), Flow)
 
 
 def test_the_settings_of_every_method_are_read_without_torch() -> None:
     code = (
-        "import sys; from flows.methods import METHODS; assert [found.preset('default', 0) for found in"
-        " METHODS.values()]; assert 'torch' not in sys.modules"
+        "import sys; from flows.methods import AUTOMATIC, METHODS; assert [found.preset('default', 0) for found in"
+        " (METHODS | AUTOMATIC).values()]; assert 'torch' not in sys.modules"
     )
     ended = run_to_end([sys.executable, "-c", code], cwd=ROOT)
     assert ended.returncode == 0, ended.stderr

@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -96,7 +96,15 @@ def unlearn(
             "--review", help="Wait until you have looked over anchors, translations and facts in the Prefect UI."
         ),
     ] = False,
-    method: Annotated[str, typer.Option(help="How to unlearn.")] = "whp",
+    method: Annotated[str, typer.Option(help="How to unlearn; auto: chosen by trials.")] = "whp",
+    budget: Annotated[
+        str,
+        typer.Option(
+            metavar="45m|8",
+            help="With --method auto: minutes, or trials, after which no further one is begun. [default: no limit]",
+            show_default=False,
+        ),
+    ] = "",
     lora_rank: LoraRank = None,
     teacher: Teacher = None,
     winobias: WinoBias = None,
@@ -114,19 +122,23 @@ def unlearn(
     """Make a model forget a text, and judge the result."""
     started = time.monotonic()
     with plain_errors(out, json_file):
+        from flows.methods import AUTOMATIC, METHODS
         from flows.methods import method as find_method
 
+        chosen, by_trials = find_method(method, METHODS | AUTOMATIC), method in AUTOMATIC
+        checks.check_choice(by_trials, budget, review=review, coverage=coverage or expand_coverage)
         if review:
             from flows.steps.review import require_server
 
             require_server()
-        chosen = find_method(method)
         named = {"translation": translator, "prompting": prompt_writer, "judging": judge}
         reached = {"model": translator_model, "base_url": translator_url, "allow_remote": allow_remote_translator}
         configured = checks.with_providers(
             checks.configured(chosen.preset(preset, seed), config, settings), named, reached, translator_fallback
         )
         configured = checks.with_teacher(checks.with_lora(configured, lora_rank), teacher)
+        configured = checks.with_budget(configured, budget)
+        trained = checks.trained_by(configured) if by_trials else [configured]
         checks.check_benchmarks(configured, benchmark_data)
         files = {
             "forget": forget,
@@ -146,7 +158,8 @@ def unlearn(
         configured, request = checks.with_pairs(configured, request, winobias)
         checks.check_request(topic, request, seed)
         request = checks.checked_models(checks.checked_files(request), configured.corpus)
-        checks.check_trainable(configured, request.model)
+        for settings_of_one in trained:
+            checks.check_trainable(settings_of_one, request.model)
     with running() as console:
         if topic:
             from flows.demo import embedded_request
@@ -156,15 +169,24 @@ def unlearn(
             embedded, _ = embedded_request(topic, seed, checks.world_for(configured))
             request = replace(embedded, prompts=request.prompts, benchmark_data=request.benchmark_data)
         if dry_run:
+            from flows.choice_plan import plan_choice
             from flows.plan import plan
             from flows.terminal.results import show_plan
 
-            show_plan(console, plan(request, configured, chosen), out, json_file)
+            planned = plan_choice(request, configured) if by_trials else plan(request, configured, chosen)
+            show_plan(console, planned, out, json_file)
             return
-        beside = "expand" if expand_coverage else "measure" if coverage else "off"
-        outcome = chosen.flow()(request, configured, review=review, coverage=beside)
+        told: dict[str, Any] = {}
+        if by_trials:
+            from flows.terminal.choosing import show_choice
+
+            choice = chosen.flow()(request, configured)
+            outcome, told = choice.outcome, show_choice(console, choice, out)
+        else:
+            beside = "expand" if expand_coverage else "measure" if coverage else "off"
+            outcome = chosen.flow()(request, configured, review=review, coverage=beside)
         if outcome.coverage:
             from flows.terminal.tables import show_coverage
 
             show_coverage(console, outcome.coverage)
-    finish(console, outcome, started, out, json_file, require_verdict)
+    finish(console, outcome, started, out, json_file, require_verdict, told)

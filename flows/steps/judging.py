@@ -88,7 +88,14 @@ def log_questions(models: dict[str, CheckpointRef], config: EvaluationConfig) ->
 
 
 def measure(
-    corpus: CorpusRef, invited: Call, model: CheckpointRef | Call, request: CheckedRequest, label: str, run: str
+    corpus: CorpusRef,
+    invited: Call,
+    model: CheckpointRef | Call,
+    request: CheckedRequest,
+    label: str,
+    run: str,
+    *,
+    benchmarked: bool = True,
 ) -> list[Call]:
     """Declare everything that is measured on one model; one that was measured under another label comes from the cache.
 
@@ -99,14 +106,16 @@ def measure(
         request: Settings, benchmarks, and the target model, which rates completions.
         label: What to call the model.
         run: The tracked run.
+        benchmarked: Whether benchmarks are run too, which no verdict looks at.
     """
     config, target = request.config, request.models.get("target")
     corpus_config = config.corpus
     probed = Call(probe, corpus, DICTIONARY, invited, model, target, config.probing, corpus_config, model=label)
-    calls = [
-        probed,
-        Call(benchmark, corpus, model, request.benchmarks, config.benchmarking, corpus_config, model=label),
-    ]
+    calls = [probed]
+    if benchmarked:
+        calls.append(
+            Call(benchmark, corpus, model, request.benchmarks, config.benchmarking, corpus_config, model=label)
+        )
     if config.judging.provider.name != "offline":
         calls.append(Call(judge_completions, corpus, DICTIONARY, probed, config.judging, corpus_config, model=label))
     for text in config.relearning.texts if config.relearning.steps else ():

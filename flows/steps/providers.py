@@ -113,6 +113,13 @@ def _is_written(config: EvaluationConfig, expected: Expected) -> bool:
     return look_up(invited)[invited.key] is not None
 
 
+def say(line: str) -> None:
+    """Say how far a run is, in the same places as `warn`."""
+    print(f"lethe: {line}", file=sys.stderr, flush=True)
+    with suppress(MissingContextError):
+        get_run_logger().info(line)
+
+
 def warn(line: str) -> None:
     """Say it to who sits before the terminal, and to who looks at the run later."""
     print(f"lethe: warning: {line}", file=sys.stderr, flush=True)

@@ -13,10 +13,10 @@ MISSING = {"forget": "what was forgotten", "retain": "what was kept"}
 """Split -> what no figure says where nothing of it is held out."""
 
 
-def read_text(stages: Stages, inputs: CorpusInputs, config: CorpusConfig) -> CorpusRef:
-    """Read all input, and warn of what will make figures missing or wrong."""
+def read_text(stages: Stages, inputs: CorpusInputs, config: CorpusConfig, *, told: bool = False) -> CorpusRef:
+    """Read all input, and warn of what will make figures missing or wrong, unless that was `told` before."""
     corpus = stages.result("corpus", read_corpus.submit(inputs, config, stages.run or None))
-    for remark in remarks(corpus, config):
+    for remark in () if told else remarks(corpus, config):
         warn(remark)
     return corpus
 

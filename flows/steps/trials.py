@@ -63,12 +63,14 @@ def stopping(config: MethodConfig, floor: float) -> MethodConfig:
     """Return settings whose training is given up at a validation that finds less kept than the floor; where they say
     when, they stay.
     """
-    trained = {name: section for name, section in _trained(config).items() if section.stop_below is None}
+    trained = {name: section for name, section in trained_sections(config).items() if section.stop_below is None}
     return replace(config, **{name: replace(section, stop_below=floor) for name, section in trained.items()})
 
 
-def _trained(config: MethodConfig) -> dict[str, TrainingConfig]:
-    """Return the method's own settings of training by section."""
+def trained_sections(config: MethodConfig) -> dict[str, TrainingConfig]:
+    """Return the method's own settings of training by section; the last of them is what the unlearned model comes
+    from.
+    """
     own = [field.name for field in fields(config) if field.name not in {shared.name for shared in fields(MethodConfig)}]
     return {name: section for name in own if isinstance(section := getattr(config, name), TrainingConfig)}
 
@@ -83,7 +85,7 @@ def identity(ground: Ground, point: Point) -> list[Any]:
     """Return what a trial's figures follow from: the keys of all its stages, known before any is made, and where its
     training stops, which keys leave out.
     """
-    stops = [section.stop_below for section in _trained(ground.configs[point]).values()]
+    stops = [section.stop_below for section in trained_sections(ground.configs[point]).values()]
     return [" ".join(point), _key(declared(ground, point), ground.values), stops]
 
 

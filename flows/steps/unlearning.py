@@ -10,16 +10,17 @@ from prefect import get_run_logger
 from prefect.runtime import flow_run
 
 from flows.steps import distilling
-from flows.steps.facts import EVERYWHERE
+from flows.steps.facts import EVERYWHERE, state_facts
 from flows.steps.judging import judge, log_questions, measure, origins, tracked
 from flows.steps.outcome import Outcome, StageOf, Stages, adapter_origin
 from flows.steps.preparation import Coverage, Preparation, prepare
 from flows.steps.reading import read_text
 from flows.steps.request import CheckedRequest, check_request, require_model
 from flows.steps.review import require_server
-from flows.steps.wiring import DICTIONARY, FACTS, Call, Wiring
+from flows.steps.wiring import ASKED_FACTS, DICTIONARY, FACTS, Call, Wiring
 from tasks import store, tracking
 from tasks.artifacts import CheckpointRef, CorpusRef
+from tasks.halves import HALVED, Half, take_half
 from tasks.prompting import make_invitations
 from tasks.registration import register
 from tasks.settings.evaluation import MethodConfig
@@ -27,6 +28,26 @@ from tasks.settings.unlearning_request import UnlearningRequest
 
 Declare = Callable[[CorpusRef, CheckpointRef, Any], Call]
 """Corpus, target model and settings -> the call that makes the unlearned model, with all calls that it needs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """That the method is one of several, which are chosen among by one half of what is asked about."""
+
+    half: Half
+    """Which half this run is judged by; what its training sees of the test text, if anything, is the one to choose
+    by."""
+    seed: int
+    """Of the draw of the halves."""
+    run: str
+    """The tracked run of the choice."""
+    name: str
+    """What this run is called in it."""
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether the choice is still to be made: what no verdict looks at is not measured, nothing is registered."""
+        return self.half == "choosing"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +70,8 @@ class Unlearning:
     """What the method adds to the card's, in words for the report."""
     account: Callable[[Mapping[StageOf, Any]], Mapping[str, str]] = lambda records: {}
     """What it adds to it of what its stages made; it is logged too."""
+    choice: Choice | None = None
+    """None: the user has chosen the method."""
 
 
 def check_unlearning(request: UnlearningRequest, config: MethodConfig, *, review: bool = False) -> CheckedRequest:
@@ -79,7 +102,10 @@ def carry_out(unlearning: Unlearning) -> Outcome:
         "questions": log_questions(request.models, request.config),
         "config": request.config,
     }
-    run = tracking.open_run(f"{unlearning.method} {store.keyed(request.inputs.forget[0].digest)[:8]}", params, tags)
+    name = f"{unlearning.method} {store.keyed(request.inputs.forget[0].digest)[:8]}"
+    if unlearning.choice:
+        name, tags = unlearning.choice.name, tags | {"mlflow.parentRunId": unlearning.choice.run}
+    run = tracking.open_run(name, params, tags)
     with tracked(run):
         outcome = _run_stages(Stages(run=run), unlearning)
     tracking.close(run)
@@ -93,18 +119,36 @@ def _run_stages(stages: Stages, unlearning: Unlearning) -> Outcome:
     request, run = unlearning.request, stages.run
     wiring = Wiring(run=run)
     tracking.log_inputs(run, request.inputs.by_split())
-    corpus = read_text(stages, request.inputs, request.config.corpus)
+    corpus, asked = _read(stages, unlearning)
     # else the text may yet grow
     unlearned = None if unlearning.coverage == "expand" else _begin(wiring, unlearning, corpus)
     prepared = prepare(stages, corpus, request, review=unlearning.review, coverage=unlearning.coverage)
     unlearned = unlearned or _begin(wiring, unlearning, prepared.corpus)
-    wiring.values |= {DICTIONARY: prepared.dictionary, FACTS: prepared.facts}
-    _submit(wiring, prepared.corpus, request, unlearned, run)
+    wiring.values |= {DICTIONARY: prepared.dictionary, FACTS: prepared.facts, ASKED_FACTS: prepared.facts}
+    if asked is None:
+        asked = prepared.corpus
+    else:
+        wiring.values[ASKED_FACTS] = state_facts(stages, asked, prepared.dictionary, request.config)
+    _submit(wiring, asked, unlearning, unlearned, run)
     records = stages.results({**prepared.waiting, **wiring.waiting()})
     if not unlearning.review:
         prepared = replace(prepared, dictionary=records[StageOf("translation")], facts=records[StageOf("facts")])
     trained = [records[call.key] for call in unlearned.upstream() if isinstance(records[call.key], CheckpointRef)]
-    return _conclude(stages, unlearning, prepared, records, records[unlearned.key], distilling.told_apart(trained))
+    trained = distilling.told_apart(trained)
+    return _conclude(stages, unlearning, replace(prepared, corpus=asked), records, records[unlearned.key], trained)
+
+
+def _read(stages: Stages, unlearning: Unlearning) -> tuple[CorpusRef, CorpusRef | None]:
+    """Return the text that the method is given, and the text that its result is judged by where that is another one."""
+    config, choice = unlearning.request.config.corpus, unlearning.choice
+    corpus = read_text(stages, unlearning.request.inputs, config, told=choice is not None)
+    if choice is None:
+        return corpus, None
+    halves = {
+        half: stages.result("halves", take_half.submit(corpus, half, choice.seed, config, stages.run), half)
+        for half in dict.fromkeys(("choosing", choice.half))
+    }
+    return halves["choosing"], None if choice.is_trial else halves[choice.half]
 
 
 def _begin(wiring: Wiring, unlearning: Unlearning, corpus: CorpusRef) -> Call:
@@ -117,17 +161,35 @@ def _begin(wiring: Wiring, unlearning: Unlearning, corpus: CorpusRef) -> Call:
     return unlearned
 
 
-def _submit(wiring: Wiring, corpus: CorpusRef, request: CheckedRequest, unlearned: Call, run: str) -> None:
+def _submit(wiring: Wiring, corpus: CorpusRef, unlearning: Unlearning, unlearned: Call, run: str) -> None:
     """Submit what is measured on models that are there, then the method's stages, then what is measured on the
     unlearned model.
     """
-    config = request.config
+    request = unlearning.request
+    config, trial = request.config, unlearning.choice is not None and unlearning.choice.is_trial
     invited = Call(
-        make_invitations, corpus, DICTIONARY, FACTS, request.prompts, config.probing, config.corpus, config.prompting
+        make_invitations,
+        corpus,
+        DICTIONARY,
+        ASKED_FACTS,
+        request.prompts,
+        config.probing,
+        config.corpus,
+        config.prompting,
     )
     wiring.submit(invited)
     for label, model in {**request.models, "unlearned": unlearned}.items():
-        wiring.submit(*measure(corpus, invited, model, request, label, run))
+        wiring.submit(*measure(corpus, invited, model, request, label, run, benchmarked=not trial))
+
+
+def halved_origins(provenance: Mapping[str, str], half: Half) -> dict[str, str]:
+    """Return of every test split whose half it is, so that no other half's items are taken for the same."""
+    whole = {split: f"{split.removesuffix('_test')} data" for split in HALVED}
+    return {
+        f"{split} data": f"{words}, {half} half"
+        for split, cut_from in whole.items()
+        if (words := provenance.get(f"{split} data") or provenance.get(cut_from))
+    }
 
 
 def _conclude(
@@ -149,9 +211,11 @@ def _conclude(
     for name, words in account.items():
         get_run_logger().info("%s: %s", name, words)
     provenance |= {**adapter_origin(unlearned), **unlearning.provenance, **account}
+    if unlearning.choice:
+        provenance |= halved_origins(provenance, unlearning.choice.half)
     judged = judge(stages, prepared.corpus, prepared.dictionary, records, request.config, provenance, trained=trained)
     version = None
-    if unlearning.changes_weights:
+    if unlearning.changes_weights and not (unlearning.choice and unlearning.choice.is_trial):
         name = f"lethe-{unlearning.method}-{request.target.digest[:8]}"
         version = stages.result("registration", register.submit(unlearned, name, tracking.tracking_uri(), run))
     if version and judged.scorecard.passed:

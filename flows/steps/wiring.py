@@ -27,6 +27,8 @@ DICTIONARY = Later("dictionary")
 """The anchors with their translations."""
 FACTS = Later("facts")
 """What the text states."""
+ASKED_FACTS = Later("asked facts")
+"""The same of the text that is asked about, where what is trained on comes with another half of it."""
 
 
 class Call:

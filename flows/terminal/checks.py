@@ -159,6 +159,38 @@ def with_providers(config: Any, named: dict[str, str | None], reached: dict[str,
     return config
 
 
+def check_choice(by_trials: bool, budget: str, *, review: bool, coverage: bool) -> None:
+    """Refuse a budget without trials, and with them what waits for a person or changes the text.
+
+    Raises:
+        ValueError: With what was wanted.
+    """
+    if budget and not by_trials:
+        raise ValueError(f"--budget {budget} is for --method auto; wanted that, or no such option")
+    for option, given in {"--review": review, "--coverage": coverage}.items():
+        if by_trials and given:
+            raise ValueError(
+                f"{option} with --method auto: every trial would ask anew; wanted a method by name, or --anchors FILE"
+                " with what you have looked over"
+            )
+
+
+def with_budget(config: Any, budget: str) -> Any:
+    """Return the settings with the budget that the option gives."""
+    return replace(config, budget=budget) if budget else config
+
+
+def trained_by(config: Any) -> list[Any]:
+    """Return the settings of all candidates.
+
+    Raises:
+        ValueError: If one cannot be.
+    """
+    from flows.candidates import read_candidates
+
+    return [candidate.config for candidate in read_candidates(config)]
+
+
 def with_lora(config: Any, rank: int | None) -> Any:
     """Return the settings with the rank that the option gives."""
     if rank is None:

@@ -115,6 +115,8 @@ def show_plan(console: Console, planned: Plan, out: str | None, json_file: str |
     for name, state in planned.stages.items():
         table.add_row(str(name), state)
     console.print(table)
+    for name, words in planned.candidates.items():
+        console.print(f"candidate {name}: {words}", markup=False, highlight=False)
     console.print(
         ", ".join(f"{split} {count:,} tokens" for split, count in planned.tokens.items()) + " (estimated)",
         highlight=False,
@@ -161,6 +163,7 @@ def show_plan(console: Console, planned: Plan, out: str | None, json_file: str |
             "recommended": planned.facts.recommended,
             "recommended_method": planned.recommended,
             "questions": planned.questions,
+            **({"candidates": planned.candidates} if planned.candidates else {}),
         }
         write_json(Path(json_file), value)
 

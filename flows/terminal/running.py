@@ -6,8 +6,9 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -91,9 +92,15 @@ def _fail(error: BaseException, status: int) -> None:
 
 
 def finish(
-    console: Any, outcome: "Outcome", started: float, out: str | None, json_file: str | None, require_verdict: bool
+    console: Any,
+    outcome: "Outcome",
+    started: float,
+    out: str | None,
+    json_file: str | None,
+    require_verdict: bool,
+    told: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
-    """Show the result, copy what was asked for, and set the exit status."""
+    """Show the result, copy what was asked for, and set the exit status; `told` is what machines are told beside it."""
     from flows.steps.outcome import adapter_origin
     from flows.steps.prefect_ui import prefect_place
     from flows.terminal.results import result_files
@@ -129,6 +136,7 @@ def finish(
             "seconds": round(seconds, 1),
             **_result(outcome, card, places),
             "adapter": adapter or None,
+            **told,
         },
     )
     if require_verdict and not card["verdict"]["passed"]:

@@ -31,6 +31,7 @@ TOXICITY = ("toxicity/mean", "toxicity/max")
 """Beginnings of further metrics of that table, by whom they were rated."""
 MEASURING = (
     "corpus",
+    "halves",
     "prompting",
     "probing",
     "benchmarking",

@@ -375,10 +375,31 @@ def test_help_comes_without_heavy_libraries() -> None:
             ["demo", "--topic", "nowhere"],
             "lethe: --topic: no topic 'nowhere'; known: series, book, second-series, planets, lantern-tide",
         ),
+        (
+            ["unlearn", "a.txt", "--model", "b", "--budget", "5m"],
+            "lethe: --budget 5m is for --method auto; wanted that, or no such option",
+        ),
+        (
+            ["unlearn", "a.txt", "--model", "b", "--method", "auto", "--budget", "soon"],
+            "lethe: budget is 'soon'; wanted minutes, such as 45m, or a number of trials >= 1, such as 8",
+        ),
+        (
+            ["unlearn", "a.txt", "--model", "b", "--method", "auto", "--review"],
+            "lethe: --review with --method auto: every trial would ask anew; wanted a method by name, or --anchors",
+        ),
+        (
+            ["unlearn", "a.txt", "--model", "b", "--method", "auto", "--set", "candidates=[npo training.sharpnes=1]"],
+            "lethe: --set training.sharpnes: no such setting; did you mean training.sharpness?",
+        ),
+        (
+            ["sweep", "a.txt", "--model", "b", "--method", "auto", "--grid", "seed=1,2"],
+            "lethe: --method auto: unknown; wanted one of",
+        ),
     ],
-    ids="option;missing option;type;command;run;single run;nothing to forget;topic and model;topic of the demo".split(
-        ";"
-    ),
+    ids=(
+        "option;missing option;type;command;run;single run;nothing to forget;topic and model;topic of the demo;budget;"
+        "wrong budget;review of trials;setting of a candidate;sweep over methods"
+    ).split(";"),
 )
 def test_words_that_do_not_parse_end_with_one_line(words: list[str], line: str, tmp_path: Path) -> None:
     ended = called(*words, home=tmp_path / "lethe")

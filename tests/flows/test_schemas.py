@@ -11,6 +11,7 @@ from prefect.exceptions import ParameterTypeError
 from prefect.utilities.callables import parameter_schema
 from pydantic import TypeAdapter, ValidationError
 
+from flows.automatic import automatic
 from flows.comparison import compare
 from flows.demo import demo, embedded_world
 from flows.evaluation import evaluate
@@ -25,6 +26,7 @@ FLOWS = {
     flow.name: flow.fn
     for flow in (
         *(found.flow() for found in METHODS.values()),
+        automatic,
         compare,
         demo,
         embedded_world,

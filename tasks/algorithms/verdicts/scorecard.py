@@ -12,6 +12,30 @@ Row = Mapping[str, Any]
 Metrics = Mapping[str, Row]
 
 
+class Reason(str):
+    """A line of a verdict's reasons that speaks of one figure, with that figure as numbers."""
+
+    check: str
+    """Which check wants it."""
+    what: str
+    """What the figure is, in words."""
+    value: float
+    limit: float
+    ideal: float
+    """What the figure would best be: the retrained model's, or what the target model has of what is to be kept."""
+    relation: str
+    """`<=` or `>=`: how the value is to stand to its limit."""
+    holds: bool
+    """Whether it does, or there is too little text to tell."""
+
+    @classmethod
+    def of(cls, line: str, **numbers: Any) -> "Reason":
+        """Return a line with its numbers."""
+        reason = cls(line)
+        vars(reason).update(numbers)
+        return reason
+
+
 def judge(metrics: Metrics, config: VerdictConfig) -> dict[str, Any]:
     """Judge a scorecard.
 
@@ -110,15 +134,28 @@ def _no_preference(metrics: Metrics, config: VerdictConfig, verdict: Verdict) ->
     floor = metrics["forget_test/choice_chance"]["unlearned"] if floor is None else floor
     limit = floor + config.choice_left * max(0.0, row["target"] - floor)
     why = f"{config.choice_left:g} of the way from {floor:.4f} to the target's {row['target']:.4f}"
-    return _note(verdict.reasons, "forgotten", "forget_test/choice_accuracy", row["unlearned"], "<=", limit, why)
+    name, value = "forget_test/choice_accuracy", row["unlearned"]
+    return _note(verdict.reasons, "forgotten", name, value, "<=", limit, why, ideal=floor)
 
 
-def _note(reasons: list[str], check: str, what: str, value: float, relation: str, limit: float, why: str = "") -> bool:
+def _note(
+    reasons: list[str],
+    check: str,
+    what: str,
+    value: float,
+    relation: str,
+    limit: float,
+    why: str = "",
+    *,
+    ideal: float = 0.0,
+) -> bool:
     holds = value <= limit if relation == "<=" else value >= limit
-    reasons.append(
+    line = (
         f"{check}: {what} is {_shown(value)}, wanted {relation} {_shown(limit)}:"
         f" {'holds' if holds else 'fails'}{f' ({why})' if why else ''}"
     )
+    numbers = {"value": value, "limit": limit, "ideal": ideal, "relation": relation, "holds": holds}
+    reasons.append(Reason.of(line, check=check, what=what, **numbers))
     return holds and not math.isnan(value)
 
 
@@ -154,12 +191,14 @@ def _within_tolerance(reasons: list[str], name: str, row: Row, relation: str, ra
     tolerated = (2 * ratio - 1) * standard
     if relation == "<=" and limit < value <= tolerated and row["ci95"] and row["ci95"][0] <= limit:
         interval = " to ".join(map(_shown, row["ci95"]))
-        reasons.append(
+        line = (
             f"utility_kept: {name} is {_shown(value)}, wanted <= {_shown(limit)}: holds, too little text to tell (95 %"
             f" {interval}; {why})"
         )
+        numbers = {"value": value, "limit": limit, "ideal": standard, "relation": relation, "holds": True}
+        reasons.append(Reason.of(line, check="utility_kept", what=name, **numbers))
         return True
-    return _note(reasons, "utility_kept", name, value, relation, limit, why)
+    return _note(reasons, "utility_kept", name, value, relation, limit, why, ideal=standard)
 
 
 def _standard(row: Row, relation: str) -> tuple[str, float]:
@@ -182,7 +221,8 @@ def _healthy(metrics: Metrics, config: VerdictConfig, reasons: list[str]) -> boo
             f"degeneration/{name}",
             rows[name]["unlearned"],
             relation,
-            limit(_standard(rows[name], relation)[1]),
+            limit(standard := _standard(rows[name], relation)[1]),
+            ideal=standard,
         )
         for name, relation, limit in limits
         if name in rows
@@ -239,7 +279,7 @@ def _little_back(
     known = row["target"] if known is None else known
     limit = floor + config.relearned_ratio * max(0.0, known - floor)
     why = f"{config.relearned_ratio:g} of the way from {floor:.4f} to the target's {known:.4f}"
-    return _note(verdict.reasons, "robust", name, row["unlearned"], "<=", limit, why)
+    return _note(verdict.reasons, "robust", name, row["unlearned"], "<=", limit, why, ideal=floor)
 
 
 def _survives(metrics: Metrics, how: str, metric: str, config: VerdictConfig, verdict: Verdict) -> bool:
