@@ -32,6 +32,21 @@ METHODS = {
         )
     },
 }
+VARIANTS = {
+    "target": "*target*",
+    "retrained": "*retrained*",
+    "none": "nothing of it",
+    "strength": "strength that fits the text (topic's own tokens, courses)",
+    "sharpness": "sharpness-aware training, rho 0.3",
+    "distillation": "noise and distillation, alpha 0.2",
+    "trace": "only the MLPs that the trace names",
+    "random": "as many other MLPs",
+    "strength and sharpness": "strength and sharpness",
+    "strength, sharpness and distillation": "strength, sharpness and distillation",
+    "strength, sharpness and trace": "strength, sharpness, MLPs that the trace names",
+    "all": "all four",
+    "default": "the default",
+}
 CHECKED = {"checks that failed": failed, "passed": share("passed", "runs")}
 STEPS = {
     "head's share of a pass": number("head share", form=".0%"),
@@ -102,6 +117,32 @@ TABLES: dict[str, Table] = {
             "checks that failed": lambda row: failed(row["adapters"]),
         },
         rows=METHODS,
+    ),
+    "robustness": Table(
+        first="what is set",
+        columns={
+            "left": spread("left"),
+            "comes back at most": spread("back"),
+            "kept": spread("retain_test", form=".2f", unit="x"),
+            "sibling": spread("sibling", form=".2f", unit="x"),
+            "general perplexity": number("general", form=".2f", unit="x"),
+            **CHECKED,
+            "s": number("seconds", form=".0f"),
+        },
+        rows=VARIANTS,
+    ),
+    "robustness_books": Table(
+        first="what is set",
+        columns={
+            "left of names": spread("left", form=".4f"),
+            "comes back at most": spread("back", form=".4f"),
+            "perplexity of retained books": spread("retain_test", form=".3f", unit="x"),
+            "of *Peter Pan*": spread("sibling", form=".3f", unit="x"),
+            "of *The Lost World*": number("general", form=".3f", unit="x"),
+            **CHECKED,
+            "s": number("seconds", form=".0f"),
+        },
+        rows=VARIANTS,
     ),
     "erasure": Table(
         first="method",

@@ -24,6 +24,7 @@ from tests.benchmarks import (
     methods,
     over_seeds,
     planted,
+    robustness,
     sweeps,
     teacher,
     tofu,
@@ -65,6 +66,36 @@ def test_the_embedded_world() -> None:
     )
     assert list(made) == ["retain ratio", "passed"]
     assert set(made["retain ratio"]) == set(read_result(RESULTS / "figures.json")[0].figures["retain ratio"])
+
+
+def test_what_makes_forgetting_last() -> None:
+    def card(left: float, back: float, *, robust: bool) -> dict[str, Any]:
+        metrics = {
+            "forget_test/probability": {"target": 0.8, "unlearned": left, "retrained": 0.01},
+            "forget_test/relearned_forget_1_probability": {"target": 0.7, "unlearned": back / 2, "retrained": 0.02},
+            "forget_test/relearned_retain_10_probability": {"target": 0.6, "unlearned": back, "retrained": 0.01},
+            "forget_test/relearned_forget_1_familiarity": {"target": 0.9, "unlearned": 0.9, "retrained": 0.9},
+            "retain_test/probability": {"target": 0.8, "unlearned": 0.76},
+            "sibling/probability": {"target": 0.5, "unlearned": 0.45},
+            "general/perplexity": {"target": 40.0, "unlearned": 42.0},
+        }
+        checks = dict.fromkeys(methods.REQUIRED, True) | {"robust": robust}
+        cost = {"finetune": 30.0, "labels": 5.0, "probing target": 99.0, "relearning unlearned": 99.0, "anchors": 99.0}
+        return {"metrics": metrics, "verdict": checks | {"passed": robust}, "cost": cost}
+
+    rows = [
+        robustness.figures_of(card(left, back, robust=robust), "probability")
+        for left, back, robust in ((0.04, 0.1, True), (0.06, 0.4, False))
+    ]
+    made = robustness.over_seeds(rows)
+    assert made["left"] == pytest.approx({"mean": 0.05, "least": 0.04, "most": 0.06})
+    assert made["back"] == pytest.approx({"mean": 0.25, "least": 0.1, "most": 0.4})
+    assert made["retain_test"]["mean"] == pytest.approx(0.95)
+    assert made["sibling"]["mean"] == pytest.approx(0.9)
+    assert made["general"]["mean"] == pytest.approx(1.05)
+    assert (made["failed"], made["passed"], made["runs"], made["seconds"]) == ({"robust": 1}, 1, 2, 35.0)
+    assert robustness.models(rows)["target"]["back"]["mean"] == pytest.approx(0.7)
+    assert {"target", "retrained", *robustness.VARIANTS} == set(TABLES["robustness"].rows)
 
 
 def test_real_data_over_seeds() -> None:
