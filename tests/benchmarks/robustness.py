@@ -110,7 +110,7 @@ def main() -> None:
     parser.add_argument("--set", dest="settings", action="append", default=[])
     asked = parser.parse_args()
     record = recording.begin(asked.results, asked.seeds)
-    kind, name = ("familiarity", "robustness_books") if asked.data else ("probability", "robustness")
+    kind = "familiarity" if asked.data else "probability"
     requests = {
         seed: books.request(asked.data.resolve()) if asked.data else world_request(TOPIC, seed) for seed in asked.seeds
     }
@@ -120,7 +120,8 @@ def main() -> None:
             rows.append(measure(request, seed, [*VARIANTS[variant], *asked.settings], kind))
             print(json.dumps({"variant": variant, "seed": seed, **rows[-1]}), file=sys.stderr, flush=True)
         # each as it is there: a benchmark of hours may be ended
-        record.write(name, {**models(rows), variant: over_seeds(rows)}, keep=True)
+        figures = {**models(rows), variant: over_seeds(rows)}
+        record.write("robustness_books" if asked.data else "robustness", figures, keep=True)
 
 
 if __name__ == "__main__":
