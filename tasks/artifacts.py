@@ -348,13 +348,6 @@ class Localisation(Artifact):
     unknown: int
     """That were asked for on the way, and that it does not know."""
 
-    @property
-    def words(self) -> str:
-        """What is trained, as a person reads it."""
-        named = f"MLPs of layer{'s' * (len(self.layers) > 1)} {', '.join(map(str, self.layers))}"
-        how = "by" if self.by == "trace" else "drawn from those not named by"
-        return f"{named} ({how} trace of {self.facts} fact{'s' * (self.facts > 1)})"
-
 
 @dataclass(frozen=True, kw_only=True)
 class NeuronReport(Artifact):

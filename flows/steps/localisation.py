@@ -20,4 +20,10 @@ def localised(corpus: CorpusRef, target: CheckpointRef, config: LocalisableConfi
 def account(records: Mapping[StageOf, Any]) -> dict[str, str]:
     """Return in words, for card and log, which weights were trained, where these are not all."""
     found: Localisation | None = records.get(StageOf("localisation"))
-    return {"trained": found.words} if found else {}
+    return {"trained": _in_words(found)} if found else {}
+
+
+def _in_words(found: Localisation) -> str:
+    named = f"MLPs of layer{'s' * (len(found.layers) > 1)} {', '.join(map(str, found.layers))}"
+    how = "by" if found.by == "trace" else "drawn from those not named by"
+    return f"{named} ({how} trace of {found.facts} fact{'s' * (found.facts > 1)})"

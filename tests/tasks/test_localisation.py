@@ -131,14 +131,6 @@ def test_the_control_has_as_many_of_the_other_layers_by_seed(known: Known) -> No
     assert known.found(one) == known.found(one)
 
 
-def test_what_is_said_of_it(known: Known) -> None:
-    record = replace(known.found(), layers=(1, 2), facts=24)
-    assert record.words == "MLPs of layers 1, 2 (by trace of 24 facts)"
-    assert replace(record, layers=(3,), by="random", facts=1).words == (
-        "MLPs of layer 3 (drawn from those not named by trace of 1 fact)"
-    )
-
-
 def test_no_more_facts_than_wanted_and_a_third_of_the_layers_by_rule(known: Known) -> None:
     record = known.found(replace(CONFIG, layers=0, tracing=replace(CONFIG.tracing, facts=2)))
     assert (record.facts, len(record.layers)) == (2, 1)

@@ -62,4 +62,6 @@ def test_the_training_waits_for_the_layers_which_wait_for_the_dictionary(name: s
 def test_card_and_log_say_what_was_trained() -> None:
     records = {StageOf("corpus"): CORPUS, StageOf("localisation"): localisation(1, 2)}
     assert account(records) == {"trained": "MLPs of layers 1, 2 (by trace of 3 facts)"}
+    records[StageOf("localisation")] = replace(localisation(3, by="random"), facts=1)
+    assert account(records) == {"trained": "MLPs of layer 3 (drawn from those not named by trace of 1 fact)"}
     assert account({StageOf("corpus"): CORPUS}) == {}
