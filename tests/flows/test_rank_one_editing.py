@@ -12,6 +12,7 @@ from typing import Any
 import jsonschema
 import pytest
 import torch
+from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 from safetensors.torch import load_file
 
 from flows.rank_one_editing import EditingOutcome, rank_one_editing
@@ -23,6 +24,7 @@ from tasks.algorithms.world.fact_edits import edit_requests
 from tasks.algorithms.world.fact_text import FactText
 from tasks.algorithms.world.fact_world import build_fact_world
 from tasks.artifacts import BadInputError
+from tasks.execution import isolation
 from tasks.settings.edit_request import EditRequest
 from tasks.settings.editing_request import EditingRequest
 from tasks.settings.rank_one_editing import EditBounds, EditConfig, RankOneEditingConfig
@@ -32,6 +34,7 @@ from tasks.storage.edit_records import SCORES
 from tasks.storage.edit_steps import read_table
 from tasks.storage.plain_files import read_json
 from tests.stand_ins.command import ROOT, called
+from tests.stand_ins.databases import give_runs
 from tests.stand_ins.facts import SMALL_WORLD, TrainedFacts
 
 WORLD = build_fact_world(SMALL_WORLD)
@@ -70,10 +73,26 @@ def given(small_fact_model: TrainedFacts, tmp_path_factory: pytest.TempPathFacto
     return Given(model=small_fact_model.folder, text=folder / "text.jsonl", facts=folder / "known.jsonl", known=known)
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Iterator[Path]:
+    """One for all: the facts that a model is traced and measured on are the same in each."""
+    folder = tmp_path_factory.mktemp("editing") / "lethe"
+    give_runs(folder)
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        temporary_settings({PREFECT_LOCAL_STORAGE_PATH: str(folder / "results")}),
+    ):
+        patch.setenv("LETHE_HOME", str(folder))
+        patch.setattr(store, "_checked", set())
+        yield folder
+    # after flows that failed nothing begins in this process: say that they are over, for the tests that come next
+    isolation.begin()
+
+
 @pytest.fixture
-def running(flow_home: Path) -> Iterator[Path]:
+def running(home: Path) -> Iterator[Path]:
     before = signal.getsignal(signal.SIGINT)
-    yield flow_home
+    yield home
     signal.signal(signal.SIGINT, before)
 
 
