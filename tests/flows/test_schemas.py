@@ -83,7 +83,7 @@ def test_each_objective_shows_its_own_settings_under_the_name_of_its_method() ->
     assert groups["idk"] == groups["dpo"] != groups["npo"]
     assert (
         groups["npo"]["b"]["description"]
-        == "Inverse temperature, dimensionless, > 0; small values come near to gradient ascent."
+        == "Inverse temperature, dimensionless, > 0; small values come near to gradient ascent. Not read with `until`."
     )
     assert groups["rmu"]["alpha"]["default"] == 1200.0
     assert groups["gradient_ascent"] == {}
