@@ -148,15 +148,14 @@ def test_a_run_that_finds_every_stage_in_the_cache_starts_no_fork_server_and_loa
 
 
 @pytest.fixture(scope="module")
-def compared(finished: Run, tiny_task: TinyTask, tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Run:
+def compared(finished: Run, tiny_task: TinyTask, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The run and a longer one in the same home, compared: the one by its folder, the other by its MLflow run."""
-    folder, shared = tmp_path_factory.mktemp("compare"), {"PREFECT_API_URL": prefect_server}
-    words = [*tiny_task.words("finetune.epochs=3"), "--json", folder / "longer.json"]
-    longer = lethe(*words, home=finished.home, **shared)
+    folder = tmp_path_factory.mktemp("compare")
+    longer = lethe(*tiny_task.words("finetune.epochs=3"), "--json", folder / "longer.json", home=finished.home)
     assert longer.returncode == 0, longer.stderr
     run = json.loads((folder / "longer.json").read_text())["mlflow_run"]
     words = ["compare", finished.out, run[:10], "--out", folder / "out", "--json", folder / "result.json"]
-    process = lethe(*words, home=finished.home, **shared)
+    process = lethe(*words, home=finished.home)
     assert process.returncode == 0, process.stderr
     return Run(
         home=finished.home, out=folder / "out", result=json.loads((folder / "result.json").read_text()), process=process
