@@ -135,7 +135,7 @@ def validation(
     student: "torch.nn.Module", forget: "list[TextBlock]", held: "list[TextBlock]", pad: int, config: UnlearningConfig
 ) -> "Callable[[torch.nn.Module], Validation]":
     """Return a function that scores a slice: what is left of the forget rows, acceptable while the retain rows lose
-    little; what they lose beyond that counts as much as what is left.
+    little; what they lose beyond that counts as much as what is left. It is enough when nothing is.
     """
     from tasks.algorithms.training.loop import Validation
     from tasks.algorithms.training.reference_model import validator
@@ -152,7 +152,11 @@ def validation(
         # so that training goes on while what is kept comes back
         excess = 0.0 if acceptable else rise - config.utility_floor
         return Validation(
-            score=found["left"] + excess, acceptable=acceptable, metrics=metrics, retain_ratio=found.get("retain_ratio")
+            score=found["left"] + excess,
+            acceptable=acceptable,
+            enough=found["left"] == 0.0,
+            metrics=metrics,
+            retain_ratio=found.get("retain_ratio"),
         )
 
     return validate

@@ -216,6 +216,14 @@ def test_beyond_the_floor_every_nat_of_what_is_kept_counts_as_what_is_left_does(
     assert broken.score == pytest.approx(broken.metrics["validation/left"] + rise - 0.25)
 
 
+def test_it_is_enough_when_the_forget_rows_are_as_improbable_as_is_wanted(target: CheckpointRef) -> None:
+    student, data = load_model(target), retain_rows(target, 20)
+    for stop, enough in ((0.0, False), (0.999, True)):
+        config = dataclasses.replace(TRAINING, stop_probability=stop)
+        found = validation(student, data.rows.rows("forget"), data.held, 0, config)(student)
+        assert found.enough == enough == (found.metrics["validation/left"] == 0)
+
+
 def test_what_is_kept_is_the_mean_of_the_rows_probabilities_as_a_share_of_the_target_models(
     target: CheckpointRef,
 ) -> None:
