@@ -98,7 +98,7 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     ),
     "unknown method": (
         ["{forget}", "--model", "{model}", "--method", "magic"],
-        ["--method magic: unknown; wanted one of dpo, gradient_ascent"],
+        ["--method magic: unknown; wanted one of auto, dpo, gradient_ascent"],
     ),
     "unknown preset": (["{forget}", "--model", "{model}", "--preset", "mine"], ["'mine'", "default, paper"]),
     "config file that does not parse": (

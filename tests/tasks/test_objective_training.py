@@ -396,7 +396,7 @@ def test_settings_of_another_method_are_refused_by_name() -> None:
     with pytest.raises(ValueError, match="method npo has no setting delta; wanted some of"):
         dataclasses.replace(gradient_preset("npo", "default"), objective={"delta": 1.0})
     with pytest.raises(
-        ValueError, match=r"method npo has no setting paper; wanted some of retain_weight, retain_loss, b$"
+        ValueError, match=r"method npo has no setting paper; wanted some of retain_weight, retain_loss, b, until$"
     ):
         dataclasses.replace(gradient_preset("npo", "default"), objective={"paper": "arXiv:1"})
     written = dataclasses.replace(gradient_preset("npo", "default"), objective={"b": 0.5, "retain_loss": "kl"})

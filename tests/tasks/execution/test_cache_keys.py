@@ -81,7 +81,7 @@ def test_the_key_depends_on_the_content_of_an_input_file_and_not_on_its_folder()
 
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(LabelConfig)])
 def test_the_key_depends_on_every_setting(field: str) -> None:
-    other = {"alpha": 1.0, "kind": "hard", "relu_on": "log_probabilities", "interior": "drop"}
+    other = {"alpha": 1.0, "kind": "hard", "relu_on": "log_probabilities", "interior": "drop", "suppress_topic": 0.5}
     value = getattr(LabelConfig(), field)
     changed = dataclasses.replace(
         LabelConfig(), **{field: other.get(field, not value if isinstance(value, bool) else value * 2)}

@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 
 from tasks.algorithms.objectives import protocol as losses
 from tasks.algorithms.objectives.causal_lm import CausalLM
+from tasks.algorithms.objectives.distillation import Distillation
 from tasks.algorithms.objectives.generic_labels import GenericLabelLoss
 from tasks.algorithms.objectives.masked_mentions import MaskedMentions
 from tasks.algorithms.objectives.protocol import Objective
@@ -32,6 +33,7 @@ from tests.stand_ins.objectives import FORGET, PREFERRED, RETAIN, TwoTokens, gra
 
 BROUGHT_BY_STAGES = {
     "causal_lm": CausalLM,
+    "distillation": Distillation,
     "generic_labels": GenericLabelLoss,
     "masked_mentions": MaskedMentions,
     "scrub": Scrub,
@@ -43,8 +45,8 @@ LOSSES: dict[str, type[Objective]] = {
     **{name: resolve_name(found.loss) for name, found in OBJECTIVES.items()},
     **BROUGHT_BY_STAGES,
 }
-GENERIC = sorted(set(LOSSES) - {"generic_labels"})
-"""`generic_labels` has batches of its own: its losses are tested in its own file."""
+GENERIC = sorted(set(LOSSES) - {"distillation", "generic_labels"})
+"""These two have batches of their own: their losses are tested in files of their own."""
 
 
 def members(kind: type) -> set[str]:

@@ -94,7 +94,7 @@ def test_of_two_that_are_as_good_as_equally_near_the_one_that_keeps_more_is_best
 def test_settings_that_no_trial_would_feel_are_refused(key: str) -> None:
     line = (
         rf"--grid {key}: every trial is read, asked and scored alike, so it would change nothing; wanted settings of"
-        r" objective, rows, training, lora, distillation"
+        r" lora, localisation, objective, rows, training, distillation"
     )
     with pytest.raises(ValueError, match=line):
         check_grid({"objective.b": ("1",), key: ("1", "2")}, gradient_preset("npo", "default"))
