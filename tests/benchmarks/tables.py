@@ -144,6 +144,14 @@ TABLES: dict[str, Table] = {
         },
         rows=VARIANTS,
     ),
+    "sharpness": Table(
+        first="training",
+        columns={
+            "s a step, plain": number("plain", form=".2f"),
+            "s, sharpness-aware": number("sharp", form=".2f"),
+            "of the plain one": number("ratio", form=".2f", unit="x"),
+        },
+    ),
     "erasure": Table(
         first="method",
         columns={

@@ -136,7 +136,7 @@ def train_steps(
     marks = [time.perf_counter()]
     train(
         student,
-        _First(batches, asked.steps),
+        First(batches, asked.steps),
         made,
         config,
         on_step=lambda step, metrics: marks.append(time.perf_counter()),
@@ -146,7 +146,7 @@ def train_steps(
     return Step(seconds=statistics.median(gaps[2:]), megabytes=peak.megabytes(), weights=sum(ended))
 
 
-class _First(Sequence[Any]):
+class First(Sequence[Any]):
     """The first batches of many; each is built when its step comes."""
 
     def __init__(self, batches: Sequence[Any], number: int) -> None:

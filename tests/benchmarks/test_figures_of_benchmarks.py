@@ -25,6 +25,7 @@ from tests.benchmarks import (
     over_seeds,
     planted,
     robustness,
+    sharpness,
     sweeps,
     teacher,
     tofu,
@@ -96,6 +97,11 @@ def test_what_makes_forgetting_last() -> None:
     assert (made["failed"], made["passed"], made["runs"], made["seconds"]) == ({"robust": 1}, 1, 2, 35.0)
     assert robustness.models(rows)["target"]["back"]["mean"] == pytest.approx(0.7)
     assert {"target", "retrained", *robustness.VARIANTS} == set(TABLES["robustness"].rows)
+
+
+def test_a_sharp_step_beside_a_plain_one() -> None:
+    made = sharpness.over_ways({"plain": [1.0, 9.0, 2.0], "sharp": [3.0, 2.9, 30.0]})
+    assert made == {"plain": 2.0, "sharp": 3.0, "ratio": 1.5}
 
 
 def test_real_data_over_seeds() -> None:
