@@ -104,7 +104,7 @@ def _finetuning(name: str, asked: argparse.Namespace, corpus: CorpusRef, target:
     objective = GenericLabelLoss(GenericLabelLossConfig(retain_weight=4.0))
 
     def take(rho: float, on_step: Callable[[int, Any], None]) -> None:
-        config = FinetuneConfig(batch_blocks=asked.rows, least_steps=asked.steps, sharpness=rho, **PLAINLY)
+        config = FinetuneConfig(batch_blocks=asked.rows, least_steps=asked.steps, courses=1, sharpness=rho, **PLAINLY)
         student = load_model(target)
         data = LabelledBlocks(labels, teacher, heads, pad, student.device, config)
         train(
