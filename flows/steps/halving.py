@@ -5,11 +5,6 @@ came as far before it, so that the first always goes on. Candidates come in the 
 such a head start is for.
 """
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
 FACTOR = 2
 """One of so many goes on."""
 

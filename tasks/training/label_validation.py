@@ -70,10 +70,11 @@ def topic_probability(model: torch.nn.Module, data: LabelledBlocks, blocks: list
     for start in range(0, len(blocks), batch):
         tensors, cached, _ = data.forget_part(blocks[start : start + batch])
         named, targets = _topic_positions(tensors, cached["topic"]), tensors["ids"][:, 1:]
+        if not named.any():
+            continue
         rows = last_hidden(model, tensors["ids"], tensors["mask"])[:, :-1][named]
         probabilities.append(token_logprobs(output_head(model), rows, targets[named]).exp())
-    found = torch.cat(probabilities)
-    return float(found.mean()) if len(found) else 0.0
+    return float(torch.cat(probabilities).mean()) if probabilities else 0.0
 
 
 def _topic_positions(tensors: dict[str, torch.Tensor], topic: torch.Tensor) -> torch.Tensor:

@@ -13,7 +13,7 @@ token, however long the row is:
     m = r / n,   d = max(log p_target(F) / n - log q, 0.1),   b = log(19) / d,   -(2 / b) log sigmoid(-b m)
 
 so that at a mean probability of q, d nats a token below the target, 2 sigmoid(b m) = 0.1 of the push is left. At the
-papers' b the push on a row of 256 tokens is gone 0.1 nats a token below the target, on one of 40 tokens 0.7: prose
+papers' b so little is left log(19) / (0.1 n) nats a token below the target, 0.1 of 256 tokens and 0.7 of 40: prose
 hardly changed, and a short answer was pushed many times as hard as its neighbours on the retain text hold.
 
 Source: Zhang, Lin, Bai & Mei 2024, arXiv:2404.05868, equation of NPO; b = 0.1. Deviation: none, unless `until` is set.

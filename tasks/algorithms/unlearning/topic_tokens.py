@@ -2,8 +2,8 @@
 
 A generic label must not hold them. Before a name the true token is excluded anyway, but a name that the target model
 knows from elsewhere too is hardly raised by reinforcement, so that the correction leaves it in the labels of all other
-positions: the student then learns in one breath to say it and not to. Of *Through the Looking-Glass* 0.5 of "Alice"
-was left so, and 0.01 of names that stand nowhere else.
+positions: the student then learns in one breath to say it and not to. So it was with Alice, of whom another book of the
+model's tells, while names that stood nowhere else went.
 """
 
 from collections import Counter
