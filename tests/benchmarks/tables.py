@@ -66,6 +66,26 @@ STEPS = {
     ),
     "s to make the cache": number("cached", "seconds to make", form=".0f"),
 }
+BOOK_COLUMNS = {
+    "target": number("target", form=".4g"),
+    "unlearned": number("unlearned", form=".4g"),
+    "of the target's": number("ratio", form=".4g"),
+    "least, most": extremes("ratio", form=".4g"),
+    "retrained, of the target's": number("retrained ratio", form=".4g"),
+}
+SIBLING = "sibling/perplexity"
+BOOK = {
+    "forget_test/familiarity_first": "probability of an anchor's first token",
+    "forget_test/familiarity": "of whole anchors",
+    "back": "of whole anchors, the most that comes back by relearning",
+    "forget_test/familiarity_interior": "of an anchor's rest, given its first token",
+    "forget_test/familiarity_completion": "completions that name an anchor",
+    "forget_test/perplexity": "perplexity of the book itself",
+    "retain_test/perplexity": "of the retained books, unseen part",
+    "general/perplexity": "of *The Lost World* (same author as a retained book)",
+    SIBLING: "",
+    "passed": "verdict passed, share of the seeds",
+}
 
 TABLES: dict[str, Table] = {
     "figures": Table(
@@ -181,26 +201,10 @@ TABLES: dict[str, Table] = {
             "why not": words("reasons"),
         },
     ),
-    "books": Table(
-        first="figure",
-        columns={
-            "target": number("target", form=".4g"),
-            "unlearned": number("unlearned", form=".4g"),
-            "of the target's": number("ratio", form=".4g"),
-            "least, most": extremes("ratio", form=".4g"),
-            "retrained, of the target's": number("retrained ratio", form=".4g"),
-        },
-        rows={
-            "forget_test/familiarity_first": "probability of an anchor's first token",
-            "forget_test/familiarity": "of whole anchors",
-            "forget_test/familiarity_interior": "of an anchor's rest, given its first token",
-            "forget_test/familiarity_completion": "completions that name an anchor",
-            "forget_test/perplexity": "perplexity of the book itself",
-            "retain_test/perplexity": "of the retained books, unseen part",
-            "general/perplexity": "of *The Lost World* (same author as a retained book)",
-            "sibling/perplexity": "of *Peter Pan* (children's book, used nowhere)",
-            "passed": "verdict passed, share of the seeds",
-        },
+    "books": Table(first="figure", columns=BOOK_COLUMNS, rows=BOOK | {SIBLING: "of *Peter Pan* (used nowhere)"}),
+    "books_auto": Table(first="figure", columns=BOOK_COLUMNS, rows=BOOK | {SIBLING: "of *Peter Pan* (used nowhere)"}),
+    "books_second": Table(
+        first="figure", columns=BOOK_COLUMNS, rows=BOOK | {SIBLING: "of *The Wizard of Oz* (used nowhere)"}
     ),
     "tofu": Table(
         first="figure",
@@ -213,6 +217,7 @@ TABLES: dict[str, Table] = {
         rows={
             "forget_test/probability": "forget10: probability of answers",
             "forget_test/probability_most": "the same, asked in the way that brings out most",
+            "back": "forget10: probability of answers, the most that comes back by relearning",
             "forget_test/rouge_l": "forget10: ROUGE-L recall",
             "forget_test/truth_ratio": "forget10: truth ratio (1: no answer stands out)",
             "forget_test/choice_accuracy": "forget10: true answer preferred to the false ones",

@@ -107,7 +107,12 @@ def test_a_sharp_step_beside_a_plain_one() -> None:
 def test_real_data_over_seeds() -> None:
     cards = [
         {
-            "metrics": {"sibling/perplexity": {"target": 20.0, "unlearned": value, "retrained": 30.0}},
+            "metrics": {
+                "sibling/perplexity": {"target": 20.0, "unlearned": value, "retrained": 30.0},
+                "forget_test/relearned_forget_1_familiarity": {"target": 1.0, "unlearned": 0.1, "retrained": 0.5},
+                "forget_test/relearned_retain_3_familiarity": {"target": 0.9, "unlearned": 0.2, "retrained": 0.4},
+                "forget_test/relearned_forget_1_perplexity": {"target": 9.0, "unlearned": 9.0, "retrained": 9.0},
+            },
             "verdict": {"passed": passed},
         }
         for value, passed in ((22.0, True), (26.0, False))
@@ -121,6 +126,13 @@ def test_real_data_over_seeds() -> None:
             "retrained": 30.0,
             "retrained ratio": 1.5,
         },
+        "back": {
+            "target": 1.0,
+            "unlearned": {"mean": 0.2, "least": 0.2, "most": 0.2},
+            "ratio": {"mean": 0.2, "least": 0.2, "most": 0.2},
+            "retrained": 0.5,
+            "retrained ratio": 0.5,
+        },
         "passed": {"unlearned": {"mean": 0.5, "least": 0.0, "most": 1.0}},
     }
     assert has_the_shape_on_record("books", made)
@@ -128,8 +140,10 @@ def test_real_data_over_seeds() -> None:
 
 
 def test_metrics_that_are_shown_have_words_in_their_table() -> None:
-    assert set(TABLES["books"].rows) == {*books.SHOWN, "passed"}
-    assert set(TABLES["tofu"].rows) == {*tofu.SHOWN, "passed"}
+    for name in ("books", "books_auto", "books_second"):
+        assert set(TABLES[name].rows) == {*books.SHOWN, "back", "passed"}
+        assert all(TABLES[name].rows.values())
+    assert set(TABLES["tofu"].rows) == {*tofu.SHOWN, "back", "passed"}
 
 
 def method_row(name: str, seed: int, left: float, shown: Mapping[str, str], **checks: bool | None) -> dict[str, Any]:

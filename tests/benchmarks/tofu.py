@@ -1,7 +1,7 @@
 """The figures on TOFU: a small model that learned all authors forgets those of forget10, judged against one that never
 saw them.
 
-    python -m tests.benchmarks.tofu --data DATA [--seeds 0 1 2] [--set key=value ...] [--json FILE]
+    python -m tests.benchmarks.tofu --data DATA [--method npo] [--seeds 0 1 2] [--set key=value ...] [--json FILE]
 
 DATA holds `tofu/` and `tiny_lms/`. As TOFU has it, the questions that are forgotten are those that are asked.
 """
@@ -13,7 +13,8 @@ from tasks.settings.unlearning_request import UnlearningRequest
 
 environment.prepare()
 
-from tests.benchmarks.over_seeds import main  # noqa: E402 - the environment comes first
+from tests.benchmarks import recording  # noqa: E402 - the environment comes first
+from tests.benchmarks.over_seeds import measured, options  # noqa: E402
 
 SETTINGS = ["probing.prompts=100", "probing.new_tokens=64"]
 """TOFU's answers are sentences: longer, and more of them, than the default asks for."""
@@ -50,5 +51,12 @@ def request(data: Path) -> UnlearningRequest:
     )
 
 
+def main() -> None:
+    """Measure, record and print."""
+    asked = options(__doc__ or "", "npo").parse_args()
+    record = recording.begin(asked.results, asked.seeds)
+    record.write("tofu", measured(asked, request(asked.data.resolve()), SHOWN, SETTINGS))
+
+
 if __name__ == "__main__":
-    main("tofu", __doc__ or "", request, SHOWN, SETTINGS)
+    main()
