@@ -66,11 +66,14 @@ def npo(student, frozen, b, until=None) -> float:
 
 
 def npo_until(student, frozen, until) -> float:
-    """One row: the push is 1 at the target, and 0.1 where the mean token is as probable as `until`."""
-    tokens = len(counted(student))
-    now, before = sequence_log_p(student) / tokens, sequence_log_p(frozen) / tokens
-    b = math.log(19) / max(before - math.log(until), 0.1)
-    return 2 / b * minus_log_sigmoid(-b * (now - before))
+    """One row: the push on a token is 1 at the target, and 0.1 where it is as probable as `until`."""
+    total = 0.0
+    for position in counted(student):
+        now, before = (log_p(row.logits[position], row.ids[position + 1]) for row in (student, frozen))
+        if before > math.log(until):
+            b = math.log(19) / (before - math.log(until))
+            total += 2 / b * minus_log_sigmoid(-b * (now - before))
+    return total / len(counted(student))
 
 
 def simnpo(student, b, delta) -> float:

@@ -84,13 +84,16 @@ def sequence_logprobs(student: nn.Module, batch: Mapping[str, Tensor], prefix: s
         batch: See `counted_rows`.
         prefix: See `counted_rows`.
     """
+    return row_sums(batch, token_logprobs(output_head(student), *counted_rows(student, batch, prefix)), prefix)
+
+
+def row_sums(
+    batch: Mapping[str, Tensor], values: Float[Tensor, " tokens"], prefix: str = ""
+) -> Float[Tensor, " batch"]:
+    """Return the sum over each row's counted tokens of values that stand in row-major order; 0 where a row has none."""
     _, _, counted = _counted(batch, prefix)
-    logprobs = token_logprobs(output_head(student), *counted_rows(student, batch, prefix))
-    return (
-        torch.zeros(counted.shape, dtype=logprobs.dtype, device=logprobs.device)
-        .masked_scatter(counted, logprobs)
-        .sum(dim=1)
-    )
+    empty = torch.zeros(counted.shape, dtype=values.dtype, device=values.device)
+    return empty.masked_scatter(counted, values).sum(dim=1)
 
 
 def sequence_lengths(batch: Mapping[str, Tensor], prefix: str = "") -> Int[Tensor, " batch"]:

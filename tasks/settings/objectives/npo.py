@@ -15,8 +15,9 @@ class NPOConfig(RetainTermConfig):
     b: float = 0.1
     """Inverse temperature, dimensionless, > 0; small values come near to gradient ascent. Not read with `until`."""
     until: float | None = None
-    """Mean probability of a row's tokens, above 0 and less than 1, at which a tenth of the push is left, so that every
-    row, long or short, well or hardly known, is pushed as far as it needs; none: by `b`, as in the paper."""
+    """Probability of a token, above 0 and less than 1, at which a tenth of the push on it is left, so that every token
+    is pushed as far as it needs and no farther, in long rows and short ones; none: whole rows by `b`, as in the paper.
+    """
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -26,5 +27,6 @@ class NPOConfig(RetainTermConfig):
 
     @property
     def needs(self) -> frozenset[str]:
-        """The target's log-probabilities, and what the retain term needs."""
-        return frozenset({"reference_logprobs"}) | super().needs
+        """What the target model says of forget rows, and what the retain term needs."""
+        own = {"reference_logprobs"} if self.until is None else {"forget_hidden"}
+        return frozenset(own) | super().needs

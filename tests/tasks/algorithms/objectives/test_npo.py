@@ -1,14 +1,14 @@
 """Claims: NPO is its float64 restatement; it starts at (2 / b) log 2, is never below 0, and tends to gradient ascent as
-b -> 0.
+b -> 0. With `until` every token is pushed by itself, and a tenth of its push is left where `until` says.
 """
 
 import math
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from tasks.algorithms.objectives import terms
+from tasks.algorithms.objectives import npo, terms
 from tasks.algorithms.objectives.gradient_difference import GradientDifference
 from tasks.algorithms.objectives.npo import NPO
 from tasks.settings.objectives.gradient_difference import GradientDifferenceConfig
@@ -31,7 +31,7 @@ def test_the_loss_equals_float64(pair, b: float, kind: str) -> None:
     assert metrics[f"retain_{kind}_nats"].item() == pytest.approx(retain, rel=2e-5)
 
 
-@pytest.mark.parametrize("until", [1e-4, 0.02, 0.9])
+@pytest.mark.parametrize("until", [1e-4, 0.02, 0.03])
 def test_with_until_the_loss_equals_float64(pair, until: float) -> None:
     batch = make_batch()
     config = NPOConfig(until=until, retain_weight=0)
@@ -41,24 +41,42 @@ def test_with_until_the_loss_equals_float64(pair, until: float) -> None:
     )
 
 
-@pytest.mark.parametrize("tokens", [1, 7, 200])
-def test_until_says_where_a_tenth_of_the_push_is_left_however_long_a_row_is(tokens: int) -> None:
-    """The push is the slope of the loss along the row's mean log-probability."""
-    before, until = math.log(0.6), 0.05
-    objective = NPO(NPOConfig(until=until, retain_weight=0))
+@pytest.mark.parametrize("before", [0.9, 0.3])
+def test_until_says_where_a_tenth_of_the_push_is_left_on_each_token(before: float) -> None:
+    """The push is the slope of the loss along a token's log-probability; token 1 is what the row says next."""
+    until, objective = 0.05, NPO(NPOConfig(until=0.05, retain_weight=0))
+    head = nn.Linear(2, 2, bias=False)
+    nn.init.eye_(head.weight)
 
-    def push(mean: float) -> float:
-        now = torch.tensor([mean * tokens], requires_grad=True)
-        batch = {"ids": torch.zeros(1, tokens + 1, dtype=torch.long)}
+    def states(p: float) -> Tensor:
+        return torch.tensor([[math.log(1 - p), math.log(p)]])
+
+    def push(p: float) -> float:
+        hidden = states(p).requires_grad_()
+        batch = {name: torch.ones(1, 2, dtype=torch.long) for name in ("ids", "mask", "supervised")}
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(terms, "sequence_logprobs", lambda student, batch: now)
-            patch.setattr(terms, "sequence_lengths", lambda batch: torch.tensor([tokens]))
-            loss, _ = objective.forget_term(nn.Module(), batch, {"reference_logprob": torch.tensor([before * tokens])})
-        return float(torch.autograd.grad(loss, now)[0]) * tokens
+            patch.setattr(terms, "counted_rows", lambda student, batch: (hidden, torch.tensor([1])))
+            patch.setattr(npo, "output_head", lambda student: head)
+            cached = {"forget_hidden": states(before), "reference_head": head}
+            loss, _ = objective.forget_term(nn.Module(), batch, cached)
+        # d log p(1) / d z(1) = 1 - p(1)
+        return float(torch.autograd.grad(loss, hidden)[0][0, 1]) / (1 - p)
 
-    assert push(before) == pytest.approx(1.0, rel=1e-5)
-    assert push(math.log(until)) == pytest.approx(0.1, rel=1e-4)
-    assert push(math.log(until) - 2.0) < 0.05
+    assert push(before) == pytest.approx(1.0, rel=1e-4)
+    assert push(until) == pytest.approx(0.1, rel=1e-4)
+    assert push(until / 10) < 0.05
+
+
+def test_a_token_that_the_target_hardly_expected_is_left_alone(pair) -> None:
+    batch = make_batch()
+    loss, _ = NPO(NPOConfig(until=0.9, retain_weight=0)).loss(pair.student, batch, make_cached(pair.frozen, batch))
+    assert loss.item() == 0.0  # random models are sure of nothing
+    assert (
+        gradient(
+            NPO(NPOConfig(until=0.9, retain_weight=0)), pair.student, batch, make_cached(pair.frozen, batch)
+        ).norm()
+        == 0
+    )
 
 
 @pytest.mark.parametrize("b", [0.1, 0.5])
@@ -103,6 +121,7 @@ def test_logprobs_of_another_shape_are_refused(pair) -> None:
 
 def test_needs_follow_the_config() -> None:
     assert NPO(NPOConfig(retain_weight=0)).needs == {"reference_logprobs"}
+    assert NPO(NPOConfig(retain_weight=0, until=0.1)).needs == {"forget_hidden"}
     assert NPO(NPOConfig()).needs == {"reference_logprobs", "retain"}
     assert NPO(NPOConfig(retain_loss="kl")).needs == {"reference_logprobs", "retain", "reference_hidden"}
 
