@@ -50,12 +50,4 @@ def prepare() -> None:
     os.environ.setdefault("PREFECT_LOCAL_STORAGE_PATH", str(store.home() / "results"))
     for noisy in ("alembic", "mlflow", "lm_eval", "datasets"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
-    logging.getLogger("prefect.task_runs").addFilter(_is_worth_saying)
     warnings.filterwarnings("ignore", module=r"(langchain|spacy|prefect|mlflow|pydantic|websockets).*")
-
-
-def _is_worth_saying(record: logging.LogRecord) -> bool:
-    """Drop Prefect's warning that it cannot interrupt worker threads: stages have processes, which are killed at their
-    limit.
-    """
-    return "Timeouts in worker threads cannot interrupt" not in str(record.msg)

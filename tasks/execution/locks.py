@@ -1,10 +1,17 @@
 """Locks on cache keys that die with their holder."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from filelock import FileLock, Timeout
+from prefect import get_run_logger
+from prefect.runtime import task_run
 
 from tasks import store
+from tasks.execution import progress
+from tasks.execution.progress import Progress
 
 
 class KernelLocks:
@@ -30,9 +37,7 @@ class KernelLocks:
         if self.is_lock_holder(key, holder):
             return True
         lock = self._lock(key)
-        try:
-            lock.acquire(timeout=-1 if acquire_timeout is None else acquire_timeout)
-        except Timeout:
+        if not _acquire(lock, acquire_timeout):
             return False
         self._held[key] = (holder, lock)
         return True
@@ -71,9 +76,7 @@ class KernelLocks:
     def wait_for_lock(self, key: str, timeout: float | None = None) -> bool:
         """Wait until the lock is free."""
         lock = self._lock(key)
-        try:
-            lock.acquire(timeout=-1 if timeout is None else timeout)
-        except Timeout:
+        if not _acquire(lock, timeout):
             return False
         lock.release()
         return True
@@ -83,3 +86,36 @@ class KernelLocks:
         import asyncio
 
         return await asyncio.to_thread(self.wait_for_lock, key, timeout)
+
+
+def _acquire(lock: FileLock, timeout: float | None) -> bool:
+    """Take a lock within some seconds (None: for as long as it takes); whoever has to wait says so."""
+    if _taken(lock, 0.0):
+        return True
+    if timeout == 0:
+        return False
+    with _said():
+        return _taken(lock, -1.0 if timeout is None else timeout)
+
+
+def _taken(lock: FileLock, timeout: float) -> bool:
+    try:
+        lock.acquire(timeout=timeout)
+    except Timeout:
+        return False
+    return True
+
+
+@contextmanager
+def _said() -> Iterator[None]:
+    """Tell whoever reads the task run's log, and whoever watches progress, why nothing happens."""
+    if task_run.name is None:  # asked for outside a run
+        yield
+        return
+    get_run_logger().info("Waiting: another run computes this stage; its result will be taken.")
+    waiting = Progress(stage=task_run.name, done=0, total=1, note="waits for another run")
+    progress.publish(waiting)
+    try:
+        yield
+    finally:
+        progress.publish(replace(waiting, done=1, note=""))

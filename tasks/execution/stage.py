@@ -66,7 +66,7 @@ def stage(
         isolated: Run in a process of its own; for everything that computes with torch.
         threads_share: How many of its kind run side by side: each takes that fraction of the cores.
         retries: Further tries after a transient error, with exponential backoff.
-        timeout_s: Seconds after which it is stopped.
+        timeout_s: Seconds after which the process of an isolated one is stopped.
 
     Returns:
         A decorator that makes a cached Prefect task. Its results are small records, persisted as JSON.
@@ -105,7 +105,7 @@ def stage(
             retry_delay_seconds=exponential_backoff(2),
             retry_jitter_factor=0.5,
             retry_condition_fn=_should_retry,
-            timeout_seconds=timeout_s,
+            # no timeout of Prefect's: it cannot interrupt a thread, and says so in five lines a stage
         )
         prefect_task.body = function
         prefect_task.lookup = functools.partial(_lookup, function, isolated)

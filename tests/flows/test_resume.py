@@ -17,7 +17,7 @@ from tests.stand_ins.command import lethe, start
 from tests.stand_ins.tiny import TinyTask
 from tests.stand_ins.waiting import end_of, wait_for
 
-EPOCHS = ("reinforcement.epochs=80", "finetune.epochs=80", "finetune.patience=1000")
+EPOCHS = ("reinforcement.epochs=40", "finetune.epochs=60", "finetune.courses=1", "finetune.patience=1000")
 """Several hundred steps in either training stage: long enough to be met."""
 SAVE_OFTEN = {"LETHE_SAVE_EVERY_S": "0.05"}
 

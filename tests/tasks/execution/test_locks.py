@@ -1,11 +1,16 @@
-"""Claims: who holds a lock is told right while other threads take and free theirs; the rest of it stands with the
-cache keys.
+"""Claims: who holds a lock is told right while other threads take and free theirs; a stage that waits for one says so,
+in its log and where progress is shown; the rest of it stands with the cache keys.
 """
 
 import threading
 from pathlib import Path
 
+import pytest
+from prefect import flow, task
+
+from tasks.execution import progress
 from tasks.execution.locks import KernelLocks
+from tasks.execution.progress import Progress
 
 
 class Changing(dict):
@@ -48,3 +53,38 @@ def test_threads_that_want_one_lock_have_it_one_after_the_other(lethe_home: Path
         thread.join()
     assert errors == []
     assert (len(most), set(most)) == (30, {1})
+
+
+def test_a_stage_that_waits_for_another_run_says_so(flow_home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    seen: list[Progress] = []
+    stop, other = progress.listen(seen.append), KernelLocks()
+
+    @task(name="patient")
+    def patient() -> bool:
+        threading.Timer(0.3, other.release_lock, ("stage", "other")).start()
+        return KernelLocks().acquire_lock("stage", "mine")
+
+    assert other.acquire_lock("stage", "other")
+    try:
+        assert flow(lambda: patient.submit().result(), name="waits")()
+    finally:
+        stop()
+    assert [(said.stage[:7], said.done, said.note) for said in seen] == [
+        ("patient", 0, "waits for another run"),
+        ("patient", 1, ""),
+    ]
+    assert "Waiting: another run computes this stage" in caplog.text
+
+
+def test_a_free_lock_is_taken_without_a_word_and_one_that_is_held_is_not_waited_for_without_leave(
+    lethe_home: Path,
+) -> None:
+    seen: list[Progress] = []
+    stop, locks, other = progress.listen(seen.append), KernelLocks(), KernelLocks()
+    try:
+        assert locks.acquire_lock("stage", "mine", acquire_timeout=0)
+        assert not other.acquire_lock("stage", "other", acquire_timeout=0)
+        assert not other.wait_for_lock("stage", timeout=0.05)
+    finally:
+        stop()
+    assert seen == []
