@@ -246,6 +246,18 @@ TABLES: dict[str, Table] = {
         },
         rows=METHODS,
     ),
+    "depth": Table(
+        first="`npo`",
+        columns={
+            "probability of answers": spread("forget"),
+            "truth ratio": number("truth ratio"),
+            "forget quality, p": number("quality p", form=".2g"),
+            "retained authors, of the target's": spread("retain", form=".3f", unit="x"),
+            **CHECKED,
+            "s": number("seconds", form=".0f"),
+        },
+        rows={"target": "*target*", "retrained": "*retrained*"},
+    ),
     "teacher": Table(first="objective, what is trained, parameters of the model", columns=STEPS),
     "teacher_gpu": Table(first="objective, what is trained, parameters of the model", columns=STEPS),
     "topics": Table(

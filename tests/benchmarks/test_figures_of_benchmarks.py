@@ -17,6 +17,7 @@ from tests.benchmarks import (
     anchor_recall,
     books,
     coverage,
+    depth,
     editors,
     fact_model,
     faults,
@@ -158,6 +159,17 @@ def method_row(name: str, seed: int, left: float, shown: Mapping[str, str], **ch
         "passed": all(held.values()),
         "seconds": 4.0,
     }
+
+
+def test_how_deep_a_setting_forgets() -> None:
+    rows = [method_row("npo", seed, left, methods.TOFU) for seed, left in enumerate((0.02, 0.04))]
+    name = depth.point(0.01, ["objective.retain_weight=6"])
+    made = depth.figures(rows, name)
+    assert name == "until 0.01, objective.retain_weight 6"
+    assert made[name]["forget"]["mean"] == pytest.approx(0.03)
+    assert (made[name]["passed"], made[name]["runs"]) == (2, 2)
+    assert (made["target"]["forget"]["mean"], made["retrained"]["forget"]["mean"]) == (0.8, 0.01)
+    assert columns(made) >= {("forget",), ("truth ratio",), ("quality p",), ("retain",)}
 
 
 def test_methods_over_seeds() -> None:

@@ -78,6 +78,7 @@ def test_what_the_request_does_not_allow_is_left_out_with_why() -> None:
         "guardrail": "it changes no weights; --set guardrail=true allows it",
     }
     bare, why = sorted_out(request=replace(REQUEST, retain=()))
+    assert bare == ["whp", "npo", "npo training.sharpness=0.1", "simnpo", "undial"]
     assert why["scrub"] == "--method scrub holds on to retain text, and there is none; wanted --retain FILE..."
     nameless, why = sorted_out(terms=0, config=replace(CONFIG, guardrail=True))
     assert (nameless[0], why["whp"], why["guardrail"]) == ("npo", "the text has no anchors", "the text has no anchors")
