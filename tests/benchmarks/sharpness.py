@@ -152,7 +152,8 @@ def main() -> None:
     record = recording.begin(asked.results)
     with tempfile.TemporaryDirectory() as home:
         os.environ["LETHE_HOME"] = home
-        corpus, target = write_world(asked)
+        # what is not trained on need not be read: a token has fewer than eight characters
+        corpus, target = write_world(asked, 8 * asked.rows * asked.tokens * asked.steps)
         figures = {
             f"`{name}`, {readable(target.parameters)}": over_ways(
                 in_fresh_process(by_turns, name, asked, corpus, target)

@@ -51,8 +51,10 @@ class Step:
     """Sum of the norms of what was trained: the ways end at the same."""
 
 
-def write_world(asked: argparse.Namespace) -> tuple[CorpusRef, CheckpointRef]:
-    """Return the embedded world's text as forget and retain prose, and a random model that reads it."""
+def write_world(asked: argparse.Namespace, characters: int | None = None) -> tuple[CorpusRef, CheckpointRef]:
+    """Return the embedded world's text as forget and retain prose, each as far as `characters`, and a random model that
+    reads it.
+    """
     from transformers import LlamaConfig, LlamaForCausalLM
 
     from tasks import store
@@ -67,7 +69,7 @@ def write_world(asked: argparse.Namespace) -> tuple[CorpusRef, CheckpointRef]:
     world = build_world(WorldConfig())
     texts = ["\n".join(topic.passages) for topic in world.topics]
     splits = {
-        split: [Document(source=split, text="\n".join(part))]
+        split: [Document(source=split, text="\n".join(part)[:characters])]
         for split, part in {"forget": texts[:2], "retain": texts[2:]}.items()
     }
     tokenizer = train_tokenizer(world_text(world), PretrainingConfig(vocabulary=4096))
