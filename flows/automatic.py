@@ -30,10 +30,11 @@ from flows.steps.providers import say
 from flows.steps.reading import read_text
 from flows.steps.request import CheckedRequest
 from flows.steps.unlearning import Choice, carry_out, check_unlearning
+from flows.steps.verdict_state import concluded
 from flows.steps.wiring import Wiring
 from tasks import store, tracking
 from tasks.algorithms.verdicts.shortfall import LARGEST, lacking, shortfalls
-from tasks.artifacts import AnchorTable, BadInputError, BelowFloorError, FactTable
+from tasks.artifacts import AnchorTable, BadInputError, BelowFloorError, FactTable, Scorecard
 from tasks.execution.isolation import StageProcessDiedError
 from tasks.halves import Half, take_half
 from tasks.reporting.choice_rows import how_chosen, how_judged, in_part, in_words, standing
@@ -99,6 +100,11 @@ class Chosen:
     flow_run: str
     flow_run_name: str
 
+    @property
+    def scorecard(self) -> Scorecard:
+        """The judgement on the untouched half."""
+        return self.outcome.scorecard
+
 
 @dataclass(kw_only=True)
 class _Choosing:
@@ -128,12 +134,15 @@ class _Choosing:
 
 
 @flow(name="auto", task_runner=ThreadPoolTaskRunner(max_workers=2), log_prints=False, validate_parameters=True)
-def automatic(request: UnlearningRequest, config: AutomaticConfig = AutomaticConfig()) -> Chosen:
+def automatic(
+    request: UnlearningRequest, config: AutomaticConfig = AutomaticConfig(), require_verdict: bool = False
+) -> Chosen:
     """Choose a method by trials, unlearn by it, and judge the result on what no trial saw.
 
     Args:
         request: What is to be forgotten, by which model, and what else is at hand.
         config: Candidates, budget, and what is asked of every model.
+        require_verdict: Whether the flow run fails when the verdict is not passed.
 
     Raises:
         BadInputError: If the request allows no candidate, or all broke off.
@@ -155,7 +164,7 @@ def automatic(request: UnlearningRequest, config: AutomaticConfig = AutomaticCon
         tracking.close_after(error, run)
         raise
     tracking.close(run)
-    return chosen
+    return concluded(chosen, require_verdict)
 
 
 def _read(stages: Stages, checked: CheckedRequest, seed: int) -> tuple[AnchorTable, FactTable]:

@@ -12,6 +12,7 @@ from flows.steps.flow_runs import flow
 from flows.steps.outcome import Outcome, StageOf, Stages
 from flows.steps.prefect_ui import progress_artifacts
 from flows.steps.providers import settle_providers
+from flows.steps.verdict_state import concluded
 from tasks import store, tracking
 from tasks.algorithms.world.generator import WorldConfig
 from tasks.artifacts import CheckpointRef, WorldRef
@@ -31,6 +32,7 @@ def demo(
     seed: int = 0,
     benchmark_data: str | None = None,
     config: SelectiveUnlearningConfig = SelectiveUnlearningConfig(),
+    require_verdict: bool = False,
 ) -> Outcome:
     """Unlearn one topic of the embedded world.
 
@@ -39,13 +41,15 @@ def demo(
         seed: Seed of the world and of both models.
         benchmark_data: Folder with local files of benchmarks.
         config: Settings of selective unlearning.
+        require_verdict: Whether the flow run fails when the verdict is not passed.
     """
     config = settle_providers(config)  # before the embedded models are trained
     request, stages = embedded_request(topic, seed)
     outcome = selective_unlearning(replace(request, benchmark_data=benchmark_data), config)
-    return replace(
+    whole = replace(
         outcome, stages={**stages, **outcome.stages}, flow_run=str(flow_run.id), flow_run_name=str(flow_run.name)
     )
+    return concluded(whole, require_verdict)
 
 
 def embedded_request(

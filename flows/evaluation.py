@@ -12,6 +12,7 @@ from flows.steps.judging import judge, log_questions, measure, origins, tracked
 from flows.steps.outcome import Outcome, StageOf, Stages
 from flows.steps.reading import read_text
 from flows.steps.request import CheckedRequest, check_request
+from flows.steps.verdict_state import concluded
 from flows.steps.wiring import DICTIONARY, FACTS, Call, Wiring
 from tasks import tracking
 from tasks.algorithms.text.facts import HELD_OUT
@@ -30,6 +31,7 @@ def evaluate(
     *,
     judged: str,
     open_unlearning: bool = False,
+    require_verdict: bool = False,
 ) -> Outcome:
     """Judge a checkpoint, ours or not. Nothing is trained, so the forget and retain text themselves are asked about.
 
@@ -39,6 +41,7 @@ def evaluate(
         config: All settings.
         judged: The model to be judged: a model folder (safetensors) or a hub name.
         open_unlearning: Also write the figures in that project's layout.
+        require_verdict: Whether the flow run fails when the verdict is not passed.
     """
     asked_about = replace(
         request, forget_test=request.forget_test or request.forget, retain_test=request.retain_test or request.retain
@@ -51,7 +54,7 @@ def evaluate(
     with tracked(run):
         outcome = _run_stages(Stages(run=run), checked, open_unlearning)
     tracking.close(run)
-    return outcome
+    return concluded(outcome, require_verdict)
 
 
 def _run_stages(stages: Stages, request: CheckedRequest, open_unlearning: bool) -> Outcome:

@@ -16,6 +16,7 @@ from flows.steps.flow_runs import flow
 from flows.steps.outcome import Outcome, StageOf
 from flows.steps.preparation import Coverage
 from flows.steps.unlearning import Unlearning, carry_out, check_unlearning
+from flows.steps.verdict_state import concluded
 from flows.steps.wiring import DICTIONARY, FACTS, Call
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef, EditRun, EditSet
 from tasks.edit_requests import propose_edits
@@ -34,6 +35,7 @@ def fact_erasure(
     config: FactErasureConfig = FactErasureConfig(),
     review: bool = False,
     coverage: Coverage = "off",
+    require_verdict: bool = False,
 ) -> Outcome:
     """Rewrite each fact of the forget text to say nothing, and judge the result.
 
@@ -48,8 +50,9 @@ def fact_erasure(
         review: Wait until a person has looked over the anchors, their translations and the facts in the Prefect UI.
         coverage: `measure` says how much of what the target model tells of the topic is in the forget text; `expand`
             adds what is not.
+        require_verdict: Whether the flow run fails when the verdict is not passed.
     """
-    return carry_out(unlearning(request, config, review, coverage))
+    return concluded(carry_out(unlearning(request, config, review, coverage)), require_verdict)
 
 
 def unlearning(

@@ -8,6 +8,7 @@ from flows.steps.outcome import Outcome
 from flows.steps.preparation import Coverage
 from flows.steps.settings import differences
 from flows.steps.unlearning import Unlearning, carry_out, check_unlearning
+from flows.steps.verdict_state import concluded
 from flows.steps.wiring import Call
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef
 from tasks.objective_training import unlearn
@@ -27,6 +28,7 @@ def gradient_unlearning(
     config: GradientUnlearningConfig,
     review: bool = False,
     coverage: Coverage = "off",
+    require_verdict: bool = False,
 ) -> Outcome:
     """Train the model away from the forget text with one objective, `config.method`, and judge the result.
 
@@ -36,8 +38,9 @@ def gradient_unlearning(
         review: Wait until a person has looked over the anchors, their translations and the facts in the Prefect UI.
         coverage: `measure` says how much of what the target model tells of the topic is in the forget text; `expand`
             adds what is not.
+        require_verdict: Whether the flow run fails when the verdict is not passed.
     """
-    return carry_out(unlearning(request, config, review, coverage))
+    return concluded(carry_out(unlearning(request, config, review, coverage)), require_verdict)
 
 
 def unlearning(

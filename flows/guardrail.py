@@ -11,6 +11,7 @@ from flows.steps.flow_runs import flow
 from flows.steps.outcome import Outcome
 from flows.steps.preparation import Coverage
 from flows.steps.unlearning import Unlearning, carry_out, check_unlearning
+from flows.steps.verdict_state import concluded
 from flows.steps.wiring import DICTIONARY, Call
 from tasks.artifacts import CheckpointRef, CorpusRef
 from tasks.guardrail import build_guardrail
@@ -26,6 +27,7 @@ def guardrail(
     config: GuardrailUnlearningConfig = GuardrailUnlearningConfig(),
     review: bool = False,
     coverage: Coverage = "off",
+    require_verdict: bool = False,
 ) -> Outcome:
     """Put a guardrail around the model and judge the result; retain text is only judged, since nothing is trained.
 
@@ -35,8 +37,9 @@ def guardrail(
         review: Wait until a person has looked over the anchors, their translations and the facts in the Prefect UI.
         coverage: `measure` says how much of what the target model tells of the topic is in the forget text; `expand`
             adds what is not.
+        require_verdict: Whether the flow run fails when the verdict is not passed.
     """
-    return carry_out(unlearning(request, config, review, coverage))
+    return concluded(carry_out(unlearning(request, config, review, coverage)), require_verdict)
 
 
 def unlearning(

@@ -18,6 +18,7 @@ from flows.steps.outcome import StageOf, Stages
 from flows.steps.prefect_ui import show_scorecard
 from flows.steps.providers import settle_translation
 from flows.steps.review import require_server
+from flows.steps.verdict_state import concluded
 from flows.steps.wiring import Call, Wiring
 from tasks import store, tracking
 from tasks.algorithms.world.generator import WorldConfig
@@ -80,7 +81,10 @@ class EditingOutcome:
     validate_parameters=True,
 )
 def rank_one_editing(
-    request: EditingRequest, config: RankOneEditingConfig = RankOneEditingConfig(), review: bool = False
+    request: EditingRequest,
+    config: RankOneEditingConfig = RankOneEditingConfig(),
+    review: bool = False,
+    require_verdict: bool = False,
 ) -> EditingOutcome:
     """Find where facts lie, rewrite them there, and judge the result.
 
@@ -88,6 +92,7 @@ def rank_one_editing(
         request: Which facts, in which model, and what else is at hand.
         config: All settings.
         review: Wait until a person has looked over the edits in the Prefect UI.
+        require_verdict: Whether the flow run fails when the verdict is not passed.
     """
     if review:
         require_server()
@@ -100,7 +105,7 @@ def rank_one_editing(
         corpus, edits, facts = gather(stages, checked, config, erase=request.erase, review=review)
         outcome = _run_stages(stages, checked, config, corpus, edits, facts, request.force)
     tracking.close(run)
-    return outcome
+    return concluded(outcome, require_verdict)
 
 
 def gather(

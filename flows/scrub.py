@@ -9,6 +9,7 @@ from flows.steps.localisation import account, localised
 from flows.steps.outcome import Outcome
 from flows.steps.preparation import Coverage
 from flows.steps.unlearning import Unlearning, carry_out, check_unlearning
+from flows.steps.verdict_state import concluded
 from flows.steps.wiring import Call
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef
 from tasks.reference_cache import ReferenceNeeds, cache_reference
@@ -27,6 +28,7 @@ def scrub(
     config: ScrubUnlearningConfig = scrub_preset("default"),
     review: bool = False,
     coverage: Coverage = "off",
+    require_verdict: bool = False,
 ) -> Outcome:
     """Hold the model to itself on retain text, which is wanted, and drive it away on forget text; a rewind compares
     errors with the holdout's.
@@ -37,8 +39,9 @@ def scrub(
         review: Wait until a person has looked over the anchors, their translations and the facts in the Prefect UI.
         coverage: `measure` says how much of what the target model tells of the topic is in the forget text; `expand`
             adds what is not.
+        require_verdict: Whether the flow run fails when the verdict is not passed.
     """
-    return carry_out(unlearning(request, config, review, coverage))
+    return concluded(carry_out(unlearning(request, config, review, coverage)), require_verdict)
 
 
 def unlearning(

@@ -11,6 +11,7 @@ from flows.steps.localisation import account, localised
 from flows.steps.outcome import Outcome
 from flows.steps.preparation import Coverage
 from flows.steps.unlearning import Unlearning, carry_out, check_unlearning
+from flows.steps.verdict_state import concluded
 from flows.steps.wiring import DICTIONARY, Call
 from tasks.artifacts import CheckpointRef, CorpusRef
 from tasks.finetune import finetune
@@ -36,6 +37,7 @@ def selective_unlearning(
     config: SelectiveUnlearningConfig = SelectiveUnlearningConfig(),
     review: bool = False,
     coverage: Coverage = "off",
+    require_verdict: bool = False,
 ) -> Outcome:
     """Unlearn the forget text from the model and judge the result.
 
@@ -45,8 +47,9 @@ def selective_unlearning(
         review: Wait until a person has looked over the anchors, their translations and the facts in the Prefect UI.
         coverage: `measure` says how much of what the target model tells of the topic is in the forget text; `expand`
             adds what is not.
+        require_verdict: Whether the flow run fails when the verdict is not passed.
     """
-    return carry_out(unlearning(request, config, review, coverage))
+    return concluded(carry_out(unlearning(request, config, review, coverage)), require_verdict)
 
 
 def unlearning(

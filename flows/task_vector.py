@@ -6,6 +6,7 @@ from flows.steps.flow_runs import flow
 from flows.steps.outcome import Outcome
 from flows.steps.preparation import Coverage
 from flows.steps.unlearning import Unlearning, carry_out, check_unlearning
+from flows.steps.verdict_state import concluded
 from flows.steps.wiring import Call
 from tasks.artifacts import CheckpointRef, CorpusRef
 from tasks.reinforcement import reinforce
@@ -22,6 +23,7 @@ def task_vector(
     config: TaskVectorUnlearningConfig = TaskVectorUnlearningConfig(),
     review: bool = False,
     coverage: Coverage = "off",
+    require_verdict: bool = False,
 ) -> Outcome:
     """Train the model further on the forget text, and take from it what that added; retain text is only judged, since
     the vector knows nothing of it.
@@ -32,8 +34,9 @@ def task_vector(
         review: Wait until a person has looked over the anchors, their translations and the facts in the Prefect UI.
         coverage: `measure` says how much of what the target model tells of the topic is in the forget text; `expand`
             adds what is not.
+        require_verdict: Whether the flow run fails when the verdict is not passed.
     """
-    return carry_out(unlearning(request, config, review, coverage))
+    return concluded(carry_out(unlearning(request, config, review, coverage)), require_verdict)
 
 
 def unlearning(
