@@ -97,7 +97,7 @@ def test_the_entrypoint_of_every_method_resolves_to_a_flow(name: str) -> None:
     assert callable(METHODS[name].declare())
 
 
-EDITING = "flows.rank_one_editing:rank_one_editing"
+EDITING, EVALUATION = "flows.rank_one_editing:rank_one_editing", "flows.evaluation:evaluate"
 """It changes facts where methods of unlearning forget text, and is none of theirs."""
 
 
@@ -106,7 +106,7 @@ def test_entrypoints_of_deployments_are_flows_of_methods_or_of_editing_in_module
 
     for deployment in yaml.safe_load((ROOT / "deployments" / "prefect.yaml").read_text())["deployments"]:
         named = [method.entrypoint for method in (METHODS | AUTOMATIC).values()]
-        assert deployment["entrypoint"] in [*named, EDITING]
+        assert deployment["entrypoint"] in [*named, EDITING, EVALUATION]
         assert isinstance(load_flow_from_entrypoint(deployment["entrypoint"]), Flow)
 
 

@@ -42,7 +42,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def surroundings(folder: Path, tiny_task: TinyTask) -> dict[str, str]:
     """What `prefect` and the deployment's file read from the environment."""
     files = {"LETHE_CHECKOUT": str(ROOT), "LETHE_FORGET": str(tiny_task.forget), "LETHE_MODEL": str(tiny_task.model)}
-    files["LETHE_EDITS"] = str(folder / "edits.jsonl")
+    files |= {"LETHE_EDITS": str(folder / "edits.jsonl"), "LETHE_JUDGED": str(tiny_task.model)}
+    (folder / "edits.jsonl").touch()
     return environment(folder / "lethe", **prefect_settings(), **files)
 
 
@@ -91,7 +92,24 @@ def test_it_is_created_with_its_cron_schedule_and_the_flows_parameters(
     assert deployment.entrypoint == "flows.selective_unlearning:selective_unlearning"
     assert [(type(found.schedule), found.active) for found in deployment.schedules] == [(CronSchedule, True)]
     assert deployment.parameters == {"request": {"forget": [str(tiny_task.forget)], "model": str(tiny_task.model)}}
-    assert list(deployment.parameter_openapi_schema["properties"]) == ["request", "config", "review", "coverage"]
+    assert list(deployment.parameter_openapi_schema["properties"]) == ["request", "config", "review", "coverage", "require_verdict"]
+
+
+def test_without_what_is_to_be_forgotten_nothing_is_deployed(
+    deployment: DeploymentResponse, surroundings: dict[str, str]
+) -> None:
+    words = prefect(["deploy", "--prefect-file", "deployments/prefect.yaml", "--name", "guardrail"])
+    ended = run_to_end(words, env=surroundings | {"LETHE_FORGET": ""}, cwd=ROOT)
+    assert ended.returncode != 0
+    assert "LETHE_FORGET is not set; wanted all of them" in ended.stdout + ended.stderr
+
+
+def test_all_are_there(server: SyncPrefectClient, deployment: DeploymentResponse) -> None:
+    found = {one.name: one for one in server.read_deployments(limit=200)}
+    assert set(found) == {one["name"] for one in yaml.safe_load(FILE.read_text())["deployments"]}
+    assert found["gradient-unlearning"].parameters["config"] == {"method": "npo"}
+    assert found["evaluate"].parameters["judged"]
+    assert {one.global_concurrency_limit.limit for one in found.values()} == {1}
 
 
 def test_its_form_shows_the_prose_of_every_setting_and_the_words_of_every_choice(
