@@ -4,6 +4,7 @@ import sys
 
 import typer
 
+from flows.commands.certificate import certificate
 from flows.commands.compare import compare
 from flows.commands.demo import demo
 from flows.commands.edit import edit
@@ -39,6 +40,7 @@ def _start() -> None:
 for _command in (demo, unlearn, edit, trace, evaluate, compare, sweep, purge):
     app.command()(_command)
 app.add_typer(patch)
+app.add_typer(certificate)
 
 STOPPED = 130
 """Exit status after Ctrl-C."""

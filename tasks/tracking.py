@@ -7,6 +7,7 @@ mlflow/README.md.
 """
 
 import contextlib
+import hashlib
 import io
 import json
 import os
@@ -39,6 +40,8 @@ INPUTS = "inputs.json"
 """Names, paths and plain digests of a run's data sets."""
 SHOWN = "mlflow.loggedArtifacts"
 """MLflow's tag of a run: which artifacts its UI shows, and how."""
+CARD_DIGEST = "lethe.scorecard"
+"""Tag of a run: what its scorecard says, as a digest, by which a copy of the card finds its run."""
 FLUSH_ROWS = 50
 """Steps that are logged together: a single call costs 27 ms on sqlite."""
 
@@ -270,14 +273,22 @@ def log_inputs(run: str, files: Mapping[str, list[InputFile]]) -> None:
 
 
 def log_scorecard(run: str, card: Mapping[str, Any]) -> None:
-    """Log a scorecard: metrics of the unlearned model by name, the others' with a suffix, the verdict as tags."""
+    """Log a scorecard: metrics of the unlearned model by name, the others' with a suffix, the verdict and the card's
+    digest as tags.
+    """
     rows: dict[str, float] = {}
     for name, row in card["metrics"].items():
         for model, key in (("unlearned", name), ("target", f"{name}.target"), ("retrained", f"{name}.retrained")):
             if row[model] is not None:
                 rows[metric_name(key)] = row[model]
     log_metrics(run, rows)
-    set_tags(run, {f"lethe.verdict.{name}": str(value) for name, value in card["verdict"].items() if name != "reasons"})
+    verdict = {f"lethe.verdict.{name}": str(value) for name, value in card["verdict"].items() if name != "reasons"}
+    set_tags(run, {**verdict, CARD_DIGEST: card_digest(card)})
+
+
+def card_digest(card: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of what a scorecard says, however it is written, in hexadecimal."""
+    return hashlib.sha256(json.dumps(card, sort_keys=True).encode()).hexdigest()
 
 
 def metric_name(name: str) -> str:

@@ -30,6 +30,17 @@ def plain_errors(out: str | None = None, json_file: str | None = None) -> Iterat
 
 
 @contextlib.contextmanager
+def plain_failures() -> Iterator[None]:
+    """Turn what failed into one line and exit status 1, for commands that run no flow."""
+    try:
+        yield
+    except (typer.Exit, typer.Abort):
+        raise
+    except Exception as error:
+        _fail(error, 1)
+
+
+@contextlib.contextmanager
 def running() -> Iterator[Any]:
     """Run a flow with progress on the terminal; bad input found on the way exits with 2, failures with 1.
 

@@ -58,7 +58,12 @@ def gather_cards(words: Sequence[str]) -> list[ComparedRun]:
         return _distinct([_stored(_find(word, Path(folder))) for word in words])
 
 
-def _find(word: str, scratch: Path) -> _Entry:
+def find_file(word: str) -> Path | None:
+    """Return the file that a word of the command line names, in a folder or by itself; None where there is none.
+
+    Raises:
+        BadInputError: If it is a folder without a scorecard.
+    """
     path = Path(word).expanduser()
     if path.is_dir():
         if not (path / CARD).is_file():
@@ -66,20 +71,43 @@ def _find(word: str, scratch: Path) -> _Entry:
                 f"{word} holds no {CARD}; wanted a folder that --out wrote, or {WANTED.partition(', ')[2]}"
             )
         path = path / CARD
-    return _of_file(path, scratch) if path.is_file() else _of_run(_find_run(word), scratch)
+    return path if path.is_file() else None
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """Return the scorecard in a file, or in a result.
+
+    Raises:
+        BadInputError: If there is none.
+    """
+    content = _content(path)
+    return _checked(content.get("scorecard") if _is_result(content) else content, path)
+
+
+def _content(path: Path) -> Any:
+    try:
+        return parse_json(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise BadInputError(f"{path} is no JSON; wanted {WANTED}") from None
+
+
+def _is_result(content: Any) -> bool:
+    return isinstance(content, dict) and content.get("schema") == "lethe.result.v1"
+
+
+def _find(word: str, scratch: Path) -> _Entry:
+    path = find_file(word)
+    return _of_file(path, scratch) if path else _of_run(find_run(word), scratch)
 
 
 def _of_file(path: Path, scratch: Path) -> _Entry:
     """Read a scorecard, or a result that holds one."""
-    try:
-        content = parse_json(path.read_text(encoding="utf-8"))
-    except ValueError:
-        raise BadInputError(f"{path} is no JSON; wanted {WANTED}") from None
-    if isinstance(content, dict) and content.get("schema") == "lethe.result.v1":
+    content = _content(path)
+    if _is_result(content):
         card, report = _checked(content.get("scorecard"), path), Path(str(content.get("report")))
         entry = _Entry(name=path.stem, card=card, items=_items_beside(report.parent / CARD, card))
         runs = (
-            _search(f"attributes.run_id = '{content['mlflow_run']}'", 1)
+            search_runs(f"attributes.run_id = '{content['mlflow_run']}'", 1)
             if re.fullmatch("[0-9a-f]{32}", str(content.get("mlflow_run")))
             else []
         )
@@ -162,7 +190,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _of_run(run: Any, scratch: Path) -> _Entry:
-    file = _download(run, f"scorecard/{CARD}", scratch)
+    file = download(run, f"scorecard/{CARD}", scratch)
     if file is None:
         raise BadInputError(f"run {run.info.run_id} keeps no scorecard/{CARD}; wanted {WANTED} that does")
     return replace(_with_run(_of_file(file, scratch), run, scratch), name=run.info.run_name)
@@ -172,7 +200,7 @@ def _with_run(entry: _Entry, run: Any, scratch: Path) -> _Entry:
     """Add what the tracking server knows."""
     return replace(
         entry,
-        items=entry.items or _download(run, f"scorecard/{ITEMS}", scratch),
+        items=entry.items or download(run, f"scorecard/{ITEMS}", scratch),
         seed=_seed(run.data.params),
         mlflow_run=run.info.run_id,
     )
@@ -183,10 +211,14 @@ def _seed(params: dict[str, str]) -> str:
     return ", ".join(sorted({value for name, value in params.items() if name.rpartition(".")[2] == "seed"}))
 
 
-def _find_run(word: str) -> Any:
-    """Return the one judged run whose id begins so."""
+def find_run(word: str) -> Any:
+    """Return the one judged run whose id begins so, as MLflow has it.
+
+    Raises:
+        BadInputError: If there is none, or several.
+    """
     runs = (
-        _search(f"attributes.run_id LIKE '{word}%' and {JUDGED}", OFFERED)
+        search_runs(f"attributes.run_id LIKE '{word}%' and {JUDGED}", OFFERED)
         if re.fullmatch(rf"[0-9a-f]{{{LEAST_PREFIX},32}}", word)
         else []
     )
@@ -199,15 +231,17 @@ def _find_run(word: str) -> Any:
     return runs[0]
 
 
-def _search(query: str, most: int) -> list[Any]:
+def search_runs(query: str, most: int, order: Sequence[str] = ()) -> list[Any]:
+    """Return our runs that answer a query of MLflow's, the latest first unless an order is given."""
     api = tracking.client()
     experiment = api.get_experiment_by_name(tracking.EXPERIMENT)
-    return list(api.search_runs([experiment.experiment_id], query, max_results=most)) if experiment else []
+    where = [experiment.experiment_id] if experiment else []
+    return list(api.search_runs(where, query, max_results=most, order_by=[*order])) if where else []
 
 
 def _offer(word: str) -> str:
     """Name the runs that may be meant: those whose id or name is near, then the latest."""
-    latest = {run.info.run_id: run.info.run_name for run in _search(JUDGED, LATEST)}
+    latest = {run.info.run_id: run.info.run_name for run in search_runs(JUDGED, LATEST)}
     spoken = {text: run for run, name in latest.items() for text in (run, run[: len(word)], name)}
     near = [spoken[text] for text in difflib.get_close_matches(word, spoken, OFFERED)]
     chosen = list(dict.fromkeys([*near, *latest]))[:OFFERED]
@@ -218,7 +252,7 @@ def _offer(word: str) -> str:
     )
 
 
-def _download(run: Any, path: str, scratch: Path) -> Path | None:
+def download(run: Any, path: str, scratch: Path) -> Path | None:
     """Copy an artifact of a run and return where it is now, or None where the run has no such artifact."""
     api, name = tracking.client(), run.info.run_id
     if path not in [file.path for file in api.list_artifacts(name, path.rpartition("/")[0])]:
