@@ -6,6 +6,7 @@
     LETHE_HOME/places/<digest>            where a model outside the store was last seen
     LETHE_HOME/forget/scratch/            files on their way to somewhere else, such as the tracking server
     LETHE_HOME/flow-runs/<id>             where Prefect keeps a flow run, for `purge`
+    LETHE_HOME/keys/                      what evidence records are signed with
     LETHE_HOME/locks/  damaged/  results/  studies/
 
 An artifact is written under a temporary name, synced, and renamed to its digest; its `manifest.json` lists the SHA-256

@@ -1,6 +1,8 @@
 """The command line: lists of files, results as JSON, copies, exit statuses, purge."""
 
 import contextlib
+import dataclasses
+import hashlib
 import json
 import math
 import os
@@ -19,7 +21,9 @@ import pytest
 
 from flows.terminal.options import spread_lists
 from tasks import tracking
-from tests.stand_ins.command import ROOT, environment, lethe, start
+from tasks.settings.verdict import VerdictConfig
+from tests.stand_ins.command import ROOT, called, environment, lethe, start
+from tests.stand_ins.leaks import Searcher
 from tests.stand_ins.tiny import NAMES, TinyTask
 from tests.stand_ins.waiting import run_to_end, wait_for
 from tests.stand_ins.watched import watched, watching
@@ -129,6 +133,31 @@ def test_the_terminal_shows_the_verdict_and_where_to_look(finished: Run) -> None
         "0 of 18 from cache",
     ):
         assert wanted in shown
+
+
+def test_what_it_has_shown_is_signed_without_forgotten_text_and_verified(
+    finished: Run, tiny_task: TinyTask, tmp_path: Path
+) -> None:
+    for number, word in enumerate((finished.out, finished.home.parent / "result.json", finished.result["mlflow_run"])):
+        made = called("certificate", "make", word, "--out", tmp_path / str(number), home=finished.home)
+        assert (made.returncode, made.stderr) == (0, "")
+        assert made.stdout.startswith("Evidence at its tier (behavioural), not a proof of exact removal.\n")
+        for name in ("evidence.json", "evidence.html"):
+            assert called("certificate", "verify", tmp_path / str(number) / name, home=finished.home).returncode == 0
+    whole = json.loads((tmp_path / "0" / "evidence.json").read_text())
+    jsonschema.validate(whole, json.loads((ROOT / "tests" / "schemas" / "evidence.v1.json").read_text()))
+    record = whole["record"]
+    assert (record["scorecard"], record["run"]["id"]) == (finished.result["scorecard"], finished.result["mlflow_run"])
+    assert (record["method"], set(record["digests"]["models"])) == ("whp", {"target", "unlearned"})
+    assert record["digests"]["scorecard"] == hashlib.sha256((finished.out / "scorecard.json").read_bytes()).hexdigest()
+    assert {name: len(digests) for name, digests in record["digests"]["data"].items()} == {"forget": 1, "retain": 1}
+    assert record["thresholds"].keys() == {field.name for field in dataclasses.fields(VerdictConfig)}
+    assert record["config"]["finetune.epochs"] == "1"
+    assert {one["stage"] for one in record["stages"]} >= {"corpus", "finetune", "probing unlearned", "scorecard"}
+    texts = (tiny_task.forget, tiny_task.retain)
+    places = [str(place) for place in (*texts, tiny_task.model, finished.home)]
+    digests = [hashlib.sha256(text.read_bytes()).hexdigest()[:16] for text in texts]
+    assert Searcher([*NAMES, *places, *digests]).folder(tmp_path) == []
 
 
 def test_a_run_that_finds_every_stage_in_the_cache_starts_no_fork_server_and_loads_nothing_to_compute_with(
