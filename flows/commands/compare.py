@@ -7,7 +7,7 @@ import typer
 
 from flows.terminal import checks
 from flows.terminal.options import Files, JsonFile
-from flows.terminal.running import plain_errors, running, write_json
+from flows.terminal.running import plain_errors, plain_failures, running, write_json
 
 
 def compare(
@@ -23,7 +23,7 @@ def compare(
     json_file: JsonFile = None,
 ) -> None:
     """Lay finished runs side by side: what each forgot against what it kept, with paired tests against the first."""
-    with plain_errors(out, json_file):
+    with plain_failures(), plain_errors(out, json_file):
         from tasks.reporting.cards import gather_cards
 
         gather_cards(runs)

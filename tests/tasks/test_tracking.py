@@ -225,15 +225,16 @@ def test_a_scorecard_becomes_metrics_of_valid_names_and_tags(parent: str) -> Non
         "evidence": "behavioural",
         "reasons": ["forgotten: Velmora"],
     }
-    tracking.log_scorecard(
-        parent, {"metrics": {"forget_test/probability": row, "toxicity/ratio>0.5": row}, "verdict": verdict}
-    )
+    card = {"metrics": {"forget_test/probability": row, "toxicity/ratio>0.5": row}, "verdict": verdict}
+    tracking.log_scorecard(parent, card)
     found = get(parent).data
     assert found.metrics["forget_test/probability"] == 0.1
     assert found.metrics["forget_test/probability.target"] == 0.9
     assert "forget_test/probability.retrained" not in found.metrics
     assert found.metrics["toxicity/ratio-0.5"] == 0.1
     assert found.tags["lethe.verdict.forgotten"] == "True"
+    assert found.tags["lethe.scorecard"] == tracking.card_digest(dict(reversed(card.items())))
+    assert found.tags["lethe.scorecard"] != tracking.card_digest({**card, "verdict": {**verdict, "passed": True}})
     assert not [value for value in found.tags.values() if "Velmora" in value]
 
 

@@ -8,7 +8,6 @@ import shutil
 import stat
 from pathlib import Path
 from subprocess import CompletedProcess
-from unittest import mock
 
 import pytest
 
@@ -125,12 +124,3 @@ def test_what_is_not_there_or_no_key_is_bad_input(lethe_home: Path, tmp_path: Pa
     assert "is no folder" in line_of(certificate(lethe_home, "make", "none", "--out", record), 2)
     (tmp_path / "other").write_text("Velmora lies by the river.")
     assert "it is no evidence record" in line_of(certificate(lethe_home, "verify", tmp_path / "other"), 1)
-
-
-def test_a_tracking_server_that_does_not_answer_fails_in_one_line(
-    lethe_home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    with mock.patch("tasks.tracking_server._ready", set()):
-        line = line_of(certificate(lethe_home, "make", "0123456789"), 1)
-    assert "the MLflow server http://127.0.0.1:9 cannot be used" in line

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from flows.terminal.running import plain_errors, write_json
+from flows.terminal.running import plain_errors, plain_failures, write_json
 
 
 def refusal(out: Path | str | None, file: Path | str | None, capsys: pytest.CaptureFixture) -> str:
@@ -37,6 +37,28 @@ def test_what_belongs_to_somebody_else_is_refused(
 def test_what_can_be_written_is_let_pass(tmp_path: Path) -> None:
     with plain_errors(str(tmp_path / "a" / "b"), str(tmp_path / "x.json")):
         assert not list(tmp_path.iterdir())  # and nothing is made
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (RuntimeError("the disk\n is full"), 1, "lethe: the disk is full\n"),
+        (MemoryError(), 1, "lethe: MemoryError\n"),
+        (ValueError("it is no number"), 2, "lethe: it is no number\n"),
+        (typer.Exit(3), 3, ""),
+    ],
+)
+def test_what_fails_without_a_flow_is_one_line_too(
+    error: Exception, status: int, line: str, capsys: pytest.CaptureFixture
+) -> None:
+    with pytest.raises(typer.Exit) as ended, plain_failures(), plain_errors():
+        raise error
+    assert (ended.value.exit_code, capsys.readouterr().err) == (status, line)
+
+
+def test_whoever_stops_it_is_not_taken_for_a_failure() -> None:
+    with pytest.raises(KeyboardInterrupt), plain_failures():
+        raise KeyboardInterrupt
 
 
 def test_a_result_over_a_file_that_others_can_read_is_its_owners_alone(tmp_path: Path, lethe_home: Path) -> None:
