@@ -111,7 +111,7 @@ def tuning(method: str) -> str:
     tuned_as = TUNED_AS.get(method, method)
     if tuned_as not in TUNED:
         return "not tuned for this method: the defaults of UnlearningConfig and of its objective"
-    return f"tuned on {TUNED_ON}" + (
+    return f"tuned on {TUNED_ON}{TUNED_ON_TOO.get(tuned_as, '')}" + (
         f" for {tuned_as}, which is the same objective by another name" if tuned_as != method else ""
     )
 
@@ -161,5 +161,7 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {
 NAME` and the line above each."""
 TUNED_ON = "second-series"
 """Topic of the embedded world that they were tuned on; none that figures are reported for."""
+TUNED_ON_TOO = {"npo": " and on questions of TOFU's that are in none of its forget splits"}
+"""Method -> what else it was tuned on, in words."""
 TUNED_AS = {"idk": "dpo"}
 """Method -> the one whose tuned settings are its own, being the same objective by another name."""

@@ -59,13 +59,19 @@ def configured(name: str) -> Any:
 @pytest.mark.parametrize(
     ("method", "preset", "settings", "words"),
     [
-        ("npo", "default", [], "tuned on second-series"),
-        ("npo", "default", ["training.seed=3", "probing.window=64"], "tuned on second-series"),
+        ("simnpo", "default", [], "tuned on second-series"),
+        ("simnpo", "default", ["training.seed=3", "probing.window=64"], "tuned on second-series"),
         (
-            "npo",
+            "simnpo",
             "default",
             ["training.epochs=7", "objective.b=0.3"],
             "tuned on second-series, but for objective.b, training.epochs",
+        ),
+        (
+            "npo",
+            "default",
+            [],
+            "tuned on second-series and on questions of TOFU's that are in none of its forget splits",
         ),
         ("idk", "default", [], "tuned on second-series for dpo, which is the same objective by another name"),
         ("npo", "paper", [], "constants of the paper"),
