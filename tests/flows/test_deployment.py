@@ -92,7 +92,13 @@ def test_it_is_created_with_its_cron_schedule_and_the_flows_parameters(
     assert deployment.entrypoint == "flows.selective_unlearning:selective_unlearning"
     assert [(type(found.schedule), found.active) for found in deployment.schedules] == [(CronSchedule, True)]
     assert deployment.parameters == {"request": {"forget": [str(tiny_task.forget)], "model": str(tiny_task.model)}}
-    assert list(deployment.parameter_openapi_schema["properties"]) == ["request", "config", "review", "coverage", "require_verdict"]
+    assert list(deployment.parameter_openapi_schema["properties"]) == [
+        "request",
+        "config",
+        "review",
+        "coverage",
+        "require_verdict",
+    ]
 
 
 def test_without_what_is_to_be_forgotten_nothing_is_deployed(
