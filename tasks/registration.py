@@ -1,8 +1,8 @@
-"""Stage `registration`: the unlearned model as a registered MLflow model with alias `candidate`."""
+"""Stage `registration`: the unlearned model as a version of a registered MLflow model."""
 
 from dataclasses import dataclass
 
-from tasks import tracking
+from tasks import tracking, tracking_registry
 from tasks.artifacts import CheckpointRef
 from tasks.execution import progress
 from tasks.execution.stage import stage
@@ -28,4 +28,5 @@ def register(unlearned: CheckpointRef, name: str, tracking_uri: str, run: str | 
 
 
 def _register(run: str, unlearned: CheckpointRef, name: str) -> str:
-    return tracking.register_model(run, load_model(unlearned), load_tokenizer(unlearned), name, unlearned.label)
+    model, tokenizer = load_model(unlearned), load_tokenizer(unlearned)
+    return tracking_registry.register_model(run, model, tokenizer, name, unlearned.label, unlearned.digest)

@@ -293,13 +293,17 @@ def noted_place(digest: str) -> str | None:
 
 
 @contextmanager
-def lock(key: str) -> Iterator[None]:
-    """Hold the lock of a key across processes; the kernel frees it when its holder dies."""
+def lock(key: str, *, waits: bool = True) -> Iterator[None]:
+    """Hold the lock of a key across processes; the kernel frees it when its holder dies.
+
+    Raises:
+        TimeoutError: If somebody else holds it, and `waits` is not set.
+    """
     from filelock import FileLock
 
     folder = home() / "locks"
     folder.mkdir(mode=0o700, exist_ok=True)
-    with FileLock(folder / f"{key}.lock", thread_local=False):
+    with FileLock(folder / f"{key}.lock", timeout=-1 if waits else 0, thread_local=False):
         yield
 
 

@@ -1,5 +1,5 @@
-"""MLflow, which nothing but this and `tracking_server` imports. Every call takes the run's id: MLflow's active run does
-not cross threads.
+"""MLflow, which nothing but this and the `tracking_*` beside it imports. Every call takes the run's id: MLflow's active
+run does not cross threads.
 
 One parent run for a flow run, one nested run for a stage. Params, tags and run names are public: no forgotten text in
 them. Artifacts of sensitivity `forget` live under the prefix `forget/`, where `purge` finds them. Names:
@@ -8,7 +8,6 @@ mlflow/README.md.
 
 import contextlib
 import hashlib
-import io
 import json
 import os
 import socket
@@ -24,7 +23,9 @@ from typing import TYPE_CHECKING, Any
 from tasks import store
 from tasks.algorithms.text.cells import as_cell
 from tasks.artifacts import Artifact, InputFile, Sensitivity
-from tasks.tracking_server import EXPERIMENT, KEEP_UNTIL, NoTrackingServerError, as_global_uri
+from tasks.tracking_server import EXPERIMENT as EXPERIMENT
+from tasks.tracking_server import KEEP_UNTIL, NoTrackingServerError, experiment_id
+from tasks.tracking_server import as_global_uri as as_global_uri
 from tasks.tracking_server import client as client
 from tasks.tracking_server import is_remote as is_remote
 from tasks.tracking_server import tracking_uri as tracking_uri
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Run
 
-_experiments: dict[str, str] = {}
-"""Tracking server -> id of our experiment there."""
 INPUTS = "inputs.json"
 """Names, paths and plain digests of a run's data sets."""
 SHOWN = "mlflow.loggedArtifacts"
@@ -67,7 +66,7 @@ def open_run(name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> s
     api = client()
     _end_dead_runs(api)
     run = api.create_run(
-        _experiment(api), tags={"mlflow.runName": name, "lethe.process": _process(), **_kept(), **_git_tags(), **tags}
+        experiment_id(api), tags={"mlflow.runName": name, "lethe.process": _process(), **_kept(), **_git_tags(), **tags}
     )
     api.log_batch(run.info.run_id, params=[Param(key, _short(value)) for key, value in flatten(params).items()])
     return run.info.run_id
@@ -83,31 +82,10 @@ def _kept() -> dict[str, str]:
 
 def _end_dead_runs(api: "MlflowClient") -> None:
     """End the runs of processes of this machine that were killed: no run is left running."""
-    for run in api.search_runs([_experiment(api)], "attributes.status = 'RUNNING'"):
+    for run in api.search_runs([experiment_id(api)], "attributes.status = 'RUNNING'"):
         host, _, process = run.data.tags.get("lethe.process", "").rpartition(":")
         if host == socket.gethostname() and not store.alive(int(process)):
             close(run.info.run_id, "KILLED")
-
-
-def _experiment(api: "MlflowClient") -> str:
-    uri = tracking_uri()
-    if uri not in _experiments:  # every run of a stage asks
-        _experiments[uri] = _find_or_make_experiment(api)
-    return _experiments[uri]
-
-
-def _find_or_make_experiment(api: "MlflowClient") -> str:
-    experiment = api.get_experiment_by_name(EXPERIMENT)
-    if experiment:
-        return experiment.experiment_id
-    local = tracking_uri().startswith(f"sqlite:///{store.home()}")
-    try:
-        place = (store.home() / "mlflow-artifacts").as_uri() if local else None
-        return api.create_experiment(EXPERIMENT, artifact_location=place)
-    except Exception:
-        if experiment := api.get_experiment_by_name(EXPERIMENT):  # made by another process in between
-            return experiment.experiment_id
-        raise
 
 
 def _git_tags() -> dict[str, str]:
@@ -168,7 +146,7 @@ def stage_run(parent: str | None, stage: str, params: Any = None) -> Iterator[st
 
 def _earlier_try(api: "MlflowClient", parent: str, stage: str) -> str | None:
     query = f"tags.`mlflow.parentRunId` = '{parent}' and tags.`lethe.stage` = '{stage}'"
-    runs = api.search_runs([_experiment(api)], query, max_results=1)
+    runs = api.search_runs([experiment_id(api)], query, max_results=1)
     if not runs:
         return None
     api.update_run(runs[0].info.run_id, status="RUNNING")
@@ -177,7 +155,7 @@ def _earlier_try(api: "MlflowClient", parent: str, stage: str) -> str | None:
 
 def _nested_run(api: "MlflowClient", parent: str, stage: str, tags: Mapping[str, str] = MappingProxyType({})) -> str:
     own = {"mlflow.runName": stage, "mlflow.parentRunId": parent, "lethe.stage": stage, **_kept()}
-    return api.create_run(_experiment(api), tags=own | tags).info.run_id
+    return api.create_run(experiment_id(api), tags=own | tags).info.run_id
 
 
 class StepLog:
@@ -332,38 +310,10 @@ def set_tags(run: str, tags: Mapping[str, str]) -> None:
     client().log_batch(run, tags=[RunTag(name, value) for name, value in tags.items()])
 
 
-def register_model(run: str, model: Any, tokenizer: Any, name: str, label: str) -> str:
-    """Log a model with its tokenizer to the run, register it and return its version, with alias `candidate`."""
-    from importlib.metadata import version
-
-    import mlflow
-    from transformers.pipelines import SUPPORTED_TASKS, TextGenerationPipeline
-
-    # transformers 5.23 keeps a name here, mlflow 3.17 wants the class
-    SUPPORTED_TASKS["text-generation"]["impl"] = TextGenerationPipeline
-    quiet = contextlib.redirect_stdout(None), contextlib.redirect_stderr(io.StringIO())
-    with as_global_uri(), mlflow.start_run(run_id=run), quiet[0], quiet[1]:
-        info = mlflow.transformers.log_model(
-            {"model": model, "tokenizer": tokenizer},
-            name=label,
-            task="text-generation",
-            registered_model_name=name,
-            pip_requirements=[f"{library}=={version(library)}" for library in ("transformers", "torch")],
-        )
-    registered = str(info.registered_model_version)
-    client().set_registered_model_alias(name, "candidate", registered)
-    return registered
-
-
-def set_alias(name: str, alias: str, version: str) -> None:
-    """Point an alias of a registered model to a version."""
-    client().set_registered_model_alias(name, alias, version)
-
-
 def close(run: str, status: str = "FINISHED") -> None:
     """End a run and any nested run that is still open, at whatever depth: no run is left running."""
     api, query = client(), f"tags.`mlflow.parentRunId` = '{run}' and attributes.status = 'RUNNING'"
-    for nested in api.search_runs([_experiment(api)], query):
+    for nested in api.search_runs([experiment_id(api)], query):
         close(nested.info.run_id, status)
     api.set_terminated(run, status)
 
@@ -397,8 +347,13 @@ def system_metrics(run: str) -> Iterator[None]:
 
 def run_address(run: str) -> tuple[str, str]:
     """Return where a person sees the run, and what to start first where the store is a local database."""
-    uri, path = tracking_uri(), f"/#/experiments/{_experiment(client())}/runs/{run}"
+    uri, path = tracking_uri(), f"/{run_page(run)}"
     if uri.startswith("http"):
         return uri.rstrip("/") + path, "The run on the tracking server."
     start = f"Start `mlflow server --backend-store-uri {uri} --host 127.0.0.1 --port 5000` first."
     return f"http://127.0.0.1:5000{path}", start
+
+
+def run_page(run: str) -> str:
+    """Return the address of the run's page, relative to MLflow's first one."""
+    return f"#/experiments/{experiment_id(client())}/runs/{run}"

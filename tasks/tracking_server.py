@@ -21,6 +21,8 @@ KEEP_UNTIL = "lethe.keep_until"
 """Tag of a run: until when its forget artifacts are kept, in seconds of the epoch, as it was set when it began."""
 ANSWER_S = 8
 """Seconds that a server has for its first answer; MLflow itself would ask for minutes."""
+_experiment_ids: dict[tuple[str, str], str] = {}
+"""Tracking server and name -> id of that experiment there."""
 _ready: set[str] = set()
 """Addresses that a client can be made for without a look first."""
 
@@ -113,6 +115,28 @@ def as_global_uri(uri: str | None = None) -> Iterator[None]:
         yield
     finally:
         mlflow.set_tracking_uri(before)
+
+
+def experiment_id(api: "MlflowClient", name: str = EXPERIMENT) -> str:
+    """Return the id of an experiment of ours on the tracking server, which is made if need be."""
+    asked = tracking_uri(), name
+    if asked not in _experiment_ids:  # every run of a stage asks
+        _experiment_ids[asked] = _find_or_make_experiment(api, name)
+    return _experiment_ids[asked]
+
+
+def _find_or_make_experiment(api: "MlflowClient", name: str) -> str:
+    experiment = api.get_experiment_by_name(name)
+    if experiment:
+        return experiment.experiment_id
+    local = tracking_uri().startswith(f"sqlite:///{store.home()}")
+    try:
+        place = (store.home() / "mlflow-artifacts").as_uri() if local else None
+        return api.create_experiment(name, artifact_location=place)
+    except Exception:
+        if experiment := api.get_experiment_by_name(name):  # made by another process in between
+            return experiment.experiment_id
+        raise
 
 
 def used_servers() -> list[str]:

@@ -10,7 +10,8 @@ import pytest
 from tasks.execution.cache_keys import import_closure
 from tests.stand_ins.command import ROOT
 
-NO_STAGES = frozenset({"__init__", "artifacts", "store", "tracking", "tracking_server", "tracking_purge"})
+TRACKING = {"tracking", "tracking_server", "tracking_purge", "tracking_registry", "tracking_requests"}
+NO_STAGES = frozenset({"__init__", "artifacts", "store", *TRACKING})
 """Files of `tasks/` that all rooms stand on."""
 REACHED = {
     "tasks/algorithms/unlearning/labels.py": 6,

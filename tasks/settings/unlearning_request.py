@@ -37,6 +37,15 @@ class UnlearningRequest:
     """Files with prompts about the forgotten, as they are published."""
     benchmark_data: str | None = None
     """A folder with local files of benchmarks."""
+    removal: str = ""
+    """Id of the removal request that this is done for, such as R-0001: it goes through its states, and runs and models
+    are named by it."""
+    approve: bool = False
+    """Whether the alias `unlearned` waits until somebody approves of the result of the removal request."""
+
+    def __post_init__(self) -> None:
+        if self.approve and not self.removal:
+            raise ValueError("approve is set without a removal request; wanted `removal`, the id of one (R-0001)")
 
     def files(self) -> dict[str, tuple[str, ...]]:
         """Return the files and folders of every split; none where there is no such text."""

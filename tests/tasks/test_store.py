@@ -386,3 +386,13 @@ def test_a_file_that_others_can_read_is_taken_from_them(tmp_path: Path) -> None:
     file.chmod(0o644)
     store.keep_private(file)
     assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_lock_that_is_not_waited_for_is_refused_while_somebody_has_it(lethe_home: Path) -> None:
+    with store.lock("one"):
+        with pytest.raises(TimeoutError), store.lock("one", waits=False):
+            pass
+        with store.lock("another", waits=False):
+            pass
+    with store.lock("one", waits=False):
+        pass
