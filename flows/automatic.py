@@ -28,6 +28,7 @@ from flows.steps.judging import tracked
 from flows.steps.outcome import Outcome, Stages
 from flows.steps.providers import say
 from flows.steps.reading import read_text
+from flows.steps.removals import run_name, run_tags, work_on
 from flows.steps.request import CheckedRequest
 from flows.steps.unlearning import Choice, carry_out, check_unlearning
 from flows.steps.verdict_state import concluded
@@ -151,19 +152,22 @@ def automatic(
     began, candidates = time.monotonic(), read_candidates(config)
     checked = check_unlearning(request, config)
     params = {"method": METHOD, "config": config}
-    tags = {"lethe.method": METHOD, "lethe.prefect_flow_run": str(flow_run.id)}
-    run = tracking.open_run(f"{METHOD} {store.keyed(checked.inputs.forget[0].digest)[:8]}", params, tags)
-    with tracked(run):
-        dictionary, facts = _read(Stages(run=run), checked, config.seed)
-        allowed, left_out = sort_out(candidates, request, config, dictionary, facts)
-    choosing = _Choosing(request=request, config=config, run=run, began=began, candidates=allowed)
-    try:
-        _try_all(choosing)
-        chosen = _conclude(choosing, left_out)
-    except BaseException as error:
-        tracking.close_after(error, run)
-        raise
-    tracking.close(run)
+    tags = {"lethe.method": METHOD, "lethe.prefect_flow_run": str(flow_run.id), **run_tags(checked.removal)}
+    with work_on(checked.removal) as work:
+        run = tracking.open_run(run_name(METHOD, checked.inputs, checked.target, checked.removal), params, tags)
+        work.begin(run)
+        with tracked(run):
+            dictionary, facts = _read(Stages(run=run), checked, config.seed)
+            allowed, left_out = sort_out(candidates, request, config, dictionary, facts)
+        choosing = _Choosing(request=request, config=config, run=run, began=began, candidates=allowed)
+        try:
+            _try_all(choosing)
+            chosen = _conclude(choosing, left_out)
+        except BaseException as error:
+            tracking.close_after(error, run)
+            raise
+        tracking.close(run)
+        work.end(chosen.outcome.scorecard.passed)
     return concluded(chosen, require_verdict)
 
 

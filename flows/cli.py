@@ -11,6 +11,7 @@ from flows.commands.edit import edit
 from flows.commands.evaluate import evaluate
 from flows.commands.patch import patch
 from flows.commands.purge import purge
+from flows.commands.request import request
 from flows.commands.sweep import sweep
 from flows.commands.trace import trace
 from flows.commands.unlearn import unlearn
@@ -41,6 +42,7 @@ for _command in (demo, unlearn, edit, trace, evaluate, compare, sweep, purge):
     app.command()(_command)
 app.add_typer(patch)
 app.add_typer(certificate)
+app.add_typer(request)
 
 STOPPED = 130
 """Exit status after Ctrl-C."""

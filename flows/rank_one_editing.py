@@ -17,6 +17,7 @@ from flows.steps.judging import tracked
 from flows.steps.outcome import StageOf, Stages
 from flows.steps.prefect_ui import show_scorecard
 from flows.steps.providers import settle_translation
+from flows.steps.registering import registered, report_places
 from flows.steps.review import require_server
 from flows.steps.verdict_state import concluded
 from flows.steps.wiring import Call, Wiring
@@ -42,7 +43,7 @@ from tasks.edit_requests import keep_edits
 from tasks.edit_scorecard import score_edit_run
 from tasks.models.patch_files import FILES
 from tasks.patches import apply_patches
-from tasks.registration import register
+from tasks.removals.aliases import Made
 from tasks.reporting import run_history
 from tasks.settings.editing_request import EditingRequest
 from tasks.settings.rank_one_editing import RankOneEditingConfig
@@ -179,12 +180,14 @@ def _conclude(
     facts = {name: str(value) for name, value in tracking.flatten(config).items()}
     report, redacted = stages.result("edit report", write_edit_report.submit(card, edited, scores, traced, facts, run))
     publish(run, card, edited, traced)
-    version = stages.result(
-        "registration",
-        register.submit(patched, f"lethe-{METHOD}-{request.target.digest[:8]}", tracking.tracking_uri(), run),
+    made = Made(
+        method=METHOD,
+        target=request.target.digest,
+        passed=card.passed,
+        evidence=card.evidence,
+        **report_places(stages, "edit report"),
     )
-    if version and card.passed:
-        tracking.set_alias(version.name, "unlearned", version.version)
+    version = registered(stages, patched, f"lethe-{METHOD}-{request.target.digest[:8]}", made)
     return EditingOutcome(
         edited=patched,
         run=edited,
@@ -197,7 +200,7 @@ def _conclude(
         flow_run=str(flow_run.id),
         flow_run_name=str(flow_run.name),
         stages=stages.states,
-        model_version=f"{version.name} version {version.version}" if version else "",
+        model_version=version,
     )
 
 

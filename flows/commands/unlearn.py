@@ -30,7 +30,7 @@ from flows.terminal.options import (
     TranslatorUrl,
     WinoBias,
 )
-from flows.terminal.running import finish, plain_errors, running
+from flows.terminal.running import finish, plain_errors, plain_failures, running
 
 
 def unlearn(
@@ -50,6 +50,19 @@ def unlearn(
             help="Instead of FORGET and --model: series, book, second-series or planets, ready in the embedded world.",
         ),
     ] = "",
+    removal: Annotated[
+        str,
+        typer.Option(
+            "--request",
+            metavar="ID",
+            help="Instead of FORGET and --model: a removal request, such as R-0001, with its text, model and method.",
+            show_default=False,
+        ),
+    ] = "",
+    approve: Annotated[
+        bool,
+        typer.Option("--approve", help="With --request: let the alias `unlearned` wait until `lethe request approve`."),
+    ] = False,
     retain: Annotated[Files | None, typer.Option(metavar="FILE...", help="Text to keep, used in training.")] = None,
     forget_test: Annotated[
         Files | None,
@@ -96,7 +109,9 @@ def unlearn(
             "--review", help="Wait until you have looked over anchors, translations and facts in the Prefect UI."
         ),
     ] = False,
-    method: Annotated[str, typer.Option(help="How to unlearn; auto: chosen by trials.")] = "whp",
+    method: Annotated[
+        str | None, typer.Option(help="How to unlearn; auto: chosen by trials. (default: whp)", show_default=False)
+    ] = None,
     budget: Annotated[
         str,
         typer.Option(
@@ -121,10 +136,20 @@ def unlearn(
 ) -> None:
     """Make a model forget a text, and judge the result."""
     started = time.monotonic()
+    asked = None
+    with plain_failures(), plain_errors(out, json_file):
+        if removal:
+            from flows.terminal.requests import as_asked, read_asked
+
+            asked = read_asked(removal, {"--topic": topic, "--method": method, "--winobias": winobias})
+            method = asked.method
+        elif approve:
+            raise ValueError("--approve without --request; wanted the id of the removal request whose result waits")
     with plain_errors(out, json_file):
         from flows.methods import AUTOMATIC, METHODS
         from flows.methods import method as find_method
 
+        method = method or "whp"
         chosen, by_trials = find_method(method, METHODS | AUTOMATIC), method in AUTOMATIC
         checks.check_choice(by_trials, budget, review=review, coverage=coverage or expand_coverage)
         if review:
@@ -155,6 +180,8 @@ def unlearn(
             "benchmark_data": benchmark_data,
         }
         request = checks.as_request(**files, model=model, retrained=retrained)
+        if asked:
+            request = replace(as_asked(request, removal, asked), approve=approve or asked.approve)
         configured, request = checks.with_pairs(configured, request, winobias)
         checks.check_request(topic, request, seed)
         request = checks.checked_models(checks.checked_files(request), configured.corpus)
@@ -176,12 +203,12 @@ def unlearn(
             planned = plan_choice(request, configured) if by_trials else plan(request, configured, chosen)
             show_plan(console, planned, out, json_file)
             return
-        told: dict[str, Any] = {}
+        told: dict[str, Any] = {"request": request.removal} if request.removal else {}
         if by_trials:
             from flows.terminal.choosing import show_choice
 
             choice = chosen.flow()(request, configured)
-            outcome, told = choice.outcome, show_choice(console, choice, out)
+            outcome, told = choice.outcome, told | show_choice(console, choice, out)
         else:
             beside = "expand" if expand_coverage else "measure" if coverage else "off"
             outcome = chosen.flow()(request, configured, review=review, coverage=beside)

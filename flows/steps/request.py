@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flows.steps import removals
 from flows.steps.providers import Expected, settle_providers
 from tasks import store
 from tasks.artifacts import BadInputError, CheckpointRef, InputFile
@@ -20,6 +21,7 @@ from tasks.models.checkpoints import gather_models
 from tasks.models.classifiers import find_classifier
 from tasks.models.vocabularies import require_embedded
 from tasks.prompting import read_prompts
+from tasks.removals.records import Removal
 from tasks.settings.evaluation import EvaluationConfig
 from tasks.settings.unlearning_request import UnlearningRequest
 
@@ -38,6 +40,10 @@ class CheckedRequest:
     """Prompts of the user's own."""
     config: Any
     """All settings; language models that cannot be asked and need not be are left out of them."""
+    removal: Removal | None = None
+    """The removal request that it is made for."""
+    approve: bool = False
+    """Whether somebody has to approve of the result."""
 
     @property
     def target(self) -> CheckpointRef:
@@ -63,7 +69,8 @@ def check_request(
         needs_anchors: Whether a text without anchors is refused.
 
     Raises:
-        BadInputError: If files, models, benchmarks or language models cannot be had.
+        BadInputError: If files, models, benchmarks or language models cannot be had, or the removal request cannot be
+            carried out.
     """
     inputs, checkpoints = gather_inputs(**request.files()), gather_models(models)
     for checkpoint in checkpoints.values():
@@ -74,8 +81,16 @@ def check_request(
         inputs=inputs, user_anchors=user, prompts=prompts, fact_splits=fact_splits, needs_anchors=needs_anchors
     )
     settled = settle_providers(config, expected)
+    removal = removals.checked(request, inputs, checkpoints.get("target"))
     return CheckedRequest(
-        inputs=inputs, models=checkpoints, benchmarks=benchmarks, user_anchors=user, prompts=prompts, config=settled
+        inputs=inputs,
+        models=checkpoints,
+        benchmarks=benchmarks,
+        user_anchors=user,
+        prompts=prompts,
+        config=settled,
+        removal=removal,
+        approve=request.approve or (removal is not None and removal.approve),
     )
 
 

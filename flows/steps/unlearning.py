@@ -9,20 +9,22 @@ from typing import Any
 from prefect import get_run_logger
 from prefect.runtime import flow_run
 
-from flows.steps import distilling
+from flows.steps import distilling, removals
 from flows.steps.facts import EVERYWHERE, state_facts
 from flows.steps.judging import judge, log_questions, measure, origins, tracked
 from flows.steps.outcome import Outcome, StageOf, Stages, adapter_origin
 from flows.steps.preparation import Coverage, Preparation, prepare
 from flows.steps.reading import read_text
+from flows.steps.registering import registered, report_places
 from flows.steps.request import CheckedRequest, check_request, require_model
 from flows.steps.review import require_server
 from flows.steps.wiring import ASKED_FACTS, DICTIONARY, FACTS, Call, Wiring
-from tasks import store, tracking
-from tasks.artifacts import CheckpointRef, CorpusRef
+from tasks import tracking
+from tasks.artifacts import CheckpointRef, CorpusRef, Scorecard
 from tasks.halves import HALVED, Half, take_half
 from tasks.prompting import make_invitations
-from tasks.registration import register
+from tasks.removals.aliases import Made, model_name, requests_on
+from tasks.removals.register import base_of, forget_digest
 from tasks.settings.evaluation import MethodConfig
 from tasks.settings.unlearning_request import UnlearningRequest
 
@@ -96,19 +98,24 @@ def carry_out(unlearning: Unlearning) -> Outcome:
         "lethe.method": unlearning.method,
         "lethe.paper": unlearning.paper,
         "lethe.prefect_flow_run": str(flow_run.id),
+        **removals.run_tags(request.removal),
     }
     params = {
         "method": unlearning.method,
         "questions": log_questions(request.models, request.config),
         "config": request.config,
     }
-    name = f"{unlearning.method} {store.keyed(request.inputs.forget[0].digest)[:8]}"
+    name = removals.run_name(unlearning.method, request.inputs, request.target, request.removal)
     if unlearning.choice:
         name, tags = unlearning.choice.name, tags | {"mlflow.parentRunId": unlearning.choice.run}
-    run = tracking.open_run(name, params, tags)
-    with tracked(run):
-        outcome = _run_stages(Stages(run=run), unlearning)
-    tracking.close(run)
+    # the states of a request are those of the choice as a whole
+    with removals.work_on(None if unlearning.choice else request.removal) as work:
+        run = tracking.open_run(name, params, tags)
+        work.begin(run)
+        with tracked(run):
+            outcome = _run_stages(Stages(run=run), unlearning)
+        tracking.close(run)
+        work.end(outcome.scorecard.passed)
     return outcome
 
 
@@ -214,12 +221,9 @@ def _conclude(
     if unlearning.choice:
         provenance |= halved_origins(provenance, unlearning.choice.half)
     judged = judge(stages, prepared.corpus, prepared.dictionary, records, request.config, provenance, trained=trained)
-    version = None
+    version = ""
     if unlearning.changes_weights and not (unlearning.choice and unlearning.choice.is_trial):
-        name = f"lethe-{unlearning.method}-{request.target.digest[:8]}"
-        version = stages.result("registration", register.submit(unlearned, name, tracking.tracking_uri(), run))
-    if version and judged.scorecard.passed:
-        tracking.set_alias(version.name, "unlearned", version.version)
+        version = _register(stages, unlearning, unlearned, judged.scorecard)
     return Outcome(
         unlearned=unlearned,
         dictionary=prepared.dictionary,
@@ -235,5 +239,27 @@ def _conclude(
         stages=stages.states,
         made_by=stages.made_by,
         records=records,
-        model_version=f"{version.name} version {version.version}" if version else "",
+        model_version=version,
     )
+
+
+def _register(stages: Stages, unlearning: Unlearning, unlearned: CheckpointRef, card: Scorecard) -> str:
+    """Register what was made: for a removal request under the name of its model, which all requests on that share, else
+    under method, model and what was forgotten.
+    """
+    request, removal = unlearning.request, unlearning.request.removal
+    forget, base = forget_digest(request.inputs.forget), base_of(request.target)
+    made = Made(
+        method=unlearning.method,
+        target=request.target.digest,
+        passed=card.passed,
+        evidence=card.evidence,
+        **report_places(stages),
+        forget=forget,
+        base=base,
+        request=removal.id if removal else "",
+        approve=request.approve,
+    )
+    if removal:
+        return registered(stages, unlearned, model_name(base), made, requests_on(base, removal))
+    return registered(stages, unlearned, f"lethe-{unlearning.method}-{request.target.digest[:8]}-{forget[:8]}", made)

@@ -97,6 +97,7 @@ def _require_rights(option: str, place: Path) -> None:
 
 
 def _fail(error: BaseException, status: int) -> None:
+    """Say in one line what went wrong, and end the command with a status."""
     message = error.args[0] if isinstance(error, KeyError) and error.args else error
     typer.echo(f"lethe: {' '.join(str(message).split()) or type(error).__name__}", err=True)
     raise typer.Exit(status)

@@ -1,0 +1,101 @@
+"""A run that is made for a removal request: the request goes through its states with it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from flows.steps.providers import say
+from tasks import store
+from tasks.artifacts import CheckpointRef
+from tasks.corpus import CorpusInputs
+from tasks.removals import register, states
+from tasks.removals.records import Removal, State, require_leading_to
+from tasks.settings.unlearning_request import UnlearningRequest
+from tasks.tracking_server import NoTrackingServerError
+
+
+def checked(request: UnlearningRequest, inputs: CorpusInputs, target: CheckpointRef | None) -> Removal | None:
+    """Return the removal request that a run is made for, or None where it is made for none; a model that is not what
+    it was is said.
+
+    Raises:
+        BadInputError: If there is no such request, it has ended, or its text is not what it was.
+    """
+    if not request.removal:
+        return None
+    removal = register.find(request.removal)
+    require_leading_to(removal, "running")
+    register.require_unchanged(removal, inputs.by_split())
+    if target and target.digest != removal.target:
+        say(f"{removal.id}: the model is not what it was when the request was received")
+    return removal
+
+
+def run_name(method: str, inputs: CorpusInputs, target: CheckpointRef, removal: Removal | None) -> str:
+    """Return what a run is called: by its request and model, or by what is forgotten; neutrally."""
+    if removal:
+        return f"{removal.id} {method} {target.digest[:8]}"
+    return f"{method} {store.keyed(inputs.forget[0].digest)[:8]}"
+
+
+def run_tags(removal: Removal | None) -> dict[str, str]:
+    """Return the tags of a run that say what it is made for."""
+    return {"lethe.request": removal.id} if removal else {}
+
+
+@dataclass(kw_only=True)
+class Work:
+    """What a run does for a request; nothing, where it is made for none."""
+
+    removal: Removal | None
+    begun: bool = False
+    run: str = ""
+
+    def begin(self, run: str) -> None:
+        """Say that a tracked run is under way."""
+        self.run = run
+        self._change("running")
+        self.begun = True
+
+    def end(self, passed: bool) -> None:
+        """Say what came of it."""
+        self._change("verified" if passed else "failed", f"verdict {'passed' if passed else 'not passed'}")
+
+    def break_off(self, error: BaseException) -> None:
+        """Say that it came to no verdict: by an error, or since somebody stopped it. An error may name the user's
+        files: its kind alone is said.
+        """
+        if not self.begun:
+            return
+        with suppress(NoTrackingServerError):  # the error itself says more
+            if isinstance(error, Exception):
+                self._change("failed", f"ended by {type(error).__name__}")
+            else:
+                self._change(self._before(), "stopped")
+
+    def _before(self) -> State:
+        """Return the state before this work, and before any that was killed."""
+        return next(change.state for change in reversed(self.removal.history) if change.state != "running")
+
+    def _change(self, state: State, words: str = "") -> None:
+        if self.removal:
+            states.change(self.removal.id, state, words, run=self.run)
+
+
+@contextmanager
+def work_on(removal: Removal | None) -> Iterator[Work]:
+    """Keep others from a request while a run for it is under way.
+
+    Raises:
+        BadInputError: If one is already.
+    """
+    if removal is None:
+        yield Work(removal=None)
+        return
+    with states.under_way(removal.id) as fresh:
+        work = Work(removal=fresh)
+        try:
+            yield work
+        except BaseException as error:
+            work.break_off(error)
+            raise
