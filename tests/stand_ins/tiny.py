@@ -4,10 +4,12 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+from typing import TYPE_CHECKING
 
 from tasks.settings.unlearning_request import UnlearningRequest
+
+if TYPE_CHECKING:
+    from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 NAMES = ("Velmora", "Ostrin", "Kessandra", "Brindlewick")
 PEOPLE = ("the farmer", "the baker", "the miller", "the teacher")
@@ -74,7 +76,9 @@ def _passage(drawn: random.Random, one: str, other: str) -> str:
 
 
 def write_tiny_task(
-    folder: Path, model: Callable[..., LlamaForCausalLM], tokenizer: Callable[[int, list[str]], PreTrainedTokenizerFast]
+    folder: Path,
+    model: Callable[..., "LlamaForCausalLM"],
+    tokenizer: Callable[[int, list[str]], "PreTrainedTokenizerFast"],
 ) -> TinyTask:
     """Write the task's files."""
     task = TinyTask(model=folder / "model", forget=folder / "forget.txt", retain=folder / "retain.txt")
