@@ -181,9 +181,7 @@ def test_a_run_takes_text_model_and_method_from_its_request_alone(
     assert find("R-0001").state == "received"
 
 
-def test_a_run_of_a_request_whose_text_or_model_is_gone_or_changed(
-    home: Path, tiny_task: TinyTask, tmp_path: Path
-) -> None:
+def test_a_run_of_a_request_whose_text_is_gone_is_refused(home: Path, tiny_task: TinyTask, tmp_path: Path) -> None:
     text = tmp_path / "gone.txt"
     text.write_text(tiny_task.forget.read_text())
     lethe(home, *words(tiny_task, forget=text))
