@@ -1,17 +1,29 @@
 """What `purge` deletes in MLflow: the `forget/` artifacts of every run, on every server that the store has used."""
 
+import contextlib
+import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tasks import store
-from tasks.tracking_server import EXPERIMENT, KEEP_UNTIL, as_global_uri, client_of, used_servers, without_secrets
+from tasks.tracking_server import (
+    EXPERIMENT,
+    KEEP_UNTIL,
+    as_global_uri,
+    client_of,
+    tracking_uri,
+    used_servers,
+    without_secrets,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mlflow import MlflowClient
     from mlflow.entities import Run
+
+CREDENTIALS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +45,26 @@ def purge_artifacts(*, expired_only: bool = False) -> PurgedRuns:
     files, unreached = 0, []
     for uri in used_servers():
         try:
-            api = client_of(uri)
-            with as_global_uri(uri):
-                files += sum(_purge(run) for run in _runs(api) if not expired_only or _keep_until(run) <= time.time())
+            with _without_credentials(of=uri):
+                api = client_of(uri)
+                with as_global_uri(uri):
+                    files += sum(
+                        _purge(run) for run in _runs(api) if not expired_only or _keep_until(run) <= time.time()
+                    )
         except Exception:  # whatever a server that is gone makes of itself
             unreached.append(without_secrets(uri))
     return PurgedRuns(files=files, unreached=tuple(unreached))
+
+
+@contextlib.contextmanager
+def _without_credentials(*, of: str) -> "Iterator[None]":
+    """Let no server but today's get to know the name and password that the environment has for it."""
+    others = () if of == tracking_uri() else CREDENTIALS
+    kept = {name: os.environ.pop(name) for name in others if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(kept)
 
 
 def _runs(api: "MlflowClient") -> "Iterator[Run]":

@@ -1,8 +1,9 @@
 """Claims: purge deletes the forget artifacts of every run on every server that the store has used, also of deleted runs
 and experiments; with --expired those of runs that have outlived their time, as it was set then or is now; a server that
-cannot be reached is named.
+cannot be reached is named; no other server than today's gets to know its password.
 """
 
+import os
 import socket
 from pathlib import Path
 
@@ -76,3 +77,19 @@ def test_servers_of_earlier_days_are_purged_and_one_that_is_gone_is_named(
     purged = tracking_purge.purge_artifacts()
     assert (purged.files, purged.unreached) == (4, (f"http://127.0.0.1:{port}",))
     assert [path for path in secrets(tmp_path) if path != tmp_path / "secret.txt"] == []
+
+
+def test_no_other_server_gets_to_know_todays_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    today, earlier = "http://127.0.0.1:1", "http://127.0.0.1:2"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", today)
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "swordfish")
+    told: dict[str, str | None] = {}
+
+    def ask(uri: str) -> None:
+        told[uri] = os.environ.get("MLFLOW_TRACKING_PASSWORD")
+        raise OSError
+
+    monkeypatch.setattr(tracking_purge, "used_servers", lambda: [today, earlier])
+    monkeypatch.setattr(tracking_purge, "client_of", ask)
+    tracking_purge.purge_artifacts()
+    assert (told, os.environ["MLFLOW_TRACKING_PASSWORD"]) == ({today: "swordfish", earlier: None}, "swordfish")
