@@ -17,6 +17,8 @@ from tasks import store
 
 BESIDE = ("", "-wal", "-shm", "-journal")
 """What SQLite puts at the end of a database's name for the files that belong to it."""
+WAIT_S = 60.0
+"""Seconds that a database has to become free."""
 _log = logging.getLogger(__name__)
 
 
@@ -66,6 +68,49 @@ def unusable(file: Path) -> str:
     except sqlite3.DatabaseError as error:
         return f"cannot be read ({error})"
     return "" if whole else "was left unfinished"
+
+
+ARTIFACTS = {
+    "experiments": ("artifact_location",),
+    "runs": ("artifact_uri",),
+    "logged_models": ("artifact_location",),
+    "model_versions": ("storage_location", "source"),
+}
+"""Table -> columns with addresses of artifacts, which are absolute."""
+
+
+def anchor(file: Path, experiment: str, root: str) -> None:
+    """Let the addresses of all artifacts begin where they lie now: a store that was moved has those of its old place,
+    and a copy those of the original, which it would write to and purge. Whoever calls this holds a lock.
+
+    Args:
+        file: A database.
+        experiment: Name of the experiment whose artifacts lie under the root that all of ours lie under.
+        root: Address of the folder.
+    """
+    with closing(sqlite3.connect(file, timeout=WAIT_S)) as database, database:
+        found = database.execute("SELECT artifact_location FROM experiments WHERE name = ?", (experiment,)).fetchone()
+        # of a server that keeps artifacts itself, what follows is a folder
+        before = found and ("mlflow-artifacts:/" if found[0].startswith("mlflow-artifacts:") else found[0])
+        if not before or before == root:
+            return
+        for table, columns in ARTIFACTS.items():
+            for column in columns:
+                _replace_start(database, table, column, before, root)
+
+
+def _replace_start(database: sqlite3.Connection, table: str, column: str, before: str, root: str) -> None:
+    """Give values of a column that begin with an address, or are it, another beginning."""
+    folder, to = before.rstrip("/"), root.rstrip("/")
+    whole, inside = (before, folder), f"{folder}/"
+    database.execute(
+        f"UPDATE {table} SET {column} = ? WHERE {column} IN (?, ?)",  # noqa: S608 - names of our own
+        (root, *whole),
+    )
+    database.execute(
+        f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",  # noqa: S608
+        (f"{to}/", len(inside) + 1, len(inside), inside),
+    )
 
 
 def _set_aside(file: Path) -> Path:

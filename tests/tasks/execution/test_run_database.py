@@ -1,5 +1,6 @@
 """Claims: a database of runs is there as a whole or not at all, whenever its maker is killed; one left unfinished,
-or is none, is set aside where purge finds it; a whole one is left alone, whatever is in use of it.
+or is none, is set aside where purge finds it; a whole one is left alone, whatever is in use of it; addresses of
+artifacts are moved with the store, and no others.
 """
 
 import multiprocessing
@@ -108,3 +109,68 @@ def test_a_whole_one_is_left_alone_while_others_write_to_it(lethe_home: Path) ->
         other.execute("BEGIN EXCLUSIVE")
         run_database.settle(file, pytest.fail)
     assert not aside()
+
+
+PLACES = {
+    "experiments": ("name", "artifact_location"),
+    "runs": ("artifact_uri",),
+    "logged_models": ("artifact_location",),
+    "model_versions": ("storage_location", "source"),
+}
+
+
+def places(file: Path, **rows: list[tuple[str, ...]]) -> None:
+    with closing(sqlite3.connect(file)) as database, database:
+        for table, columns in PLACES.items():
+            database.execute(f"CREATE TABLE {table} ({', '.join(columns)})")
+            marks = ", ".join("?" * len(columns))
+            insert = f"INSERT INTO {table} VALUES ({marks})"  # noqa: S608 - names of the test's own
+            database.executemany(insert, rows.get(table, []))
+
+
+def found(file: Path) -> dict[str, list[tuple[str, ...]]]:
+    asked = {table: f"SELECT {', '.join(columns)} FROM {table}" for table, columns in PLACES.items()}  # noqa: S608
+    with closing(sqlite3.connect(file)) as database:
+        return {table: database.execute(statement).fetchall() for table, statement in asked.items()}
+
+
+@pytest.mark.parametrize(
+    ("before", "inside", "root", "after"),
+    [
+        ("file:///old/artifacts", "file:///old/artifacts/", "file:///new%20place/a", "file:///new%20place/a/"),
+        ("file:///old/artifacts/", "file:///old/artifacts/", "file:///new/a", "file:///new/a/"),
+        ("file:///old/artifacts", "file:///old/artifacts/", "mlflow-artifacts:/", "mlflow-artifacts:/"),
+        ("mlflow-artifacts:/", "mlflow-artifacts:/", "file:///new/a", "file:///new/a/"),
+    ],
+)
+def test_addresses_below_the_old_root_are_moved_and_no_others(
+    before: str, inside: str, root: str, after: str, tmp_path: Path
+) -> None:
+    rows = {
+        "experiments": [("lethe", before), ("other", "file:///old/artifacts-of-others")],
+        "runs": [(f"{inside}r1/artifacts",), ("s3://bucket/r2/artifacts",), ("file:///old/artifacts2/r3",)],
+        "logged_models": [(f"{inside}models/m-1/artifacts",)],
+        "model_versions": [(f"{inside}models/m-1/artifacts", "models:/m-1"), (None, f"{inside}r1/artifacts/model")],
+    }
+    places(tmp_path / "runs.db", **rows)
+    for _ in range(2):  # again nothing is to be done
+        run_database.anchor(tmp_path / "runs.db", "lethe", root)
+        assert found(tmp_path / "runs.db") == {
+            "experiments": [("lethe", root), ("other", "file:///old/artifacts-of-others")],
+            "runs": [(f"{after}r1/artifacts",), ("s3://bucket/r2/artifacts",), ("file:///old/artifacts2/r3",)],
+            "logged_models": [(f"{after}models/m-1/artifacts",)],
+            "model_versions": [(f"{after}models/m-1/artifacts", "models:/m-1"), (None, f"{after}r1/artifacts/model")],
+        }
+
+
+def test_artifacts_that_a_server_kept_by_experiment_stay_so(tmp_path: Path) -> None:
+    places(tmp_path / "runs.db", experiments=[("lethe", "mlflow-artifacts:/1")], runs=[("mlflow-artifacts:/1/r",)])
+    run_database.anchor(tmp_path / "runs.db", "lethe", "file:///new")
+    assert found(tmp_path / "runs.db")["experiments"] == [("lethe", "file:///new/1")]
+    assert found(tmp_path / "runs.db")["runs"] == [("file:///new/1/r",)]
+
+
+def test_without_our_experiment_nothing_is_moved(tmp_path: Path) -> None:
+    places(tmp_path / "runs.db", runs=[("file:///old/r",)])
+    run_database.anchor(tmp_path / "runs.db", "lethe", "file:///new")
+    assert found(tmp_path / "runs.db")["runs"] == [("file:///old/r",)]
