@@ -38,11 +38,7 @@ bench: .venv  ## measure the main figures of tests/benchmarks/README.md (about a
 figures: .venv  ## make the tables of tests/benchmarks/README.md anew from the results
 	$(BIN)/python -m tests.benchmarks.render
 
-up: .venv  ## start the Prefect and MLflow servers on loopback, until Ctrl-C
-	@echo "Prefect http://127.0.0.1:4200   MLflow http://127.0.0.1:5000"
-	@home="$${LETHE_HOME:-$(CURDIR)/.lethe}"; mkdir -p "$$home"; trap 'kill 0' INT TERM; \
-	PREFECT_SERVER_ANALYTICS_ENABLED=false DO_NOT_TRACK=1 $(BIN)/prefect server start --host 127.0.0.1 & \
-	MLFLOW_DISABLE_TELEMETRY=true $(BIN)/mlflow server --host 127.0.0.1 --port 5000 --backend-store-uri "sqlite:///$$home/mlflow.db" & \
-	wait
+up: .venv  ## start the Prefect and MLflow servers and a worker on loopback, until Ctrl-C
+	@$(BIN)/lethe up --foreground
 
 .PHONY: help demo test test-all test-faults lint bench figures up

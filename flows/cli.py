@@ -12,6 +12,7 @@ from flows.commands.evaluate import evaluate
 from flows.commands.patch import patch
 from flows.commands.purge import purge
 from flows.commands.request import request
+from flows.commands.servers import down, up
 from flows.commands.sweep import sweep
 from flows.commands.trace import trace
 from flows.commands.unlearn import unlearn
@@ -38,7 +39,7 @@ def _start() -> None:
     environment.prepare()
 
 
-for _command in (demo, unlearn, edit, trace, evaluate, compare, sweep, purge):
+for _command in (demo, unlearn, edit, trace, evaluate, compare, sweep, purge, up, down):
     app.command()(_command)
 app.add_typer(patch)
 app.add_typer(certificate)

@@ -23,11 +23,13 @@ from typing import TYPE_CHECKING, Any
 from tasks import store
 from tasks.algorithms.text.cells import as_cell
 from tasks.artifacts import Artifact, InputFile, Sensitivity
+from tasks.settings.servers import ServersConfig
 from tasks.tracking_server import EXPERIMENT as EXPERIMENT
-from tasks.tracking_server import KEEP_UNTIL, NoTrackingServerError, experiment_id
+from tasks.tracking_server import KEEP_UNTIL, NoTrackingServerError, experiment_id, without_secrets
 from tasks.tracking_server import as_global_uri as as_global_uri
 from tasks.tracking_server import client as client
 from tasks.tracking_server import is_remote as is_remote
+from tasks.tracking_server import own_database as own_database
 from tasks.tracking_server import tracking_uri as tracking_uri
 
 if TYPE_CHECKING:
@@ -349,9 +351,12 @@ def run_address(run: str) -> tuple[str, str]:
     """Return where a person sees the run, and what to start first where the store is a local database."""
     uri, path = tracking_uri(), f"/{run_page(run)}"
     if uri.startswith("http"):
-        return uri.rstrip("/") + path, "The run on the tracking server."
-    start = f"Start `mlflow server --backend-store-uri {uri} --host 127.0.0.1 --port 5000` first."
-    return f"http://127.0.0.1:5000{path}", start
+        return without_secrets(uri).rstrip("/") + path, "The run on the tracking server."
+    own = uri == own_database()
+    start = (
+        "lethe up" if own else f"mlflow server --backend-store-uri {without_secrets(uri)} --host 127.0.0.1 --port 5000"
+    )
+    return f"{ServersConfig().mlflow}{path}", f"Start `{start}` first."
 
 
 def run_page(run: str) -> str:

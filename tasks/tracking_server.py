@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from tasks import store
-from tasks.execution import run_database
+from tasks.execution import run_database, serving
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 EXPERIMENT = "lethe"
 KEEP_UNTIL = "lethe.keep_until"
 """Tag of a run: until when its forget artifacts are kept, in seconds of the epoch, as it was set when it began."""
+PROXIED = "mlflow-artifacts:/"
+"""Where artifacts lie for clients that are to ask MLflow's server for them."""
 ANSWER_S = 8
 """Seconds that a server has for its first answer; MLflow itself would ask for minutes."""
 _experiment_ids: dict[tuple[str, str], str] = {}
@@ -121,22 +123,8 @@ def experiment_id(api: "MlflowClient", name: str = EXPERIMENT) -> str:
     """Return the id of an experiment of ours on the tracking server, which is made if need be."""
     asked = tracking_uri(), name
     if asked not in _experiment_ids:  # every run of a stage asks
-        _experiment_ids[asked] = _find_or_make_experiment(api, name)
+        _experiment_ids[asked] = find_or_make_experiment(api, asked[0], name)
     return _experiment_ids[asked]
-
-
-def _find_or_make_experiment(api: "MlflowClient", name: str) -> str:
-    experiment = api.get_experiment_by_name(name)
-    if experiment:
-        return experiment.experiment_id
-    local = tracking_uri().startswith(f"sqlite:///{store.home()}")
-    try:
-        place = (store.home() / "mlflow-artifacts").as_uri() if local else None
-        return api.create_experiment(name, artifact_location=place)
-    except Exception:
-        if experiment := api.get_experiment_by_name(name):  # made by another process in between
-            return experiment.experiment_id
-        raise
 
 
 def used_servers() -> list[str]:
@@ -151,8 +139,10 @@ def used_servers() -> list[str]:
 
 
 def _note(uri: str) -> None:
-    """Remember a server besides the store's own database, which moves with the store."""
-    if uri != own_database() and uri not in used_servers()[1:]:
+    """Remember a server besides the store's own database, which moves with the store, and those of `lethe up`, which
+    serve it.
+    """
+    if uri != own_database() and not serving.is_own(uri) and uri not in used_servers()[1:]:
         with (store.home() / "servers").open("a", encoding="utf-8") as file:
             file.write(f"{without_secrets(uri)}\n")
 
@@ -167,18 +157,54 @@ def _make_ready(uri: str) -> None:
     """Make the tables of a new database, one process at a time: two would trip over each other. A server is asked under
     no lock, so that one which does not answer holds up nobody else.
     """
-
-    def ask(where: str) -> None:
-        _client(where, where).search_experiments(max_results=1)
-
     if uri.startswith("http"):
         require_server(uri)
     elif uri == own_database():
-        with store.lock("mlflow"):
-            run_database.settle(store.home() / "mlflow.db", lambda file: ask(f"sqlite:///{file}"))
+        _settle(remote=serving.is_remote())
     elif uri.startswith("sqlite"):
         with store.lock("mlflow"):
-            ask(uri)
+            _make_tables(uri)
+
+
+def _make_tables(uri: str) -> None:
+    _client(uri, uri).search_experiments(max_results=1)
+
+
+def _settle(*, remote: bool) -> None:
+    """Make the store's own database, where it is not there, and let the artifacts of all runs lie where the store is
+    now: it may have been moved, or copied.
+    """
+    file = store.home() / "mlflow.db"
+    with store.lock("mlflow"):
+        run_database.settle(file, lambda made: _make_tables(f"sqlite:///{made}"))
+        run_database.anchor(file, EXPERIMENT, PROXIED if remote else _own_artifacts())
+
+
+def settle_own_database(*, remote: bool) -> None:
+    """Make the store's own database ready to be served, with our experiment.
+
+    Args:
+        remote: Whether clients on other machines are to reach its artifacts, which then go through the server.
+    """
+    _settle(remote=remote)
+    find_or_make_experiment(_client(own_database(), own_database()), own_database(), remote=remote)
+
+
+def _own_artifacts() -> str:
+    return (store.home() / "mlflow-artifacts").as_uri()
+
+
+def find_or_make_experiment(api: "MlflowClient", uri: str, name: str = EXPERIMENT, *, remote: bool = False) -> str:
+    """Return the id of an experiment of ours on a server."""
+    if experiment := api.get_experiment_by_name(name):
+        return experiment.experiment_id
+    own = PROXIED if remote else _own_artifacts()
+    try:
+        return api.create_experiment(name, artifact_location=own if uri == own_database() else None)
+    except Exception:
+        if experiment := api.get_experiment_by_name(name):  # made by another process in between
+            return experiment.experiment_id
+        raise
 
 
 def require_server(uri: str) -> None:

@@ -45,9 +45,9 @@ def purge_flow_runs(*, expired_only: bool = False) -> PurgedFlowRuns:
     """
     _purge_errors(expired_only=expired_only)
     deleted, unreached = 0, []
-    for server, notes in _noted(expired_only=expired_only).items():
+    for (server, database), notes in _noted(expired_only=expired_only).items():
         try:
-            _delete(server, [note.name for note in notes])
+            _delete_anywhere(server, database, [note.name for note in notes])
         except Exception:  # whatever a server that is gone makes of itself
             unreached.append(server)
             continue
@@ -65,13 +65,24 @@ def _purge_errors(*, expired_only: bool) -> None:
             file.unlink(missing_ok=True)
 
 
-def _noted(*, expired_only: bool) -> dict[str, list[Path]]:
-    """Return the notes of flow runs by server."""
-    found: dict[str, list[Path]] = {}
+def _noted(*, expired_only: bool) -> dict[tuple[str, str | None], list[Path]]:
+    """Return the notes of flow runs by server and, where that was one of `lethe up`, its database."""
+    found: dict[tuple[str, str | None], list[Path]] = {}
     for note in sorted((store.home() / ROOM).glob("[!.]*")):
         if not expired_only or store.keep_until(note) <= time.time():
-            found.setdefault(str(store.read_manifest(note).get("server")), []).append(note)
+            kept = store.read_manifest(note)
+            found.setdefault((str(kept.get("server")), kept.get("database")), []).append(note)
     return found
+
+
+def _delete_anywhere(server: str, database: str | None, runs: Sequence[str]) -> None:
+    """Delete flow runs on a server of `lethe up`, or in its database where it is down; else on the server alone."""
+    try:
+        _delete(server, runs)
+    except Exception:
+        if not database:
+            raise
+        _delete(database, runs)
 
 
 def _delete(server: str, runs: Sequence[str]) -> None:

@@ -18,6 +18,7 @@ from prefect.settings import get_current_settings
 
 from flows.steps import temporary_server
 from tasks import store
+from tasks.execution import serving
 from tasks.storage.plain_files import write_json
 from tasks.tracking_server import without_secrets
 
@@ -69,16 +70,18 @@ def note(begun: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
         return
     room.mkdir(mode=0o700, exist_ok=True)
     temporary = room / f".{run.id}.tmp"
-    write_json(temporary, {"server": _server(), "created": now, "keep_until": now + store.retention_s()})
+    write_json(temporary, _place() | {"created": now, "keep_until": now + store.retention_s()})
     temporary.replace(room / str(run.id))
 
 
-def _server() -> str:
-    """Return the address of the server that keeps this process' flow runs, or of the database of a temporary one;
-    without passwords.
+def _place() -> dict[str, str]:
+    """Return the server that keeps this process' flow runs, or the database of a temporary one; of `lethe up` both,
+    since its servers may be down when the run is purged. Without passwords.
     """
     settings = get_current_settings()
-    if settings.api.url and not temporary_server.is_temporary(settings.api.url):
-        return without_secrets(settings.api.url)
-    url = settings.server.database.connection_url
-    return without_secrets(url.get_secret_value() if url else "")
+    address, url = settings.api.url, settings.server.database.connection_url
+    database = without_secrets(url.get_secret_value() if url else "")
+    if not address or temporary_server.is_temporary(address):
+        return {"server": database}
+    place = {"server": without_secrets(address)}
+    return place | {"database": database} if serving.is_own(address) else place

@@ -20,6 +20,7 @@ from flows.steps import temporary_server
 from tasks import tracking
 from tasks.execution import progress
 from tasks.execution.progress import Progress
+from tasks.settings.servers import ServersConfig
 
 EVERY_S = 5.0
 """Seconds between updates of a progress artifact: each is a request to the server."""
@@ -78,7 +79,7 @@ def prefect_place(run: str, name: str) -> str:
     address = settings.ui_url or (settings.api.url and settings.api.url.removesuffix("/api"))
     if address and not temporary_server.is_temporary(settings.api.url):
         return f"{address}/runs/flow-run/{run}"
-    return f"http://127.0.0.1:4200/runs/flow-run/{run} (run {name}; start `prefect server start` first)"
+    return f"{ServersConfig().prefect}/runs/flow-run/{run} (run {name}; start `lethe up` first)"
 
 
 def show_scorecard(card: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from tasks.algorithms.text.facts import HELD_OUT, FactTriple, merge_facts, state
 from tasks.algorithms.text.translation import Translation, check_translations
 from tasks.artifacts import AnchorTable, FactTable
 from tasks.execution import progress
+from tasks.settings.servers import ServersConfig
 from tasks.storage.fact_tables import read_facts
 from tasks.storage.plain_files import read_json
 
@@ -89,8 +90,8 @@ def require_server() -> None:
     address = get_current_settings().api.url
     if not address or temporary_server.is_temporary(address):
         raise ValueError(
-            "--review needs a Prefect server that stays up; found none: start one with `make up` and set"
-            " PREFECT_API_URL=http://127.0.0.1:4200/api"
+            "--review needs a Prefect server that stays up; found none: start one with `lethe up`, or set"
+            f" PREFECT_API_URL={ServersConfig().prefect_api}"
         )
 
 

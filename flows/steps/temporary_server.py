@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -80,23 +80,34 @@ def require(meanwhile: Callable[[], Any] = lambda: None) -> None:
     settings = get_current_settings()
     if settings.api.url or not settings.server.ephemeral.enabled:  # without either, Prefect says what is missing
         return
-    database = settings.server.database.connection_url
-    file = database_file(database.get_secret_value()) if database else None
-    if file and file.is_file():  # a flow's errors name files
-        store.keep_private(file)
     with contextlib.closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
     said = tempfile.TemporaryFile()  # noqa: SIM115 - as long as this process
-    settings.home.mkdir(parents=True, exist_ok=True)
-    # a server brings Prefect's database up to date as it starts; of two that do so at once one dies
-    with FileLock(settings.home / "lethe-server.lock", thread_local=False):
+    with starting():
         server = _start(port, said)
         meanwhile()
         _wait_for(server, port, said)
     threading.Thread(target=_watch, args=(server, said), name="lethe-server", daemon=True).start()
     os.environ["PREFECT_API_URL"] = _address = f"http://127.0.0.1:{port}/api"
     refresh_global_settings_context()
+
+
+@contextlib.contextmanager
+def starting() -> Iterator[None]:
+    """Let no other server of this Prefect home start while the block runs: each brings Prefect's database up to date,
+    and of two that do so at once one dies.
+    """
+    from prefect.settings import get_current_settings
+
+    settings = get_current_settings()
+    database = settings.server.database.connection_url
+    file = database_file(database.get_secret_value()) if database else None
+    if file and file.is_file():  # a flow's errors name files
+        store.keep_private(file)
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with FileLock(settings.home / "lethe-server.lock", thread_local=False):
+        yield
 
 
 def _start(port: int, said: IO[bytes]) -> subprocess.Popen[bytes]:

@@ -4,6 +4,7 @@ import logging
 import os
 import warnings
 
+from flows.terminal import servers
 from tasks import store
 
 OFF = {
@@ -42,7 +43,7 @@ weights read from a file lie elsewhere than copied ones."""
 
 def prepare() -> None:
     """Set what the user has not set, and let every file that is written, also by libraries and child processes, be its
-    owner's alone: reports, databases and tables hold what is to be forgotten.
+    owner's alone: reports, databases and tables hold what is to be forgotten. Servers of the store that run are used.
     """
     os.umask(0o077)
     for name, value in {**OFF, **QUIET, **PATIENT, **IMPATIENT, **SHARED_CORES, **SAME_BITS}.items():
@@ -51,3 +52,4 @@ def prepare() -> None:
     for noisy in ("alembic", "mlflow", "lm_eval", "datasets"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"(langchain|spacy|prefect|mlflow|pydantic|websockets).*")
+    servers.find()

@@ -252,7 +252,13 @@ def test_long_params_are_cut(parent: str) -> None:
 def test_the_address_of_a_run_says_what_to_start_first(parent: str, monkeypatch: pytest.MonkeyPatch) -> None:
     address, how = tracking.run_address(parent)
     assert address.endswith(f"/runs/{parent}")
-    assert how.startswith("Start `mlflow server --backend-store-uri sqlite:///")
+    assert how == "Start `lethe up` first."
+    monkeypatch.setattr(tracking, "_experiment", lambda api: "1")
+    monkeypatch.setattr(tracking, "client", lambda: None)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://someone:secret@runs.example.org/")
+    assert tracking.run_address("a")[0] == "http://runs.example.org/#/experiments/1/runs/a"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://someone:secret@db/runs")
+    assert tracking.run_address("a")[1].startswith("Start `mlflow server --backend-store-uri postgresql://db/runs ")
 
 
 def test_system_metrics_go_to_the_run_and_stop(parent: str) -> None:

@@ -1,8 +1,10 @@
 """Claims: a tracking server that is dead, silent, endless, or no MLflow is named within ten seconds, without its
 password, and under no lock, also in the middle of a run; a database of the store's own that was left unfinished does
-not stop a run.
+not stop a run; a store that was copied has its runs' artifacts where it is, and lets the original alone; the servers of
+`lethe up`, which serve the store's own database, are not noted as others.
 """
 
+import shutil
 import socket
 import sqlite3
 import time
@@ -13,8 +15,11 @@ from typing import Any
 import pytest
 from mlflow.exceptions import MlflowException
 
-from tasks import store, tracking
+from tasks import store, tracking, tracking_purge
 from tasks import tracking_server as server
+from tasks.execution import serving
+from tasks.execution.serving import Serving
+from tasks.settings.servers import ServersConfig
 from tests.stand_ins.servers import page_server, silent_server
 
 
@@ -112,3 +117,39 @@ def test_an_unfinished_database_does_not_stop_a_run(lethe_home: Path) -> None:
 def test_addresses_are_shown_without_secrets() -> None:
     assert server.without_secrets("https://a:b@host:1/path") == "https://host:1/path"
     assert server.without_secrets("http://host/x") == "http://host/x"
+
+
+def logged(file: Path) -> str:
+    run = tracking.open_run("a run", {}, {})
+    tracking.log_artifact(run, file, "forget")
+    tracking.close(run)
+    return run
+
+
+def test_a_copied_store_has_its_artifacts_and_lets_the_original_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, copy = tmp_path / "original", tmp_path / "a copy"
+    (tmp_path / "note.txt").write_text("Velmora")
+    monkeypatch.setenv("LETHE_HOME", str(original))
+    old = logged(tmp_path / "note.txt")
+    shutil.copytree(original, copy)
+    monkeypatch.setenv("LETHE_HOME", str(copy))
+    api = tracking.client()
+    place = Path(api.download_artifacts(old, "forget/note.txt"))
+    assert place.read_text() == "Velmora"
+    assert place.is_relative_to(copy)
+    new = logged(tmp_path / "note.txt")
+    assert api.get_run(new).info.artifact_uri.startswith((copy / "mlflow-artifacts").as_uri())
+    assert tracking_purge.purge_artifacts().files == 2
+    assert [len(list(home.rglob("note.txt"))) for home in (copy, original)] == [0, 1]
+    shutil.move(original, tmp_path / "moved")
+    monkeypatch.setenv("LETHE_HOME", str(tmp_path / "moved"))
+    assert [file.path for file in tracking.client().list_artifacts(old, "forget")] == ["forget/note.txt"]
+
+
+def test_servers_of_the_store_are_not_noted_as_others(lethe_home: Path) -> None:
+    serving.write(Serving(config=ServersConfig(), mark="mark", services=(), logs=""))
+    for uri in ("http://127.0.0.1:5000", "http://127.0.0.1:5001"):
+        server._note(uri)
+    assert server.used_servers()[1:] == ["http://127.0.0.1:5001"]

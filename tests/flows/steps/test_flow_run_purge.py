@@ -133,6 +133,18 @@ def test_what_has_expired_goes_by_the_shorter_of_the_times_set_then_and_now(
     assert not exists(kept)
 
 
+def test_runs_of_the_stores_own_server_that_is_down_are_deleted_in_its_database(
+    lethe_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (lethe_home / flow_runs.ROOM).mkdir(parents=True)
+    note = lethe_home / flow_runs.ROOM / "a-run"
+    note.write_text(json.dumps({"server": f"http://127.0.0.1:{free_port()}/api", "database": "sqlite:///prefect.db"}))
+    deleted: list[str] = []
+    monkeypatch.setattr(flow_run_purge, "_delete_in_database", lambda server, runs: deleted.extend((server, *runs)))
+    assert purge_flow_runs() == PurgedFlowRuns(runs=1)
+    assert (deleted, note.exists()) == (["sqlite:///prefect.db", "a-run"], False)
+
+
 def test_what_cannot_be_reached_is_named_and_asked_again(lethe_home: Path, tmp_path: Path) -> None:
     dead, odd = f"http://127.0.0.1:{free_port()}/api", "postgresql+asyncpg://db/prefect"
     broken = tmp_path / "broken.db"

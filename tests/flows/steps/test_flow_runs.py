@@ -18,7 +18,10 @@ import flows
 from flows.steps import flow_runs, temporary_server
 from flows.steps.flow_runs import PrivateFlow, flow
 from tasks import store
+from tasks.execution import serving
+from tasks.execution.serving import Serving
 from tasks.settings.labels import LabelConfig
+from tasks.settings.servers import ServersConfig
 from tasks.settings.unlearning_request import UnlearningRequest
 
 REQUEST = UnlearningRequest(forget=("/texts/Velmora.txt",), model="/models/one")
@@ -75,9 +78,17 @@ def test_the_run_of_a_temporary_server_is_noted_with_its_database(
 ) -> None:
     monkeypatch.setattr(temporary_server, "_address", "http://127.0.0.1:9/api")
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
-        assert flow_runs._server().startswith("sqlite+aiosqlite:///")
+        assert flow_runs._place()["server"].startswith("sqlite+aiosqlite:///")
     with temporary_settings({PREFECT_API_URL: "http://me:secret@127.0.0.1:9/api"}):
-        assert flow_runs._server() == "http://127.0.0.1:9/api"
+        assert flow_runs._place() == {"server": "http://127.0.0.1:9/api"}
+
+
+def test_the_run_of_the_stores_own_server_is_noted_with_its_database_too(lethe_home: Path) -> None:
+    serving.write(Serving(config=ServersConfig(prefect_port=9), mark="mark", services=(), logs=""))
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
+        place = flow_runs._place()
+    assert place["server"] == "http://127.0.0.1:9/api"
+    assert place["database"].startswith("sqlite+aiosqlite:///")
 
 
 def test_a_reference_is_the_stores_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

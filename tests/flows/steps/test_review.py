@@ -190,6 +190,6 @@ def test_without_a_server_a_review_is_refused_before_anything_runs(tiny_task: Ti
     ended = lethe(*tiny_task.words(), "--review", home=tmp_path / "lethe", new=True)
     assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1), ended.stderr
     assert ended.stderr.startswith(
-        "lethe: --review needs a Prefect server that stays up; found none: start one with `make up`"
+        "lethe: --review needs a Prefect server that stays up; found none: start one with `lethe up`"
     )
     assert [path for path in (tmp_path / "lethe").rglob("*") if path.is_file()] == []

@@ -119,9 +119,6 @@ def test_nobody_is_sent_to_a_server_that_ends_with_the_command(monkeypatch: pyte
         assert prefect_place("1", "blue") == "http://127.0.0.1:8123/runs/flow-run/1"
         require_server()
         monkeypatch.setattr(temporary_server, "_address", address)
-        assert (
-            prefect_place("1", "blue")
-            == "http://127.0.0.1:4200/runs/flow-run/1 (run blue; start `prefect server start` first)"
-        )
+        assert prefect_place("1", "blue") == "http://127.0.0.1:4200/runs/flow-run/1 (run blue; start `lethe up` first)"
         with pytest.raises(ValueError, match="needs a Prefect server that stays up"):
             require_server()
