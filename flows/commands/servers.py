@@ -39,14 +39,19 @@ def up(
         str | None,
         typer.Option(metavar="NAME", help=f"Work pool of the worker, made if missing. [default: {_DEFAULT.pool}]"),
     ] = None,
-    worker: Annotated[bool | None, typer.Option("--no-worker", help="Start no worker.", is_flag=True)] = None,
+    worker: Annotated[bool | None, typer.Option("--no-worker", help="Start no worker.")] = None,
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay, and end them on Ctrl-C.")] = False,
     json_file: JsonFile = None,
 ) -> None:
     """Start Prefect's server, MLflow's server and a worker in the background; commands of this store then use them."""
     from flows.terminal import servers
 
-    given = {"host": host, "names": name and tuple(name), "prefect_port": prefect_port, "mlflow_port": mlflow_port}
+    given = {
+        "host": host,
+        "names": tuple(name) if name else None,
+        "prefect_port": prefect_port,
+        "mlflow_port": mlflow_port,
+    }
     given |= {"auth": auth, "pool": pool, "worker": None if worker is None else not worker}
     changes = {option: value for option, value in given.items() if value is not None}
     with plain_errors(json_file=json_file):

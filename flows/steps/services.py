@@ -217,6 +217,7 @@ def require_guarded(config: ServersConfig) -> None:
     for name, address in (
         ("Prefect", f"{api}/api/admin/version"),
         ("MLflow", f"{runs}/api/2.0/mlflow/experiments/get?experiment_id=0"),
+        ("MLflow", f"{runs}/api/2.0/mlflow-artifacts/artifacts/forget"),
     ):
         if (found := status(address)) != HTTPStatus.UNAUTHORIZED:
             raise RuntimeError(f"{name}'s server answers {found} without a password; wanted 401")
