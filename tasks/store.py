@@ -7,6 +7,8 @@
     LETHE_HOME/forget/scratch/            files on their way to somewhere else, such as the tracking server
     LETHE_HOME/flow-runs/<id>             where Prefect keeps a flow run, for `purge`
     LETHE_HOME/keys/                      what evidence records are signed with
+    LETHE_HOME/services/                  what is known of the servers of `lethe up`
+    LETHE_HOME/undelivered/               metrics that their server has not got yet
     LETHE_HOME/locks/  damaged/  results/  studies/
 
 An artifact is written under a temporary name, synced, and renamed to its digest; its `manifest.json` lists the SHA-256

@@ -31,6 +31,10 @@ from tasks.tracking_server import client as client
 from tasks.tracking_server import is_remote as is_remote
 from tasks.tracking_server import own_database as own_database
 from tasks.tracking_server import tracking_uri as tracking_uri
+from tasks.tracking_steps import FLUSH_ROWS as FLUSH_ROWS
+from tasks.tracking_steps import StepLog as StepLog
+from tasks.tracking_steps import deliver_undelivered
+from tasks.tracking_steps import log_metrics as log_metrics
 
 if TYPE_CHECKING:
     import pandas
@@ -43,8 +47,6 @@ SHOWN = "mlflow.loggedArtifacts"
 """MLflow's tag of a run: which artifacts its UI shows, and how."""
 CARD_DIGEST = "lethe.scorecard"
 """Tag of a run: what its scorecard says, as a digest, by which a copy of the card finds its run."""
-FLUSH_ROWS = 50
-"""Steps that are logged together: a single call costs 27 ms on sqlite."""
 
 
 def load() -> None:
@@ -66,6 +68,7 @@ def open_run(name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> s
     from mlflow.entities import Param
 
     api = client()
+    deliver_undelivered(api)
     _end_dead_runs(api)
     run = api.create_run(
         experiment_id(api), tags={"mlflow.runName": name, "lethe.process": _process(), **_kept(), **_git_tags(), **tags}
@@ -158,45 +161,6 @@ def _earlier_try(api: "MlflowClient", parent: str, stage: str) -> str | None:
 def _nested_run(api: "MlflowClient", parent: str, stage: str, tags: Mapping[str, str] = MappingProxyType({})) -> str:
     own = {"mlflow.runName": stage, "mlflow.parentRunId": parent, "lethe.stage": stage, **_kept()}
     return api.create_run(experiment_id(api), tags=own | tags).info.run_id
-
-
-class StepLog:
-    """Per-step metrics, sent in batches."""
-
-    def __init__(self, run: str | None) -> None:
-        self._run, self._rows = run, []
-        self._api = client() if run else None
-
-    def __call__(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Take one step's metrics."""
-        self._rows.append((step, int(time.time() * 1000), dict(metrics)))
-        if len(self._rows) >= FLUSH_ROWS:
-            self.flush()
-
-    def flush(self) -> None:
-        """Send what is waiting."""
-        rows, self._rows = self._rows, []
-        if self._api and rows:
-            from mlflow.entities import Metric
-
-            self._api.log_batch(
-                self._run,
-                metrics=[
-                    Metric(name, value, at, step) for step, at, metrics in rows for name, value in metrics.items()
-                ],
-            )
-
-    def __enter__(self) -> "StepLog":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.flush()
-
-
-def log_metrics(run: str | None, metrics: Mapping[str, float]) -> None:
-    """Log numbers without a step, in one call."""
-    with StepLog(run) as log:
-        log(0, metrics)
 
 
 def log_artifact(run: str | None, path: Path, sensitivity: Sensitivity, folder: str = "") -> None:

@@ -10,7 +10,14 @@ import pytest
 from tasks.execution.cache_keys import import_closure
 from tests.stand_ins.command import ROOT
 
-TRACKING = {"tracking", "tracking_server", "tracking_purge", "tracking_registry", "tracking_requests"}
+TRACKING = {
+    "tracking",
+    "tracking_server",
+    "tracking_steps",
+    "tracking_purge",
+    "tracking_registry",
+    "tracking_requests",
+}
 NO_STAGES = frozenset({"__init__", "artifacts", "store", *TRACKING})
 """Files of `tasks/` that all rooms stand on."""
 REACHED = {

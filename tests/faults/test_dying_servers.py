@@ -1,9 +1,11 @@
 """Claims: a run whose tracking server or Prefect server dies or falls silent, at the start or in the middle, ends in
 bounded time with status 1 and one line that names the server, and leaves no process; the same command goes on from the
 stages that it finished, once the server is back. SIGTERM to the process group ends a run within ten seconds with one
-line, Ctrl-C with the same line within about a minute.
+line, Ctrl-C with the same line within about a minute. Metrics that are logged while the tracking server is away arrive
+once each when it is back, at the latest with the next run.
 """
 
+import itertools
 import os
 import re
 import signal
@@ -16,6 +18,8 @@ import psutil
 import pytest
 
 from flows.steps import interruption
+from tasks import tracking, tracking_steps
+from tasks.tracking_server import NoTrackingServerError
 from tests.stand_ins import runs
 from tests.stand_ins.servers import MlflowServer, free_port, mlflow_server, page_server, silent_server
 from tests.stand_ins.waiting import wait_for
@@ -142,6 +146,29 @@ def test_mlflows_server_that_dies_in_the_middle_is_named_and_the_run_goes_on_whe
         with under_way(tmp_path, "12", **tracked_by(server)) as again:
             assert again.end(600)[0] == 0, again.said()
             assert again.computations() == 3, "the stage that was finished is not computed again"
+
+
+@pytest.mark.faults
+def test_metrics_that_are_logged_while_mlflows_server_is_away_arrive_once_each(
+    tmp_path: Path, lethe_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking_steps, "RETRY_S", 0.0)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with mlflow_server(tmp_path / "server") as server:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
+        run, steps = tracking.open_run("a run", {}, {}), iter(range(1, 1000))
+        with pytest.raises(NoTrackingServerError), tracking.StepLog(run) as log:
+            for there in (True, False, False, True, False):
+                server.kill()
+                if there:
+                    server.start()
+                for step in itertools.islice(steps, tracking.FLUSH_ROWS + 20):
+                    log(step, {"loss_nats": 1 / step, "learning_rate": 0.1})
+        server.start()
+        assert len(tracking.points(run, "loss_nats")) < 350
+        tracking.close(tracking.open_run("the next run", {}, {}))
+        for name in ("loss_nats", "learning_rate"):
+            assert [point.step for point in tracking.points(run, name)] == list(range(1, 351))
 
 
 def tracked_by(server: MlflowServer) -> dict[str, str]:
