@@ -15,10 +15,12 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+from urllib.parse import quote
+from urllib.request import ProxyHandler, Request, build_opener
 
 from tasks import store
 from tasks.execution import serving
@@ -35,6 +37,8 @@ NOT_INHERITED = (
 """Variables of whoever starts the servers that speak of other servers, or keep a terminal quiet."""
 MARK = "LETHE_SERVICES"
 """Variable by which processes of one `lethe up` are known."""
+_DIRECT = build_opener(ProxyHandler({}))
+"""Asks servers of this machine, which no proxy knows, and whose password none is to know."""
 _AUTH = """[mlflow]
 default_permission = NO_PERMISSIONS
 database_uri = sqlite:///{database}
@@ -168,7 +172,7 @@ def _passwords(password: str) -> dict[str, str]:
 
 def _worker(config: ServersConfig, environment: dict[str, str], password: str | None) -> Plan:
     began, name = time.time(), f"{socket.gethostname()} {config.prefect_port}"
-    at = f"{config.listening(config.prefect_port)}/api/work_pools/{config.pool}/workers/filter"
+    at = f"{config.listening(config.prefect_port)}/api/work_pools/{quote(config.pool)}/workers/filter"
     environment = environment | {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "INFO"}
     command = ["prefect", "worker", "start", "--pool", config.pool, "--name", name, "--install-policy", "never"]
     return Plan(
@@ -226,12 +230,12 @@ def require_guarded(config: ServersConfig) -> None:
 def status(address: str) -> int | None:
     """Return the status with which a server answers, or None where it does not."""
     try:
-        with urlopen(address, timeout=ANSWER_S) as answer:  # noqa: S310 - an address of our own making
+        with _DIRECT.open(address, timeout=ANSWER_S) as answer:
             return answer.status
     except HTTPError as error:
         error.close()
         return error.code
-    except OSError:
+    except (OSError, HTTPException):
         return None
 
 
@@ -241,7 +245,7 @@ def ask(address: str, body: dict[str, Any], password: str | None) -> Any:
     if password:
         request.add_header("Authorization", f"Basic {b64encode(f'{USER}:{password}'.encode()).decode()}")
     try:
-        with urlopen(request, timeout=ANSWER_S) as answer:  # noqa: S310
+        with _DIRECT.open(request, timeout=ANSWER_S) as answer:
             return json.load(answer)
-    except (OSError, ValueError):
+    except (OSError, HTTPException, ValueError):
         return None

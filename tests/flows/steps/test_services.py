@@ -1,10 +1,14 @@
 """Claims: a taken port, a host of another machine and a missing password check are named before anything starts; no
 secret stands on a command line, and each lies in a private file; servers are told of each other's addresses from one
-place; servers that are to demand a password and do not are refused.
+place; servers that are to demand a password and do not are refused; what is asked goes past every proxy, with the
+password where there is one, and whatever comes back is no error.
 """
 
+import http.server
 import importlib.util
 import socket
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +21,7 @@ BOTH = ("prefect", "mlflow")
 
 
 @pytest.fixture
-def taken() -> int:
+def taken() -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield listening.getsockname()[1]
 
@@ -107,3 +111,30 @@ def test_a_server_that_answers_without_its_password_is_refused(open_port: int, m
         services.require_guarded(ServersConfig(auth=True))
     monkeypatch.setattr(services, "status", lambda address: 401)
     services.require_guarded(ServersConfig(auth=True))
+
+
+def test_servers_are_asked_past_every_proxy(taken: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[tuple[str, str | None]] = []
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            heard.append((self.path, self.headers["Authorization"]))
+            self.send_response(401 if self.path == "/shut" else 200)
+            self.end_headers()
+            self.wfile.write({"/list": b"[1]", "/odd": b"<html>"}.get(self.path, b""))
+
+        do_POST = do_GET
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{taken}")
+    with http.server.HTTPServer(("127.0.0.1", 0), Answer) as web:
+        threading.Thread(target=web.serve_forever, daemon=True).start()
+        at = f"http://127.0.0.1:{web.server_port}"
+        assert [services.status(f"{at}/{page}") for page in ("open", "shut")] == [200, 401]
+        assert [services.ask(f"{at}/{page}", {}, "swordfish") for page in ("list", "odd", "shut")] == [[1], None, None]
+        web.shutdown()
+    assert services.status(at) is None
+    assert services.ask(at, {}, None) is None
+    assert {said for _, said in heard} == {None, "Basic bGV0aGU6c3dvcmRmaXNo"}
