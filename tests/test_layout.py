@@ -89,6 +89,10 @@ def calls_of_stages(path: Path) -> list[tuple[str, str, ast.Call]]:
     }
     found = []
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        if (
+            isinstance(call.func, ast.Attribute) and call.func.attr == "with_options"
+        ):  # of Prefect's task, not its arguments
+            continue
         callee = call.func.value if isinstance(call.func, ast.Attribute) else call.func
         spread = any(isinstance(each, ast.Starred) for each in call.args) or any(not key.arg for key in call.keywords)
         if isinstance(callee, ast.Name) and callee.id in declared and not spread:

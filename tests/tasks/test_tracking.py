@@ -253,7 +253,7 @@ def test_the_address_of_a_run_says_what_to_start_first(parent: str, monkeypatch:
     address, how = tracking.run_address(parent)
     assert address.endswith(f"/runs/{parent}")
     assert how == "Start `lethe up` first."
-    monkeypatch.setattr(tracking, "_experiment", lambda api: "1")
+    monkeypatch.setattr(tracking, "experiment_id", lambda api: "1")
     monkeypatch.setattr(tracking, "client", lambda: None)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://someone:secret@runs.example.org/")
     assert tracking.run_address("a")[0] == "http://runs.example.org/#/experiments/1/runs/a"
