@@ -77,8 +77,16 @@ def corpus_of(forget: list[Document], retain: list[Document]) -> CorpusRef:
     )
 
 
+def objective_of(name: str) -> Any:
+    """Return a method's default objective; that of NPO pushes whole rows, since a random model expects no token so much
+    that it would be pushed.
+    """
+    found = gradient_preset(name, "default").objective
+    return dataclasses.replace(found, until=None) if name == "npo" else found
+
+
 def referred(name: str, target: CheckpointRef, corpus: CorpusRef, *, stored: bool = True) -> ReferenceCache:
-    needs = gradient_preset(name, "default").objective.needs
+    needs = objective_of(name).needs
     return cache_reference.body(
         corpus, target, ReferenceNeeds(objective=tuple(sorted(needs)), stored=stored), ROWS, CorpusConfig()
     )
@@ -93,7 +101,7 @@ def trained(
     localisation: Localisation | None = None,
     **changes: Any,
 ) -> CheckpointRef:
-    objective = dataclasses.replace(gradient_preset(name, "default").objective, **changes)
+    objective = dataclasses.replace(objective_of(name), **changes)
     needs = tuple(sorted(objective.needs))
     reference = cache_reference.body(
         corpus, target, ReferenceNeeds(objective=needs, stored=teacher == "cached"), ROWS, CorpusConfig()
@@ -278,7 +286,7 @@ def test_a_floor_that_is_kept_changes_neither_weights_nor_key(target: Checkpoint
 
 def trained_with(target: CheckpointRef, corpus: CorpusRef, **changes: Any) -> CheckpointRef:
     """NPO, trained with changed settings."""
-    objective, reference = gradient_preset("npo", "default").objective, referred("npo", target, corpus)
+    objective, reference = objective_of("npo"), referred("npo", target, corpus)
     return unlearn.body(
         corpus,
         target,
