@@ -204,7 +204,9 @@ TABLES: dict[str, Table] = {
     "books": Table(first="figure", columns=BOOK_COLUMNS, rows=BOOK | {SIBLING: "of *Peter Pan* (used nowhere)"}),
     "books_auto": Table(first="figure", columns=BOOK_COLUMNS, rows=BOOK | {SIBLING: "of *Peter Pan* (used nowhere)"}),
     "books_second": Table(
-        first="figure", columns=BOOK_COLUMNS, rows=BOOK | {SIBLING: "of *The Wizard of Oz* (used nowhere)"}
+        first="figure",
+        columns={name: cell for name, cell in BOOK_COLUMNS.items() if "retrained" not in name},
+        rows=BOOK | {SIBLING: "of *The Wizard of Oz* (used nowhere)"},
     ),
     "tofu": Table(
         first="figure",
