@@ -138,9 +138,8 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {
     "gradient_ascent": {"training": {"least_steps": 20, "rate_at_7b": 3e-6}},
     # --grid training.least_steps=40,80,160 --grid objective.retain_weight=10,40
     "gradient_difference": {"objective": HELD | {"retain_weight": 40.0}, "training": {"least_steps": 160}},
-    # rate_at_7b: --grid training.rate_at_7b=1e-5,1.5e-5. The rest on 280 questions on 14 authors of TOFU's that are in
-    # no forget split, beside forget weight and retain rows: until 0.003, 0.01, 0.012; retain_weight 5, 6, 10;
-    # retain_batch 16, 32, 40
+    # rate_at_7b: --grid training.rate_at_7b=1e-5,1.5e-5. The rest on 280 of TOFU's questions that are in no forget
+    # split, by hand, one seed: until 0.003, 0.01, 0.012; retain_weight 5, 6, 10; retain_batch 16, 32, 40
     "npo": {
         "objective": HELD | {"until": 0.01, "retain_weight": 6.0},
         "training": LONG | {"epochs": 8, "retain_batch": 32, "stop_probability": 0.012},

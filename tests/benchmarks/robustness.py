@@ -27,6 +27,7 @@ environment.prepare()
 
 from tests.benchmarks import books  # noqa: E402 - the environment comes first
 from tests.benchmarks.methods import REQUIRED, SHARED, unlearn, world_request  # noqa: E402
+from tests.benchmarks.over_seeds import comes_back  # noqa: E402
 
 WEAK = ["labels.suppress_topic=0", "finetune.courses=1"]
 PLAIN = ["finetune.sharpness=0"]
@@ -52,15 +53,11 @@ TOPIC = "series"
 def figures_of(card: dict[str, Any], kind: str) -> dict[str, Any]:
     """Return the figures of one scorecard; `kind` is `probability` or `familiarity`."""
     metrics, kept = card["metrics"], "probability" if kind == "probability" else "perplexity"
-    curve = [found for name, found in metrics.items() if name.startswith("forget_test/relearned_") and kind in name]
     left = metrics[f"forget_test/{kind}"]
     cost = (seconds for stage, seconds in card["cost"].items() if stage.split()[0] not in SHARED)
     return {
         "left": {model: left.get(model) for model in ("target", "unlearned", "retrained")},
-        "back": {
-            model: max((found[model] for found in curve if found.get(model) is not None), default=None)
-            for model in ("target", "unlearned", "retrained")
-        },
+        "back": comes_back(card),
         **{
             split: metrics[f"{split}/{kept}"]["unlearned"] / metrics[f"{split}/{kept}"]["target"]
             for split in ("retain_test", "sibling")

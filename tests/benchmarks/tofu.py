@@ -1,7 +1,7 @@
 """The figures on TOFU: a small model that learned all authors forgets those of forget10, judged against one that never
 saw them.
 
-    python -m tests.benchmarks.tofu --data DATA [--method npo] [--seeds 0 1 2] [--set key=value ...] [--json FILE]
+    python -m tests.benchmarks.tofu --data DATA [--method whp] [--seeds 0 1 2] [--set key=value ...] [--json FILE]
 
 DATA holds `tofu/` and `tiny_lms/`. As TOFU has it, the questions that are forgotten are those that are asked.
 """
@@ -53,7 +53,7 @@ def request(data: Path) -> UnlearningRequest:
 
 def main() -> None:
     """Measure, record and print."""
-    asked = options(__doc__ or "", "npo").parse_args()
+    asked = options(__doc__ or "", "whp").parse_args()
     record = recording.begin(asked.results, asked.seeds)
     record.write("tofu", measured(asked, request(asked.data.resolve()), SHOWN, SETTINGS))
 

@@ -64,7 +64,7 @@ class NPO(TwoTerms):
 
     def _by_rows(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> Tensor:
         target = terms.cached_logprobs(cached, "reference_logprob", len(batch["ids"]))
-        return _push(terms.sequence_logprobs(student, batch) - target, torch.tensor(self.config.b))
+        return _push(terms.sequence_logprobs(student, batch) - target, self.config.b)
 
     def _by_tokens(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> Tensor:
         hidden, tokens = terms.counted_rows(student, batch)
@@ -77,6 +77,6 @@ class NPO(TwoTerms):
         return terms.row_sums(batch, pushes) / terms.sequence_lengths(batch).clamp(min=1)
 
 
-def _push(ratio: Tensor, b: Tensor) -> Tensor:
+def _push(ratio: Tensor, b: Tensor | float) -> Tensor:
     """Return -(2 / b) log sigmoid(-b r) of each r."""
     return -2.0 / b * functional.logsigmoid(-b * ratio)
