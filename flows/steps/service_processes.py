@@ -41,7 +41,17 @@ def start(plan: Plan, log: Path) -> Service:
         )
     log.chmod(0o600)
     process.returncode = 0  # it outlives this process, where nobody waits for it
-    return Service(name=plan.name, process=process.pid, started=psutil.Process(process.pid).create_time())
+    _await_environment(begun := psutil.Process(process.pid))
+    return Service(name=plan.name, process=process.pid, started=begun.create_time())
+
+
+def _await_environment(process: psutil.Process) -> None:
+    """Wait for the moment from which the mark can be read: a program runs a little before the kernel shows its
+    environment, and until then it would be taken for one that has ended.
+    """
+    with contextlib.suppress(psutil.Error, OSError):
+        while process.status() != psutil.STATUS_ZOMBIE and not process.environ():
+            time.sleep(0.01)
 
 
 def await_ready(plan: Plan, service: Service, mark: str, log: Path) -> None:

@@ -86,6 +86,16 @@ def test_one_that_ends_before_it_is_ready_is_named_with_its_last_words(mark: str
         service_processes.await_ready(dying, started, mark, tmp_path / "log")
 
 
+def test_one_whose_environment_cannot_be_read_yet_has_not_ended(
+    mark: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Claims: the moment between a program's start and its visible environment does not pass for its end."""
+    shown, calls = psutil.Process.environ, []
+    monkeypatch.setattr(psutil.Process, "environ", lambda one: calls.append(one) or (len(calls) > 3 and shown(one)) or {})
+    started = service_processes.start(plan(SLEEP, mark), tmp_path / "log")
+    assert service_processes.found(started, mark) is not None
+
+
 def test_an_answer_of_somebody_else_is_not_taken_for_its_own(mark: str, tmp_path: Path) -> None:
     dying = dataclasses.replace(plan("", mark), is_ready=lambda: True)
     started = service_processes.start(dying, tmp_path / "log")
