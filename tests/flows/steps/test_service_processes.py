@@ -91,7 +91,9 @@ def test_one_whose_environment_cannot_be_read_yet_has_not_ended(
 ) -> None:
     """Claims: the moment between a program's start and its visible environment does not pass for its end."""
     shown, calls = psutil.Process.environ, []
-    monkeypatch.setattr(psutil.Process, "environ", lambda one: calls.append(one) or (len(calls) > 3 and shown(one)) or {})
+    monkeypatch.setattr(
+        psutil.Process, "environ", lambda one: calls.append(one) or (len(calls) > 3 and shown(one)) or {}
+    )
     started = service_processes.start(plan(SLEEP, mark), tmp_path / "log")
     assert service_processes.found(started, mark) is not None
 
