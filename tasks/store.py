@@ -28,7 +28,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,9 +133,14 @@ def _temporary(room: Path) -> Path:
 def _clear_abandoned(room: Path) -> None:
     """Delete what writers of this machine that were killed have left: it may hold what is to be forgotten."""
     for folder in room.glob(f".{socket.gethostname()}-*.tmp"):
-        process = folder.name.rsplit("-", 2)[1]
-        if not alive(int(process)):
+        if not is_being_written(folder):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_being_written(temporary: Path) -> bool:
+    """Return whether a temporary folder is that of a process of this machine that runs."""
+    host, process = temporary.name.rsplit("-", 2)[:2]
+    return host == f".{socket.gethostname()}" and alive(int(process))
 
 
 def alive(process: int) -> bool:
@@ -201,7 +206,39 @@ def path(artifact: Artifact) -> Path:
                 f"artifact {artifact.kind}/{artifact.digest[:12]}: {faults}; run again to make it anew"
             )
         _checked.add(artifact.digest)
+    _note_use(folder)
     return folder
+
+
+def _note_use(folder: Path) -> None:
+    """Let an artifact's manifest say when it was used last, by the time of its file."""
+    with suppress(OSError):  # a store that is read alone
+        os.utime(folder / MANIFEST)
+
+
+def last_used(place: Path) -> float:
+    """Return when an artifact was made or used last, or when anything in another folder, or a file, was written,
+    seconds of the epoch.
+    """
+    if (place / MANIFEST).is_file():
+        return (place / MANIFEST).stat().st_mtime
+    return max((file.lstat().st_mtime for file in (place, *place.rglob("*")) if file.exists()), default=0.0)
+
+
+def size(place: Path) -> int:
+    """Return the bytes of a file, or of all files in a folder."""
+    return sum(file.lstat().st_size for file in (place, *place.rglob("*")) if file.is_file())
+
+
+def discard(place: Path) -> None:
+    """Delete a file, or a folder, which is moved out of the way first: nobody finds half an artifact."""
+    if place.is_file():
+        place.unlink(missing_ok=True)
+        return
+    aside = _temporary(place.parent)
+    with suppress(FileNotFoundError):  # somebody else has just done it
+        place.rename(aside)
+    shutil.rmtree(aside)
 
 
 def intact(artifact: Artifact) -> bool:
@@ -309,6 +346,17 @@ def lock(key: str, *, waits: bool = True) -> Iterator[None]:
         yield
 
 
+def held(key: str) -> bool | None:
+    """Return whether somebody holds the lock of a key; None where nobody ever did."""
+    if not (home() / "locks" / f"{key}.lock").is_file():
+        return None
+    try:
+        with lock(key, waits=False):
+            return False
+    except TimeoutError:
+        return True
+
+
 def growing(kind: str) -> Path:
     """Return the folder of a forget artifact that grows, such as a database; its retention time counts from its first
     entry on.
@@ -354,15 +402,15 @@ def purge(*, expired_only: bool = False) -> Purged:
     Args:
         expired_only: Only what has outlived its retention time.
     """
-    root, artifacts, size = home() / "forget", 0, 0
+    root, artifacts, freed = home() / "forget", 0, 0
     for folder in sorted(root.glob("*/*")) if root.exists() else []:
         if expired_only and keep_until(folder) > time.time():
             continue
-        size += sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        freed += size(folder)
         artifacts += 1
         shutil.rmtree(folder)
     _checked.clear()
-    return Purged(artifacts=artifacts, bytes=size)
+    return Purged(artifacts=artifacts, bytes=freed)
 
 
 def keep_until(place: Path) -> float:
