@@ -107,7 +107,7 @@ def put(kind: str, writer: Callable[[Path], None], *, sensitivity: Sensitivity =
     room = _room(kind, sensitivity)
     room.mkdir(mode=0o700, parents=True, exist_ok=True)
     _clear_abandoned(room)
-    temporary = _temporary(room)
+    temporary = temporary_in(room)
     try:
         writer(temporary)
         sums = _sums(temporary)
@@ -124,7 +124,8 @@ def _moment() -> str:
     return f"{time.monotonic_ns()}.{threading.get_ident()}"
 
 
-def _temporary(room: Path) -> Path:
+def temporary_in(room: Path) -> Path:
+    """Make a folder that is taken for a killed writer's once this process has ended."""
     folder = room / f".{socket.gethostname()}-{os.getpid()}-{_moment()}.tmp"
     folder.mkdir(mode=0o700)
     return folder
@@ -206,39 +207,9 @@ def path(artifact: Artifact) -> Path:
                 f"artifact {artifact.kind}/{artifact.digest[:12]}: {faults}; run again to make it anew"
             )
         _checked.add(artifact.digest)
-    _note_use(folder)
-    return folder
-
-
-def _note_use(folder: Path) -> None:
-    """Let an artifact's manifest say when it was used last, by the time of its file."""
     with suppress(OSError):  # a store that is read alone
-        os.utime(folder / MANIFEST)
-
-
-def last_used(place: Path) -> float:
-    """Return when an artifact was made or used last, or when anything in another folder, or a file, was written,
-    seconds of the epoch.
-    """
-    if (place / MANIFEST).is_file():
-        return (place / MANIFEST).stat().st_mtime
-    return max((file.lstat().st_mtime for file in (place, *place.rglob("*")) if file.exists()), default=0.0)
-
-
-def size(place: Path) -> int:
-    """Return the bytes of a file, or of all files in a folder."""
-    return sum(file.lstat().st_size for file in (place, *place.rglob("*")) if file.is_file())
-
-
-def discard(place: Path) -> None:
-    """Delete a file, or a folder, which is moved out of the way first: nobody finds half an artifact."""
-    if place.is_file():
-        place.unlink(missing_ok=True)
-        return
-    aside = _temporary(place.parent)
-    with suppress(FileNotFoundError):  # somebody else has just done it
-        place.rename(aside)
-    shutil.rmtree(aside)
+        os.utime(folder / MANIFEST)  # when it was used last
+    return folder
 
 
 def intact(artifact: Artifact) -> bool:
@@ -346,17 +317,6 @@ def lock(key: str, *, waits: bool = True) -> Iterator[None]:
         yield
 
 
-def held(key: str) -> bool | None:
-    """Return whether somebody holds the lock of a key; None where nobody ever did."""
-    if not (home() / "locks" / f"{key}.lock").is_file():
-        return None
-    try:
-        with lock(key, waits=False):
-            return False
-    except TimeoutError:
-        return True
-
-
 def growing(kind: str) -> Path:
     """Return the folder of a forget artifact that grows, such as a database; its retention time counts from its first
     entry on.
@@ -377,7 +337,7 @@ def scratch() -> Iterator[Path]:
     room = home() / "forget" / "scratch"
     room.mkdir(mode=0o700, parents=True, exist_ok=True)
     _clear_abandoned(room)
-    folder = _temporary(room)
+    folder = temporary_in(room)
     try:
         yield folder
     finally:
@@ -402,15 +362,15 @@ def purge(*, expired_only: bool = False) -> Purged:
     Args:
         expired_only: Only what has outlived its retention time.
     """
-    root, artifacts, freed = home() / "forget", 0, 0
+    root, artifacts, size = home() / "forget", 0, 0
     for folder in sorted(root.glob("*/*")) if root.exists() else []:
         if expired_only and keep_until(folder) > time.time():
             continue
-        freed += size(folder)
+        size += sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
         artifacts += 1
         shutil.rmtree(folder)
     _checked.clear()
-    return Purged(artifacts=artifacts, bytes=freed)
+    return Purged(artifacts=artifacts, bytes=size)
 
 
 def keep_until(place: Path) -> float:

@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Mapping
 
 from tasks import store
+from tasks.execution import upkeep
 from tasks.tracking_server import client_of, tracking_uri
 
 LEASE = "lethe.lease"
@@ -58,7 +59,7 @@ def is_held(tags: Mapping[str, str], started: float, now: float | None = None) -
         now: Seconds of the epoch; None: as the clock says.
     """
     until, _, holder = tags.get(LEASE, "").partition(" ")
-    lives = store.held(_key(holder)) if holder.isalnum() else None
+    lives = upkeep.held(_key(holder)) if holder.isalnum() else None
     if lives is not None:
         return lives
     expires = float(until) if until.isdecimal() else started + LEASE_S

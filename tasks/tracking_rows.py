@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from tasks import store
-from tasks.execution import serving
+from tasks.execution import serving, upkeep
 from tasks.tracking_leases import has_lease, is_held
 from tasks.tracking_server import (
     EXPERIMENT,
@@ -121,7 +121,7 @@ def _row(run: "Run", server: str, models: "Sequence[LoggedModel]") -> Row:
 
 def _local_size(address: str) -> int:
     parts = urlsplit(address)
-    return store.size(Path(unquote(parts.path))) if parts.scheme in ("", "file") else 0
+    return upkeep.size(Path(unquote(parts.path))) if parts.scheme in ("", "file") else 0
 
 
 def delete_rows(server: str, runs: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from flows.steps import flow_run_purge
 from tasks import store, tracking_registry, tracking_requests, tracking_rows
 from tasks.artifacts import BadInputError
+from tasks.execution import upkeep
 from tasks.garbage import run_things, store_things, things
 from tasks.garbage.store_things import Record
 from tasks.garbage.things import Thing
@@ -65,7 +66,8 @@ def take_stock(older_than_days: float) -> Stock:
         BadInputError: If a server that the store has used does not answer.
     """
     rows, versions, removals = _asked()
-    states = {thing.name: store_things.run_of_work(thing.name) for thing in (found := store_things.store_things())}
+    found = store_things.store_things()
+    states = {thing.name: store_things.run_of_work(thing.name) for thing in found if thing.kind == store_things.WORK}
     everything = [
         *found,
         *run_things.run_things(rows, {key: run for key, run in states.items() if run}),
@@ -106,14 +108,14 @@ def _asked() -> tuple[list[Row], list[Version], list[Removal]]:
 def _flow_run(note: Path) -> Thing:
     made = store.read_manifest(note).get("created")
     used = float(made) if isinstance(made, (int, float)) else note.stat().st_mtime
-    return Thing(kind=FLOW_RUNS, name=note.name, used=used, bytes=store.size(note), place=str(note))
+    return Thing(kind=FLOW_RUNS, name=note.name, used=used, bytes=upkeep.size(note), place=str(note))
 
 
 def _dangling(records: Iterable[Record], goes: Iterable[Thing]) -> list[Thing]:
     """Return the cache's records that name what goes: they would be no hits any more."""
     gone = {Path(thing.place).name for thing in goes if thing.kind in store_things.CACHES.values()}
     return [
-        Thing(kind=RECORDS, name=record.file.name, bytes=store.size(record.file), place=str(record.file))
+        Thing(kind=RECORDS, name=record.file.name, bytes=upkeep.size(record.file), place=str(record.file))
         for record in records
         if record.digests & gone
     ]

@@ -1,7 +1,7 @@
 """What of a store may go: weights and caches, states of stages that were broken off, and what killed writers left.
 
-Results stay (reports, scorecards, patches, edits, evidence records, removal requests), and so do keys: what is not named
-in `CACHES` is never deleted here. Whatever goes is made anew by the run that needs it next.
+Results stay (reports, scorecards, patches, edits, evidence records, removal requests), and so do keys: what is not
+named in `CACHES` is never deleted here. Whatever goes is made anew by the run that needs it next.
 """
 
 import os
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks import store
+from tasks.execution import upkeep
 from tasks.garbage.things import Thing
 
 CACHES = {
@@ -81,8 +82,8 @@ def _artifacts(seen: Mapping[str, Path]) -> Iterator[Thing]:
             yield Thing(
                 kind=CACHES[room.name],
                 name=name,
-                used=max(map(store.last_used, (folder, *noted))),
-                bytes=store.size(folder),
+                used=max(map(upkeep.last_used, (folder, *noted))),
+                bytes=upkeep.size(folder),
                 place=str(folder),
                 needs=_needs(folder, seen) | {f"{folder.name} twice"},
             )
@@ -113,10 +114,10 @@ def _work() -> Iterator[Thing]:
         yield Thing(
             kind=WORK,
             name=folder.name,
-            used=store.last_used(folder),
-            bytes=store.size(folder),
+            used=upkeep.last_used(folder),
+            bytes=upkeep.size(folder),
             place=str(folder),
-            reason="its stage is under way" if store.held(folder.name) else "",
+            reason="its stage is under way" if upkeep.held(folder.name) else "",
         )
 
 
@@ -140,7 +141,7 @@ def _failures() -> Iterator[Thing]:
 
 
 def _leftover(kind: str, name: str, place: Path) -> Thing:
-    return Thing(kind=kind, name=name, used=store.last_used(place), bytes=store.size(place), place=str(place))
+    return Thing(kind=kind, name=name, used=upkeep.last_used(place), bytes=upkeep.size(place), place=str(place))
 
 
 def results() -> Path:
@@ -166,14 +167,14 @@ def delete(thing: Thing, since: float) -> bool:
         since: What was used then or later stays.
     """
     place = Path(thing.place)
-    if not place.exists() or store.last_used(place) >= since:
+    if not place.exists() or upkeep.last_used(place) >= since:
         return False
     if thing.kind != WORK:
-        store.discard(place)
+        upkeep.discard(place)
         return True
     try:
         with store.lock(thing.name, waits=False):
-            store.discard(place)
+            upkeep.discard(place)
     except TimeoutError:  # its stage has just begun
         return False
     return True

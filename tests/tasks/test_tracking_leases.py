@@ -12,13 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from tasks import store, tracking, tracking_leases
+from tasks import tracking, tracking_leases
+from tasks.execution import upkeep
 from tasks.tracking_leases import LEASE, LEASE_S, SKEW_S, has_lease, is_held
 from tests.stand_ins.databases import give_runs
 from tests.stand_ins.waiting import wait_for
 
 STRANGER = "f" * 32
-HOLDER = "import time; from tasks import tracking_leases; print(tracking_leases.new_lease(), flush=True); time.sleep(99)"
+HOLDER = (
+    "import time; from tasks import tracking_leases; print(tracking_leases.new_lease(), flush=True); time.sleep(99)"
+)
 
 
 @pytest.fixture
@@ -84,7 +87,7 @@ def test_a_lease_is_renewed_also_after_the_server_was_away_until_it_is_released(
     wait_for(lambda: lease_of(run) != f"1 {STRANGER}", "the renewal")
     until, holder = lease_of(run).split()
     assert abs(float(until) - time.time() - LEASE_S) < 60
-    assert store.held(f"holder-{holder}")
+    assert upkeep.held(f"holder-{holder}")
     tracking.close(run)
     assert ended.is_set()
 

@@ -1,6 +1,6 @@
 """Claims: caches, states and leftovers of a store are found with their sizes and their last use; results, keys and
-databases never are; a model and a patch need the base that they name, also by the digest of its weights; what comes to be
-used after it was found stays, and so does the state of a stage that is under way.
+databases never are; a model and a patch need the base that they name, also by the digest of its weights; what comes to
+be used after it was found stays, and so does the state of a stage that is under way.
 """
 
 import json
@@ -12,6 +12,7 @@ import pytest
 
 from tasks import store
 from tasks.artifacts import Artifact
+from tasks.execution import upkeep
 from tasks.garbage import store_things
 from tasks.garbage.store_things import FAILURES, UNFINISHED, WORK, delete, records, resolved, run_of_work
 from tasks.garbage.things import Thing
@@ -59,7 +60,7 @@ def test_caches_states_and_leftovers_are_found_and_nothing_else_is(
         "e" * 32: FAILURES,
     }
     assert things["finetune-1"].bytes == 5
-    assert things[model.name].bytes == store.size(model) > 4
+    assert things[model.name].bytes == upkeep.size(model) > 4
 
 
 def test_whatever_reads_an_artifact_uses_it(lethe_home: Path) -> None:

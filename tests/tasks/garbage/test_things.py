@@ -1,5 +1,5 @@
-"""Claims: nothing that is reachable from what has a reason, or was used lately, is garbage; all else with a place is; what
-is left holds no garbage; a run under way keeps whatever was used since it began; more age keeps more.
+"""Claims: nothing that is reachable from what has a reason, or was used lately, is garbage; all else with a place is;
+what is left holds no garbage; a run under way keeps whatever was used since it began; more age keeps more.
 """
 
 from hypothesis import given
