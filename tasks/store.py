@@ -11,6 +11,8 @@
     LETHE_HOME/undelivered/               metrics that their server has not got yet
     LETHE_HOME/locks/  damaged/  results/  studies/
 
+The time of an artifact's manifest is that of its last use, by which `gc` goes.
+
 An artifact is written under a temporary name, synced, and renamed to its digest; its `manifest.json` lists the SHA-256
 of each file, its sensitivity and, for forget artifacts, until when it is kept. What a killed writer left goes when the
 next artifact of its kind is written.

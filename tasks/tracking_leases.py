@@ -14,6 +14,7 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping
+from pathlib import Path
 
 from tasks import store
 from tasks.execution import upkeep
@@ -22,6 +23,8 @@ from tasks.tracking_server import client_of, tracking_uri
 LEASE = "lethe.lease"
 RENEWED_S = 30.0
 """Seconds between two renewals."""
+UNLEASED_S = 86_400.0
+"""Seconds for which a run without a lease counts as held: that of an earlier version, which may still go on."""
 LEASE_S = 240.0
 """Seconds that a lease holds: a server that is started anew keeps several renewals from it."""
 SKEW_S = 60.0
@@ -37,10 +40,12 @@ def new_lease() -> str:
 
 @functools.cache
 def _holder() -> str:
-    """Return this process' name, and hold its lock until the process ends, however it does."""
+    """Return this process' name and the number of its lock's file, and hold the lock until the process ends, however it
+    does.
+    """
     name = uuid.uuid4().hex
     _locks.enter_context(store.lock(_key(name)))
-    return name
+    return f"{name} {_file(name).stat().st_ino}"
 
 
 _locks = contextlib.ExitStack()
@@ -50,19 +55,30 @@ def _key(holder: str) -> str:
     return f"holder-{holder}"
 
 
+def _file(holder: str) -> Path:
+    return store.home() / "locks" / f"{_key(holder)}.lock"
+
+
+def _lives(holder: str, number: str) -> bool | None:
+    """Return whether a holder's lock is held; None where this store does not have it: in a copy it is another file."""
+    file = _file(holder)
+    known = holder.isalnum() and file.is_file() and str(file.stat().st_ino) == number
+    return upkeep.held(_key(holder)) if known else None
+
+
 def is_held(tags: Mapping[str, str], started: float, now: float | None = None) -> bool:
     """Return whether the process that began a run lives: as the store knows, else as far as its lease says.
 
     Args:
-        tags: The run's; without a lease, as an earlier version left it, it is as if never renewed.
+        tags: The run's.
         started: When it began, seconds of the epoch.
         now: Seconds of the epoch; None: as the clock says.
     """
-    until, _, holder = tags.get(LEASE, "").partition(" ")
-    lives = upkeep.held(_key(holder)) if holder.isalnum() else None
+    until, holder, number = (*tags.get(LEASE, "").split(), "", "", "")[:3]
+    lives = _lives(holder, number)
     if lives is not None:
         return lives
-    expires = float(until) if until.isdecimal() else started + LEASE_S
+    expires = float(until) if until.isdecimal() else started + UNLEASED_S
     return (time.time() if now is None else now) < expires + SKEW_S
 
 

@@ -4,11 +4,11 @@ Whatever cannot be asked may refer to anything: where a server does not answer, 
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.steps import flow_run_purge
+from flows.steps import flow_run_purge, flow_runs
 from tasks import store, tracking_registry, tracking_requests, tracking_rows
 from tasks.artifacts import BadInputError
 from tasks.execution import upkeep
@@ -73,7 +73,7 @@ def take_stock(older_than_days: float) -> Stock:
         *run_things.run_things(rows, {key: run for key, run in states.items() if run}),
         *run_things.version_things(versions, store_things.resolved),
         *run_things.request_things(removals, rows, store_things.resolved),
-        *map(_flow_run, flow_run_purge.flow_run_notes()),
+        *_flow_runs(),
     ]
     running = [row.started for row in rows if row.is_held]
     since = things.cut(time.time(), older_than_days * DAY_S, running, MARGIN_S)
@@ -105,10 +105,14 @@ def _asked() -> tuple[list[Row], list[Version], list[Removal]]:
     return rows, versions, removals
 
 
-def _flow_run(note: Path) -> Thing:
-    made = store.read_manifest(note).get("created")
-    used = float(made) if isinstance(made, (int, float)) else note.stat().st_mtime
-    return Thing(kind=FLOW_RUNS, name=note.name, used=used, bytes=upkeep.size(note), place=str(note))
+def _flow_runs() -> Iterator[Thing]:
+    """Return the flow runs of this store; a copy's notes are of the original's runs, which it lets alone."""
+    for note in flow_run_purge.flow_run_notes():
+        kept = store.read_manifest(note)
+        made = kept.get("created")
+        used = float(made) if isinstance(made, (int, float)) else note.stat().st_mtime
+        if kept.get("store") == flow_runs.mark():
+            yield Thing(kind=FLOW_RUNS, name=note.name, used=used, bytes=upkeep.size(note), place=str(note))
 
 
 def _dangling(records: Iterable[Record], goes: Iterable[Thing]) -> list[Thing]:

@@ -48,8 +48,9 @@ def test_a_run_is_told_with_its_size_and_whether_it_is_held(home: Path, tmp_path
 
 
 def test_todays_password_and_registry_are_todays_servers_alone(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lethe_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(tracking_rows, "client", lambda: None)
     told_today = "swordfish"
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", told_today)
     monkeypatch.setenv("MLFLOW_REGISTRY_URI", f"sqlite:///{tmp_path}/registry.db")

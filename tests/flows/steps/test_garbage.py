@@ -1,10 +1,11 @@
 """Claims, over a store, a real MLflow database and notes of Prefect: what a version, a patch, a request or a run under
-way needs is never deleted; a dry run finds the same and deletes nothing; a second gc deletes nothing; records of what
-goes go, and nothing of a run that goes is left in MLflow; every kept run's disk is told; where a server is gone,
-nothing is deleted.
+way needs is never deleted, nor by a copy what the original has in Prefect; a dry run finds the same and deletes
+nothing; a second gc deletes nothing; records of what goes go, and nothing of a run that goes is left in MLflow; every
+kept run's disk is told; where a server is gone, nothing is deleted.
 """
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -33,7 +34,9 @@ def home(lethe_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     for folder in ("keys", "flow-runs"):
         (lethe_home / folder).mkdir()
     (lethe_home / "keys" / "evidence.key").write_text("a key")
-    (lethe_home / "flow-runs" / "11-22").write_text(json.dumps({"server": f"sqlite:///{tmp_path}/none.db"}))
+    (lethe_home / "flow-runs" / "11-22").write_text(
+        json.dumps({"server": f"sqlite:///{tmp_path}/none.db", "store": lethe_home.stat().st_ino})
+    )
     return lethe_home
 
 
@@ -116,6 +119,19 @@ def test_a_run_under_way_keeps_what_was_there_when_it_began_and_age_what_is_youn
     assert take_stock(1).garbage == []
     names = {thing.name for thing in take_stock(0).garbage}
     assert {old.digest, run, "11-22"} <= names
+
+
+def test_a_copy_lets_the_originals_flow_runs_and_its_run_under_way_alone(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tracking.open_run("under way", {}, {})
+    shutil.copytree(home, tmp_path / "copy")
+    monkeypatch.setenv("LETHE_HOME", str(tmp_path / "copy"))
+    stock = take_stock(0)
+    assert [row.is_held for row in stock.rows] == [True]
+    assert garbage.FLOW_RUNS not in {thing.kind for thing in stock.things}
+    monkeypatch.setenv("LETHE_HOME", str(home))
+    tracking.close(run)
 
 
 def test_runs_that_somebody_deleted_go_for_good_with_their_models(home: Path) -> None:
