@@ -9,6 +9,7 @@ from flows.commands.compare import compare
 from flows.commands.demo import demo
 from flows.commands.edit import edit
 from flows.commands.evaluate import evaluate
+from flows.commands.gc import gc
 from flows.commands.patch import patch
 from flows.commands.purge import purge
 from flows.commands.request import request
@@ -39,7 +40,7 @@ def _start() -> None:
     environment.prepare()
 
 
-for _command in (demo, unlearn, edit, trace, evaluate, compare, sweep, purge, up, down):
+for _command in (demo, unlearn, edit, trace, evaluate, compare, sweep, purge, gc, up, down):
     app.command()(_command)
 app.add_typer(patch)
 app.add_typer(certificate)

@@ -11,6 +11,8 @@
     LETHE_HOME/undelivered/               metrics that their server has not got yet
     LETHE_HOME/locks/  damaged/  results/  studies/
 
+The time of an artifact's manifest is that of its last use, by which `gc` goes.
+
 An artifact is written under a temporary name, synced, and renamed to its digest; its `manifest.json` lists the SHA-256
 of each file, its sensitivity and, for forget artifacts, until when it is kept. What a killed writer left goes when the
 next artifact of its kind is written.
@@ -28,7 +30,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,7 +109,7 @@ def put(kind: str, writer: Callable[[Path], None], *, sensitivity: Sensitivity =
     room = _room(kind, sensitivity)
     room.mkdir(mode=0o700, parents=True, exist_ok=True)
     _clear_abandoned(room)
-    temporary = _temporary(room)
+    temporary = temporary_in(room)
     try:
         writer(temporary)
         sums = _sums(temporary)
@@ -124,7 +126,8 @@ def _moment() -> str:
     return f"{time.monotonic_ns()}.{threading.get_ident()}"
 
 
-def _temporary(room: Path) -> Path:
+def temporary_in(room: Path) -> Path:
+    """Make a folder that is taken for a killed writer's once this process has ended."""
     folder = room / f".{socket.gethostname()}-{os.getpid()}-{_moment()}.tmp"
     folder.mkdir(mode=0o700)
     return folder
@@ -133,9 +136,14 @@ def _temporary(room: Path) -> Path:
 def _clear_abandoned(room: Path) -> None:
     """Delete what writers of this machine that were killed have left: it may hold what is to be forgotten."""
     for folder in room.glob(f".{socket.gethostname()}-*.tmp"):
-        process = folder.name.rsplit("-", 2)[1]
-        if not alive(int(process)):
+        if not is_being_written(folder):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_being_written(temporary: Path) -> bool:
+    """Return whether a temporary folder is that of a process of this machine that runs."""
+    host, process = temporary.name.rsplit("-", 2)[:2]
+    return host == f".{socket.gethostname()}" and alive(int(process))
 
 
 def alive(process: int) -> bool:
@@ -201,6 +209,8 @@ def path(artifact: Artifact) -> Path:
                 f"artifact {artifact.kind}/{artifact.digest[:12]}: {faults}; run again to make it anew"
             )
         _checked.add(artifact.digest)
+    with suppress(OSError):  # a store that is read alone
+        os.utime(folder / MANIFEST)  # when it was used last
     return folder
 
 
@@ -329,7 +339,7 @@ def scratch() -> Iterator[Path]:
     room = home() / "forget" / "scratch"
     room.mkdir(mode=0o700, parents=True, exist_ok=True)
     _clear_abandoned(room)
-    folder = _temporary(room)
+    folder = temporary_in(room)
     try:
         yield folder
     finally:

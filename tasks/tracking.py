@@ -9,8 +9,6 @@ mlflow/README.md.
 import contextlib
 import hashlib
 import json
-import os
-import socket
 import subprocess
 import threading
 import time
@@ -24,6 +22,7 @@ from tasks import store
 from tasks.algorithms.text.cells import as_cell
 from tasks.artifacts import Artifact, InputFile, Sensitivity
 from tasks.settings.servers import ServersConfig
+from tasks.tracking_leases import LEASE, has_lease, hold, is_held, new_lease, release
 from tasks.tracking_server import EXPERIMENT as EXPERIMENT
 from tasks.tracking_server import KEEP_UNTIL, NoTrackingServerError, experiment_id, without_secrets
 from tasks.tracking_server import as_global_uri as as_global_uri
@@ -71,14 +70,11 @@ def open_run(name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> s
     deliver_undelivered(api)
     _end_dead_runs(api)
     run = api.create_run(
-        experiment_id(api), tags={"mlflow.runName": name, "lethe.process": _process(), **_kept(), **_git_tags(), **tags}
+        experiment_id(api), tags={"mlflow.runName": name, LEASE: new_lease(), **_kept(), **_git_tags(), **tags}
     )
+    hold(run.info.run_id)
     api.log_batch(run.info.run_id, params=[Param(key, _short(value)) for key, value in flatten(params).items()])
     return run.info.run_id
-
-
-def _process() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def _kept() -> dict[str, str]:
@@ -86,10 +82,9 @@ def _kept() -> dict[str, str]:
 
 
 def _end_dead_runs(api: "MlflowClient") -> None:
-    """End the runs of processes of this machine that were killed: no run is left running."""
+    """End the runs that nobody holds any more: no run is left running. A stage's run ends with its flow's."""
     for run in api.search_runs([experiment_id(api)], "attributes.status = 'RUNNING'"):
-        host, _, process = run.data.tags.get("lethe.process", "").rpartition(":")
-        if host == socket.gethostname() and not store.alive(int(process)):
+        if has_lease(run.data.tags) and not is_held(run.data.tags, run.info.start_time / 1000):
             close(run.info.run_id, "KILLED")
 
 
@@ -278,6 +273,7 @@ def set_tags(run: str, tags: Mapping[str, str]) -> None:
 
 def close(run: str, status: str = "FINISHED") -> None:
     """End a run and any nested run that is still open, at whatever depth: no run is left running."""
+    release(run)
     api, query = client(), f"tags.`mlflow.parentRunId` = '{run}' and attributes.status = 'RUNNING'"
     for nested in api.search_runs([experiment_id(api)], query):
         close(nested.info.run_id, status)

@@ -1,7 +1,5 @@
 """What `purge` deletes in MLflow: the `forget/` artifacts of every run, on every server that the store has used."""
 
-import contextlib
-import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,8 +10,8 @@ from tasks.tracking_server import (
     KEEP_UNTIL,
     as_global_uri,
     client_of,
-    tracking_uri,
     used_servers,
+    without_credentials,
     without_secrets,
 )
 
@@ -22,8 +20,6 @@ if TYPE_CHECKING:
 
     from mlflow import MlflowClient
     from mlflow.entities import Run
-
-CREDENTIALS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +41,7 @@ def purge_artifacts(*, expired_only: bool = False) -> PurgedRuns:
     files, unreached = 0, []
     for uri in used_servers():
         try:
-            with _without_credentials(of=uri):
+            with without_credentials(of=uri):
                 api = client_of(uri)
                 with as_global_uri(uri):
                     files += sum(
@@ -54,17 +50,6 @@ def purge_artifacts(*, expired_only: bool = False) -> PurgedRuns:
         except Exception:  # whatever a server that is gone makes of itself
             unreached.append(without_secrets(uri))
     return PurgedRuns(files=files, unreached=tuple(unreached))
-
-
-@contextlib.contextmanager
-def _without_credentials(*, of: str) -> "Iterator[None]":
-    """Let no server but today's get to know the name and password that the environment has for it."""
-    others = () if of == tracking_uri() else CREDENTIALS
-    kept = {name: os.environ.pop(name) for name in others if name in os.environ}
-    try:
-        yield
-    finally:
-        os.environ.update(kept)
 
 
 def _runs(api: "MlflowClient") -> "Iterator[Run]":

@@ -86,10 +86,15 @@ def versions_with(tag: str, value: str) -> list[Version]:
     return _search(f"tags.`{tag}` = '{value}'")
 
 
+def all_versions() -> list[Version]:
+    """Return the versions of all registered models, also of others' models."""
+    return _search("")
+
+
 def _search(query: str) -> list[Version]:
     api, found, token = client(), [], None
     while True:
-        page = api.search_model_versions(query, max_results=1000, page_token=token)
+        page = api.search_model_versions(query or None, max_results=1000, page_token=token)
         found, token = [*found, *map(_read, page)], page.token
         if not token:
             return sorted(found, key=lambda version: (version.name, -version.number))

@@ -21,6 +21,8 @@ KEEP_UNTIL = "lethe.keep_until"
 """Tag of a run: until when its forget artifacts are kept, in seconds of the epoch, as it was set when it began."""
 PROXIED = "mlflow-artifacts:/"
 """Where artifacts lie for clients that are to ask MLflow's server for them."""
+CREDENTIALS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "MLFLOW_REGISTRY_URI")
+"""Variables that are meant for today's server alone."""
 ANSWER_S = 8
 """Seconds that a server has for its first answer; MLflow itself would ask for minutes."""
 _experiment_ids: dict[tuple[str, str], str] = {}
@@ -117,6 +119,19 @@ def as_global_uri(uri: str | None = None) -> Iterator[None]:
         yield
     finally:
         mlflow.set_tracking_uri(before)
+
+
+@contextlib.contextmanager
+def without_credentials(*, of: str) -> Iterator[None]:
+    """Let no server but today's get to know the name and password that the environment has for it, nor have its
+    registry of models.
+    """
+    others = () if of == tracking_uri() else CREDENTIALS
+    kept = {name: os.environ.pop(name) for name in others if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(kept)
 
 
 def experiment_id(api: "MlflowClient", name: str = EXPERIMENT) -> str:

@@ -17,6 +17,8 @@ TRACKING = {
     "tracking_purge",
     "tracking_registry",
     "tracking_requests",
+    "tracking_leases",
+    "tracking_rows",
 }
 NO_STAGES = frozenset({"__init__", "artifacts", "store", *TRACKING})
 """Files of `tasks/` that all rooms stand on."""

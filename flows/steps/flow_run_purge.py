@@ -44,15 +44,27 @@ def purge_flow_runs(*, expired_only: bool = False) -> PurgedFlowRuns:
         expired_only: Only what has outlived its retention time.
     """
     _purge_errors(expired_only=expired_only)
+    return delete_noted(
+        [note for note in flow_run_notes() if not expired_only or store.keep_until(note) <= time.time()]
+    )
+
+
+def flow_run_notes() -> list[Path]:
+    """Return the notes of this store's flow runs, each named by its run."""
+    return sorted((store.home() / ROOM).glob("[!.]*"))
+
+
+def delete_noted(notes: Sequence[Path]) -> PurgedFlowRuns:
+    """Delete flow runs where their notes say that they are, and then the notes."""
     deleted, unreached = 0, []
-    for (server, database), notes in _noted(expired_only=expired_only).items():
+    for (server, database), its_own in _by_place(notes).items():
         try:
-            _delete_anywhere(server, database, [note.name for note in notes])
+            _delete_anywhere(server, database, [note.name for note in its_own])
         except Exception:  # whatever a server that is gone makes of itself
             unreached.append(server)
             continue
-        deleted += len(notes)
-        for note in notes:
+        deleted += len(its_own)
+        for note in its_own:
             note.unlink(missing_ok=True)
     return PurgedFlowRuns(runs=deleted, unreached=tuple(unreached))
 
@@ -65,13 +77,12 @@ def _purge_errors(*, expired_only: bool) -> None:
             file.unlink(missing_ok=True)
 
 
-def _noted(*, expired_only: bool) -> dict[tuple[str, str | None], list[Path]]:
+def _by_place(notes: Sequence[Path]) -> dict[tuple[str, str | None], list[Path]]:
     """Return the notes of flow runs by server and, where that was one of `lethe up`, its database."""
     found: dict[tuple[str, str | None], list[Path]] = {}
-    for note in sorted((store.home() / ROOM).glob("[!.]*")):
-        if not expired_only or store.keep_until(note) <= time.time():
-            kept = store.read_manifest(note)
-            found.setdefault((str(kept.get("server")), kept.get("database")), []).append(note)
+    for note in notes:
+        kept = store.read_manifest(note)
+        found.setdefault((str(kept.get("server")), kept.get("database")), []).append(note)
     return found
 
 

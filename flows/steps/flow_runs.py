@@ -70,8 +70,13 @@ def note(begun: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
         return
     room.mkdir(mode=0o700, exist_ok=True)
     temporary = room / f".{run.id}.tmp"
-    write_json(temporary, _place() | {"created": now, "keep_until": now + store.retention_s()})
+    write_json(temporary, _place() | {"store": mark(), "created": now, "keep_until": now + store.retention_s()})
     temporary.replace(room / str(run.id))
+
+
+def mark() -> int:
+    """Return a number by which a store is told from its copies, which have its notes too: that of its folder."""
+    return store.home().stat().st_ino
 
 
 def _place() -> dict[str, str]:

@@ -3,9 +3,8 @@ left running.
 """
 
 import json
-import socket
-import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -140,11 +139,10 @@ def test_close_leaves_nothing_running() -> None:
     assert [get(found).info.status for found in (run, nested)] == ["FAILED", "FAILED"]
 
 
-def test_the_runs_of_a_dead_process_are_killed_when_the_next_run_opens() -> None:
-    with subprocess.Popen(["true"]) as process:
-        process.wait(30)
-    elsewhere = tracking.open_run("elsewhere", {}, {"lethe.process": f"another-host:{process.pid}"})
-    dead = tracking.open_run("dead", {}, {"lethe.process": f"{socket.gethostname()}:{process.pid}"})
+def test_the_runs_that_nobody_holds_any_more_are_killed_when_the_next_run_opens() -> None:
+    past, future = int(time.time() - 3600), int(time.time() + 60)
+    elsewhere = tracking.open_run("elsewhere", {}, {"lethe.lease": f"{future} {'a' * 32}"})
+    dead = tracking.open_run("dead", {}, {"lethe.lease": f"{past} {'b' * 32}"})
     nested = tracking.stage_run(dead, "finetune")
     nested_run = nested.__enter__()
     alive = tracking.open_run("alive", {}, {})

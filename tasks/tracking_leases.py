@@ -1,0 +1,106 @@
+"""Leases on runs: the run of a process that was killed can be told from one that goes on, on whatever host or in
+whatever container either is.
+
+    lethe.lease     tag of a run: until when it is held, seconds of the epoch, and by whom
+
+A daemon thread renews a run's lease while its process lives; where MLflow is away it tries again later, and nobody
+waits for it. Who holds runs is a name of the process' own, whose lock in the store the kernel frees when the process
+dies: in the same store its end is seen at once, from anywhere else when the lease has expired.
+"""
+
+import contextlib
+import functools
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+from tasks import store
+from tasks.execution import upkeep
+from tasks.tracking_server import client_of, tracking_uri
+
+LEASE = "lethe.lease"
+RENEWED_S = 30.0
+"""Seconds between two renewals."""
+UNLEASED_S = 86_400.0
+"""Seconds for which a run without a lease counts as held: that of an earlier version, which may still go on."""
+LEASE_S = 240.0
+"""Seconds that a lease holds: a server that is started anew keeps several renewals from it."""
+SKEW_S = 60.0
+"""Seconds that the clocks of two hosts may differ by: a lease counts as expired so much later."""
+_held: dict[str, threading.Event] = {}
+"""Runs of this process -> what ends the renewal."""
+
+
+def new_lease() -> str:
+    """Return a lease from now on, held by this process, as a tag's value."""
+    return f"{time.time() + LEASE_S:.0f} {_holder()}"
+
+
+@functools.cache
+def _holder() -> str:
+    """Return this process' name and the number of its lock's file, and hold the lock until the process ends, however it
+    does.
+    """
+    name = uuid.uuid4().hex
+    _locks.enter_context(store.lock(_key(name)))
+    return f"{name} {_file(name).stat().st_ino}"
+
+
+_locks = contextlib.ExitStack()
+
+
+def _key(holder: str) -> str:
+    return f"holder-{holder}"
+
+
+def _file(holder: str) -> Path:
+    return store.home() / "locks" / f"{_key(holder)}.lock"
+
+
+def _lives(holder: str, number: str) -> bool | None:
+    """Return whether a holder's lock is held; None where this store does not have it: in a copy it is another file."""
+    file = _file(holder)
+    known = holder.isalnum() and file.is_file() and str(file.stat().st_ino) == number
+    return upkeep.held(_key(holder)) if known else None
+
+
+def is_held(tags: Mapping[str, str], started: float, now: float | None = None) -> bool:
+    """Return whether the process that began a run lives: as the store knows, else as far as its lease says.
+
+    Args:
+        tags: The run's.
+        started: When it began, seconds of the epoch.
+        now: Seconds of the epoch; None: as the clock says.
+    """
+    until, holder, number = (*tags.get(LEASE, "").split(), "", "", "")[:3]
+    lives = _lives(holder, number)
+    if lives is not None:
+        return lives
+    expires = float(until) if until.isdecimal() else started + UNLEASED_S
+    return (time.time() if now is None else now) < expires + SKEW_S
+
+
+def has_lease(tags: Mapping[str, str]) -> bool:
+    """Return whether a run is held by itself; a stage's is as long as the run that it is nested in."""
+    return LEASE in tags or "mlflow.parentRunId" not in tags
+
+
+def hold(run: str) -> None:
+    """Renew a run's lease from now on, until it is released or this process ends."""
+    ended = _held[run] = threading.Event()
+    renewing = threading.Thread(target=_renew, args=(run, tracking_uri(), ended), name="lethe-lease", daemon=True)
+    renewing.start()
+
+
+def release(run: str) -> None:
+    """Renew a run's lease no longer; of a run that this process does not hold, nothing is done."""
+    if ended := _held.pop(run, None):
+        ended.set()
+
+
+def _renew(run: str, uri: str, ended: threading.Event) -> None:
+    while not ended.wait(RENEWED_S):
+        with contextlib.suppress(Exception):  # the server may be back next time; who needs it now finds out by itself
+            client_of(uri).set_tag(run, LEASE, new_lease())
