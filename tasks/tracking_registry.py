@@ -104,7 +104,7 @@ def _read(found: "ModelVersion") -> Version:
         made=int(found.creation_timestamp),
         run=found.run_id or "",
         tags=dict(found.tags),
-        model=found.model_id or "",
+        model=found.source.partition("models:/")[2],
     )
 
 
