@@ -323,6 +323,8 @@ def _publish(choosing: _Choosing, outcome: Outcome, words: str) -> Compared:
     whole, passed = len(choosing.whole), float(outcome.scorecard.passed)
     tracking.log_metrics(run, {"auto/trials": len(choosing.trials), "auto/whole_trials": whole, "auto/passed": passed})
     tracking.set_tags(run, {"lethe.chosen": words[:5000], "lethe.chosen_run": outcome.mlflow_run})
+    tracking.log_verdict(run, outcome.scorecard.passed, outcome.scorecard.evidence)
+    tracking.add_note(run, f"[Chosen]({tracking.run_page(outcome.mlflow_run)}): {words}")
     compared = compare(runs=[*(one.mlflow_run for one in choosing.trials if one.mlflow_run), outcome.mlflow_run])
     tracking.set_tags(compared.mlflow_run, {"mlflow.parentRunId": run})
     return compared

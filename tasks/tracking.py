@@ -232,9 +232,14 @@ def log_scorecard(run: str, card: Mapping[str, Any], first: Sequence[str] = ()) 
             log_metrics(run, {name: rows.pop(name)})
     log_metrics(run, rows)
     verdict = card["verdict"]
-    log_params(run, {"verdict": "passed" if verdict["passed"] else "not passed", "verdict.tier": verdict["evidence"]})
+    log_verdict(run, verdict["passed"], verdict["evidence"])
     checks = {f"lethe.verdict.{name}": str(value) for name, value in verdict.items() if name != "reasons"}
     set_tags(run, {**checks, CARD_DIGEST: card_digest(card)})
+
+
+def log_verdict(run: str, passed: bool, tier: str) -> None:
+    """Log how a run's model was judged, and by which tier of evidence, as params, which MLflow lays side by side."""
+    log_params(run, {"verdict": "passed" if passed else "not passed", "verdict.tier": tier})
 
 
 def card_digest(card: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from tasks.artifacts import Artifact, InputFile, Sensitivity
 from tasks.reporting import run_history
 from tasks.settings.labels import LabelConfig
 from tasks.tracking_source import account
+from tests.stand_ins.waiting import wait_for
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -295,9 +296,10 @@ def test_the_address_of_a_run_says_what_to_start_first(parent: str, monkeypatch:
     assert tracking.run_address("a")[1].startswith("Start `mlflow server --backend-store-uri postgresql://db/runs ")
 
 
-def test_system_metrics_go_to_a_run_beside_the_figures_and_stop(parent: str) -> None:
+def test_system_metrics_go_to_a_run_beside_the_figures_and_stop(parent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.1")
     with tracking.system_metrics(parent):
-        assert len(running()) == 2
+        wait_for(lambda: any(run.data.metrics for run in nested_in(parent)), "a first sample")
     assert get(parent).info.status == "RUNNING"
     (machine,) = nested_in(parent)
     assert (machine.info.run_name, machine.info.status) == ("machine", "FINISHED")

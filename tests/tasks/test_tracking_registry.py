@@ -87,7 +87,7 @@ def test_a_run_shows_the_model_of_a_version_whatever_run_made_it() -> None:
     run = tracking.open_run("whp", {}, {})
     model = api.create_logged_model(api.get_run(run).info.experiment_id, name="unlearned")
     with tracking.as_global_uri():  # by which MLflow looks for the model
-        number = api.create_model_version("a", source=f"models:/{model.model_id}").version
+        number = tracking.client().create_model_version("a", source=f"models:/{model.model_id}").version
     version = find_version("a", number)
     assert version.model == model.model_id
     show_on(run, version)
