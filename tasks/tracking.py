@@ -260,8 +260,16 @@ def name_artifact(artifact: Artifact) -> str:
 
 
 def mark_made(artifact: Artifact) -> None:
-    """Note on the run that has just made an artifact which one it is, by which it is found from other servers too."""
-    set_tags(artifact.origin, {ARTIFACT: name_artifact(artifact)})
+    """Note on the run that made an artifact which one it is, by which it is found from other servers too; nothing where
+    a stage passed on what was made on another server.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        set_tags(artifact.origin, {ARTIFACT: name_artifact(artifact)})
+    except MlflowException:
+        if find_run(artifact.origin):
+            raise
 
 
 def link_cached(run: str, stage: str, artifact: Artifact) -> None:

@@ -146,6 +146,7 @@ def test_a_cache_hit_is_a_finished_nested_run_that_links_to_its_origin(parent: s
 @pytest.mark.parametrize("sensitivity", ["forget", "ordinary"])
 def test_an_origin_on_another_server_is_told_by_name_and_digest(parent: str, sensitivity: Sensitivity) -> None:
     found = labels("b" * 32, sensitivity)
+    tracking.mark_made(found)  # a stage that passes it on
     tracking.link_cached(parent, "labels", found)
     (linked,) = nested_in(parent)
     digest = store.keyed("a" * 64) if sensitivity == "forget" else "a" * 64
