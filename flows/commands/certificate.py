@@ -17,8 +17,9 @@ certificate = typer.Typer(
 Run = Annotated[
     str,
     typer.Argument(
-        metavar="RUN",
-        help="A folder of --out, a scorecard, a file of --json, or an MLflow run id (8 letters do).",
+        metavar="REQUEST|RUN",
+        help="A removal request (R-0001), a folder of --out, a scorecard, a file of --json, or an MLflow run id (8"
+        " letters do).",
         show_default=False,
     ),
 ]
@@ -50,7 +51,7 @@ def make(
         from tasks.storage.evidence_files import PAGE, RECORD
         from tasks.storage.signing_keys import public_key_file
 
-        kept = keep_evidence(judged_run(run))
+        kept = keep_evidence(judged_run(_judged_by(run)))
         folder = _copied(kept.folder, out)
         places = {"Record": str(folder / RECORD), "Page": str(folder / PAGE), "Public key": str(public_key_file())}
         _show(kept.record, places)
@@ -73,6 +74,26 @@ def verify(file: Record, key: Key = None, json_file: JsonFile = None) -> None:
         record = read_evidence(Path(file).expanduser(), wanted)
         _show(record, {"Verified": f"{file} is as it was signed with this key"})
         write_json(json_file, {"schema": "lethe.verification.v1", "verified": True, **_told(record), "record": record})
+
+
+def _judged_by(word: str) -> str:
+    """Return the run of a removal request, or the word, which names a run already.
+
+    Raises:
+        BadInputError: If no run has judged the request yet.
+    """
+    from tasks.artifacts import BadInputError
+    from tasks.removals import register
+
+    if not register.is_id(word):
+        return word
+    removal = register.find(word)
+    if not removal.judged_by:
+        raise BadInputError(
+            f"removal request {removal.id} is {removal.state} and no run has judged it; wanted one after"
+            f" `lethe unlearn --request {removal.id}`"
+        )
+    return removal.judged_by
 
 
 def _copied(folder: Path, out: str | None) -> Path:
@@ -98,6 +119,7 @@ def _show(record: dict[str, Any], places: dict[str, str]) -> None:
     told = _told(record)
     lines = {
         "Verdict": "passed" if told["passed"] else "not passed",
+        "Request": record["run"]["request"] or "none",
         "Run": f"{told['run']} ({record['method'] or 'no method named'}), ended {record['run']['ended']}",
         "Made": record["made"]["at"],
         "Key": told["key"],

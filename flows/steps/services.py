@@ -35,6 +35,9 @@ NOT_INHERITED = (
     " PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL PREFECT_SERVER_LOGGING_LEVEL PREFECT_UI_API_URL"
 ).split()
 """Variables of whoever starts the servers that speak of other servers, or keep a terminal quiet."""
+DATABASES = {"prefect": "PREFECT_SERVER_DATABASE_CONNECTION_URL", "mlflow": "MLFLOW_BACKEND_STORE_URI"}
+"""Server -> the variable, its own, that names a database in place of the store's. It may hold a password: there is no
+option for it, and only that server is told."""
 MARK = "LETHE_SERVICES"
 """Variable by which processes of one `lethe up` are known."""
 _DIRECT = build_opener(ProxyHandler({}))
@@ -65,13 +68,16 @@ def require_startable(config: ServersConfig, names: Collection[str]) -> None:
         names: Services that are to be started.
 
     Raises:
-        ValueError: If a port is taken, the host is none of this machine, or MLflow cannot ask for passwords.
+        ValueError: If a port is taken, the host is none of this machine, or MLflow cannot ask for passwords or speak to
+            its database.
     """
     if config.guarded and importlib.util.find_spec("flask_wtf") is None:
         raise ValueError(
             "MLflow asks for a password only with the package Flask-WTF, which is not installed; wanted"
             " `pip install 'mlflow[auth]'`, or servers on loopback without --auth"
         )
+    if "mlflow" in names:
+        _require_driver()
     ports = {"prefect": ("Prefect", config.prefect_port), "mlflow": ("MLflow", config.mlflow_port)}
     for name, (title, port) in ports.items():
         if name in names and (fault := _taken(config.host, port)):
@@ -83,6 +89,26 @@ def require_startable(config: ServersConfig, names: Collection[str]) -> None:
                 f"port {port} of {config.host}, for {title}, {fault}; wanted a free one, such as --{name}-port {free},"
                 " or an end of what has it"
             )
+
+
+def _require_driver() -> None:
+    """Refuse a database of MLflow's that nothing here speaks to."""
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+    if not (address := os.environ.get(DATABASES["mlflow"])):
+        return
+    try:
+        make_url(address).get_dialect().import_dbapi()
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"{DATABASES['mlflow']} names a database that the package {error.name} speaks to, which is not installed;"
+            " wanted `pip install 'lethe[postgres]'`, or another driver"
+        ) from None
+    except (ArgumentError, NoSuchModuleError):
+        raise ValueError(
+            f"{DATABASES['mlflow']} is no address of a database; wanted one such as postgresql://USER:PASSWORD@HOST/NAME"
+        ) from None
 
 
 def _taken(host: str, port: int) -> str:
@@ -112,7 +138,7 @@ def plans(config: ServersConfig, mark: str) -> list[Plan]:
         mark: Goes into the environment of all of it.
     """
     password = _secret("password") if config.guarded else None
-    own = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
+    own = {name: value for name, value in os.environ.items() if name not in {*NOT_INHERITED, *DATABASES.values()}}
     own |= {MARK: mark, "LETHE_HOME": str(store.home())}
     found = clients(config, password)
     every = [_prefect(config, own, password), _mlflow(config, own, password)]
@@ -125,6 +151,7 @@ def _prefect(config: ServersConfig, own: dict[str, str], password: str | None) -
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(config.origins(config.prefect_port)),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     }
+    its_own |= _database("prefect")
     if password:
         its_own["PREFECT_SERVER_API_AUTH_STRING"] = f"{USER}:{password}"
     at = config.listening(config.prefect_port)
@@ -141,11 +168,11 @@ def _mlflow(config: ServersConfig, own: dict[str, str], password: str | None) ->
     origins = config.origins(config.mlflow_port)
     places = [origin.removeprefix("http://") for origin in origins]
     command = ["mlflow", "server", "--host", config.host, "--port", str(config.mlflow_port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{store.home() / 'mlflow.db'}"]
     command += ["--artifacts-destination", (store.home() / "mlflow-artifacts").as_uri()]
     command += ["--allowed-hosts", ",".join(places), "--cors-allowed-origins", ",".join(origins)]
     # its jobs are none of ours, and take processes of their own
     its_own = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    its_own |= _database("mlflow") or {DATABASES["mlflow"]: f"sqlite:///{store.home() / 'mlflow.db'}"}
     if password:
         command += ["--app-name", "basic-auth"]
         its_own |= _passwords(password)
@@ -156,6 +183,12 @@ def _mlflow(config: ServersConfig, own: dict[str, str], password: str | None) ->
         environment=own | SAFE_PATH | its_own,
         is_ready=lambda: status(f"{at}/health") == HTTPStatus.OK,
     )
+
+
+def _database(server: str) -> dict[str, str]:
+    """Return the variable of a database that was asked for."""
+    name = DATABASES[server]
+    return {name: os.environ[name]} if os.environ.get(name) else {}
 
 
 def _passwords(password: str) -> dict[str, str]:

@@ -62,7 +62,7 @@ def _require_same(running: ServersConfig, wanted: ServersConfig) -> None:
 
 def _start(known: Serving, missing: list[str], say: Callable[[str], None]) -> Serving:
     before = known
-    if "mlflow" in missing:
+    if "mlflow" in missing and not os.environ.get(services.DATABASES["mlflow"]):
         _make_database(remote=known.config.remote)
     try:
         # the worker asks both servers from the first moment on

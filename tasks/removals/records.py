@@ -73,6 +73,12 @@ class Removal:
         return self.history[-1].state
 
     @property
+    def judged_by(self) -> str:
+        """The tracked run by which it was last verified or failed, or an empty text."""
+        runs = [change.run for change in self.history if change.state in ("verified", "failed") and change.run]
+        return runs[-1] if runs else ""
+
+    @property
     def is_in_force(self) -> bool:
         """Whether what it asks for is still wanted of the model."""
         return self.state not in FINAL

@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
+from pathlib import Path
 
 from tasks import store, tracking_registry, tracking_requests
 from tasks.artifacts import Artifact, BadInputError, CheckpointRef, InputFile
@@ -28,6 +29,8 @@ LOCK = "removal-requests"
 """Key of the lock on the register."""
 ROOM, FILE = "requests", "request.json"
 ID = re.compile(r"R-\d{4,}")
+SHORT = re.compile(r"[rR]-?(\d{1,9})")
+"""How people write one."""
 ENTRY = "lethe.request"
 """Tag with the id, and the beginning of all others."""
 CHANGE = f"{ENTRY}.change."
@@ -104,13 +107,18 @@ def _by_id(name: str) -> str:
     return f"tags.`{ENTRY}` = '{name}'"
 
 
+def is_id(word: str) -> bool:
+    """Return whether a word is meant as a request's id: no file of that name lies here."""
+    return bool(SHORT.fullmatch(word.strip())) and not Path(word).exists()
+
+
 def find(name: str) -> Removal:
     """Return a request by id; `r-1` is R-0001.
 
     Raises:
         BadInputError: If there is none.
     """
-    short = re.fullmatch(r"[rR]-?(\d{1,9})", name.strip())
+    short = SHORT.fullmatch(name.strip())
     found = tracking_requests.entries(_by_id(f"R-{int(short[1]):04d}")) if short else []
     if not found:
         raise BadInputError(f"removal request {name!r}: there is none; wanted an id that `lethe request list` shows")

@@ -105,6 +105,7 @@ def _run(record: Any) -> dict[str, Any]:
         "status": record.info.status,
         "started": _moment(record.info.start_time),
         "ended": _moment(record.info.end_time),
+        "request": tags.get("lethe.request"),
         "prefect_flow_run": tags.get("lethe.prefect_flow_run"),
         "git_commit": tags.get("mlflow.source.git.commit"),
         "git_dirty": {"true": True, "false": False}.get(tags.get("lethe.git_dirty", "")),

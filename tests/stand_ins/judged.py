@@ -40,7 +40,7 @@ def log_judged(folder: Path, found: dict[str, Any] = GOLD, status: str = "FINISH
         status: How the run ended.
         earlier: Whether it is one of a version that did not log what its card says, and settings as params.
     """
-    tags = {"lethe.method": "whp", "lethe.prefect_flow_run": "0" * 8}
+    tags = {"lethe.method": "whp", "lethe.prefect_flow_run": "0" * 8, "lethe.request": "R-0007"}
     params = {"method": "whp", "questions": "qa_template", **({"config": SETTINGS} if earlier else {})}
     run = tracking.open_run("whp 12345678", params, tags)
     if not earlier:

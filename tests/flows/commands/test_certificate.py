@@ -11,10 +11,12 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from tasks.removals import states
 from tasks.storage.evidence_files import PAGE, RECORD
 from tests.stand_ins.command import called
 from tests.stand_ins.databases import give_runs
 from tests.stand_ins.judged import log_judged
+from tests.stand_ins.removals import received
 
 FILES = (RECORD, PAGE)
 FIRST = "Evidence at its tier (gold), not a proof of exact removal."
@@ -57,6 +59,17 @@ def test_a_record_is_made_copied_and_shown(lethe_home: Path, tmp_path: Path, run
     for words in ("Verdict     passed", run, made["record"], made["page"], key, made["key"]):
         assert words in said
     assert stat.S_IMODE((lethe_home / "keys" / "evidence.pem").stat().st_mode) == 0o600
+
+
+def test_a_removal_request_names_the_run_that_judged_it(lethe_home: Path, tmp_path: Path, run: str) -> None:
+    removal = received(tmp_path, "book")
+    assert "no run has judged it" in line_of(certificate(lethe_home, "make", removal.id), 2)
+    states.change(removal.id, "running", run="f" * 32)
+    states.change(removal.id, "verified", run=run)
+    ended = certificate(lethe_home, "make", "r-1", "--json", tmp_path / "made.json")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert json.loads((tmp_path / "made.json").read_text())["run"] == run
+    assert "there is none" in line_of(certificate(lethe_home, "make", "R-0002"), 2)
 
 
 def test_without_a_folder_it_stays_in_the_store(lethe_home: Path, run: str) -> None:

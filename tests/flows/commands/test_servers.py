@@ -1,6 +1,7 @@
 """Claims, of the real servers: `lethe up` starts both and a worker, whose pages ask where they really are; commands of
 the store find them; again they run already; a flow run of theirs is purged when they are down; `lethe down` leaves no
-process. With a password nobody is let in without; where what asks for it is not installed, that is said.
+process. With a password nobody is let in without; where what asks for it is not installed, that is said. Both keep
+their rows in PostgreSQL where their variables name one, and nobody but they is told of its password.
 """
 
 import importlib.util
@@ -15,10 +16,12 @@ import pytest
 
 from flows.steps.flow_run_purge import PurgedFlowRuns, purge_flow_runs
 from tests.stand_ins.command import called, lethe
+from tests.stand_ins.postgres import PASSWORD, PROGRAMS, postgresql
 from tests.stand_ins.runs import started
 from tests.stand_ins.servers import free_port
 from tests.stand_ins.waiting import end_of
 
+POSTGRES = importlib.util.find_spec("psycopg2") is not None and PROGRAMS is not None
 GUARDED = importlib.util.find_spec("flask_wtf") is not None
 
 
@@ -95,6 +98,40 @@ def test_nobody_is_let_in_without_the_password(home: Path, tmp_path: Path) -> No
     (tmp_path / "counter").mkdir()
     with started(home, tmp_path / "counter", "hello", "0", "here") as run:
         assert end_of(run, home).returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not POSTGRES, reason="psycopg2 or PostgreSQL is not installed: pip install 'lethe[postgres]'")
+def test_rows_are_in_postgresql_where_it_is_asked_for(home: Path, tmp_path: Path) -> None:
+    from sqlalchemy import create_engine, text
+
+    with postgresql() as make:
+        found = {name: make(name) for name in ("prefect", "mlflow")}
+        variables = {
+            "PREFECT_SERVER_DATABASE_CONNECTION_URL": found["prefect"].replace("postgresql:", "postgresql+asyncpg:"),
+            "MLFLOW_BACKEND_STORE_URI": found["mlflow"],
+        }
+        ended = lethe("up", *ports(), home=home, new=True, **variables)
+        assert ended.returncode == 0, ended.stderr
+        processes = [psutil.Process(number) for number in marked(home)]
+        assert [one.cmdline() for one in processes if PASSWORD in str(one.cmdline())] == []
+        of_worker = [one for one in processes if "worker" in one.cmdline()]
+        assert [bool(set(variables) & set(one.environ())) for one in of_worker] == [False]
+        (tmp_path / "counter").mkdir()
+        with started(home, tmp_path / "counter", "hello", "0", "here") as run:
+            assert end_of(run, home).returncode == 0
+        rows = {}
+        for name, table in (("prefect", "flow_run"), ("mlflow", "runs")):
+            engine = create_engine(found[name])
+            with engine.connect() as connection:
+                rows[name] = connection.execute(text(f"SELECT count(*) FROM {table}")).scalar()  # noqa: S608
+            engine.dispose()
+        assert rows["prefect"] == 1
+        assert rows["mlflow"] >= 1
+        assert not (home / "mlflow.db").exists()
+        logs = [log.read_text() for log in (home / "forget" / "logs").rglob("*.log")]
+        assert [log for log in [ended.stdout, ended.stderr, *logs] if PASSWORD in log] == []
+        assert lethe("down", home=home).returncode == 0
 
 
 @pytest.mark.skipif(GUARDED, reason="Flask-WTF is installed")

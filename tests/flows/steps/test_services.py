@@ -97,7 +97,7 @@ def test_addresses_come_from_the_settings_alone(lethe_home: Path, monkeypatch: p
     assert worker["MLFLOW_TRACKING_URI"] == "http://lethe:5300"
     words = found["mlflow"].command
     assert words[words.index("--allowed-hosts") + 1] == "lethe:5300,127.0.0.1:5300,localhost:5300"
-    assert words[words.index("--backend-store-uri") + 1] == f"sqlite:///{lethe_home}/mlflow.db"
+    assert found["mlflow"].environment["MLFLOW_BACKEND_STORE_URI"] == f"sqlite:///{lethe_home}/mlflow.db"
     assert [plan.name for plan in found.values() if "http://elsewhere" in plan.environment.values()] == []
     assert {plan.environment["LETHE_HOME"] for plan in found.values()} == {str(lethe_home)}
     assert "worker" not in by_name(ServersConfig(worker=False))
@@ -138,3 +138,30 @@ def test_servers_are_asked_past_every_proxy(taken: int, monkeypatch: pytest.Monk
     assert services.status(at) is None
     assert services.ask(at, {}, None) is None
     assert {said for _, said in heard} == {None, "Basic bGV0aGU6c3dvcmRmaXNo"}
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("postgresql+pg8000://lethe:hidden@localhost/runs", "package pg8000"),
+        ("nothing://lethe:hidden@localhost/runs", "no address of a database"),
+        ("hidden", "no address of a database"),
+    ],
+)
+def test_a_database_that_nothing_speaks_to_is_refused_before_a_server_starts(
+    lethe_home: Path, monkeypatch: pytest.MonkeyPatch, address: str, said: str
+) -> None:
+    monkeypatch.setenv(services.DATABASES["mlflow"], address)
+    with pytest.raises(ValueError, match=said) as refused:
+        services.require_startable(ServersConfig(worker=False), ["mlflow"])
+    assert "hidden" not in str(refused.value)
+
+
+def test_only_its_server_is_told_of_a_database(lethe_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, variable in services.DATABASES.items():
+        monkeypatch.setenv(variable, f"postgresql://{name}")
+    told = {
+        plan.name: set(services.DATABASES.values()) & set(plan.environment)
+        for plan in services.plans(ServersConfig(), "m")
+    }
+    assert told == {"worker": set()} | {name: {variable} for name, variable in services.DATABASES.items()}

@@ -62,6 +62,7 @@ def test_a_record_says_what_was_done_and_how_it_was_judged(kept: KeptEvidence, j
     assert record["versions"] == GOLD["provenance"]["versions"]
     run = record["run"]
     assert (run["id"], run["status"], run["prefect_flow_run"]) == (judged.record.info.run_id, "FINISHED", "0" * 8)
+    assert run["request"] == "R-0007"
     assert (len(run["git_commit"]), type(run["git_dirty"])) == (40, bool)
     assert [(one["stage"], one["status"]) for one in record["stages"]] == [
         ("corpus", "FINISHED"),
