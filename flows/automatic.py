@@ -20,6 +20,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.candidates import Candidate, read_candidates, sort_out, whole_first
 from flows.comparison import Compared, compare
+from flows.methods import AUTOMATIC
 from flows.steps.dictionary import translation
 from flows.steps.facts import state_facts
 from flows.steps.flow_runs import flow
@@ -28,8 +29,9 @@ from flows.steps.judging import tracked
 from flows.steps.outcome import Outcome, Stages
 from flows.steps.providers import say
 from flows.steps.reading import read_text
-from flows.steps.removals import run_name, run_tags, work_on
+from flows.steps.removals import work_on
 from flows.steps.request import CheckedRequest
+from flows.steps.tracked_runs import Told, digests, open_run
 from flows.steps.unlearning import Choice, carry_out, check_unlearning
 from flows.steps.verdict_state import concluded
 from flows.steps.wiring import Wiring
@@ -151,10 +153,16 @@ def automatic(
     """
     began, candidates = time.monotonic(), read_candidates(config)
     checked = check_unlearning(request, config)
-    params = {"method": METHOD, "config": config}
-    tags = {"lethe.method": METHOD, "lethe.prefect_flow_run": str(flow_run.id), **run_tags(checked.removal)}
+    told = Told(
+        method=METHOD,
+        model=checked.target.digest,
+        config=config,
+        presets=AUTOMATIC[METHOD].named_presets(),
+        removal=checked.removal,
+        params=digests(checked.models, checked.inputs.by_split()),
+    )
     with work_on(checked.removal) as work:
-        run = tracking.open_run(run_name(METHOD, checked.inputs, checked.target, checked.removal), params, tags)
+        run = open_run(told)
         work.begin(run)
         with tracked(run):
             dictionary, facts = _read(Stages(run=run), checked, config.seed)
@@ -315,6 +323,8 @@ def _publish(choosing: _Choosing, outcome: Outcome, words: str) -> Compared:
     whole, passed = len(choosing.whole), float(outcome.scorecard.passed)
     tracking.log_metrics(run, {"auto/trials": len(choosing.trials), "auto/whole_trials": whole, "auto/passed": passed})
     tracking.set_tags(run, {"lethe.chosen": words[:5000], "lethe.chosen_run": outcome.mlflow_run})
+    tracking.log_verdict(run, outcome.scorecard.passed, outcome.scorecard.evidence)
+    tracking.add_note(run, f"[Chosen]({tracking.run_page(outcome.mlflow_run)}): {words}")
     compared = compare(runs=[*(one.mlflow_run for one in choosing.trials if one.mlflow_run), outcome.mlflow_run])
     tracking.set_tags(compared.mlflow_run, {"mlflow.parentRunId": run})
     return compared

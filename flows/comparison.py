@@ -8,6 +8,7 @@ from prefect.runtime import flow_run
 from flows.steps.flow_runs import flow
 from flows.steps.outcome import Stages
 from flows.steps.prefect_ui import show_comparison, show_run
+from flows.steps.tracked_runs import Told, open_run, run_name
 from tasks import store, tracking
 from tasks.algorithms.text.cells import from_cell
 from tasks.artifacts import ComparedRun, Comparison
@@ -37,10 +38,8 @@ def compare(runs: list[str]) -> Compared:
             first.
     """
     cards = gather_cards(runs)
-    tags = {"lethe.method": METHOD, "lethe.prefect_flow_run": str(flow_run.id)}
-    run = tracking.open_run(
-        f"{METHOD} of {len(cards)}", {"run": {str(number): _about(one) for number, one in enumerate(cards, 1)}}, tags
-    )
+    runs_compared = {str(number): _about(one) for number, one in enumerate(cards, 1)}
+    run = open_run(Told(method=METHOD, name=run_name(f"{METHOD} of {len(cards)}"), params={"run": runs_compared}))
     try:
         show_run(run)
         comparison = Stages(run=run).result("comparison", compare_cards.submit(cards, run))

@@ -12,6 +12,7 @@ from flows.steps.flow_runs import flow
 from flows.steps.outcome import Outcome, StageOf, Stages
 from flows.steps.prefect_ui import progress_artifacts
 from flows.steps.providers import settle_providers
+from flows.steps.tracked_runs import Told, open_run
 from flows.steps.verdict_state import concluded
 from tasks import store, tracking
 from tasks.algorithms.world.generator import WorldConfig
@@ -91,8 +92,8 @@ def embedded_world(
     Returns:
         The world, the checkpoints by label, and the state of each stage.
     """
-    tags = {"lethe.method": "pretraining", "lethe.prefect_flow_run": str(flow_run.id)}
-    run = tracking.open_run(f"embedded world {seed}", {"seed": seed, "pretraining": pretraining}, tags)
+    params = {"seed": seed, "pretraining": pretraining}
+    run = open_run(Told(method="pretraining", name=f"embedded world {seed}", params=params))
     isolation.begin()
     try:
         with progress_artifacts():

@@ -12,6 +12,7 @@ from flows.steps.judging import judge, log_questions, measure, origins, tracked
 from flows.steps.outcome import Outcome, StageOf, Stages
 from flows.steps.reading import read_text
 from flows.steps.request import CheckedRequest, check_request
+from flows.steps.tracked_runs import Presets, Told, digests, open_run
 from flows.steps.verdict_state import concluded
 from flows.steps.wiring import DICTIONARY, FACTS, Call, Wiring
 from tasks import tracking
@@ -22,6 +23,7 @@ from tasks.settings.evaluation import EvaluationConfig
 from tasks.settings.unlearning_request import UnlearningRequest
 
 METHOD = "evaluation"
+PRESETS: Presets = {"default": lambda seed: EvaluationConfig()}
 
 
 @flow(name="evaluate", task_runner=ThreadPoolTaskRunner(max_workers=2), log_prints=False, validate_parameters=True)
@@ -48,9 +50,15 @@ def evaluate(
     )
     models = {"target": request.model, "unlearned": judged, "retrained": request.retrained}
     checked = check_request(asked_about, config, models, fact_splits=(HELD_OUT,), needs_anchors=False)
-    tags = {"lethe.method": METHOD, "lethe.prefect_flow_run": str(flow_run.id)}
-    params = {"method": METHOD, "questions": log_questions(checked.models, checked.config), "config": checked.config}
-    run = tracking.open_run(f"{METHOD} {checked.models['unlearned'].digest[:8]}", params, tags)
+    asked = {"questions": log_questions(checked.models, checked.config)}
+    told = Told(
+        method=METHOD,
+        model=checked.models["unlearned"].digest,
+        config=checked.config,
+        presets=PRESETS,
+        params=asked | digests(checked.models, checked.inputs.by_split()),
+    )
+    run = open_run(told)
     with tracked(run):
         outcome = _run_stages(Stages(run=run), checked, open_unlearning)
     tracking.close(run)

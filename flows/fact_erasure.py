@@ -10,6 +10,7 @@ from typing import Any
 
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows.methods import METHODS
 from flows.steps.edit_stages import declare_edit
 from flows.steps.editing import check_editable
 from flows.steps.flow_runs import flow
@@ -65,6 +66,7 @@ def unlearning(
     return Unlearning(
         method=METHOD,
         paper=PAPER,
+        presets=METHODS[METHOD].named_presets(),
         declare=declare,
         request=checked,
         review=review,

@@ -2,6 +2,7 @@
 
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows.methods import METHODS
 from flows.steps.flow_runs import flow
 from flows.steps.localisation import account, localised
 from flows.steps.outcome import Outcome
@@ -51,6 +52,7 @@ def unlearning(
     return Unlearning(
         method=config.method,
         paper=config.objective.paper,
+        presets=METHODS[config.method].named_presets(),
         declare=declare,
         request=check_unlearning(request, config, review=review),
         review=review,

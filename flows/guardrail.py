@@ -7,6 +7,7 @@ measured on the bare weights, which are the target's: whoever has them can leave
 
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows.methods import METHODS
 from flows.steps.flow_runs import flow
 from flows.steps.outcome import Outcome
 from flows.steps.preparation import Coverage
@@ -50,6 +51,7 @@ def unlearning(
     return Unlearning(
         method=METHOD,
         paper=PAPER,
+        presets=METHODS[METHOD].named_presets(),
         declare=declare,
         request=checked,
         review=review,

@@ -25,12 +25,18 @@ class Method:
     everything that it uses."""
     preset: Callable[[str, int], Any]
     """Preset name and seed -> config."""
+    presets: tuple[str, ...] = ("default", "paper")
+    """Names of presets that are not another one's too."""
     changes_weights: bool = True
 
     @property
     def config(self) -> type[Any]:
         """Class of its settings."""
         return type(self.preset("default", 0))
+
+    def named_presets(self) -> dict[str, Callable[[int], Any]]:
+        """Return what makes the settings of each preset for a seed."""
+        return {name: partial(self.preset, name) for name in self.presets}
 
     @property
     def entrypoint(self) -> str:
@@ -65,14 +71,14 @@ class Method:
 METHODS = {
     "whp": Method(module="flows.selective_unlearning", preset=preset),
     **{name: Method(module="flows.gradient_unlearning", preset=partial(gradient_preset, name)) for name in OBJECTIVES},
-    "scrub": Method(module="flows.scrub", preset=scrub_preset),
+    "scrub": Method(module="flows.scrub", preset=scrub_preset, presets=("default", "original", "paper")),
     "task_vector": Method(module="flows.task_vector", preset=task_vector_preset),
     "rome": Method(module="flows.fact_erasure", preset=fact_erasure_preset),
     "guardrail": Method(module="flows.guardrail", preset=guardrail_preset, changes_weights=False),
 }
 
 
-AUTOMATIC = {"auto": Method(module="flows.automatic", preset=automatic_preset)}
+AUTOMATIC = {"auto": Method(module="flows.automatic", preset=automatic_preset, presets=("default",))}
 """The choice among methods, named as a method where one is unlearned by. It is none: it has no stages of its own."""
 
 

@@ -12,6 +12,7 @@ from prefect.runtime import flow_run
 from flows.steps.flow_runs import flow
 from flows.steps.outcome import Stages
 from flows.steps.prefect_ui import show_run
+from flows.steps.tracked_runs import Told, open_run
 from tasks import store, tracking
 from tasks.artifacts import CheckpointRef, EditPatch
 from tasks.models.checkpoints import inspect_model
@@ -68,9 +69,9 @@ def patch_model(base: str, patches: list[str], form: Form = "model") -> PatchedM
     """
     model, chosen = inspect_model(base, "target"), tuple(open_patch(name) for name in patches)
     require_base(model, chosen)
-    weights, tags = identify(model), {"lethe.method": METHOD, "lethe.prefect_flow_run": str(flow_run.id)}
+    weights = identify(model)
     params = {"base": weights, "form": form, "patches": [patch.digest for patch in chosen]}
-    run = tracking.open_run(f"{METHOD} on {weights[:8]}", params, tags)
+    run = open_run(Told(method=METHOD, model=weights, params=params))
     try:
         show_run(run)
         made = model

@@ -11,14 +11,15 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.steps.edit_proposals import erasing, proposed, reviewed
 from flows.steps.edit_stages import declare_edit
-from flows.steps.editing import CheckedEditing, about, check_editing
+from flows.steps.editing import CheckedEditing, check_editing, told_of
 from flows.steps.flow_runs import flow
 from flows.steps.judging import tracked
 from flows.steps.outcome import StageOf, Stages
 from flows.steps.prefect_ui import show_scorecard
 from flows.steps.providers import settle_translation
-from flows.steps.registering import registered, report_places
+from flows.steps.registering import registered, report_places, tell_verdict
 from flows.steps.review import require_server
+from flows.steps.tracked_runs import open_run
 from flows.steps.verdict_state import concluded
 from flows.steps.wiring import Call, Wiring
 from tasks import store, tracking
@@ -52,6 +53,8 @@ from tasks.storage.plain_files import read_json
 from tasks.world import write_world
 
 METHOD, PAPER = "rome", "arXiv:2202.05262"
+FIRST = ("edit/s",)
+"""What runs are compared by first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,9 +101,7 @@ def rank_one_editing(
     if review:
         require_server()
     checked, config = check_editing(request, config), settle_translation(config)
-    tags = {"lethe.method": METHOD, "lethe.paper": PAPER, "lethe.prefect_flow_run": str(flow_run.id)}
-    params = {"method": METHOD, "request": about(checked), "config": config}
-    run = tracking.open_run(f"{METHOD} {checked.target.digest[:8]}", params, tags)
+    run = open_run(told_of(METHOD, PAPER, checked, config))
     with tracked(run):
         stages = Stages(run=run)
         corpus, edits, facts = gather(stages, checked, config, erase=request.erase, review=review)
@@ -179,7 +180,7 @@ def _conclude(
     )
     facts = {name: str(value) for name, value in tracking.flatten(config).items()}
     report, redacted = stages.result("edit report", write_edit_report.submit(card, edited, scores, traced, facts, run))
-    publish(run, card, edited, traced)
+    publish(stages, card, edited, traced)
     made = Made(
         method=METHOD,
         target=request.target.digest,
@@ -215,12 +216,13 @@ def origins(request: CheckedEditing, edited: EditRun, patched: CheckpointRef) ->
     }
 
 
-def publish(run: str, card: Scorecard, edited: EditRun, traced: TraceRecords | None) -> None:
+def publish(stages: Stages, card: Scorecard, edited: EditRun, traced: TraceRecords | None) -> None:
     """Put figures, patch and pictures into MLflow and Prefect; outside the stages, so that a cache hit has them too."""
-    folder = store.path(card)
+    run, folder = stages.run, store.path(card)
     tracking.log_artifact(run, folder / "scorecard.json", "public", "scorecard")
     value = read_json(folder / "scorecard.json")
-    tracking.log_scorecard(run, value)
+    tracking.log_scorecard(run, value, FIRST)
+    tell_verdict(stages, value, "edit report")
     tracking.log_table(run, pandas.DataFrame(read_table(edited)), "edits", "forget")
     for file in FILES:
         tracking.log_artifact(run, store.path(edited.patch) / file, "forget", "patch")

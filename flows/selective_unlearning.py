@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows.methods import METHODS
 from flows.steps.flow_runs import flow
 from flows.steps.localisation import account, localised
 from flows.steps.outcome import Outcome
@@ -60,6 +61,7 @@ def unlearning(
     return Unlearning(
         method=METHOD,
         paper=PAPER,
+        presets=METHODS[METHOD].named_presets(),
         declare=declare,
         request=checked,
         review=review,

@@ -6,11 +6,12 @@ from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.rank_one_editing import gather
-from flows.steps.editing import about, check_editing
+from flows.steps.editing import check_editing, told_of
 from flows.steps.flow_runs import flow
 from flows.steps.judging import tracked
 from flows.steps.outcome import StageOf, Stages
 from flows.steps.providers import settle_translation
+from flows.steps.tracked_runs import open_run
 from flows.steps.wiring import Call, Wiring
 from tasks import store, tracking
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef, EditScores, EditSet, TraceRecords
@@ -56,9 +57,7 @@ def single_editing(request: EditingRequest, config: RankOneEditingConfig = RankO
     checked, config = check_editing(request, config), settle_translation(config)
     if config.edit.algorithm == "mend" and not checked.facts:
         raise BadInputError("MEND learns to edit from facts that are not edited; wanted --facts FILE")
-    tags = {"lethe.method": METHOD, "lethe.paper": PAPER, "lethe.prefect_flow_run": str(flow_run.id)}
-    params = {"method": METHOD, "request": about(checked), "config": config}
-    run = tracking.open_run(f"{METHOD} {checked.target.digest[:8]}", params, tags)
+    run = open_run(told_of(METHOD, PAPER, checked, config))
     with tracked(run):
         stages, wiring = Stages(run=run), Wiring(run=run)
         on = checked.patches

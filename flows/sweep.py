@@ -25,6 +25,7 @@ from flows.steps.reading import read_text
 from flows.steps.request import CheckedRequest
 from flows.steps.settings import apply_settings
 from flows.steps.studies import Point, Study
+from flows.steps.tracked_runs import Told, digests, open_run
 from flows.steps.trials import Ground, ended, identity, start, stopping
 from flows.steps.unlearning import check_unlearning
 from flows.steps.wiring import FACTS, Wiring
@@ -85,8 +86,19 @@ def sweep(
     for settings in configs.values():
         find_method(method).require_text()(request, settings)
     checked, drawn = check_unlearning(request, config), {"sampler": sampler, "budget": budget, "seed": seed}
-    params = {"method": method, "grid": dict(grid), "floor": floor, "sampler": sampler}
-    run = tracking.open_run(f"sweep {method}", params, {"lethe.method": f"sweep {method}"})
+    told = Told(
+        method=f"sweep {method}",
+        model=checked.target.digest,
+        config=config,
+        presets=find_method(method).named_presets(),
+        params={
+            "grid": dict(grid),
+            "floor": floor,
+            "sampler": sampler,
+            **digests(checked.models, checked.inputs.by_split()),
+        },
+    )
+    run = open_run(told)
     with tracked(run):
         ground = _lay_ground(Stages(run=run), method, checked, configs, floor)
         with studies.opened(_study_name(ground, drawn), grid, **drawn) as study:

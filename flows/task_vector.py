@@ -2,6 +2,7 @@
 
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows.methods import METHODS
 from flows.steps.flow_runs import flow
 from flows.steps.outcome import Outcome
 from flows.steps.preparation import Coverage
@@ -44,7 +45,15 @@ def unlearning(
 ) -> Unlearning:
     """Describe the method at work on a request, after both are checked; arguments as the flow takes them."""
     checked = check_unlearning(request, config, review=review)
-    return Unlearning(method=METHOD, paper=PAPER, declare=declare, request=checked, review=review, coverage=coverage)
+    return Unlearning(
+        method=METHOD,
+        paper=PAPER,
+        presets=METHODS[METHOD].named_presets(),
+        declare=declare,
+        request=checked,
+        review=review,
+        coverage=coverage,
+    )
 
 
 def declare(corpus: CorpusRef, target: CheckpointRef, config: TaskVectorUnlearningConfig) -> Call:

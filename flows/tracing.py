@@ -8,6 +8,7 @@ from flows.steps.editing import check_editable, facts_to_trace
 from flows.steps.flow_runs import flow
 from flows.steps.judging import tracked
 from flows.steps.outcome import StageOf, Stages
+from flows.steps.tracked_runs import EDITING_PRESETS, Told, digests, open_run
 from tasks import store, tracking
 from tasks.artifacts import NeuronReport, TraceRecords
 from tasks.causal_tracing import trace_facts
@@ -41,15 +42,15 @@ def trace(request: EditingRequest, config: RankOneEditingConfig = RankOneEditing
         config: All settings; `tracing` and `neurons` are read.
     """
     target, facts = check_editable(request.model), facts_to_trace(request)
-    tags = {"lethe.method": METHOD, "lethe.paper": PAPER, "lethe.prefect_flow_run": str(flow_run.id)}
-    params = {
-        "method": METHOD,
-        "facts": len(facts),
-        "model": target.digest,
-        "tracing": config.tracing,
-        "neurons": config.neurons,
-    }
-    run = tracking.open_run(f"{METHOD} {target.digest[:8]}", params, tags)
+    told = Told(
+        method=METHOD,
+        model=target.digest,
+        paper=PAPER,
+        config=config,
+        presets=EDITING_PRESETS,
+        params={"request": {"facts": len(facts)}, **digests({"target": target}, {})},
+    )
+    run = open_run(told)
     with tracked(run):
         stages = Stages(run=run)
         asked = stages.result("edit requests", keep_edits.submit(facts, run))

@@ -15,10 +15,12 @@ import pandas
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows.methods import METHODS
 from flows.scrub import require_text, scrub
 from flows.steps.flow_runs import flow
 from flows.steps.outcome import Outcome, StageOf
 from flows.steps.prefect_ui import show_run
+from flows.steps.tracked_runs import Told, open_run
 from tasks import store, tracking
 from tasks.artifacts import Artifact
 from tasks.reporting import run_history
@@ -67,8 +69,9 @@ def sweep_weights(request: UnlearningRequest, config: ScrubUnlearningConfig, fur
     """
     configs = weight_sweep(config)
     require_text(request, config)
-    tags = {"lethe.method": METHOD, "lethe.prefect_flow_run": str(flow_run.id)}
-    run = tracking.open_run(METHOD, {"method": "scrub", "further": further, "config": config}, tags)
+    run = open_run(
+        Told(method=METHOD, config=config, presets=METHODS["scrub"].named_presets(), params={"further": further})
+    )
     try:
         show_run(run)
         outcomes = {label: scrub(request, settings) for label, settings in configs.items()}

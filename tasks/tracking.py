@@ -9,10 +9,9 @@ mlflow/README.md.
 import contextlib
 import hashlib
 import json
-import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -30,6 +29,7 @@ from tasks.tracking_server import client as client
 from tasks.tracking_server import is_remote as is_remote
 from tasks.tracking_server import own_database as own_database
 from tasks.tracking_server import tracking_uri as tracking_uri
+from tasks.tracking_source import commit_tags, source_tags
 from tasks.tracking_steps import FLUSH_ROWS as FLUSH_ROWS
 from tasks.tracking_steps import StepLog as StepLog
 from tasks.tracking_steps import deliver_undelivered
@@ -44,6 +44,12 @@ INPUTS = "inputs.json"
 """Names, paths and plain digests of a run's data sets."""
 SHOWN = "mlflow.loggedArtifacts"
 """MLflow's tag of a run: which artifacts its UI shows, and how."""
+MACHINE = "machine"
+"""Name of the nested run that has the load of the machine."""
+NOTE = "mlflow.note.content"
+"""MLflow's tag of a run: its description, in Markdown."""
+ARTIFACT = "lethe.artifact"
+"""Tag of a stage's run: which artifact it made, or took from the cache."""
 CARD_DIGEST = "lethe.scorecard"
 """Tag of a run: what its scorecard says, as a digest, by which a copy of the card finds its run."""
 
@@ -61,20 +67,24 @@ def open_run(name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> s
 
     Args:
         name: Run name, public.
-        params: Config, nested mappings allowed.
-        tags: Method, paper and the like; git commit and dirty flag are added.
+        params: What it was told, nested mappings allowed.
+        tags: Method, paper and the like; account, commit and dirty flag are added.
     """
-    from mlflow.entities import Param
-
     api = client()
     deliver_undelivered(api)
     _end_dead_runs(api)
-    run = api.create_run(
-        experiment_id(api), tags={"mlflow.runName": name, LEASE: new_lease(), **_kept(), **_git_tags(), **tags}
-    )
-    hold(run.info.run_id)
-    api.log_batch(run.info.run_id, params=[Param(key, _short(value)) for key, value in flatten(params).items()])
-    return run.info.run_id
+    own = {"mlflow.runName": name, LEASE: new_lease(), **_kept(), **source_tags(), **commit_tags()}
+    run = api.create_run(experiment_id(api), tags={**own, **tags}).info.run_id
+    hold(run)
+    log_params(run, params)
+    return run
+
+
+def log_params(run: str, params: Mapping[str, Any]) -> None:
+    """Log what a run was told or found, nested mappings allowed; MLflow keeps the first value of a param for good."""
+    from mlflow.entities import Param
+
+    client().log_batch(run, params=[Param(key, _short(value)) for key, value in flatten(params).items()])
 
 
 def _kept() -> dict[str, str]:
@@ -86,23 +96,6 @@ def _end_dead_runs(api: "MlflowClient") -> None:
     for run in api.search_runs([experiment_id(api)], "attributes.status = 'RUNNING'"):
         if has_lease(run.data.tags) and not is_held(run.data.tags, run.info.start_time / 1000):
             close(run.info.run_id, "KILLED")
-
-
-def _git_tags() -> dict[str, str]:
-    root = Path(__file__).resolve().parent.parent
-
-    def git(*words: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(root), *words], capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
-
-    try:
-        return {
-            "mlflow.source.git.commit": git("rev-parse", "HEAD"),
-            "lethe.git_dirty": str(bool(git("status", "--porcelain"))).lower(),
-        }
-    except (OSError, subprocess.SubprocessError):
-        return {}
 
 
 def flatten(values: Any, prefix: str = "") -> dict[str, Any]:
@@ -130,11 +123,9 @@ def stage_run(parent: str | None, stage: str, params: Any = None) -> Iterator[st
     if parent is None:
         yield None
         return
-    from mlflow.entities import Param
-
     api = client()
-    run = _earlier_try(api, parent, stage) or _nested_run(api, parent, stage)
-    api.log_batch(run, params=[Param(key, _short(value)) for key, value in flatten(params or {}).items()])
+    run = _earlier_try(api, parent, stage) or _nested_run(api, parent, stage, {"lethe.stage": stage})
+    log_params(run, params or {})
     try:
         yield run
     except BaseException:
@@ -153,8 +144,8 @@ def _earlier_try(api: "MlflowClient", parent: str, stage: str) -> str | None:
     return runs[0].info.run_id
 
 
-def _nested_run(api: "MlflowClient", parent: str, stage: str, tags: Mapping[str, str] = MappingProxyType({})) -> str:
-    own = {"mlflow.runName": stage, "mlflow.parentRunId": parent, "lethe.stage": stage, **_kept()}
+def _nested_run(api: "MlflowClient", parent: str, name: str, tags: Mapping[str, str] = MappingProxyType({})) -> str:
+    own = {"mlflow.runName": name, "mlflow.parentRunId": parent, **_kept(), **source_tags()}
     return api.create_run(experiment_id(api), tags=own | tags).info.run_id
 
 
@@ -163,6 +154,14 @@ def log_artifact(run: str | None, path: Path, sensitivity: Sensitivity, folder: 
     if run:
         prefix = "forget" if sensitivity == "forget" else ""
         client().log_artifact(run, str(path), artifact_path="/".join(part for part in (prefix, folder) if part) or None)
+
+
+def log_text(run: str, text: str, name: str, sensitivity: Sensitivity) -> None:
+    """Log text as a file of that name."""
+    with store.scratch() as folder:
+        file = folder / name
+        file.write_text(text, encoding="utf-8")
+        log_artifact(run, file, sensitivity)
 
 
 def log_table(run: str | None, frame: "pandas.DataFrame", name: str, sensitivity: Sensitivity) -> None:
@@ -205,24 +204,37 @@ def log_inputs(run: str, files: Mapping[str, list[InputFile]]) -> None:
     if not inputs:
         return
     client().log_inputs(run, inputs)
-    with store.scratch() as folder:
-        file = folder / INPUTS
-        file.write_text(json.dumps(places, indent=1), encoding="utf-8")
-        log_artifact(run, file, "forget")
+    log_text(run, json.dumps(places, indent=1), INPUTS, "forget")
 
 
-def log_scorecard(run: str, card: Mapping[str, Any]) -> None:
-    """Log a scorecard: metrics of the unlearned model by name, the others' with a suffix, the verdict and the card's
-    digest as tags.
+def log_scorecard(run: str, card: Mapping[str, Any], first: Sequence[str] = ()) -> None:
+    """Log a scorecard: metrics of the unlearned model by name, the others' with a suffix; the verdict as params and,
+    check by check, as tags; the card's digest as a tag.
+
+    Args:
+        run: Id of the tracked run.
+        card: scorecard.v1.
+        first: Metrics that are logged before the others, in their order, where the card has them: MLflow's page that
+            compares runs opens on the metric that came first.
     """
     rows: dict[str, float] = {}
     for name, row in card["metrics"].items():
         for model, key in (("unlearned", name), ("target", f"{name}.target"), ("retrained", f"{name}.retrained")):
             if row[model] is not None:
                 rows[metric_name(key)] = row[model]
+    for name in map(metric_name, first):  # of one call MLflow makes an order of its own
+        if name in rows:
+            log_metrics(run, {name: rows.pop(name)})
     log_metrics(run, rows)
-    verdict = {f"lethe.verdict.{name}": str(value) for name, value in card["verdict"].items() if name != "reasons"}
-    set_tags(run, {**verdict, CARD_DIGEST: card_digest(card)})
+    verdict = card["verdict"]
+    log_verdict(run, verdict["passed"], verdict["evidence"])
+    checks = {f"lethe.verdict.{name}": str(value) for name, value in verdict.items() if name != "reasons"}
+    set_tags(run, {**checks, CARD_DIGEST: card_digest(card)})
+
+
+def log_verdict(run: str, passed: bool, tier: str) -> None:
+    """Log how a run's model was judged, and by which tier of evidence, as params, which MLflow lays side by side."""
+    log_params(run, {"verdict": "passed" if passed else "not passed", "verdict.tier": tier})
 
 
 def card_digest(card: Mapping[str, Any]) -> str:
@@ -235,18 +247,57 @@ def metric_name(name: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "_-./ " else "-" for letter in name)
 
 
+def name_artifact(artifact: Artifact) -> str:
+    """Return a digest by which everyone who has this store finds an artifact, on whichever server; nobody else can
+    tell from it what was forgotten.
+    """
+    return store.keyed(artifact.digest) if artifact.sensitivity == "forget" else artifact.digest
+
+
+def mark_made(artifact: Artifact) -> None:
+    """Note on the run that made an artifact which one it is, by which it is found from other servers too; nothing where
+    a stage passed on what was made on another server.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        set_tags(artifact.origin, {ARTIFACT: name_artifact(artifact)})
+    except MlflowException:
+        if find_run(artifact.origin):
+            raise
+
+
 def link_cached(run: str, stage: str, artifact: Artifact) -> None:
-    """Note that a stage was a cache hit: a finished nested run that links to the run which made the artifact."""
-    api = client()
+    """Note that a stage was a cache hit: a finished nested run that links to the run which made the artifact, or says
+    by which name and digest that is found on the server which has it.
+    """
+    api, digest = client(), name_artifact(artifact)
     tags = {
         "lethe.cached": "true",
         "lethe.origin_run": artifact.origin,
-        "mlflow.note.content": f"From cache; made by run {artifact.origin}.",
+        ARTIFACT: digest,
+        NOTE: _origin_in_words(stage, artifact.origin, digest),
     }
     nested = _earlier_try(api, run, stage)
     if nested:
         set_tags(nested, tags)
-    api.set_terminated(nested or _nested_run(api, run, stage, tags), "FINISHED")
+    api.set_terminated(nested or _nested_run(api, run, stage, {"lethe.stage": stage, **tags}), "FINISHED")
+
+
+def _origin_in_words(stage: str, origin: str, digest: str) -> str:
+    if find_run(origin):
+        return f"From cache; made by the run [{stage} {origin[:8]}]({run_page(origin)})."
+    return (
+        f"From cache; made by a run that this server does not know: `{stage}`, id `{origin}`, on its own server the one"
+        f" with the tag `{ARTIFACT}` = `{digest}`."
+    )
+
+
+def add_note(run: str, words: str) -> None:
+    """Add a paragraph, in Markdown, to what the run's page says of it first."""
+    found = find_run(run)
+    earlier = found.data.tags.get(NOTE, "") if found else ""
+    set_tags(run, {NOTE: f"{earlier}\n\n{words}".strip()})
 
 
 def find_run(run: str) -> "Run | None":
@@ -289,10 +340,14 @@ def close_after(error: BaseException, run: str) -> None:
 
 
 @contextlib.contextmanager
-def system_metrics(run: str) -> Iterator[None]:
-    """Log processor, memory and disk use of this machine to the run while the block runs."""
+def system_metrics(parent: str) -> Iterator[None]:
+    """Log processor, memory and disk use of this machine while the block runs, to a nested run of their own: beside
+    the figures that runs are compared by they would come first.
+    """
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
+    api = client()
+    run = _nested_run(api, parent, MACHINE)
     monitor = SystemMetricsMonitor(run, tracking_uri=tracking_uri())
     monitor.start()
     # it waits for its server, which may be what has ended the block
@@ -305,6 +360,7 @@ def system_metrics(run: str) -> Iterator[None]:
         raise
     finishing.start()
     finishing.join()
+    api.set_terminated(run, "FINISHED")
 
 
 def run_address(run: str) -> tuple[str, str]:

@@ -30,6 +30,8 @@ class Version:
     run: str
     """The tracked run that made it."""
     tags: Mapping[str, str]
+    model: str = ""
+    """MLflow's id of the logged model that it is of."""
 
 
 def register_model(run: str, model: Any, tokenizer: Any, name: str, label: str, checkpoint: str) -> str:
@@ -107,7 +109,18 @@ def _read(found: "ModelVersion") -> Version:
         made=int(found.creation_timestamp),
         run=found.run_id or "",
         tags=dict(found.tags),
+        model=found.source.partition("models:/")[2],
     )
+
+
+def show_on(run: str, version: Version) -> None:
+    """Name a version's model among what a run brought about, so that MLflow shows the registered model with it, be it
+    this run's stage that made it or an earlier one's.
+    """
+    from mlflow.entities import LoggedModelOutput
+
+    if version.model:
+        client().log_outputs(run, [LoggedModelOutput(version.model, 0)])
 
 
 def note_version(version: Version, tags: Mapping[str, str], description: str | None = None) -> Version:

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from flows.steps.edit_stages import require_patches
+from flows.steps.tracked_runs import EDITING_PRESETS, Told, digests
 from tasks.algorithms.editing.requests import erased_object
 from tasks.artifacts import BadInputError, CheckpointRef, EditPatch
 from tasks.benchmarks.local_files import WORLD, BenchmarkInputs, gather_benchmarks
@@ -149,11 +149,15 @@ def check_editable(model: str, label: str = "target") -> CheckpointRef:
     return checkpoint
 
 
-def about(request: CheckedEditing) -> dict[str, Any]:
-    """Return what may be public of a request."""
-    return {
-        "edits": len(request.edits),
-        "facts": len(request.facts),
-        "patches": len(request.patches),
-        "model": request.target.digest,
-    }
+def told_of(method: str, paper: str, request: CheckedEditing, config: RankOneEditingConfig) -> Told:
+    """Return what the run of an editing request says of itself: of the request what may be public."""
+    counts = {"edits": len(request.edits), "facts": len(request.facts), "patches": len(request.patches)}
+    given = digests({"target": request.target}, request.text.by_split())
+    return Told(
+        method=method,
+        model=request.target.digest,
+        paper=paper,
+        config=config,
+        presets=EDITING_PRESETS,
+        params={"request": counts, **given},
+    )

@@ -2,11 +2,10 @@
 
 from dataclasses import replace
 
-from prefect.runtime import flow_run
-
 from flows.steps.flow_runs import flow
 from flows.steps.judging import tracked
 from flows.steps.outcome import Stages
+from flows.steps.tracked_runs import Told, open_run
 from tasks import store, tracking
 from tasks.artifacts import CheckpointRef, FactWorldRef
 from tasks.fact_model import train_fact_model
@@ -29,8 +28,8 @@ def embedded_facts(
         world: How many facts there are, and how they are told.
         model: How the model is trained.
     """
-    tags = {"lethe.method": "pretraining", "lethe.prefect_flow_run": str(flow_run.id)}
-    run = tracking.open_run(f"fact world {world.seed}", {"world": world, "model": model}, tags)
+    params = {"world": world, "model": model}
+    run = open_run(Told(method="pretraining", name=f"fact world {world.seed}", params=params))
     with tracked(run):
         stages = Stages(run=run)
         made = stages.result("fact world", write_fact_world.submit(world, run))

@@ -10,6 +10,7 @@ from prefect import get_run_logger
 
 from flows.steps.outcome import StageOf, Stages
 from flows.steps.prefect_ui import progress_artifacts, show_run, show_scorecard
+from flows.steps.registering import tell_verdict
 from flows.steps.request import CheckedRequest
 from flows.steps.wiring import DICTIONARY, Call
 from tasks import store, tracking
@@ -26,6 +27,7 @@ from tasks.relearning import relearn, relearn_retained
 from tasks.report import answers_table, write_report
 from tasks.reporting import run_history
 from tasks.reporting.benchmark_tables import benchmark_table
+from tasks.reporting.run_tables import LEFT
 from tasks.rounding import score_rounded
 from tasks.scorecard import score
 from tasks.settings.evaluation import EvaluationConfig
@@ -211,7 +213,8 @@ def judge(
     for name in ("scorecard.json", "items.parquet"):
         tracking.log_artifact(run, folder / name, "public", "scorecard")
     card_json = read_json(folder / "scorecard.json")
-    tracking.log_scorecard(run, card_json)
+    tracking.log_scorecard(run, card_json, LEFT)
+    tell_verdict(stages, card_json)
     tracking.set_tags(run, {"lethe.toxicity_scorer": rated[0].scorer} if rated else {})
     tracking.log_table(run, benchmark_table(benchmarks), "benchmarks", "public")
     tracking.log_table(run, answers_table(probes, verdicts), "answers", "forget")

@@ -91,6 +91,8 @@ class Stages:
             self.made_by[key] = artifacts[0].origin
             if future.state.name == "Cached":
                 tracking.link_cached(self.run, str(key), artifacts[0])
+            else:
+                tracking.mark_made(artifacts[0])
         return record
 
     def results(self, waiting: Mapping[StageOf, PrefectFuture[Any]]) -> dict[StageOf, Any]:

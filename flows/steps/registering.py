@@ -2,9 +2,11 @@
 that are its own.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from flows.steps.outcome import StageOf, Stages
+from flows.steps.verdict_state import in_words
 from tasks import tracking, tracking_registry
 from tasks.artifacts import CheckpointRef
 from tasks.registration import ModelVersion, register
@@ -30,7 +32,10 @@ def registered(stages: Stages, unlearned: CheckpointRef, name: str, made: Made, 
     if version is None:
         return ""
     aliases.consider(aliases.note(version, made), requests)
-    return f"{version.name} version {version.number}"
+    tracking_registry.show_on(stages.run, version)
+    words = f"{version.name} version {version.number}"
+    tracking.add_note(stages.run, f"Registered as [{words}](#/models/{version.name}/versions/{version.number}).")
+    return words
 
 
 def _version(stages: Stages, unlearned: CheckpointRef, name: str) -> Version | None:
@@ -45,6 +50,20 @@ def _version(stages: Stages, unlearned: CheckpointRef, name: str) -> Version | N
         made = stages.result("registration", again.submit(*call))
         found = tracking_registry.find_version(made.name, made.version)
     return found
+
+
+def tell_verdict(stages: Stages, card: Mapping[str, Any], stage: str = "report") -> None:
+    """Let the run's description say how its model was judged, and lead to the report without forgotten text.
+
+    Args:
+        stages: The run's stages.
+        card: scorecard.v1.
+        stage: The one that wrote the report.
+    """
+    words = f"**{in_words(card['verdict'])}.**"
+    if tracking.find_run(stages.made_by.get(StageOf(stage), stages.run)):
+        words += f" [Report without forgotten text]({report_places(stages, stage)['link']})."
+    tracking.add_note(stages.run, words)
 
 
 def report_places(stages: Stages, stage: str = "report") -> dict[str, str]:

@@ -5,7 +5,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from flows.steps.providers import say
-from tasks import store
 from tasks.artifacts import CheckpointRef
 from tasks.corpus import CorpusInputs
 from tasks.removals import register, states
@@ -29,18 +28,6 @@ def checked(request: UnlearningRequest, inputs: CorpusInputs, target: Checkpoint
     if target and target.digest != removal.target:
         say(f"{removal.id}: the model is not what it was when the request was received")
     return removal
-
-
-def run_name(method: str, inputs: CorpusInputs, target: CheckpointRef, removal: Removal | None) -> str:
-    """Return what a run is called: by its request and model, or by what is forgotten; neutrally."""
-    if removal:
-        return f"{removal.id} {method} {target.digest[:8]}"
-    return f"{method} {store.keyed(inputs.forget[0].digest)[:8]}"
-
-
-def run_tags(removal: Removal | None) -> dict[str, str]:
-    """Return the tags of a run that say what it is made for."""
-    return {"lethe.request": removal.id} if removal else {}
 
 
 @dataclass(kw_only=True)

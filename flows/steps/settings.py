@@ -71,7 +71,8 @@ def differences(config: Any, other: Any) -> dict[str, Any]:
     """
     known = setting_names(other)
     values = {
-        name: (_value(config, name), _value(other, name) if name in known else None) for name in setting_names(config)
+        name: (value_of(config, name), value_of(other, name) if name in known else None)
+        for name in setting_names(config)
     }
     return {
         name: list(ours) if isinstance(ours, tuple) else ours
@@ -80,7 +81,22 @@ def differences(config: Any, other: Any) -> dict[str, Any]:
     }
 
 
-def _value(config: Any, name: str) -> Any:
+def as_yaml(config: Any) -> str:
+    """Return all settings as the text of a file that `apply_file` makes the same ones of."""
+    import yaml
+
+    return yaml.safe_dump(_plain(dataclasses.asdict(config)), sort_keys=False, allow_unicode=True)
+
+
+def _plain(value: Any) -> Any:
+    """Return settings in what YAML has: no tuples."""
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, (list, tuple)) else value
+
+
+def value_of(config: Any, name: str) -> Any:
+    """Return a setting by its dotted name."""
     return reduce(getattr, name.split("."), config)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from flows.steps.outcome import StageOf, Stages
 from flows.steps.request import CheckedRequest
 from flows.steps.studies import Point
+from flows.steps.tracked_runs import Told, open_run
 from flows.steps.unlearning import Declare
 from flows.steps.wiring import DICTIONARY, FACTS, Call, Later, Wiring, replaced
 from tasks import tracking
@@ -102,8 +103,15 @@ def _key(call: Call, values: Mapping[Later, Any]) -> str:
 
 def start(ground: Ground, point: Point, name: str) -> tuple[Stages, dict[StageOf, Any]]:
     """Submit the stages of a trial; they have a run, and so names, of their own."""
-    tags = {"lethe.method": ground.method, "mlflow.parentRunId": ground.run}
-    stages = Stages(run=tracking.open_run(name, {"settings": " ".join(point)}, tags))
+    settings = dict(word.split("=", 1) for word in point)
+    told = Told(
+        method=ground.method,
+        model=ground.request.target.digest,
+        name=name,
+        params={"settings": settings},
+        tags={"mlflow.parentRunId": ground.run},
+    )
+    stages = Stages(run=open_run(told))
     wiring = Wiring(run=stages.run, values=ground.values)
     wiring.submit(declared(ground, point))
     return stages, wiring.waiting()

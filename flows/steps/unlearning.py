@@ -18,6 +18,7 @@ from flows.steps.reading import read_text
 from flows.steps.registering import registered, report_places
 from flows.steps.request import CheckedRequest, check_request, require_model
 from flows.steps.review import require_server
+from flows.steps.tracked_runs import Presets, Told, digests, open_run
 from flows.steps.wiring import ASKED_FACTS, DICTIONARY, FACTS, Call, Wiring
 from tasks import tracking
 from tasks.artifacts import CheckpointRef, CorpusRef, Scorecard
@@ -60,6 +61,8 @@ class Unlearning:
     """Its name in `METHODS`."""
     paper: str
     """Where it is from."""
+    presets: Presets
+    """Of its settings."""
     declare: Declare
     """Its stages."""
     request: CheckedRequest
@@ -94,29 +97,32 @@ def check_unlearning(request: UnlearningRequest, config: MethodConfig, *, review
 def carry_out(unlearning: Unlearning) -> Outcome:
     """Run all stages of a method under one tracked run."""
     request = unlearning.request
-    tags = {
-        "lethe.method": unlearning.method,
-        "lethe.paper": unlearning.paper,
-        "lethe.prefect_flow_run": str(flow_run.id),
-        **removals.run_tags(request.removal),
-    }
-    params = {
-        "method": unlearning.method,
-        "questions": log_questions(request.models, request.config),
-        "config": request.config,
-    }
-    name = removals.run_name(unlearning.method, request.inputs, request.target, request.removal)
-    if unlearning.choice:
-        name, tags = unlearning.choice.name, tags | {"mlflow.parentRunId": unlearning.choice.run}
     # the states of a request are those of the choice as a whole
     with removals.work_on(None if unlearning.choice else request.removal) as work:
-        run = tracking.open_run(name, params, tags)
+        run = open_run(_told(unlearning))
         work.begin(run)
         with tracked(run):
             outcome = _run_stages(Stages(run=run), unlearning)
         tracking.close(run)
         work.end(outcome.scorecard.passed)
     return outcome
+
+
+def _told(unlearning: Unlearning) -> Told:
+    """Return what the run says of itself."""
+    request, choice = unlearning.request, unlearning.choice
+    questions = {"questions": log_questions(request.models, request.config)}
+    return Told(
+        method=unlearning.method,
+        model=request.target.digest,
+        name=choice.name if choice else "",
+        paper=unlearning.paper,
+        config=request.config,
+        presets=unlearning.presets,
+        removal=request.removal,
+        params=questions | digests(request.models, request.inputs.by_split()),
+        tags={"mlflow.parentRunId": choice.run} if choice else {},
+    )
 
 
 def _run_stages(stages: Stages, unlearning: Unlearning) -> Outcome:

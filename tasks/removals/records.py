@@ -1,6 +1,5 @@
 """What the register says of a removal request: its states, its history, and what of it is not public."""
 
-import getpass
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -9,6 +8,7 @@ from typing import Any, Literal, get_args
 
 from tasks.artifacts import BadInputError
 from tasks.settings.removal_requests import RemovalRequest, read_due
+from tasks.tracking_source import account
 
 State = Literal["received", "running", "verified", "failed", "superseded", "cancelled"]
 STATES: tuple[State, ...] = get_args(State)
@@ -117,15 +117,7 @@ def require_to_come(due: str) -> date:
 
 def made_now(state: State, words: str = "", run: str = "") -> Change:
     """Return a change that is made now, by the account that asks."""
-    return Change(state=state, at=datetime.now(UTC).isoformat(timespec="seconds"), by=_account(), words=words, run=run)
-
-
-def _account() -> str:
-    """Return the account's name; a container may have none."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):
-        return "unknown"
+    return Change(state=state, at=datetime.now(UTC).isoformat(timespec="seconds"), by=account(), words=words, run=run)
 
 
 def require_leading_to(removal: Removal, state: State) -> None:

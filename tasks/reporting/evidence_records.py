@@ -21,8 +21,8 @@ from tasks.tracking_server import without_secrets
 
 KIND = "certificates"
 """Room in the store."""
-CONFIG, THRESHOLDS = "config.", "config.verdict."
-"""What logged settings are called, and of those the ones by which the verdict was reached."""
+THRESHOLDS = "verdict."
+"""How the settings begin by which the verdict was reached."""
 MODEL = " model"
 """How the card's origins call the digest of a model."""
 
@@ -60,7 +60,8 @@ def about(evidence: str) -> str:
 
 def evidence_record(run: JudgedRun) -> dict[str, Any]:
     """Return a run as a record, in values of JSON."""
-    origin, params = run.card["provenance"], run.record.data.params
+    origin = run.card["provenance"]
+    settings = {name: _without_place(value) for name, value in sorted(run.settings.items())}
     return {
         "about": about(run.card["verdict"]["evidence"]),
         "made": {"at": _moment(datetime.now(UTC).timestamp() * 1000), "lethe": importlib.metadata.version("lethe")},
@@ -73,12 +74,10 @@ def evidence_record(run: JudgedRun) -> dict[str, Any]:
             "scorecard": run.files[CARD],
             "items": run.files.get(ITEMS),
         },
-        "thresholds": _settings(params, THRESHOLDS),
-        "config": {
-            name: value
-            for name, value in _settings(params, CONFIG).items()
-            if not f"{CONFIG}{name}".startswith(THRESHOLDS)
+        "thresholds": {
+            name.removeprefix(THRESHOLDS): value for name, value in settings.items() if name.startswith(THRESHOLDS)
         },
+        "config": {name: value for name, value in settings.items() if not name.startswith(THRESHOLDS)},
         "versions": origin["versions"],
         "scorecard": run.card,
     }
@@ -144,14 +143,6 @@ def _place(name: str) -> tuple[str, int]:
     """Return split and number of a data set, which is called by both."""
     split, _, number = name.rpartition(" ")
     return split, int(number) if number.isdecimal() else 0
-
-
-def _settings(params: Mapping[str, str], prefix: str) -> dict[str, str]:
-    return {
-        name.removeprefix(prefix): _without_place(value)
-        for name, value in sorted(params.items())
-        if name.startswith(prefix)
-    }
 
 
 def _without_place(value: str) -> str:

@@ -4,10 +4,12 @@ of how it was made.
 
 import contextlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from tasks import tracking
 from tasks.artifacts import BadInputError
@@ -16,6 +18,10 @@ from tasks.store import DamagedArtifactError, file_digest
 from tasks.tracking_server import tracking_uri, without_secrets
 
 MOST_STAGES = 1000
+CONFIG, CONFIG_DIGEST = "config.yaml", "lethe.config"
+"""Artifact of a run with all its settings, and the tag that has the file's SHA-256."""
+PARAM = "config."
+"""What settings are called among the params of runs of earlier versions, which have no such file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +36,8 @@ class JudgedRun:
     """scorecard.v1."""
     files: dict[str, str]
     """Name of a file of the card -> its SHA-256."""
+    settings: Mapping[str, str]
+    """Dotted name of a setting -> its value."""
 
 
 def judged_run(word: str) -> JudgedRun:
@@ -52,9 +60,20 @@ def judged_run(word: str) -> JudgedRun:
         found = {each: download(run, f"scorecard/{each}", Path(folder)) for each in (CARD, ITEMS)}
         card = _own_card(run, found[CARD])
         files = {each: file_digest(path) for each, path in found.items() if path}
+        settings = _settings(run, download(run, CONFIG, Path(folder)))
     nested = f"tags.`mlflow.parentRunId` = '{name}' and tags.`lethe.stage` != ''"
     stages = search_runs(nested, MOST_STAGES, ["attributes.start_time ASC"])
-    return JudgedRun(record=run, stages=stages, card=card, files=files)
+    return JudgedRun(record=run, stages=stages, card=card, files=files, settings=settings)
+
+
+def _settings(run: Any, file: Path | None) -> dict[str, str]:
+    """Return all settings of a run, if its file of them is the one that it logged."""
+    wanted = run.data.tags.get(CONFIG_DIGEST)
+    if wanted is None:  # of an earlier version
+        return {name.removeprefix(PARAM): value for name, value in run.data.params.items() if name.startswith(PARAM)}
+    if file is None or file_digest(file) != wanted:
+        raise DamagedArtifactError(f"run {run.info.run_id} does not keep the settings that it logged, {CONFIG}")
+    return {name: str(value) for name, value in tracking.flatten(yaml.safe_load(file.read_text("utf-8"))).items()}
 
 
 def _own_card(run: Any, file: Path | None) -> dict[str, Any]:

@@ -153,7 +153,8 @@ def test_only_what_was_chosen_is_registered(passed: Chosen) -> None:
 
 def test_every_trial_is_a_run_beneath_the_choice_and_they_stand_side_by_side(passed: Chosen) -> None:
     runs = nested(passed)
-    assert {f"trial 1: {WHP}", f"chosen: {WHP}", "comparison of 2"} <= set(runs)
+    assert {f"trial 1: {WHP}", f"chosen: {WHP}"} <= set(runs)
+    assert [name for name in runs if name.endswith(" comparison of 2")]
     assert runs[f"trial 1: {WHP}"].info.run_id == passed.trials[0].mlflow_run
     compared = read_json(store.path(passed.comparison.comparison) / "comparison.json")
     assert [run["name"] for run in compared["runs"]] == [f"trial 1: {WHP}", f"chosen: {WHP}"]
@@ -161,6 +162,8 @@ def test_every_trial_is_a_run_beneath_the_choice_and_they_stand_side_by_side(pas
     assert reasons == {"the runs were judged on different text"}
     whole = tracking.client().get_run(passed.mlflow_run)
     assert (whole.data.metrics["auto/trials"], whole.data.metrics["auto/passed"]) == (1, 1)
+    assert (whole.data.params["verdict"], whole.data.params["preset"]) == ("passed", "default")
+    assert f"/runs/{passed.outcome.mlflow_run})" in whole.data.tags["mlflow.note.content"]
 
 
 def test_called_again_nothing_is_computed_again(passed: Chosen, tiny_task: TinyTask) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,10 +25,12 @@ from flows.selective_unlearning import selective_unlearning
 from flows.steps.outcome import Outcome, StageOf
 from flows.steps.settings import apply_settings, setting_names
 from tasks import store, tracking, tracking_purge
+from tasks.models.checkpoints import inspect_model
 from tasks.reporting import run_history
 from tasks.settings.selective_unlearning import PRESETS, SelectiveUnlearningConfig
 from tasks.settings.unlearning_request import UnlearningRequest
 from tasks.storage.plain_files import read_json
+from tasks.tracking_source import account
 from tests.stand_ins.benchmark_files import NAMES as NAMES_OF_BENCHMARKS
 from tests.stand_ins.benchmark_files import write_benchmarks
 from tests.stand_ins.command import ROOT
@@ -130,6 +133,28 @@ def nested_runs(outcome: Outcome) -> dict[str, Any]:
     }
 
 
+def target_digest(twice: "Twice") -> str:
+    return inspect_model(str(twice.task.model), "target").digest
+
+
+def test_both_runs_show_whose_they_are_and_the_model_that_they_registered(twice: Twice) -> None:
+    for outcome in (twice.first, twice.second):
+        run = tracking.client().get_run(outcome.mlflow_run)
+        assert (run.data.tags["mlflow.source.name"], run.data.tags["mlflow.user"]) == (
+            "flows.selective_unlearning",
+            account(),
+        )
+        said = run.data.tags["mlflow.note.content"]
+        for words in (
+            "`whp` (arXiv:2310.02238) on model",
+            "**Verdict not passed, evidence behavioural",
+            "Registered as",
+        ):
+            assert words in said
+        (shown,) = run.outputs.model_outputs
+        assert tracking.client().get_logged_model(shown.model_id).name == "unlearned"
+
+
 def load(folder: Path) -> torch.nn.Module:
     return AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, use_safetensors=True).eval()
 
@@ -189,10 +214,15 @@ def test_mlflow_has_a_finished_parent_with_a_finished_run_for_every_stage(twice:
     assert parent.info.status == "FINISHED"
     assert parent.data.tags["lethe.prefect_flow_run"] == twice.first.flow_run
     assert {found.dataset.name for found in parent.inputs.dataset_inputs} == {"forget 1", "retain 1"}
-    assert parent.data.params["config.labels.block_size"] == "32"
+    params = parent.data.params
+    assert (params["preset"], params["seed"], params["settings.labels.block_size"]) == ("default", "0", "32")
+    assert not [name for name in params if name.startswith("settings.verdict.")]
+    assert (params["verdict"], params["target"]) == ("not passed", target_digest(twice)[:16])
+    assert re.fullmatch(rf"[a-z]+-[a-z]+ whp {target_digest(twice)[:8]}", parent.info.run_name)
+    assert not [name for name in parent.data.metrics if name.startswith("system/")]
     assert "forget_test/perplexity" in parent.data.metrics
     nested = nested_runs(twice.first)
-    assert set(nested) == STAGES
+    assert set(nested) == STAGES | {tracking.MACHINE}
     assert {run.info.status for run in nested.values()} == {"FINISHED"}
     for stage in TRAINING:
         assert len(run_history.curve(nested[stage].info.run_id, "loss_nats")) > 1
@@ -228,6 +258,8 @@ def test_the_second_run_trains_nothing_and_links_to_the_runs_that_did(twice: Twi
     for stage in STAGES - {"registration"}:  # whose record is no artifact
         assert linked[stage].data.tags["lethe.cached"] == "true"
         assert linked[stage].data.tags["lethe.origin_run"] == made[stage].info.run_id, stage
+        assert f"/runs/{made[stage].info.run_id})" in linked[stage].data.tags["mlflow.note.content"]
+        assert linked[stage].data.tags[tracking.ARTIFACT] == made[stage].data.tags[tracking.ARTIFACT], stage
         assert linked[stage].info.status == "FINISHED"
     assert (twice.second.unlearned, twice.second.scorecard, twice.second.model_version) == (
         twice.first.unlearned,

@@ -29,6 +29,7 @@ from tasks.settings.unlearning_request import UnlearningRequest
 from tasks.storage.plain_files import read_json
 from tests.stand_ins.command import called, lethe
 from tests.stand_ins.tiny import SETTINGS, TinyTask
+from tests.stand_ins.tracked import settings_of
 
 PAIRS = ["alpha 0.25, beta 0.75", "alpha 0.5, beta 0.5", "alpha 0.75, beta 0.25"]
 SHORT = [setting for setting in SETTINGS if setting.split(".")[0] in ("anchors", "probing")]
@@ -88,16 +89,11 @@ def shown(sweep: WeightSweep, out: Path) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_each_pair_is_a_run_of_its_own_that_differs_in_nothing_but_the_weights(swept: Swept) -> None:
-    api = tracking.client()
-    params = [api.get_run(outcome.mlflow_run).data.params for outcome in swept.first.outcomes.values()]
-    assert [(found["config.scrub.alpha"], found["config.scrub.beta"]) for found in params] == [
-        ("0.25", "0.75"),
-        ("0.5", "0.5"),
-        ("0.75", "0.25"),
-    ]
+    told = [settings_of(outcome.mlflow_run) for outcome in swept.first.outcomes.values()]
+    pairs = [(found["scrub.alpha"], found["scrub.beta"]) for found in told]
+    assert pairs == [(0.25, 0.75), (0.5, 0.5), (0.75, 0.25)]
     rest = [
-        {name: value for name, value in found.items() if name not in ("config.scrub.alpha", "config.scrub.beta")}
-        for found in params
+        {name: value for name, value in found.items() if name not in ("scrub.alpha", "scrub.beta")} for found in told
     ]
     assert rest[0] == rest[1] == rest[2]
 

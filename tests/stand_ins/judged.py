@@ -4,9 +4,12 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from tasks import tracking
 from tasks.artifacts import InputFile
 from tasks.reporting.cards import CARD, ITEMS
+from tasks.reporting.judged_runs import CONFIG, CONFIG_DIGEST
 from tests.stand_ins.cards import card, items, write_card
 
 
@@ -17,9 +20,9 @@ def _file(name: str) -> InputFile:
 MODELS = {"target model": "1" * 64, "unlearned model": "2" * 64, "retrained model": "3" * 64}
 GOLD = card({"forget_test/probability": (0.8, 0.1, 0.05)}, **MODELS)
 HELD = items("forget_test/probability", [0.1, 0.2])
-CONFIG = {
+SETTINGS = {
     "finetune": {"seed": 3},
-    "verdict": {"forgotten_gap": 0.08, "required": ("forgotten", "healthy")},
+    "verdict": {"forgotten_gap": 0.08, "required": ["forgotten", "healthy"]},
     "judging": {"model": "/home/velmora/models/judge", "base_url": "http://velmora:secret@127.0.0.1:8000/v1"},
 }
 GIVEN = {
@@ -35,10 +38,15 @@ def log_judged(folder: Path, found: dict[str, Any] = GOLD, status: str = "FINISH
         folder: Where its card is written before it is logged.
         found: The card.
         status: How the run ended.
-        earlier: Whether it is one of a version that did not log what its card says.
+        earlier: Whether it is one of a version that did not log what its card says, and settings as params.
     """
     tags = {"lethe.method": "whp", "lethe.prefect_flow_run": "0" * 8, "lethe.request": "R-0007"}
-    run = tracking.open_run("whp 12345678", {"method": "whp", "questions": "qa_template", "config": CONFIG}, tags)
+    params = {"method": "whp", "questions": "qa_template", **({"config": SETTINGS} if earlier else {})}
+    run = tracking.open_run("whp 12345678", params, tags)
+    if not earlier:
+        kept = yaml.safe_dump(SETTINGS)
+        tracking.log_text(run, kept, CONFIG, "public")
+        tracking.set_tags(run, {CONFIG_DIGEST: hashlib.sha256(kept.encode()).hexdigest()})
     tracking.log_inputs(run, GIVEN)
     for stage in ("corpus", "probing unlearned"):
         with tracking.stage_run(run, stage):

@@ -15,9 +15,11 @@ from mlflow.entities import Run
 from mlflow.utils.validation import _validate_metric_name
 
 from tasks import store, tracking, tracking_purge
-from tasks.artifacts import Artifact, InputFile
+from tasks.artifacts import Artifact, InputFile, Sensitivity
 from tasks.reporting import run_history
 from tasks.settings.labels import LabelConfig
+from tasks.tracking_source import account
+from tests.stand_ins.waiting import wait_for
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -69,7 +71,7 @@ def test_a_parent_run_has_flat_params_and_tags(parent: str) -> None:
     assert found.data.params["config.alpha"] == "5.0"
     assert found.data.tags["lethe.method"] == "whp"
     assert len(found.data.tags["mlflow.source.git.commit"]) == 40
-    assert found.data.tags["lethe.git_dirty"] in ("true", "false")
+    assert (found.data.tags["mlflow.user"], found.data.tags["mlflow.source.name"]) == (account(), "lethe")
 
 
 def test_a_stage_is_a_finished_nested_run_with_its_settings(parent: str) -> None:
@@ -119,14 +121,45 @@ def test_step_metrics_arrive_even_if_training_fails(parent: str) -> None:
     assert run_history.curve(nested, "loss_nats") == [(1, 2.0)]
 
 
-def test_a_cache_hit_is_a_finished_nested_run_that_names_its_origin(parent: str) -> None:
-    tracking.link_cached(
-        parent, "labels", Artifact(kind="labels", digest="a" * 64, sensitivity="forget", origin="b" * 32)
-    )
-    (found,) = nested_in(parent)
+def labels(origin: str, sensitivity: Sensitivity = "forget") -> Artifact:
+    return Artifact(kind="labels", digest="a" * 64, sensitivity=sensitivity, origin=origin)
+
+
+def test_a_cache_hit_is_a_finished_nested_run_that_links_to_its_origin(parent: str) -> None:
+    with tracking.stage_run(parent, "labels") as made:
+        pass
+    tracking.mark_made(labels(made))
+    later = tracking.open_run("later", {}, {})
+    for _ in range(2):  # a retry goes on with the run of the earlier try
+        tracking.link_cached(later, "labels", labels(made))
+    tracking.close(later)
+    (found,) = nested_in(later)
     assert (found.info.status, found.info.run_name) == ("FINISHED", "labels")
-    assert found.data.tags["lethe.cached"] == "true"
-    assert found.data.tags["lethe.origin_run"] == "b" * 32
+    assert (found.data.tags["lethe.cached"], found.data.tags["lethe.origin_run"]) == ("true", made)
+    assert found.data.tags["mlflow.note.content"] == (
+        f"From cache; made by the run [labels {made[:8]}]({tracking.run_page(made)})."
+    )
+    assert found.data.tags[tracking.ARTIFACT] == get(made).data.tags[tracking.ARTIFACT]
+
+
+@pytest.mark.parametrize("sensitivity", ["forget", "ordinary"])
+def test_an_origin_on_another_server_is_told_by_name_and_digest(parent: str, sensitivity: Sensitivity) -> None:
+    found = labels("b" * 32, sensitivity)
+    tracking.mark_made(found)  # a stage that passes it on
+    tracking.link_cached(parent, "labels", found)
+    (linked,) = nested_in(parent)
+    digest = store.keyed("a" * 64) if sensitivity == "forget" else "a" * 64
+    assert tracking.name_artifact(found) == linked.data.tags[tracking.ARTIFACT] == digest
+    assert linked.data.tags["mlflow.note.content"] == (
+        f"From cache; made by a run that this server does not know: `labels`, id `{'b' * 32}`, on its own server the"
+        f" one with the tag `lethe.artifact` = `{digest}`."
+    )
+
+
+def test_notes_are_paragraphs_in_their_order(parent: str) -> None:
+    for words in ("First.", "**Then** a [link](#/models/a)."):
+        tracking.add_note(parent, words)
+    assert get(parent).data.tags[tracking.NOTE] == "First.\n\n**Then** a [link](#/models/a)."
 
 
 def test_close_leaves_nothing_running() -> None:
@@ -223,9 +256,12 @@ def test_a_scorecard_becomes_metrics_of_valid_names_and_tags(parent: str) -> Non
         "evidence": "behavioural",
         "reasons": ["forgotten: Velmora"],
     }
-    card = {"metrics": {"forget_test/probability": row, "toxicity/ratio>0.5": row}, "verdict": verdict}
-    tracking.log_scorecard(parent, card)
+    metrics = {"benchmark/world/acc": row, "forget_test/probability": row, "toxicity/ratio>0.5": row}
+    card = {"metrics": metrics, "verdict": verdict}
+    tracking.log_scorecard(parent, card, ("sibling/probability", "forget_test/probability"))
     found = get(parent).data
+    assert (found.params["verdict"], found.params["verdict.tier"]) == ("not passed", "behavioural")
+    assert next(iter(found.metrics)) == "forget_test/probability"  # MLflow's page that compares runs opens on it
     assert found.metrics["forget_test/probability"] == 0.1
     assert found.metrics["forget_test/probability.target"] == 0.9
     assert "forget_test/probability.retrained" not in found.metrics
@@ -259,10 +295,24 @@ def test_the_address_of_a_run_says_what_to_start_first(parent: str, monkeypatch:
     assert tracking.run_address("a")[1].startswith("Start `mlflow server --backend-store-uri postgresql://db/runs ")
 
 
-def test_system_metrics_go_to_the_run_and_stop(parent: str) -> None:
+def test_system_metrics_go_to_a_run_beside_the_figures_and_stop(parent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.1")
     with tracking.system_metrics(parent):
-        pass
+        wait_for(lambda: any(run.data.metrics for run in nested_in(parent)), "a first sample")
     assert get(parent).info.status == "RUNNING"
+    (machine,) = nested_in(parent)
+    assert (machine.info.run_name, machine.info.status) == ("machine", "FINISHED")
+    assert "lethe.stage" not in machine.data.tags
+    assert {name.partition("/")[0] for name in machine.data.metrics} == {"system"}
+    assert get(parent).data.metrics == {}
+
+
+def test_the_run_of_the_load_ends_with_a_run_that_an_error_ended() -> None:
+    run = tracking.open_run("whp", {}, {})
+    with pytest.raises(OSError, match="once"), tracking.system_metrics(run):
+        raise OSError("once")
+    tracking.close_after(OSError("once"), run)
+    assert [found.info.status for found in (get(run), *nested_in(run))] == ["FAILED", "FAILED"]
 
 
 def test_no_run_is_left_running_however_deep_it_is_nested(parent: str) -> None:

@@ -2,13 +2,23 @@
 versions come newest first; an alias that points nowhere is none; notes are kept as they are set.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from mlflow.exceptions import MlflowException
 
 from tasks import tracking
-from tasks.tracking_registry import CHECKPOINT, aliased, find_version, note_version, set_alias, versions, versions_with
+from tasks.tracking_registry import (
+    CHECKPOINT,
+    aliased,
+    find_version,
+    note_version,
+    set_alias,
+    show_on,
+    versions,
+    versions_with,
+)
 from tests.stand_ins.databases import give_runs
 from tests.stand_ins.removals import made
 
@@ -69,3 +79,20 @@ def test_notes_are_kept_as_they_are_set() -> None:
     assert dict(kept.tags) == dict(noted.tags) == {CHECKPOINT: "1" * 64, "x": "new", "y": "stays"}
     assert kept.description == "In words."
     assert find_version("a", 1) == noted
+
+
+def test_a_run_shows_the_model_of_a_version_whatever_run_made_it() -> None:
+    made("a", "1" * 64)
+    api = tracking.client()
+    run = tracking.open_run("whp", {}, {})
+    model = api.create_logged_model(api.get_run(run).info.experiment_id, name="unlearned")
+    with tracking.as_global_uri():  # by which MLflow looks for the model
+        number = tracking.client().create_model_version("a", source=f"models:/{model.model_id}").version
+    version = find_version("a", number)
+    assert version.model == model.model_id
+    show_on(run, version)
+    assert [shown.model_id for shown in api.get_run(run).outputs.model_outputs] == [model.model_id]
+    files = replace(version, model="")
+    show_on(run, files)  # a version of files that no run logged
+    assert len(api.get_run(run).outputs.model_outputs) == 1
+    tracking.close(run)

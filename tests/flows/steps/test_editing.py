@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flows.steps.editing import about, check_editable, check_editing
+from flows.steps.editing import check_editable, check_editing, told_of
 from tasks import store
 from tasks.artifacts import BadInputError
 from tasks.models.weights import weights_digest
@@ -44,7 +44,10 @@ def test_edits_come_as_they_are_and_from_files(model: Any, tmp_path: Path) -> No
     assert [each.subject for each in checked.facts] == ["Toto"]
     assert weights_digest(checked.target) == weights_digest(model)
     assert checked.benchmarks is None
-    assert about(checked) == {"edits": 3, "facts": 1, "patches": 0, "model": checked.target.digest}
+    told = told_of("rome", "arXiv:1", checked, CONFIG)
+    target = checked.target.digest
+    assert told.params == {"request": {"edits": 3, "facts": 1, "patches": 0}, "target": target[:16], "text": {}}
+    assert (told.model, told.config) == (target, CONFIG)
 
 
 def test_erased_edits_get_objects_that_say_nothing(model: Any) -> None:

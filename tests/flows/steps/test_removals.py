@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.steps.removals import checked, run_name, run_tags, work_on
-from tasks import store
+from flows.steps.removals import checked, work_on
 from tasks.artifacts import BadInputError
 from tasks.corpus import CorpusInputs
 from tasks.removals import states
@@ -72,16 +71,8 @@ def test_without_a_request_nothing_is_entered_or_changed() -> None:
     with work_on(None) as work:
         work.begin("1a2b")
         work.end(True)
-    assert (all_requests(), run_tags(None)) == ([], {})
+    assert all_requests() == []
     assert checked(UnlearningRequest(forget=("a.txt",)), CorpusInputs(), TARGET) is None
-
-
-def test_runs_are_named_by_request_and_model_or_by_what_is_forgotten(tmp_path: Path) -> None:
-    removal, file = received(tmp_path, "text"), written(tmp_path, "text")
-    inputs = CorpusInputs(forget=(file,))
-    assert run_name("npo", inputs, TARGET, removal) == "R-0001 npo 7a7a7a7a"
-    assert run_name("npo", inputs, TARGET, None) == f"npo {store.keyed(file.digest)[:8]}"
-    assert run_tags(removal) == {"lethe.request": "R-0001"}
 
 
 def test_a_run_for_a_request_is_refused_where_it_cannot_be_carried_out(

@@ -11,8 +11,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import pytest
 import yaml
 
-from flows.methods import METHODS, method
-from flows.steps.settings import apply_file, apply_settings, differences, setting_names
+from flows.methods import AUTOMATIC, METHODS, method
+from flows.steps.settings import apply_file, apply_settings, as_yaml, differences, setting_names
 from tasks.artifacts import BadInputError
 from tasks.settings.selective_unlearning import PRESETS, SelectiveUnlearningConfig, preset
 
@@ -61,6 +61,15 @@ def test_differences_are_the_settings_that_make_one_config_of_another(tmp_path: 
     file.write_text(yaml.safe_dump(found), encoding="utf-8")
     assert apply_file(default, str(file)) == changed
     assert differences(default, default) == {}
+
+
+@pytest.mark.parametrize("name", METHODS | AUTOMATIC)
+def test_a_file_of_all_settings_makes_the_same_ones_of_every_preset(name: str, tmp_path: Path) -> None:
+    method, file = (METHODS | AUTOMATIC)[name], tmp_path / "config.yaml"
+    for named in method.presets:
+        config = method.preset(named, 5)
+        file.write_text(as_yaml(config))
+        assert apply_file(method.preset("default", 0), str(file)) == config
 
 
 def test_an_ambiguous_key_lists_what_it_could_mean() -> None:

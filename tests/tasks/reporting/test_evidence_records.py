@@ -5,6 +5,7 @@ this machine or passwords; the page shows what the record says, as texts.
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def test_a_record_says_what_was_done_and_how_it_was_judged(kept: KeptEvidence, j
     assert record["digests"]["models"] == {name.removesuffix(" model"): digest for name, digest in MODELS.items()}
     wanted = {split: [store.keyed(file.digest)[:32] for file in files] for split, files in GIVEN.items()}
     assert record["digests"]["data"] == wanted
-    assert record["thresholds"] == {"forgotten_gap": "0.08", "required": "('forgotten', 'healthy')"}
+    assert record["thresholds"] == {"forgotten_gap": "0.08", "required": "['forgotten', 'healthy']"}
     assert record["config"] == {
         "finetune.seed": "3",
         "judging.model": "judge",
@@ -101,7 +102,7 @@ def shown(record: dict[str, Any]) -> str:
 def test_the_page_shows_what_the_record_says(judged: JudgedRun, passed: bool, words: str) -> None:
     figures = {"forget_test/probability": (0.8, 0.123, 0.05), "toxicity/mean": (None, 0.2, None)}
     found = card(figures, passed=passed, **MODELS, **{"toxicity scorer": "lexicon:better_profanity"})
-    record = evidence_record(JudgedRun(record=judged.record, stages=judged.stages, card=found, files=judged.files))
+    record = evidence_record(replace(judged, card=found))
     page = shown(record)
     digests = [*MODELS.values(), *record["digests"]["data"]["forget"], record["digests"]["scorecard"]]
     times = [record["made"]["at"], record["run"]["started"], record["stages"][0]["id"]]
@@ -113,7 +114,7 @@ def test_the_page_shows_what_the_record_says(judged: JudgedRun, passed: bool, wo
 
 def test_texts_stay_texts_on_the_page(judged: JudgedRun) -> None:
     found = {**GOLD, "claim": "<script>alert(1)</script>", "limits": ["<b>none</b>"]}
-    page = shown(evidence_record(JudgedRun(record=judged.record, stages=[], card=found, files=judged.files)))
+    page = shown(evidence_record(replace(judged, stages=[], card=found)))
     assert page.count("<script") == 1
     assert "&lt;script&gt;alert(1)" in page
     assert "&lt;b&gt;none" in page
@@ -126,7 +127,9 @@ def test_a_record_of_a_run_of_which_little_is_known_is_whole(judged: JudgedRun) 
     run.data.params.clear()
     run.inputs.dataset_inputs.clear()
     run.info._end_time = None
-    record = evidence_record(JudgedRun(record=run, stages=[], card=bare, files={"scorecard.json": "a" * 64}))
+    record = evidence_record(
+        JudgedRun(record=run, stages=[], card=bare, files={"scorecard.json": "a" * 64}, settings={})
+    )
     assert (record["run"]["ended"], record["run"]["git_dirty"], record["digests"]["items"]) == (None, None, None)
     whole = {
         "record": {**record, "schema": "lethe.evidence.v1", "page": "b" * 64, "key": "c" * 64},

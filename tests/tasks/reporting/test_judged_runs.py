@@ -13,7 +13,7 @@ import pytest
 from tasks import tracking
 from tasks.artifacts import BadInputError
 from tasks.reporting.cards import CARD, ITEMS
-from tasks.reporting.judged_runs import judged_run
+from tasks.reporting.judged_runs import CONFIG, judged_run
 from tasks.store import DamagedArtifactError
 from tests.stand_ins.cards import write_card
 from tests.stand_ins.databases import give_runs
@@ -73,11 +73,22 @@ def test_a_run_that_keeps_another_card_than_it_logged_is_refused(logged: str, tm
             judged_run(logged)
 
 
+def test_a_run_that_keeps_other_settings_than_it_logged_is_refused(logged: str, tmp_path: Path) -> None:
+    (tmp_path / CONFIG).write_text("verdict: {forgotten_gap: 0.9}")
+    tracking.log_artifact(logged, tmp_path / CONFIG, "public")
+    with pytest.raises(
+        DamagedArtifactError, match=f"^run {logged} does not keep the settings that it logged, {CONFIG}"
+    ):
+        judged_run(logged)
+
+
 def test_a_run_of_an_earlier_version_is_found_by_its_id(home: Path, tmp_path: Path) -> None:
     run = log_judged(tmp_path / "logged", earlier=True)
-    assert judged_run(run[:12]).card == GOLD
+    found = judged_run(run[:12])
     with pytest.raises(BadInputError, match="8 or more letters of an MLflow run id"):
         judged_run(str(tmp_path / "logged"))
+    assert (found.card, found.settings) == (GOLD, judged_run(log_judged(tmp_path / "later")).settings)
+    assert found.settings["verdict.forgotten_gap"] == "0.08"
 
 
 @pytest.mark.parametrize("status", ["FAILED", "KILLED"])
