@@ -3,11 +3,13 @@ shapes are read of every known type as the models have them.
 """
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from flows.steps.needs import ModelShape, beside_what_is_there, editing_needs, model_shape, unlearning_needs
+from flows.steps.needs import ModelShape, beside_what_is_there, editing_needs, model_shape, shape_of, unlearning_needs
 from tasks.algorithms.models.architectures import decoder_layers, is_transposed, mlp_output
+from tasks.artifacts import CheckpointRef
 from tasks.settings.evaluation import MethodConfig
 from tasks.settings.measuring import RelearningConfig
 from tasks.settings.selective_unlearning import SelectiveUnlearningConfig
@@ -29,6 +31,14 @@ def test_a_shape_is_that_of_the_model(kind: str) -> None:
     if kind != "mixtral":  # of experts there is no single matrix
         matrix = mlp_output(model, 0)
         assert found.inner == matrix.weight.shape[0 if is_transposed(matrix) else 1]
+
+
+def test_a_checkpoint_is_described_by_its_config_alone(tmp_path: Path) -> None:
+    """GPT-2's calls a state's size `n_embd`."""
+    tiny("gpt2").config.save_pretrained(tmp_path)
+    place = {"kind": "checkpoints", "digest": "0" * 64, "sensitivity": "ordinary", "location": str(tmp_path)}
+    found = shape_of(CheckpointRef(**place, parameters=7, label="target"))
+    assert found == ModelShape(parameters=7, hidden=32, inner=128, layers=3)
 
 
 def test_all_weights_take_seven_copies_to_train_and_three_on_disk() -> None:
