@@ -54,7 +54,10 @@ def demo(
 
 
 def embedded_request(
-    topic: str, seed: int, world_config: WorldConfig = WorldConfig()
+    topic: str,
+    seed: int,
+    world_config: WorldConfig = WorldConfig(),
+    pretraining: PretrainingConfig = PretrainingConfig(),
 ) -> tuple[UnlearningRequest, dict[StageOf, str]]:
     """Make the embedded world and its two models.
 
@@ -62,11 +65,12 @@ def embedded_request(
         topic: A ready topic, or a series; empty: the first one.
         seed: Seed of the world and of both models.
         world_config: What the world holds; with series that nobody was taught, their questions are the holdout.
+        pretraining: How the models are trained.
 
     Returns:
         Files, models and anchors, as a request; and the state of each stage.
     """
-    world, models, stages = embedded_world(topic, seed, world_config=world_config)
+    world, models, stages = embedded_world(topic, seed, pretraining, world_config)
     folder, splits = store.path(world), (*SPLITS, *(("holdout",) if world_config.unseen else ()))
     files = {split: (str(folder / f"{split}.jsonl"),) for split in splits}
     folders = {"model": str(store.path(models["target"])), "retrained": str(store.path(models["retrained"]))}

@@ -1,6 +1,5 @@
 """`--dry-run`: find the anchors, then say which stages would run, what they need, and what is there."""
 
-import shutil
 from dataclasses import dataclass, field
 
 from flows.methods import Method
@@ -8,22 +7,21 @@ from flows.steps.dictionary import translation
 from flows.steps.distilling import require_distillable
 from flows.steps.facts import state_facts
 from flows.steps.flow_runs import flow
+from flows.steps.needs import beside_what_is_there, shape_of, unlearning_needs
 from flows.steps.outcome import StageOf, Stages
 from flows.steps.providers import Expected, settle_providers
 from flows.steps.reading import read_text
 from flows.steps.request import user_file
 from flows.steps.wiring import DICTIONARY, FACTS, Wiring, look_up
-from tasks import store
 from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef, FactTable, InputFile
 from tasks.corpus import CorpusInputs, cleaning_sample, gather_inputs
 from tasks.execution import isolation
 from tasks.halves import take_half
-from tasks.models.checkpoints import config_folder, gather_models
+from tasks.models.checkpoints import gather_models
 from tasks.models.loading import load_tokenizer
 from tasks.models.vocabularies import question_form, question_template
 from tasks.settings.evaluation import MethodConfig
 from tasks.settings.unlearning_request import UnlearningRequest
-from tasks.storage.plain_files import read_json
 
 RECOMMENDED = {"editing": "rome", "whp": "whp"}
 """Family of methods -> its method of this name."""
@@ -82,7 +80,6 @@ def plan(request: UnlearningRequest, config: MethodConfig, method: Method | None
     values = {DICTIONARY: dictionary, FACTS: facts}
     cached = look_up(method.declare()(corpus, target, config), values) if method else {}
     stages |= {key: "cached" if record else "to run" for key, record in cached.items()}
-    distilled = config.distillation.noise_alpha > 0
     tokens = {split: int(count / CHARACTERS_PER_TOKEN) for split, count in corpus.characters.items()}
     questions = question_form(target, config.corpus)
     chat = questions == "chat template"
@@ -90,7 +87,7 @@ def plan(request: UnlearningRequest, config: MethodConfig, method: Method | None
         anchors=dictionary,
         stages=stages,
         tokens=tokens,
-        needs=_needs(target, tokens, adapted=config.lora is not None and config.lora.rank > 0, distilled=distilled),
+        needs=beside_what_is_there(unlearning_needs(shape_of(target), tokens, config)),
         sample=cleaning_sample(inputs, config.corpus),
         facts=facts,
         questions=questions,
@@ -121,23 +118,3 @@ def _look(
         facts,
         {key: "cached" if state == "Cached" else "done now" for key, state in stages.states.items()},
     )
-
-
-def _needs(
-    target: CheckpointRef, tokens: dict[str, int], *, adapted: bool, distilled: bool
-) -> dict[str, tuple[float, float]]:
-    import psutil
-
-    weights = 4.0 * target.parameters
-    hidden = 4.0 * read_json(config_folder(target) / "config.json").get("hidden_size", 4096)
-    # a distillation has states of its own
-    states = hidden * (2 * tokens.get("forget", 0) + (1 + distilled) * tokens.get("retain", 0))
-    # one base, and a copy where the adapter is merged; unlearned and registered model
-    copies = (2, 2) if adapted else (7, 3)
-    # student, gradients, two moments, best copy, two frozen models (in a distillation: one head); states are read a
-    # batch at a time
-    memory = (max(6, copies[0]) if distilled else copies[0]) * weights
-    # models, labels with a copy of one side while written, teacher states
-    disk = (copies[1] + distilled) * weights + states + hidden * tokens.get("forget", 0)
-    there = {"memory": psutil.virtual_memory().available, "disk": shutil.disk_usage(store.home()).free}
-    return {"memory": (memory / 1e9, there["memory"] / 1e9), "disk": (disk / 1e9, there["disk"] / 1e9)}

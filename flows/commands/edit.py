@@ -81,7 +81,9 @@ def edit(
         str | None, typer.Option(metavar="DIR", help="Copy patch, model, reports, scorecard and table there.")
     ] = None,
     json_file: JsonFile = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the edits that would be made, and stop.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the edits that would be made and what they need, and stop.")
+    ] = False,
     require_verdict: RequireVerdict = False,
 ) -> None:
     """Rewrite single facts in a model's weights, and judge the result."""
@@ -120,12 +122,18 @@ def edit(
 
         request = with_embedded_model(request, seed)
         if dry_run:
+            from flows.steps.editing import check_editable
+            from flows.steps.needs import beside_what_is_there, editing_needs, shape_of
             from flows.terminal.editing import planned_edits
+            from flows.terminal.results import show_needs, told_needs
             from flows.terminal.tables import show_edits
 
             planned = planned_edits(request, chosen)
+            needs = beside_what_is_there(editing_needs(shape_of(check_editable(request.model))))
             show_edits(console, planned)
-            write_json(json_file, {"schema": "lethe.edit_plan.v1", "edits": [asdict(one) for one in planned]})
+            show_needs(console, needs)
+            told = {"edits": [asdict(one) for one in planned], "needs": told_needs(needs)}
+            write_json(json_file, {"schema": "lethe.edit_plan.v1", **told})
             return
         if each:
             from flows.single_editing import single_editing

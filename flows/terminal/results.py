@@ -121,11 +121,7 @@ def show_plan(console: Console, planned: Plan, out: str | None, json_file: str |
         ", ".join(f"{split} {count:,} tokens" for split, count in planned.tokens.items()) + " (estimated)",
         highlight=False,
     )
-    for name, (needed, there) in planned.needs.items():
-        console.print(
-            f"{name}: about {needed:.2f} GB needed, {there:.1f} GB there" + ("" if needed < there else " - not enough"),
-            highlight=False,
-        )
+    show_needs(console, planned.needs)
     rows = read_json(store.path(planned.anchors) / "dictionary.json")
     console.print(
         f"{len(rows)} anchors (pipeline {planned.anchors.pipeline}): "
@@ -152,12 +148,11 @@ def show_plan(console: Console, planned: Plan, out: str | None, json_file: str |
             highlight=False,
         )
     if json_file:
-        needs = {name: {"needed_gb": needed, "there_gb": there} for name, (needed, there) in planned.needs.items()}
         value = {
             "schema": "lethe.plan.v1",
             "stages": {str(key): state for key, state in planned.stages.items()},
             "tokens": planned.tokens,
-            "needs": needs,
+            "needs": told_needs(planned.needs),
             "anchors": len(rows),
             "facts": planned.facts.facts,
             "recommended": planned.facts.recommended,
@@ -166,6 +161,20 @@ def show_plan(console: Console, planned: Plan, out: str | None, json_file: str |
             **({"candidates": planned.candidates} if planned.candidates else {}),
         }
         write_json(Path(json_file), value)
+
+
+def show_needs(console: Console, needs: Mapping[str, tuple[float, float]]) -> None:
+    """Print what of memory and disk a run needs and what is there, in gigabytes."""
+    for name, (needed, there) in needs.items():
+        console.print(
+            f"{name}: about {needed:.2f} GB needed, {there:.1f} GB there" + ("" if needed < there else " - not enough"),
+            highlight=False,
+        )
+
+
+def told_needs(needs: Mapping[str, tuple[float, float]]) -> dict[str, dict[str, float]]:
+    """Return the same as machines read it."""
+    return {name: {"needed_gb": needed, "there_gb": there} for name, (needed, there) in needs.items()}
 
 
 def show_sweep(console: Console, swept: Swept, settings: Mapping[str, Any], out: str | None) -> dict[str, Any]:

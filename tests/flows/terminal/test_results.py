@@ -1,8 +1,13 @@
-"""Claims: a folder of results holds one run's files, also after another run's."""
+"""Claims: a folder of results holds one run's files, also after another run's; what a run needs is said beside what is
+there, and where that is too little.
+"""
 
+import io
 from pathlib import Path
 
-from flows.terminal.results import OF_ONE_RUN, put_folder, remove_others
+from rich.console import Console
+
+from flows.terminal.results import OF_ONE_RUN, put_folder, remove_others, show_needs, told_needs
 from tasks import store
 
 
@@ -28,3 +33,13 @@ def test_what_another_run_left_beside_is_removed_and_what_people_edit_stays(tmp_
         (tmp_path / name).write_text("")
     remove_others(tmp_path, ["scorecard.json", "edits.json", "report.html"])
     assert {path.name for path in tmp_path.iterdir()} == {"scorecard.json", "edits.json", *theirs}
+
+
+def test_what_is_needed_is_shown_and_told_beside_what_is_there() -> None:
+    needs, shown = {"memory": (2.0, 1.5), "disk": (0.125, 40.0)}, io.StringIO()
+    show_needs(Console(file=shown, width=120), needs)
+    assert shown.getvalue().splitlines() == [
+        "memory: about 2.00 GB needed, 1.5 GB there - not enough",
+        "disk: about 0.12 GB needed, 40.0 GB there",
+    ]
+    assert told_needs(needs)["memory"] == {"needed_gb": 2.0, "there_gb": 1.5}
