@@ -47,6 +47,8 @@ SHOWN = "mlflow.loggedArtifacts"
 """MLflow's tag of a run: which artifacts its UI shows, and how."""
 CARD_DIGEST = "lethe.scorecard"
 """Tag of a run: what its scorecard says, as a digest, by which a copy of the card finds its run."""
+FLOW_RUN = "lethe.prefect_flow_run"
+"""Tag of a parent run: its flow run in Prefect."""
 
 
 def load() -> None:
@@ -58,7 +60,7 @@ def load() -> None:
 
 
 def open_run(name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> str:
-    """Open the parent run of a flow run and return its id.
+    """Open the parent run of a flow run and return its id; one that was suspended with its flow run goes on.
 
     Args:
         name: Run name, public.
@@ -70,11 +72,33 @@ def open_run(name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> s
     api = client()
     deliver_undelivered(api)
     _end_dead_runs(api)
+    if earlier := _suspended(api, tags.get(FLOW_RUN, "")):
+        api.update_run(earlier, status="RUNNING")
+        set_tags(earlier, {"lethe.process": _process()})
+        return earlier
     run = api.create_run(
         experiment_id(api), tags={"mlflow.runName": name, "lethe.process": _process(), **_kept(), **_git_tags(), **tags}
     )
     api.log_batch(run.info.run_id, params=[Param(key, _short(value)) for key, value in flatten(params).items()])
     return run.info.run_id
+
+
+def suspend(run: str) -> None:
+    """Let a run wait for its flow run, whose process ends and which goes on in another one: it is not running."""
+    client().update_run(run, status="SCHEDULED")
+
+
+def end_suspended(flow_run: str) -> None:
+    """End the run of a suspended flow run that will not go on."""
+    if run := _suspended(client(), flow_run):
+        close(run, "KILLED")
+
+
+def _suspended(api: "MlflowClient", flow_run: str) -> str | None:
+    """Return the parent run that waits for a flow run, or None."""
+    query = f"tags.`{FLOW_RUN}` = '{flow_run}' and attributes.status = 'SCHEDULED'"
+    found = api.search_runs([experiment_id(api)], query, max_results=1) if flow_run else []
+    return found[0].info.run_id if found else None
 
 
 def _process() -> str:
@@ -249,7 +273,7 @@ def link_cached(run: str, stage: str, artifact: Artifact) -> None:
         "mlflow.note.content": f"From cache; made by run {artifact.origin}.",
     }
     nested = _earlier_try(api, run, stage)
-    if nested:
+    if nested and nested != artifact.origin:  # else it was made before this very run was suspended
         set_tags(nested, tags)
     api.set_terminated(nested or _nested_run(api, run, stage, tags), "FINISHED")
 
@@ -313,9 +337,14 @@ def system_metrics(run: str) -> Iterator[None]:
 
 def run_address(run: str) -> tuple[str, str]:
     """Return where a person sees the run, and what to start first where the store is a local database."""
-    uri, path = tracking_uri(), f"/{run_page(run)}"
+    return address_of(run_page(run))
+
+
+def address_of(page: str) -> tuple[str, str]:
+    """Return the whole address of a page of MLflow, and what to start first where the store is a local database."""
+    uri, path = tracking_uri(), f"/{page}"
     if uri.startswith("http"):
-        return without_secrets(uri).rstrip("/") + path, "The run on the tracking server."
+        return without_secrets(uri).rstrip("/") + path, "On the tracking server."
     own = uri == own_database()
     start = (
         "lethe up" if own else f"mlflow server --backend-store-uri {without_secrets(uri)} --host 127.0.0.1 --port 5000"
