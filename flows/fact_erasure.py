@@ -11,6 +11,7 @@ from typing import Any
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.methods import METHODS
+from flows.steps.asking import Review
 from flows.steps.edit_stages import declare_edit
 from flows.steps.editing import check_editable
 from flows.steps.flow_runs import flow
@@ -34,7 +35,7 @@ METHOD, PAPER = "rome", "arXiv:2202.05262"
 def fact_erasure(
     request: UnlearningRequest,
     config: FactErasureConfig = FactErasureConfig(),
-    review: bool = False,
+    review: Review = "off",
     coverage: Coverage = "off",
     require_verdict: bool = False,
 ) -> Outcome:
@@ -48,7 +49,8 @@ def fact_erasure(
     Args:
         request: What is to be forgotten, by which model, and what else is at hand.
         config: All settings.
-        review: Wait until a person has looked over the anchors, their translations and the facts in the Prefect UI.
+        review: Wait until a person has looked over anchors, translations and facts in the Prefect UI: `new`
+            asks about what they have not decided in an earlier run for the same request, `all` about everything.
         coverage: `measure` says how much of what the target model tells of the topic is in the forget text; `expand`
             adds what is not.
         require_verdict: Whether the flow run fails when the verdict is not passed.
@@ -57,7 +59,7 @@ def fact_erasure(
 
 
 def unlearning(
-    request: UnlearningRequest, config: FactErasureConfig, review: bool = False, coverage: Coverage = "off"
+    request: UnlearningRequest, config: FactErasureConfig, review: Review = "off", coverage: Coverage = "off"
 ) -> Unlearning:
     """Describe the method at work on a request, after both are checked; arguments as the flow takes them."""
     require_text(request, config)

@@ -3,6 +3,7 @@
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.methods import METHODS
+from flows.steps.asking import Review
 from flows.steps.flow_runs import flow
 from flows.steps.localisation import account, localised
 from flows.steps.outcome import Outcome
@@ -27,7 +28,7 @@ from tasks.settings.unlearning_request import UnlearningRequest
 def gradient_unlearning(
     request: UnlearningRequest,
     config: GradientUnlearningConfig,
-    review: bool = False,
+    review: Review = "off",
     coverage: Coverage = "off",
     require_verdict: bool = False,
 ) -> Outcome:
@@ -36,7 +37,8 @@ def gradient_unlearning(
     Args:
         request: What is to be forgotten, by which model, and what else is at hand.
         config: All settings.
-        review: Wait until a person has looked over the anchors, their translations and the facts in the Prefect UI.
+        review: Wait until a person has looked over anchors, translations and facts in the Prefect UI: `new`
+            asks about what they have not decided in an earlier run for the same request, `all` about everything.
         coverage: `measure` says how much of what the target model tells of the topic is in the forget text; `expand`
             adds what is not.
         require_verdict: Whether the flow run fails when the verdict is not passed.
@@ -45,7 +47,7 @@ def gradient_unlearning(
 
 
 def unlearning(
-    request: UnlearningRequest, config: GradientUnlearningConfig, review: bool = False, coverage: Coverage = "off"
+    request: UnlearningRequest, config: GradientUnlearningConfig, review: Review = "off", coverage: Coverage = "off"
 ) -> Unlearning:
     """Describe the method at work on a request, after both are checked; arguments as the flow takes them."""
     require_text(request, config)

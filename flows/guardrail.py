@@ -8,6 +8,7 @@ measured on the bare weights, which are the target's: whoever has them can leave
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.methods import METHODS
+from flows.steps.asking import Review
 from flows.steps.flow_runs import flow
 from flows.steps.outcome import Outcome
 from flows.steps.preparation import Coverage
@@ -26,7 +27,7 @@ METHOD, PAPER = "guardrail", "arXiv:2403.03329"
 def guardrail(
     request: UnlearningRequest,
     config: GuardrailUnlearningConfig = GuardrailUnlearningConfig(),
-    review: bool = False,
+    review: Review = "off",
     coverage: Coverage = "off",
     require_verdict: bool = False,
 ) -> Outcome:
@@ -35,7 +36,8 @@ def guardrail(
     Args:
         request: What is to be forgotten, by which model, and what else is at hand.
         config: All settings.
-        review: Wait until a person has looked over the anchors, their translations and the facts in the Prefect UI.
+        review: Wait until a person has looked over anchors, translations and facts in the Prefect UI: `new`
+            asks about what they have not decided in an earlier run for the same request, `all` about everything.
         coverage: `measure` says how much of what the target model tells of the topic is in the forget text; `expand`
             adds what is not.
         require_verdict: Whether the flow run fails when the verdict is not passed.
@@ -44,7 +46,7 @@ def guardrail(
 
 
 def unlearning(
-    request: UnlearningRequest, config: GuardrailUnlearningConfig, review: bool = False, coverage: Coverage = "off"
+    request: UnlearningRequest, config: GuardrailUnlearningConfig, review: Review = "off", coverage: Coverage = "off"
 ) -> Unlearning:
     """Describe the method at work on a request, after both are checked; arguments as the flow takes them."""
     checked = check_unlearning(request, config, review=review)

@@ -2,6 +2,7 @@
 benchmarking > edit report > registration.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,16 +10,18 @@ import pandas
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows.steps.asking import Review
+from flows.steps.decisions import decisions_on
 from flows.steps.edit_proposals import erasing, proposed, reviewed
 from flows.steps.edit_stages import declare_edit
 from flows.steps.editing import CheckedEditing, check_editing, told_of
 from flows.steps.flow_runs import flow
+from flows.steps.forms import require_server
 from flows.steps.judging import tracked
 from flows.steps.outcome import StageOf, Stages
-from flows.steps.prefect_ui import show_scorecard
+from flows.steps.prefect_ui import show_model, show_report, show_scorecard
 from flows.steps.providers import settle_translation
 from flows.steps.registering import registered, report_places, tell_verdict
-from flows.steps.review import require_server
 from flows.steps.tracked_runs import open_run
 from flows.steps.verdict_state import concluded
 from flows.steps.wiring import Call, Wiring
@@ -87,7 +90,7 @@ class EditingOutcome:
 def rank_one_editing(
     request: EditingRequest,
     config: RankOneEditingConfig = RankOneEditingConfig(),
-    review: bool = False,
+    review: Review = "off",
     require_verdict: bool = False,
 ) -> EditingOutcome:
     """Find where facts lie, rewrite them there, and judge the result.
@@ -95,23 +98,37 @@ def rank_one_editing(
     Args:
         request: Which facts, in which model, and what else is at hand.
         config: All settings.
-        review: Wait until a person has looked over the edits in the Prefect UI.
+        review: Wait until a person has looked over the edits in the Prefect UI: `new` asks about what they have not
+            decided in an earlier run for the same edits, `all` about everything.
         require_verdict: Whether the flow run fails when the verdict is not passed.
     """
-    if review:
+    if review != "off":
         require_server()
     checked, config = check_editing(request, config), settle_translation(config)
     run = open_run(told_of(METHOD, PAPER, checked, config))
     with tracked(run):
         stages = Stages(run=run)
-        corpus, edits, facts = gather(stages, checked, config, erase=request.erase, review=review)
+        corpus, edits, facts = gather(
+            stages,
+            checked,
+            config,
+            erase=request.erase,
+            review=review,
+            names=(*request.edit_files, *request.forget),
+        )
         outcome = _run_stages(stages, checked, config, corpus, edits, facts, request.force)
     tracking.close(run)
     return concluded(outcome, require_verdict)
 
 
 def gather(
-    stages: Stages, request: CheckedEditing, config: RankOneEditingConfig, *, erase: bool, review: bool = False
+    stages: Stages,
+    request: CheckedEditing,
+    config: RankOneEditingConfig,
+    *,
+    erase: bool,
+    review: Review = "off",
+    names: Sequence[str] = (),
 ) -> tuple[CorpusRef, EditSet, EditSet]:
     """Return text, edits, and the facts that the layer is traced on.
 
@@ -120,7 +137,9 @@ def gather(
         request: What was asked for.
         config: All settings.
         erase: Whether facts of a text get objects that say nothing.
-        review: Whether a person looks over the edits.
+        review: Whether a person looks over the edits, and over which of them.
+        names: Of the files that the edits come from, by which a person's decisions on them are found; none: the edits
+            themselves.
     """
     run, text = stages.run, request.text
     if not text.general:
@@ -131,7 +150,8 @@ def gather(
         edits = proposed(stages, corpus, erasing(config) if erase else config)
     else:
         edits = stages.result("edit requests", keep_edits.submit(request.edits, run))
-    edits = reviewed(stages, edits) if review else edits
+    if review != "off":
+        edits = reviewed(stages, edits, decisions_on(None, names or (edits.digest,)), review)
     facts = stages.result("edit requests", keep_edits.submit(request.facts, run), "known") if request.facts else edits
     return corpus, edits, facts
 
@@ -181,14 +201,17 @@ def _conclude(
     facts = {name: str(value) for name, value in tracking.flatten(config).items()}
     report, redacted = stages.result("edit report", write_edit_report.submit(card, edited, scores, traced, facts, run))
     publish(stages, card, edited, traced)
+    places = report_places(stages, "edit report")
     made = Made(
         method=METHOD,
         target=request.target.digest,
         passed=card.passed,
         evidence=card.evidence,
-        **report_places(stages, "edit report"),
+        **places,
     )
     version = registered(stages, patched, f"lethe-{METHOD}-{request.target.digest[:8]}", made)
+    show_report(report, redacted, places["link"])
+    show_model(patched, version)
     return EditingOutcome(
         edited=patched,
         run=edited,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.methods import METHODS
+from flows.steps.asking import Review
 from flows.steps.flow_runs import flow
 from flows.steps.localisation import account, localised
 from flows.steps.outcome import Outcome
@@ -36,7 +37,7 @@ SIDE_BY_SIDE = 2
 def selective_unlearning(
     request: UnlearningRequest,
     config: SelectiveUnlearningConfig = SelectiveUnlearningConfig(),
-    review: bool = False,
+    review: Review = "off",
     coverage: Coverage = "off",
     require_verdict: bool = False,
 ) -> Outcome:
@@ -45,7 +46,8 @@ def selective_unlearning(
     Args:
         request: What is to be forgotten, by which model, and what else is at hand.
         config: All settings.
-        review: Wait until a person has looked over the anchors, their translations and the facts in the Prefect UI.
+        review: Wait until a person has looked over anchors, translations and facts in the Prefect UI: `new`
+            asks about what they have not decided in an earlier run for the same request, `all` about everything.
         coverage: `measure` says how much of what the target model tells of the topic is in the forget text; `expand`
             adds what is not.
         require_verdict: Whether the flow run fails when the verdict is not passed.
@@ -54,7 +56,7 @@ def selective_unlearning(
 
 
 def unlearning(
-    request: UnlearningRequest, config: SelectiveUnlearningConfig, review: bool = False, coverage: Coverage = "off"
+    request: UnlearningRequest, config: SelectiveUnlearningConfig, review: Review = "off", coverage: Coverage = "off"
 ) -> Unlearning:
     """Describe the method at work on a request, after both are checked; arguments as the flow takes them."""
     checked = check_unlearning(request, config, review=review)

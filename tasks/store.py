@@ -6,6 +6,7 @@
     LETHE_HOME/places/<digest>            where a model outside the store was last seen
     LETHE_HOME/forget/scratch/            files on their way to somewhere else, such as the tracking server
     LETHE_HOME/flow-runs/<id>             where Prefect keeps a flow run, for `purge`
+    LETHE_HOME/forms/<id>                 that a form of a flow run lies on its server
     LETHE_HOME/keys/                      what evidence records are signed with
     LETHE_HOME/services/                  what is known of the servers of `lethe up`
     LETHE_HOME/undelivered/               metrics that their server has not got yet

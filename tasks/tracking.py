@@ -21,7 +21,9 @@ from tasks import store
 from tasks.algorithms.text.cells import as_cell
 from tasks.artifacts import Artifact, InputFile, Sensitivity
 from tasks.settings.servers import ServersConfig
-from tasks.tracking_leases import LEASE, has_lease, hold, is_held, new_lease, release
+from tasks.tracking_leases import FLOW_RUN as FLOW_RUN
+from tasks.tracking_leases import LEASE, has_lease, hold, is_held, new_lease, release, suspended_run
+from tasks.tracking_leases import suspend as suspend
 from tasks.tracking_server import EXPERIMENT as EXPERIMENT
 from tasks.tracking_server import KEEP_UNTIL, NoTrackingServerError, experiment_id, without_secrets
 from tasks.tracking_server import as_global_uri as as_global_uri
@@ -63,7 +65,7 @@ def load() -> None:
 
 
 def open_run(name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> str:
-    """Open the parent run of a flow run and return its id.
+    """Open the parent run of a flow run and return its id; one that was suspended with its flow run goes on.
 
     Args:
         name: Run name, public.
@@ -73,6 +75,11 @@ def open_run(name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> s
     api = client()
     deliver_undelivered(api)
     _end_dead_runs(api)
+    if earlier := suspended_run(tags.get(FLOW_RUN, "")):
+        api.update_run(earlier, status="RUNNING")
+        set_tags(earlier, {LEASE: new_lease()})
+        hold(earlier)
+        return earlier
     own = {"mlflow.runName": name, LEASE: new_lease(), **_kept(), **source_tags(), **commit_tags()}
     run = api.create_run(experiment_id(api), tags={**own, **tags}).info.run_id
     hold(run)
@@ -85,6 +92,12 @@ def log_params(run: str, params: Mapping[str, Any]) -> None:
     from mlflow.entities import Param
 
     client().log_batch(run, params=[Param(key, _short(value)) for key, value in flatten(params).items()])
+
+
+def end_suspended(flow_run: str) -> None:
+    """End the run of a suspended flow run that will not go on."""
+    if run := suspended_run(flow_run):
+        close(run, "KILLED")
 
 
 def _kept() -> dict[str, str]:
@@ -279,7 +292,7 @@ def link_cached(run: str, stage: str, artifact: Artifact) -> None:
         NOTE: _origin_in_words(stage, artifact.origin, digest),
     }
     nested = _earlier_try(api, run, stage)
-    if nested:
+    if nested and nested != artifact.origin:  # else it was made before this very run was suspended
         set_tags(nested, tags)
     api.set_terminated(nested or _nested_run(api, run, stage, {"lethe.stage": stage, **tags}), "FINISHED")
 
@@ -365,9 +378,14 @@ def system_metrics(parent: str) -> Iterator[None]:
 
 def run_address(run: str) -> tuple[str, str]:
     """Return where a person sees the run, and what to start first where the store is a local database."""
-    uri, path = tracking_uri(), f"/{run_page(run)}"
+    return address_of(run_page(run))
+
+
+def address_of(page: str) -> tuple[str, str]:
+    """Return the whole address of a page of MLflow, and what to start first where the store is a local database."""
+    uri, path = tracking_uri(), f"/{page}"
     if uri.startswith("http"):
-        return without_secrets(uri).rstrip("/") + path, "The run on the tracking server."
+        return without_secrets(uri).rstrip("/") + path, "On the tracking server."
     own = uri == own_database()
     start = (
         "lethe up" if own else f"mlflow server --backend-store-uri {without_secrets(uri)} --host 127.0.0.1 --port 5000"

@@ -18,9 +18,11 @@ from pathlib import Path
 
 from tasks import store
 from tasks.execution import upkeep
-from tasks.tracking_server import client_of, tracking_uri
+from tasks.tracking_server import client, client_of, experiment_id, tracking_uri
 
 LEASE = "lethe.lease"
+FLOW_RUN = "lethe.prefect_flow_run"
+"""Tag of a parent run: its flow run in Prefect."""
 RENEWED_S = 30.0
 """Seconds between two renewals."""
 UNLEASED_S = 86_400.0
@@ -104,3 +106,19 @@ def _renew(run: str, uri: str, ended: threading.Event) -> None:
     while not ended.wait(RENEWED_S):
         with contextlib.suppress(Exception):  # the server may be back next time; who needs it now finds out by itself
             client_of(uri).set_tag(run, LEASE, new_lease())
+
+
+def suspend(run: str) -> None:
+    """Let a run wait for its flow run, whose process ends and which goes on in another one: it is not running, and
+    nobody holds it.
+    """
+    release(run)
+    client().update_run(run, status="SCHEDULED")
+
+
+def suspended_run(flow_run: str) -> str | None:
+    """Return the parent run that waits for a flow run in Prefect, or None."""
+    api = client()
+    query = f"tags.`{FLOW_RUN}` = '{flow_run}' and attributes.status = 'SCHEDULED'"
+    found = api.search_runs([experiment_id(api)], query, max_results=1) if flow_run else []
+    return found[0].info.run_id if found else None

@@ -7,7 +7,17 @@ from typing import Annotated
 import typer
 
 from flows.terminal import checks
-from flows.terminal.options import BenchmarkData, ConfigFile, Files, JsonFile, Preset, RequireVerdict, Seed, Set
+from flows.terminal.options import (
+    BenchmarkData,
+    ConfigFile,
+    Files,
+    JsonFile,
+    Preset,
+    RequireVerdict,
+    ReviewAll,
+    Seed,
+    Set,
+)
 from flows.terminal.running import plain_errors, running, write_json
 
 
@@ -70,8 +80,10 @@ def edit(
         bool, typer.Option("--each", help="Judge every edit alone, as published tables do; no model is handed over.")
     ] = False,
     review: Annotated[
-        bool, typer.Option("--review", help="Wait until you have looked over the edits in the Prefect UI.")
+        bool,
+        typer.Option("--review", help="Wait until you have looked over what is new of the edits in the Prefect UI."),
     ] = False,
+    review_all: ReviewAll = False,
     benchmark_data: BenchmarkData = None,
     preset: Preset = "default",
     config: ConfigFile = None,
@@ -98,7 +110,7 @@ def edit(
         if editor is not None:
             chosen = replace(chosen, edit=replace(chosen.edit, algorithm=editor))
         checks.require_room_for(out)
-        require_whole_run(each, {"--out": out, "--review": review, "--require-verdict": require_verdict})
+        require_whole_run(each, {"--out": out, "--review": review or review_all, "--require-verdict": require_verdict})
         request = editing_request(
             (subject, prompt, target),
             erase,
@@ -108,10 +120,7 @@ def edit(
             force=force,
             each=each,
         )
-        if review:
-            from flows.steps.review import require_server
-
-            require_server()
+        asked_about = checks.reviewed(review, review_all)
         if model:
             from flows.steps.editing import check_editing
 
@@ -145,7 +154,7 @@ def edit(
         from flows.rank_one_editing import rank_one_editing
         from flows.terminal.editing import show_edit_result
 
-        outcome = rank_one_editing(request, chosen, review=review)
+        outcome = rank_one_editing(request, chosen, review=asked_about)
         result = show_edit_result(console, outcome, time.monotonic() - started, out)
     write_json(json_file, result)
     if require_verdict and not result["verdict"]["passed"]:

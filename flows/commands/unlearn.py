@@ -21,6 +21,7 @@ from flows.terminal.options import (
     Prompts,
     PromptWriter,
     RequireVerdict,
+    ReviewAll,
     Seed,
     Set,
     Teacher,
@@ -106,9 +107,11 @@ def unlearn(
     review: Annotated[
         bool,
         typer.Option(
-            "--review", help="Wait until you have looked over anchors, translations and facts in the Prefect UI."
+            "--review",
+            help="Wait until you have looked over what is new of anchors, translations and facts in the Prefect UI.",
         ),
     ] = False,
+    review_all: ReviewAll = False,
     method: Annotated[
         str | None, typer.Option(help="How to unlearn; auto: chosen by trials. (default: whp)", show_default=False)
     ] = None,
@@ -151,11 +154,8 @@ def unlearn(
 
         method = method or "whp"
         chosen, by_trials = find_method(method, METHODS | AUTOMATIC), method in AUTOMATIC
-        checks.check_choice(by_trials, budget, review=review, coverage=coverage or expand_coverage)
-        if review:
-            from flows.steps.review import require_server
-
-            require_server()
+        checks.check_choice(by_trials, budget, review=review or review_all, coverage=coverage or expand_coverage)
+        asked_about = checks.reviewed(review, review_all)
         named = {"translation": translator, "prompting": prompt_writer, "judging": judge}
         reached = {"model": translator_model, "base_url": translator_url, "allow_remote": allow_remote_translator}
         configured = checks.with_providers(
@@ -211,7 +211,7 @@ def unlearn(
             outcome, told = choice.outcome, told | show_choice(console, choice, out)
         else:
             beside = "expand" if expand_coverage else "measure" if coverage else "off"
-            outcome = chosen.flow()(request, configured, review=review, coverage=beside)
+            outcome = chosen.flow()(request, configured, review=asked_about, coverage=beside)
         if outcome.coverage:
             from flows.terminal.tables import show_coverage
 

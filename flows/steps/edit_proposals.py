@@ -5,6 +5,8 @@ from typing import Any
 
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows.steps.asking import Review
+from flows.steps.decisions import Decisions
 from flows.steps.dictionary import translation
 from flows.steps.edit_review import review_edits
 from flows.steps.facts import state_facts
@@ -43,9 +45,10 @@ def proposed(stages: Stages, corpus: CorpusRef, config: RankOneEditingConfig) ->
     return edits
 
 
-def reviewed(stages: Stages, edits: EditSet) -> EditSet:
+def reviewed(stages: Stages, edits: EditSet, decisions: Decisions, review: Review) -> EditSet:
     """Wait until a person has confirmed edits in the Prefect UI, and return those that they want."""
-    return stages.result("edit requests", keep_edits.submit(review_edits(edits), stages.run or None), "reviewed")
+    wanted = review_edits(edits, decisions, review)
+    return stages.result("edit requests", keep_edits.submit(wanted, stages.run or None), "reviewed")
 
 
 @flow(name="edit-proposals", task_runner=ThreadPoolTaskRunner(max_workers=2), log_prints=False)

@@ -5,6 +5,7 @@ told to it as a reference, from which nothing can be read; and every run is note
 on the server that has it. A run of a deployment has the parameters that its user wrote there; it is noted like others.
 """
 
+import functools
 import json
 import time
 from collections.abc import Callable
@@ -15,8 +16,10 @@ from typing import Any, Literal, ParamSpec, TypeVar, get_origin
 from prefect import Flow
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.settings import get_current_settings
+from prefect.states import Cancelled
 
 from flows.steps import temporary_server
+from flows.steps.forms import EndedByPersonError
 from tasks import store
 from tasks.execution import serving
 from tasks.storage.plain_files import write_json
@@ -41,7 +44,7 @@ class PrivateFlow(Flow[P, R]):
 
 
 def flow(name: str, **options: Any) -> Callable[[Callable[P, R]], PrivateFlow[P, R]]:
-    """Declare a flow.
+    """Declare a flow; its run is cancelled where a person ends it in a form.
 
     Args:
         name: What Prefect calls it.
@@ -49,7 +52,18 @@ def flow(name: str, **options: Any) -> Callable[[Callable[P, R]], PrivateFlow[P,
     """
     # one whose parameters are refused fails without having run
     hooks = {"on_running": [note], "on_failure": [note]}
-    return lambda function: PrivateFlow(function, name=name, **hooks, **options)
+    return lambda function: PrivateFlow(_endable(function), name=name, **hooks, **options)
+
+
+def _endable(function: Callable[P, R]) -> Callable[P, R]:
+    @functools.wraps(function)
+    def endable(*args: P.args, **kwargs: P.kwargs) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except EndedByPersonError as ended:
+            return Cancelled(message=str(ended))
+
+    return endable
 
 
 def _is_neutral(value: Any, wanted: Any) -> bool:

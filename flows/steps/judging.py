@@ -7,10 +7,12 @@ from functools import lru_cache
 from typing import Any
 
 from prefect import get_run_logger
+from prefect.exceptions import Pause
 
+from flows.steps import forms
 from flows.steps.outcome import StageOf, Stages
-from flows.steps.prefect_ui import progress_artifacts, show_run, show_scorecard
-from flows.steps.registering import tell_verdict
+from flows.steps.prefect_ui import progress_artifacts, show_report, show_run, show_scorecard
+from flows.steps.registering import report_places, tell_verdict
 from flows.steps.request import CheckedRequest
 from flows.steps.wiring import DICTIONARY, Call
 from tasks import store, tracking
@@ -64,13 +66,17 @@ class Judged:
 @contextmanager
 def tracked(run: str) -> Iterator[None]:
     """Show progress and the machine's load of a run; a run that fails or is stopped ends as such, its stages
-    with it.
+    with it. One that is suspended waits, and the stages that it has begun go on to their end.
     """
     isolation.begin()
     try:
+        forms.clear_ended()
         with tracking.system_metrics(run), progress_artifacts():
             show_run(run)
             yield
+    except Pause:
+        tracking.suspend(run)
+        raise
     except BaseException as error:
         isolation.abort()
         tracking.close_after(error, run)
@@ -219,6 +225,7 @@ def judge(
     tracking.log_table(run, benchmark_table(benchmarks), "benchmarks", "public")
     tracking.log_table(run, answers_table(probes, verdicts), "answers", "forget")
     show_scorecard(card_json)
+    show_report(report, redacted, report_places(stages)["link"])
     return Judged(scorecard=card, report=report, redacted_report=redacted, benchmarks=tuple(benchmarks), card=card_json)
 
 

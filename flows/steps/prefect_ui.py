@@ -1,4 +1,4 @@
-"""What a flow shows in the Prefect UI: progress, the way to MLflow, and the scorecard."""
+"""What a flow shows in the Prefect UI: progress, the way to MLflow, scorecard, report and model."""
 
 import re
 import threading
@@ -10,6 +10,7 @@ from uuid import UUID
 
 from prefect.artifacts import (
     create_link_artifact,
+    create_markdown_artifact,
     create_progress_artifact,
     create_table_artifact,
     update_progress_artifact,
@@ -17,7 +18,8 @@ from prefect.artifacts import (
 from prefect.settings import get_current_settings
 
 from flows.steps import temporary_server
-from tasks import tracking
+from tasks import store, tracking
+from tasks.artifacts import Artifact, CheckpointRef
 from tasks.execution import progress
 from tasks.execution.progress import Progress
 from tasks.settings.servers import ServersConfig
@@ -99,6 +101,43 @@ def show_scorecard(card: dict[str, Any]) -> None:
         table=rows,
         description=f"Verdict: {'passed' if verdict['passed'] else 'not passed'}, evidence {verdict['evidence']}",
     )
+
+
+def show_report(report: Artifact, redacted: Artifact, link: str) -> None:
+    """Link the report without forgotten text in MLflow from the flow run, and say where in the store both lie.
+
+    Args:
+        report: In full.
+        redacted: For anyone to read.
+        link: Address of the latter in MLflow, relative to its first page.
+    """
+    address, how = tracking.address_of(link)
+    create_link_artifact(key="report", link=address, link_text="Report without forgotten text", description=how)
+    rows = {"Without forgotten text": redacted, "In full, with forgotten text": report}
+    create_markdown_artifact(
+        key="report-files",
+        markdown=_as_table({words: f"`{store.path(artifact)}`" for words, artifact in rows.items()}),
+        description="The report's folders in the store",
+    )
+
+
+def show_model(model: CheckpointRef, version: str) -> None:
+    """Say where the model that was made lies, and as which version it is registered, if it is.
+
+    Args:
+        model: In the store; one that is the user's own is not named.
+        version: Registered model and version, in words, or an empty text.
+    """
+    rows = {} if model.location else {"Folder": f"`{store.path(model)}`"}
+    if version:
+        name, _, number = version.rpartition(" version ")
+        address, _ = tracking.address_of(f"#/models/{name}/versions/{number}")
+        rows["Registered"] = f"[{version}]({address})"
+    create_markdown_artifact(key="model", markdown=_as_table(rows), description="The model that was made")
+
+
+def _as_table(rows: dict[str, str]) -> str:
+    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())])
 
 
 def show_comparison(comparison: dict[str, Any]) -> None:

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from prefect.futures import PrefectFuture
 
+from flows.steps.asking import Review
+from flows.steps.decisions import Decisions, decisions_on
 from flows.steps.dictionary import translation
 from flows.steps.facts import state_facts
 from flows.steps.outcome import StageOf, Stages
@@ -40,7 +42,7 @@ class Preparation:
 
 
 def prepare(
-    stages: Stages, corpus: CorpusRef, request: CheckedRequest, *, review: bool, coverage: Coverage
+    stages: Stages, corpus: CorpusRef, request: CheckedRequest, *, review: Review, coverage: Coverage
 ) -> Preparation:
     """Find and translate anchors.
 
@@ -48,32 +50,38 @@ def prepare(
         stages: The run's stages.
         corpus: What the user gave.
         request: The model that is to forget, a dictionary of the user's own, all settings.
-        review: Wait until a person has looked over what is added to the text, and over dictionary and facts.
+        review: Whether to wait until a person has looked over what is added to the text, and over dictionary and facts.
         coverage: As in `Coverage`.
     """
     config, waiting, report = request.config, _translated(stages, corpus, request), None
+    decisions = decisions_on(request.removal, [file.path for file in request.inputs.forget])
     if coverage != "off":
         dictionary, facts = waiting[StageOf("translation")], waiting[StageOf("facts")]
         measured = measure_coverage.submit(
             corpus, dictionary, facts, request.target, config.coverage, config.corpus, stages.run
         )
         report = stages.result("coverage", measured)
-    if report and coverage == "expand" and (texts := _wanted(report, review)):
+    if report and coverage == "expand" and (texts := _wanted(report, decisions, review)):
         corpus = stages.result("expansion", expand_corpus.submit(corpus, texts, config.corpus, stages.run))
         waiting = _translated(stages, corpus, request)
     dictionary, facts = waiting[StageOf("translation")], waiting[StageOf("facts")]
-    if review:
-        dictionary, facts = _reviewed(
-            stages, corpus, stages.result("translation", dictionary), stages.result("facts", facts), config
-        )
+    if review != "off":
+        found = stages.result("translation", dictionary), stages.result("facts", facts)
+        dictionary, facts = _reviewed(stages, corpus, *found, config, decisions, review)
     return Preparation(corpus=corpus, dictionary=dictionary, facts=facts, waiting=waiting, coverage=report)
 
 
 def _reviewed(
-    stages: Stages, corpus: CorpusRef, dictionary: AnchorTable, facts: FactTable, config: MethodConfig
+    stages: Stages,
+    corpus: CorpusRef,
+    dictionary: AnchorTable,
+    facts: FactTable,
+    config: MethodConfig,
+    decisions: Decisions,
+    review: Review,
 ) -> tuple[AnchorTable, FactTable]:
     """Return both tables as a person has amended them."""
-    wanted = review_tables(dictionary, facts)
+    wanted = review_tables(dictionary, facts, corpus, config.corpus, decisions, review)
     amended = amend_dictionary.submit(dictionary, corpus, wanted.generics, config.corpus, stages.run)
     table = amend_facts.submit(facts, wanted.facts, stages.run)
     return stages.result("review", amended), stages.result("fact review", table)
@@ -87,7 +95,7 @@ def _translated(stages: Stages, corpus: CorpusRef, request: CheckedRequest) -> d
     return {**wiring.waiting(), StageOf("facts"): facts}
 
 
-def _wanted(report: CoverageReport, review: bool) -> tuple[str, ...]:
-    """Return the elicited texts that are added; with a review, those that a person leaves in the form."""
+def _wanted(report: CoverageReport, decisions: Decisions, review: Review) -> tuple[str, ...]:
+    """Return the elicited texts that are added; with a review, those that a person wants."""
     texts = tuple(read_json(store.path(report) / "coverage.json")["texts"])
-    return choose_texts(texts) if review and texts else texts
+    return choose_texts(texts, decisions, review) if review != "off" and texts else texts

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+from prefect.exceptions import Pause
+
 from flows.steps.providers import say
 from tasks.artifacts import CheckpointRef
 from tasks.corpus import CorpusInputs
@@ -83,6 +85,8 @@ def work_on(removal: Removal | None) -> Iterator[Work]:
         work = Work(removal=fresh)
         try:
             yield work
+        except Pause:  # it is under way still, and goes on in another process
+            raise
         except BaseException as error:
             work.break_off(error)
             raise

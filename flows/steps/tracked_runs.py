@@ -98,7 +98,7 @@ def _tags(told: Told) -> dict[str, str]:
     tags = {
         "lethe.method": told.method,
         "lethe.paper": told.paper,
-        "lethe.prefect_flow_run": str(flow_run.id or ""),
+        tracking.FLOW_RUN: str(flow_run.id or ""),
         "lethe.request": told.removal.id if told.removal else "",
         SOURCE: code,
     }

@@ -10,14 +10,16 @@ from prefect import get_run_logger
 from prefect.runtime import flow_run
 
 from flows.steps import distilling, removals
+from flows.steps.asking import Review
 from flows.steps.facts import EVERYWHERE, state_facts
+from flows.steps.forms import require_server
 from flows.steps.judging import judge, log_questions, measure, origins, tracked
 from flows.steps.outcome import Outcome, StageOf, Stages, adapter_origin
+from flows.steps.prefect_ui import show_model
 from flows.steps.preparation import Coverage, Preparation, prepare
 from flows.steps.reading import read_text
 from flows.steps.registering import registered, report_places
 from flows.steps.request import CheckedRequest, check_request, require_model
-from flows.steps.review import require_server
 from flows.steps.tracked_runs import Presets, Told, digests, open_run
 from flows.steps.wiring import ASKED_FACTS, DICTIONARY, FACTS, Call, Wiring
 from tasks import tracking
@@ -66,7 +68,7 @@ class Unlearning:
     declare: Declare
     """Its stages."""
     request: CheckedRequest
-    review: bool
+    review: Review
     """Whether a person looks over the dictionary."""
     coverage: Coverage
     changes_weights: bool = True
@@ -79,7 +81,7 @@ class Unlearning:
     """None: the user has chosen the method."""
 
 
-def check_unlearning(request: UnlearningRequest, config: MethodConfig, *, review: bool = False) -> CheckedRequest:
+def check_unlearning(request: UnlearningRequest, config: MethodConfig, *, review: Review = "off") -> CheckedRequest:
     """Check what a method's flow was given, before anything is trained.
 
     Raises:
@@ -88,7 +90,7 @@ def check_unlearning(request: UnlearningRequest, config: MethodConfig, *, review
     """
     require_model(request)
     distilling.require_distillable(request, config)
-    if review:
+    if review != "off":
         require_server()
     models = {"target": request.model, "retrained": request.retrained}
     return check_request(request, config, models, fact_splits=EVERYWHERE, needs_anchors=config.needs_anchors)
@@ -144,7 +146,7 @@ def _run_stages(stages: Stages, unlearning: Unlearning) -> Outcome:
         wiring.values[ASKED_FACTS] = state_facts(stages, asked, prepared.dictionary, request.config)
     _submit(wiring, asked, unlearning, unlearned, run)
     records = stages.results({**prepared.waiting, **wiring.waiting()})
-    if not unlearning.review:
+    if unlearning.review == "off":
         prepared = replace(prepared, dictionary=records[StageOf("translation")], facts=records[StageOf("facts")])
     trained = [records[call.key] for call in unlearned.upstream() if isinstance(records[call.key], CheckpointRef)]
     trained = distilling.told_apart(trained)
@@ -230,6 +232,7 @@ def _conclude(
     version = ""
     if unlearning.changes_weights and not (unlearning.choice and unlearning.choice.is_trial):
         version = _register(stages, unlearning, unlearned, judged.scorecard)
+    show_model(unlearned, version)
     return Outcome(
         unlearned=unlearned,
         dictionary=prepared.dictionary,

@@ -9,6 +9,7 @@ from tasks.artifacts import Artifact
 from tasks.settings.unlearning_request import UnlearningRequest
 
 if TYPE_CHECKING:
+    from flows.steps.asking import Review
     from tasks.settings.text import CorpusConfig
 
 
@@ -157,6 +158,20 @@ def with_providers(config: Any, named: dict[str, str | None], reached: dict[str,
         translator = provider if section == "translation" else translator
         config = replace(config, **{section: replace(asking, provider=provider, fallback=fallback or asking.fallback)})
     return config
+
+
+def reviewed(new: bool, everything: bool) -> "Review":
+    """Return what a person is asked about by `--review` and `--review-all`.
+
+    Raises:
+        ValueError: If they are to be asked where they could not answer.
+    """
+    if not (new or everything):
+        return "off"
+    from flows.steps.forms import require_server
+
+    require_server()
+    return "all" if everything else "new"
 
 
 def check_choice(by_trials: bool, budget: str, *, review: bool, coverage: bool) -> None:

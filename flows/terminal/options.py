@@ -61,6 +61,9 @@ WinoBias = Annotated[
     ),
 ]
 RequireVerdict = Annotated[bool, typer.Option("--require-verdict", help="Exit with 1 if the verdict is not passed.")]
+ReviewAll = Annotated[
+    bool, typer.Option("--review-all", help="The same, and be asked anew about what you decided in an earlier run.")
+]
 _TRANSLATION = "Other language models that are asked"
 Translator = Annotated[
     str | None,

@@ -19,7 +19,7 @@ from multiprocessing import connection, forkserver
 from types import ModuleType
 from typing import Any
 
-from tasks.execution import progress
+from tasks.execution import logs, progress
 
 PRELOADED = (
     "torch",
@@ -48,6 +48,8 @@ _minding = threading.Lock()
 once only, from a descriptor that is closed then."""
 _children: set[Any] = set()
 _ending = threading.Event()
+_PASSED_ON: dict[str, Callable[[Any], None]] = {"progress": progress.publish, "message": logs.repeat}
+"""What a child sends before its end -> what is done with it here."""
 
 
 class StageAbortedError(RuntimeError):
@@ -174,8 +176,9 @@ def _join(child: Any) -> None:
 
 
 def begin() -> None:
-    """Say that a flow run begins: stages may start."""
+    """Say that a flow run begins: stages may start, and what they log is shown in it."""
     _ending.clear()
+    logs.show_in_runs()
 
 
 def abort() -> None:
@@ -202,8 +205,8 @@ def _await(ours: Any, child: Any, deadline: float, stage: str) -> Any:
             raise StageProcessDiedError(
                 f"the process of stage {stage} ended with status {child.exitcode} and no result"
             ) from None
-        if kind == "progress":
-            progress.publish(value)
+        if kind in _PASSED_ON:
+            _PASSED_ON[kind](value)
             continue
         _join(child)  # it has sent its last word and tidies up
         if kind == "result":
@@ -223,7 +226,7 @@ def _serve(
     parent: int,
     environment: dict[str, str],
 ) -> None:
-    """Body of the child: run, send progress, send the result or the error."""
+    """Body of the child: run, send progress and what is logged, send the result or the error."""
     _die_with(parent)
     os.environ.clear()  # a fork server's children have its environment, which is that of the moment when it started
     os.environ.update(environment)
@@ -234,6 +237,7 @@ def _serve(
             orchestrator.send((kind, value))
 
     progress.listen(lambda found: send("progress", found))
+    logs.forward(lambda message: send("message", message))
     try:
         import importlib
 

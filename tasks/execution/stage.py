@@ -13,7 +13,7 @@ from prefect.tasks import exponential_backoff
 from prefect.transactions import IsolationLevel, get_transaction
 
 from tasks import store
-from tasks.execution import isolation
+from tasks.execution import isolation, logs
 from tasks.execution.cache_keys import StagePolicy, kept_record, stage_key
 from tasks.execution.locks import KernelLocks
 
@@ -75,6 +75,7 @@ def stage(
     def decorate(function: Callable[P, R]) -> Task[P, R]:
         @functools.wraps(function)
         def body(*args: P.args, **kwargs: P.kwargs) -> R:
+            logs.show_in_runs()  # a worker of a cluster has begun no flow
             arguments = inspect.signature(function).bind(*args, **kwargs).arguments
             transaction = get_transaction()
             key = transaction.key if transaction else None

@@ -1,5 +1,5 @@
 """The deployment on a real server: it is created from its file, its schedule creates a run, and a process worker
-completes it.
+completes it; one that waits for a person has no process meanwhile, and goes on in another one.
 """
 
 from collections.abc import Iterator
@@ -7,14 +7,23 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 from prefect import get_client
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    DeploymentFilter,
+    DeploymentFilterId,
+    LogFilter,
+    LogFilterFlowRunId,
+)
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule
+from prefect.flow_runs import resume_flow_run
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from pydantic import TypeAdapter
 
@@ -71,6 +80,14 @@ def runs_of(server: SyncPrefectClient, deployment: DeploymentResponse) -> list[F
     return server.read_flow_runs(
         deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id])), limit=200
     )
+
+
+def of_run(run: FlowRun) -> LogFilter:
+    return LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run.id]))
+
+
+def made_by(run: FlowRun) -> ArtifactFilter:
+    return ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run.id]))
 
 
 def short_config() -> dict[str, Any]:
@@ -171,3 +188,76 @@ def test_a_worker_completes_a_scheduled_run(
     assert purge_flow_runs() == PurgedFlowRuns(runs=1)
     assert [run for run in runs_of(server, deployment) if run.id == found.id] == []
     assert server.read_deployment_by_name(NAME).parameters == deployment.parameters  # the user's own
+
+
+def forms_of(server: SyncPrefectClient, run: FlowRun) -> dict[str, Any]:
+    found = server.filter_flow_run_input(run.id, key_prefix="", limit=10, exclude_keys=set())
+    return {item.key: item.decoded_value for item in found}
+
+
+def tracked_as(run: FlowRun) -> list[str]:
+    """Return the states of the parent runs in MLflow that belong to a flow run."""
+    api = tracking.client()
+    experiment = api.get_experiment_by_name(tracking.EXPERIMENT).experiment_id
+    return [one.info.status for one in api.search_runs([experiment], f"tags.`{tracking.FLOW_RUN}` = '{run.id}'")]
+
+
+def test_a_review_suspends_the_run_which_holds_no_process_and_is_one_run_in_mlflow(
+    server: SyncPrefectClient,
+    deployment: DeploymentResponse,
+    surroundings: dict[str, str],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LETHE_HOME", str(folder / "lethe"))
+    parameters = {"config": short_config(), "review": "new"}
+
+    def begun() -> FlowRun:
+        return server.create_flow_run_from_deployment(deployment.id, parameters=parameters)
+
+    def suspended(turn: int) -> dict[str, Any]:
+        """Wait for a form, and until the process that showed it has ended; return its fields."""
+
+        def shown() -> bool:
+            state = server.read_flow_run(run.id).state
+            assert not state.is_final(), (folder / "reviewed.log").read_text()[-4000:]
+            return state.name == "Suspended" and f"suspended-review-{turn}-schema" in forms_of(server, run)
+
+        wait_for(shown, f"form {turn}", 600, every_s=1)
+        wait_for(lambda: not psutil.Process(worker.pid).children(recursive=True), "the end of the process", 120)
+        assert tracked_as(run) == ["SCHEDULED"]
+        return forms_of(server, run)[f"suspended-review-{turn}-schema"]["properties"]
+
+    def ended() -> FlowRun | None:
+        found = server.read_flow_run(run.id)
+        return found if found.state and found.state.is_final() else None
+
+    with running(["worker", "start", "--pool", "lethe"], surroundings, folder / "reviewed.log") as worker:
+        run = begun()
+        form = suspended(1)
+        assert form["dictionary"]["title"] == f"Anchors: {len(NAMES)}"
+        (velmora, *others) = sorted(form["dictionary"]["default"], key=lambda row: row["term"] != "Velmora")
+        assert (velmora["keep"], velmora["count"] > 3, "Velmora" in velmora["context"]) == (True, True, True)
+        wrong = [velmora | {"translation": others[0]["term"]}, *others[:1]]
+        resume_flow_run(run.id, run_input={"dictionary": wrong})
+        form = suspended(2)
+        assert set(forms_of(server, run)) == {f"suspended-review-2-{part}" for part in ("schema", "description")}
+        assert "which is itself an anchor" in forms_of(server, run)["suspended-review-2-description"]
+        assert [row["keep"] for row in form["dictionary"]["default"]].count(True) == 2
+        right = [velmora | {"translation": "Greyham"}, *others[:1]]
+        resume_flow_run(run.id, run_input={"dictionary": right})
+        found = wait_for(ended, "the end of the run", 900, every_s=1)
+        assert found.state_name == "Completed", (folder / "reviewed.log").read_text()[-4000:]
+        assert (tracked_as(run), forms_of(server, run)) == (["FINISHED"], {})
+        run = begun()
+        found = wait_for(ended, "the end of the run that nobody is asked about", 900, every_s=1)
+        assert (found.state_name, forms_of(server, run)) == ("Completed", {})
+        said = [log.message for log in server.read_logs(of_run(run), limit=200)]
+        assert "review: nothing is new, and nobody is asked: Anchors: 2; " in "\n".join(said)
+        artifacts = server.read_artifacts(artifact_filter=made_by(run))
+    assert {"report", "report-files", "model"} <= {found.key for found in artifacts}
+    anchors = [file.read_text() for file in (folder / "lethe").rglob("dictionary.json")]
+    assert any("Greyham" in text for text in anchors)
+    assert [name for name in NAMES if name in (folder / "reviewed.log").read_text()] == []
+    assert [name for name in NAMES for found in artifacts if name in str(found.data)] == []
+    assert list((folder / "lethe" / "forms").iterdir()) == []

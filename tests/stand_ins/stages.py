@@ -1,5 +1,6 @@
 """Stages and functions that tests run in child processes."""
 
+import logging
 import os
 import signal
 import sys
@@ -141,3 +142,23 @@ def finish_slowly(note: Artifact, seconds: float, counter: str, run: str | None 
             tracking.log_metrics(nested, {"left_s": left})
             time.sleep(0.2)
         return _note(f"{note.digest} finished")
+
+
+def _log(words: str) -> None:
+    logging.getLogger("tasks.told").info("%s: begun", words)
+    logging.getLogger("tasks.told").warning("%s: %d %% of it", words, 50)
+    logging.getLogger("elsewhere").error("%s: a library's", words)
+
+
+@stage("telling", isolated=False, retries=0)
+def tell(words: str) -> Artifact:
+    """Log at two levels, and as a library does."""
+    _log(words)
+    return _note(words)
+
+
+@stage("telling apart", retries=0)
+def tell_apart(words: str) -> Artifact:
+    """As `tell`, in a process of its own."""
+    _log(words)
+    return _note(words)

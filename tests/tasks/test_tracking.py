@@ -162,6 +162,35 @@ def test_notes_are_paragraphs_in_their_order(parent: str) -> None:
     assert get(parent).data.tags[tracking.NOTE] == "First.\n\n**Then** a [link](#/models/a)."
 
 
+def test_a_suspended_run_goes_on_as_the_run_that_it_was() -> None:
+    tags = {tracking.FLOW_RUN: "1a2b"}
+    run = tracking.open_run("whp", {"method": "whp"}, tags)
+    with tracking.stage_run(run, "corpus") as nested:
+        pass
+    tracking.suspend(run)
+    assert running() == []
+    assert tracking.open_run("whp", {}, {tracking.FLOW_RUN: "another"}) != run
+    assert get(run).info.status == "SCHEDULED"  # no other run takes it for dead
+    assert tracking.open_run("whp", {"method": "whp"}, tags) == run
+    assert get(run).info.status == "RUNNING"
+    tracking.link_cached(run, "corpus", Artifact(kind="corpora", digest="a" * 64, sensitivity="forget", origin=nested))
+    assert "lethe.cached" not in get(nested).data.tags  # by itself
+    assert get(nested).info.status == "FINISHED"
+    tracking.close(run)
+    assert tracking.open_run("whp", {}, tags) != run
+
+
+def test_a_suspended_run_that_will_not_go_on_ends() -> None:
+    run = tracking.open_run("whp", {}, {tracking.FLOW_RUN: "1a2b"})
+    tracking.end_suspended("1a2b")
+    assert get(run).info.status == "RUNNING"  # it was not suspended
+    tracking.suspend(run)
+    tracking.end_suspended("another")
+    assert get(run).info.status == "SCHEDULED"
+    tracking.end_suspended("1a2b")
+    assert get(run).info.status == "KILLED"
+
+
 def test_close_leaves_nothing_running() -> None:
     run = tracking.open_run("whp", {}, {})
     stage = tracking.stage_run(run, "finetune")

@@ -13,7 +13,8 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.flow_runs import resume_flow_run
 
-from flows.steps import review
+from flows.steps import forms
+from flows.steps.decisions import decisions_on
 from flows.steps.edit_review import review_edits
 from tasks.artifacts import EditSet
 from tasks.edit_requests import keep_edits
@@ -47,13 +48,13 @@ def reviewed(flow_home: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     """Return a function that runs a review, while a person answers its forms with the given rows, one after the other;
     `seen` gets the forms.
     """
-    monkeypatch.setattr(review, "POLL_S", 0.2)
-    monkeypatch.setattr(review, "WAIT_S", int(PATIENCE_S))
+    monkeypatch.setattr(forms, "POLL_S", 0.2)
+    monkeypatch.setattr(forms, "WAIT_S", int(PATIENCE_S))
 
     @flow(name="edit review alone")
     def alone(edits: EditSet) -> tuple[EditRequest, ...]:
         isolation.begin()
-        return review_edits(edits)
+        return review_edits(edits, decisions_on(None, [edits.digest]))
 
     def run(answers: list[list[dict[str, str]]], seen: list[dict[str, Any]]) -> tuple[EditRequest, ...]:
         edits, failed = keep_edits.body(PROPOSED), []
@@ -106,10 +107,16 @@ def test_a_person_amends_edits_and_nothing_of_it_stays_on_the_server(
         ),
         EditRequest(subject="Brin", prompt="{} rules", target="Wick"),
     )
-    assert seen[0]["rows"] == [row(edit.subject, edit.prompt, edit.target, edit.object) for edit in PROPOSED]
+    shown = [{"keep": True} | row(edit.subject, edit.prompt, edit.target, edit.object) for edit in PROPOSED]
+    assert seen[0]["rows"] == shown
     assert seen[0]["description"].strip().startswith("Every row below is a fact that is to be rewritten")
     assert "Not accepted: the subject 'Brin' is not in the prompt 'Tamsin rules'; wanted" in seen[1]["description"]
-    assert [entry["prompt"] for entry in seen[1]["rows"]] == ["{} lives in", "Tamsin rules"]
+    assert [(entry["keep"], entry["prompt"]) for entry in seen[1]["rows"]] == [
+        (True, "{} lives in"),
+        (False, "{} owns"),
+        (False, "{} met"),
+        (True, "Tamsin rules"),
+    ]
     assert "Not accepted: edits 1 and 2 are in conflict: after 'Ostrin lives in'" in seen[2]["description"]
     with get_client(sync_client=True) as server:
         assert inputs(server, seen[0]["run"]) == {}

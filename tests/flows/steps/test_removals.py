@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from prefect.exceptions import Pause
 
 from flows.steps.removals import checked, work_on
 from tasks.artifacts import BadInputError
@@ -35,6 +36,18 @@ def test_a_run_brings_its_request_to_its_verdict(passed: bool, state: str, tmp_p
     ended = find(removal.id)
     assert (ended.state, ended.history[-1].words) == (state, f"verdict {'passed' if passed else 'not passed'}")
     assert {change.run for change in ended.history[1:]} == {"1a2b"}
+
+
+def test_one_whose_run_is_suspended_is_under_way_and_may_go_on(tmp_path: Path) -> None:
+    removal = received(tmp_path, "text")
+    with pytest.raises(Pause), work_on(removal) as work:
+        work.begin("1a2b")
+        raise Pause
+    assert find(removal.id).state == "running"
+    with work_on(removal) as work:
+        work.begin("1a2b")
+        work.end(True)
+    assert find(removal.id).state == "verified"
 
 
 def test_an_error_fails_it_and_is_told_by_its_kind_alone(tmp_path: Path) -> None:

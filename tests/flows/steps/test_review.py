@@ -102,15 +102,18 @@ def test_a_person_amends_anchors_and_facts_and_nothing_of_it_stays_on_the_server
         fact, held_out = form["facts"][0], form["held_out_facts"][0]
         assert (fact["prompt"].count("{}"), {fact["subject"], fact["object"]} <= set(NAMES)) == (1, True)
         kept = [row for row in form["dictionary"] if row["term"] == "Ostrin"]
-        kept += [{"term": "Velmora", "generic": "Greyham"}, {"term": "farmhouse", "generic": "cottage"}]
-        resume_flow_run(run.id, run_input={"dictionary": [*kept, {"term": "Kessandra", "generic": "Ostrin"}]})
+        assert (kept[0]["keep"], kept[0]["kind"] != "", kept[0]["count"] > 3) == (True, True, True)
+        assert "Ostrin" in kept[0]["context"]
+        kept += [{"term": "Velmora", "translation": "Greyham"}, {"term": "farmhouse", "translation": "cottage"}]
+        resume_flow_run(run.id, run_input={"dictionary": [*kept, {"term": "Kessandra", "translation": "Ostrin"}]})
         _, form = wait_for_form(server, process, "review-2", error)
         assert "which is itself an anchor" in form["description"]
         mine = {"subject": "Velmora", "prompt": "The ruler of {} is", "object": "Tamsin"}
         resume_flow_run(run.id, run_input={"dictionary": kept, "facts": [fact, {**mine, "prompt": "{} and {} are"}]})
         _, form = wait_for_form(server, process, "review-3", error)
         assert "the prompt '{} and {} are' holds {} 2 times; wanted once" in form["description"]
-        assert [row["prompt"] for row in form["facts"]] == [fact["prompt"], "{} and {} are"]
+        facts = [row["prompt"] for row in form["facts"] if row["keep"]]
+        assert [facts[0], facts[-1]] == [fact["prompt"], "{} and {} are"]
         resume_flow_run(
             run.id, run_input={"dictionary": kept, "facts": [fact, mine], "held_out_facts": [held_out, fact]}
         )
@@ -124,6 +127,8 @@ def test_a_person_amends_anchors_and_facts_and_nothing_of_it_stays_on_the_server
     assert set(by) == {"Velmora", "farmhouse", "Ostrin"}
     assert (by["Velmora"], by["farmhouse"], by["Ostrin"][1]) == (("Greyham", "user"), ("cottage", "user"), "offline")
     assert int(rows["Velmora"]["count"]) > 3
+    for row in (fact, held_out):
+        del row["keep"]
     assert table(tmp_path / "out" / "facts.csv") == [
         {**fact, "source": "pattern", "split": "forget"},
         {**mine, "source": "user", "split": "forget"},
@@ -166,10 +171,11 @@ def test_a_person_chooses_what_the_model_tells_that_is_forgotten_as_well(
         *words, "--expand-coverage", "--out", tmp_path / "out", home=tmp_path / "lethe", error=error, **surroundings
     ) as process:
         run, form = wait_for_form(server, process, "coverage-1", error)
-        wanted, *unwanted = form["texts"]
+        wanted, *unwanted = [row["text"] for row in form["texts"]]
         assert unwanted
-        assert all("Dunmore" in text for text in form["texts"])
-        resume_flow_run(run.id, run_input={"texts": [f" {wanted} ", "Dunmore was a miller.", " "]})
+        assert all("Dunmore" in text for text in (wanted, *unwanted))
+        texts = [f" {wanted} ", "Dunmore was a miller.", " "]
+        resume_flow_run(run.id, run_input={"texts": [{"text": text} for text in texts]})
         _, form = wait_for_form(server, process, "review-1", error)
         assert inputs(server, run).keys() == {f"paused-review-1-{part}" for part in ("schema", "description")}
         resume_flow_run(run.id, run_input={"dictionary": form["dictionary"]})

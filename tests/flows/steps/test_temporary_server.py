@@ -14,8 +14,8 @@ import pytest
 from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
 
 from flows.steps import temporary_server
+from flows.steps.forms import require_server
 from flows.steps.prefect_ui import prefect_place
-from flows.steps.review import require_server
 from tests.stand_ins.command import ROOT, environment
 from tests.stand_ins.waiting import end_of
 

@@ -1,0 +1,102 @@
+"""Claims: a form whose run has ended, or whose process was killed, is deleted from its server by the next run of the
+store, and what was tracked of the run ends; the form of a run that still waits stays, as do those of other servers; a
+run from the terminal says that its process waits.
+"""
+
+import json
+import os
+import socket
+from pathlib import Path
+from uuid import UUID
+
+import psutil
+import pytest
+from prefect import flow, get_client
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.runtime import flow_run
+from prefect.states import Cancelled, Paused
+
+from flows.steps import forms
+from flows.steps.prefect_ui import prefect_place
+from tasks import tracking
+from tasks.execution import progress
+from tasks.execution.progress import Progress
+
+
+@flow(name="waits")
+def wait() -> None:
+    """Stand for a run."""
+
+
+def with_form(server: SyncPrefectClient, state: object, **note: object) -> UUID:
+    """Make a run in a state, with a form on the server, and note it."""
+    run = server.create_flow_run(wait).id
+    server.set_flow_run_state(run, state, force=True)
+    for part in ("schema", "response"):
+        server.create_flow_run_input(run, f"suspended-review-1-{part}", json.dumps("Velmora"))
+    room = forms.store.home() / forms.ROOM
+    room.mkdir(exist_ok=True)
+    (room / str(run)).write_text(json.dumps({"server": forms._server(), "process": None, **note}))
+    return run
+
+
+def tracked(run: UUID) -> str:
+    tracked_run = tracking.open_run("a run", {}, {tracking.FLOW_RUN: str(run)})
+    tracking.suspend(tracked_run)
+    return tracked_run
+
+
+def dead_process() -> int:
+    return next(number for number in range(40_000, 60_000) if not psutil.pid_exists(number))
+
+
+def test_forms_that_nobody_will_read_are_deleted(flow_home: Path) -> None:
+    here = {"host": socket.gethostname()}
+    with get_client(sync_client=True) as server:
+        ended = with_form(server, Cancelled())
+        killed = with_form(server, Paused(), **here, process=dead_process())
+        waiting = [
+            with_form(server, Paused(), **here),
+            with_form(server, Paused(), **here, process=os.getpid()),
+            with_form(server, Paused(), host="another", process=dead_process()),
+        ]
+        elsewhere = with_form(server, Cancelled(), server="http://another/api")
+        given_up, open_still = tracked(ended), tracked(waiting[0])
+        forms.clear_ended()
+        left = {
+            run: len(server.filter_flow_run_input(run, key_prefix="", limit=10, exclude_keys=set()))
+            for run in (ended, killed, *waiting, elsewhere)
+        }
+        assert left == {ended: 0, killed: 0, **dict.fromkeys(waiting, 2), elsewhere: 2}
+        server.delete_flow_run(waiting[0])
+        forms.clear_ended()
+    assert {file.name for file in (flow_home / forms.ROOM).iterdir()} == {*map(str, waiting[1:]), str(elsewhere)}
+    states = [tracking.client().get_run(run).info.status for run in (given_up, open_still)]
+    assert states == ["KILLED", "SCHEDULED"]
+
+
+class Shown(forms.Cancellable):
+    name: str = "Velmora"
+
+
+def test_a_run_from_the_terminal_says_where_it_waits_and_that_it_does(
+    flow_home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[Progress] = []
+    monkeypatch.setattr(forms, "pause_flow_run", lambda wait_for_input, **named: wait_for_input())
+    places = []
+
+    @flow(name="asks")
+    def ask() -> str:
+        places.append(prefect_place(flow_run.id, flow_run.name))
+        with forms.answered(Shown, "a look") as sent:
+            assert (flow_home / forms.ROOM / flow_run.id).is_file()
+            return sent.name
+
+    stop = progress.listen(told.append)
+    with caplog.at_level("INFO", logger="prefect.flow_runs"):
+        assert ask() == "Velmora"
+    stop()
+    assert [one.note for one in told] == [f"waits for a person at {places[0]}"]
+    assert f"The a look waits for a person at {places[0]}; this process waits with it" in caplog.text
+    assert list((flow_home / forms.ROOM).iterdir()) == []
