@@ -100,7 +100,7 @@ def _enter(wanted: "RemovalRequest", supersedes: str) -> "Removal":
     from flows.methods import AUTOMATIC, METHODS
     from flows.methods import method as find_method
     from tasks.corpus import gather_inputs
-    from tasks.models.checkpoints import inspect_model
+    from tasks.models.gathering import find_model
     from tasks.removals import register, states
     from tasks.removals.records import require_leading_to
 
@@ -111,7 +111,7 @@ def _enter(wanted: "RemovalRequest", supersedes: str) -> "Removal":
     config = method.preset("default", 0)
     method.require_text()(wanted.text, config)
     text = checks.checked_models(checks.checked_files(wanted.text), config.corpus)
-    inputs, target = gather_inputs(**text.files()).by_split(), inspect_model(text.model, "target")
+    inputs, target = gather_inputs(**text.files()).by_split(), find_model(text.model, "target")
     added = register.add(replace(wanted, text=text), target, inputs)
     if earlier:
         states.supersede(earlier.id, added)
