@@ -25,9 +25,12 @@ from flows.steps.conflicts import conflicts_on
 from flows.steps.flow_runs import flow
 from flows.steps.settings import apply_settings
 from flows.steps.verdict_state import failed_for_good
+from flows.steps.watching import watched_for
 from tasks import tracking_registry
 from tasks.execution import isolation
 from tasks.models.gathering import version_uri
+from tasks.monitoring.lasting_runs import find_lasting
+from tasks.monitoring.points import come_back
 from tasks.removals import records, register, states
 from tasks.removals.aliases import NOT_PASSED, PASSED, model_name, scored_again
 from tasks.removals.conflicts import Conflict
@@ -134,7 +137,8 @@ def _concluded(night: Night, require_verdict: bool) -> State[Any]:
 def _on_base(base: Base, settings: Sequence[str], day: date) -> OneBase:
     """Carry out what is due on one model."""
     name = model_name(base.digest)
-    due = due_tonight(base.requests, base.digest, tracking_registry.versions(name), {}, day)
+    above = come_back(find_lasting(watched_for(name, {}).key).points)
+    due = due_tonight(base.requests, base.digest, tracking_registry.versions(name), above, day)
     if not due:
         return OneBase(name=name)
     configs = {one.id: _config(base.asked[one.id].method, settings) for one in base.requests}

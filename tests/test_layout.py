@@ -13,6 +13,7 @@ from tests.stand_ins.command import ROOT
 TRACKING = {
     "tracking",
     "tracking_server",
+    "tracking_monitors",
     "tracking_steps",
     "tracking_purge",
     "tracking_registry",

@@ -128,7 +128,12 @@ def require_to_come(due: str) -> date:
 
 def made_now(state: State, words: str = "", run: str = "") -> Change:
     """Return a change that is made now, by the account that asks."""
-    return Change(state=state, at=datetime.now(UTC).isoformat(timespec="seconds"), by=_account(), words=words, run=run)
+    return Change(state=state, at=now(), by=_account(), words=words, run=run)
+
+
+def now() -> str:
+    """Return the time: ISO 8601, UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _account() -> str:
