@@ -7,9 +7,10 @@ other on one model, and else does nothing, and says so.
 A look costs no tracked run. What is due, and why, is decided in `tasks.removals.due`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import date
+from functools import partial
 from typing import Any
 
 from prefect import get_run_logger
@@ -20,7 +21,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.evaluation import evaluate
 from flows.methods import AUTOMATIC, METHODS
 from flows.methods import method as find_method
-from flows.steps.bases import Base, gather_bases
+from flows.steps.bases import NO_MODEL, Base, gather_bases
 from flows.steps.conflicts import conflicts_on
 from flows.steps.flow_runs import flow
 from flows.steps.settings import apply_settings
@@ -32,7 +33,7 @@ from tasks.models.gathering import version_uri
 from tasks.monitoring.lasting_runs import find_lasting
 from tasks.monitoring.points import come_back
 from tasks.removals import records, register, states
-from tasks.removals.aliases import NOT_PASSED, PASSED, model_name, scored_again
+from tasks.removals.aliases import in_words, model_name, scored_again
 from tasks.removals.conflicts import Conflict
 from tasks.removals.due import Due, due_tonight, front, to_score_again
 from tasks.removals.records import Removal
@@ -49,11 +50,6 @@ class Carried:
     state: str
     """`verified`, `failed`, or `ended by` an error of some kind."""
 
-    @property
-    def is_broken_off(self) -> bool:
-        """Whether it came to no verdict."""
-        return self.state.startswith(records.BROKE_OFF)
-
 
 @dataclass(frozen=True, kw_only=True)
 class OneBase:
@@ -62,14 +58,20 @@ class OneBase:
     name: str
     """Of the registered model."""
     carried: tuple[Carried, ...] = ()
-    again: tuple[tuple[str, bool], ...] = ()
-    """Id of an earlier request, and whether the last version passed for it too."""
+    again: tuple[tuple[str, str], ...] = ()
+    """Id of an earlier request, and `passed`, `not passed` or what ended its scoring on the last version."""
     conflicts: tuple[Conflict, ...] = ()
+
+    @property
+    def is_broken_off(self) -> bool:
+        """Whether something came to no verdict."""
+        states = [*(one.state for one in self.carried), *(state for _, state in self.again)]
+        return any(state.startswith(records.BROKE_OFF) for state in states)
 
     def in_words(self) -> str:
         """Return it in one line."""
         did = [f"{one.due.id} {one.state} ({one.due.reason})" for one in self.carried]
-        did += [f"{name} scored again: {PASSED if passed else NOT_PASSED}" for name, passed in self.again]
+        did += [f"{name} scored again: {state}" for name, state in self.again]
         return "; ".join([f"{self.name}: {', '.join(did)}", *(found.in_words() for found in self.conflicts)])
 
 
@@ -86,7 +88,7 @@ class Night:
 
     def in_words(self) -> str:
         """Return it as the message of the final state."""
-        nothing = f"Nothing to do: of {self.requests} requests none is new or due, and no model has changed"
+        nothing = f"Nothing to do: of {self.requests} requests none is new, due, on a changed model or come back"
         did = "; ".join(one.in_words() for one in self.bases) or nothing
         return "; ".join([did, *(f"{name} left out: {why}" for name, why in self.left_out)])
 
@@ -123,11 +125,11 @@ def scheduled_reunlearning(
 
 
 def _concluded(night: Night, require_verdict: bool) -> State[Any]:
-    """Return the final state: failed where a request broke off, which may be tried again, and where a verdict is
-    required and one is not passed, which would not pass the second time.
+    """Return the final state: failed where a request broke off or its model is not there, which may be tried again, and
+    where a verdict is required and one is not passed, which would not pass the second time.
     """
     message = night.in_words()
-    if any(one.is_broken_off for one in night.carried):
+    if any(base.is_broken_off for base in night.bases) or NO_MODEL in dict(night.left_out).values():
         return Failed(message=message)
     if require_verdict and any(one.state == "failed" for one in night.carried):
         return failed_for_good(message)
@@ -146,7 +148,7 @@ def _on_base(base: Base, settings: Sequence[str], day: date) -> OneBase:
     conflicts = conflicts_on(base, configs)
     for found in conflicts:
         get_run_logger().warning("%s", found.in_words())
-    carried = [Carried(due=one, state=_carry_out(base, one, configs[one.id])) for one in due]
+    carried = [Carried(due=one, state=_guarded(one.id, partial(_carry_out, base, one, configs[one.id]))) for one in due]
     again = _score_again(base, configs)
     return OneBase(name=name, carried=tuple(carried), again=tuple(again), conflicts=tuple(conflicts))
 
@@ -161,30 +163,45 @@ def _start(base: Base) -> Version | None:
 
 
 def _carry_out(base: Base, due: Due, config: Any) -> str:
-    """Carry out a request on what the ones before it made, and return what became of it."""
+    """Carry out a request on what the ones before it made, and return what became of it.
+
+    One that stands apart is first scored there: a night that was ended may have got no further.
+    """
     asked, start = base.asked[due.id], _start(base)
+    if due.reason == "apart" and start and _score(register.find(due.id), base, start, config):
+        return "verified"
     model = version_uri(start) if start else base.model
     get_run_logger().info("%s is carried out (%s) on %s", due.id, due.reason, _called(start))
     request = replace(asked.text, model=model, removal=due.id, approve=asked.approve)
+    find_method(asked.method, METHODS | AUTOMATIC).flow()(request, config)
+    return register.find(due.id).state
+
+
+def _guarded(name: str, work: Callable[[], str]) -> str:
+    """Return what became of a request, also where an error did: it keeps no other one from being carried out."""
     try:
-        find_method(asked.method, METHODS | AUTOMATIC).flow()(request, config)
+        return work()
     except NoTrackingServerError:
         raise
-    except Exception as error:  # an error may name the user's files: its kind alone is said
-        get_run_logger().error("%s ended by %s", due.id, type(error).__name__)
+    except Exception as error:  # it may name the user's files: its kind alone is said
+        get_run_logger().error("%s %s%s", name, records.BROKE_OFF, type(error).__name__)
         return f"{records.BROKE_OFF}{type(error).__name__}"
-    return register.find(due.id).state
 
 
 def _called(start: Version | None) -> str:
     return f"{start.name} version {start.number}" if start else "the base"
 
 
-def _score_again(base: Base, configs: dict[str, Any]) -> list[tuple[str, bool]]:
-    """Score earlier requests on the last version that the next one would start from."""
-    start = _start(base)
-    earlier = to_score_again(start, [register.find(one.id) for one in base.requests]) if start else []
-    return [(one.id, _score(one, base, start, configs[one.id])) for one in earlier if start]
+def _score_again(base: Base, configs: dict[str, Any]) -> list[tuple[str, str]]:
+    """Score earlier requests on the last version, from which the next one would start; return what became of each."""
+    if (start := _start(base)) is None:
+        return []
+    earlier = to_score_again(start, [register.find(one.id) for one in base.requests])
+    return [(one.id, _guarded(one.id, partial(_scored, one, base, start, configs[one.id]))) for one in earlier]
+
+
+def _scored(one: Removal, base: Base, version: Version, config: Any) -> str:
+    return in_words(_score(one, base, version, config))
 
 
 def _score(one: Removal, base: Base, version: Version, config: Any) -> bool:
@@ -194,5 +211,5 @@ def _score(one: Removal, base: Base, version: Version, config: Any) -> bool:
     passed = evaluate(asked, shared, judged=version_uri(version), held_out=True).scorecard.passed
     found = tracking_registry.find_version(version.name, version.number) or version
     scored_again(found, base.digest, one, passed)
-    states.remark(one.id, f"scored again on {_called(version)}: {PASSED if passed else NOT_PASSED}")
+    states.remark(one.id, f"scored again on {_called(version)}: {in_words(passed)}")
     return passed

@@ -32,7 +32,7 @@ def add(
     ],
     forget: Annotated[Files, typer.Option(metavar="FILE...", help="Text, files or folders, that is to be forgotten.")],
     model: Annotated[
-        str, typer.Option(metavar="MODEL", help="Model folder (safetensors) or hub name.", show_default=False)
+        str, typer.Option(metavar="MODEL", help="Model folder, hub name or models:/NAME@ALIAS.", show_default=False)
     ],
     reason: Annotated[
         str, typer.Option(metavar="TEXT", help="Why: a law, a contract, a complaint.", show_default=False)

@@ -9,6 +9,9 @@ from tasks.removals.records import Removal
 from tasks.removals.register import base_of, read_details
 from tasks.settings.removal_requests import RemovalRequest
 
+PURGED, NO_MODEL = "what it names was purged, or is in another store", "its model cannot be had"
+"""Why a request is left out."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Base:
@@ -36,13 +39,13 @@ def gather_bases(removals: Sequence[Removal]) -> tuple[list[Base], dict[str, str
         try:
             asked[one.id] = read_details(one).request
         except BadInputError:
-            left_out[one.id] = "what it names was purged, or is in another store"
+            left_out[one.id] = PURGED
             continue
         model = asked[one.id].text.model
         if one.model not in digests:
             digests[one.model] = _digest(model)
         if (digest := digests[one.model]) is None:
-            left_out[one.id] = "its model cannot be had"
+            left_out[one.id] = NO_MODEL
             continue
         names.setdefault(digest, model)
         found.setdefault(digest, []).append(one)

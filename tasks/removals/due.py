@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from tasks.removals.aliases import PASSED, VERDICT, lacking
+from tasks.removals.aliases import VERDICT, lacking
 from tasks.removals.records import Removal
 from tasks.tracking_registry import Version
 
@@ -91,11 +91,6 @@ def made_for(version: Version) -> str:
 def judged(version: Version, request: str) -> bool:
     """Return whether a version has a verdict for a request, passed or not."""
     return f"{VERDICT}.{request}" in version.tags
-
-
-def passed(version: Version, request: str) -> bool:
-    """Return whether a version has passed for a request."""
-    return version.tags.get(f"{VERDICT}.{request}") == PASSED
 
 
 def to_score_again(version: Version, requests: Sequence[Removal]) -> list[Removal]:

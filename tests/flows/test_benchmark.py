@@ -25,14 +25,25 @@ from tasks.removals.aliases import model_name
 from tasks.removals.records import today
 from tasks.settings.monitoring import MonitoringConfig
 from tasks.settings.removal_requests import RemovalRequest
-from tasks.tracking_registry import set_alias
+from tasks.tracking_registry import set_alias, versions
 from tasks.tracking_server import experiment_id
 from tests.stand_ins.in_process import in_this_process
 from tests.stand_ins.removals import later, made
 from tests.stand_ins.tiny import NAMES, TinyTask
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
+]
 SHORT = ("anchors.min_log_odds_z=0", "probing.window=64", "probing.prompts=4", "probing.new_tokens=4")
+EASY = (
+    *SHORT,
+    "reinforcement.epochs=1",
+    "reinforcement.block_size=32",
+    "relearning.steps=[]",
+    "verdict.required=[forgotten]",
+    "verdict.forgotten_ratio=1000",
+)
 LOW = "monitor.threshold=0.5"
 """The model that is in use is its own target here, so that what was to be forgotten is all there."""
 
@@ -54,7 +65,8 @@ def look(*settings: str, days: int = 0) -> State:
 
 def verified(task: TinyTask) -> str:
     """Enter a request, verified, whose model in use is the base itself, and return the registered model's name."""
-    wanted = RemovalRequest(subject="a book", reason="a contract", due=later(), text=task.request(), method="whp")
+    said = {"subject": "a book", "reason": "a contract", "due": later(), "method": "task_vector"}
+    wanted = RemovalRequest(**said, text=task.request())
     target, inputs = inspect_model(str(task.model), "target"), gather_inputs(**task.request().files()).by_split()
     removal = register.add(wanted, target, inputs)
     states.change(removal.id, "running")
@@ -105,14 +117,13 @@ def test_the_models_of_requests_are_watched(tiny_task: TinyTask) -> None:
 
 
 def test_what_came_back_makes_its_request_due(tiny_task: TinyTask, monkeypatch: pytest.MonkeyPatch) -> None:
-    verified(tiny_task)
+    name = verified(tiny_task)
     assert scheduled_reunlearning(return_state=True).message.startswith("Nothing to do")
-    monkeypatch.setattr("tasks.removals.records.now", lambda: f"{later(1)}T02:00:00+00:00")
-    assert look(LOW, days=1).is_completed()
-    monkeypatch.undo()
-    monkeypatch.setattr(isolation, "run_isolated", in_this_process)
-    monkeypatch.setattr("flows.scheduled_reunlearning._carry_out", lambda base, due, config: "verified")
-    assert "R-0001 verified (came back)" in scheduled_reunlearning(return_state=True).message
+    with monkeypatch.context() as tomorrow:
+        tomorrow.setattr("tasks.removals.records.now", lambda: f"{later(1)}T02:00:00+00:00")
+        assert look(LOW, days=1).is_completed()
+    assert "R-0001 verified (came back)" in scheduled_reunlearning(EASY, return_state=True).message
+    assert len(versions(name)) == 2
 
 
 def test_a_model_of_the_users_own_is_watched_alike(tiny_task: TinyTask) -> None:
