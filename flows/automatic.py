@@ -175,7 +175,7 @@ def automatic(
             tracking.close_after(error, run)
             raise
         tracking.close(run)
-        work.end(chosen.outcome.scorecard.passed)
+        work.end(chosen.outcome.scorecard.passed, checked.target)
     return concluded(chosen, require_verdict)
 
 

@@ -6,7 +6,7 @@ from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.steps.dictionary import translation
-from flows.steps.facts import state_facts
+from flows.steps.facts import EVERYWHERE, state_facts
 from flows.steps.flow_runs import flow
 from flows.steps.judging import judge, log_questions, measure, origins, tracked
 from flows.steps.outcome import Outcome, StageOf, Stages
@@ -32,6 +32,7 @@ def evaluate(
     config: EvaluationConfig = EvaluationConfig(),
     *,
     judged: str,
+    held_out: bool = False,
     open_unlearning: bool = False,
     require_verdict: bool = False,
 ) -> Outcome:
@@ -41,15 +42,15 @@ def evaluate(
         request: What it should no longer know and what it should still know; `model` is the model before unlearning,
             without which there are only the figures that need none.
         config: All settings.
-        judged: The model to be judged: a model folder (safetensors) or a hub name.
+        judged: The model to be judged: a model folder (safetensors), a hub name, or one of the registry, such as
+            models:/NAME@unlearned.
+        held_out: Ask about what is held out of the text alone, as a run does that trains on the rest.
         open_unlearning: Also write the figures in that project's layout.
         require_verdict: Whether the flow run fails when the verdict is not passed.
     """
-    asked_about = replace(
-        request, forget_test=request.forget_test or request.forget, retain_test=request.retain_test or request.retain
-    )
+    asked_about, splits = (request, EVERYWHERE) if held_out else (_whole(request), (HELD_OUT,))
     models = {"target": request.model, "unlearned": judged, "retrained": request.retrained}
-    checked = check_request(asked_about, config, models, fact_splits=(HELD_OUT,), needs_anchors=False)
+    checked = check_request(asked_about, config, models, fact_splits=splits, needs_anchors=False)
     asked = {"questions": log_questions(checked.models, checked.config)}
     told = Told(
         method=METHOD,
@@ -60,19 +61,28 @@ def evaluate(
     )
     run = open_run(told)
     with tracked(run):
-        outcome = _run_stages(Stages(run=run), checked, open_unlearning)
+        outcome = _run_stages(Stages(run=run), checked, splits, open_unlearning)
     tracking.close(run)
     return concluded(outcome, require_verdict)
 
 
-def _run_stages(stages: Stages, request: CheckedRequest, open_unlearning: bool) -> Outcome:
+def _whole(request: UnlearningRequest) -> UnlearningRequest:
+    """Return a request in which the text itself is asked about, where there is none for that."""
+    return replace(
+        request, forget_test=request.forget_test or request.forget, retain_test=request.retain_test or request.retain
+    )
+
+
+def _run_stages(
+    stages: Stages, request: CheckedRequest, fact_splits: tuple[str, ...], open_unlearning: bool
+) -> Outcome:
     run, config, wiring = stages.run, request.config, Wiring(run=stages.run)
     tracking.log_inputs(run, request.inputs.by_split())
     corpus = read_text(stages, request.inputs, config.corpus)
     translated = translation(corpus, config, request.user_anchors, needs_anchors=False)
     wiring.submit(translated)
     dictionary = stages.results(wiring.waiting())[translated.key]
-    facts = state_facts(stages, corpus, dictionary, config, (HELD_OUT,))
+    facts = state_facts(stages, corpus, dictionary, config, fact_splits)
     wiring = Wiring(run=run, values={DICTIONARY: dictionary, FACTS: facts})
     invited = Call(
         make_invitations, corpus, DICTIONARY, FACTS, request.prompts, config.probing, config.corpus, config.prompting

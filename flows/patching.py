@@ -15,7 +15,7 @@ from flows.steps.prefect_ui import show_run
 from flows.steps.tracked_runs import Told, open_run
 from tasks import store, tracking
 from tasks.artifacts import CheckpointRef, EditPatch
-from tasks.models.checkpoints import inspect_model
+from tasks.models.gathering import find_model
 from tasks.models.patch_files import ABOUT, SHOWN, open_patch
 from tasks.models.patched_models import moved, require_base
 from tasks.models.weights import identify
@@ -67,7 +67,7 @@ def patch_model(base: str, patches: list[str], form: Form = "model") -> PatchedM
     Raises:
         BadInputError: If base or patches cannot be had, or do not belong together.
     """
-    model, chosen = inspect_model(base, "target"), tuple(open_patch(name) for name in patches)
+    model, chosen = find_model(base, "target"), tuple(open_patch(name) for name in patches)
     require_base(model, chosen)
     weights = identify(model)
     params = {"base": weights, "form": form, "patches": [patch.digest for patch in chosen]}

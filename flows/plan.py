@@ -17,7 +17,7 @@ from tasks.artifacts import AnchorTable, CheckpointRef, CorpusRef, FactTable, In
 from tasks.corpus import CorpusInputs, cleaning_sample, gather_inputs
 from tasks.execution import isolation
 from tasks.halves import take_half
-from tasks.models.checkpoints import gather_models
+from tasks.models.gathering import gather_models
 from tasks.models.loading import load_tokenizer
 from tasks.models.vocabularies import question_form, question_template
 from tasks.settings.evaluation import MethodConfig

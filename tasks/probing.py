@@ -11,7 +11,7 @@ from tasks.algorithms.text.anchors import AnchorExpression, anchor_expression
 from tasks.algorithms.text.corpus import Document
 from tasks.algorithms.text.pairs import differing_spans, pair_documents
 from tasks.algorithms.text.scripts import first_units
-from tasks.algorithms.text.spacing import spaced
+from tasks.algorithms.text.spacing import drawn
 from tasks.algorithms.tokens.alignment import encode
 from tasks.artifacts import AnchorTable, BadInputError, CheckpointRef, CorpusRef, ProbeRecords, PromptSet
 from tasks.execution import progress
@@ -157,7 +157,7 @@ def shared_beginnings(forget: Sequence[Document], retain: Sequence[Document], co
                     split="forget_test", item=item, kind="cloze", prompt=prompt, truth=truth, cluster=forget_text.fact
                 ),
             )
-    return spaced(list(prompts.values()), config.prompts)
+    return drawn(list(prompts.values()), config.prompts, config.draw)
 
 
 def _cut_truth(prompt: "Prompt", tokenizer: Any, most: int) -> "Prompt":

@@ -6,6 +6,7 @@ import contextlib
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.tracking_server import as_global_uri, client
@@ -149,3 +150,12 @@ def aliased(name: str, alias: str) -> int | None:
 def set_alias(version: Version, alias: str) -> None:
     """Point an alias of a registered model to a version."""
     client().set_registered_model_alias(version.name, alias, str(version.number))
+
+
+def download(version: Version, folder: Path) -> Path:
+    """Fetch what was logged of a version into an empty folder, and return where it is."""
+    import mlflow
+
+    with as_global_uri():
+        uri = f"models:/{version.name}/{version.number}"
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder)))

@@ -14,6 +14,7 @@ TRACKING = {
     "tracking",
     "tracking_server",
     "tracking_source",
+    "tracking_monitors",
     "tracking_steps",
     "tracking_purge",
     "tracking_registry",

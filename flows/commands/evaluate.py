@@ -33,7 +33,7 @@ def evaluate(
     model: Annotated[
         str,
         typer.Option(
-            metavar="MODEL", help="The model to judge: a folder (safetensors) or hub name.", show_default=False
+            metavar="MODEL", help="The model to judge: a folder, hub name or models:/NAME@ALIAS.", show_default=False
         ),
     ],
     forget: Annotated[

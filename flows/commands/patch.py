@@ -117,10 +117,10 @@ def export(
 
 
 def _on_base(model: str, patches: list[str]) -> Wanted:
-    from tasks.models.checkpoints import inspect_model
+    from tasks.models.gathering import find_model
     from tasks.models.patch_files import open_patch
 
-    return inspect_model(model, "target"), [open_patch(name) for name in patches]
+    return find_model(model, "target"), [open_patch(name) for name in patches]
 
 
 def _make(wanted: Callable[[], Wanted], form: str, out: str | None, json_file: str | None) -> None:

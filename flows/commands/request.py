@@ -32,7 +32,7 @@ def add(
     ],
     forget: Annotated[Files, typer.Option(metavar="FILE...", help="Text, files or folders, that is to be forgotten.")],
     model: Annotated[
-        str, typer.Option(metavar="MODEL", help="Model folder (safetensors) or hub name.", show_default=False)
+        str, typer.Option(metavar="MODEL", help="Model folder, hub name or models:/NAME@ALIAS.", show_default=False)
     ],
     reason: Annotated[
         str, typer.Option(metavar="TEXT", help="Why: a law, a contract, a complaint.", show_default=False)
@@ -100,7 +100,7 @@ def _enter(wanted: "RemovalRequest", supersedes: str) -> "Removal":
     from flows.methods import AUTOMATIC, METHODS
     from flows.methods import method as find_method
     from tasks.corpus import gather_inputs
-    from tasks.models.checkpoints import inspect_model
+    from tasks.models.gathering import find_model
     from tasks.removals import register, states
     from tasks.removals.records import require_leading_to
 
@@ -111,7 +111,7 @@ def _enter(wanted: "RemovalRequest", supersedes: str) -> "Removal":
     config = method.preset("default", 0)
     method.require_text()(wanted.text, config)
     text = checks.checked_models(checks.checked_files(wanted.text), config.corpus)
-    inputs, target = gather_inputs(**text.files()).by_split(), inspect_model(text.model, "target")
+    inputs, target = gather_inputs(**text.files()).by_split(), find_model(text.model, "target")
     added = register.add(replace(wanted, text=text), target, inputs)
     if earlier:
         states.supersede(earlier.id, added)

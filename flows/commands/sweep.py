@@ -46,7 +46,8 @@ def sweep(
         str, typer.Option(help="Whose settings; `scrub` without --grid: its three pairs of weights.")
     ] = "whp",
     model: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Model folder (safetensors) or hub name.", show_default=False)
+        str | None,
+        typer.Option(metavar="MODEL", help="Model folder, hub name or models:/NAME@ALIAS.", show_default=False),
     ] = None,
     topic: Topic = "",
     retain: Annotated[Files | None, typer.Option(metavar="FILE...", help="Text to keep, used in training.")] = None,

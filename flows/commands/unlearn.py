@@ -42,7 +42,8 @@ def unlearn(
         ),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Model folder (safetensors) or hub name.", show_default=False)
+        str | None,
+        typer.Option(metavar="MODEL", help="Model folder, hub name or models:/NAME@ALIAS.", show_default=False),
     ] = None,
     topic: Annotated[
         str,

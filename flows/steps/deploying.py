@@ -42,6 +42,26 @@ def evaluation_request() -> dict[str, Any]:
     return {"request": _read(UnlearningRequest), "judged": _value("JUDGED")}
 
 
+def places() -> dict[str, Any]:
+    """Return no parameter, for flows that find in the register what they are to do.
+
+    Raises:
+        BadInputError: If checkout or store are not set.
+    """
+    _require_set()
+    return {}
+
+
+def monitored() -> dict[str, Any]:
+    """Return `request` and `judged` of a model that is watched where `LETHE_JUDGED` names one; else neither, for the
+    models of all removal requests.
+
+    Raises:
+        BadInputError: As `unlearning_request`.
+    """
+    return evaluation_request() if _value("JUDGED") else places()
+
+
 def editing_request() -> dict[str, Any]:
     """Return `request`, the parameter of flows that edit facts, from `LETHE_MODEL` and `LETHE_EDITS`.
 

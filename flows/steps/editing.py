@@ -12,7 +12,8 @@ from tasks.benchmarks.local_files import WORLD, BenchmarkInputs, gather_benchmar
 from tasks.corpus import CorpusInputs, gather_inputs
 from tasks.inputs.edit_checks import CheckedEdits, check_edits
 from tasks.inputs.edit_requests import read_edit_requests, read_known_facts
-from tasks.models.checkpoints import config_folder, context_length, inspect_model, is_adapter
+from tasks.models.checkpoints import config_folder, context_length, is_adapter
+from tasks.models.gathering import find_model
 from tasks.models.loading import load_tokenizer
 from tasks.models.patch_files import open_patch
 from tasks.models.patched_models import require_base, taken_apart
@@ -136,7 +137,7 @@ def check_editable(model: str, label: str = "target") -> CheckpointRef:
     """
     from tasks.algorithms.models.architectures import require_editable
 
-    checkpoint = inspect_model(model, label)
+    checkpoint = find_model(model, label)
     if is_adapter(checkpoint):
         raise BadInputError(
             f"--model {model} is an adapter, whose base holds the facts; wanted a whole model, such as"

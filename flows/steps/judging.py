@@ -191,7 +191,7 @@ def judge(
     """
     run = stages.run
     probes, benchmarks, relearned, retaught, verdicts, rated, preferred, rounded = (
-        _labelled(records, kind) for kind in MEASURED
+        labelled(records, kind) for kind in MEASURED
     )
     cost = run_history.durations({str(key): origin for key, origin in stages.made_by.items()})
     provenance = provenance | ({"judge": config.judging.provider.title} if verdicts else {})
@@ -229,6 +229,6 @@ def judge(
     return Judged(scorecard=card, report=report, redacted_report=redacted, benchmarks=tuple(benchmarks), card=card_json)
 
 
-def _labelled(records: dict[StageOf, Any], stage: str) -> list[Any]:
+def labelled(records: dict[StageOf, Any], stage: str) -> list[Any]:
     """Return what a stage found of every model, each record with its model's label."""
     return [replace(record, label=key.model) for key, record in records.items() if key.stage == stage]

@@ -89,7 +89,7 @@ class Stages:
         artifacts = artifacts_in(record)
         if artifacts and artifacts[0].origin:
             self.made_by[key] = artifacts[0].origin
-            if future.state.name == "Cached":
+            if self.run and future.state.name == "Cached":
                 tracking.link_cached(self.run, str(key), artifacts[0])
             else:
                 tracking.mark_made(artifacts[0])

@@ -10,7 +10,7 @@ from flows.steps.providers import say
 from tasks.artifacts import CheckpointRef
 from tasks.corpus import CorpusInputs
 from tasks.removals import register, states
-from tasks.removals.records import Removal, State, require_leading_to
+from tasks.removals.records import BROKE_OFF, VERDICT, Removal, State, require_leading_to
 from tasks.settings.unlearning_request import UnlearningRequest
 from tasks.tracking_server import NoTrackingServerError
 
@@ -27,8 +27,8 @@ def checked(request: UnlearningRequest, inputs: CorpusInputs, target: Checkpoint
     removal = register.find(request.removal)
     require_leading_to(removal, "running")
     register.require_unchanged(removal, inputs.by_split())
-    if target and target.digest != removal.target:
-        say(f"{removal.id}: the model is not what it was when the request was received")
+    if target and register.base_of(target) != removal.base:
+        say(f"{removal.id}: the model is not what it was when the request was received, or last carried out")
     return removal
 
 
@@ -46,9 +46,11 @@ class Work:
         self._change("running")
         self.begun = True
 
-    def end(self, passed: bool) -> None:
-        """Say what came of it."""
-        self._change("verified" if passed else "failed", f"verdict {'passed' if passed else 'not passed'}")
+    def end(self, passed: bool, target: CheckpointRef) -> None:
+        """Say what came of it, and on which model."""
+        if self.removal:
+            states.rebase(self.removal.id, register.base_of(target))
+        self._change("verified" if passed else "failed", f"{VERDICT}{'passed' if passed else 'not passed'}")
 
     def break_off(self, error: BaseException) -> None:
         """Say that it came to no verdict: by an error, or since somebody stopped it. An error may name the user's
@@ -58,7 +60,7 @@ class Work:
             return
         with suppress(NoTrackingServerError):  # the error itself says more
             if isinstance(error, Exception):
-                self._change("failed", f"ended by {type(error).__name__}")
+                self._change("failed", f"{BROKE_OFF}{type(error).__name__}")
             else:
                 self._change(self._before(), "stopped")
 

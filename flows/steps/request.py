@@ -17,8 +17,8 @@ from tasks.corpus import CorpusInputs, gather_inputs
 from tasks.execution import isolation
 from tasks.inputs.documents import read_text_file
 from tasks.inputs.user_anchors import read_user_anchors
-from tasks.models.checkpoints import gather_models
 from tasks.models.classifiers import find_classifier
+from tasks.models.gathering import gather_models
 from tasks.models.vocabularies import require_embedded
 from tasks.prompting import read_prompts
 from tasks.removals.records import Removal

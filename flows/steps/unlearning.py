@@ -106,7 +106,7 @@ def carry_out(unlearning: Unlearning) -> Outcome:
         with tracked(run):
             outcome = _run_stages(Stages(run=run), unlearning)
         tracking.close(run)
-        work.end(outcome.scorecard.passed)
+        work.end(outcome.scorecard.passed, request.target)
     return outcome
 
 

@@ -39,9 +39,14 @@ def concluded(outcome: Judged, require_verdict: bool = False) -> State[Any]:
     message = in_words(verdict)
     _emit(verdict, message, outcome.mlflow_run)
     if require_verdict and not verdict["passed"]:
-        _try_no_more()
-        return Failed(message=message)
+        return failed_for_good(message)
     return Completed(message=message, data=outcome)
+
+
+def failed_for_good(message: str) -> State[Any]:
+    """Return a failed state that is not tried again; what was made is kept."""
+    _try_no_more()
+    return Failed(message=message)
 
 
 def in_words(verdict: dict[str, Any]) -> str:

@@ -93,12 +93,12 @@ def checked_models(
         corpus_config: How the models are asked.
         judged: A checkpoint that is judged beside them.
     """
-    from tasks.models.checkpoints import inspect_model
+    from tasks.models.gathering import find_model
     from tasks.models.vocabularies import require_same_tokenizer
 
     roles = {"model": judged, "reference": request.model} if judged else {"model": request.model}
     named = {**roles, "retrained": request.retrained}
-    require_same_tokenizer([inspect_model(name, role) for role, name in named.items() if name], corpus_config)
+    require_same_tokenizer([find_model(name, role) for role, name in named.items() if name], corpus_config)
     places = {role: model_place(name) for role in ("model", "retrained") if (name := getattr(request, role))}
     return replace(request, **places)
 
@@ -228,12 +228,12 @@ def check_trainable(config: Any, model: str | None) -> None:
     from tasks.algorithms.models.adapters import check_adaptable
     from tasks.algorithms.models.architectures import decoder_layers
     from tasks.algorithms.models.layers import mlp_parameter_names
-    from tasks.models.checkpoints import inspect_model
+    from tasks.models.gathering import find_model
     from tasks.models.loading import skeleton
     from tasks.objective_training import trained_alone
     from tasks.training.chosen_weights import train_only
 
-    bare, lora = skeleton(inspect_model(model, "target")), config.lora
+    bare, lora = skeleton(find_model(model, "target")), config.lora
     if config.chooses_weights:
         lora = trained_alone(bare, resolve_name(config.loss)(config.objective), lora)
     elif localised:

@@ -9,7 +9,7 @@ from typing import Any
 from tasks import store
 from tasks.artifacts import BadInputError, CheckpointRef
 from tasks.models import adapter_files, plain_adapters
-from tasks.models.acceptance import StoredTensor, require_decoder, require_known_head, require_plain, text_settings
+from tasks.models.acceptance import StoredTensor, require_decoder, require_plain, text_settings
 from tasks.models.config_sizes import require_buildable
 from tasks.models.json_files import read_object
 from tasks.models.weights import weight_files
@@ -32,18 +32,23 @@ OPTIONS = {"retrained": "--retrained", "reference": "--reference"}
 """Label of a model -> the option that gave it, for messages; all others come by --model."""
 
 
+def option_of(label: str) -> str:
+    """Return the option that gave a model, by its label, which may be that option."""
+    return label if label.startswith("--") else OPTIONS.get(label, "--model")
+
+
 def inspect_model(model: str, label: str) -> CheckpointRef:
     """Check a user's model, a folder or a hub name, and return its record; nothing is loaded.
 
     Args:
-        model: The folder or the name.
+        model: The folder, or the name, with a revision if need be: owner/name@revision.
         label: What to call it in tables; or the option that gave it.
 
     Raises:
         BadInputError: If it is not there, has no config, no safetensors weights or no fast tokenizer, is an adapter
             without its base, or no decoder of text in plain numbers, see `acceptance`.
     """
-    folder, option = Path(model).expanduser(), label if label.startswith("--") else OPTIONS.get(label, "--model")
+    folder, option = Path(model).expanduser(), option_of(label)
     if not folder.is_dir():
         folder = _from_hub(model, option)
     if plain_adapters.is_plain(folder):
@@ -96,20 +101,6 @@ def _accepted_config(folder: Path, given: str) -> dict[str, Any]:
         )
     require_decoder(config, given)
     return config
-
-
-def gather_models(named: Mapping[str, str | None]) -> dict[str, CheckpointRef]:
-    """Return the records of a run's models by label, and remember where they are, so that their adapters find them.
-
-    Raises:
-        BadInputError: As `inspect_model`, or if a model's logits are not what its output layer makes of its last hidden
-            states.
-    """
-    models = {label: inspect_model(name, label) for label, name in named.items() if name}
-    for model in models.values():
-        require_known_head(model, read_settings(config_folder(model) / "config.json", model.name))
-        store.note_place(model.digest, model.location)
-    return models
 
 
 def is_adapter(checkpoint: CheckpointRef) -> bool:
@@ -178,8 +169,10 @@ def _from_hub(model: str, option: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
+    name, _, revision = model.partition("@")
+    files = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
     try:
-        return Path(snapshot_download(model, allow_patterns=["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]))
+        return Path(snapshot_download(name, revision=revision or None, allow_patterns=files))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise BadInputError(
             f"{option} {model}: no such folder, and the hub did not give it ({type(error).__name__}); wanted a model"

@@ -14,6 +14,7 @@ from pathlib import Path
 from tasks import store
 from tasks.artifacts import BadInputError, CheckpointRef, EditPatch
 from tasks.models.checkpoints import inspect_model
+from tasks.models.gathering import find_model
 from tasks.models.json_files import read_object
 from tasks.models.patch_files import LEAST_LETTERS, SHOWN, open_patch
 from tasks.models.weights import folder_digest, identify, weights_digest
@@ -110,7 +111,7 @@ def taken_apart(model: str, base: str | None = None) -> Patched:
     Raises:
         BadInputError: If base or patches cannot be had, or the weights are not what they gave.
     """
-    found = inspect_model(model, "target")
+    found = find_model(model, "target")
     if not (store.path(found) / LIST).is_file():
         identify(found)
         return Patched(base=found, patches=())

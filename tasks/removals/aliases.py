@@ -34,9 +34,14 @@ def model_name(base: str) -> str:
     return f"lethe-{base[:8]}"
 
 
+def in_words(passed: bool) -> str:
+    """Return whether a verdict passed."""
+    return PASSED if passed else NOT_PASSED
+
+
 def verdict_tags(passed: bool, request: str = "") -> dict[str, str]:
     """Return the tags that say whether a verdict passed, of a run for a request or of another one."""
-    return {f"{VERDICT}.{request}" if request else VERDICT: PASSED if passed else NOT_PASSED}
+    return {f"{VERDICT}.{request}" if request else VERDICT: in_words(passed)}
 
 
 def lacking(version: Version, requests: Collection[str]) -> list[str]:
@@ -167,7 +172,7 @@ class Made:
     def description(self) -> str:
         """Return it in words."""
         of = f"Made for removal request {self.request} by" if self.request else "Unlearned by"
-        verdict = f"the verdict is {PASSED if self.passed else NOT_PASSED} (evidence: {self.evidence})"
+        verdict = f"the verdict is {in_words(self.passed)} (evidence: {self.evidence})"
         text = f"; text with the keyed digest {self.forget[:16]}" if self.forget else ""
         report = f"[{self.report}]({self.link})" if self.link else self.report
         return f"{of} {self.method} from the model {self.target[:16]}{text}: {verdict}. Report: {report}"

@@ -23,6 +23,8 @@ LEADS_TO: Mapping[State, tuple[State, ...]] = {
 }
 """State -> what may come after it. A run that was killed leaves `running`, and may be begun again; one that was stopped
 goes back to what was before it."""
+VERDICT, BROKE_OFF = "verdict ", "ended by "
+"""How the words of a change begin that ends a run: with a verdict, or by an error."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +40,16 @@ class Change:
     """What there is to say, public."""
     run: str = ""
     """Tracked run that it came by."""
+
+    @property
+    def is_verdict(self) -> bool:
+        """Whether a run came to a verdict by it."""
+        return self.words.startswith(VERDICT)
+
+    @property
+    def is_end(self) -> bool:
+        """Whether a run ended by it, and was not stopped."""
+        return self.is_verdict or self.words.startswith(BROKE_OFF)
 
     def as_text(self) -> str:
         """Return it as a line that `Change(**json.loads(line))` reads."""
@@ -57,7 +69,7 @@ class Removal:
     target: str
     """Digest of the target model, as it was when the request was received."""
     base: str
-    """Digest of the model that this one was made of, by earlier requests; else its own."""
+    """Digest of the model that the target was made of, by earlier requests, else its own: as its last run found it."""
     model: str
     """What is the same for requests on the same folder or hub name, and tells nothing of it."""
     forget: str
@@ -77,6 +89,11 @@ class Removal:
         """The tracked run by which it was last verified or failed, or an empty text."""
         runs = [change.run for change in self.history if change.state in ("verified", "failed") and change.run]
         return runs[-1] if runs else ""
+
+    @property
+    def last_end(self) -> Change | None:
+        """How the last run for it ended that was not stopped or killed; None where there was none."""
+        return next((change for change in reversed(self.history) if change.is_end), None)
 
     @property
     def is_in_force(self) -> bool:
@@ -117,7 +134,12 @@ def require_to_come(due: str) -> date:
 
 def made_now(state: State, words: str = "", run: str = "") -> Change:
     """Return a change that is made now, by the account that asks."""
-    return Change(state=state, at=datetime.now(UTC).isoformat(timespec="seconds"), by=account(), words=words, run=run)
+    return Change(state=state, at=now(), by=account(), words=words, run=run)
+
+
+def now() -> str:
+    """Return the time: ISO 8601, UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def require_leading_to(removal: Removal, state: State) -> None:

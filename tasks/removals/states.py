@@ -34,6 +34,14 @@ def remark(name: str, words: str) -> Removal:
         return _note(removal, made_now(removal.state, words))
 
 
+def rebase(name: str, base: str) -> None:
+    """Note on which model, by digest, the request was carried out."""
+    with store.lock(LOCK):
+        removal = find(name)
+        if removal.base != base:
+            tracking_requests.amend_entry(removal.entry, {f"{ENTRY}.base": base})
+
+
 def cancel(name: str) -> Removal:
     """End a request that is no longer wanted.
 

@@ -81,6 +81,8 @@ class ProbingConfig:
     """Tokens scored in a split at most; where there are more, evenly spaced windows are taken; >= 1."""
     prompts: int = 40
     """Completions a split, >= 1. The paper uses 300."""
+    draw: int = 0
+    """Which prompts are taken where there are more, >= 0: 0 those that are evenly spaced, else the seed of a draw."""
     prompt_words: int = 32
     """Words of a cloze prompt, >= 1."""
     invitations: int = 12
@@ -93,6 +95,7 @@ class ProbingConfig:
             "window": 16,
             "max_tokens": 1,
             "prompts": 1,
+            "draw": 0,
             "prompt_words": 1,
             "invitations": 0,
             "new_tokens": 1,

@@ -15,8 +15,8 @@ class UnlearningRequest:
     forget: tuple[str, ...]
     """Files or folders with the text that is to be forgotten."""
     model: str = ""
-    """The target model, which is to forget: a model folder (safetensors) or a hub name. Only an evaluation can do
-    without."""
+    """The target model, which is to forget: a model folder (safetensors), a hub name, or one of the registry, such as
+    models:/NAME@ALIAS. Only an evaluation can do without."""
     retain: tuple[str, ...] = ()
     """Text that is to be kept, used in training."""
     forget_test: tuple[str, ...] = ()

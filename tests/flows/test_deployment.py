@@ -107,7 +107,7 @@ def test_it_is_created_with_its_cron_schedule_and_the_flows_parameters(
     deployment: DeploymentResponse, tiny_task: TinyTask
 ) -> None:
     assert deployment.entrypoint == "flows.selective_unlearning:selective_unlearning"
-    assert [(type(found.schedule), found.active) for found in deployment.schedules] == [(CronSchedule, True)]
+    assert [(type(found.schedule), found.active) for found in deployment.schedules] == [(CronSchedule, False)]
     assert deployment.parameters == {"request": {"forget": [str(tiny_task.forget)], "model": str(tiny_task.model)}}
     assert list(deployment.parameter_openapi_schema["properties"]) == [
         "request",
@@ -131,7 +131,8 @@ def test_all_are_there(server: SyncPrefectClient, deployment: DeploymentResponse
     found = {one.name: one for one in server.read_deployments(limit=200)}
     assert set(found) == {one["name"] for one in yaml.safe_load(FILE.read_text())["deployments"]}
     assert found["gradient-unlearning"].parameters["config"] == {"method": "npo"}
-    assert found["evaluate"].parameters["judged"]
+    assert found["evaluate"].parameters["judged"] == found["benchmark"].parameters["judged"]
+    assert found["scheduled-reunlearning"].parameters == {"require_verdict": True}
     assert {one.global_concurrency_limit.limit for one in found.values()} == {1}
 
 
@@ -142,7 +143,8 @@ def test_its_form_shows_the_prose_of_every_setting_and_the_words_of_every_choice
 
 
 def test_its_schedule_makes_runs(server: SyncPrefectClient, deployment: DeploymentResponse) -> None:
-    found = wait_for(lambda: [run for run in runs_of(server, deployment) if run.auto_scheduled], "a scheduled run")
+    nightly = server.read_deployment_by_name("scheduled-reunlearning/scheduled-reunlearning")
+    found = wait_for(lambda: [run for run in runs_of(server, nightly) if run.auto_scheduled], "a scheduled run")
     assert all(run.expected_start_time.astimezone(UTC).strftime("%H:%M") == "03:00" for run in found)
 
 

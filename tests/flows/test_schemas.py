@@ -12,10 +12,12 @@ from prefect.utilities.callables import parameter_schema
 from pydantic import TypeAdapter, ValidationError
 
 from flows.automatic import automatic
+from flows.benchmark import benchmark
 from flows.comparison import compare
 from flows.demo import demo, embedded_world
 from flows.evaluation import evaluate
 from flows.methods import METHODS
+from flows.scheduled_reunlearning import scheduled_reunlearning
 from flows.sweep import sweep
 from flows.weight_sweep import sweep_weights
 from tasks.settings.gradient_unlearning import GradientUnlearningConfig
@@ -27,10 +29,12 @@ FLOWS = {
     for flow in (
         *(found.flow() for found in METHODS.values()),
         automatic,
+        benchmark,
         compare,
         demo,
         embedded_world,
         evaluate,
+        scheduled_reunlearning,
         sweep,
         sweep_weights,
     )

@@ -23,7 +23,8 @@ from tasks.execution import progress
 from tasks.finetune import finetune
 from tasks.labels import make_labels
 from tasks.models import adapter_files
-from tasks.models.checkpoints import base_of, config_folder, gather_models, inspect_model, is_adapter
+from tasks.models.checkpoints import base_of, config_folder, inspect_model, is_adapter
+from tasks.models.gathering import gather_models
 from tasks.models.loading import load_model, load_pair, load_tokenizer, save_checkpoint
 from tasks.reinforcement import reinforce
 from tasks.settings.finetuning import FinetuneConfig, ReinforcementConfig

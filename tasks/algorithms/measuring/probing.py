@@ -13,7 +13,7 @@ from tasks.algorithms.text.anchors import AnchorExpression, find_anchors
 from tasks.algorithms.text.corpus import Document
 from tasks.algorithms.text.invitations import Invitation
 from tasks.algorithms.text.scripts import first_units, is_unspaced, last_units
-from tasks.algorithms.text.spacing import spaced
+from tasks.algorithms.text.spacing import drawn, spaced
 from tasks.algorithms.tokens.alignment import AnchorSpan, encode, encode_prefixed, prefix_ids, token_spans
 from tasks.algorithms.tokens.batching import length_batches
 from tasks.algorithms.tokens.templates import Template
@@ -194,7 +194,7 @@ def make_prompts(
                         cluster=f"{document.source}:{at}",
                     )
                 )
-    return spaced(prompts, config.prompts)
+    return drawn(prompts, config.prompts, config.draw)
 
 
 def invitation_prompts(invitations: Sequence[Invitation], template: Template) -> list[Prompt]:

@@ -58,6 +58,20 @@ def test_edits_and_what_is_judged_have_variables_of_their_own(checkout: Path, mo
     }
 
 
+def test_the_monitor_watches_a_model_that_is_named_and_else_those_of_all_requests(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert deploying.monitored() == deploying.places() == {}
+    monkeypatch.setenv("LETHE_JUDGED", "models:/m@edited")
+    with pytest.raises(BadInputError, match=r"^LETHE_FORGET is not set"):
+        deploying.monitored()
+    monkeypatch.setenv("LETHE_FORGET", "book.txt")
+    assert deploying.monitored() == {"request": {"forget": ["book.txt"]}, "judged": "models:/m@edited"}
+    monkeypatch.setenv("LETHE_HOME", "")
+    with pytest.raises(BadInputError, match=r"^LETHE_HOME is not set"):
+        deploying.places()
+
+
 @pytest.mark.parametrize(
     ("variables", "line"),
     [
@@ -103,6 +117,7 @@ def test_every_flow_that_judges_is_deployed_once_and_one_run_at_a_time() -> None
     judging = {method.entrypoint for method in (METHODS | AUTOMATIC).values()}
     assert judging <= set(entrypoints)
     assert {"flows.evaluation:evaluate", "flows.rank_one_editing:rank_one_editing"} <= set(entrypoints)
+    assert {"flows.scheduled_reunlearning:scheduled_reunlearning", "flows.benchmark:benchmark"} <= set(entrypoints)
     for deployment in deployments:
         assert deployment["concurrency_limit"] == {"limit": 1, "collision_strategy": "ENQUEUE"}
         assert "lethe" in deployment["tags"]

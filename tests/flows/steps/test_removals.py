@@ -32,10 +32,11 @@ def test_a_run_brings_its_request_to_its_verdict(passed: bool, state: str, tmp_p
         assert find(removal.id).state == "running"
         with pytest.raises(BadInputError, match="a run for it is under way"), work_on(removal):
             pass
-        work.end(passed)
+        work.end(passed, replace(TARGET, digest="9c" * 32))
     ended = find(removal.id)
     assert (ended.state, ended.history[-1].words) == (state, f"verdict {'passed' if passed else 'not passed'}")
     assert {change.run for change in ended.history[1:]} == {"1a2b"}
+    assert (removal.base, ended.base) == (TARGET.digest, "9c" * 32), "the model that it was carried out on"
 
 
 def test_one_whose_run_is_suspended_is_under_way_and_may_go_on(tmp_path: Path) -> None:
@@ -46,7 +47,7 @@ def test_one_whose_run_is_suspended_is_under_way_and_may_go_on(tmp_path: Path) -
     assert find(removal.id).state == "running"
     with work_on(removal) as work:
         work.begin("1a2b")
-        work.end(True)
+        work.end(True, TARGET)
     assert find(removal.id).state == "verified"
 
 
@@ -83,7 +84,7 @@ def test_what_fails_before_a_run_is_under_way_changes_nothing(tmp_path: Path) ->
 def test_without_a_request_nothing_is_entered_or_changed() -> None:
     with work_on(None) as work:
         work.begin("1a2b")
-        work.end(True)
+        work.end(True, TARGET)
     assert all_requests() == []
     assert checked(UnlearningRequest(forget=("a.txt",)), CorpusInputs(), TARGET) is None
 
