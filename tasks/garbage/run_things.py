@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from tasks.garbage.things import Thing
+from tasks.monitoring.lasting_runs import MONITOR
 from tasks.removals.records import Removal
 from tasks.tracking_registry import Version
 from tasks.tracking_rows import Row
@@ -36,10 +37,17 @@ def run_things(rows: Collection[Row], states: Mapping[str, str]) -> list[Thing]:
                 {row.parent, *children.get(row.id, ()), *left.get(row.id, ()), *_named(row.tags, _RUN)}
                 | ({row.tags.get("lethe.prefect_flow_run", "")} if row.is_held else set())
             ),
-            reason="it is under way" if row.is_held else "",
+            reason=_reason(row),
         )
         for row in rows
     ]
+
+
+def _reason(row: Row) -> str:
+    """Return why a run stays whatever its age; a monitor's is written on although it has ended."""
+    if row.is_held:
+        return "it is under way"
+    return "it is a monitor's" if MONITOR in row.tags else ""
 
 
 def version_things(versions: Iterable[Version], resolved: Callable[[set[str]], frozenset[str]]) -> list[Thing]:

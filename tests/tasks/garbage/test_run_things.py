@@ -99,3 +99,8 @@ def test_a_flow_has_the_runs_that_are_nested_in_it_and_those_it_took_results_fro
         run("d"): [run("d"), run("e"), run("b")],
         run("f"): [run("f")],
     }
+
+
+def test_the_run_of_a_monitor_stays_although_it_has_ended() -> None:
+    """Claims: a model goes on being watched in one run, however long ago that was made."""
+    assert gone(run_things([row("a", monitor="key"), row("f")], {})) == "f"
