@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from prefect.runtime import flow_run
-from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.steps.dictionary import translation
 from flows.steps.facts import state_facts
@@ -24,7 +23,7 @@ from tasks.settings.unlearning_request import UnlearningRequest
 METHOD = "evaluation"
 
 
-@flow(name="evaluate", task_runner=ThreadPoolTaskRunner(max_workers=2), log_prints=False, validate_parameters=True)
+@flow(name="evaluate", log_prints=False, validate_parameters=True)
 def evaluate(
     request: UnlearningRequest,
     config: EvaluationConfig = EvaluationConfig(),

@@ -1,7 +1,5 @@
 """Any listed objective: corpus > reference cache > unlearning > probing > benchmarking > scorecard > report."""
 
-from prefect.task_runners import ThreadPoolTaskRunner
-
 from flows.steps.flow_runs import flow
 from flows.steps.localisation import account, localised
 from flows.steps.outcome import Outcome
@@ -19,7 +17,6 @@ from tasks.settings.unlearning_request import UnlearningRequest
 
 @flow(
     name="gradient-unlearning",
-    task_runner=ThreadPoolTaskRunner(max_workers=2),
     log_prints=False,
     validate_parameters=True,
 )

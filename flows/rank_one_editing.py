@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas
 from prefect.runtime import flow_run
-from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.steps.edit_proposals import erasing, proposed, reviewed
 from flows.steps.edit_stages import declare_edit
@@ -77,7 +76,6 @@ class EditingOutcome:
 
 @flow(
     name="rank-one-editing",
-    task_runner=ThreadPoolTaskRunner(max_workers=2),
     log_prints=False,
     validate_parameters=True,
 )

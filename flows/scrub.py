@@ -2,8 +2,6 @@
 > report.
 """
 
-from prefect.task_runners import ThreadPoolTaskRunner
-
 from flows.steps.flow_runs import flow
 from flows.steps.localisation import account, localised
 from flows.steps.outcome import Outcome
@@ -22,7 +20,7 @@ from tasks.settings.unlearning_request import UnlearningRequest
 METHOD, PAPER = "scrub", ScrubConfig.paper
 
 
-@flow(name="scrub", task_runner=ThreadPoolTaskRunner(max_workers=2), log_prints=False, validate_parameters=True)
+@flow(name="scrub", log_prints=False, validate_parameters=True)
 def scrub(
     request: UnlearningRequest,
     config: ScrubUnlearningConfig = scrub_preset("default"),

@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from flows.terminal import checks
-from flows.terminal.options import BenchmarkData, ConfigFile, Files, JsonFile, Preset, RequireVerdict, Seed, Set
+from flows.terminal.options import (
+    BenchmarkData,
+    ConfigFile,
+    Files,
+    JsonFile,
+    Preset,
+    Reproducible,
+    RequireVerdict,
+    Runner,
+    Seed,
+    Set,
+)
 from flows.terminal.running import plain_errors, running, write_json
 
 
@@ -80,6 +91,8 @@ def edit(
     out: Annotated[
         str | None, typer.Option(metavar="DIR", help="Copy patch, model, reports, scorecard and table there.")
     ] = None,
+    runner: Runner = "",
+    reproducible: Reproducible = "auto",
     json_file: JsonFile = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the edits that would be made, and stop.")] = False,
     require_verdict: RequireVerdict = False,
@@ -115,7 +128,7 @@ def edit(
 
             for remark in check_editing(request, chosen).remarks:
                 typer.echo(f"lethe: note: {remark}", err=True)
-    with running() as console:
+    with running(runner, reproducible) as console:
         from flows.steps.fact_world import with_embedded_model
 
         request = with_embedded_model(request, seed)

@@ -3,8 +3,6 @@
 from dataclasses import replace
 from typing import Any
 
-from prefect.task_runners import ThreadPoolTaskRunner
-
 from flows.steps.dictionary import translation
 from flows.steps.edit_review import review_edits
 from flows.steps.facts import state_facts
@@ -48,7 +46,7 @@ def reviewed(stages: Stages, edits: EditSet) -> EditSet:
     return stages.result("edit requests", keep_edits.submit(review_edits(edits), stages.run or None), "reviewed")
 
 
-@flow(name="edit-proposals", task_runner=ThreadPoolTaskRunner(max_workers=2), log_prints=False)
+@flow(name="edit-proposals", log_prints=False)
 def edit_proposals(inputs: CorpusInputs, config: RankOneEditingConfig) -> list[EditRequest]:
     """Return the edits that a text's facts propose, to be looked at; no model is touched.
 
