@@ -45,6 +45,7 @@ class PrivateFlow(Flow[P, R]):
         """Declare it; options as `prefect.flow` takes them."""
         super().__init__(fn, **options)
         self.fn = _with_runner(fn)
+        functools.update_wrapper(self, self.fn)  # the form of a deployment is made of the flow's own signature
         self.parameters = parameter_schema(self.fn)
 
     def __reduce__(self) -> tuple[Any, ...]:

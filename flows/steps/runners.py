@@ -6,6 +6,7 @@ limit, a cache key and a lock, whose progress is seen where its flow runs. What 
 same Lethe.
 """
 
+import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -88,7 +89,10 @@ def task_runner(config: RunnerConfig) -> TaskRunner[Any]:
     if config.kind == "ray":
         from prefect_ray import RayTaskRunner
 
-        return RayTaskRunner(address=config.address)
+        # what its workers say is in their own logs
+        return RayTaskRunner(
+            address=config.address, init_kwargs={"log_to_driver": False, "logging_level": logging.ERROR}
+        )
     return ThreadPoolTaskRunner(max_workers=SIDE_BY_SIDE)
 
 

@@ -146,7 +146,9 @@ class Leases:
 
     def _beat(self, lease: _Lease) -> None:
         lease.beat += 1
-        _write(lease.descriptor, json.dumps({"machine": self._machine, "beat": lease.beat}).encode())
+        # host and process are for whoever looks for what holds a stage up
+        told = {"machine": self._machine, "host": platform.node(), "process": os.getpid(), "beat": lease.beat}
+        _write(lease.descriptor, json.dumps(told).encode())
 
 
 @cache

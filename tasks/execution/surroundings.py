@@ -9,6 +9,7 @@ ends, and what waits does not begin.
 
 import hashlib
 import json
+import logging
 import os
 import socket
 import threading
@@ -167,6 +168,7 @@ def _bind(given: Surroundings) -> None:
         if _bound is None:
             os.umask(0o077)  # what a worker writes holds what is to be forgotten, too
             os.environ.update(given.environment)
+            _hush()
             progress.listen(_tell)
             _bound = given
         if _bound.home != given.home or store.keyed("store") != given.mark:
@@ -174,6 +176,16 @@ def _bind(given: Surroundings) -> None:
                 f"the worker on {socket.gethostname()} works for the store {_bound.home}; wanted one of its own for"
                 f" {given.home}"
             )
+
+
+def _hush() -> None:
+    """Let the worker's own log say nothing of the stages: what fails names files; the flow's log has it."""
+    from prefect.logging.handlers import PrefectConsoleHandler
+
+    for name in ("", "prefect", "prefect.flow_runs", "prefect.task_runs"):
+        for handler in logging.getLogger(name).handlers:
+            if isinstance(handler, PrefectConsoleHandler):
+                handler.setLevel(logging.CRITICAL)
 
 
 _told: dict[Path, float] = {}

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.utilities.callables import parameter_schema
 
 from flows.steps import runners
 from flows.steps.flow_runs import flow
@@ -59,6 +60,7 @@ def test_the_parameter_is_in_the_form_with_its_words() -> None:
     assert shown["properties"].keys() == {"own", "runner"}
     assert within.parameters.properties["runner"]["description"] == "Where the stages run."
     assert around.with_options(name="renamed").parameters == around.parameters
+    assert parameter_schema(around) == around.parameters  # which the form of a deployment is made of
 
 
 def test_what_a_deployment_writes_is_read(flow_home: Path) -> None:
