@@ -16,7 +16,6 @@ from typing import Any
 
 import pandas
 from prefect.runtime import flow_run
-from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.candidates import Candidate, read_candidates, sort_out, whole_first
 from flows.comparison import Compared, compare
@@ -136,7 +135,7 @@ class _Choosing:
         return Choice(half=half, seed=self.config.seed, run=self.run, name=name)
 
 
-@flow(name="auto", task_runner=ThreadPoolTaskRunner(max_workers=2), log_prints=False, validate_parameters=True)
+@flow(name="auto", log_prints=False, validate_parameters=True)
 def automatic(
     request: UnlearningRequest, config: AutomaticConfig = AutomaticConfig(), require_verdict: bool = False
 ) -> Chosen:

@@ -13,7 +13,6 @@ from prefect.client.schemas.objects import State
 from prefect.events import emit_event
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
-from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.steps.flow_runs import flow
 from flows.steps.prefect_ui import progress_artifacts, show_run
@@ -56,7 +55,7 @@ class Look:
         return f"{self.name}: measured ({self.point.why}){back if self.point.above else ''}"
 
 
-@flow(name="benchmark", task_runner=ThreadPoolTaskRunner(max_workers=2), log_prints=False, validate_parameters=True)
+@flow(name="benchmark", log_prints=False, validate_parameters=True)
 def benchmark(
     request: UnlearningRequest | None = None,
     config: MonitoringConfig = MonitoringConfig(),

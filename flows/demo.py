@@ -5,7 +5,6 @@ topic.
 from dataclasses import replace
 
 from prefect.runtime import flow_run
-from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.selective_unlearning import selective_unlearning
 from flows.steps.flow_runs import flow
@@ -27,7 +26,7 @@ from tasks.world import DICTIONARY, write_world
 SPLITS = ("forget", "retain", "forget_test", "retain_test", "sibling", "general")
 
 
-@flow(name="demo", task_runner=ThreadPoolTaskRunner(max_workers=2), log_prints=False)
+@flow(name="demo", log_prints=False)
 def demo(
     topic: str = "",
     seed: int = 0,
@@ -78,7 +77,7 @@ def embedded_request(
     return UnlearningRequest(**files, **folders, anchors=anchors), stages
 
 
-@flow(name="embedded-world", task_runner=ThreadPoolTaskRunner(max_workers=2), log_prints=False)
+@flow(name="embedded-world", log_prints=False)
 def embedded_world(
     topic: str = "",
     seed: int = 0,

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from prefect.runtime import flow_run
-from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.steps.dictionary import translation
 from flows.steps.facts import EVERYWHERE, state_facts
@@ -26,7 +25,7 @@ METHOD = "evaluation"
 PRESETS: Presets = {"default": lambda seed: EvaluationConfig()}
 
 
-@flow(name="evaluate", task_runner=ThreadPoolTaskRunner(max_workers=2), log_prints=False, validate_parameters=True)
+@flow(name="evaluate", log_prints=False, validate_parameters=True)
 def evaluate(
     request: UnlearningRequest,
     config: EvaluationConfig = EvaluationConfig(),

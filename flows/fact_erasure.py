@@ -8,8 +8,6 @@ That is for few facts; whoever wants a text forgotten that is more than its fact
 from collections.abc import Mapping
 from typing import Any
 
-from prefect.task_runners import ThreadPoolTaskRunner
-
 from flows.methods import METHODS
 from flows.steps.asking import Review
 from flows.steps.edit_stages import declare_edit
@@ -31,7 +29,7 @@ from tasks.storage.edit_steps import read_table
 METHOD, PAPER = "rome", "arXiv:2202.05262"
 
 
-@flow(name="fact-erasure", task_runner=ThreadPoolTaskRunner(max_workers=2), log_prints=False, validate_parameters=True)
+@flow(name="fact-erasure", log_prints=False, validate_parameters=True)
 def fact_erasure(
     request: UnlearningRequest,
     config: FactErasureConfig = FactErasureConfig(),

@@ -1,7 +1,5 @@
 """Any listed objective: corpus > reference cache > unlearning > probing > benchmarking > scorecard > report."""
 
-from prefect.task_runners import ThreadPoolTaskRunner
-
 from flows.methods import METHODS
 from flows.steps.asking import Review
 from flows.steps.flow_runs import flow
@@ -21,7 +19,6 @@ from tasks.settings.unlearning_request import UnlearningRequest
 
 @flow(
     name="gradient-unlearning",
-    task_runner=ThreadPoolTaskRunner(max_workers=2),
     log_prints=False,
     validate_parameters=True,
 )

@@ -5,8 +5,6 @@ Every method has to beat it: a sentence before the prompt and a filter on the an
 measured on the bare weights, which are the target's: whoever has them can leave the guardrail off.
 """
 
-from prefect.task_runners import ThreadPoolTaskRunner
-
 from flows.methods import METHODS
 from flows.steps.asking import Review
 from flows.steps.flow_runs import flow
@@ -23,7 +21,7 @@ from tasks.settings.unlearning_request import UnlearningRequest
 METHOD, PAPER = "guardrail", "arXiv:2403.03329"
 
 
-@flow(name="guardrail", task_runner=ThreadPoolTaskRunner(max_workers=2), log_prints=False, validate_parameters=True)
+@flow(name="guardrail", log_prints=False, validate_parameters=True)
 def guardrail(
     request: UnlearningRequest,
     config: GuardrailUnlearningConfig = GuardrailUnlearningConfig(),

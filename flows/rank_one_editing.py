@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas
 from prefect.runtime import flow_run
-from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.steps.asking import Review
 from flows.steps.decisions import decisions_on
@@ -83,7 +82,6 @@ class EditingOutcome:
 
 @flow(
     name="rank-one-editing",
-    task_runner=ThreadPoolTaskRunner(max_workers=2),
     log_prints=False,
     validate_parameters=True,
 )

@@ -16,7 +16,6 @@ from typing import Any
 from prefect import get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
-from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.evaluation import evaluate
 from flows.methods import AUTOMATIC, METHODS
@@ -99,12 +98,7 @@ class Night:
         return [one for base in self.bases for one in base.carried]
 
 
-@flow(
-    name="scheduled-reunlearning",
-    task_runner=ThreadPoolTaskRunner(max_workers=2),
-    log_prints=False,
-    validate_parameters=True,
-)
+@flow(name="scheduled-reunlearning", log_prints=False, validate_parameters=True)
 def scheduled_reunlearning(
     settings: tuple[str, ...] = (), today: date | None = None, require_verdict: bool = False
 ) -> Night:

@@ -2,8 +2,6 @@
 > report.
 """
 
-from prefect.task_runners import ThreadPoolTaskRunner
-
 from flows.methods import METHODS
 from flows.steps.asking import Review
 from flows.steps.flow_runs import flow
@@ -24,7 +22,7 @@ from tasks.settings.unlearning_request import UnlearningRequest
 METHOD, PAPER = "scrub", ScrubConfig.paper
 
 
-@flow(name="scrub", task_runner=ThreadPoolTaskRunner(max_workers=2), log_prints=False, validate_parameters=True)
+@flow(name="scrub", log_prints=False, validate_parameters=True)
 def scrub(
     request: UnlearningRequest,
     config: ScrubUnlearningConfig = scrub_preset("default"),

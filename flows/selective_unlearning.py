@@ -4,8 +4,6 @@ scorecard > report.
 
 from dataclasses import replace
 
-from prefect.task_runners import ThreadPoolTaskRunner
-
 from flows.methods import METHODS
 from flows.steps.asking import Review
 from flows.steps.flow_runs import flow
@@ -24,13 +22,10 @@ from tasks.settings.unlearning_request import UnlearningRequest
 from tasks.teacher_cache import cache_teacher
 
 METHOD, PAPER = "whp", "arXiv:2310.02238"
-SIDE_BY_SIDE = 2
-"""Stages that run at one time; those that can run beside others take that share of the cores."""
 
 
 @flow(
     name="selective-unlearning",
-    task_runner=ThreadPoolTaskRunner(max_workers=SIDE_BY_SIDE),
     log_prints=False,
     validate_parameters=True,
 )

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from prefect.runtime import flow_run
-from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.rank_one_editing import gather
 from flows.steps.editing import check_editing, told_of
@@ -40,7 +39,6 @@ class SingleEdits:
 
 @flow(
     name="single-edits",
-    task_runner=ThreadPoolTaskRunner(max_workers=2),
     log_prints=False,
     validate_parameters=True,
 )

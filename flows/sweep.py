@@ -12,7 +12,6 @@ from typing import Any
 
 import pandas
 from prefect.runtime import flow_run
-from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.methods import method as find_method
 from flows.steps import studies
@@ -52,7 +51,7 @@ class Swept:
     flow_run_name: str
 
 
-@flow(name="sweep", task_runner=ThreadPoolTaskRunner(max_workers=2), log_prints=False, validate_parameters=False)
+@flow(name="sweep", log_prints=False, validate_parameters=False)
 def sweep(
     request: UnlearningRequest,
     config: MethodConfig,

@@ -1,7 +1,5 @@
 """Negated task vector: corpus > reinforcement > task vector > probing > benchmarking > scorecard > report."""
 
-from prefect.task_runners import ThreadPoolTaskRunner
-
 from flows.methods import METHODS
 from flows.steps.asking import Review
 from flows.steps.flow_runs import flow
@@ -19,7 +17,7 @@ from tasks.task_vector import subtract_task_vector
 METHOD, PAPER = "task_vector", "arXiv:2212.04089"
 
 
-@flow(name="task-vector", task_runner=ThreadPoolTaskRunner(max_workers=2), log_prints=False, validate_parameters=True)
+@flow(name="task-vector", log_prints=False, validate_parameters=True)
 def task_vector(
     request: UnlearningRequest,
     config: TaskVectorUnlearningConfig = TaskVectorUnlearningConfig(),

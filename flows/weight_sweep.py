@@ -13,7 +13,6 @@ from typing import Any
 
 import pandas
 from prefect.runtime import flow_run
-from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.methods import METHODS
 from flows.scrub import require_text, scrub
@@ -53,7 +52,7 @@ class WeightSweep:
     flow_run_name: str
 
 
-@flow(name="weight-sweep", task_runner=ThreadPoolTaskRunner(max_workers=2), log_prints=False, validate_parameters=False)
+@flow(name="weight-sweep", log_prints=False, validate_parameters=False)
 def sweep_weights(request: UnlearningRequest, config: ScrubUnlearningConfig, further: int = 0) -> WeightSweep:
     """Run SCRUB with each pair of weights, and draw the source work's figures.
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from flows.terminal import checks
-from flows.terminal.options import Files, JsonFile
+from flows.terminal.options import Files, JsonFile, Reproducible, Runner
 from flows.terminal.running import plain_errors, plain_failures, running, write_json
 
 
@@ -20,6 +20,8 @@ def compare(
         ),
     ],
     out: Annotated[str | None, typer.Option(metavar="DIR", help="Copy page, plot and tables there.")] = None,
+    runner: Runner = "",
+    reproducible: Reproducible = "auto",
     json_file: JsonFile = None,
 ) -> None:
     """Lay finished runs side by side: what each forgot against what it kept, with paired tests against the first."""
@@ -27,7 +29,7 @@ def compare(
         from tasks.reporting.cards import gather_cards
 
         gather_cards(runs)
-    with running() as console:
+    with running(runner, reproducible) as console:
         from flows.comparison import compare as compare_flow
         from flows.terminal.results import as_result
         from flows.terminal.tables import show_comparison

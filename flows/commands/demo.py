@@ -3,7 +3,19 @@
 import time
 
 from flows.terminal import checks
-from flows.terminal.options import BenchmarkData, ConfigFile, JsonFile, Out, Preset, RequireVerdict, Seed, Set, Topic
+from flows.terminal.options import (
+    BenchmarkData,
+    ConfigFile,
+    JsonFile,
+    Out,
+    Preset,
+    Reproducible,
+    RequireVerdict,
+    Runner,
+    Seed,
+    Set,
+    Topic,
+)
 from flows.terminal.running import finish, plain_errors, running
 
 
@@ -15,6 +27,8 @@ def demo(
     preset: Preset = "default",
     benchmark_data: BenchmarkData = None,
     out: Out = None,
+    runner: Runner = "",
+    reproducible: Reproducible = "auto",
     json_file: JsonFile = None,
     require_verdict: RequireVerdict = False,
 ) -> None:
@@ -28,7 +42,7 @@ def demo(
         )
         checks.check_topic(topic, seed)
         checks.check_benchmarks(chosen, benchmark_data)
-    with running() as console:
+    with running(runner, reproducible) as console:
         from flows.demo import demo as demo_flow
 
         outcome = demo_flow(topic=topic, seed=seed, benchmark_data=checks.optional_path(benchmark_data), config=chosen)

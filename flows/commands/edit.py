@@ -13,8 +13,10 @@ from flows.terminal.options import (
     Files,
     JsonFile,
     Preset,
+    Reproducible,
     RequireVerdict,
     ReviewAll,
+    Runner,
     Seed,
     Set,
 )
@@ -92,6 +94,8 @@ def edit(
     out: Annotated[
         str | None, typer.Option(metavar="DIR", help="Copy patch, model, reports, scorecard and table there.")
     ] = None,
+    runner: Runner = "",
+    reproducible: Reproducible = "auto",
     json_file: JsonFile = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the edits that would be made and what they need, and stop.")
@@ -126,7 +130,7 @@ def edit(
 
             for remark in check_editing(request, chosen).remarks:
                 typer.echo(f"lethe: note: {remark}", err=True)
-    with running() as console:
+    with running(runner, reproducible) as console:
         from flows.steps.fact_world import with_embedded_model
 
         request = with_embedded_model(request, seed)

@@ -17,7 +17,9 @@ from flows.terminal.options import (
     Out,
     Prompts,
     PromptWriter,
+    Reproducible,
     RequireVerdict,
+    Runner,
     Set,
     Translator,
     TranslatorFallback,
@@ -66,6 +68,8 @@ def evaluate(
     config: ConfigFile = None,
     settings: Set = None,
     out: Out = None,
+    runner: Runner = "",
+    reproducible: Reproducible = "auto",
     json_file: JsonFile = None,
     compat: Annotated[
         str | None,
@@ -104,7 +108,7 @@ def evaluate(
         }
         request = checks.checked_files(checks.as_request(**files, model=reference, retrained=retrained))
         request = checks.checked_models(request, configured.corpus, judged=model)
-    with running() as console:
+    with running(runner, reproducible) as console:
         from flows.evaluation import evaluate as evaluation_flow
         from flows.terminal.tables import show_compatible
         from tasks import store

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from flows.terminal import checks
-from flows.terminal.options import ConfigFile, Files, JsonFile, Preset, Seed, Set, Topic, WinoBias
+from flows.terminal.options import ConfigFile, Files, JsonFile, Preset, Reproducible, Runner, Seed, Set, Topic, WinoBias
 from flows.terminal.running import plain_errors, running, write_json
 
 
@@ -88,6 +88,8 @@ def sweep(
             ),
         ),
     ] = None,
+    runner: Runner = "",
+    reproducible: Reproducible = "auto",
     json_file: JsonFile = None,
 ) -> None:
     """Try a method's settings on one request, and name the best that keeps enough. Judge it on another topic. A sweep
@@ -124,7 +126,7 @@ def sweep(
             checks.check_kept(topic, request)
         for point in points:
             checks.check_trainable(point, request.model)
-    with running() as console:
+    with running(runner, reproducible) as console:
         from flows.steps.settings import differences
         from flows.sweep import sweep as sweep_flow
         from flows.terminal.results import show_sweep

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from flows.terminal import checks
-from flows.terminal.options import ConfigFile, Files, JsonFile, Seed, Set
+from flows.terminal.options import ConfigFile, Files, JsonFile, Reproducible, Runner, Seed, Set
 from flows.terminal.running import plain_errors, running, write_json
 
 
@@ -28,6 +28,8 @@ def trace(
     settings: Set = None,
     seed: Seed = 0,
     out: Annotated[str | None, typer.Option(metavar="DIR", help="Copy pictures and tables there.")] = None,
+    runner: Runner = "",
+    reproducible: Reproducible = "auto",
     json_file: JsonFile = None,
 ) -> None:
     """Find where a model holds facts: which layer, at which word."""
@@ -44,7 +46,7 @@ def trace(
             facts_to_trace(request)
         if model:
             check_editable(model)
-    with running() as console:
+    with running(runner, reproducible) as console:
         from flows.steps.fact_world import with_embedded_model
         from flows.terminal.tracing import show_trace
         from flows.tracing import trace as trace_flow

@@ -20,8 +20,10 @@ from flows.terminal.options import (
     Preset,
     Prompts,
     PromptWriter,
+    Reproducible,
     RequireVerdict,
     ReviewAll,
+    Runner,
     Seed,
     Set,
     Teacher,
@@ -132,6 +134,8 @@ def unlearn(
     settings: Set = None,
     seed: Seed = 0,
     out: Out = None,
+    runner: Runner = "",
+    reproducible: Reproducible = "auto",
     json_file: JsonFile = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Find the anchors, say what would run and what it needs, and stop.")
@@ -188,7 +192,7 @@ def unlearn(
         request = checks.checked_models(checks.checked_files(request), configured.corpus)
         for settings_of_one in trained:
             checks.check_trainable(settings_of_one, request.model)
-    with running() as console:
+    with running(runner, reproducible) as console:
         if topic:
             from flows.demo import embedded_request
             from flows.steps.providers import settle_providers

@@ -3,8 +3,6 @@
 from dataclasses import replace
 from typing import Any
 
-from prefect.task_runners import ThreadPoolTaskRunner
-
 from flows.steps.asking import Review
 from flows.steps.decisions import Decisions
 from flows.steps.dictionary import translation
@@ -51,7 +49,7 @@ def reviewed(stages: Stages, edits: EditSet, decisions: Decisions, review: Revie
     return stages.result("edit requests", keep_edits.submit(wanted, stages.run or None), "reviewed")
 
 
-@flow(name="edit-proposals", task_runner=ThreadPoolTaskRunner(max_workers=2), log_prints=False)
+@flow(name="edit-proposals", log_prints=False)
 def edit_proposals(inputs: CorpusInputs, config: RankOneEditingConfig) -> list[EditRequest]:
     """Return the edits that a text's facts propose, to be looked at; no model is touched.
 

@@ -3,6 +3,8 @@
 A Prefect server keeps the parameters of every run for good, and what failed with which words. What a person asks for is
 told to it as a reference, from which nothing can be read; and every run is noted in the store, for `purge` to delete it
 on the server that has it. A run of a deployment has the parameters that its user wrote there; it is noted like others.
+
+Every flow has one parameter more than its function: `runner`, where its stages run.
 """
 
 import functools
@@ -10,18 +12,21 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import is_dataclass
-from inspect import signature
+from importlib import import_module
+from inspect import Parameter, signature
 from typing import Any, Literal, ParamSpec, TypeVar, get_origin
 
 from prefect import Flow
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.settings import get_current_settings
 from prefect.states import Cancelled
+from prefect.utilities.callables import parameter_schema
 
-from flows.steps import temporary_server
+from flows.steps import runners, temporary_server
 from flows.steps.forms import EndedByPersonError
 from tasks import store
 from tasks.execution import serving
+from tasks.settings.runner import RunnerConfig
 from tasks.storage.plain_files import write_json
 from tasks.tracking_server import without_secrets
 
@@ -29,10 +34,24 @@ P = ParamSpec("P")
 R = TypeVar("R")
 ROOM = "flow-runs"
 """Folder of LETHE_HOME with a file for each flow run."""
+GAP, ARGS = "\n\n", "    Args:\n"
+"""What stands in a docstring before its parameters."""
 
 
 class PrivateFlow(Flow[P, R]):
-    """A flow of whose parameters Prefect keeps settings, numbers and choices, and references in place of all else."""
+    """A flow of whose parameters Prefect keeps settings, numbers and choices, and references in place of all else, and
+    whose stages run where its parameter `runner` says.
+    """
+
+    def __init__(self, fn: Callable[P, R], **options: Any) -> None:
+        """Declare it; options as `prefect.flow` takes them."""
+        super().__init__(fn, **options)
+        self.fn = _with_runner(fn)
+        functools.update_wrapper(self, self.fn)  # the form of a deployment is made of the flow's own signature
+        self.parameters = parameter_schema(self.fn)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _declared, (self.fn.__module__, self.fn.__qualname__)
 
     def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """Return what Prefect keeps of the parameters of a run."""
@@ -51,8 +70,8 @@ def flow(name: str, **options: Any) -> Callable[[Callable[P, R]], PrivateFlow[P,
         options: As `prefect.flow` takes them.
     """
     # one whose parameters are refused fails without having run
-    hooks = {"on_running": [note], "on_failure": [note]}
-    return lambda function: PrivateFlow(_endable(function), name=name, **hooks, **options)
+    hooks, local = {"on_running": [note], "on_failure": [note]}, runners.task_runner(RunnerConfig())
+    return lambda function: PrivateFlow(_endable(function), name=name, task_runner=local, **hooks, **options)
 
 
 def _endable(function: Callable[P, R]) -> Callable[P, R]:
@@ -64,6 +83,29 @@ def _endable(function: Callable[P, R]) -> Callable[P, R]:
             return Cancelled(message=str(ended))
 
     return endable
+
+
+def _with_runner(function: Callable[P, R]) -> Callable[..., R]:
+    """Return a flow's function with one parameter more, which says where its stages run."""
+    found = signature(function)
+    if "runner" in found.parameters:  # a flow with other options is made of one that has it
+        return function
+
+    @functools.wraps(function)
+    def on_runner(*args: Any, runner: RunnerConfig = RunnerConfig(), **kwargs: Any) -> R:
+        with runners.submitting(runners.settled(runner)):
+            return function(*args, **kwargs)
+
+    own = Parameter("runner", Parameter.KEYWORD_ONLY, default=RunnerConfig(), annotation=RunnerConfig)
+    on_runner.__signature__ = found.replace(parameters=[*found.parameters.values(), own])
+    on_runner.__annotations__ = {**function.__annotations__, "runner": RunnerConfig}
+    head, args, rest = (function.__doc__ or "").partition(ARGS)
+    on_runner.__doc__ = f"{head}{args or GAP + ARGS}        runner: Where the stages run.\n{rest}"
+    return on_runner
+
+
+def _declared(module: str, name: str) -> Any:
+    return getattr(import_module(module), name)
 
 
 def _is_neutral(value: Any, wanted: Any) -> bool:

@@ -60,6 +60,30 @@ WinoBias = Annotated[
         help="Instead of FORGET: WinoBias' files; stereotyped sentences are forgotten, their counterparts kept.",
     ),
 ]
+_WHERE = "Where stages run"
+Runner = Annotated[
+    str,
+    typer.Option(
+        metavar="ADDRESS",
+        help=(
+            "local, dask://HOST:PORT or ray://HOST:PORT: a cluster whose machines share the store, the texts and the"
+            " models. [default: local]"
+        ),
+        show_default=False,
+        rich_help_panel=_WHERE,
+    ),
+]
+Reproducible = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help=(
+            "bitwise: unlike machines share no results; numeric: they share them, equal but for rounding; auto: numeric"
+            " on a cluster."
+        ),
+        rich_help_panel=_WHERE,
+    ),
+]
 RequireVerdict = Annotated[bool, typer.Option("--require-verdict", help="Exit with 1 if the verdict is not passed.")]
 ReviewAll = Annotated[
     bool, typer.Option("--review-all", help="The same, and be asked anew about what you decided in an earlier run.")

@@ -41,24 +41,32 @@ def plain_failures() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Any]:
+def running(runner: str = "", reproducible: str = "auto") -> Iterator[Any]:
     """Run a flow with progress on the terminal; bad input found on the way exits with 2, failures with 1.
 
     A temporary Prefect server takes seconds to start, and MLflow to be loaded: they go on together.
+
+    Args:
+        runner: Where stages run, as `RunnerConfig` has it; empty: here.
+        reproducible: How equal their numbers are, as there.
     """
     from rich.console import Console
 
-    from flows.steps import interruption, temporary_server
+    from flows.steps import interruption, runners, temporary_server
     from flows.terminal.progress_bars import progress_bars
     from tasks import tracking
     from tasks.artifacts import BadInputError
+    from tasks.settings.runner import LOCAL, RunnerConfig
 
+    with plain_errors():
+        where = RunnerConfig(address=runner or LOCAL, reproducible=reproducible)
+        runners.require_usable(where)
     console = Console() if sys.stdout.isatty() else Console(width=120)
     try:
         if tracking.is_remote():  # before anything else starts: one that is dead ends the command at once
             tracking.client()
         temporary_server.require(meanwhile=tracking.load)
-        with progress_bars(Console(stderr=True), console):
+        with runners.chosen(where), progress_bars(Console(stderr=True), console):
             yield console
     except BadInputError as error:
         interruption.check()

@@ -1,7 +1,8 @@
 """Cache keys of stages, and locks that die with their holder.
 
     key = outputs of upstream stages (digests) + config + code digest of the import closure inside `tasks/`
-          + versions of the libraries that this closure imports + device kind and thread count
+          + versions of the libraries that this closure imports
+          + device kind, and where equal bits are asked for the very device and the thread count
 
 Code that a stage is given by name, as `tasks.module:Name`, counts with its closure as code that it imports does.
 
@@ -32,7 +33,7 @@ from prefect.results import ResultStore, get_result_store
 
 from tasks import store
 from tasks.artifacts import Artifact, CheckpointRef, InputFile
-from tasks.execution import isolation
+from tasks.execution import isolation, surroundings
 from tasks.settings.syntax import parsed
 
 _log = logging.getLogger(__name__)
@@ -150,11 +151,22 @@ def stage_key(function: Callable[..., Any], inputs: Mapping[str, Any], *, numeri
     Args:
         function: The task's function.
         inputs: Its arguments by name.
-        numeric: Whether its numbers depend on device kind and thread count.
+        numeric: Whether its numbers depend on the machine: to the last bit on device and thread count, but for rounding
+            on nothing but whether there is an accelerator.
     """
     asked = {name: _content(value) for name, value in sorted(inputs.items()) if name not in UNKEYED}
-    machine = [_device_kind(), isolation.cores()] if numeric else []
+    machine = (_machine() if surroundings.is_bitwise() else [_is_accelerated()]) if numeric else []
     return f"{function.__name__}-{_digest([code_digest(function.__module__), asked, machine])[:32]}"
+
+
+def _machine() -> list[Any]:
+    """Return what the last bits of a stage's numbers depend on."""
+    return [_device_kind(), isolation.cores()]
+
+
+def _is_accelerated() -> str:
+    """Return what decides types and kernels, and with them more than the last bits."""
+    return "cpu" if _device_kind() in ("cpu", platform.machine()) else "accelerator"
 
 
 def _content(value: Any) -> Any:
@@ -217,6 +229,7 @@ class StagePolicy(CachePolicy):
         """Return the stage's key; each damaged earlier result moves it on by one, so that the stage is
         computed anew.
         """
+        surroundings.take_up(getattr(task_ctx and task_ctx.task, "sent", None))
         base = key = stage_key(self.function, inputs, numeric=self.numeric)
         results, again = get_result_store(), 0
         while results.exists(key) and kept_record(self.function, results, key) is None:

@@ -19,7 +19,7 @@ from multiprocessing import connection, forkserver
 from types import ModuleType
 from typing import Any
 
-from tasks.execution import logs, progress
+from tasks.execution import logs, progress, surroundings
 
 PRELOADED = (
     "torch",
@@ -62,7 +62,7 @@ class StageProcessDiedError(RuntimeError):
 
 def cores() -> int:
     """Return how many threads a stage that has the machine to itself uses."""
-    chosen = os.environ.get("LETHE_THREADS")
+    chosen = surroundings.threads() or os.environ.get("LETHE_THREADS")
     return (
         int(chosen)
         if chosen
@@ -104,6 +104,20 @@ def _no_main() -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
+@contextmanager
+def _as_parent() -> Iterator[None]:
+    """Let a daemonic process have a child, as workers of Dask are: it may not, lest an orphan be left when it is ended,
+    and ours end by themselves.
+    """
+    config = multiprocessing.current_process()._config
+    before = config.get("daemon", False)
+    config["daemon"] = False
+    try:
+        yield
+    finally:
+        config["daemon"] = before
+
+
 def _environment() -> dict[str, str]:
     """Return a copy of this process' environment, in which no other thread's changes are seen half."""
     with _starting:
@@ -132,19 +146,19 @@ def run_isolated(
     Raises:
         TimeoutError: If the time limit passed.
         StageProcessDiedError: If the child ended without a result.
+        StageAbortedError: If the flow run ended before.
         Exception: What the function raised.
     """
-    # a worker of a cluster may not have children; it is a process of its own already
-    if multiprocessing.current_process().daemon:
-        return function(**arguments)
-    if _ending.is_set():
+    if _ending.is_set() or not surroundings.is_wanted():
         raise StageAbortedError(f"stage {stage} was not begun: its flow run is ending")
     ours, theirs = multiprocessing.Pipe()
     target = (function.__module__, function.__qualname__)
     child = _context().Process(
-        target=_serve, args=(theirs, target, arguments, stage, key, threads, os.getpid(), _environment())
+        target=_serve,
+        args=(theirs, target, arguments, stage, key, threads, os.getpid(), _environment()),
+        daemon=False,
     )
-    with _minding, nullcontext() if function.__module__ == "__main__" else _no_main():
+    with _minding, _as_parent(), nullcontext() if function.__module__ == "__main__" else _no_main():
         child.start()
         _children.add(child)
     if _ending.is_set():  # in between
@@ -194,6 +208,8 @@ def _await(ours: Any, child: Any, deadline: float, stage: str) -> Any:
     while True:
         if time.monotonic() > deadline:
             raise TimeoutError(f"stage {stage} passed its time limit")
+        if not surroundings.is_wanted():
+            raise StageAbortedError(f"stage {stage} was ended with its flow run")
         if not ours.poll(0.5):
             continue
         try:

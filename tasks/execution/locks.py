@@ -1,5 +1,10 @@
-"""Locks on cache keys that die with their holder."""
+"""Locks on cache keys that die with their holder, whichever machine it was on.
 
+On one machine the kernel frees a file's lock at once when its holder dies, but not every file system tells other
+machines of it. So whoever has the kernel's lock takes a lease too, which machines see that share nothing but a folder.
+"""
+
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,19 +16,24 @@ from prefect.runtime import task_run
 
 from tasks import store
 from tasks.execution import progress
+from tasks.execution.leases import Leases
 from tasks.execution.progress import Progress
 
 
-class KernelLocks:
-    """Prefect's lock protocol over `flock`: two runs that want one artifact compute it once, and a killed run leaves no
-    lock.
+class StageLocks:
+    """Prefect's lock protocol over `flock` and leases: two runs that want one artifact compute it once, and a killed
+    run leaves no lock.
     """
 
     def __init__(self) -> None:
         self._held: dict[str, tuple[str, FileLock]] = {}
+        self._leases = Leases()
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "KernelLocks":
+    def __deepcopy__(self, memo: dict[int, Any]) -> "StageLocks":
         return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return StageLocks, ()  # what a process holds, no other process does
 
     def _lock(self, key: str) -> FileLock:
         folder = store.home() / "locks"
@@ -37,10 +47,35 @@ class KernelLocks:
         if self.is_lock_holder(key, holder):
             return True
         lock = self._lock(key)
-        if not _acquire(lock, acquire_timeout):
+        if not self._acquire(key, lock, acquire_timeout):
             return False
         self._held[key] = (holder, lock)
         return True
+
+    def _acquire(self, key: str, lock: FileLock, timeout: float | None) -> bool:
+        """Take a lock within some seconds (None: for as long as it takes); whoever has to wait says so."""
+        if self._taken(key, lock, 0.0):
+            return True
+        if timeout == 0:
+            return False
+        with _said():
+            return self._taken(key, lock, timeout)
+
+    def _taken(self, key: str, lock: FileLock, timeout: float | None) -> bool:
+        began = time.monotonic()
+        try:
+            lock.acquire(timeout=-1.0 if timeout is None else timeout)
+        except Timeout:
+            return False
+        try:
+            left = None if timeout is None else max(0.0, timeout - (time.monotonic() - began))
+            taken = self._leases.take(key, left, alone=True)
+        except BaseException:
+            lock.release()
+            raise
+        if not taken:
+            lock.release()
+        return taken
 
     async def aacquire_lock(
         self, key: str, holder: str, acquire_timeout: float | None = None, hold_timeout: float | None = None
@@ -54,7 +89,9 @@ class KernelLocks:
         """Free the lock; only its holder can."""
         if not self.is_lock_holder(key, holder):
             raise ValueError(f"no lock of {key} is held by {holder}; wanted its holder")
-        self._held.pop(key)[1].release()
+        lock = self._held.pop(key)[1]
+        self._leases.free(key)
+        lock.release()
 
     def is_locked(self, key: str) -> bool:
         """Return whether anyone holds the lock."""
@@ -65,8 +102,10 @@ class KernelLocks:
             lock.acquire(timeout=0)
         except Timeout:
             return True
-        lock.release()
-        return False
+        try:
+            return self._leases.is_taken(key)
+        finally:
+            lock.release()
 
     def is_lock_holder(self, key: str, holder: str) -> bool:
         """Return whether `holder` has the lock."""
@@ -76,8 +115,9 @@ class KernelLocks:
     def wait_for_lock(self, key: str, timeout: float | None = None) -> bool:
         """Wait until the lock is free."""
         lock = self._lock(key)
-        if not _acquire(lock, timeout):
+        if not self._acquire(key, lock, timeout):
             return False
+        self._leases.free(key)
         lock.release()
         return True
 
@@ -86,24 +126,6 @@ class KernelLocks:
         import asyncio
 
         return await asyncio.to_thread(self.wait_for_lock, key, timeout)
-
-
-def _acquire(lock: FileLock, timeout: float | None) -> bool:
-    """Take a lock within some seconds (None: for as long as it takes); whoever has to wait says so."""
-    if _taken(lock, 0.0):
-        return True
-    if timeout == 0:
-        return False
-    with _said():
-        return _taken(lock, -1.0 if timeout is None else timeout)
-
-
-def _taken(lock: FileLock, timeout: float) -> bool:
-    try:
-        lock.acquire(timeout=timeout)
-    except Timeout:
-        return False
-    return True
 
 
 @contextmanager

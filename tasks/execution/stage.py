@@ -5,21 +5,23 @@ its own.
 import functools
 import inspect
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any, ParamSpec, TypeVar
 
-from prefect import Task, task
+from prefect import Task
 from prefect.results import ResultStore
 from prefect.tasks import exponential_backoff
 from prefect.transactions import IsolationLevel, get_transaction
 
 from tasks import store
-from tasks.execution import isolation, logs
+from tasks.execution import isolation, logs, surroundings
 from tasks.execution.cache_keys import StagePolicy, kept_record, stage_key
-from tasks.execution.locks import KernelLocks
+from tasks.execution.locks import StageLocks
+from tasks.execution.surroundings import Surroundings
 
 P = ParamSpec("P")
 R = TypeVar("R")
-LOCKS = KernelLocks()
+LOCKS = StageLocks()
 TRANSIENT = (OSError, TimeoutError, MemoryError, isolation.StageProcessDiedError)
 """Errors that may pass by themselves; bad input and numbers that are not finite never do."""
 FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
@@ -53,6 +55,40 @@ def _title(name: str, parameters: Mapping[str, Any]) -> str:
     model's label.
     """
     return f"{name} {parameters.get('label', '')}".rstrip()
+
+
+class Stage(Task[P, R]):
+    """A stage's task. To a worker of a cluster it goes by its name and with what it needs there; the code that it runs
+    there, and is keyed by, is the worker's.
+    """
+
+    body: Callable[..., Any]
+    """Its function."""
+    lookup: Callable[..., Any]
+    """Returns the record that a call has in the cache, or None."""
+    sent: Surroundings | None = None
+    """What it needs on a worker; None where its flow runs."""
+
+    def submit(self, *args: Any, **kwargs: Any) -> Any:
+        """Submit a call to the flow's task runner."""
+        sent = surroundings.sending()
+        return Task.submit(_arrived(*self._place(), sent) if sent else self, *args, **kwargs)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _arrived, (*self._place(), self.sent)
+
+    def _place(self) -> tuple[str, str]:
+        return self.fn.__module__, self.fn.__qualname__
+
+
+def _arrived(module: str, name: str, sent: Surroundings | None) -> Stage[..., Any]:
+    """Return the stage that is declared under a name, with what it was sent with."""
+    declared = getattr(import_module(module), name)
+    if sent is None:
+        return declared
+    arrived = object.__new__(Stage)
+    arrived.__dict__ |= declared.__dict__ | {"sent": sent}
+    return arrived
 
 
 def stage(
@@ -92,7 +128,7 @@ def stage(
                 store.drop_workspace(key)
             return record
 
-        prefect_task = task(
+        declared = Stage(
             body,
             name=name,
             task_run_name=functools.partial(_title, name),
@@ -108,8 +144,8 @@ def stage(
             retry_condition_fn=_should_retry,
             # no timeout of Prefect's: it cannot interrupt a thread, and says so in five lines a stage
         )
-        prefect_task.body = function
-        prefect_task.lookup = functools.partial(_lookup, function, isolated)
-        return prefect_task
+        declared.body = function
+        declared.lookup = functools.partial(_lookup, function, isolated)
+        return declared
 
     return decorate

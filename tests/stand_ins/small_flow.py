@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from prefect.task_runners import ThreadPoolTaskRunner
-
 from flows.steps.flow_runs import flow
 from flows.steps.judging import tracked
 from flows.steps.outcome import Stages
@@ -11,7 +9,7 @@ from tasks import tracking
 from tests.stand_ins.stages import copy_note, finish_slowly, take_note, take_note_apart
 
 
-@flow(name="small", task_runner=ThreadPoolTaskRunner(max_workers=2), log_prints=False)
+@flow(name="small", log_prints=False)
 def small(counter: str, text: str, seconds: float, apart: bool) -> str:
     """Note a text, then another one beside it; return the digest of that.
 

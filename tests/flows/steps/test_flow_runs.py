@@ -4,6 +4,7 @@ nothing; every run is noted with its server, also one that fails before it begin
 
 import importlib
 import json
+import pickle
 import pkgutil
 import time
 from pathlib import Path
@@ -47,7 +48,8 @@ def kept(run: str) -> dict[str, Any]:
 
 def test_prefect_keeps_settings_and_references(flow_home: Path) -> None:
     first, second = (kept(take(REQUEST, LabelConfig(alpha=2), form="two", topic=topic)) for topic in ("Ostrin", "Oz"))
-    assert set(first) == {"request", "config", "form", "topic"}
+    assert set(first) == {"request", "config", "form", "topic", "runner"}
+    assert first["runner"] == {"address": "", "reproducible": "auto"}
     assert (first["config"]["alpha"], first["form"]) == (2, "two")
     assert not [word for word in ("Velmora", "/texts", "/models", "Ostrin") if word in json.dumps(first)]
     assert first["request"] == second["request"]  # the same request can be told
@@ -98,6 +100,10 @@ def test_a_reference_is_the_stores_own(tmp_path: Path, monkeypatch: pytest.Monke
         found.append(flow_runs._reference(["/texts/Velmora.txt"]))
         assert (store.home() / "secret").is_file()
     assert found[0] != found[1]
+
+
+def test_a_flow_goes_to_a_worker_by_its_name() -> None:
+    assert pickle.loads(pickle.dumps(take)) is take  # noqa: S301 - our own bytes
 
 
 def test_every_flow_is_declared_so() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from tasks import store
 from tasks.artifacts import Artifact, CheckpointRef, EditPatch, EditRun, InputFile, ProbeRecords
-from tasks.execution import cache_keys
+from tasks.execution import cache_keys, surroundings
 from tasks.execution.cache_keys import (
     DATA,
     ROOT,
@@ -28,7 +28,7 @@ from tasks.execution.cache_keys import (
     source,
     stage_key,
 )
-from tasks.execution.locks import KernelLocks
+from tasks.execution.locks import StageLocks
 from tasks.finetune import finetune
 from tasks.settings.assistants import ProviderConfig
 from tasks.settings.labels import LabelConfig
@@ -122,6 +122,20 @@ def test_only_numeric_stages_depend_on_the_machine(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("LETHE_THREADS", "1")
     monkeypatch.setattr(cache_keys, "_device_kind", lambda: "another accelerator")
     assert key(numeric=True) != numeric
+
+
+def test_where_bits_do_not_count_unlike_machines_have_one_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    with surroundings.kept_apart(False):
+        numeric = key(numeric=True)
+        assert numeric not in (key(), key(numeric=False))
+        monkeypatch.setenv("LETHE_THREADS", "7")
+        assert key(numeric=True) == numeric
+        monkeypatch.setattr(cache_keys, "_device_kind", lambda: "NVIDIA H200")
+        accelerated = key(numeric=True)
+        assert accelerated != numeric  # other types, other kernels
+        monkeypatch.setattr(cache_keys, "_device_kind", lambda: "NVIDIA A100")
+        assert key(numeric=True) == accelerated
+    assert key(numeric=True) not in (numeric, accelerated)
 
 
 def test_the_key_depends_on_the_stage() -> None:
@@ -301,7 +315,7 @@ def test_a_policy_computes_the_stages_key_where_there_is_no_earlier_result(
 
 
 def test_only_the_holder_has_the_lock_and_only_the_holder_frees_it(lethe_home: Path) -> None:
-    locks = KernelLocks()
+    locks = StageLocks()
     assert locks.acquire_lock("stage", "first")
     assert locks.acquire_lock("stage", "first")  # its holder has it already
     assert locks.is_locked("stage")
@@ -315,18 +329,18 @@ def test_only_the_holder_has_the_lock_and_only_the_holder_frees_it(lethe_home: P
 
 
 def test_a_second_holder_waits_no_longer_than_it_wants(lethe_home: Path) -> None:
-    locks = KernelLocks()
+    locks = StageLocks()
     locks.acquire_lock("stage", "first")
-    assert not KernelLocks().acquire_lock("stage", "second", acquire_timeout=0.05)
+    assert not StageLocks().acquire_lock("stage", "second", acquire_timeout=0.05)
     assert not locks.wait_for_lock("stage", timeout=0.05)
-    assert KernelLocks().acquire_lock("another stage", "second", acquire_timeout=0.05)
+    assert StageLocks().acquire_lock("another stage", "second", acquire_timeout=0.05)
     locks.release_lock("stage", "first")
 
 
 def test_another_process_sees_the_lock(lethe_home: Path) -> None:
-    locks = KernelLocks()
+    locks = StageLocks()
     locks.acquire_lock("stage", "first")
-    code = "from tasks.execution.locks import KernelLocks; print(KernelLocks().is_locked('stage'))"
+    code = "from tasks.execution.locks import StageLocks; print(StageLocks().is_locked('stage'))"
     found = run_to_end([sys.executable, "-c", code], cwd=ROOT)
     assert (found.returncode, found.stdout) == (0, "True\n"), found.stderr
     locks.release_lock("stage", "first")

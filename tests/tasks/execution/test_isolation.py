@@ -1,5 +1,6 @@
 """Stages in processes of their own: results, errors, limits; no child outlives its orchestrator."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -80,6 +81,17 @@ def test_the_stage_has_a_process_threads_and_the_callers_environment(lethe_home:
 def test_what_every_stage_needs_for_its_run_is_loaded_before_it_begins(lethe_home: Path) -> None:
     give_runs(lethe_home)
     assert run(stages.libraries_for_a_run) == []
+
+
+def test_a_daemonic_process_such_as_a_worker_of_dask_has_stages_with_all_that_they_have_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)
+    found = run(stages.surroundings)
+    assert found["process"] != os.getpid()
+    assert multiprocessing.current_process().daemon
+    with pytest.raises(TimeoutError, match="passed its time limit"):
+        run(stages.hang, timeout_s=3.0, file=str(tmp_path / "process"))
 
 
 def test_progress_arrives_under_the_stages_name() -> None:

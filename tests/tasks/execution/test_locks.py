@@ -9,7 +9,7 @@ import pytest
 from prefect import flow, task
 
 from tasks.execution import progress
-from tasks.execution.locks import KernelLocks
+from tasks.execution.locks import StageLocks
 from tasks.execution.progress import Progress
 
 
@@ -23,7 +23,7 @@ class Changing(dict):
 
 
 def test_a_lock_that_is_freed_meanwhile_is_nobodys(lethe_home: Path) -> None:
-    locks = KernelLocks()
+    locks = StageLocks()
     assert locks.acquire_lock("stage", "first")
     lock = locks._held["stage"][1]
     locks._held = Changing(locks._held)
@@ -32,7 +32,7 @@ def test_a_lock_that_is_freed_meanwhile_is_nobodys(lethe_home: Path) -> None:
 
 
 def test_threads_that_want_one_lock_have_it_one_after_the_other(lethe_home: Path) -> None:
-    locks, inside, most, errors = KernelLocks(), [], [], []
+    locks, inside, most, errors = StageLocks(), [], [], []
 
     def turn(holder: str) -> None:
         try:
@@ -57,12 +57,12 @@ def test_threads_that_want_one_lock_have_it_one_after_the_other(lethe_home: Path
 
 def test_a_stage_that_waits_for_another_run_says_so(flow_home: Path, caplog: pytest.LogCaptureFixture) -> None:
     seen: list[Progress] = []
-    stop, other = progress.listen(seen.append), KernelLocks()
+    stop, other = progress.listen(seen.append), StageLocks()
 
     @task(name="patient")
     def patient() -> bool:
         threading.Timer(0.3, other.release_lock, ("stage", "other")).start()
-        return KernelLocks().acquire_lock("stage", "mine")
+        return StageLocks().acquire_lock("stage", "mine")
 
     assert other.acquire_lock("stage", "other")
     try:
@@ -80,7 +80,7 @@ def test_a_free_lock_is_taken_without_a_word_and_one_that_is_held_is_not_waited_
     lethe_home: Path,
 ) -> None:
     seen: list[Progress] = []
-    stop, locks, other = progress.listen(seen.append), KernelLocks(), KernelLocks()
+    stop, locks, other = progress.listen(seen.append), StageLocks(), StageLocks()
     try:
         assert locks.acquire_lock("stage", "mine", acquire_timeout=0)
         assert not other.acquire_lock("stage", "other", acquire_timeout=0)
