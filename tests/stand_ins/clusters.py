@@ -5,7 +5,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +14,9 @@ import psutil
 from tests.stand_ins.command import ROOT
 from tests.stand_ins.waiting import wait_for
 
+TRIES = 5
 BIN = Path(sys.executable).parent
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_IMPORT_WARNING": "1", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_IMPORT_WARNING": "1"}
 
 
 def free_port() -> int:
@@ -52,11 +53,9 @@ def cluster(kind: str, folder: Path) -> Iterator[Cluster]:
     started: list[subprocess.Popen[bytes]] = []
     try:
         for number, command in enumerate(commands):
-            with (folder / f"{kind}-{number}.log").open("wb") as log:
-                started.append(_started(command, log.fileno()))
-            if not number:
-                wait_for(lambda: _answers(address), f"the scheduler of {kind}")
-        wait_for(lambda: _count(kind, address) == 2, f"two workers of {kind}", every_s=1.0)
+            workers = number + 3 - len(commands)  # Ray's first process is one, Dask's is none
+            log = folder / f"{kind}-{number}.log"
+            _start(command, log, started, lambda wanted=workers: _count(kind, address) >= wanted)
         own = tuple(process.pid for process in started)
         yield Cluster(address=f"{kind}://127.0.0.1:{address}", processes=own)
     finally:
@@ -73,11 +72,23 @@ def end(*processes: psutil.Process) -> None:
             one.kill()
 
 
-def _started(command: list[str], log: int) -> subprocess.Popen[bytes]:
+def _start(command: list[str], log: Path, started: list[subprocess.Popen[bytes]], ready: Callable[[], bool]) -> None:
+    """Start a process of a cluster and wait until it is ready; one that ends by itself before is started again: Ray's
+    give up after 15 s, which a busy machine needs to load them.
+    """
     environment = os.environ | QUIET | {"PYTHONPATH": str(ROOT), "LETHE_THREADS": "1", "OMP_NUM_THREADS": "1"}
     for name in ("LETHE_HOME", "PREFECT_API_URL", "PREFECT_LOCAL_STORAGE_PATH", "MLFLOW_TRACKING_URI"):
         environment.pop(name, None)  # what it needs of these comes with the stages
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True)
+    for _ in range(TRIES):
+        with log.open("ab") as said:
+            process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdout=said, stderr=said, start_new_session=True
+            )
+        started.append(process)
+        wait_for(lambda tried=process: tried.poll() is not None or ready(), f"{command[:2]}", every_s=1.0)
+        if process.poll() is None:
+            return
+    raise RuntimeError(f"{command} ended by itself {TRIES} times: {log.read_text()[-2000:]}")
 
 
 def _dask(port: int, folder: Path) -> list[list[str]]:
@@ -98,19 +109,14 @@ def _ray(port: int, client: int, folder: Path) -> list[list[str]]:
     ]
 
 
-def _answers(port: int) -> bool:
-    with contextlib.suppress(OSError):
-        socket.create_connection(("127.0.0.1", port), 1).close()
-        return True
-    return False
-
-
 def _count(kind: str, port: int) -> int:
-    """Ask in a process of its own, since clients keep threads and connections: how many workers there are."""
+    """Return how many workers there are, -1 where nobody answers; asked in a process of its own, since clients keep
+    threads and connections.
+    """
     asked = {
         "dask": "import distributed as d; print(len(d.Client('tcp://127.0.0.1:{}').scheduler_info()['workers']))",
         "ray": "import ray; ray.init('ray://127.0.0.1:{}'); print(sum(n['Alive'] for n in ray.nodes()))",
     }
     command = [sys.executable, "-W", "ignore", "-c", asked[kind].format(port)]
     found = subprocess.run(command, capture_output=True, text=True, env=os.environ | QUIET, timeout=300)
-    return int(found.stdout.split()[-1]) if found.returncode == 0 else 0
+    return int(found.stdout.split()[-1]) if found.returncode == 0 else -1
