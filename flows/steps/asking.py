@@ -120,7 +120,7 @@ def counted(title: str, proposed: Sequence[Row], table: Table, *, knows: bool) -
     """Return a table's title with how many rows there are to be, and how many of them nobody has seen."""
     new = table.undecided(proposed)
     total = f"{title}: {len(table.wanted(proposed)) + len(new)}"
-    return f"{total}, {len(new)} new since the last review" if knows else total
+    return f"{total}, {len(new)} new since the last review" if knows and new else total
 
 
 def _conclude(question: Question[Any], tables: Mapping[str, Table], *, asked: bool) -> None:

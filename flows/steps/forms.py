@@ -84,7 +84,7 @@ def answered(form: type[Form], stage: str) -> Iterator[Form]:
     """
     run = flow_run.id
     with get_client(sync_client=True) as server:
-        key, sent = _next(server, run, stage.replace(" ", "-"))
+        key, sent = _next(server, UUID(run), stage.replace(" ", "-"))
         try:
             read = form.model_validate(sent) if sent is not None else _wait(form, stage, key)
             if read.cancel:
@@ -98,26 +98,36 @@ def answered(form: type[Form], stage: str) -> Iterator[Form]:
         _delete(server, run)
 
 
-def _next(server: SyncPrefectClient, run: str, name: str) -> tuple[str, Any]:
+def _next(server: SyncPrefectClient, run: UUID, name: str) -> tuple[str, Any]:
     """Return the key of the form to show, and what was sent back where it was shown before this run was begun anew:
     a key is used once.
     """
-    used = server.read_flow_run(UUID(run)).empirical_policy.pause_keys or set()
+    used = server.read_flow_run(run).empirical_policy.pause_keys or set()
     for number in itertools.count(1):
         key = f"{name}-{number}"
         if key not in used:
             return key, None
-        if (sent := read_flow_run_input(_response(key), flow_run_id=UUID(run))) is not None:
+        if (sent := _sent(server, run, key)) is not None:
             return key, sent
     raise AssertionError  # there is always another number
 
 
+def _sent(server: SyncPrefectClient, run: UUID, key: str) -> Any:
+    """Return what was sent back of a form, or None where nothing was, or it is read and deleted. Of one that was sent
+    as it stood Prefect keeps no answer: it is there still, and its run was resumed, which one that is only tried
+    again was not.
+    """
+    inputs = keyset_from_base_key(f"{'suspended' if _is_suspended() else 'paused'}-{key}")
+    sent = read_flow_run_input(inputs["response"], flow_run_id=run)
+    if sent is not None or read_flow_run_input(inputs["schema"], flow_run_id=run) is None:
+        return sent
+    states = sorted(server.read_flow_run_states(run), key=lambda state: state.timestamp)
+    after = [then.name for state, then in itertools.pairwise(states) if state.state_details.pause_key == key]
+    return {} if after == ["Resuming"] else None
+
+
 def _is_suspended() -> bool:
     return deployment.id is not None
-
-
-def _response(key: str) -> str:
-    return keyset_from_base_key(f"{'suspended' if _is_suspended() else 'paused'}-{key}")["response"]
 
 
 def _wait(form: type[Form], stage: str, key: str) -> Form:

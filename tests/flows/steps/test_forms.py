@@ -14,7 +14,7 @@ import pytest
 from prefect import flow, get_client
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.runtime import flow_run
-from prefect.states import Cancelled, Paused
+from prefect.states import Cancelled, Paused, Running, Scheduled, Suspended
 
 from flows.steps import forms
 from flows.steps.prefect_ui import prefect_place
@@ -73,6 +73,30 @@ def test_forms_that_nobody_will_read_are_deleted(flow_home: Path) -> None:
     assert {file.name for file in (flow_home / forms.ROOM).iterdir()} == {*map(str, waiting[1:]), str(elsewhere)}
     states = [tracking.client().get_run(run).info.status for run in (given_up, open_still)]
     assert states == ["KILLED", "SCHEDULED"]
+
+
+@pytest.mark.parametrize(
+    ("after", "left", "found"),
+    [
+        (Scheduled(name="Resuming"), True, ("review-1", {})),
+        (Scheduled(name="AwaitingRetry"), True, ("review-2", None)),
+        (Scheduled(name="Resuming"), False, ("review-2", None)),
+    ],
+    ids="sent as it stood;tried again since nobody came;read and deleted".split(";"),
+)
+def test_a_run_that_is_begun_anew_finds_what_was_sent(
+    after: object, left: bool, found: tuple[str, object], flow_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forms, "_is_suspended", lambda: True)
+    with get_client(sync_client=True) as server:
+        run = server.create_flow_run(wait)
+        for state in (Running(), Suspended(pause_key="review-1"), after):
+            server.set_flow_run_state(run.id, state, force=True)
+        policy = server.read_flow_run(run.id).empirical_policy.model_copy(update={"pause_keys": {"review-1"}})
+        server.update_flow_run(run.id, empirical_policy=policy)
+        if left:
+            server.create_flow_run_input(run.id, "suspended-review-1-schema", json.dumps({}))
+        assert forms._next(server, run.id, "review") == found
 
 
 class Shown(forms.Cancellable):
