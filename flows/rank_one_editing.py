@@ -55,7 +55,7 @@ from tasks.storage.plain_files import read_json
 from tasks.world import write_world
 
 METHOD, PAPER = "rome", "arXiv:2202.05262"
-FIRST = ("edit/s",)
+FIRST = ("edit/s", "edit/es")
 """What runs are compared by first."""
 
 
