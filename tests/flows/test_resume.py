@@ -17,6 +17,7 @@ from tests.stand_ins.command import lethe, start
 from tests.stand_ins.tiny import TinyTask
 from tests.stand_ins.waiting import end_of, wait_for
 
+pytestmark = pytest.mark.slow
 EPOCHS = ("reinforcement.epochs=40", "finetune.epochs=60", "finetune.courses=1", "finetune.patience=1000")
 """Several hundred steps in either training stage: long enough to be met."""
 SAVE_OFTEN = {"LETHE_SAVE_EVERY_S": "0.05"}
@@ -36,7 +37,7 @@ class Ended:
 
 @pytest.fixture(
     scope="module",
-    params=[("finetune",), pytest.param(("reinforce", "labels", "finetune"), marks=pytest.mark.slow)],
+    params=[("finetune",), ("reinforce", "labels", "finetune")],
     ids=["once", "three times"],
 )
 def ended(

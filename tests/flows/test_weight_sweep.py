@@ -219,6 +219,7 @@ def test_bad_input_ends_with_one_line(words: list[str], line: str, tiny_task: Ti
     check(words, line, tiny_task, tmp_path, called)
 
 
+@pytest.mark.slow
 def test_so_does_text_that_says_nothing_of_what_is_kept(tiny_task: TinyTask, tmp_path: Path) -> None:
     check(
         ["{forget}"],

@@ -72,6 +72,7 @@ def artifacts(run: str) -> list[object]:
         return list(client.read_artifacts(artifact_filter=its_own))
 
 
+@pytest.mark.slow
 def test_the_database_of_a_temporary_server_holds_nothing_of_purged_runs(tmp_path: Path) -> None:
     home, searcher = tmp_path / "lethe", Searcher([WORD])
     ended = subprocess.run(

@@ -28,12 +28,12 @@ def wait() -> None:
     """Stand for a run."""
 
 
-def with_form(server: SyncPrefectClient, state: object, **note: object) -> UUID:
+def with_form(api: SyncPrefectClient, state: object, **note: object) -> UUID:
     """Make a run in a state, with a form on the server, and note it."""
-    run = server.create_flow_run(wait).id
-    server.set_flow_run_state(run, state, force=True)
+    run = api.create_flow_run(wait).id
+    api.set_flow_run_state(run, state, force=True)
     for part in ("schema", "response"):
-        server.create_flow_run_input(run, f"suspended-review-1-{part}", json.dumps("Velmora"))
+        api.create_flow_run_input(run, f"suspended-review-1-{part}", json.dumps("Velmora"))
     room = forms.store.home() / forms.ROOM
     room.mkdir(exist_ok=True)
     (room / str(run)).write_text(json.dumps({"server": forms._server(), "process": None, **note}))

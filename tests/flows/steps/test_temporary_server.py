@@ -62,6 +62,7 @@ def test_it_answers_while_its_command_runs_and_ends_with_it(
             process.kill()
 
 
+@pytest.mark.slow
 def test_its_start_is_awaited_as_long_as_it_lives(tmp_path: Path) -> None:
     """On a machine that has much else to do it takes minutes; Prefect's own limit would be over at once here."""
     with serving(tmp_path / "lethe", PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS="1") as process:
@@ -80,6 +81,7 @@ def test_those_that_start_at_once_in_a_new_home_all_start(tmp_path: Path) -> Non
     assert [process.returncode for process in ended] == [0, 0, 0], "\n".join(process.stderr for process in ended)
 
 
+@pytest.mark.slow
 def test_one_that_cannot_start_is_an_error_that_says_so(tmp_path: Path) -> None:
     with serving(
         tmp_path / "lethe", PREFECT_API_DATABASE_CONNECTION_URL=f"sqlite+aiosqlite:///{tmp_path}/nowhere/prefect.db"
@@ -91,6 +93,7 @@ def test_one_that_cannot_start_is_an_error_that_says_so(tmp_path: Path) -> None:
     assert error.endswith("; wanted one that runs, or PREFECT_API_URL")
 
 
+@pytest.mark.slow
 def test_one_that_dies_ends_its_command(tmp_path: Path) -> None:
     with serving(tmp_path / "lethe") as process:
         try:
