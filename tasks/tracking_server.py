@@ -4,6 +4,7 @@ of a run, and which ones a store has used.
 
 import contextlib
 import functools
+import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -25,6 +26,8 @@ CREDENTIALS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_T
 """Variables that are meant for today's server alone."""
 ANSWER_S = 8
 """Seconds that a server has for its first answer; MLflow itself would ask for minutes."""
+UNDER_WAY_S = 60
+"""Seconds that it has in a run under way: where models train beside it, a server that lives may take long."""
 _experiment_ids: dict[tuple[str, str], str] = {}
 """Tracking server and name -> id of that experiment there."""
 _ready: set[str] = set()
@@ -222,16 +225,22 @@ def find_or_make_experiment(api: "MlflowClient", uri: str, name: str = EXPERIMEN
         raise
 
 
+def _patience_s() -> float:
+    """Return how long an answer is waited for: a stage in a process of its own is part of a run that goes on."""
+    return ANSWER_S if multiprocessing.parent_process() is None else UNDER_WAY_S
+
+
 def require_server(uri: str) -> None:
     """Ask a server once for its experiments.
 
     Raises:
-        NoTrackingServerError: If it does not answer within `ANSWER_S`, or not as MLflow does.
+        NoTrackingServerError: If it does not answer within `ANSWER_S`, of a run under way `UNDER_WAY_S`, or not as
+            MLflow does.
     """
     from mlflow.utils import credentials, rest_utils  # noqa: F401 - which takes seconds that are not the server's
 
     try:
-        found = _within(ANSWER_S, functools.partial(_experiments, uri))
+        found = _within(_patience_s(), functools.partial(_experiments, uri))
         if strange := found.keys() - {"experiments", "next_page_token"}:
             raise ValueError(f"it answers with {', '.join(sorted(strange))}")
     except Exception as error:
@@ -252,7 +261,7 @@ def _experiments(uri: str) -> dict[str, Any]:
         "POST",
         json={"max_results": 1},
         max_retries=0,
-        timeout=ANSWER_S,
+        timeout=_patience_s(),
     )
     return answer.json()
 

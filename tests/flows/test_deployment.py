@@ -115,6 +115,7 @@ def test_it_is_created_with_its_cron_schedule_and_the_flows_parameters(
         "review",
         "coverage",
         "require_verdict",
+        "runner",
     ]
 
 

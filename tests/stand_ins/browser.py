@@ -1,6 +1,7 @@
-"""A page in a real browser: what it loads, what it complains about, and how wide it is."""
+"""A page in a real browser: what it loads, what it complains about, how wide it is, and what people read there."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,27 @@ def opened(page: Path, width: int = 1280) -> Iterator[tuple[Any, list[str]]]:
             shown.goto(page.as_uri())
             shown.wait_for_load_state("networkidle")
             yield shown, [what for what in noticed if what != page.as_uri() and not what.startswith("data:")]
+        finally:
+            browser.close()
+
+
+def read_page(address: str, wanted: Sequence[str], picture: Path, patience_s: float = 60.0) -> str:
+    """Open a server's page, wait until it shows all wanted texts, and return what it shows; keep a picture of it."""
+    if not CHROMIUM.exists():
+        pytest.skip(f"no browser at {CHROMIUM}")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as engine:
+        browser = engine.chromium.launch(executable_path=str(CHROMIUM), args=QUIET)
+        try:
+            shown = browser.new_page(viewport={"width": 1400, "height": 1000})
+            shown.goto(address)
+            text, until = "", time.monotonic() + patience_s
+            while time.monotonic() < until and not all(words in text for words in wanted):
+                shown.wait_for_timeout(500)
+                text = shown.inner_text("body")
+            shown.screenshot(path=str(picture))
+            return text
         finally:
             browser.close()
 

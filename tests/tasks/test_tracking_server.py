@@ -61,6 +61,12 @@ def test_one_that_answers_without_end_is_named(monkeypatch: pytest.MonkeyPatch, 
         assert "no answer within 8 s" in refusal(port, monkeypatch)
 
 
+def test_a_stage_of_a_run_under_way_is_more_patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert server._patience_s() == server.ANSWER_S
+    monkeypatch.setattr("multiprocessing.parent_process", lambda: object())
+    assert server._patience_s() == server.UNDER_WAY_S > server.ANSWER_S
+
+
 class Dying:
     """Stands for a client whose server may have died."""
 
