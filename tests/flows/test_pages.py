@@ -11,6 +11,9 @@ from typing import Any
 
 import httpx
 import pytest
+from prefect import get_client
+from prefect.client.schemas.objects import FlowRun
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from pydantic import TypeAdapter
 
 from flows.methods import METHODS
@@ -32,7 +35,7 @@ class Deployed:
     prefect: str
     """Addresses of the servers."""
     mlflow: str
-    flow_run: dict[str, Any]
+    flow_run: FlowRun
     tracked: dict[str, Any]
     pictures: Path
 
@@ -59,17 +62,16 @@ def _run(server: str, mlflow: str, home: Path, folder: Path, task: TinyTask) -> 
     assert ended.returncode == 0, ended.stdout + ended.stderr
     config = apply_settings(METHODS["whp"].preset("default", 0), list(SETTINGS))
     parameters = {"config": TypeAdapter(METHODS["whp"].config).dump_python(config, mode="json")}
-    name = "deployments/name/selective-unlearning/selective-unlearning"
-    deployment = httpx.get(f"{server}/api/{name}").json()["id"]
-    body = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
-    made = httpx.post(f"{server}/api/deployments/{deployment}/create_flow_run", json=body, timeout=60).json()["id"]
+    with temporary_settings({PREFECT_API_URL: f"{server}/api"}), get_client(sync_client=True) as client:
+        deployment = client.read_deployment_by_name("selective-unlearning/selective-unlearning")
+        made = client.create_flow_run_from_deployment(deployment.id, parameters=parameters).id
 
-    def final() -> dict[str, Any] | None:
-        run = httpx.get(f"{server}/api/flow_runs/{made}", timeout=60).json()
-        return run if run["state"]["type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED") else None
+        def final() -> FlowRun | None:
+            run = client.read_flow_run(made)
+            return run if run.state and run.state.is_final() else None
 
-    run = wait_for(final, "the end of the run", 1200, every_s=1)
-    assert run["state"]["type"] == "COMPLETED", run["state"]
+        run = wait_for(final, "the end of the run", 1200, every_s=1)
+    assert run.state.is_completed(), run.state
     # a run that was tried again has an earlier one that failed
     of_run = f"tags.`lethe.prefect_flow_run` = '{made}' and attributes.status = 'FINISHED'"
     query = {"experiment_ids": ["1"], "filter": of_run}
@@ -78,24 +80,24 @@ def _run(server: str, mlflow: str, home: Path, folder: Path, task: TinyTask) -> 
 
 
 def test_prefects_page_of_the_run_shows_verdict_and_stages(deployed: Deployed) -> None:
-    wanted = [deployed.flow_run["name"], deployed.flow_run["state"]["message"], *STAGES]
-    address = f"{deployed.prefect}/runs/flow-run/{deployed.flow_run['id']}"
+    wanted = [deployed.flow_run.name, deployed.flow_run.state.message, *STAGES]
+    address = f"{deployed.prefect}/runs/flow-run/{deployed.flow_run.id}"
     text = read_page(address, wanted, deployed.pictures / "prefect.png")
     assert [words for words in wanted if words not in text] == []
-    assert "Verdict" in deployed.flow_run["state"]["message"]
+    assert "Verdict" in deployed.flow_run.state.message
     assert [name for name in NAMES if name in text] == []
 
 
 def test_its_artifacts_lead_to_mlflow_report_and_model(deployed: Deployed) -> None:
-    address = f"{deployed.prefect}/runs/flow-run/{deployed.flow_run['id']}?tab=Artifacts"
+    address = f"{deployed.prefect}/runs/flow-run/{deployed.flow_run.id}"
     wanted = ["mlflow-run", "report", "model", "scorecard"]
-    text = read_page(address, wanted, deployed.pictures / "artifacts.png")
+    text = read_page(address, wanted, deployed.pictures / "artifacts.png", tab="Artifacts")
     assert [words for words in wanted if words not in text] == []
 
 
 def test_mlflows_page_of_the_run_shows_whose_it_is_its_verdict_and_its_figures(deployed: Deployed) -> None:
     info = deployed.tracked["info"]
-    assert info["run_name"].startswith(f"{deployed.flow_run['name']} whp ")
+    assert info["run_name"].startswith(f"{deployed.flow_run.name} whp ")
     address = f"{deployed.mlflow}/#/experiments/{info['experiment_id']}/runs/{info['run_id']}"
     wanted = [info["run_name"], "verdict", "forget_test/familiarity", "preset", "lethe-"]
     text = read_page(address, wanted, deployed.pictures / "mlflow.png")
@@ -103,8 +105,8 @@ def test_mlflows_page_of_the_run_shows_whose_it_is_its_verdict_and_its_figures(d
     assert [name for name in NAMES if name in text] == []
 
 
-def test_mlflows_list_of_runs_names_every_stage(deployed: Deployed) -> None:
-    address = f"{deployed.mlflow}/#/experiments/{deployed.tracked['info']['experiment_id']}"
+def test_mlflows_list_of_runs_names_it(deployed: Deployed) -> None:
+    address = f"{deployed.mlflow}/#/experiments/{deployed.tracked['info']['experiment_id']}/runs"
     wanted = [deployed.tracked["info"]["run_name"]]
     text = read_page(address, wanted, deployed.pictures / "runs.png")
     assert [words for words in wanted if words not in text] == []

@@ -38,8 +38,10 @@ def opened(page: Path, width: int = 1280) -> Iterator[tuple[Any, list[str]]]:
             browser.close()
 
 
-def read_page(address: str, wanted: Sequence[str], picture: Path, patience_s: float = 60.0) -> str:
-    """Open a server's page, wait until it shows all wanted texts, and return what it shows; keep a picture of it."""
+def read_page(address: str, wanted: Sequence[str], picture: Path, tab: str = "", patience_s: float = 60.0) -> str:
+    """Open a server's page, go to a tab of it, wait until it shows all wanted texts, and return what it shows; keep a
+    picture of it.
+    """
     if not CHROMIUM.exists():
         pytest.skip(f"no browser at {CHROMIUM}")
     from playwright.sync_api import sync_playwright
@@ -49,6 +51,8 @@ def read_page(address: str, wanted: Sequence[str], picture: Path, patience_s: fl
         try:
             shown = browser.new_page(viewport={"width": 1400, "height": 1000})
             shown.goto(address)
+            if tab:
+                shown.get_by_text(tab, exact=True).first.click()
             text, until = "", time.monotonic() + patience_s
             while time.monotonic() < until and not all(words in text for words in wanted):
                 shown.wait_for_timeout(500)
