@@ -110,8 +110,9 @@ def scheduled_reunlearning(
         require_verdict: Whether the flow run fails when a verdict is not passed.
     """
     bases, left_out = gather_bases(register.all_requests())
-    done = [_on_base(base, settings, today or records.today()) for base in bases]
-    tell_overdue(register.all_requests())
+    day = today or records.today()
+    done = [_on_base(base, settings, day) for base in bases]
+    tell_overdue(register.all_requests(), day)
     night = Night(
         requests=sum(len(base.requests) for base in bases),
         bases=tuple(one for one in done if one.carried),

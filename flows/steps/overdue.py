@@ -3,6 +3,7 @@ whoever listens, as `deployments/automations.py` does.
 """
 
 from collections.abc import Iterable
+from datetime import date
 
 from prefect.events import emit_event
 
@@ -12,9 +13,9 @@ OVERDUE = "lethe.request.overdue"
 """Event of a request that is open after its day."""
 
 
-def tell_overdue(removals: Iterable[Removal]) -> list[str]:
-    """Emit an event for each request that is overdue; return their ids."""
-    late = [removal for removal in removals if removal.is_overdue]
+def tell_overdue(removals: Iterable[Removal], day: date) -> list[str]:
+    """Emit an event for each request that is overdue on a day; return their ids."""
+    late = [removal for removal in removals if removal.is_overdue_on(day)]
     for removal in late:
         message = f"{removal.id} was due on {removal.due.isoformat()} and is {removal.state}"
         resource = {"prefect.resource.id": f"lethe.removal-request.{removal.id}", "prefect.resource.name": removal.id}

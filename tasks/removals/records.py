@@ -103,7 +103,11 @@ class Removal:
     @property
     def is_overdue(self) -> bool:
         """Whether its day has passed and it is not verified."""
-        return self.is_in_force and self.state != "verified" and self.due < today()
+        return self.is_overdue_on(today())
+
+    def is_overdue_on(self, day: date) -> bool:
+        """Return whether its day has passed on another one, and it is not verified."""
+        return self.is_in_force and self.state != "verified" and self.due < day
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,10 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from prefect import flow
 from prefect.automations import Automation
 from prefect.events import emit_event
+from prefect.runtime import flow_run
 
 from flows.steps.overdue import tell_overdue
 from flows.steps.verdict_state import FAILED, PASSED
@@ -63,9 +65,15 @@ def test_both_alerts_fire_once_each(flow_home: Path, hook: tuple[str, list[dict[
     assert [Automation.read(name=name).name for name in ALERTS["ALERTS"]] == list(ALERTS["ALERTS"])
 
     said = 'Verdict not passed, evidence gold, checks that fail: "robust"'
-    resource = {"prefect.resource.id": "lethe.test"}
-    emit_event(event=PASSED, resource=resource, payload={"message": "passed"})
-    emit_event(event=FAILED, resource=resource, payload={"message": said})
+
+    @flow(name="judges")
+    def judges() -> str:
+        of_run = {"prefect.resource.id": f"prefect.flow-run.{flow_run.id}"}
+        emit_event(event=PASSED, resource=of_run, payload={"message": "passed"})
+        emit_event(event=FAILED, resource=of_run, payload={"message": said})
+        return flow_run.name
+
+    name = judges()
     yesterday = today() - timedelta(days=1)
     late = [
         removal("R-0001", yesterday, "failed"),
@@ -73,8 +81,9 @@ def test_both_alerts_fire_once_each(flow_home: Path, hook: tuple[str, list[dict[
         removal("R-0003", today(), "received"),
         removal("R-0004", yesterday, "cancelled"),
     ]
-    assert tell_overdue(late) == ["R-0001"]
+    assert tell_overdue(late, today()) == ["R-0001"]
     wait_for(lambda: len(told) == 2, "both alerts", seconds=120)
     texts = sorted(alert["text"] for alert in told)
     assert [set(alert) for alert in told] == [{"text"}, {"text"}]
-    assert texts == sorted([f"Lethe, : {said}", f"Lethe: R-0001 was due on {yesterday.isoformat()} and is failed"])
+    late_one = f"Lethe: R-0001 was due on {yesterday.isoformat()} and is failed"
+    assert texts == sorted([f"Lethe, {name}: {said}", late_one])

@@ -15,6 +15,7 @@ from prefect.client.schemas.objects import State
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 
 from flows.scheduled_reunlearning import scheduled_reunlearning
+from flows.steps import overdue
 from tasks import store, tracking
 from tasks.corpus import gather_inputs
 from tasks.execution import isolation
@@ -58,6 +59,8 @@ class Seen:
     states: list[str]
     """Of the requests."""
     seconds: float
+    late: list[str]
+    """What was told of requests past their day."""
 
 
 def entered(task: TinyTask, forget: Path, model: Path, retain: Path) -> None:
@@ -73,10 +76,11 @@ def made_runs() -> list[str]:
 
 
 def night(model: Path, verdict: str, days: int, *, require_verdict: bool = True) -> Seen:
-    before, began = made_runs(), time.monotonic()
-    state = scheduled_reunlearning(
-        (*SHORT, verdict), today() + timedelta(days=days), require_verdict=require_verdict, return_state=True
-    )
+    before, began, day = made_runs(), time.monotonic(), today() + timedelta(days=days)
+    told: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(overdue, "emit_event", lambda **event: told.append(event["payload"]["message"]))
+        state = scheduled_reunlearning((*SHORT, verdict), day, require_verdict=require_verdict, return_state=True)
     seconds, name = time.monotonic() - began, model_name(inspect_model(str(model), "target").digest)
     after = made_runs()
     return Seen(
@@ -86,6 +90,7 @@ def night(model: Path, verdict: str, days: int, *, require_verdict: bool = True)
         pointing=(aliased(name, "candidate"), aliased(name, "unlearned")),
         states=[find(one).state for one in ("R-0001", "R-0002")],
         seconds=seconds,
+        late=told,
     )
 
 
@@ -110,7 +115,7 @@ def nights(
         entered(tiny_task, other, model, keeps)
         found = [night(model, EASY, 0), night(model, EASY, 1)]
         tiny_llama(1).save_pretrained(model)
-        yield [*found, night(model, HARD, 2)]
+        yield [*found, night(model, HARD, 40)]
     isolation.begin()
 
 
@@ -154,3 +159,8 @@ def test_on_a_new_base_all_begin_anew_and_a_verdict_not_passed_fails_the_night(n
     assert [version.name for version in third.versions] != [version.name for version in nights[0].versions]
     assert len({version.tags["lethe.target"] for version in third.versions}) == 1, "none starts from what did not pass"
     assert third.pointing == (2, None)
+
+
+def test_a_night_tells_of_requests_that_are_open_after_their_day(nights: list[Seen]) -> None:
+    due = later()
+    assert [night.late for night in nights] == [[], [], [f"R-000{n} was due on {due} and is failed" for n in (1, 2)]]
