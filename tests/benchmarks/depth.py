@@ -1,10 +1,11 @@
-"""How deep to forget: what is left, what is kept, and how near the model comes to one that never learned it, on TOFU's
-forget10 by `npo` at several settings of `objective.until`.
+"""What deeper forgetting costs, and what comes back all the same: `scrub` on TOFU's forget10, at several weights, alone
+and with what is meant to make forgetting last.
 
-    python -m tests.benchmarks.depth --data DATA [--until 0.03 0.01 0.003] [--seeds 0] [--set key=value ...]
+    python -m tests.benchmarks.depth --data DATA [--points weights-85 noise-15 ...] [--seeds 0] [--set key=value ...]
 
 DATA holds `tofu/` and `tiny_lms/`. Forget quality is the p of the Kolmogorov-Smirnov test between the truth ratios of
-both models. Rows that were measured before stay in the result.
+both models; what comes back is asked after 30 steps of relearning, where most does. Rows that were measured before stay
+in the result.
 """
 
 import json
@@ -21,37 +22,49 @@ environment.prepare()
 from tests.benchmarks import tofu  # noqa: E402 - the environment comes first
 from tests.benchmarks.methods import TOFU, measure, over_seeds  # noqa: E402
 
-METHOD = "npo"
+METHOD = "scrub"
+SHOWN = TOFU | {"back": "forget_test/relearned_forget_30_probability"}
 
 
-def point(until: float, settings: Sequence[str]) -> str:
-    """Return what the table calls a setting."""
-    return ", ".join((f"until {until:g}", *(setting.replace("=", " ") for setting in settings)))
+def weights(alpha: float) -> list[str]:
+    """Return the settings of a pair of weights: of what is kept, and of what is forgotten."""
+    return [f"scrub.alpha={alpha:g}", f"scrub.beta={1 - alpha:.2g}"]
 
 
-def figures(rows: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
-    """Return the figures of one setting over seeds, and those of the target and the retrained model."""
-    made = over_seeds(list(rows), TOFU)
-    return {"target": made["target"], "retrained": made["retrained"], name: made[METHOD]}
+POINTS = {
+    "weights-75": weights(0.75),
+    "weights-85": weights(0.85),
+    "weights-95": weights(0.95),
+    "sharpness": [*weights(0.85), "training.sharpness=0.1"],
+    "noise-15": [*weights(0.85), "distillation.noise_alpha=0.15"],
+    "noise-50": [*weights(0.85), "distillation.noise_alpha=0.5", "distillation.steps=1500"],
+}
+"""Row -> what is set beside the defaults."""
+
+
+def figures(rows: Sequence[dict[str, Any]], point: str) -> dict[str, Any]:
+    """Return the figures of one point over seeds, and those of the target and the retrained model."""
+    made = over_seeds(list(rows), SHOWN)
+    return {"target": made["target"], "retrained": made["retrained"], point: made[METHOD]}
 
 
 def main() -> None:
     """Measure, record and print."""
     parser = recording.parser(__doc__)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--until", type=float, nargs="+", default=[0.03, 0.01, 0.003])
+    parser.add_argument("--points", nargs="+", default=[*POINTS], choices=POINTS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--set", dest="settings", action="append", default=[])
     asked = parser.parse_args()
     record, request = recording.begin(asked.results, asked.seeds), tofu.request(asked.data.resolve())
-    for until in asked.until:
-        settings = [*tofu.SETTINGS, f"objective.until={until}", *asked.settings]
+    for point in asked.points:
+        settings = [*tofu.SETTINGS, *POINTS[point], *asked.settings]
         rows = []
         for seed in asked.seeds:
-            rows.append(measure(METHOD, request, seed, settings, TOFU))
+            rows.append(measure(METHOD, request, seed, settings, SHOWN))
             print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
         # each as it is there: a benchmark of hours may be ended
-        record.write("depth", figures(rows, point(until, asked.settings)), keep=True)
+        record.write("depth", figures(rows, point), keep=True)
 
 
 if __name__ == "__main__":

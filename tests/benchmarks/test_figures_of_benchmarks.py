@@ -162,14 +162,13 @@ def method_row(name: str, seed: int, left: float, shown: Mapping[str, str], **ch
 
 
 def test_how_deep_a_setting_forgets() -> None:
-    rows = [method_row("npo", seed, left, methods.TOFU) for seed, left in enumerate((0.02, 0.04))]
-    name = depth.point(0.01, ["objective.retain_weight=6"])
-    made = depth.figures(rows, name)
-    assert name == "until 0.01, objective.retain_weight 6"
-    assert made[name]["forget"]["mean"] == pytest.approx(0.03)
-    assert (made[name]["passed"], made[name]["runs"]) == (2, 2)
-    assert (made["target"]["forget"]["mean"], made["retrained"]["forget"]["mean"]) == (0.8, 0.01)
-    assert columns(made) >= {("forget",), ("truth ratio",), ("quality p",), ("retain",)}
+    rows = [method_row("scrub", seed, left, depth.SHOWN) for seed, left in enumerate((0.02, 0.04))]
+    made = depth.figures(rows, "weights-85")
+    assert depth.weights(0.85) == ["scrub.alpha=0.85", "scrub.beta=0.15"]
+    assert made["weights-85"]["forget"]["mean"] == pytest.approx(0.03)
+    assert (made["weights-85"]["passed"], made["weights-85"]["runs"]) == (2, 2)
+    assert (made["target"]["back"]["mean"], made["retrained"]["back"]["mean"]) == (0.8, 0.01)
+    assert columns(made) >= {("forget",), ("back",), ("truth ratio",), ("quality p",), ("retain",)}
 
 
 def test_methods_over_seeds() -> None:
