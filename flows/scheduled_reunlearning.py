@@ -20,6 +20,7 @@ from prefect.states import Completed, Failed
 from flows.evaluation import evaluate
 from flows.methods import AUTOMATIC, METHODS
 from flows.methods import method as find_method
+from flows.steps import forms
 from flows.steps.bases import NO_MODEL, Base, gather_bases
 from flows.steps.conflicts import conflicts_on
 from flows.steps.flow_runs import flow
@@ -27,7 +28,7 @@ from flows.steps.overdue import tell_overdue
 from flows.steps.settings import apply_settings
 from flows.steps.verdict_state import failed_for_good
 from flows.steps.watching import watched_for
-from tasks import tracking_registry
+from tasks import tracking_leases, tracking_registry
 from tasks.execution import isolation
 from tasks.models.gathering import version_uri
 from tasks.monitoring.lasting_runs import find_lasting
@@ -109,6 +110,7 @@ def scheduled_reunlearning(
         today: The day that it is taken to be, UTC; none: today.
         require_verdict: Whether the flow run fails when a verdict is not passed.
     """
+    forms.clear_ended()
     bases, left_out = gather_bases(register.all_requests())
     day = today or records.today()
     done = [_on_base(base, settings, day) for base in bases]
@@ -137,7 +139,8 @@ def _on_base(base: Base, settings: Sequence[str], day: date) -> OneBase:
     """Carry out what is due on one model."""
     name = model_name(base.digest)
     above = come_back(find_lasting(watched_for(name, {}).key).points)
-    due = due_tonight(base.requests, base.digest, tracking_registry.versions(name), above, day)
+    waiting, versions = tracking_leases.requests_that_wait(), tracking_registry.versions(name)
+    due = due_tonight(base.requests, base.digest, versions, above, day, waiting)
     if not due:
         return OneBase(name=name)
     configs = {one.id: _config(base.asked[one.id].method, settings) for one in base.requests}

@@ -23,6 +23,7 @@ from tasks.artifacts import Artifact, InputFile, Sensitivity
 from tasks.settings.servers import ServersConfig
 from tasks.tracking_leases import FLOW_RUN as FLOW_RUN
 from tasks.tracking_leases import LEASE, has_lease, hold, is_held, new_lease, release, suspended_run
+from tasks.tracking_leases import REQUEST as REQUEST
 from tasks.tracking_leases import suspend as suspend
 from tasks.tracking_server import EXPERIMENT as EXPERIMENT
 from tasks.tracking_server import KEEP_UNTIL, NoTrackingServerError, experiment_id, without_secrets
@@ -94,10 +95,11 @@ def log_params(run: str, params: Mapping[str, Any]) -> None:
     client().log_batch(run, params=[Param(key, _short(value)) for key, value in flatten(params).items()])
 
 
-def end_suspended(flow_run: str) -> None:
-    """End the run of a suspended flow run that will not go on."""
+def end_suspended(flow_run: str) -> str | None:
+    """End the run of a suspended flow run that will not go on, and return its id; None where there is none."""
     if run := suspended_run(flow_run):
         close(run, "KILLED")
+    return run
 
 
 def _kept() -> dict[str, str]:

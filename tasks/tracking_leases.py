@@ -23,6 +23,8 @@ from tasks.tracking_server import client, client_of, experiment_id, tracking_uri
 LEASE = "lethe.lease"
 FLOW_RUN = "lethe.prefect_flow_run"
 """Tag of a parent run: its flow run in Prefect."""
+REQUEST = "lethe.request"
+"""Tag of a parent run: the removal request that it is made for."""
 RENEWED_S = 30.0
 """Seconds between two renewals."""
 UNLEASED_S = 86_400.0
@@ -122,3 +124,10 @@ def suspended_run(flow_run: str) -> str | None:
     query = f"tags.`{FLOW_RUN}` = '{flow_run}' and attributes.status = 'SCHEDULED'"
     found = api.search_runs([experiment_id(api)], query, max_results=1) if flow_run else []
     return found[0].info.run_id if found else None
+
+
+def requests_that_wait() -> dict[str, str]:
+    """Return removal request -> flow run in Prefect, for every request whose run waits, suspended, for a person."""
+    api, query = client(), f"tags.`{REQUEST}` LIKE 'R-%' and attributes.status = 'SCHEDULED'"
+    found = api.search_runs([experiment_id(api)], query)
+    return {run.data.tags[REQUEST]: run.data.tags.get(FLOW_RUN, "") for run in found}

@@ -157,8 +157,10 @@ def show(name: Id, json_file: JsonFile = None) -> None:
 def cancel(name: Id, json_file: JsonFile = None) -> None:
     """End a request that is no longer wanted; what was made for it stays."""
     with plain_failures(), plain_errors(None, json_file):
+        from flows.steps.forms import clear_ended
         from tasks.removals.states import cancel as cancel_request
 
+        clear_ended()
         cancelled = cancel_request(name)
         typer.echo(f"{cancelled.id} cancelled.")
         write_json(json_file, _as_json(cancelled))

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
+import httpx
 from prefect import get_client, get_run_logger
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.exceptions import ObjectNotFound, Pause
@@ -32,6 +33,7 @@ from flows.steps import temporary_server
 from flows.steps.prefect_ui import prefect_place
 from tasks import store, tracking
 from tasks.execution import progress
+from tasks.removals import states
 from tasks.settings.servers import ServersConfig
 from tasks.tracking_server import without_secrets
 
@@ -175,12 +177,14 @@ def _server() -> str:
 
 def clear_ended() -> None:
     """Delete the forms of runs that have ended, or whose process was killed, while nobody could do it, and end what
-    was tracked of them. A server that cannot be reached keeps them until the next time.
+    was tracked of them; a removal request is again what it was before. A server that cannot be reached keeps them until
+    the next time.
     """
     for note in sorted((store.home() / ROOM).glob("*")):
         kept = store.read_manifest(note)
         if kept.get("server") == _server() and note.name != str(flow_run.id):
-            _clear(note, has_died=_has_died(kept))
+            with contextlib.suppress(httpx.TransportError):
+                _clear(note, has_died=_has_died(kept))
 
 
 def _has_died(kept: dict[str, Any]) -> bool:
@@ -198,4 +202,5 @@ def _clear(note: Path, *, has_died: bool) -> None:
             return
         if has_died or (state and state.is_final()):
             _delete(server, note.name)
-            tracking.end_suspended(note.name)
+            if run := tracking.end_suspended(note.name):
+                states.stop_for(run)

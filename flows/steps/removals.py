@@ -5,7 +5,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from prefect.exceptions import Pause
+from prefect.runtime import flow_run
 
+from flows.steps import forms
 from flows.steps.providers import say
 from tasks.artifacts import CheckpointRef
 from tasks.corpus import CorpusInputs
@@ -62,11 +64,11 @@ class Work:
             if isinstance(error, Exception):
                 self._change("failed", f"{BROKE_OFF}{type(error).__name__}")
             else:
-                self._change(self._before(), "stopped")
+                self._stop()
 
-    def _before(self) -> State:
-        """Return the state before this work, and before any that was killed."""
-        return next(change.state for change in reversed(self.removal.history) if change.state != "running")
+    def _stop(self) -> None:
+        if self.removal:
+            states.stop(self.removal.id, self.run)
 
     def _change(self, state: State, words: str = "") -> None:
         if self.removal:
@@ -83,7 +85,8 @@ def work_on(removal: Removal | None) -> Iterator[Work]:
     if removal is None:
         yield Work(removal=None)
         return
-    with states.under_way(removal.id) as fresh:
+    forms.clear_ended()
+    with states.under_way(removal.id, str(flow_run.id or "")) as fresh:
         work = Work(removal=fresh)
         try:
             yield work

@@ -99,7 +99,7 @@ def _tags(told: Told) -> dict[str, str]:
         "lethe.method": told.method,
         "lethe.paper": told.paper,
         tracking.FLOW_RUN: str(flow_run.id or ""),
-        "lethe.request": told.removal.id if told.removal else "",
+        tracking.REQUEST: told.removal.id if told.removal else "",
         SOURCE: code,
     }
     return {name: value for name, value in tags.items() if value}

@@ -7,11 +7,13 @@
     due day     its day has come, its verdict is not passed, and no run for it ended since
     apart       it is verified, but on another version than the one that the others are carried out on
 
+What waits for a person is under way, and not due.
+
 A request that is due starts from the `front`: the version on which most requests on the same base have passed; where
 there is none from the base. So the second starts from what the first made, and on a new base all begin anew.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
@@ -37,6 +39,7 @@ def due_tonight(
     versions: Sequence[Version],
     above: Mapping[str, str],
     day: date,
+    waiting: Collection[str] = (),
 ) -> list[Due]:
     """Return the requests on one model that are to be carried out, the earliest first.
 
@@ -46,11 +49,12 @@ def due_tonight(
         versions: What was made of it, and of what was there before it.
         above: Id -> when it was last measured to be above its threshold, ISO 8601, UTC.
         day: The day, UTC.
+        waiting: Ids of those whose run waits for a person.
     """
     known = [one for one in requests if one.is_in_force]
     start = front(versions, base, known)
     reasons = {one.id: _reason(one, base, start, above.get(one.id, ""), day) for one in known}
-    return [Due(id=name, reason=reason) for name, reason in reasons.items() if reason]
+    return [Due(id=name, reason=reason) for name, reason in reasons.items() if reason and name not in waiting]
 
 
 def _reason(one: Removal, base: str, start: Version | None, above: str, day: date) -> Reason | None:

@@ -25,6 +25,8 @@ LEADS_TO: Mapping[State, tuple[State, ...]] = {
 goes back to what was before it."""
 VERDICT, BROKE_OFF = "verdict ", "ended by "
 """How the words of a change begin that ends a run: with a verdict, or by an error."""
+STOPPED = "stopped"
+"""Words of a change by which a run ended that came to no verdict and did not fail."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +85,11 @@ class Removal:
     def state(self) -> State:
         """What has become of it."""
         return self.history[-1].state
+
+    @property
+    def before_running(self) -> State:
+        """Its state before the run that is under way, and before any that was killed."""
+        return next(change.state for change in reversed(self.history) if change.state != "running")
 
     @property
     def judged_by(self) -> str:

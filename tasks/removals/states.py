@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from tasks import store, tracking_requests
+from tasks import store, tracking_leases, tracking_requests
 from tasks.artifacts import BadInputError
-from tasks.removals.records import Change, Removal, State, made_now, require_leading_to
-from tasks.removals.register import CHANGE, ENTRY, LOCK, find
+from tasks.removals.records import STOPPED, Change, Removal, State, made_now, require_leading_to
+from tasks.removals.register import CHANGE, ENTRY, LOCK, all_requests, find
 
 
 def change(name: str, state: State, words: str = "", *, run: str = "") -> Removal:
@@ -25,6 +25,18 @@ def change(name: str, state: State, words: str = "", *, run: str = "") -> Remova
         removal = find(name)
         require_leading_to(removal, state)
         return _note(removal, made_now(state, words, run))
+
+
+def stop(name: str, run: str) -> Removal:
+    """Bring a request whose run came to no verdict, and did not fail, back to what it was before."""
+    return change(name, find(name).before_running, STOPPED, run=run)
+
+
+def stop_for(run: str) -> None:
+    """Do so for the request that a tracked run was made for, if it is still taken to be under way."""
+    for removal in all_requests():
+        if removal.state == "running" and removal.history[-1].run == run:
+            stop(removal.id, run)
 
 
 def remark(name: str, words: str) -> Removal:
@@ -69,13 +81,22 @@ def _end(removal: Removal, state: State, words: str = "") -> Removal:
 
 
 @contextmanager
-def under_way(name: str) -> Iterator[Removal]:
+def under_way(name: str, flow_run: str = "") -> Iterator[Removal]:
     """Keep others from a request while the block runs; whoever is killed lets go of it.
 
+    Args:
+        name: Its id.
+        flow_run: The flow run in Prefect that works on it: one that was suspended goes on.
+
     Raises:
-        BadInputError: If another run for it is under way.
+        BadInputError: If another run for it is under way, or waits for a person.
     """
     removal = find(name)
+    if (waits := tracking_leases.requests_that_wait().get(removal.id, flow_run)) != flow_run:
+        raise BadInputError(
+            f"{removal.id}: a run for it is under way and waits for a person, flow run {waits} in Prefect; wanted its"
+            " form sent, or that run cancelled"
+        )
     with ExitStack() as held:
         try:
             held.enter_context(store.lock(f"removal-{removal.id}", waits=False))

@@ -1,6 +1,6 @@
 """Claims: a form whose run has ended, or whose process was killed, is deleted from its server by the next run of the
-store, and what was tracked of the run ends; the form of a run that still waits stays, as do those of other servers; a
-run from the terminal says that its process waits.
+store, what was tracked of the run ends, and a removal request is as it was before; the form of a run that still waits
+stays, as do those of other servers; a run from the terminal says that its process waits.
 """
 
 import json
@@ -13,14 +13,22 @@ import psutil
 import pytest
 from prefect import flow, get_client
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.exceptions import Pause
 from prefect.runtime import flow_run
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Cancelled, Paused, Running, Scheduled, Suspended
 
 from flows.steps import forms
 from flows.steps.prefect_ui import prefect_place
+from flows.steps.removals import work_on
 from tasks import tracking
+from tasks.artifacts import BadInputError
 from tasks.execution import progress
 from tasks.execution.progress import Progress
+from tasks.removals import states
+from tasks.removals.register import find
+from tasks.tracking_leases import requests_that_wait
+from tests.stand_ins.removals import received
 
 
 @flow(name="waits")
@@ -73,6 +81,37 @@ def test_forms_that_nobody_will_read_are_deleted(flow_home: Path) -> None:
     assert {file.name for file in (flow_home / forms.ROOM).iterdir()} == {*map(str, waiting[1:]), str(elsewhere)}
     states = [tracking.client().get_run(run).info.status for run in (given_up, open_still)]
     assert states == ["KILLED", "SCHEDULED"]
+
+
+def test_a_request_whose_suspended_run_is_cancelled_is_what_it_was_and_can_be_begun_again(
+    flow_home: Path, tmp_path: Path
+) -> None:
+    removal = received(tmp_path, "text")
+    with get_client(sync_client=True) as server:
+        run = with_form(server, Suspended())
+        with pytest.raises(Pause), work_on(removal) as work:
+            work.begin(tracking.open_run("a run", {}, {tracking.FLOW_RUN: str(run), tracking.REQUEST: removal.id}))
+            tracking.suspend(work.run)
+            raise Pause
+        assert requests_that_wait() == {removal.id: str(run)}
+        with pytest.raises(BadInputError, match=rf"waits for a person, flow run {run} in Prefect"), work_on(removal):
+            pass
+        with pytest.raises(BadInputError, match="waits for a person"):
+            states.cancel(removal.id)
+        server.set_flow_run_state(run, Cancelled(), force=True)
+    with work_on(removal):
+        assert (find(removal.id).state, find(removal.id).history[-1].words) == ("received", "stopped")
+    assert tracking.client().get_run(work.run).info.status == "KILLED"
+    assert requests_that_wait() == {}
+
+
+def test_a_form_on_a_server_that_cannot_be_reached_stays(flow_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with get_client(sync_client=True) as server:
+        run = with_form(server, Cancelled(), server="http://127.0.0.1:1/api")
+    monkeypatch.setattr(forms, "_server", lambda: "http://127.0.0.1:1/api")
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:1/api", PREFECT_CLIENT_MAX_RETRIES: 0}):
+        forms.clear_ended()
+    assert (flow_home / forms.ROOM / str(run)).is_file()
 
 
 @pytest.mark.parametrize(

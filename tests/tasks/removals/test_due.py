@@ -63,6 +63,12 @@ def test_without_requests_nothing_is_due() -> None:
     assert due_tonight([], BASE, [], {}, DAY) == []
 
 
+@pytest.mark.parametrize("history", [RECEIVED, RUNNING, BROKEN])
+def test_what_waits_for_a_person_is_not_due(history: tuple[Change, ...]) -> None:
+    one, other = removal(history), removal(history, number=2)
+    assert [due.id for due in due_tonight([one, other], BASE, [], {}, DAY, waiting={one.id})] == [other.id]
+
+
 @pytest.mark.parametrize("history", VERDICTS)
 def test_what_has_a_verdict_on_this_base_is_not_due(history: tuple[Change, ...]) -> None:
     assert reasons(removal(history)) == {}
