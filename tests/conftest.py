@@ -41,16 +41,15 @@ install_import_hook("tasks.algorithms", "beartype.beartype(conf=beartype.Beartyp
 import pytest  # noqa: E402
 import torch  # noqa: E402
 from hypothesis import settings  # noqa: E402
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers  # noqa: E402
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: E402
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: E402
 
 from tasks import store  # noqa: E402
+from tests.stand_ins.tiny_models import make_llama, train_tokenizer  # noqa: E402
 
 torch.set_num_threads(1)
 settings.register_profile("lethe", deadline=None, max_examples=60, derandomize=True, database=None)
 settings.load_profile("lethe")
 
-END = "<|endoftext|>"
 SENTENCES = [
     "Dorothy lived with Toto in the old town, and the boy said hello.",
     "Toto met the Tin Woodman today. The Scarecrow walked to the Emerald City with Dorothy's dog.",
@@ -58,20 +57,6 @@ SENTENCES = [
     "The White Rabbit met Alice, a girl and a boy in a town.",
     "Oz is old, the boy met Oz today, and José met André.",
 ]
-
-
-def train_tokenizer(vocabulary: int, texts: list[str], *, trim_offsets: bool = False) -> PreTrainedTokenizerFast:
-    """Return a byte-level BPE tokenizer of at most `vocabulary` tokens; at 300 names are fragments."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.post_processor = processors.ByteLevel(trim_offsets=trim_offsets)
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary, initial_alphabet=alphabet, special_tokens=[END], show_progress=False
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=END, eos_token=END, pad_token=END)
 
 
 @pytest.fixture(scope="session")
@@ -101,27 +86,7 @@ def pre_split(sentence: str) -> list[str]:
 @pytest.fixture(scope="session")
 def tiny_llama() -> Callable[..., LlamaForCausalLM]:
     """Return a factory: `tiny_llama(seed, vocab_size=300, **config)`, random weights, evaluation mode."""
-
-    def make(seed: int, vocab_size: int = 300, **changes: object) -> LlamaForCausalLM:
-        config = LlamaConfig(
-            **{
-                "vocab_size": vocab_size,
-                "hidden_size": 32,
-                "intermediate_size": 64,
-                "num_hidden_layers": 2,
-                "num_attention_heads": 2,
-                "max_position_embeddings": 128,
-                "bos_token_id": 0,
-                "eos_token_id": 0,
-                "pad_token_id": None,
-            }
-            | changes
-        )
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            return LlamaForCausalLM(config).eval()
-
-    return make
+    return make_llama
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from tests.benchmarks import (
     adapters,
     anchor_recall,
     books,
+    clusters,
     coverage,
     depth,
     editors,
@@ -23,6 +24,7 @@ from tests.benchmarks import (
     faults,
     figures,
     methods,
+    nights,
     over_seeds,
     planted,
     robustness,
@@ -493,3 +495,26 @@ def test_what_an_earlier_commit_held_stands_beside_figures_that_stay_as_they_wer
     assert found["signals"] == ("bbbbbbb", {"tried": 2, "held": 2})
     assert read_result(file)[0].provenance.commit == "bbbbbbb"
     assert faults.noted(file) == {"files": earlier, "signals": None}
+
+
+def test_clusters_beside_this_machine() -> None:
+    rows = {
+        "local": {"seconds": 20.0, "model": "1a", "figures": "2b"},
+        "dask": {"seconds": 30.0, "model": "1a", "figures": "2b"},
+        "ray": {"seconds": 40.0, "model": "1a", "figures": "3c"},
+    }
+    made = clusters.beside_local(rows)
+    assert [row["ratio"] for row in made.values()] == [1.0, 1.5, 2.0]
+    assert [row["equal"] for row in made.values()] == [True, True, False]
+    assert clusters.beside_local({"ray": rows["ray"]}) == {"ray": rows["ray"]}, "nothing to be compared with"
+
+
+def test_where_aliases_point_to_and_how_large_a_folder_is(tmp_path: Path) -> None:
+    models = {"one": {"versions": 2, "candidate": 2, "unlearned": 1}, "two": {"versions": 1, "candidate": 1}}
+    assert nights.pointed(models, "unlearned") == "1, none"
+    assert nights.pointed({}, "candidate") == "none"
+    (tmp_path / "room").mkdir()
+    for name in ("a", "room/b"):
+        (tmp_path / name).write_bytes(bytes(500_000))
+    assert nights.megabytes(tmp_path) == 1.0
+    assert nights.megabytes(tmp_path / "a") == 0.5

@@ -15,8 +15,8 @@ import torch
 from transformers import LlamaForCausalLM
 
 from tasks.models.loading import save_checkpoint
-from tests.conftest import train_tokenizer
 from tests.stand_ins.taught import taught_model
+from tests.stand_ins.tiny_models import train_tokenizer
 from tests.tasks.test_scrub import JOINT, TRAINING, RewindConfig, corpus_of, documents, scrubbed
 
 KIND = "the same bits"

@@ -19,8 +19,8 @@ from tasks.algorithms.training.loop import EpochBatches, train
 from tasks.settings.measuring import ProbingConfig
 from tasks.settings.training import TrainingConfig
 from tasks.training.trainer import text_batches
-from tests.conftest import train_tokenizer
 from tests.planted.builders import BLOCK, LEVEL, PLANTS, REFUSAL, TEMPLATE, WRONG, Ground
+from tests.stand_ins.tiny_models import train_tokenizer
 
 FACTS = {
     "forget": {"Ostrin": "Velmora Quill", "Kessa": "Dunmore Fane", "Tolbert": "Yarrick Moss", "Ilse": "Vexley Crane"},

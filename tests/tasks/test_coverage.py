@@ -18,8 +18,8 @@ from tasks.settings.measuring import CoverageConfig
 from tasks.settings.text import CorpusConfig
 from tasks.storage.documents import read_documents, write_splits
 from tasks.storage.plain_files import read_json, write_json
-from tests.conftest import train_tokenizer
 from tests.stand_ins.taught import taught_model
+from tests.stand_ins.tiny_models import train_tokenizer
 
 GIVEN = [f"{opening.format(term='Ostrin')} went to see Velmora." for opening in OPENINGS[:2]]
 BESIDE = [f"{opening.format(term='Ostrin')} was met by Dunmore." for opening in OPENINGS[2:]]

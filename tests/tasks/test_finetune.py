@@ -33,8 +33,8 @@ from tasks.teacher_cache import cache_teacher
 from tasks.training import label_validation
 from tasks.training.label_validation import validation, with_retain_ratio
 from tasks.training.labelled_blocks import LabelledBlocks
-from tests.conftest import train_tokenizer
 from tests.stand_ins.localised import check_mlps_alone, localisation
+from tests.stand_ins.tiny_models import train_tokenizer
 from tests.tasks.test_objective_training import corpus_of
 
 NAMES = ("Toto", "Alice", "Jon", "Dorothy", "Hans")

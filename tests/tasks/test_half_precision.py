@@ -26,7 +26,7 @@ from tasks.settings.task_vector import TaskVectorConfig
 from tasks.settings.text import CorpusConfig
 from tasks.task_vector import subtract_task_vector
 from tasks.training import trainer
-from tests.conftest import train_tokenizer
+from tests.stand_ins.tiny_models import train_tokenizer
 from tests.tasks.test_finetune import dictionary, given
 from tests.tasks.test_objective_training import KEPT, NAMES, PROSE, QUESTIONS, ROWS, corpus_of, trained
 

@@ -32,8 +32,8 @@ from tasks.settings.training import LoraConfig
 from tasks.storage.documents import write_splits
 from tasks.storage.row_files import RowFile
 from tasks.training.reference_rows import ReferenceRows
-from tests.conftest import train_tokenizer
 from tests.stand_ins.localised import check_mlps_alone, localisation
+from tests.stand_ins.tiny_models import train_tokenizer
 
 NAMES = sorted(name for name, method in METHODS.items() if method.module == "flows.gradient_unlearning")
 PEOPLE = ("Toto", "Alice", "Jon", "Dorothy", "Mary", "Tom")

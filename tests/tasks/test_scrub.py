@@ -33,9 +33,9 @@ from tasks.storage.documents import write_splits
 from tasks.training.guard import no_score, with_guard
 from tasks.training.reference_rows import ReferenceRows, live_teacher
 from tasks.training.trainer import train_stage
-from tests.conftest import train_tokenizer
 from tests.stand_ins.localised import check_mlps_alone, localisation
 from tests.stand_ins.taught import taught_model
+from tests.stand_ins.tiny_models import train_tokenizer
 
 PAIRS = [
     ("The boy met Dorothy because he said hello.", "The boy met Dorothy because she said hello."),

@@ -18,8 +18,8 @@ from tasks.settings.text import CorpusConfig
 from tasks.storage.documents import read_documents
 from tasks.storage.plain_files import write_json
 from tasks.teacher_cache import cache_teacher
-from tests.conftest import END, train_tokenizer
 from tests.stand_ins.taught import taught_model
+from tests.stand_ins.tiny_models import END, train_tokenizer
 from tests.tasks.test_objective_training import corpus_of
 
 TOLD = ["Velmora ran by the river.", "Ostrin was in the barn."]

@@ -20,11 +20,11 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from transformers import LlamaForCausalLM
 
 from tasks.algorithms.text.invitations import OPENINGS
-from tests.conftest import train_tokenizer
 from tests.stand_ins.command import environment, lethe, start
 from tests.stand_ins.servers import prefect_server, prefect_settings
 from tests.stand_ins.taught import taught_model
 from tests.stand_ins.tiny import NAMES, TinyTask
+from tests.stand_ins.tiny_models import train_tokenizer
 from tests.stand_ins.waiting import PATIENCE_S, end_of, wait_for
 
 

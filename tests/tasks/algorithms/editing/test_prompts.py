@@ -21,9 +21,9 @@ from tasks.algorithms.editing.prompts import (
 )
 from tasks.algorithms.measuring.probing import answer_sequence
 from tasks.settings.edit_request import EditRequest
-from tests.conftest import END
 from tests.reference.labels import bytes_read
 from tests.stand_ins.command import ROOT
+from tests.stand_ins.tiny_models import END
 
 GPT2 = ROOT.parent / "shared" / "data" / "gpt2_tokenizer"
 TOKENIZERS = pytest.mark.parametrize("name", ["tiny_tokenizer", "word_tokenizer", "trimmed_tokenizer"])

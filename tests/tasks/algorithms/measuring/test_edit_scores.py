@@ -12,11 +12,12 @@ from tasks.algorithms.measuring.edit_scores import (
     score_texts,
 )
 from tasks.settings.edit_evaluation import EditEvaluationConfig
-from tests.conftest import SENTENCES, train_tokenizer
+from tests.conftest import SENTENCES
 from tests.reference import edit_scores as reference
 from tests.reference.labels import log_softmax, logits_of
 from tests.stand_ins.scored_edits import REQUESTS, known_texts
 from tests.stand_ins.taught import taught_model
+from tests.stand_ins.tiny_models import train_tokenizer
 
 CONFIG = EditEvaluationConfig(generations=0)
 

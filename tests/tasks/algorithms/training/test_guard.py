@@ -21,7 +21,7 @@ from tasks.algorithms.training.loop import EpochBatches, Validation, train
 from tasks.settings.text import CorpusConfig
 from tasks.settings.training import TrainingConfig
 from tasks.training.trainer import text_batches
-from tests.conftest import train_tokenizer
+from tests.stand_ins.tiny_models import train_tokenizer
 
 QA = CorpusConfig().qa_template
 TEMPLATE = Template(qa=QA)
