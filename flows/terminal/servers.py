@@ -27,7 +27,7 @@ def bring_up(changes: Mapping[str, Any], say: Callable[[str], None]) -> tuple[Se
     started.
 
     Args:
-        changes: Settings that were asked for, by name; of servers that run, theirs hold.
+        changes: Settings that were asked for, by name; else theirs hold, of servers that run or were killed.
         say: Told what happens.
 
     Raises:
@@ -37,9 +37,9 @@ def bring_up(changes: Mapping[str, Any], say: Callable[[str], None]) -> tuple[Se
     with store.lock("services"):
         before = serving.read()
         running = service_processes.alive(before) if before else {}
-        config = ServersConfig(**changes)
+        # killed by whatever means, they are started as they were; only `lethe down` forgets that
+        config = dataclasses.replace(before.config if before else ServersConfig(), **changes)
         if before and running:
-            config = dataclasses.replace(before.config, **changes)
             _require_same(before.config, config)
         wanted = ["prefect", "mlflow", *(["worker"] if config.worker else [])]
         missing = [name for name in wanted if name not in running]

@@ -1,6 +1,6 @@
-"""Claims: servers are started together or not at all, again they run already, and what has died is started anew; other
-settings are refused while they run; commands find those that run, and nothing that the user has set is changed. Web
-servers stand for the real ones, which tests/flows/commands/test_servers.py has.
+"""Claims: servers are started together or not at all, again they run already, and what has died is started anew, as it
+was; other settings are refused while they run; commands find those that run, and nothing that the user has set is
+changed. Web servers stand for the real ones, which tests/flows/commands/test_servers.py has.
 """
 
 import contextlib
@@ -14,11 +14,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flows.steps import services, temporary_server
+from flows.steps import service_processes, services, temporary_server
 from flows.steps.services import MARK, Plan
 from flows.terminal import servers
 from tasks.execution import serving
 from tasks.settings.servers import ServersConfig
+from tests.stand_ins.waiting import wait_for
 
 SERVE = """
 import http.server, sys
@@ -94,6 +95,17 @@ def test_what_has_died_is_started_anew_and_the_rest_stays(ports: dict[str, int])
     again, started = servers.bring_up({}, str)
     assert started == ["mlflow"]
     assert {name for name in processes(again) if processes(again)[name] != processes(known)[name]} == {"mlflow"}
+
+
+def test_after_a_loss_of_power_all_are_started_as_they_were(ports: dict[str, int]) -> None:
+    known, _ = servers.bring_up({**ports, "pool": "nightly"}, str)
+    for process in processes(known).values():
+        psutil.Process(process).kill()
+    wait_for(lambda: not service_processes.alive(known), "their end")
+    again, started = servers.bring_up({}, str)
+    assert (again.config, started) == (known.config, ["prefect", "mlflow", "worker"])
+    servers.take_down()
+    assert servers.bring_up(ports, str)[0].config.pool != "nightly", "what was ended is forgotten"
 
 
 def test_a_taken_port_is_named_and_nothing_is_started(ports: dict[str, int]) -> None:
