@@ -39,11 +39,11 @@ _held: dict[str, threading.Event] = {}
 
 def new_lease() -> str:
     """Return a lease from now on, held by this process, as a tag's value."""
-    return f"{time.time() + LEASE_S:.0f} {_holder()}"
+    return f"{time.time() + LEASE_S:.0f} {holder()}"
 
 
 @functools.cache
-def _holder() -> str:
+def holder() -> str:
     """Return this process' name and the number of its lock's file, and hold the lock until the process ends, however it
     does.
     """
@@ -63,11 +63,14 @@ def _file(holder: str) -> Path:
     return store.home() / "locks" / f"{_key(holder)}.lock"
 
 
-def _lives(holder: str, number: str) -> bool | None:
-    """Return whether a holder's lock is held; None where this store does not have it: in a copy it is another file."""
-    file = _file(holder)
-    known = holder.isalnum() and file.is_file() and str(file.stat().st_ino) == number
-    return upkeep.held(_key(holder)) if known else None
+def lives(holder: str) -> bool | None:
+    """Return whether a process lives, by what `holder` returned in it; None where this store does not know: its lock is
+    not there, or another file, as in a copy.
+    """
+    name, number = (*holder.split(), "", "")[:2]
+    file = _file(name)
+    known = name.isalnum() and file.is_file() and str(file.stat().st_ino) == number
+    return upkeep.held(_key(name)) if known else None
 
 
 def is_held(tags: Mapping[str, str], started: float, now: float | None = None) -> bool:
@@ -78,10 +81,9 @@ def is_held(tags: Mapping[str, str], started: float, now: float | None = None) -
         started: When it began, seconds of the epoch.
         now: Seconds of the epoch; None: as the clock says.
     """
-    until, holder, number = (*tags.get(LEASE, "").split(), "", "", "")[:3]
-    lives = _lives(holder, number)
-    if lives is not None:
-        return lives
+    until, _, by = tags.get(LEASE, "").partition(" ")
+    if (living := lives(by)) is not None:
+        return living
     expires = float(until) if until.isdecimal() else started + UNLEASED_S
     return (time.time() if now is None else now) < expires + SKEW_S
 

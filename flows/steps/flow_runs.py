@@ -28,12 +28,15 @@ from tasks import store
 from tasks.execution import serving
 from tasks.settings.runner import RunnerConfig
 from tasks.storage.plain_files import write_json
+from tasks.tracking_leases import holder
 from tasks.tracking_server import without_secrets
 
 P = ParamSpec("P")
 R = TypeVar("R")
 ROOM = "flow-runs"
 """Folder of LETHE_HOME with a file for each flow run."""
+HOLDER = "holder"
+"""What its note says of the process that runs it, as of `tracking_leases.holder`."""
 GAP, ARGS = "\n\n", "    Args:\n"
 """What stands in a docstring before its parameters."""
 
@@ -122,11 +125,12 @@ def _reference(value: Any) -> str:
 def note(begun: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
     """Remember where a flow run is kept, and for how long; Prefect calls this when it begins to run."""
     room, now = store.home() / ROOM, time.time()
-    if (room / str(run.id)).exists():
-        return
     room.mkdir(mode=0o700, exist_ok=True)
+    new = _place() | {"store": mark(), "created": now, "keep_until": now + store.retention_s()}
+    # of one that goes on in another process, that is its holder from now on
+    known = (store.read_manifest(room / str(run.id)) or new) | {HOLDER: holder()}
     temporary = room / f".{run.id}.tmp"
-    write_json(temporary, _place() | {"store": mark(), "created": now, "keep_until": now + store.retention_s()})
+    write_json(temporary, known)
     temporary.replace(room / str(run.id))
 
 

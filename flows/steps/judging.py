@@ -10,6 +10,7 @@ from prefect import get_run_logger
 from prefect.exceptions import Pause
 
 from flows.steps import forms
+from flows.steps.dead_flow_runs import end_dead
 from flows.steps.outcome import StageOf, Stages
 from flows.steps.prefect_ui import progress_artifacts, show_report, show_run, show_scorecard
 from flows.steps.registering import report_places, tell_verdict
@@ -71,6 +72,7 @@ def tracked(run: str) -> Iterator[None]:
     isolation.begin()
     try:
         forms.clear_ended()
+        end_dead()
         with tracking.system_metrics(run), progress_artifacts():
             show_run(run)
             yield

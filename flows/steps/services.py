@@ -150,6 +150,8 @@ def _prefect(config: ServersConfig, own: dict[str, str], password: str | None) -
         "PREFECT_UI_API_URL": config.prefect_api,
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(config.origins(config.prefect_port)),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        # in memory they would be lost with the server, and the slots of its deployments' runs with them, for good
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     }
     its_own |= _database("prefect")
     if password:

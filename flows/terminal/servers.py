@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from flows.steps import service_processes, services, temporary_server
 from tasks import store
 from tasks.execution import serving
@@ -83,7 +85,24 @@ def _start(known: Serving, missing: list[str], say: Callable[[str], None]) -> Se
         serving.write(before) if before.services else serving.forget()
         raise
     services.write_variables(known.config)
+    _end_dead(known.config)
     return known
+
+
+def _end_dead(config: ServersConfig) -> None:
+    """Say on the servers, as soon as they are there, which flow runs have ended with those before them: each would keep
+    its deployment's slot.
+    """
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+
+    from flows.steps.dead_flow_runs import end_dead
+
+    found = clients(config, services.password_of(config))["prefect"]
+    settings = {PREFECT_API_URL: found["PREFECT_API_URL"]}
+    if auth := found.get("PREFECT_API_AUTH_STRING"):
+        settings[PREFECT_API_AUTH_STRING] = auth
+    with temporary_settings(settings), contextlib.suppress(httpx.HTTPError):  # the next run of the store says it
+        end_dead()
 
 
 def _launch(plan: services.Plan, known: Serving) -> Serving:

@@ -1,4 +1,4 @@
-"""What becomes of a run of a deployment that is killed, cancelled, or loses MLflow while it trains, and of the next:
+"""What becomes of a run of a deployment that is killed, cancelled, or loses a server while it trains, and of the next:
 servers and a worker by `lethe up`, the deployment `selective-unlearning`, a model of two layers.
 
     python -m tests.benchmarks.interruptions [--cases killed cancelled ...]
@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -70,11 +71,11 @@ def lose_power(running: Service, run: UUID) -> None:
     running.lethe("up")
 
 
-def take_mlflow_away(running: Service, run: UUID) -> None:
-    """Kill MLflow's server, and start it again a while later."""
+def take_away(server: str, running: Service, run: UUID) -> None:
+    """Kill a server, and start it again a while later."""
     for process in having_marked(running):
         with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
-            if "mlflow" in process.cmdline():
+            if process.cmdline()[2:4] == [server, "server"]:  # python -m mlflow server
                 os.killpg(process.pid, signal.SIGKILL)
     time.sleep(AWAY_S)
     running.lethe("up")
@@ -84,7 +85,8 @@ CASES: dict[str, Callable[[Service, UUID], None]] = {
     "killed": kill,
     "cancelled": cancel,
     "power": lose_power,
-    "away": take_mlflow_away,
+    "mlflow": partial(take_away, "mlflow"),
+    "prefect": partial(take_away, "prefect"),
 }
 
 

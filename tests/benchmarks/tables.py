@@ -568,7 +568,8 @@ TABLES: dict[str, Table] = {
             "killed": "its process is killed",
             "cancelled": "it is cancelled in Prefect",
             "power": "all processes are killed, servers and worker too, and `lethe up` is given again",
-            "away": "MLflow's server is killed, and is back after 20 s",
+            "mlflow": "MLflow's server is killed, and is back after 20 s",
+            "prefect": "so is Prefect's",
         },
     ),
     "clusters": Table(

@@ -27,9 +27,9 @@ HOLDER = (
 @pytest.fixture
 def home(lethe_home: Path) -> Iterator[Path]:
     give_runs(lethe_home)
-    tracking_leases._holder.cache_clear()  # its lock lies in the store that it was first asked in
+    tracking_leases.holder.cache_clear()  # its lock lies in the store that it was first asked in
     yield lethe_home
-    tracking_leases._holder.cache_clear()
+    tracking_leases.holder.cache_clear()
 
 
 def lease_of(run: str) -> str:
