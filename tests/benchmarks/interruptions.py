@@ -128,9 +128,11 @@ def measure(running: Service, seed: int, interrupt: Callable[[Service, UUID], No
     interrupt(running, first)
     ended = _ended(running, first)
     row = {"ends as": ended.state_name if ended else "Running", "seconds": time.monotonic() - began}
-    last = first if ended and ended.state and ended.state.is_completed() else running.begin(NAME, parameters(seed))
+    if ended and ended.state and ended.state.is_completed():
+        return row | losses(steps(running, first), []) | _left(running)
+    last = running.begin(NAME, parameters(seed))
     final = running.end_of(last)
-    return row | _afterwards(running, first, last, final)
+    return row | _next(running, last, final) | losses(steps(running, first), steps(running, last)) | _left(running)
 
 
 def _ended(running: Service, run: UUID, patience_s: float = 120.0) -> FlowRun | None:
@@ -140,21 +142,27 @@ def _ended(running: Service, run: UUID, patience_s: float = 120.0) -> FlowRun | 
     return None
 
 
-def _afterwards(running: Service, first: UUID, last: UUID, final: FlowRun) -> dict[str, Any]:
-    cached = [one for one in stages(running, last) if _tags(one).get("lethe.cached") == "true"]
-    seen, again = steps(running, first), steps(running, last) if last != first else []
-    known = {*seen, *again}
+def _next(running: Service, run: UUID, ended: FlowRun) -> dict[str, Any]:
+    """Return what became of the run that was asked for after one that broke off."""
+    cached = [one for one in stages(running, run) if _tags(one).get("lethe.cached") == "true"]
     return {
-        "next ends as": final.state_name,
-        "next seconds": (final.end_time - final.start_time).total_seconds() if final.end_time else None,
-        "next waited": (final.start_time - final.created).total_seconds() if final.start_time else None,
+        "next ends as": ended.state_name,
+        "next waited": (ended.start_time - ended.created).total_seconds() if ended.start_time else None,
+        "next seconds": (ended.end_time - ended.start_time).total_seconds() if ended.end_time else None,
         "from the cache": len(cached),
-        "goes on at": min(again, default=None),
-        "steps": max(known, default=0),
-        "losses lost": max(known, default=0) - len(known),
-        "losses twice": len(seen) + len(again) - len({*seen}) - len({*again}),
-        "left running": len(running.runs("attributes.status = 'RUNNING'")),
+        "goes on at": min(steps(running, run), default=None),
     }
+
+
+def losses(first: list[int], then: list[int]) -> dict[str, int]:
+    """Return how many steps of training have no loss, and how many a run has twice, of a run and the one after it."""
+    known, last = {*first, *then}, max([*first, *then], default=0)
+    twice = len(first) + len(then) - len({*first}) - len({*then})
+    return {"steps": last, "losses lost": last - len(known), "losses twice": twice}
+
+
+def _left(running: Service) -> dict[str, int]:
+    return {"left running": len(running.runs("attributes.status = 'RUNNING'"))}
 
 
 def _tags(run: dict[str, Any]) -> dict[str, str]:

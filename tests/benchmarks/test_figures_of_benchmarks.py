@@ -23,6 +23,7 @@ from tests.benchmarks import (
     fact_model,
     faults,
     figures,
+    interruptions,
     methods,
     nights,
     over_seeds,
@@ -507,6 +508,13 @@ def test_clusters_beside_this_machine() -> None:
     assert [row["ratio"] for row in made.values()] == [1.0, 1.5, 2.0]
     assert [row["equal"] for row in made.values()] == [True, True, False]
     assert clusters.beside_local({"ray": rows["ray"]}) == {"ray": rows["ray"]}, "nothing to be compared with"
+
+
+def test_losses_of_a_run_that_broke_off_and_of_the_next() -> None:
+    assert interruptions.losses([1, 2, 3], []) == {"steps": 3, "losses lost": 0, "losses twice": 0}
+    # a step of the first was not delivered, and one of the second was twice
+    assert interruptions.losses([1, 2], [2, 4, 5, 5]) == {"steps": 5, "losses lost": 1, "losses twice": 1}
+    assert interruptions.losses([], []) == {"steps": 0, "losses lost": 0, "losses twice": 0}
 
 
 def test_where_aliases_point_to_and_how_large_a_folder_is(tmp_path: Path) -> None:
