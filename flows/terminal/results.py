@@ -271,7 +271,7 @@ def show_weight_sweep(console: Console, swept: WeightSweep, out: str | None) -> 
 
 def _table(value: dict[str, Any]) -> Table:
     table = Table(title="SCRUB over its weights", title_justify="left", header_style="bold")
-    table.add_column("model", no_wrap=True)
+    table.add_column("model", min_width=14)  # the one that may be broken over lines
     for column in (
         "last loss\nnats",
         "KL retain\nnats",
@@ -282,7 +282,7 @@ def _table(value: dict[str, Any]) -> Table:
         "\nmean",
     ):
         table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("healthy")
+    table.add_column("healthy", no_wrap=True)
     toxicity = {row["model"]: row for row in value["toxicity"]}
     for row in [{"run": BASELINE, **value["baseline"]}, *value["runs"]]:
         cells = [_cell(row.get(name)) for name in FIGURES[:-1]] + [

@@ -37,7 +37,7 @@ POINTS = {
     "weights-95": weights(0.95),
     "sharpness": [*weights(0.85), "training.sharpness=0.1"],
     "noise-15": [*weights(0.85), "distillation.noise_alpha=0.15"],
-    "noise-50": [*weights(0.85), "distillation.noise_alpha=0.5", "distillation.steps=800"],
+    "noise-50": [*weights(0.85), "distillation.noise_alpha=0.5", "distillation.steps=1500"],
 }
 """Row -> what is set beside the defaults."""
 

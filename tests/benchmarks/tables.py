@@ -265,7 +265,7 @@ TABLES: dict[str, Table] = {
             **{f"weights-{alpha}": f"alpha 0.{alpha}, beta 0.{100 - alpha:02}" for alpha in (75, 85, 95)},
             "sharpness": "alpha 0.85, sharpness-aware (rho 0.1)",
             "noise-15": "alpha 0.85, noise 0.15 and 400 steps of distillation",
-            "noise-50": "alpha 0.85, noise 0.5 and 800 steps of distillation",
+            "noise-50": "alpha 0.85, noise 0.5 and 1,500 steps of distillation",
         },
     ),
     "teacher": Table(first="objective, what is trained, parameters of the model", columns=STEPS),

@@ -1,5 +1,5 @@
 """Claims: a folder of results holds one run's files, also after another run's; what a run needs is said beside what is
-there, and where that is too little.
+there, and where that is too little; a table leaves out no column.
 """
 
 import io
@@ -7,7 +7,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from flows.terminal.results import OF_ONE_RUN, put_folder, remove_others, show_needs, told_needs
+from flows.terminal.results import OF_ONE_RUN, _table, put_folder, remove_others, show_needs, told_needs
+from flows.weight_sweep import FIGURES, TOXICITY
 from tasks import store
 
 
@@ -43,3 +44,14 @@ def test_what_is_needed_is_shown_and_told_beside_what_is_there() -> None:
         "disk: about 0.12 GB needed, 40.0 GB there",
     ]
     assert told_needs(needs)["memory"] == {"needed_gb": 2.0, "there_gb": 1.5}
+
+
+def test_no_column_of_weights_goes_for_long_figures() -> None:
+    long = dict.fromkeys((*FIGURES[:-1], *TOXICITY), -1.2345e-08)
+    run = {"run": "alpha 0.25, beta 0.75, driven on to 100 epochs", "healthy": True, **long}
+    value = {"baseline": {"healthy": None}, "runs": [run], "toxicity": [{"model": run["run"], **long}]}
+    shown = io.StringIO()
+    Console(file=shown, width=120).print(_table(value))
+    assert [
+        word for word in ("model", "alpha 0.25", "driven on", "healthy", "yes") if word not in shown.getvalue()
+    ] == []
