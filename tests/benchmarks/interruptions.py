@@ -135,7 +135,7 @@ def measure(running: Service, seed: int, interrupt: Callable[[Service, UUID], No
     return row | _next(running, last, final) | losses(steps(running, first), steps(running, last)) | _left(running)
 
 
-def _ended(running: Service, run: UUID, patience_s: float = 120.0) -> FlowRun | None:
+def _ended(running: Service, run: UUID, patience_s: float = 600.0) -> FlowRun | None:
     """Return a flow run that has ended, or None where nobody says that it has."""
     with contextlib.suppress(TimeoutError):
         return running.end_of(run, patience_s)
