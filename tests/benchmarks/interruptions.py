@@ -40,6 +40,8 @@ from tests.stand_ins.waiting import wait_for  # noqa: E402
 NAME, TRAINING, LOSS = "selective-unlearning", "finetune", "loss_nats"
 LONG = ("finetune.epochs=400", "finetune.courses=1", "finetune.patience=100000", "relearning.steps=[]")
 """Some two thousand steps, half a minute: long enough to be met."""
+SEEN = 1500
+"""Steps after which a run is interrupted: by then its state has been written, which is done every ten seconds."""
 AWAY_S = 20.0
 
 
@@ -123,7 +125,7 @@ def steps(running: Service, run: UUID) -> list[int]:
 def measure(running: Service, seed: int, interrupt: Callable[[Service, UUID], None]) -> dict[str, Any]:
     """Let a run begin to train, interrupt it, see how it ends, and ask for it again unless it has ended well."""
     first = running.begin(NAME, parameters(seed))
-    wait_for(lambda: len(steps(running, first)) > 300, "training", every_s=0.5)
+    wait_for(lambda: len(steps(running, first)) > SEEN, "training", every_s=0.5)
     began = time.monotonic()
     interrupt(running, first)
     ended = _ended(running, first)
