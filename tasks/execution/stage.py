@@ -6,9 +6,10 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from prefect import Task
+from prefect.context import TaskRunContext
 from prefect.results import ResultStore
 from prefect.tasks import exponential_backoff
 from prefect.transactions import IsolationLevel, get_transaction
@@ -55,6 +56,13 @@ def _title(name: str, parameters: Mapping[str, Any]) -> str:
     model's label.
     """
     return f"{name} {parameters.get('label', '')}".rstrip()
+
+
+def _refuse_without_key(title: str) -> NoReturn:
+    """Say why a stage has no key: Prefect, which asks for it, keeps that in the log, and a worker's is far away."""
+    context = TaskRunContext.get()
+    surroundings.take_up(getattr(context and context.task, "sent", None))
+    raise RuntimeError(f"stage {title} has no cache key, so that its result could not be found again")
 
 
 class Stage(Task[P, R]):
@@ -116,8 +124,8 @@ def stage(
             transaction = get_transaction()
             key = transaction.key if transaction else None
             title = _title(name, arguments)
-            if transaction and key is None:  # Prefect logs why, and would go on without cache, lock and resume
-                raise RuntimeError(f"stage {title} has no cache key, so that its result could not be found again")
+            if transaction and key is None:  # Prefect would go on without cache, lock and resume
+                _refuse_without_key(title)
             if not isolated:
                 return isolation.call(function, dict(arguments), title, key)
             threads = max(1, isolation.cores() // threads_share)

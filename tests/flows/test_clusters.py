@@ -35,6 +35,12 @@ def running(request: pytest.FixtureRequest) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="module")
+def home(running: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cluster's store: a worker of Dask's is for one."""
+    return tmp_path_factory.mktemp("store") / "lethe"
+
+
+@pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory, tiny_task: TinyTask) -> dict[str, Any]:
     """What the command makes on this machine."""
     folder = tmp_path_factory.mktemp("alone")
@@ -60,9 +66,9 @@ def worker_of(home: Path, stage: str) -> int | None:
 
 
 def test_a_cluster_makes_the_same_bits_also_when_a_worker_is_killed(
-    running: Cluster, alone: dict[str, Any], tiny_task: TinyTask, tmp_path: Path
+    running: Cluster, alone: dict[str, Any], home: Path, tiny_task: TinyTask, tmp_path: Path
 ) -> None:
-    home, log, result = tmp_path / "lethe", tmp_path / "stderr", tmp_path / "result.json"
+    log, result = tmp_path / "stderr", tmp_path / "result.json"
     words = [*tiny_task.words(*EPOCHS), "--runner", running.address, "--reproducible", "bitwise", "--json", str(result)]
     with start(*words, home=home, error=log, **SAVE_OFTEN) as process:
         try:
@@ -83,9 +89,9 @@ def test_a_cluster_makes_the_same_bits_also_when_a_worker_is_killed(
 
 
 def test_without_bits_figures_are_equal_but_for_rounding(
-    running: Cluster, alone: dict[str, Any], tiny_task: TinyTask, tmp_path: Path
+    running: Cluster, alone: dict[str, Any], home: Path, tiny_task: TinyTask, tmp_path: Path
 ) -> None:
-    home, result = tmp_path / "lethe", tmp_path / "result.json"
+    result = tmp_path / "result.json"
     ended = lethe(*tiny_task.words(*EPOCHS), "--runner", running.address, "--json", result, home=home)
     assert ended.returncode == 0, ended.stderr
     found, wanted = (figures(each)["metrics"] for each in (json.loads(result.read_text()), alone))

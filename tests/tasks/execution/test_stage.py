@@ -16,7 +16,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from tasks import store
 from tasks.artifacts import Artifact, BadInputError
-from tasks.execution import cache_keys, isolation
+from tasks.execution import cache_keys, isolation, surroundings
 from tasks.execution.cache_keys import ROOT
 from tasks.execution.stage import is_transient
 from tests.stand_ins import stages
@@ -121,6 +121,20 @@ def test_a_key_that_cannot_be_made_fails_the_run(
 
     monkeypatch.setattr(cache_keys, "stage_key", broken)
     with pytest.raises(RuntimeError, match="stage noting has no cache key"):
+        run(stages.take_note, "hello", str(counter))
+    assert computed(counter) == 0
+
+
+def test_a_worker_that_refuses_a_stage_says_why(
+    flow_home: Path, counter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prefect, which asks for the key first, keeps to itself why there is none."""
+
+    def refuse(given: Any) -> None:
+        raise BadInputError("the worker works for another store")
+
+    monkeypatch.setattr(surroundings, "take_up", refuse)
+    with pytest.raises(BadInputError, match="the worker works for another store"):
         run(stages.take_note, "hello", str(counter))
     assert computed(counter) == 0
 
