@@ -7,10 +7,12 @@ where a flow waits for its stages, and after some seconds the command ends by fo
 server cannot be stopped otherwise. Its children end with it.
 """
 
+import contextlib
 import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import FrameType
 
@@ -70,6 +72,8 @@ class _Asked:
 
 
 _asked = _Asked()
+_held = False
+"""Whether a signal is noted and no more."""
 _listening: int | None = None
 """Descriptor that the kernel's signals are written to."""
 
@@ -103,7 +107,24 @@ def _note(reading: int) -> None:
 
 def _remember(number: int, frame: FrameType | None) -> None:
     _asked.ask(SIGNALS[number])
-    raise KeyboardInterrupt
+    if not _held:
+        raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """Let a signal stop the command at the end of a block that must not be left in the middle, and not within it.
+
+    Raises:
+        KeyboardInterrupt: At its end, if one came.
+    """
+    global _held
+    _held = True
+    try:
+        yield
+    finally:
+        _held = False
+    check()
 
 
 def break_off(line: str) -> None:

@@ -125,21 +125,22 @@ def _start(port: int, said: IO[bytes]) -> subprocess.Popen[bytes]:
         str(port),
     ]
     command = [sys.executable, "-m", "uvicorn", *application, "--log-level", "error", "--lifespan", "on"]
-    # in a session of its own: what ends the command must not end it first, since it is told of that
-    server = subprocess.Popen(
-        command,
-        env={**os.environ, **_ROLE},
-        stdin=subprocess.DEVNULL,
-        stdout=said,
-        stderr=said,
-        start_new_session=True,
-    )
-    # before Prefect registers its own, which still send what they have and so are called before this
-    atexit.register(_end, server)
-    quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
-    subprocess.Popen(
-        [sys.executable, "-P", "-c", _GUARD, str(os.getpid()), str(server.pid)], **quiet, start_new_session=True
-    )
+    with interruption.held():  # else a server could be there that nobody knows of and ends
+        # in a session of its own: what ends the command must not end it first, since it is told of that
+        server = subprocess.Popen(
+            command,
+            env={**os.environ, **_ROLE},
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
+        )
+        # before Prefect registers its own, which still send what they have and so are called before this
+        atexit.register(_end, server)
+        quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+        subprocess.Popen(
+            [sys.executable, "-P", "-c", _GUARD, str(os.getpid()), str(server.pid)], **quiet, start_new_session=True
+        )
     return server
 
 

@@ -73,6 +73,19 @@ def test_a_swallowed_signal_is_raised_where_the_flow_waits_next(number: int) -> 
         Stages(run="").result("reinforcement", NeverAsked())
 
 
+@pytest.mark.parametrize("number", interruption.SIGNALS)
+def test_a_signal_stops_a_block_that_must_not_be_left_at_its_end(number: int) -> None:
+    done = []
+    with pytest.raises(KeyboardInterrupt), interruption.held():
+        os.kill(os.getpid(), number)
+        time.sleep(0.05)  # it has come
+        done.append("all")
+    assert done == ["all"]
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), number)
+        time.sleep(5)
+
+
 def test_a_new_run_starts_afresh() -> None:
     swallowed(signal.SIGINT)
     interruption.listen()
