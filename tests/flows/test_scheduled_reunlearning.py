@@ -14,9 +14,10 @@ import pytest
 from prefect.client.schemas.objects import State
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 
-from flows.scheduled_reunlearning import scheduled_reunlearning
+from flows.scheduled_reunlearning import OneBase, _on_base, scheduled_reunlearning
 from flows.steps import overdue
-from tasks import store, tracking
+from flows.steps.bases import Base
+from tasks import store, tracking, tracking_leases
 from tasks.corpus import gather_inputs
 from tasks.execution import isolation
 from tasks.models.checkpoints import inspect_model
@@ -29,7 +30,7 @@ from tasks.tracking_registry import Version, aliased, versions
 from tasks.tracking_server import experiment_id
 from tests.stand_ins.databases import give_runs
 from tests.stand_ins.in_process import in_this_process
-from tests.stand_ins.removals import later
+from tests.stand_ins.removals import TARGET, later, received
 from tests.stand_ins.tiny import NAMES, SETTINGS, TinyTask, story
 
 pytestmark = [
@@ -159,6 +160,16 @@ def test_on_a_new_base_all_begin_anew_and_a_verdict_not_passed_fails_the_night(n
     assert [version.name for version in third.versions] != [version.name for version in nights[0].versions]
     assert len({version.tags["lethe.target"] for version in third.versions}) == 1, "none starts from what did not pass"
     assert third.pointing == (2, None)
+
+
+def test_what_waits_for_a_person_is_let_alone(
+    tmp_path: Path, lethe_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_runs(lethe_home)
+    removal = received(tmp_path, "text")
+    base = Base(digest=TARGET.digest, model=TARGET.location, requests=(removal,), asked={})
+    monkeypatch.setattr(tracking_leases, "requests_that_wait", lambda: {removal.id: "a flow run"})
+    assert _on_base(base, (), today()) == OneBase(name=model_name(TARGET.digest))
 
 
 def test_a_night_tells_of_requests_that_are_open_after_their_day(nights: list[Seen]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from flows.steps import forms
 from tasks import store
 from tasks.removals import states
 from tasks.removals.aliases import Made, consider, note
@@ -83,9 +84,14 @@ def test_what_is_wrong_is_one_line_and_enters_nothing(
     assert all_requests() == []
 
 
-def test_an_unknown_id_and_a_state_that_does_not_lead_there_are_one_line(home: Path, tiny_task: TinyTask) -> None:
+def test_an_unknown_id_and_a_state_that_does_not_lead_there_are_one_line(
+    home: Path, tiny_task: TinyTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lethe(home, *words(tiny_task))
+    looked: list[bool] = []
+    monkeypatch.setattr(forms, "clear_ended", lambda: looked.append(True))
     assert lethe(home, "request", "cancel", "R-0001").stdout == "R-0001 cancelled.\n"
+    assert looked, "one whose suspended run has been cancelled in Prefect is not under way"
     for given, line in {
         "show R-0002": "removal request 'R-0002': there is none; wanted an id that `lethe request list` shows",
         "cancel R-0001": "R-0001 is cancelled and cannot become cancelled; wanted one that is received or running or"

@@ -15,9 +15,10 @@ from prefect import flow, get_client
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.states import Cancelling, Completed, Pending, Running, Suspended
 
-from flows.steps import dead_flow_runs, flow_runs
+from flows.steps import dead_flow_runs, flow_runs, judging
 from flows.steps.dead_flow_runs import end_dead
 from tasks import store, tracking_leases
+from tests.stand_ins.small_flow import small
 
 HELD = "import time; from tasks import tracking_leases; print(tracking_leases.holder(), flush=True); time.sleep(99)"
 
@@ -108,3 +109,10 @@ def test_a_run_that_goes_on_in_another_process_is_that_ones(server: SyncPrefectC
     flow_runs.note(work, run, Running())
     kept = store.read_manifest(note)
     assert (kept[flow_runs.HOLDER], kept["keep_until"]) == (tracking_leases.holder(), 2.0)
+
+
+def test_every_tracked_run_looks_for_them(flow_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[bool] = []
+    monkeypatch.setattr(judging, "end_dead", lambda: looked.append(True))
+    small(str(tmp_path), "hello", 0.0, False)
+    assert looked == [True]

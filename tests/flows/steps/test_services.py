@@ -113,6 +113,11 @@ def test_a_server_that_answers_without_its_password_is_refused(open_port: int, m
     services.require_guarded(ServersConfig(auth=True))
 
 
+def test_leases_on_slots_outlive_prefects_server(lethe_home: Path) -> None:
+    kept = by_name(ServersConfig())["prefect"].environment["PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"]
+    assert importlib.import_module(kept).ConcurrencyLeaseStorage().storage_path.name, "on disk"
+
+
 def test_servers_are_asked_past_every_proxy(taken: int, monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[tuple[str, str | None]] = []
 

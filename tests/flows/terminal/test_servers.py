@@ -11,10 +11,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
+from prefect.settings import get_current_settings
 
-from flows.steps import service_processes, services, temporary_server
+from flows.steps import dead_flow_runs, service_processes, services, temporary_server
 from flows.steps.services import MARK, Plan
 from flows.terminal import servers
 from tasks.execution import serving
@@ -106,6 +108,20 @@ def test_after_a_loss_of_power_all_are_started_as_they_were(ports: dict[str, int
     assert (again.config, started) == (known.config, ["prefect", "mlflow", "worker"])
     servers.take_down()
     assert servers.bring_up(ports, str)[0].config.pool != "nightly", "what was ended is forgotten"
+
+
+def test_new_servers_are_told_of_flow_runs_that_ended_with_the_old_ones(
+    ports: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def gone() -> None:
+        asked.append(get_current_settings().api.url)
+        raise httpx.ConnectError("gone again")
+
+    monkeypatch.setattr(dead_flow_runs, "end_dead", gone)
+    servers.bring_up(ports, str)
+    assert asked == [ServersConfig(**ports).prefect_api], "what fails there is said by the next run"
 
 
 def test_a_taken_port_is_named_and_nothing_is_started(ports: dict[str, int]) -> None:
