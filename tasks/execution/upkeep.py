@@ -2,9 +2,13 @@
 and its end.
 """
 
+import os
 import shutil
+from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
+from stat import S_ISREG
 
 from tasks import store
 
@@ -26,12 +30,20 @@ def last_used(place: Path) -> float:
     """
     if (place / store.MANIFEST).is_file():
         return (place / store.MANIFEST).stat().st_mtime
-    return max((file.lstat().st_mtime for file in (place, *place.rglob("*")) if file.exists()), default=0.0)
+    return max((found.st_mtime for found in _looked_at(place)), default=0.0)
 
 
 def size(place: Path) -> int:
     """Return the bytes of a file, or of all files in a folder."""
-    return sum(file.lstat().st_size for file in (place, *place.rglob("*")) if file.is_file())
+    return sum(found.st_size for found in _looked_at(place) if S_ISREG(found.st_mode))
+
+
+def _looked_at(place: Path) -> Iterator[os.stat_result]:
+    """Yield what is known of a file, or of a folder and all below it, but for what goes meanwhile: runs go on."""
+    below = (Path(room) / name for room, *names in os.walk(place) for name in chain.from_iterable(names))
+    for path in chain([place], below):
+        with suppress(FileNotFoundError):
+            yield path.lstat()
 
 
 def discard(place: Path) -> None:

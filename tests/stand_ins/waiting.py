@@ -2,10 +2,12 @@
 takes longer, and only what stands still has failed.
 """
 
+import os
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -97,7 +99,9 @@ def _traces(folders: Sequence[Path]) -> Iterator[tuple[str, int, int]]:
     """Yield each file's name, size and time of change; not of databases, where a run logs the machine's load by the
     clock.
     """
-    for path in (path for folder in folders for path in folder.rglob("*")):
+    # unlike rglob it passes over a folder that has just gone
+    rooms = (room for folder in folders for room in os.walk(folder))
+    for path in (Path(place, name) for place, *names in rooms for name in chain.from_iterable(names)):
         if ".db" in path.name:
             continue
         try:

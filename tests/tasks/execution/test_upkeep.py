@@ -3,10 +3,12 @@ anything in it was written; a size counts every file; what is discarded is gone,
 """
 
 import os
+import shutil
 from pathlib import Path
+from stat import S_ISREG
 
 from tasks import store
-from tasks.execution.upkeep import discard, held, last_used, size
+from tasks.execution.upkeep import _looked_at, discard, held, last_used, size
 
 
 def test_a_lock_is_held_free_or_was_never_taken(lethe_home: Path) -> None:
@@ -28,6 +30,20 @@ def test_an_artifact_was_used_by_its_manifest_and_all_else_by_its_newest_file(tm
         os.utime(place, (1000, 1000))
     assert (last_used(artifact), last_used(work), last_used(work / "old")) == (2000, 3000, 1000)
     assert (size(artifact), size(work), size(work / "old"), size(tmp_path / "none")) == (15, 10, 5, 0)
+
+
+def test_what_goes_while_it_is_looked_at_counts_no_more(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_bytes(bytes(5))
+    assert size(tmp_path) == 10
+    seen = _looked_at(tmp_path)
+    files = (found for found in seen if S_ISREG(found.st_mode))
+    assert next(files).st_size == 5
+    for name in ("one", "two"):
+        shutil.rmtree(tmp_path / name)
+    assert list(seen) == []
+    assert (size(tmp_path), size(tmp_path / "one")) == (0, 0)
 
 
 def test_what_is_discarded_leaves_nothing_beside(tmp_path: Path) -> None:
