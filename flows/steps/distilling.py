@@ -46,7 +46,8 @@ def distilled(unlearned: Call, corpus: CorpusRef, target: CheckpointRef, config:
         return unlearned
     size = distillation.block_size
     text = _widened(corpus, target, distillation, config) if _is_little(corpus, distillation) else corpus
-    teacher = Call(cache_teacher, text, unlearned, size, config.corpus, model="unlearned")
+    spoken_of = (text, unlearned, size, config.corpus, distillation.forget_text)
+    teacher = Call(cache_teacher, *spoken_of, model="unlearned")
     return Call(distil, unlearned, teacher, distillation)
 
 

@@ -19,6 +19,9 @@ class DistillationConfig(TrainingConfig):
     """Optimiser steps, >= 1, whatever `epochs` and `least_steps` say: the cost is the same for any amount of text."""
     block_size: int = 256
     """Tokens of a block, >= 16."""
+    forget_text: bool = True
+    """Whether the student imitates what the unlearned model says of the forget text too, as in the source work; on the
+    retain text alone it would be left to guess there."""
     self_written_blocks: int = 256
     """Blocks of text in all, >= 0: where the retain text is less, the target model writes what is lacking, and what it
     writes is thrown away where it names the topic; 0: the retain text alone."""

@@ -62,13 +62,14 @@ def read_pieces(corpus: CorpusRef) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class StoredDocuments:
-    """The documents of a split, read anew and one at a time whenever they are gone through."""
+    """The documents of a split, and of others after it, read anew and one at a time whenever they are gone through."""
 
     corpus: CorpusRef
     split: str
+    others: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[Document]:
-        return stream_documents(self.corpus, self.split)
+        return (document for split in (self.split, *self.others) for document in stream_documents(self.corpus, split))
 
 
 @dataclass(frozen=True)

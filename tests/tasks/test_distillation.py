@@ -56,7 +56,7 @@ def unlearned(
 
 
 def cached(teacher: CheckpointRef) -> TeacherCache:
-    return cache_teacher.body(corpus_of([], TEXT), teacher, 32, CorpusConfig(), "unlearned")
+    return cache_teacher.body(corpus_of([], TEXT), teacher, 32, CorpusConfig(), label="unlearned")
 
 
 def divergence(model: torch.nn.Module, teacher: CheckpointRef) -> float:

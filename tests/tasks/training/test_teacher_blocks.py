@@ -38,12 +38,31 @@ def teacher(
 
 
 def cached(teacher: CheckpointRef, documents: list[Document]) -> TeacherCache:
-    return cache_teacher.body(corpus_of([], documents), teacher, 16, CorpusConfig(), "unlearned")
+    return cache_teacher.body(corpus_of([], documents), teacher, 16, CorpusConfig(), label="unlearned")
 
 
 def blocks(teacher: CheckpointRef, config: DistillationConfig, documents: list[Document] = KEPT) -> TeacherBlocks:
     model = load_model(teacher)
     return TeacherBlocks(cached(teacher, documents), model.lm_head, 0, model.device, model.dtype, config)
+
+
+def test_the_forget_text_is_spoken_of_where_that_is_asked_for(teacher: CheckpointRef) -> None:
+    forgotten = [Document(source="f", question="Who runs?", answer="Velmora runs.")]
+    corpus, alone = corpus_of(forgotten, KEPT), corpus_of(KEPT, [])
+    kept, both, only = (
+        cache_teacher.body(text, teacher, 16, CorpusConfig(), with_forget_text)
+        for text, with_forget_text in ((corpus, False), (corpus, True), (alone, True))
+    )
+    assert (only.blocks, only.tokens) == (kept.blocks, kept.tokens), "without retain text the forget text stands alone"
+    every, kept_rows = rows_of(both), rows_of(kept)
+    assert every[: len(kept_rows) - 1] == kept_rows[:-1], "the retain text comes first"
+    assert sum(map(len, every)) > sum(map(len, kept_rows))
+    assert both.tokens > kept.tokens
+
+
+def rows_of(cache: TeacherCache) -> list[tuple[int, ...]]:
+    rows = TeacherRows(cache)
+    return [tuple(rows.ids(block).tolist()) for block in range(len(rows))]
 
 
 def shown(batches: TeacherBlocks) -> list[tuple[int, ...]]:
