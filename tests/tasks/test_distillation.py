@@ -1,6 +1,6 @@
-"""Claims: a noised model comes back to what it said before the noise, on text that it is not taught on too; what it is
-compared with is untouched; the result is a plain model named unlearned; one seed, one result, also where the stage was
-broken off; with an adapter as teacher, its base is noised with it.
+"""Claims: a noised model comes back to what it said before the noise, on text that it is not taught on too; it is
+taught to the end; what it is compared with is untouched; the result is a plain model named unlearned; one seed, one
+result, also where the stage was broken off; with an adapter as teacher, its base is noised with it.
 """
 
 import copy
@@ -97,6 +97,17 @@ def test_it_ends_where_it_was_nearest(unlearned: CheckpointRef) -> None:
     whole = divergence(load_model(distil.body(unlearned, cached(unlearned), spoilt)), unlearned)
     end = replace(spoilt, validate_every=40)
     assert whole < divergence(load_model(distil.body(unlearned, cached(unlearned), end)), unlearned)
+
+
+def test_it_goes_on_to_the_end_of_the_rates_course(
+    unlearned: CheckpointRef, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often it came no nearer: at a high rate it may go to and fro, and comes nearest where the rate is low."""
+    seen, batch = [], TeacherBlocks.__getitem__
+    monkeypatch.setattr(TeacherBlocks, "__getitem__", lambda blocks, step: seen.append(step) or batch(blocks, step))
+    still = replace(TEACHING, learning_rate=1e-30, steps=12, validate_every=1)
+    distil.body(unlearned, cached(unlearned), still)
+    assert {*seen} == {*range(12)}
 
 
 def test_one_seed_one_result_also_of_a_run_that_was_broken_off(
