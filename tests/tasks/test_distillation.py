@@ -99,9 +99,7 @@ def test_it_ends_where_it_was_nearest(unlearned: CheckpointRef) -> None:
     assert whole < divergence(load_model(distil.body(unlearned, cached(unlearned), end)), unlearned)
 
 
-def test_it_goes_on_to_the_end_of_the_rates_course(
-    unlearned: CheckpointRef, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_goes_on_to_the_end_of_the_rates_course(unlearned: CheckpointRef, monkeypatch: pytest.MonkeyPatch) -> None:
     """However often it came no nearer: at a high rate it may go to and fro, and comes nearest where the rate is low."""
     seen, batch = [], TeacherBlocks.__getitem__
     monkeypatch.setattr(TeacherBlocks, "__getitem__", lambda blocks, step: seen.append(step) or batch(blocks, step))
