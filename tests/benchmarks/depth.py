@@ -36,8 +36,14 @@ POINTS = {
     "weights-85": weights(0.85),
     "weights-95": weights(0.95),
     "sharpness": [*weights(0.85), "training.sharpness=0.1"],
-    "noise-15": [*weights(0.85), "distillation.noise_alpha=0.15"],
-    "noise-50": [*weights(0.85), "distillation.noise_alpha=0.5", "distillation.steps=1500"],
+    "noise-15": [*weights(0.85), "distillation.noise_alpha=0.15", "distillation.forget_text=false"],
+    "noise-40": [*weights(0.85), "distillation.noise_alpha=0.4", "distillation.steps=3000"],
+    "noise-50": [
+        *weights(0.85),
+        "distillation.noise_alpha=0.5",
+        "distillation.steps=1500",
+        "distillation.forget_text=false",
+    ],
 }
 """Row -> what is set beside the defaults."""
 
