@@ -83,7 +83,8 @@ def unlearning_needs(shape: ModelShape, tokens: Mapping[str, int], config: Metho
     forget, retain = tokens.get("forget", 0), tokens.get("retain", 0)
     adapted, distilled = bool(config.lora and config.lora.rank), config.distillation.noise_alpha > 0
     # a distillation has states of its own
-    states = shape.state * (2 * forget + (1 + distilled) * retain)
+    spoken_of = distilled * (retain + config.distillation.forget_text * forget)
+    states = shape.state * (2 * forget + retain + spoken_of)
     # one base, and a copy where the adapter is merged; unlearned and registered model
     copies = (2, 2) if adapted else (7, 3)
     # student, gradients, two moments, best copy, two frozen models (in a distillation: one head); states are read a

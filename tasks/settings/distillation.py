@@ -35,8 +35,8 @@ class DistillationConfig(TrainingConfig):
     """Course of the learning rate after warm-up."""
     validate_every: int = 50
     """Optimiser steps between validations."""
-    # on TOFU a student that learned at three quarters of the peak rate came no nearer for three validations, and was
-    # left there with 0.61x of what it was to keep
+    # on TOFU a student that learned at three quarters of the peak rate came no nearer for three validations, though
+    # half of its steps were to come
     patience: int = 1_000_000
     """Validations without improvement after which training stops: none, since it comes nearest where the rate is
     low."""

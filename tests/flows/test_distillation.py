@@ -115,6 +115,9 @@ def test_a_plan_shows_the_stages_and_whether_they_are_there(runs: Runs) -> None:
     other = plan(runs.request, config("distillation.noise_alpha=0.4"), METHODS["npo"])
     states = {str(key): state for key, state in other.stages.items()}
     assert (states["self-written text"], states["distillation"]) == ("cached", "to run")
+    guessing = plan(runs.request, config(ON, "distillation.forget_text=false"), METHODS["npo"])
+    states = {str(key): state for key, state in guessing.stages.items()}
+    assert (states["self-written text"], states["teacher cache unlearned"]) == ("cached", "to run")
     plain = plan(runs.request, config(), METHODS["npo"])
     assert not {str(key) for key in plain.stages} & ADDED
     assert plain.needs["disk"][0] < other.needs["disk"][0]

@@ -56,9 +56,10 @@ def test_an_adapter_takes_two_but_relearning_trains_all_weights_of_two_models_ag
 
 def test_a_distillation_has_a_copy_and_states_of_its_own() -> None:
     config = SelectiveUnlearningConfig(relearning=ALONE, lora=LoraConfig(rank=4))
-    config = replace(config, distillation=replace(config.distillation, noise_alpha=0.2))
-    needs = unlearning_needs(SHAPE, TOKENS, config)
-    assert (needs.memory, needs.disk) == pytest.approx((6, 3 + 8 + 4 + 2 * 8))
+    for forget_text, states in ((False, 8), (True, 8 + 4)):
+        distillation = replace(config.distillation, noise_alpha=0.2, forget_text=forget_text)
+        needs = unlearning_needs(SHAPE, TOKENS, replace(config, distillation=distillation))
+        assert (needs.memory, needs.disk) == pytest.approx((6, 3 + 8 + 4 + 8 + states))
 
 
 def test_a_method_without_adapters_counts_as_one_of_all_weights() -> None:
