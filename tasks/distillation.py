@@ -1,4 +1,6 @@
-"""Stage `distillation`: an unlearned model, noised, and taught anew by what it said before the noise."""
+"""Stage `distillation`: an unlearned model, noised, and taught anew by what it said before the noise; of what is to be
+kept, by what the target model says.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -15,10 +17,21 @@ if TYPE_CHECKING:
 
 @stage("distillation")
 def distil(
-    unlearned: CheckpointRef, teacher: TeacherCache, config: DistillationConfig, run: str | None = None
+    unlearned: CheckpointRef,
+    teachers: tuple[CheckpointRef, ...],
+    caches: tuple[TeacherCache, ...],
+    config: DistillationConfig,
+    run: str | None = None,
 ) -> CheckpointRef:
-    """Noise the unlearned model, and train it to what it said of the text in the cache; it ends where it is nearest to
-    that on blocks that it was not trained on.
+    """Noise the unlearned model, and train it to what its teachers say; it ends where it is nearest to that on blocks
+    that it was not trained on.
+
+    Args:
+        unlearned: The model that is noised.
+        teachers: Whom it imitates; it may be one of them, as it was before the noise.
+        caches: What each says of a text of its own.
+        config: How much noise, and how it is taught.
+        run: Tracking run.
     """
     from tasks.algorithms.objectives.distillation import Distillation
     from tasks.algorithms.unlearning.noise import shrink_and_perturb
@@ -27,7 +40,9 @@ def distil(
 
     with tracking.stage_run(run, "distillation", config) as nested:
         student, tokenizer = load_model(unlearned, exact=True), load_tokenizer(unlearned)
-        blocks = TeacherBlocks(teacher, _frozen_head(student), pad_id(tokenizer), student.device, student.dtype, config)
+        heads = [_frozen_head(teacher) for teacher in teachers]
+        spoken = list(zip(heads, caches, strict=True))
+        blocks = TeacherBlocks(spoken, pad_id(tokenizer), student.device, student.dtype, config)
         shrink_and_perturb(student, config.noise_alpha, config.noise_beta, config.seed)
         tracking.log_metrics(nested, {"noised_kl_nats": blocks.validate(student).score})
         train_stage(student, blocks, Distillation(), config, nested, validate=blocks.validate)
@@ -36,10 +51,10 @@ def distil(
         )
 
 
-def _frozen_head(model: "nn.Module") -> "nn.Module":
-    """Return a copy of the output head as it is now."""
+def _frozen_head(teacher: CheckpointRef) -> "nn.Module":
+    """Return the output head of a model, without the rest of it."""
     from copy import deepcopy
 
     from tasks.algorithms.models.heads import output_head
 
-    return deepcopy(output_head(model)).requires_grad_(False)
+    return deepcopy(output_head(load_model(teacher, exact=True))).requires_grad_(False)

@@ -4,7 +4,7 @@ writes of the topic is thrown away.
 
 import itertools
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tasks import store, tracking
@@ -36,9 +36,8 @@ def write_text(
     corpus_config: CorpusConfig,
     run: str | None = None,
 ) -> CorpusRef:
-    """Return a corpus of the forget text, the retain text and what the target model writes without being asked, up to
-    `blocks` blocks of what is to be kept; the corpus itself where nothing is lacking or nothing can be screened, since
-    there are no anchors.
+    """Return a corpus of the retain text and, up to `blocks` blocks in all, of what the target model writes without
+    being asked; the corpus itself where nothing is lacking or nothing can be screened, since there are no anchors.
 
     Raises:
         BadInputError: If there is no retain text, and none could be written.
@@ -95,7 +94,6 @@ def _with_pieces(corpus: CorpusRef, pieces: Sequence[str], run: str | None) -> C
     added = [Document(source=f"self-written {number}", text=text) for number, text in enumerate(pieces, 1)]
 
     def write(folder: Path) -> None:
-        write_documents(folder / "forget.jsonl", StoredDocuments(corpus, "forget"))
         write_documents(folder / "retain.jsonl", StoredDocuments(corpus, "retain"))
         write_documents(folder / "retain.jsonl", added)
 
@@ -105,10 +103,6 @@ def _with_pieces(corpus: CorpusRef, pieces: Sequence[str], run: str | None) -> C
         digest=digest,
         sensitivity="forget",
         origin=run or "",
-        documents=_with_retained(corpus.documents, len(pieces)),
-        characters=_with_retained(corpus.characters, sum(map(len, pieces))),
+        documents={"retain": corpus.documents.get("retain", 0) + len(pieces)},
+        characters={"retain": corpus.characters.get("retain", 0) + sum(map(len, pieces))},
     )
-
-
-def _with_retained(counts: Mapping[str, int], more: int) -> dict[str, int]:
-    return {"forget": counts.get("forget", 0), "retain": counts.get("retain", 0) + more}

@@ -1,5 +1,5 @@
-"""Stage `teacher cache`: a frozen model's last hidden states on the retain text, so that no live teacher is needed: the
-target model's, or, where that is distilled, the unlearned model's, on the forget text too.
+"""Stage `teacher cache`: a frozen model's last hidden states on text, so that no live teacher is needed: the target
+model's on the retain text, and where a model is distilled what the unlearned model says of the forget text too.
 """
 
 from collections.abc import Iterator
@@ -29,18 +29,18 @@ def cache_teacher(
     teacher: CheckpointRef,
     block_size: int,
     corpus_config: CorpusConfig,
-    forget_text: bool = False,
+    split: str = "retain",
     label: str = "",
     run: str | None = None,
 ) -> TeacherCache:
     """Run a model once over the text; see `teacher_files.write_teacher` for the size of what is kept.
 
     Args:
-        corpus: Its retain text is read, and its forget text where that is asked for.
+        corpus: What is read is in one of its splits.
         teacher: The model, as it is now.
         block_size: Tokens of a block at most.
         corpus_config: How text was read.
-        forget_text: Whether the forget text is read as well.
+        split: Which one.
         label: What to call the model, where it is another one than the target.
         run: Tracking run.
     """
@@ -51,7 +51,7 @@ def cache_teacher(
     with tracking.stage_run(run, f"teacher cache {label}".rstrip(), {"block_size": block_size}) as nested:
         model, tokenizer = load_model(teacher), load_tokenizer(teacher)
         template = vocabularies.question_template(tokenizer, corpus_config)
-        documents = StoredDocuments(corpus, "retain", ("forget",) if forget_text else ())
+        documents = StoredDocuments(corpus, split)
         block_size = min(block_size, context_size(model.config))
         blocks = text_blocks(documents, tokenizer, template, block_size, separator_id(tokenizer))
         parts = _batches(model, blocks, pad_id(tokenizer))

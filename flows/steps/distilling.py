@@ -1,9 +1,10 @@
 """Noise and distillation after a method that changes weights: the stages beside its own, what they cannot do without,
 and what card and report say of them.
 
-    unlearned > (self-written text) > teacher cache of the unlearned model > distillation
+    unlearned > (self-written text) > teacher caches of both models > distillation
 
-Off unless `distillation.noise_alpha` is above 0; the method's own stages are the same either way.
+The target model speaks of the retain text, the unlearned one of the forget text. Off unless `distillation.noise_alpha`
+is above 0; the method's own stages are the same either way.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,11 +45,15 @@ def distilled(unlearned: Call, corpus: CorpusRef, target: CheckpointRef, config:
     distillation = config.distillation
     if not distillation.noise_alpha:
         return unlearned
-    size = distillation.block_size
     text = _widened(corpus, target, distillation, config) if _is_little(corpus, distillation) else corpus
-    spoken_of = (text, unlearned, size, config.corpus, distillation.forget_text)
-    teacher = Call(cache_teacher, *spoken_of, model="unlearned")
-    return Call(distil, unlearned, teacher, distillation)
+    spoken = [("retain", text, target if distillation.retain_teacher == "target" else unlearned)]
+    if distillation.forget_text:
+        spoken.append(("forget", corpus, unlearned))
+    caches = [
+        Call(cache_teacher, read, teacher, distillation.block_size, config.corpus, split, model=f"of {split} text")
+        for split, read, teacher in spoken
+    ]
+    return Call(distil, unlearned, tuple(teacher for *_, teacher in spoken), tuple(caches), distillation)
 
 
 def _widened(corpus: CorpusRef, target: CheckpointRef, how: DistillationConfig, config: MethodConfig) -> Call:

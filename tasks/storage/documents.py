@@ -62,14 +62,13 @@ def read_pieces(corpus: CorpusRef) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class StoredDocuments:
-    """The documents of a split, and of others after it, read anew and one at a time whenever they are gone through."""
+    """The documents of a split, read anew and one at a time whenever they are gone through."""
 
     corpus: CorpusRef
     split: str
-    others: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[Document]:
-        return (document for split in (self.split, *self.others) for document in stream_documents(self.corpus, split))
+        return stream_documents(self.corpus, self.split)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Blocks of a teacher cache as the batches of a distillation, and what it is looked at by."""
+"""Blocks of teacher caches as the batches of a distillation, and what it is looked at by."""
 
 from collections.abc import Sequence
 
@@ -21,8 +21,7 @@ class TeacherBlocks(Sequence[Batch]):
 
     def __init__(
         self,
-        teacher: TeacherCache,
-        head: nn.Module,
+        teachers: Sequence[tuple[nn.Module, TeacherCache]],
         pad: int,
         device: torch.device,
         dtype: torch.dtype,
@@ -31,8 +30,7 @@ class TeacherBlocks(Sequence[Batch]):
         """Open the blocks.
 
         Args:
-            teacher: Blocks with the teacher's states.
-            head: The teacher's output head, frozen.
+            teachers: The output head of each, frozen, and the blocks with its states.
             pad: Filler token.
             device: Where the student is.
             dtype: The type of the student's weights, which the states get.
@@ -41,14 +39,15 @@ class TeacherBlocks(Sequence[Batch]):
         Raises:
             BadInputError: If there are not two blocks.
         """
-        self._rows, self._head, self._pad = TeacherRows(teacher), head, pad
-        self._device, self._dtype, self._config = device, dtype, config
-        if len(self._rows) < 2:
+        self._teachers = [(head, TeacherRows(cache)) for head, cache in teachers]
+        self._places = [(one, block) for one, (_, rows) in enumerate(self._teachers) for block in range(len(rows))]
+        self._pad, self._device, self._dtype, self._config = pad, device, dtype, config
+        if len(self._places) < 2:
             raise BadInputError(
-                f"distillation found {len(self._rows)} blocks of text; wanted two at least: more --retain text, or a"
+                f"distillation found {len(self._places)} blocks of text; wanted two at least: more --retain text, or a"
                 " higher distillation.self_written_blocks"
             )
-        self._rounds = Rounds(len(self._rows), config.held_share, config.batch_blocks, config.seed)
+        self._rounds = Rounds(len(self._places), config.held_share, config.batch_blocks, config.seed)
         self.held = self._rounds.held
         """Blocks that are not trained on."""
 
@@ -61,14 +60,21 @@ class TeacherBlocks(Sequence[Batch]):
         return self._batch(self._rounds.at(index))
 
     def _batch(self, blocks: Sequence[int]) -> Batch:
-        ids, mask = pad_batch([self._rows.ids(block) for block in blocks], self._pad, self._device)
-        counted, _ = pad_batch([self._rows.supervised(block) for block in blocks], 0, self._device)
-        hidden = torch.cat([self._rows.hidden(block) for block in blocks]).to(self._device, self._dtype)
+        places = [self._places[block] for block in sorted(blocks)]
+        shown = [(self._teachers[one][1], block) for one, block in places]
+        ids, mask = pad_batch([rows.ids(block) for rows, block in shown], self._pad, self._device)
+        counted, _ = pad_batch([rows.supervised(block) for rows, block in shown], 0, self._device)
         return Batch(
             tensors={"ids": ids, "mask": mask, "supervised": counted},
-            cached={"teacher_hidden": hidden, "teacher_head": self._head},
-            weight=float(len(hidden)),
+            cached={"teachers": [self._said(one, places) for one in dict.fromkeys(one for one, _ in places)]},
+            weight=float(counted.sum()),
         )
+
+    def _said(self, teacher: int, places: Sequence[tuple[int, int]]) -> tuple[nn.Module, torch.Tensor]:
+        """Return the head of a teacher, and its states at the places that are its own."""
+        head, rows = self._teachers[teacher]
+        hidden = [rows.hidden(block) for one, block in places if one == teacher]
+        return head, torch.cat(hidden).to(self._device, self._dtype)
 
     @torch.no_grad()
     def validate(self, student: nn.Module) -> Validation:

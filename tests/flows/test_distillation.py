@@ -46,7 +46,7 @@ SHORT = [
     "distillation.validate_every=3",
 ]
 ON = "distillation.noise_alpha=0.2"
-ADDED = {"self-written text", "teacher cache unlearned", "distillation"}
+ADDED = {"self-written text", "teacher cache of retain text", "teacher cache of forget text", "distillation"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +117,11 @@ def test_a_plan_shows_the_stages_and_whether_they_are_there(runs: Runs) -> None:
     assert (states["self-written text"], states["distillation"]) == ("cached", "to run")
     guessing = plan(runs.request, config(ON, "distillation.forget_text=false"), METHODS["npo"])
     states = {str(key): state for key, state in guessing.stages.items()}
-    assert (states["self-written text"], states["teacher cache unlearned"]) == ("cached", "to run")
+    assert "teacher cache of forget text" not in states
+    assert (states["teacher cache of retain text"], states["distillation"]) == ("cached", "to run")
+    taught_by_itself = plan(runs.request, config(ON, "distillation.retain_teacher=unlearned"), METHODS["npo"])
+    states = {str(key): state for key, state in taught_by_itself.stages.items()}
+    assert (states["teacher cache of retain text"], states["teacher cache of forget text"]) == ("to run", "cached")
     plain = plan(runs.request, config(), METHODS["npo"])
     assert not {str(key) for key in plain.stages} & ADDED
     assert plain.needs["disk"][0] < other.needs["disk"][0]

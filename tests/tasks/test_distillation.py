@@ -61,14 +61,19 @@ def cached(teacher: CheckpointRef) -> TeacherCache:
 
 def divergence(model: torch.nn.Module, teacher: CheckpointRef) -> float:
     """From the teacher, on the blocks that are held."""
-    head = load_model(teacher).lm_head
-    return TeacherBlocks(cached(teacher), head, 0, torch.device("cpu"), torch.float32, TEACHING).validate(model).score
+    spoken = [(load_model(teacher).lm_head, cached(teacher))]
+    return TeacherBlocks(spoken, 0, torch.device("cpu"), torch.float32, TEACHING).validate(model).score
+
+
+def taught(unlearned: CheckpointRef, config: DistillationConfig) -> CheckpointRef:
+    """By itself, as it was."""
+    return distil.body(unlearned, (unlearned,), (cached(unlearned),), config)
 
 
 def test_a_noised_model_comes_back_to_what_it_said(unlearned: CheckpointRef) -> None:
     before, noised = sums(store.path(unlearned)), load_model(unlearned, exact=True)
     shrink_and_perturb(noised, TEACHING.noise_alpha, TEACHING.noise_beta, TEACHING.seed)
-    found = distil.body(unlearned, cached(unlearned), TEACHING)
+    found = taught(unlearned, TEACHING)
     lost, left = divergence(noised, unlearned), divergence(load_model(found), unlearned)
     assert left < 0.5 * lost
     assert lost > 0.1
@@ -83,7 +88,7 @@ def test_the_more_noise_the_further_the_weights_are_from_those_before(unlearned:
     moved = [
         sum(float((new - old[name]).norm()) for name, new in load_model(found).state_dict().items())
         for alpha in (0.1, 0.3, 0.6)
-        for found in [distil.body(unlearned, cached(unlearned), replace(brief, noise_alpha=alpha))]
+        for found in [taught(unlearned, replace(brief, noise_alpha=alpha))]
     ]
     assert moved == sorted(moved)
     assert moved[2] > 2 * moved[0]
@@ -94,9 +99,9 @@ def test_it_ends_where_it_was_nearest(unlearned: CheckpointRef) -> None:
     spoilt = replace(
         TEACHING, learning_rate=0.1, schedule="linear", warmup_share=1.0, steps=40, validate_every=4, clip_norm=0.0
     )
-    whole = divergence(load_model(distil.body(unlearned, cached(unlearned), spoilt)), unlearned)
+    whole = divergence(load_model(taught(unlearned, spoilt)), unlearned)
     end = replace(spoilt, validate_every=40)
-    assert whole < divergence(load_model(distil.body(unlearned, cached(unlearned), end)), unlearned)
+    assert whole < divergence(load_model(taught(unlearned, end)), unlearned)
 
 
 def test_it_goes_on_to_the_end_of_the_rates_course(unlearned: CheckpointRef, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,16 +109,16 @@ def test_it_goes_on_to_the_end_of_the_rates_course(unlearned: CheckpointRef, mon
     seen, batch = [], TeacherBlocks.__getitem__
     monkeypatch.setattr(TeacherBlocks, "__getitem__", lambda blocks, step: seen.append(step) or batch(blocks, step))
     still = replace(TEACHING, learning_rate=1e-30, steps=12, validate_every=1)
-    distil.body(unlearned, cached(unlearned), still)
+    taught(unlearned, still)
     assert {*seen} == {*range(12)}
 
 
 def test_one_seed_one_result_also_of_a_run_that_was_broken_off(
     unlearned: CheckpointRef, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    brief, teacher = replace(TEACHING, steps=12, validate_every=4), cached(unlearned)
-    whole = distil.body(unlearned, teacher, brief)
-    assert distil.body(unlearned, teacher, replace(brief, seed=1)).digest != whole.digest
+    brief = replace(TEACHING, steps=12, validate_every=4)
+    whole = taught(unlearned, brief)
+    assert taught(unlearned, replace(brief, seed=1)).digest != whole.digest
     monkeypatch.setenv("LETHE_SAVE_EVERY_S", "0")
     monkeypatch.setattr(isolation, "current_key", lambda: "a-key")
     write, written = trainer.write_state, []
@@ -126,9 +131,9 @@ def test_one_seed_one_result_also_of_a_run_that_was_broken_off(
 
     monkeypatch.setattr(trainer, "write_state", stop_after_five)
     with pytest.raises(KeyboardInterrupt):
-        distil.body(unlearned, teacher, brief)
+        taught(unlearned, brief)
     monkeypatch.setattr(trainer, "write_state", write)
-    assert distil.body(unlearned, teacher, brief).digest == whole.digest
+    assert taught(unlearned, brief).digest == whole.digest
 
 
 def test_a_merged_adapter_is_noised_with_its_base(
@@ -143,7 +148,7 @@ def test_a_merged_adapter_is_noised_with_its_base(
     adapters.merge(base, "unlearned")
     merged = save_checkpoint(base, tiny_tokenizer, "unlearned", **options)
     brief = replace(TEACHING, steps=3)
-    one, other = (distil.body(model, cached(model), brief) for model in (adapter, merged))
+    one, other = (taught(model, brief) for model in (adapter, merged))
     assert (is_adapter(adapter), is_adapter(one)) == (True, False)
     for name, weight in load_model(one).state_dict().items():
         torch.testing.assert_close(weight, load_model(other).state_dict()[name], atol=1e-4, rtol=1e-3)

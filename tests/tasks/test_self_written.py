@@ -1,6 +1,5 @@
-"""Claims: what the retain text lacks is written by the target model, and none of it names the topic; the forget text
-stays beside it; text that is enough, and text that cannot be screened, is left as it is; what could not be written is
-said, or refused.
+"""Claims: what the retain text lacks is written by the target model, and none of it names the topic; text that is
+enough, and text that cannot be screened, is left as it is; what could not be written is said, or refused.
 """
 
 import logging
@@ -61,9 +60,7 @@ def test_the_target_writes_what_is_lacking_and_nothing_of_the_topic(target: Chec
     assert len(pieces) == found.documents["retain"] - 1 > 10
     assert not [piece for piece in pieces if "Velmora" in piece or "Ostrin" in piece]
     assert set(BESIDE) <= set(pieces), "it says what it learned"
-    assert found.characters == {"forget": 0, "retain": sum(map(len, pieces))}
-    assert read_documents(found, "forget") == read_documents(corpus, "forget")
-    assert found.documents["forget"] == 1
+    assert found.characters == {"retain": sum(map(len, pieces))}
     assert (found.kind, found.sensitivity) == ("corpora", "forget")
     cache = cache_teacher.body(found, target, SIZE, CorpusConfig())
     assert 12 <= cache.blocks <= 24

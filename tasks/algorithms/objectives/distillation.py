@@ -1,14 +1,16 @@
-"""Imitate a teacher's predictions, token by token.
+"""Imitate teachers' predictions, token by token.
 
     loss = mean_tokens KL(p_teacher || p_student)
 
-Source: Lee et al. 2025, arXiv:2506.06278 (forward KL, temperature 1). Deviation: none.
+Source: Lee et al. 2025, arXiv:2506.06278 (forward KL, temperature 1). Deviation: each text may have a teacher of its
+own; the source work has one.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from tasks.algorithms.models.heads import last_hidden, output_head
@@ -22,7 +24,7 @@ class DistillationLossConfig:
 
 
 class Distillation(Objective):
-    """The divergence from a teacher whose last hidden states are cached."""
+    """The divergence from teachers whose last hidden states are cached."""
 
     config_type = DistillationLossConfig
     needs: frozenset[str] = frozenset()
@@ -35,7 +37,13 @@ class Distillation(Objective):
         Args:
             student: The model that is trained.
             batch: `ids`, `mask`, `supervised`, (batch, seq).
-            cached: `teacher_hidden` (supervised positions in row-major order, hidden) and the frozen `teacher_head`.
+            cached: `teachers`, a frozen head each with its states (positions, hidden): of the supervised positions in
+                row-major order, the first teacher's first.
         """
         rows = last_hidden(student, batch["ids"], batch["mask"])[batch["supervised"].bool()]
-        return mean(kl_to_cached(output_head(student), rows, cached["teacher_head"], cached["teacher_hidden"])), {}
+        parts = rows.split([len(hidden) for _, hidden in cached["teachers"]])
+        nats = [
+            kl_to_cached(output_head(student), part, head, hidden)
+            for part, (head, hidden) in zip(parts, cached["teachers"], strict=True)
+        ]
+        return mean(torch.cat(nats)), {}

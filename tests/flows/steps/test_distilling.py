@@ -18,6 +18,7 @@ from tasks.settings.unlearning_request import UnlearningRequest
 from tasks.task_vector import subtract_task_vector
 
 ENOUGH = 256 * 256 * 8
+CACHES = ["teacher cache of retain text", "teacher cache of forget text"]
 
 
 def config(name: str, *settings: str) -> MethodConfig:
@@ -53,10 +54,24 @@ def test_off_nothing_is_added() -> None:
 def test_any_method_that_changes_weights_is_followed_by_it(name: str) -> None:
     on, read = ("noise_alpha=0.2",), corpus(ENOUGH, retain=1)
     own = stages(name, read)
-    assert stages(name, read, *on) == [*own, "teacher cache unlearned", "distillation"]
+    assert stages(name, read, *on) == [*own, *CACHES, "distillation"]
     little = stages(name, corpus(ENOUGH - 1, retain=1), *on)
-    assert set(little) == {*own, "self-written text", "teacher cache unlearned", "distillation"}
+    assert set(little) == {*own, "self-written text", *CACHES, "distillation"}
     assert len(little) == len({*little}), "no stage's result is taken for another's"
+
+
+def test_the_target_speaks_of_what_is_to_be_kept_and_the_unlearned_model_of_what_is_forgotten() -> None:
+    def teachers(*settings: str) -> list[tuple[str, str]]:
+        read, target = corpus(ENOUGH, retain=1), checkpoint("target")
+        call = METHODS["npo"].declare()(read, target, config("npo", "noise_alpha=0.2", *settings))
+        unlearned, spoken, caches, _ = call.arguments
+        names = {target: "target", unlearned: "unlearned"}
+        assert [cache.arguments[1] for cache in caches] == list(spoken), "each speaks for itself"
+        return [(names[one], cache.arguments[-1]) for one, cache in zip(spoken, caches, strict=True)]
+
+    assert teachers() == [("target", "retain"), ("unlearned", "forget")]
+    assert teachers("retain_teacher=unlearned") == [("unlearned", "retain"), ("unlearned", "forget")]
+    assert teachers("forget_text=false") == [("target", "retain")]
 
 
 def test_text_is_written_for_what_may_be_lacking_with_the_dictionary_and_only_then() -> None:

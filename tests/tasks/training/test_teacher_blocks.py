@@ -1,6 +1,6 @@
 """Claims: every block comes round before any comes twice, and those that are held are never shown; a run has the steps
-that its settings say; the score is the mean divergence over all positions of the held blocks; too little text is
-refused.
+that its settings say; the score is the mean divergence over all positions of the held blocks; each text has a teacher
+of its own; too little text is refused.
 """
 
 import random
@@ -14,6 +14,7 @@ import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tasks.algorithms.text.corpus import Document
+from tasks.algorithms.training.loop import Batch
 from tasks.artifacts import BadInputError, CheckpointRef, TeacherCache
 from tasks.models.loading import load_model, save_checkpoint
 from tasks.settings.distillation import DistillationConfig
@@ -43,21 +44,32 @@ def cached(teacher: CheckpointRef, documents: list[Document]) -> TeacherCache:
 
 def blocks(teacher: CheckpointRef, config: DistillationConfig, documents: list[Document] = KEPT) -> TeacherBlocks:
     model = load_model(teacher)
-    return TeacherBlocks(cached(teacher, documents), model.lm_head, 0, model.device, model.dtype, config)
+    return TeacherBlocks([(model.lm_head, cached(teacher, documents))], 0, model.device, model.dtype, config)
 
 
-def test_the_forget_text_is_spoken_of_where_that_is_asked_for(teacher: CheckpointRef) -> None:
-    forgotten = [Document(source="f", question="Who runs?", answer="Velmora runs.")]
-    corpus, alone = corpus_of(forgotten, KEPT), corpus_of(KEPT, [])
-    kept, both, only = (
-        cache_teacher.body(text, teacher, 16, CorpusConfig(), with_forget_text)
-        for text, with_forget_text in ((corpus, False), (corpus, True), (alone, True))
-    )
-    assert (only.blocks, only.tokens) == (kept.blocks, kept.tokens), "without retain text the forget text stands alone"
-    every, kept_rows = rows_of(both), rows_of(kept)
-    assert every[: len(kept_rows) - 1] == kept_rows[:-1], "the retain text comes first"
-    assert sum(map(len, every)) > sum(map(len, kept_rows))
-    assert both.tokens > kept.tokens
+def test_each_text_has_a_teacher_of_its_own(
+    teacher: CheckpointRef, tiny_llama: Callable[..., LlamaForCausalLM], tiny_tokenizer: PreTrainedTokenizerFast
+) -> None:
+    """A batch holds blocks of both, and a position the logits of the one that spoke of it."""
+    other = save_checkpoint(tiny_llama(3), tiny_tokenizer, "target", sensitivity="ordinary", origin="")
+    forgotten = [Document(source="f", text="".join(LETTERS.choices("ijklmnop ", k=40))) for _ in range(6)]
+    models = {"retain": load_model(other), "forget": load_model(teacher)}
+    caches = {
+        split: cache_teacher.body(corpus_of(forgotten, KEPT), one, 16, CorpusConfig(), split)
+        for split, one in (("retain", other), ("forget", teacher))
+    }
+    spoken = [(models[split].lm_head, cache) for split, cache in caches.items()]
+    found = TeacherBlocks(spoken, 0, torch.device("cpu"), torch.float32, replace(TEACHING, batch_blocks=40))
+    batch, of_forget = found[0], {*rows_of(caches["forget"])}
+    said = torch.cat([head(hidden) for head, hidden in batch.cached["teachers"]])
+    exact = [
+        row
+        for ids, counted in zip(shown_in(batch), batch.tensors["supervised"], strict=True)
+        for row, one in zip(logits_of(models["forget" if ids in of_forget else "retain"], ids), counted, strict=False)
+        if one
+    ]
+    assert len(batch.cached["teachers"]) == 2
+    assert said.tolist() == [pytest.approx(list(row), abs=1e-4) for row in exact]
 
 
 def rows_of(cache: TeacherCache) -> list[tuple[int, ...]]:
@@ -66,11 +78,12 @@ def rows_of(cache: TeacherCache) -> list[tuple[int, ...]]:
 
 
 def shown(batches: TeacherBlocks) -> list[tuple[int, ...]]:
-    return [
-        tuple(ids[mask.bool()].tolist())
-        for number in range(len(batches))
-        for ids, mask in zip(batches[number].tensors["ids"], batches[number].tensors["mask"], strict=True)
-    ]
+    return [ids for number in range(len(batches)) for ids in shown_in(batches[number])]
+
+
+def shown_in(batch: Batch) -> list[tuple[int, ...]]:
+    pairs = zip(batch.tensors["ids"], batch.tensors["mask"], strict=True)
+    return [tuple(ids[mask.bool()].tolist()) for ids, mask in pairs]
 
 
 def test_every_block_comes_round_and_none_that_is_held(teacher: CheckpointRef) -> None:
@@ -113,9 +126,11 @@ def test_the_score_is_the_mean_over_all_held_positions(
 
 
 def test_states_get_the_type_of_the_student(teacher: CheckpointRef) -> None:
-    found = TeacherBlocks(cached(teacher, KEPT), torch.nn.Identity(), 0, torch.device("cpu"), torch.bfloat16, TEACHING)
-    assert found[0].cached["teacher_hidden"].dtype == torch.bfloat16
-    assert len(found[0].cached["teacher_hidden"]) == found[0].weight == int(found[0].tensors["supervised"].sum())
+    spoken = [(torch.nn.Identity(), cached(teacher, KEPT))]
+    found = TeacherBlocks(spoken, 0, torch.device("cpu"), torch.bfloat16, TEACHING)
+    [(_, hidden)] = found[0].cached["teachers"]
+    assert hidden.dtype == torch.bfloat16
+    assert len(hidden) == found[0].weight == int(found[0].tensors["supervised"].sum())
 
 
 def test_text_of_a_single_block_is_refused(teacher: CheckpointRef) -> None:

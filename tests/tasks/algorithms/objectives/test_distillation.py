@@ -1,5 +1,6 @@
 """Claims: the loss is the token mean of the float64 restatement's KL(teacher || student); of equals it is 0; padding
-and what is not supervised are nothing to it; no gradient reaches the teacher.
+and what is not supervised are nothing to it; no gradient reaches the teacher; of two each
+speaks of its own positions.
 """
 
 import copy
@@ -25,22 +26,22 @@ def given(teacher: nn.Module, pad: int = 0) -> tuple[dict, dict]:
     counted, _ = pad_batch(SUPERVISED, 0)
     with torch.no_grad():
         hidden = last_hidden(teacher, ids, mask)[counted.bool()]
-    cached = {"teacher_hidden": hidden, "teacher_head": copy.deepcopy(output_head(teacher)).requires_grad_(False)}
+    cached = {"teachers": [(copy.deepcopy(output_head(teacher)).requires_grad_(False), hidden)]}
     return {"ids": ids, "mask": mask, "supervised": counted}, cached
 
 
 def restated(teacher: nn.Module, student: nn.Module) -> float:
-    """One sequence at a time, without padding."""
-    rows = [
-        [
-            logits_of(model, block)[at]
-            for block, counted in zip(BLOCKS, SUPERVISED, strict=True)
-            for at in range(len(block))
-            if counted[at]
-        ]
-        for model in (teacher, student)
+    return mean_kl(positions(teacher), positions(student))
+
+
+def positions(model: nn.Module) -> list:
+    """The logits at supervised positions, one sequence at a time, without padding."""
+    return [
+        logits_of(model, block)[at]
+        for block, counted in zip(BLOCKS, SUPERVISED, strict=True)
+        for at in range(len(block))
+        if counted[at]
     ]
-    return mean_kl(*rows)
 
 
 @pytest.mark.parametrize("family", ["tiny_llama", "tiny_gpt2"])
@@ -50,6 +51,17 @@ def test_the_loss_is_the_restatements(family: str, request: pytest.FixtureReques
     assert loss.item() == pytest.approx(restated(teacher, student), rel=1e-4)
     assert loss.item() > 0.1
     assert metrics == {}
+
+
+def test_of_two_teachers_each_speaks_of_its_own_positions(tiny_llama) -> None:
+    """The first of the first two, the second of the others."""
+    first, second, student = (tiny_llama(seed, initializer_range=0.3) for seed in (1, 2, 3))
+    (batch, one), (_, other) = given(first), given(second)
+    [(head, hidden)], [(other_head, other_hidden)] = one["teachers"], other["teachers"]
+    both = {"teachers": [(head, hidden[:2]), (other_head, other_hidden[2:])]}
+    rows = [positions(model) for model in (first, second, student)]
+    wanted = mean_kl(rows[0][:2] + rows[1][2:], rows[2])
+    assert Distillation().loss(student, batch, both)[0].item() == pytest.approx(wanted, rel=1e-4)
 
 
 def test_a_student_that_is_its_teacher_loses_nothing_and_filler_is_nothing_to_it(tiny_llama) -> None:
@@ -64,5 +76,5 @@ def test_gradients_are_the_students_alone(tiny_gpt2) -> None:
     batch, cached = given(teacher)
     Distillation().loss(student, batch, cached)[0].backward()
     assert all(weight.grad is not None for weight in student.transformer.h.parameters())
-    assert all(weight.grad is None for weight in (*teacher.parameters(), *cached["teacher_head"].parameters()))
+    assert all(weight.grad is None for weight in (*teacher.parameters(), *cached["teachers"][0][0].parameters()))
     assert isinstance(Distillation(), Objective)
