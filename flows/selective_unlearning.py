@@ -12,6 +12,7 @@ from flows.steps.outcome import Outcome
 from flows.steps.preparation import Coverage
 from flows.steps.unlearning import Unlearning, carry_out, check_unlearning
 from flows.steps.verdict_state import concluded
+from flows.steps.widening import widened
 from flows.steps.wiring import DICTIONARY, Call
 from tasks.artifacts import CheckpointRef, CorpusRef
 from tasks.finetune import finetune
@@ -73,8 +74,7 @@ def declare(corpus: CorpusRef, target: CheckpointRef, config: SelectiveUnlearnin
     reinforced = Call(
         reinforce, corpus, target, config.reinforcement, config.corpus, replace(config.lora, output="adapter")
     )
-    keeps = config.finetune.retain_weight > 0 and "retain" in corpus.documents
-    teacher = Call(cache_teacher, corpus, target, config.labels.block_size, config.corpus) if keeps else None
+    teacher = _teacher(corpus, target, config) if config.finetune.retain_weight else None
     labels = Call(make_labels, corpus, DICTIONARY, target, reinforced, config.labels, config.corpus)
     return Call(
         finetune,
@@ -87,3 +87,12 @@ def declare(corpus: CorpusRef, target: CheckpointRef, config: SelectiveUnlearnin
         config.lora,
         localised(corpus, target, config),
     )
+
+
+def _teacher(corpus: CorpusRef, target: CheckpointRef, config: SelectiveUnlearningConfig) -> Call | None:
+    """Declare what the target model says of what is to be kept; none where there is no such text."""
+    size, blocks = config.labels.block_size, config.finetune.self_written_blocks
+    text = widened(corpus, target, blocks, size, config.finetune.seed, config.corpus)
+    if text is corpus and "retain" not in corpus.documents:
+        return None
+    return Call(cache_teacher, text, target, size, config.corpus)

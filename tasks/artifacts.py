@@ -73,6 +73,8 @@ class CorpusRef(Artifact):
     """Split -> number of documents."""
     characters: dict[str, int]
     """Split -> number of characters."""
+    self_written: int = 0
+    """How many documents of the retain text the target model wrote itself."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,15 +34,19 @@ def write_text(
     block_size: int,
     seed: int,
     corpus_config: CorpusConfig,
+    label: str = "",
     run: str | None = None,
 ) -> CorpusRef:
     """Return a corpus of the retain text and, up to `blocks` blocks in all, of what the target model writes without
     being asked; the corpus itself where nothing is lacking or nothing can be screened, since there are no anchors.
 
+    `label` tells texts of one run apart.
+
     Raises:
         BadInputError: If there is no retain text, and none could be written.
     """
-    with tracking.stage_run(run, "self-written text", {"blocks": blocks, "block_size": block_size}) as nested:
+    params = {"blocks": blocks, "block_size": block_size}
+    with tracking.stage_run(run, f"self-written text {label}".rstrip(), params) as nested:
         terms = read_dictionary(dictionary)
         lacking = max(0, blocks - _blocks(corpus, target, block_size, corpus_config))
         if lacking and not terms:
@@ -52,7 +56,7 @@ def write_text(
         if not pieces and not corpus.documents.get("retain"):
             raise BadInputError(
                 "there is no retain text, and the model wrote none that could be told from what is to be forgotten;"
-                " wanted --retain FILE..."
+                " wanted --retain FILE..., or 0 blocks that the model writes itself"
             )
         progress.report(1, 1, f"{len(pieces)} pieces")
         return _with_pieces(corpus, pieces, nested) if pieces else corpus
@@ -105,4 +109,5 @@ def _with_pieces(corpus: CorpusRef, pieces: Sequence[str], run: str | None) -> C
         origin=run or "",
         documents={"retain": corpus.documents.get("retain", 0) + len(pieces)},
         characters={"retain": corpus.characters.get("retain", 0) + sum(map(len, pieces))},
+        self_written=len(pieces),
     )

@@ -7,22 +7,17 @@ The target model speaks of the retain text, the unlearned one of the forget text
 is above 0; the method's own stages are the same either way.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
-from flows.steps.outcome import StageOf
-from flows.steps.wiring import DICTIONARY, Call
+from flows.steps.widening import widened
+from flows.steps.wiring import Call
 from tasks.artifacts import BadInputError, CheckpointRef, CorpusRef
 from tasks.distillation import distil
-from tasks.self_written import write_text
-from tasks.settings.distillation import DistillationConfig
 from tasks.settings.evaluation import MethodConfig
 from tasks.settings.unlearning_request import UnlearningRequest
 from tasks.teacher_cache import cache_teacher
 
-MOST_CHARACTERS = 8
-"""Characters of a token at most, on the average of any text: with as many, enough tokens are there for sure."""
 PAPER = "arXiv:2506.06278"
 
 
@@ -45,7 +40,7 @@ def distilled(unlearned: Call, corpus: CorpusRef, target: CheckpointRef, config:
     distillation = config.distillation
     if not distillation.noise_alpha:
         return unlearned
-    text = _widened(corpus, target, distillation, config) if _is_little(corpus, distillation) else corpus
+    text = _widened(corpus, target, config, unlearned)
     spoken = [("retain", text, target if distillation.retain_teacher == "target" else unlearned)]
     if distillation.forget_text:
         spoken.append(("forget", corpus, unlearned))
@@ -56,26 +51,20 @@ def distilled(unlearned: Call, corpus: CorpusRef, target: CheckpointRef, config:
     return Call(distil, unlearned, tuple(teacher for *_, teacher in spoken), tuple(caches), distillation)
 
 
-def _widened(corpus: CorpusRef, target: CheckpointRef, how: DistillationConfig, config: MethodConfig) -> Call:
-    return Call(
-        write_text, corpus, DICTIONARY, target, how.self_written_blocks, how.block_size, how.seed, config.corpus
-    )
+def _widened(corpus: CorpusRef, target: CheckpointRef, config: MethodConfig, unlearned: Call) -> CorpusRef | Call:
+    """Return the text; where the method's own training has had as much written, that."""
+    how = config.distillation
+    text = widened(corpus, target, how.self_written_blocks, how.block_size, how.seed, config.corpus)
+    if not isinstance(text, Call):
+        return text
+    return next((each for each in unlearned.upstream() if each.key == text.key), text)
 
 
-def _is_little(corpus: CorpusRef, config: DistillationConfig) -> bool:
-    """Return whether the retain text may have fewer blocks than are wanted; the stage counts them."""
-    wanted = config.self_written_blocks * config.block_size * MOST_CHARACTERS
-    return corpus.characters.get("retain", 0) < wanted
-
-
-def account(config: MethodConfig, corpus: CorpusRef, records: Mapping[StageOf, Any]) -> dict[str, str]:
+def account(config: MethodConfig) -> dict[str, str]:
     """Return in words, for card and log, that a model was distilled; nothing where it was not."""
-    how, text = config.distillation, records.get(StageOf("self-written text"))
-    if not how.noise_alpha:
-        return {}
-    pieces = text.documents["retain"] - corpus.documents.get("retain", 0) if text else 0
-    words = f"alpha {how.noise_alpha:g}, beta {how.noise_beta:g}, up to {how.steps} steps ({PAPER})"
-    return {"distilled": f"{words}, {pieces} pieces of its text written by the target model" if pieces else words}
+    how = config.distillation
+    words = f"alpha {how.noise_alpha:g}, beta {how.noise_beta:g}, {how.steps} steps ({PAPER})"
+    return {"distilled": words} if how.noise_alpha else {}
 
 
 def told_apart(trained: Sequence[CheckpointRef]) -> list[CheckpointRef]:

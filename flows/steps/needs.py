@@ -14,6 +14,7 @@ from tasks import store
 from tasks.artifacts import CheckpointRef
 from tasks.models.checkpoints import config_folder
 from tasks.settings.evaluation import MethodConfig
+from tasks.settings.selective_unlearning import SelectiveUnlearningConfig
 
 FLOAT32, FLOAT64, GIGABYTE = 4, 8, 1e9
 """Bytes of a number, and of a gigabyte."""
@@ -81,10 +82,12 @@ def unlearning_needs(shape: ModelShape, tokens: Mapping[str, int], config: Metho
             whether models are taught again what they were to forget.
     """
     forget, retain = tokens.get("forget", 0), tokens.get("retain", 0)
-    adapted, distilled = bool(config.lora and config.lora.rank), config.distillation.noise_alpha > 0
-    # a distillation has states of its own
-    spoken_of = distilled * (retain + config.distillation.forget_text * forget)
-    states = shape.state * (2 * forget + retain + spoken_of)
+    adapted, distillation = bool(config.lora and config.lora.rank), config.distillation
+    distilled = distillation.noise_alpha > 0
+    # what a model writes itself stands where there is less; a distillation has states of its own
+    written = distillation.self_written_blocks * distillation.block_size
+    spoken_of = distilled * (max(retain, written) + distillation.forget_text * forget)
+    states = shape.state * (2 * forget + max(retain, _self_written(config)) + spoken_of)
     # one base, and a copy where the adapter is merged; unlearned and registered model
     copies = (2, 2) if adapted else (7, 3)
     # student, gradients, two moments, best copy, two frozen models (in a distillation: one head); states are read a
@@ -93,6 +96,13 @@ def unlearning_needs(shape: ModelShape, tokens: Mapping[str, int], config: Metho
     # models, labels with a copy of one side while written, teacher states
     disk = (copies[1] + distilled) * shape.weights + states + shape.state * forget
     return Needs(memory=memory, disk=disk)
+
+
+def _self_written(config: MethodConfig) -> int:
+    """Return up to how many tokens of retain text a method has the target model write."""
+    if not isinstance(config, SelectiveUnlearningConfig) or not config.finetune.retain_weight:
+        return 0
+    return config.finetune.self_written_blocks * config.labels.block_size
 
 
 def editing_needs(shape: ModelShape) -> Needs:

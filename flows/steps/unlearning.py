@@ -9,7 +9,7 @@ from typing import Any
 from prefect import get_run_logger
 from prefect.runtime import flow_run
 
-from flows.steps import distilling, removals
+from flows.steps import distilling, removals, widening
 from flows.steps.asking import Review
 from flows.steps.facts import EVERYWHERE, state_facts
 from flows.steps.forms import require_server
@@ -222,7 +222,7 @@ def _conclude(
         "paper": unlearning.paper,
         **origins(request.inputs, request.models | {"unlearned": unlearned}),
     }
-    account = {**unlearning.account(records), **distilling.account(request.config, prepared.corpus, records)}
+    account = {**unlearning.account(records), **distilling.account(request.config), **widening.account(records)}
     for name, words in account.items():
         get_run_logger().info("%s: %s", name, words)
     provenance |= {**adapter_origin(unlearned), **unlearning.provenance, **account}

@@ -63,6 +63,7 @@ PRESETS = {
             epochs=2,
             accumulation=16,
             retain_weight=0.0,
+            self_written_blocks=0,
             validation_share=0.0,
             sharpness=0.0,
             schedule="constant",

@@ -46,7 +46,8 @@ SHORT = [
     "distillation.validate_every=3",
 ]
 ON = "distillation.noise_alpha=0.2"
-ADDED = {"self-written text", "teacher cache of retain text", "teacher cache of forget text", "distillation"}
+WRITTEN = "self-written text 80 blocks of 32"
+ADDED = {WRITTEN, "teacher cache of retain text", "teacher cache of forget text", "distillation"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +94,8 @@ def test_another_model_is_handed_over_and_the_card_says_how_it_came_about(runs: 
     card = read_json(store.path(runs.noised.scorecard) / "scorecard.json")
     jsonschema.validate(card, SCHEMA)
     assert card["provenance"]["unlearned model"] == runs.noised.unlearned.digest
-    assert card["provenance"]["distilled"].startswith("alpha 0.2, beta 0.1, up to 6 steps (arXiv:2506.06278), ")
+    assert card["provenance"]["distilled"] == "alpha 0.2, beta 0.1, 6 steps (arXiv:2506.06278)"
+    assert card["provenance"]["self-written text"].endswith(" pieces by the target model, up to 80 blocks of 32 tokens")
     assert "distilled" not in read_json(store.path(runs.plain.scorecard) / "scorecard.json")["provenance"]
     assert set(card["cost"]) >= ADDED
     page = (store.path(runs.noised.report) / "report.html").read_text()
@@ -101,7 +103,7 @@ def test_another_model_is_handed_over_and_the_card_says_how_it_came_about(runs: 
 
 
 def test_what_the_model_wrote_itself_stands_beside_the_retain_text_and_names_nobody(runs: Runs) -> None:
-    documents = read_documents(runs.noised.records[StageOf("self-written text")], "retain")
+    documents = read_documents(runs.noised.records[StageOf("self-written text", "80 blocks of 32")], "retain")
     written = [document.text for document in documents if document.source.startswith("self-written")]
     assert len(documents) > len(written) > 10
     assert not [text for text in written if any(name in text for name in NAMES)]
@@ -114,7 +116,7 @@ def test_a_plan_shows_the_stages_and_whether_they_are_there(runs: Runs) -> None:
     )
     other = plan(runs.request, config("distillation.noise_alpha=0.4"), METHODS["npo"])
     states = {str(key): state for key, state in other.stages.items()}
-    assert (states["self-written text"], states["distillation"]) == ("cached", "to run")
+    assert (states[WRITTEN], states["distillation"]) == ("cached", "to run")
     guessing = plan(runs.request, config(ON, "distillation.forget_text=false"), METHODS["npo"])
     states = {str(key): state for key, state in guessing.stages.items()}
     assert "teacher cache of forget text" not in states
@@ -134,7 +136,7 @@ def test_a_plan_refuses_what_its_run_would(runs: Runs, tmp_path: Path) -> None:
 
 def test_without_retain_text_the_model_writes_all_of_it(runs: Runs) -> None:
     outcome = METHODS["npo"].flow()(replace(runs.request, retain=()), config(ON, "distillation.self_written_blocks=8"))
-    documents = read_documents(outcome.records[StageOf("self-written text")], "retain")
+    documents = read_documents(outcome.records[StageOf("self-written text", "8 blocks of 32")], "retain")
     assert len(documents) >= 8
     assert {document.source.split()[0] for document in documents} == {"self-written"}
     assert outcome.unlearned == outcome.records[StageOf("distillation")]

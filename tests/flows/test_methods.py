@@ -39,14 +39,17 @@ SCHEMA = json.loads((ROOT / "tests" / "schemas" / "scorecard.v1.json").read_text
 SHORT = (*(setting for setting in SETTINGS if setting.startswith(("anchors.", "probing."))), "relearning.steps=[]")
 OBJECTIVE = ("rows.tokens=32", "training.epochs=1", "training.least_steps=0", "training.learning_rate=1e-3")
 SETTINGS_OF = {
-    "whp": [setting for setting in SETTINGS if setting.startswith(("reinforcement.", "labels.", "finetune."))],
+    "whp": [
+        *(setting for setting in SETTINGS if setting.startswith(("reinforcement.", "labels.", "finetune."))),
+        "finetune.self_written_blocks=80",
+    ],
     "scrub": ["training.epochs=1", "training.block_size=32", "toxicity.scorer=lexicon"],
     "task_vector": ["reinforcement.epochs=1", "reinforcement.block_size=32"],
     "rome": ["edit.layer=0", "edit.steps=2", "edit.short_contexts=2", "edit.long_contexts=0", "force=true"],
     "guardrail": ["guardrail.prefix=Not a word of {terms}. ", "guardrail.named_terms=1", "guardrail.refusal=No."],
 }
 TRAINED = {
-    "whp": {"reinforcement", "teacher cache", "labels", "finetune"},
+    "whp": {"reinforcement", "self-written text 80 blocks of 32", "teacher cache", "labels", "finetune"},
     "scrub": {"reference cache", "scrub", "rewind"},
     "task_vector": {"reinforcement", "task vector"},
     "rome": {"edit proposal", "second moments", "rome edit", "patches"},

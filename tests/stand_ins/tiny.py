@@ -22,6 +22,7 @@ SETTINGS = (
     "labels.block_size=32",
     "finetune.epochs=1",
     "finetune.least_steps=0",
+    "finetune.self_written_blocks=0",
     "probing.window=64",
     "probing.prompts=4",
     "probing.new_tokens=4",

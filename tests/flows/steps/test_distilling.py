@@ -2,13 +2,11 @@
 too little; nothing to distil on is refused before anything runs; card and curves tell both trained models apart.
 """
 
-from dataclasses import replace
 
 import pytest
 
 from flows.methods import METHODS
 from flows.steps.distilling import account, distilled, require_distillable, told_apart
-from flows.steps.outcome import StageOf
 from flows.steps.settings import apply_settings
 from flows.steps.unlearning import check_unlearning
 from flows.steps.wiring import DICTIONARY, Call
@@ -18,6 +16,7 @@ from tasks.settings.unlearning_request import UnlearningRequest
 from tasks.task_vector import subtract_task_vector
 
 ENOUGH = 256 * 256 * 8
+WRITTEN = "self-written text 256 blocks of 256"
 CACHES = ["teacher cache of retain text", "teacher cache of forget text"]
 
 
@@ -56,8 +55,17 @@ def test_any_method_that_changes_weights_is_followed_by_it(name: str) -> None:
     own = stages(name, read)
     assert stages(name, read, *on) == [*own, *CACHES, "distillation"]
     little = stages(name, corpus(ENOUGH - 1, retain=1), *on)
-    assert set(little) == {*own, "self-written text", *CACHES, "distillation"}
+    assert set(little) == {*own, WRITTEN, *CACHES, "distillation"}
     assert len(little) == len({*little}), "no stage's result is taken for another's"
+
+
+def test_what_the_target_writes_for_a_training_serves_the_distillation_too() -> None:
+    call = METHODS["whp"].declare()(corpus(), checkpoint("target"), config("whp", "noise_alpha=0.2"))
+    assert [str(each.key) for each in call.upstream()].count(WRITTEN) == 1
+    more = METHODS["whp"].declare()(corpus(), checkpoint("target"), config("whp", "noise_alpha=0.2", "block_size=512"))
+    keys = [str(each.key) for each in more.upstream()]
+    assert {WRITTEN, "self-written text 256 blocks of 512"} <= {*keys}
+    assert len(keys) == len({*keys})
 
 
 def test_the_target_speaks_of_what_is_to_be_kept_and_the_unlearned_model_of_what_is_forgotten() -> None:
@@ -90,7 +98,7 @@ def test_a_setting_of_the_noise_leaves_the_text_as_it_is() -> None:
         METHODS["npo"].declare()(corpus(), checkpoint("target"), config("npo", f"noise_alpha={alpha}"))
         for alpha in (0.1, 0.3)
     ]
-    one, other = ([each for each in call.upstream() if each.key == StageOf("self-written text")] for call in calls)
+    one, other = ([each for each in call.upstream() if str(each.key) == WRITTEN] for call in calls)
     assert one[0].arguments == other[0].arguments
 
 
@@ -113,16 +121,10 @@ def test_nothing_to_distil_on_is_refused(settings: tuple[str, ...], retain: tupl
         check_unlearning(asked, config("npo", *settings))
 
 
-def test_the_card_says_that_a_model_was_distilled_and_who_wrote_the_text() -> None:
-    read, how = corpus(retain=3), config("npo", "noise_alpha=0.3", "steps=50")
-    assert account(config("npo"), read, {}) == {}
-    words = "alpha 0.3, beta 0.1, up to 50 steps (arXiv:2506.06278)"
-    assert account(how, read, {}) == {"distilled": words}
-    assert account(how, read, {StageOf("self-written text"): read}) == {"distilled": words}
-    widened = replace(read, documents={"retain": 10})
-    assert account(how, read, {StageOf("self-written text"): widened}) == {
-        "distilled": f"{words}, 7 pieces of its text written by the target model"
-    }
+def test_the_card_says_that_a_model_was_distilled() -> None:
+    assert account(config("npo")) == {}
+    words = "alpha 0.3, beta 0.1, 50 steps (arXiv:2506.06278)"
+    assert account(config("npo", "noise_alpha=0.3", "steps=50")) == {"distilled": words}
 
 
 def test_of_two_trained_models_by_one_name_the_last_keeps_it() -> None:
