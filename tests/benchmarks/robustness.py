@@ -29,7 +29,7 @@ from tests.benchmarks import books  # noqa: E402 - the environment comes first
 from tests.benchmarks.methods import REQUIRED, SHARED, unlearn, world_request  # noqa: E402
 from tests.benchmarks.over_seeds import comes_back  # noqa: E402
 
-WEAK = ["labels.suppress_topic=0", "finetune.courses=1"]
+WEAK = ["labels.suppress_topic=0", "finetune.courses=1", "finetune.self_written_blocks=0"]
 PLAIN = ["finetune.sharpness=0"]
 SHARP = ["finetune.sharpness=0.3"]
 NOISED = ["distillation.noise_alpha=0.2"]
