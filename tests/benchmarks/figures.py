@@ -3,7 +3,8 @@
     python -m tests.benchmarks.figures [--seeds 0 1 2] [--topics 0 1 2] [--preset default] [--set key=value ...] [--json
     FILE]
 
-Everything comes from the cache where it has been computed before. Settings were tuned on the topics 5 and 6, the text that the model writes itself on 5 alone.
+Everything comes from the cache where it has been computed before. Settings were tuned on the topics 5 and 6, the text
+that the model writes itself on 5 alone.
 """
 
 import json
