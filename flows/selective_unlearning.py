@@ -95,4 +95,4 @@ def _teacher(corpus: CorpusRef, target: CheckpointRef, config: SelectiveUnlearni
     text = widened(corpus, target, blocks, size, config.finetune.seed, config.corpus)
     if text is corpus and "retain" not in corpus.documents:
         return None
-    return Call(cache_teacher, text, target, size, config.corpus)
+    return Call(cache_teacher, text, target, size, config.corpus, "retain")

@@ -108,7 +108,7 @@ class ObjectiveRows:
         from tasks.algorithms.training.rounds import Rounds
 
         self.rows, self._rows_count = rows, rows_count
-        self._rounds = Rounds(len(rows.rows("retain")), config.validation_share, config.retain_batch, config.seed + 1)
+        self._rounds = Rounds([len(rows.rows("retain"))], config.validation_share, config.retain_batch, config.seed + 1)
         self.held = [rows.rows("retain")[number] for number in self._rounds.held]
         """Retain rows that are not trained on."""
 

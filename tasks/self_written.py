@@ -56,7 +56,7 @@ def write_text(
         if not pieces and not corpus.documents.get("retain"):
             raise BadInputError(
                 "there is no retain text, and the model wrote none that could be told from what is to be forgotten;"
-                " wanted --retain FILE..., or 0 blocks that the model writes itself"
+                " wanted --retain FILE... (whp alone can do without: finetune.self_written_blocks=0)"
             )
         progress.report(1, 1, f"{len(pieces)} pieces")
         return _with_pieces(corpus, pieces, nested) if pieces else corpus

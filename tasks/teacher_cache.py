@@ -41,7 +41,7 @@ def cache_teacher(
         block_size: Tokens of a block at most.
         corpus_config: How text was read.
         split: Which one.
-        label: What to call the model, where it is another one than the target.
+        label: What tells it from other caches of a run.
         run: Tracking run.
     """
     from tasks.algorithms.models.heads import context_size

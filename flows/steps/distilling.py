@@ -40,24 +40,32 @@ def distilled(unlearned: Call, corpus: CorpusRef, target: CheckpointRef, config:
     distillation = config.distillation
     if not distillation.noise_alpha:
         return unlearned
-    text = _widened(corpus, target, config, unlearned)
+    text = widened(
+        corpus, target, distillation.self_written_blocks, distillation.block_size, distillation.seed, config.corpus
+    )
+    text = _made_before(text, unlearned) if isinstance(text, Call) else text
     spoken = [("retain", text, target if distillation.retain_teacher == "target" else unlearned)]
     if distillation.forget_text:
         spoken.append(("forget", corpus, unlearned))
     caches = [
-        Call(cache_teacher, read, teacher, distillation.block_size, config.corpus, split, model=f"of {split} text")
+        _made_before(
+            Call(cache_teacher, read, teacher, distillation.block_size, config.corpus, split, model=f"of {split} text"),
+            unlearned,
+        )
         for split, read, teacher in spoken
     ]
     return Call(distil, unlearned, tuple(teacher for *_, teacher in spoken), tuple(caches), distillation)
 
 
-def _widened(corpus: CorpusRef, target: CheckpointRef, config: MethodConfig, unlearned: Call) -> CorpusRef | Call:
-    """Return the text; where the method's own training has had as much written, that."""
-    how = config.distillation
-    text = widened(corpus, target, how.self_written_blocks, how.block_size, how.seed, config.corpus)
-    if not isinstance(text, Call):
-        return text
-    return next((each for each in unlearned.upstream() if each.key == text.key), text)
+def _made_before(call: Call, unlearned: Call) -> Call:
+    """Return, of the method's own calls, the one that makes the same; it may be text that was written with another
+    seed, since a run has one text of an amount.
+    """
+
+    def is_same(each: Call) -> bool:
+        return each.key == call.key or (each.stage is call.stage and each.arguments == call.arguments)
+
+    return next((each for each in unlearned.upstream() if is_same(each)), call)
 
 
 def account(config: MethodConfig) -> dict[str, str]:

@@ -23,7 +23,9 @@ from tasks.models import adapter_files
 
 
 class StageOf(NamedTuple):
-    """A stage of a run and, where it looks at one of several models, that model's label."""
+    """A stage of a run and, where it looks at one of several models, that model's label; or what else tells it from
+    others of its kind.
+    """
 
     stage: str
     model: str = ""

@@ -40,7 +40,8 @@ class Call:
         Args:
             stage: A stage of `tasks`.
             arguments: In order, up to the tracking run: records, settings, other calls, or `Later`.
-            model: Label of the model that it looks at, where a run asks several.
+            model: Label of the model that it looks at, or what else tells it from others of its stage, where a run has
+                several.
         """
         self.stage, self.arguments, self.model = stage, arguments, model
 

@@ -8,8 +8,9 @@ from tasks.settings.training import Schedule, TrainingConfig
 
 @settings
 class DistillationConfig(TrainingConfig):
-    """How an unlearned model is noised and taught anew by itself as it was before the noise (UNDO, Lee et al. 2025,
-    arXiv:2506.06278): what it did not show is not taught.
+    """How an unlearned model is noised and taught anew (UNDO, Lee et al. 2025, arXiv:2506.06278): of what is to be
+    forgotten by itself as it was before the noise, so that what it did not show is not taught, and of what is to be
+    kept by the target model.
     """
 
     noise_alpha: float = 0.0

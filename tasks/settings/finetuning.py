@@ -57,8 +57,8 @@ class FinetuneConfig(TrainingConfig):
     # 0.923x is kept, not 0.954x
     retain_weight: float = 4.0
     """Weight of KL(target || student) on the retain text, dimensionless, >= 0."""
-    # python -m tests.benchmarks.figures --topics 5 --seeds 0: with 0 siblings keep 0.861x, with 256 0.931x, and 0.033 and
-    # 0.039 are left of 0.885
+    # python -m tests.benchmarks.figures --topics 5 --seeds 0: with 0 siblings keep 0.861x, with 256 0.931x; 0.033 and
+    # 0.039 of 0.885 are left
     self_written_blocks: int = 256
     """Blocks of text in all that are held on to, >= 0: where the retain text is less, the target model writes what is
     lacking, and what it writes is thrown away where it names the topic; what no text tells of is given up else. 0: the

@@ -35,7 +35,7 @@ class LabelledBlocks:
         self._retain = TeacherRows(teacher) if teacher and config.retain_weight else None
         self._heads, self._pad, self._device = heads, pad, device
         self.forget_blocks, retain_blocks = len(self._forget), len(self._retain) if self._retain else 0
-        self._rounds = Rounds(retain_blocks, config.validation_share, config.batch_blocks, config.seed + 1)
+        self._rounds = Rounds([retain_blocks], config.validation_share, config.batch_blocks, config.seed + 1)
         self.held = self._rounds.held
         """Retain blocks that are not trained on."""
 

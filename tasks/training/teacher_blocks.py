@@ -15,8 +15,8 @@ from tasks.storage.teacher_files import TeacherRows
 
 
 class TeacherBlocks(Sequence[Batch]):
-    """The batches of `config.steps` optimiser steps; every block comes round before any comes twice. Some blocks,
-    spaced evenly so that every file and topic has its share, are only validated on.
+    """The batches of `config.steps` optimiser steps; every block comes round before any comes twice. Some blocks
+    of every teacher, spaced evenly so that every file and topic has its share, are only validated on.
     """
 
     def __init__(
@@ -47,7 +47,8 @@ class TeacherBlocks(Sequence[Batch]):
                 f"distillation found {len(self._places)} blocks of text; wanted two at least: more --retain text, or a"
                 " higher distillation.self_written_blocks"
             )
-        self._rounds = Rounds(len(self._places), config.held_share, config.batch_blocks, config.seed)
+        spoken_of = [len(rows) for _, rows in self._teachers]
+        self._rounds = Rounds(spoken_of, config.held_share, config.batch_blocks, config.seed)
         self.held = self._rounds.held
         """Blocks that are not trained on."""
 

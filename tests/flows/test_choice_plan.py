@@ -35,7 +35,7 @@ def test_every_candidate_is_told_with_what_would_become_of_it(planned: Plan) -> 
     part = "trained to 0.25 of its steps, and further if it keeps up; 0 of"
     assert planned.candidates == {
         "rome": "made at once; 0 of 5 stages cached",
-        "whp": "trained whole; 0 of 4 stages cached",
+        "whp": "trained whole; 0 of 5 stages cached",
         "npo": f"{part} 2 stages cached",
         "simnpo": f"{part} 2 stages cached",
         "scrub": f"{part} 3 stages cached",
@@ -48,5 +48,5 @@ def test_every_candidate_is_told_with_what_would_become_of_it(planned: Plan) -> 
 def test_it_is_printed_and_written(planned: Plan, tmp_path: Path) -> None:
     console, file = Console(record=True, width=200), tmp_path / "plan.json"
     show_plan(console, planned, None, str(file))
-    assert "candidate whp: trained whole; 0 of 4 stages cached" in console.export_text()
+    assert "candidate whp: trained whole; 0 of 5 stages cached" in console.export_text()
     assert read_json(file)["candidates"] == planned.candidates

@@ -1,5 +1,8 @@
 """Retain items of a training run: which are shown in each step, and which are held out for validation."""
 
+from collections.abc import Sequence
+from itertools import accumulate
+
 from tasks.algorithms.text.spacing import spaced
 from tasks.algorithms.training.loop import held_back, shuffled
 
@@ -9,14 +12,16 @@ class Rounds:
     topic has its share.
     """
 
-    def __init__(self, items: int, held_share: float, batch: int, seed: int) -> None:
-        """Divide `items` items, by number; `held_share` of them are held out, see `held_back`, and a step shows `batch`
-        of the others, or all.
+    def __init__(self, kinds: Sequence[int], held_share: float, batch: int, seed: int) -> None:
+        """Divide items, by number: those of each kind, so many, after those of the kinds before it. `held_share` of
+        every kind are held out, see `held_back`, and a step shows `batch` of the others, or all.
         """
-        self.held = spaced(range(items), held_back(items, held_share))
+        ends = list(accumulate(kinds))
+        of_kind = [range(end - items, end) for items, end in zip(kinds, ends, strict=True)]
+        self.held = [number for items in of_kind for number in spaced(items, held_back(len(items), held_share))]
         """Items that are never shown."""
         held_items = set(self.held)
-        self._shown = [number for number in range(items) if number not in held_items]
+        self._shown = [number for items in of_kind for number in items if number not in held_items]
         self._size, self._seed = min(batch, len(self._shown)), seed
 
     def at(self, step: int) -> list[int]:

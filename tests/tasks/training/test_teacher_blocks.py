@@ -69,6 +69,8 @@ def test_each_text_has_a_teacher_of_its_own(
         if one
     ]
     assert len(batch.cached["teachers"]) == 2
+    few = TeacherBlocks(spoken, 0, torch.device("cpu"), torch.float32, replace(TEACHING, held_share=0.01))
+    assert [number >= caches["retain"].blocks for number in few.held] == [False, True], "it is looked at by both"
     assert said.tolist() == [pytest.approx(list(row), abs=1e-4) for row in exact]
 
 
