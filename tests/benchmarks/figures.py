@@ -21,7 +21,7 @@ import numpy  # noqa: E402 - the environment comes first
 WANTED = {
     "|forget gap|": "<= 0.08",
     "retain ratio": ">= 0.90",
-    "sibling ratio": ">= 0.75",
+    "sibling ratio": ">= 0.85",
     "general perplexity ratio": "<= 1.05",
     "healthy": "1",
 }
