@@ -27,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help=(
-        "Unlearn a text from a language model, and prove it. Start with [bold]lethe demo[/]: five minutes, nothing to"
+        "Unlearn a text from a language model, and prove it. Start with [bold]lethe demo[/]: ten minutes, nothing to"
         " download."
     ),
 )
