@@ -41,6 +41,7 @@ POINTS = {
     "noise-15": [*weights(0.85), *ITSELF, "distillation.noise_alpha=0.15", "distillation.forget_text=false"],
     "noise-40": [*weights(0.85), *ITSELF, "distillation.noise_alpha=0.4", "distillation.steps=3000"],
     "noise-40-target": [*weights(0.85), "distillation.noise_alpha=0.4", "distillation.steps=3000"],
+    "noise-60-target": [*weights(0.85), "distillation.noise_alpha=0.6", "distillation.steps=6000"],
     "noise-50": [
         *weights(0.85),
         *ITSELF,
