@@ -36,16 +36,15 @@ VARIANTS = {
     "target": "*target*",
     "retrained": "*retrained*",
     "none": "nothing of it",
-    "strength": "strength that fits the text (topic's own tokens, courses)",
+    "strength": "strength that fits the text (topic's own tokens, courses, self-written text)",
     "sharpness": "sharpness-aware training, rho 0.3",
     "distillation": "noise and distillation, alpha 0.2",
     "trace": "only the MLPs that the trace names",
     "random": "as many other MLPs",
-    "strength and sharpness": "strength and sharpness",
+    "strength and sharpness": "strength and sharpness: the default",
     "strength, sharpness and distillation": "strength, sharpness and distillation",
     "strength, sharpness and trace": "strength, sharpness, MLPs that the trace names",
     "all": "all four",
-    "default": "the default",
 }
 CHECKED = {"checks that failed": failed, "passed": share("passed", "runs")}
 STEPS = {
@@ -156,19 +155,6 @@ TABLES: dict[str, Table] = {
             "kept": spread("retain_test", form=".2f", unit="x"),
             "sibling": spread("sibling", form=".2f", unit="x"),
             "general perplexity": number("general", form=".2f", unit="x"),
-            **CHECKED,
-            "s": number("seconds", form=".0f"),
-        },
-        rows=VARIANTS,
-    ),
-    "robustness_books": Table(
-        first="what is set",
-        columns={
-            "left of names": spread("left", form=".4f"),
-            "comes back at most": spread("back", form=".4f"),
-            "perplexity of retained books": spread("retain_test", form=".3f", unit="x"),
-            "of *Peter Pan*": spread("sibling", form=".3f", unit="x"),
-            "of *The Lost World*": number("general", form=".3f", unit="x"),
             **CHECKED,
             "s": number("seconds", form=".0f"),
         },

@@ -89,7 +89,7 @@ def test_what_makes_forgetting_last() -> None:
         return {"metrics": metrics, "verdict": checks | {"passed": robust}, "cost": cost}
 
     rows = [
-        robustness.figures_of(card(left, back, robust=robust), "probability")
+        robustness.figures_of(card(left, back, robust=robust))
         for left, back, robust in ((0.04, 0.1, True), (0.06, 0.4, False))
     ]
     made = robustness.over_seeds(rows)
