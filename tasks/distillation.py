@@ -20,6 +20,7 @@ def distil(
     unlearned: CheckpointRef,
     teachers: tuple[CheckpointRef, ...],
     caches: tuple[TeacherCache, ...],
+    splits: tuple[str, ...],
     config: DistillationConfig,
     run: str | None = None,
 ) -> CheckpointRef:
@@ -30,6 +31,7 @@ def distil(
         unlearned: The model that is noised.
         teachers: Whom it imitates; it may be one of them, as it was before the noise.
         caches: What each says of a text of its own.
+        splits: Which text that is, `retain` or `forget`; the retain text itself counts too.
         config: How much noise, and how it is taught.
         run: Tracking run.
     """
@@ -41,7 +43,8 @@ def distil(
     with tracking.stage_run(run, "distillation", config) as nested:
         student, tokenizer = load_model(unlearned, exact=True), load_tokenizer(unlearned)
         heads = [_frozen_head(teacher) for teacher in teachers]
-        spoken = list(zip(heads, caches, strict=True))
+        shares = [config.text_share if split == "retain" else 0.0 for split in splits]
+        spoken = list(zip(heads, caches, shares, strict=True))
         blocks = TeacherBlocks(spoken, pad_id(tokenizer), student.device, student.dtype, config)
         shrink_and_perturb(student, config.noise_alpha, config.noise_beta, config.seed)
         tracking.log_metrics(nested, {"noised_kl_nats": blocks.validate(student).score})

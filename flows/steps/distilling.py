@@ -54,7 +54,8 @@ def distilled(unlearned: Call, corpus: CorpusRef, target: CheckpointRef, config:
         )
         for split, read, teacher in spoken
     ]
-    return Call(distil, unlearned, tuple(teacher for *_, teacher in spoken), tuple(caches), distillation)
+    splits, _, teachers = zip(*spoken, strict=True)
+    return Call(distil, unlearned, teachers, tuple(caches), splits, distillation)
 
 
 def _made_before(call: Call, unlearned: Call) -> Call:

@@ -25,6 +25,9 @@ class DistillationConfig(TrainingConfig):
     retain_teacher: Literal["target", "unlearned"] = "target"
     """Whom the student imitates on the retain text: the target model, whom the method has cost nothing of what is to be
     kept, or, as in the source work, the unlearned model."""
+    text_share: float = 0.0
+    """How much the token that does follow counts on the retain text, beside what the teacher says, 0 to 1; 0: the
+    teacher alone, as in the source work."""
     forget_text: bool = True
     """Whether the student imitates what the unlearned model says of the forget text too, as in the source work; on the
     retain text alone it would be left to guess there."""
@@ -57,6 +60,8 @@ class DistillationConfig(TrainingConfig):
             )
         if not 0 <= self.noise_beta < float("inf"):
             raise ValueError(f"distillation.noise_beta is {self.noise_beta}; wanted a number >= 0")
+        if not 0 <= self.text_share <= 1:
+            raise ValueError(f"distillation.text_share is {self.text_share}; wanted a number from 0 to 1")
         for name, least in {"steps": 1, "block_size": 16, "self_written_blocks": 0}.items():
             if getattr(self, name) < least:
                 raise ValueError(f"distillation.{name} is {getattr(self, name)}; wanted a whole number >= {least}")

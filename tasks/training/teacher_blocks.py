@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from tasks.algorithms.objectives.distillation import Distillation
+from tasks.algorithms.objectives.distillation import Distillation, Said
 from tasks.algorithms.tokens.batching import pad_batch
 from tasks.algorithms.training.loop import Batch, Validation
 from tasks.algorithms.training.rounds import Rounds
@@ -21,7 +21,7 @@ class TeacherBlocks(Sequence[Batch]):
 
     def __init__(
         self,
-        teachers: Sequence[tuple[nn.Module, TeacherCache]],
+        teachers: Sequence[tuple[nn.Module, TeacherCache, float]],
         pad: int,
         device: torch.device,
         dtype: torch.dtype,
@@ -30,7 +30,8 @@ class TeacherBlocks(Sequence[Batch]):
         """Open the blocks.
 
         Args:
-            teachers: The output head of each, frozen, and the blocks with its states.
+            teachers: The output head of each, frozen, the blocks with its states, and how much their text itself counts
+                beside it.
             pad: Filler token.
             device: Where the student is.
             dtype: The type of the student's weights, which the states get.
@@ -39,15 +40,15 @@ class TeacherBlocks(Sequence[Batch]):
         Raises:
             BadInputError: If there are not two blocks.
         """
-        self._teachers = [(head, TeacherRows(cache)) for head, cache in teachers]
-        self._places = [(one, block) for one, (_, rows) in enumerate(self._teachers) for block in range(len(rows))]
+        self._teachers = [(head, TeacherRows(cache), share) for head, cache, share in teachers]
+        self._places = [(one, block) for one, (_, rows, _) in enumerate(self._teachers) for block in range(len(rows))]
         self._pad, self._device, self._dtype, self._config = pad, device, dtype, config
         if len(self._places) < 2:
             raise BadInputError(
                 f"distillation found {len(self._places)} blocks of text; wanted two at least: more --retain text, or a"
                 " higher distillation.self_written_blocks"
             )
-        spoken_of = [len(rows) for _, rows in self._teachers]
+        spoken_of = [len(rows) for _, rows, _ in self._teachers]
         self._rounds = Rounds(spoken_of, config.held_share, config.batch_blocks, config.seed)
         self.held = self._rounds.held
         """Blocks that are not trained on."""
@@ -60,29 +61,30 @@ class TeacherBlocks(Sequence[Batch]):
             raise IndexError(f"there is no batch {index}; wanted 0 to {len(self) - 1}")
         return self._batch(self._rounds.at(index))
 
-    def _batch(self, blocks: Sequence[int]) -> Batch:
+    def _batch(self, blocks: Sequence[int], *, with_text: bool = True) -> Batch:
         places = [self._places[block] for block in sorted(blocks)]
         shown = [(self._teachers[one][1], block) for one, block in places]
         ids, mask = pad_batch([rows.ids(block) for rows, block in shown], self._pad, self._device)
         counted, _ = pad_batch([rows.supervised(block) for rows, block in shown], 0, self._device)
+        said = [self._said(one, places, with_text) for one in dict.fromkeys(one for one, _ in places)]
         return Batch(
             tensors={"ids": ids, "mask": mask, "supervised": counted},
-            cached={"teachers": [self._said(one, places) for one in dict.fromkeys(one for one, _ in places)]},
+            cached={"teachers": said},
             weight=float(counted.sum()),
         )
 
-    def _said(self, teacher: int, places: Sequence[tuple[int, int]]) -> tuple[nn.Module, torch.Tensor]:
-        """Return the head of a teacher, and its states at the places that are its own."""
-        head, rows = self._teachers[teacher]
-        hidden = [rows.hidden(block) for one, block in places if one == teacher]
-        return head, torch.cat(hidden).to(self._device, self._dtype)
+    def _said(self, teacher: int, places: Sequence[tuple[int, int]], with_text: bool) -> Said:
+        """Return what a teacher says at the places that are its own."""
+        head, rows, share = self._teachers[teacher]
+        hidden = torch.cat([rows.hidden(block) for one, block in places if one == teacher])
+        return Said(head=head, hidden=hidden.to(self._device, self._dtype), text_share=share if with_text else 0.0)
 
     @torch.no_grad()
     def validate(self, student: nn.Module) -> Validation:
         """Score the student by KL(teacher || student) on the held blocks, in nats a token."""
         total = tokens = 0.0
         for start in range(0, len(self.held), self._config.batch_blocks):
-            batch = self._batch(self.held[start : start + self._config.batch_blocks])
+            batch = self._batch(self.held[start : start + self._config.batch_blocks], with_text=False)
             loss, _ = Distillation().loss(student, batch.tensors, batch.cached)
             total, tokens = total + batch.weight * float(loss), tokens + batch.weight
         kl = total / tokens

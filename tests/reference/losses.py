@@ -18,6 +18,21 @@ def mean_kl(reference_logits, model_logits) -> float:
     return math.fsum(rows) / len(rows)
 
 
+def mean_kl_with_text(teacher_logits, student_logits, following, share) -> float:
+    """The mean over rows of KL((1 - share) softmax(teacher) + share [following token] || softmax(student)); the teacher
+    alone where no token follows.
+    """
+    rows = []
+    for teacher, student, token in zip(teacher_logits, student_logits, following, strict=True):
+        wanted = np.exp(log_softmax(teacher))
+        if token is not None:
+            wanted *= 1 - share
+            wanted[token] += share
+        with np.errstate(divide="ignore"):
+            rows.append(kl(np.log(wanted), log_softmax(student)))
+    return math.fsum(rows) / len(rows)
+
+
 def mean_cross_entropy(logits, targets) -> float:
     """The mean over rows of -log p(target)."""
     return math.fsum(-log_softmax(row)[target] for row, target in zip(logits, targets, strict=True)) / len(targets)

@@ -61,13 +61,13 @@ def cached(teacher: CheckpointRef) -> TeacherCache:
 
 def divergence(model: torch.nn.Module, teacher: CheckpointRef) -> float:
     """From the teacher, on the blocks that are held."""
-    spoken = [(load_model(teacher).lm_head, cached(teacher))]
+    spoken = [(load_model(teacher).lm_head, cached(teacher), 0.0)]
     return TeacherBlocks(spoken, 0, torch.device("cpu"), torch.float32, TEACHING).validate(model).score
 
 
 def taught(unlearned: CheckpointRef, config: DistillationConfig) -> CheckpointRef:
     """By itself, as it was."""
-    return distil.body(unlearned, (unlearned,), (cached(unlearned),), config)
+    return distil.body(unlearned, (unlearned,), (cached(unlearned),), ("retain",), config)
 
 
 def test_a_noised_model_comes_back_to_what_it_said(unlearned: CheckpointRef) -> None:

@@ -72,9 +72,10 @@ def test_the_target_speaks_of_what_is_to_be_kept_and_the_unlearned_model_of_what
     def teachers(*settings: str) -> list[tuple[str, str]]:
         read, target = corpus(ENOUGH, retain=1), checkpoint("target")
         call = METHODS["npo"].declare()(read, target, config("npo", "noise_alpha=0.2", *settings))
-        unlearned, spoken, caches, _ = call.arguments
+        unlearned, spoken, caches, splits, _ = call.arguments
         names = {target: "target", unlearned: "unlearned"}
         assert [cache.arguments[1] for cache in caches] == list(spoken), "each speaks for itself"
+        assert [cache.arguments[-1] for cache in caches] == list(splits)
         return [(names[one], cache.arguments[-1]) for one, cache in zip(spoken, caches, strict=True)]
 
     assert teachers() == [("target", "retain"), ("unlearned", "forget")]

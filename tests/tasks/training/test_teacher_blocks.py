@@ -1,5 +1,6 @@
 """Claims: every block comes round before any comes twice, and those that are held are never shown; a run has the steps
-that its settings say; the score is the mean divergence over all positions of the held blocks; each text has a teacher
+that its settings say; the score is the mean divergence over all positions of the held blocks,
+whatever their text itself counts in training; each text has a teacher
 of its own; too little text is refused.
 """
 
@@ -44,7 +45,7 @@ def cached(teacher: CheckpointRef, documents: list[Document]) -> TeacherCache:
 
 def blocks(teacher: CheckpointRef, config: DistillationConfig, documents: list[Document] = KEPT) -> TeacherBlocks:
     model = load_model(teacher)
-    return TeacherBlocks([(model.lm_head, cached(teacher, documents))], 0, model.device, model.dtype, config)
+    return TeacherBlocks([(model.lm_head, cached(teacher, documents), 0.5)], 0, model.device, model.dtype, config)
 
 
 def test_each_text_has_a_teacher_of_its_own(
@@ -58,10 +59,10 @@ def test_each_text_has_a_teacher_of_its_own(
         split: cache_teacher.body(corpus_of(forgotten, KEPT), one, 16, CorpusConfig(), split)
         for split, one in (("retain", other), ("forget", teacher))
     }
-    spoken = [(models[split].lm_head, cache) for split, cache in caches.items()]
+    spoken = [(models[split].lm_head, cache, 0.0) for split, cache in caches.items()]
     found = TeacherBlocks(spoken, 0, torch.device("cpu"), torch.float32, replace(TEACHING, batch_blocks=40))
     batch, of_forget = found[0], {*rows_of(caches["forget"])}
-    said = torch.cat([head(hidden) for head, hidden in batch.cached["teachers"]])
+    said = torch.cat([one.head(one.hidden) for one in batch.cached["teachers"]])
     exact = [
         row
         for ids, counted in zip(shown_in(batch), batch.tensors["supervised"], strict=True)
@@ -128,11 +129,11 @@ def test_the_score_is_the_mean_over_all_held_positions(
 
 
 def test_states_get_the_type_of_the_student(teacher: CheckpointRef) -> None:
-    spoken = [(torch.nn.Identity(), cached(teacher, KEPT))]
+    spoken = [(torch.nn.Identity(), cached(teacher, KEPT), 0.5)]
     found = TeacherBlocks(spoken, 0, torch.device("cpu"), torch.bfloat16, TEACHING)
-    [(_, hidden)] = found[0].cached["teachers"]
-    assert hidden.dtype == torch.bfloat16
-    assert len(hidden) == found[0].weight == int(found[0].tensors["supervised"].sum())
+    [said] = found[0].cached["teachers"]
+    assert (said.hidden.dtype, said.text_share) == (torch.bfloat16, 0.5)
+    assert len(said.hidden) == found[0].weight == int(found[0].tensors["supervised"].sum())
 
 
 def test_text_of_a_single_block_is_refused(teacher: CheckpointRef) -> None:
