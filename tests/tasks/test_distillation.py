@@ -1,6 +1,7 @@
 """Claims: a noised model comes back to what it said before the noise, on text that it is not taught on too; it is
-taught to the end; what it is compared with is untouched; the result is a plain model named unlearned; one seed, one
-result, also where the stage was broken off; with an adapter as teacher, its base is noised with it.
+taught to the end; the retain text itself counts where that is asked for, the forget text never; what it is compared
+with is untouched; the result is a plain model named unlearned; one seed, one result, also where the stage was broken
+off; with an adapter as teacher, its base is noised with it.
 """
 
 import copy
@@ -24,9 +25,12 @@ from tasks.models.loading import load_model, save_adapter, save_checkpoint
 from tasks.settings.distillation import DistillationConfig
 from tasks.settings.text import CorpusConfig
 from tasks.settings.training import LoraConfig
+from tasks.storage.teacher_files import TeacherRows
 from tasks.teacher_cache import cache_teacher
 from tasks.training import trainer
 from tasks.training.teacher_blocks import TeacherBlocks
+from tests.reference.labels import logits_of
+from tests.reference.losses import next_token_loss
 from tests.tasks.test_objective_training import corpus_of, sums
 
 PLACES = ("town", "mill", "old boy's house", "man's City")
@@ -65,9 +69,9 @@ def divergence(model: torch.nn.Module, teacher: CheckpointRef) -> float:
     return TeacherBlocks(spoken, 0, torch.device("cpu"), torch.float32, TEACHING).validate(model).score
 
 
-def taught(unlearned: CheckpointRef, config: DistillationConfig) -> CheckpointRef:
+def taught(unlearned: CheckpointRef, config: DistillationConfig, split: str = "retain") -> CheckpointRef:
     """By itself, as it was."""
-    return distil.body(unlearned, (unlearned,), (cached(unlearned),), ("retain",), config)
+    return distil.body(unlearned, (unlearned,), (cached(unlearned),), (split,), config)
 
 
 def test_a_noised_model_comes_back_to_what_it_said(unlearned: CheckpointRef) -> None:
@@ -92,6 +96,22 @@ def test_the_more_noise_the_further_the_weights_are_from_those_before(unlearned:
     ]
     assert moved == sorted(moved)
     assert moved[2] > 2 * moved[0]
+
+
+def test_the_retain_text_itself_may_count_and_the_forget_text_never_does(unlearned: CheckpointRef) -> None:
+    """A student of the text says it better than its teacher, which was not trained on it."""
+    teacher, read = load_model(unlearned), replace(TEACHING, text_share=0.5)
+    rows = TeacherRows(cached(unlearned))
+    texts = [rows.ids(block).tolist() for block in range(len(rows))]
+
+    def text_loss(model: torch.nn.Module) -> float:
+        return next_token_loss([logits_of(model, ids) for ids in texts], texts)
+
+    plain, with_text = (text_loss(load_model(taught(unlearned, config))) for config in (TEACHING, read))
+    assert with_text < text_loss(teacher) - 0.5
+    assert with_text < plain - 0.5
+    forgotten = [sums(store.path(taught(unlearned, config, "forget"))) for config in (TEACHING, read)]
+    assert forgotten[0] == forgotten[1]
 
 
 def test_it_ends_where_it_was_nearest(unlearned: CheckpointRef) -> None:

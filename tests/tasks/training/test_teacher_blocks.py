@@ -1,7 +1,6 @@
 """Claims: every block comes round before any comes twice, and those that are held are never shown; a run has the steps
-that its settings say; the score is the mean divergence over all positions of the held blocks,
-whatever their text itself counts in training; each text has a teacher
-of its own; too little text is refused.
+that its settings say; the score is the mean divergence over all positions of the held blocks, whatever their text
+itself counts in training; each text has a teacher of its own; too little text is refused.
 """
 
 import random

@@ -1,7 +1,6 @@
 """Claims: the loss is the token mean of the float64 restatement's KL(teacher || student); of equals it is 0; padding
-and what is not supervised are nothing to it; no gradient reaches the teacher; of two each
-speaks of its own positions; the token that follows counts as much as is
-said, and not where none follows.
+and what is not supervised are nothing to it; no gradient reaches the teacher; of two each speaks of its own
+positions; the token that follows counts as much as is said, and not where none follows.
 """
 
 import copy
