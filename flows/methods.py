@@ -11,7 +11,7 @@ from tasks.settings.fact_erasure import fact_erasure_preset
 from tasks.settings.gradient_unlearning import gradient_preset
 from tasks.settings.guardrail import guardrail_preset
 from tasks.settings.objectives.table import OBJECTIVES
-from tasks.settings.scrub import scrub_preset
+from tasks.settings.scrub_unlearning import scrub_preset
 from tasks.settings.selective_unlearning import preset
 from tasks.settings.task_vector import task_vector_preset
 

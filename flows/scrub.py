@@ -16,7 +16,8 @@ from tasks.reference_cache import ReferenceNeeds, cache_reference
 from tasks.rewind import rewind_checkpoints
 from tasks.scrub import scrub as train_scrub
 from tasks.settings.rows import RowsConfig
-from tasks.settings.scrub import ScrubConfig, ScrubUnlearningConfig, scrub_preset, source_remark
+from tasks.settings.scrub import ScrubConfig
+from tasks.settings.scrub_unlearning import ScrubUnlearningConfig, scrub_preset, source_remark
 from tasks.settings.unlearning_request import UnlearningRequest
 
 METHOD, PAPER = "scrub", ScrubConfig.paper

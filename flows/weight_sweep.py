@@ -24,7 +24,7 @@ from tasks import store, tracking
 from tasks.artifacts import Artifact
 from tasks.reporting import run_history
 from tasks.reporting.weight_sweep_figures import BASELINE, Ending, Sample, SweepFigures, write_sweep
-from tasks.settings.scrub import ScrubUnlearningConfig, source_remark, weight_sweep
+from tasks.settings.scrub_unlearning import ScrubUnlearningConfig, source_remark, weight_sweep
 from tasks.settings.unlearning_request import UnlearningRequest
 from tasks.storage.plain_files import read_json
 from tasks.storage.probe_records import read_completions, read_ratings

@@ -1,5 +1,5 @@
-"""Stage `distillation`: an unlearned model, noised, and taught anew by what it said before the noise; of what is to be
-kept, by what the target model says.
+"""Stage `distillation`: an unlearned model, noised, and taught anew by what it said before the noise, and by the text
+that is to be kept.
 """
 
 from typing import TYPE_CHECKING
@@ -18,20 +18,18 @@ if TYPE_CHECKING:
 @stage("distillation")
 def distil(
     unlearned: CheckpointRef,
-    teachers: tuple[CheckpointRef, ...],
-    caches: tuple[TeacherCache, ...],
-    splits: tuple[str, ...],
+    retain: TeacherCache,
+    forget: TeacherCache | None,
     config: DistillationConfig,
     run: str | None = None,
 ) -> CheckpointRef:
-    """Noise the unlearned model, and train it to what its teachers say; it ends where it is nearest to that on blocks
-    that it was not trained on.
+    """Noise the unlearned model, and train it to what it said; it ends where it is nearest to that on blocks that it
+    was not trained on.
 
     Args:
         unlearned: The model that is noised.
-        teachers: Whom it imitates; it may be one of them, as it was before the noise.
-        caches: What each says of a text of its own.
-        splits: Which text that is, `retain` or `forget`; the retain text itself counts too.
+        retain: What it says of the retain text, which itself counts too.
+        forget: What it says of the forget text, which itself counts nothing; none: it is left to guess there.
         config: How much noise, and how it is taught.
         run: Tracking run.
     """
@@ -42,10 +40,9 @@ def distil(
 
     with tracking.stage_run(run, "distillation", config) as nested:
         student, tokenizer = load_model(unlearned, exact=True), load_tokenizer(unlearned)
-        heads = [_frozen_head(teacher) for teacher in teachers]
-        shares = [config.text_share if split == "retain" else 0.0 for split in splits]
-        spoken = list(zip(heads, caches, shares, strict=True))
-        blocks = TeacherBlocks(spoken, pad_id(tokenizer), student.device, student.dtype, config)
+        texts = [(retain, config.text_share), *([(forget, 0.0)] if forget else [])]
+        head, pad = _frozen_head(student), pad_id(tokenizer)
+        blocks = TeacherBlocks(head, texts, pad, student.device, student.dtype, config)
         shrink_and_perturb(student, config.noise_alpha, config.noise_beta, config.seed)
         tracking.log_metrics(nested, {"noised_kl_nats": blocks.validate(student).score})
         train_stage(student, blocks, Distillation(), config, nested, validate=blocks.validate)
@@ -54,10 +51,10 @@ def distil(
         )
 
 
-def _frozen_head(teacher: CheckpointRef) -> "nn.Module":
-    """Return the output head of a model, without the rest of it."""
+def _frozen_head(model: "nn.Module") -> "nn.Module":
+    """Return a copy of the output head as it is now."""
     from copy import deepcopy
 
     from tasks.algorithms.models.heads import output_head
 
-    return deepcopy(output_head(load_model(teacher, exact=True))).requires_grad_(False)
+    return deepcopy(output_head(model)).requires_grad_(False)

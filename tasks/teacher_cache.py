@@ -1,5 +1,5 @@
 """Stage `teacher cache`: a frozen model's last hidden states on text, so that no live teacher is needed: the target
-model's on the retain text, and where a model is distilled what the unlearned model says of the forget text too.
+model's on the retain text, and where a model is distilled what the unlearned model says of retain and forget text.
 """
 
 from collections.abc import Iterator

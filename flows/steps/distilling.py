@@ -1,10 +1,9 @@
 """Noise and distillation after a method that changes weights: the stages beside its own, what they cannot do without,
 and what card and report say of them.
 
-    unlearned > (self-written text) > teacher caches of both models > distillation
+    unlearned > (self-written text) > teacher caches of retain and forget text > distillation
 
-The target model speaks of the retain text, the unlearned one of the forget text. Off unless `distillation.noise_alpha`
-is above 0; the method's own stages are the same either way.
+Off unless `distillation.noise_alpha` is above 0; the method's own stages are the same either way.
 """
 
 from collections.abc import Sequence
@@ -43,30 +42,20 @@ def distilled(unlearned: Call, corpus: CorpusRef, target: CheckpointRef, config:
     text = widened(
         corpus, target, distillation.self_written_blocks, distillation.block_size, distillation.seed, config.corpus
     )
-    text = _made_before(text, unlearned) if isinstance(text, Call) else text
-    spoken = [("retain", text, target if distillation.retain_teacher == "target" else unlearned)]
-    if distillation.forget_text:
-        spoken.append(("forget", corpus, unlearned))
-    caches = [
-        _made_before(
-            Call(cache_teacher, read, teacher, distillation.block_size, config.corpus, split, model=f"of {split} text"),
-            unlearned,
-        )
-        for split, read, teacher in spoken
-    ]
-    splits, _, teachers = zip(*spoken, strict=True)
-    return Call(distil, unlearned, teachers, tuple(caches), splits, distillation)
+    text = _written_before(text, unlearned) if isinstance(text, Call) else text
+    retain = _said(unlearned, text, "retain", config)
+    forget = _said(unlearned, corpus, "forget", config) if distillation.forget_text else None
+    return Call(distil, unlearned, retain, forget, distillation)
 
 
-def _made_before(call: Call, unlearned: Call) -> Call:
-    """Return, of the method's own calls, the one that makes the same; it may be text that was written with another
-    seed, since a run has one text of an amount.
-    """
+def _said(unlearned: Call, text: CorpusRef | Call, split: str, config: MethodConfig) -> Call:
+    size = config.distillation.block_size
+    return Call(cache_teacher, text, unlearned, size, config.corpus, split, model=f"of {split} text")
 
-    def is_same(each: Call) -> bool:
-        return each.key == call.key or (each.stage is call.stage and each.arguments == call.arguments)
 
-    return next((each for each in unlearned.upstream() if is_same(each)), call)
+def _written_before(text: Call, unlearned: Call) -> Call:
+    """Return the method's own text of that amount, which may be written with another seed: a run has one of it."""
+    return next((each for each in unlearned.upstream() if each.key == text.key), text)
 
 
 def account(config: MethodConfig) -> dict[str, str]:

@@ -90,7 +90,7 @@ def unlearning_needs(shape: ModelShape, tokens: Mapping[str, int], config: Metho
     states = shape.state * (2 * forget + max(retain, _self_written(config)) + spoken_of)
     # one base, and a copy where the adapter is merged; unlearned and registered model
     copies = (2, 2) if adapted else (7, 3)
-    # student, gradients, two moments, best copy, two frozen models (in a distillation: two heads); states are read a
+    # student, gradients, two moments, best copy, two frozen models (in a distillation: one head); states are read a
     # batch at a time. Relearning, of two models side by side, trains all weights whatever the method did
     memory = max(copies[0], 6 * distilled, 8 * bool(config.relearning.steps)) * shape.weights
     # models, labels with a copy of one side while written, teacher states

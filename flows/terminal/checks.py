@@ -310,7 +310,7 @@ def check_weight_sweep(config: Any, budget: int, further: int) -> None:
     """Refuse a sweep over SCRUB's weights whose loss has no such pairs, a budget, which is for grids, and no more
     epochs than there are anyway.
     """
-    from tasks.settings.scrub import weight_sweep
+    from tasks.settings.scrub_unlearning import weight_sweep
 
     weight_sweep(config)
     if budget:

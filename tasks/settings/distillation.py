@@ -1,16 +1,13 @@
 """Settings of noise and distillation, which may follow any method that changes weights."""
 
-from typing import Literal
-
 from tasks.settings.schema import check_choices, settings
 from tasks.settings.training import Schedule, TrainingConfig
 
 
 @settings
 class DistillationConfig(TrainingConfig):
-    """How an unlearned model is noised and taught anew (UNDO, Lee et al. 2025, arXiv:2506.06278): of what is to be
-    forgotten by itself as it was before the noise, so that what it did not show is not taught, and of what is to be
-    kept by the target model.
+    """How an unlearned model is noised and taught anew (UNDO, Lee et al. 2025, arXiv:2506.06278): by itself as it was
+    before the noise, so that what it did not show is not taught, and by the retain text.
     """
 
     noise_alpha: float = 0.0
@@ -22,10 +19,7 @@ class DistillationConfig(TrainingConfig):
     """Optimiser steps, >= 1, whatever `epochs` and `least_steps` say: the cost is the same for any amount of text."""
     block_size: int = 256
     """Tokens of a block, >= 16."""
-    retain_teacher: Literal["target", "unlearned"] = "target"
-    """Whom the student imitates on the retain text: the target model, whom the method has cost nothing of what is to be
-    kept, or, as in the source work, the unlearned model."""
-    text_share: float = 0.0
+    text_share: float = 0.5
     """How much the token that does follow counts on the retain text, beside what the teacher says, 0 to 1; 0: the
     teacher alone, as in the source work."""
     forget_text: bool = True

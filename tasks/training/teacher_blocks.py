@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from tasks.algorithms.objectives.distillation import Distillation, Said
+from tasks.algorithms.objectives.distillation import Distillation
 from tasks.algorithms.tokens.batching import pad_batch
 from tasks.algorithms.training.loop import Batch, Validation
 from tasks.algorithms.training.rounds import Rounds
@@ -16,12 +16,13 @@ from tasks.storage.teacher_files import TeacherRows
 
 class TeacherBlocks(Sequence[Batch]):
     """The batches of `config.steps` optimiser steps; every block comes round before any comes twice. Some blocks
-    of every teacher, spaced evenly so that every file and topic has its share, are only validated on.
+    of every text, spaced evenly so that every file and topic has its share, are only validated on.
     """
 
     def __init__(
         self,
-        teachers: Sequence[tuple[nn.Module, TeacherCache, float]],
+        head: nn.Module,
+        texts: Sequence[tuple[TeacherCache, float]],
         pad: int,
         device: torch.device,
         dtype: torch.dtype,
@@ -30,8 +31,8 @@ class TeacherBlocks(Sequence[Batch]):
         """Open the blocks.
 
         Args:
-            teachers: The output head of each, frozen, the blocks with its states, and how much their text itself counts
-                beside it.
+            head: The teacher's output head, frozen.
+            texts: The blocks of each text with the teacher's states, and how much the text itself counts beside them.
             pad: Filler token.
             device: Where the student is.
             dtype: The type of the student's weights, which the states get.
@@ -40,16 +41,16 @@ class TeacherBlocks(Sequence[Batch]):
         Raises:
             BadInputError: If there are not two blocks.
         """
-        self._teachers = [(head, TeacherRows(cache), share) for head, cache, share in teachers]
-        self._places = [(one, block) for one, (_, rows, _) in enumerate(self._teachers) for block in range(len(rows))]
-        self._pad, self._device, self._dtype, self._config = pad, device, dtype, config
+        texts = [(TeacherRows(cache), share) for cache, share in texts]
+        self._places = [(rows, share, block) for rows, share in texts for block in range(len(rows))]
+        self._head, self._pad, self._device, self._dtype, self._config = head, pad, device, dtype, config
         if len(self._places) < 2:
             raise BadInputError(
                 f"distillation found {len(self._places)} blocks of text; wanted two at least: more --retain text, or a"
                 " higher distillation.self_written_blocks"
             )
-        spoken_of = [len(rows) for _, rows, _ in self._teachers]
-        self._rounds = Rounds(spoken_of, config.held_share, config.batch_blocks, config.seed)
+        blocks = [len(rows) for rows, _ in texts]
+        self._rounds = Rounds(blocks, config.held_share, config.batch_blocks, config.seed)
         self.held = self._rounds.held
         """Blocks that are not trained on."""
 
@@ -62,22 +63,20 @@ class TeacherBlocks(Sequence[Batch]):
         return self._batch(self._rounds.at(index))
 
     def _batch(self, blocks: Sequence[int], *, with_text: bool = True) -> Batch:
-        places = [self._places[block] for block in sorted(blocks)]
-        shown = [(self._teachers[one][1], block) for one, block in places]
-        ids, mask = pad_batch([rows.ids(block) for rows, block in shown], self._pad, self._device)
-        counted, _ = pad_batch([rows.supervised(block) for rows, block in shown], 0, self._device)
-        said = [self._said(one, places, with_text) for one in dict.fromkeys(one for one, _ in places)]
+        shown = [self._places[block] for block in sorted(blocks)]
+        ids, mask = pad_batch([rows.ids(block) for rows, _, block in shown], self._pad, self._device)
+        counted, _ = pad_batch([rows.supervised(block) for rows, _, block in shown], 0, self._device)
+        hidden = torch.cat([rows.hidden(block) for rows, _, block in shown]).to(self._device, self._dtype)
+        shares = torch.tensor([share if with_text else 0.0 for _, share, _ in shown], device=self._device)
         return Batch(
             tensors={"ids": ids, "mask": mask, "supervised": counted},
-            cached={"teachers": said},
+            cached={
+                "teacher_head": self._head,
+                "teacher_hidden": hidden,
+                "text_share": shares.repeat_interleave(counted.sum(dim=1)),
+            },
             weight=float(counted.sum()),
         )
-
-    def _said(self, teacher: int, places: Sequence[tuple[int, int]], with_text: bool) -> Said:
-        """Return what a teacher says at the places that are its own."""
-        head, rows, share = self._teachers[teacher]
-        hidden = torch.cat([rows.hidden(block) for one, block in places if one == teacher])
-        return Said(head=head, hidden=hidden.to(self._device, self._dtype), text_share=share if with_text else 0.0)
 
     @torch.no_grad()
     def validate(self, student: nn.Module) -> Validation:

@@ -31,7 +31,7 @@ def weights(alpha: float) -> list[str]:
     return [f"scrub.alpha={alpha:g}", f"scrub.beta={1 - alpha:.2g}"]
 
 
-ITSELF = ["distillation.retain_teacher=unlearned", "distillation.held_share=0.05"]
+ITSELF = ["distillation.text_share=0", "distillation.held_share=0.05"]
 """A distillation as the source work has it: the unlearned model alone speaks, and one block in twenty is held back."""
 POINTS = {
     "weights-75": weights(0.75),
@@ -40,8 +40,7 @@ POINTS = {
     "sharpness": [*weights(0.85), "training.sharpness=0.1"],
     "noise-15": [*weights(0.85), *ITSELF, "distillation.noise_alpha=0.15", "distillation.forget_text=false"],
     "noise-40": [*weights(0.85), *ITSELF, "distillation.noise_alpha=0.4", "distillation.steps=3000"],
-    "noise-40-target": [*weights(0.85), "distillation.noise_alpha=0.4", "distillation.steps=3000"],
-    "noise-60-target": [*weights(0.85), "distillation.noise_alpha=0.6", "distillation.steps=6000"],
+    "noise-45-text": [*weights(0.85), "distillation.noise_alpha=0.45", "distillation.steps=3000"],
     "noise-50": [
         *weights(0.85),
         *ITSELF,

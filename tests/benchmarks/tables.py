@@ -263,7 +263,7 @@ TABLES: dict[str, Table] = {
             "noise-15": "alpha 0.85, noise 0.15 and 400 steps of distillation on retain text alone",
             "noise-40": "alpha 0.85, noise 0.4 and 3,000 steps of distillation, all from the unlearned model",
             "noise-40-target": "alpha 0.85, noise 0.4 and 3,000 steps of distillation, of what is kept from the target",
-            "noise-60-target": "alpha 0.85, noise 0.6 and 6,000 steps of distillation, of what is kept from the target",
+            "noise-45-text": "alpha 0.85, noise 0.45 and 3,000 steps of distillation, the retain text itself beside it",
             "noise-50": "alpha 0.85, noise 0.5 and 1,500 steps of distillation on retain text alone",
         },
     ),

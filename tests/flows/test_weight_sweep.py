@@ -24,7 +24,7 @@ from flows.terminal.results import show_weight_sweep
 from flows.weight_sweep import WeightSweep, collect, driven_further, sweep_weights
 from tasks import store, tracking
 from tasks.reporting import run_history
-from tasks.settings.scrub import ScrubUnlearningConfig, weight_sweep
+from tasks.settings.scrub_unlearning import ScrubUnlearningConfig, weight_sweep
 from tasks.settings.unlearning_request import UnlearningRequest
 from tasks.storage.plain_files import read_json
 from tests.stand_ins.command import called, lethe

@@ -18,12 +18,12 @@ def mean_kl(reference_logits, model_logits) -> float:
     return math.fsum(rows) / len(rows)
 
 
-def mean_kl_with_text(teacher_logits, student_logits, following, share) -> float:
-    """The mean over rows of KL((1 - share) softmax(teacher) + share [following token] || softmax(student)); the teacher
-    alone where no token follows.
+def mean_kl_with_text(teacher_logits, student_logits, following, shares) -> float:
+    """The mean over rows of KL((1 - share) softmax(teacher) + share [following token] || softmax(student)), each row
+    with its share; the teacher alone where no token follows.
     """
     rows = []
-    for teacher, student, token in zip(teacher_logits, student_logits, following, strict=True):
+    for teacher, student, token, share in zip(teacher_logits, student_logits, following, shares, strict=True):
         wanted = np.exp(log_softmax(teacher))
         if token is not None:
             wanted *= 1 - share

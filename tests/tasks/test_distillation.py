@@ -41,6 +41,7 @@ TEXT = [
 ]
 TEACHING = DistillationConfig(
     noise_alpha=0.3,
+    text_share=0.0,
     steps=60,
     block_size=32,
     batch_blocks=4,
@@ -65,13 +66,13 @@ def cached(teacher: CheckpointRef) -> TeacherCache:
 
 def divergence(model: torch.nn.Module, teacher: CheckpointRef) -> float:
     """From the teacher, on the blocks that are held."""
-    spoken = [(load_model(teacher).lm_head, cached(teacher), 0.0)]
-    return TeacherBlocks(spoken, 0, torch.device("cpu"), torch.float32, TEACHING).validate(model).score
+    texts, head = [(cached(teacher), 0.0)], load_model(teacher).lm_head
+    return TeacherBlocks(head, texts, 0, torch.device("cpu"), torch.float32, TEACHING).validate(model).score
 
 
-def taught(unlearned: CheckpointRef, config: DistillationConfig, split: str = "retain") -> CheckpointRef:
+def taught(unlearned: CheckpointRef, config: DistillationConfig) -> CheckpointRef:
     """By itself, as it was."""
-    return distil.body(unlearned, (unlearned,), (cached(unlearned),), (split,), config)
+    return distil.body(unlearned, cached(unlearned), None, config)
 
 
 def test_a_noised_model_comes_back_to_what_it_said(unlearned: CheckpointRef) -> None:
@@ -108,10 +109,17 @@ def test_the_retain_text_itself_may_count_and_the_forget_text_never_does(unlearn
         return next_token_loss([logits_of(model, ids) for ids in texts], texts)
 
     plain, with_text = (text_loss(load_model(taught(unlearned, config))) for config in (TEACHING, read))
-    assert with_text < text_loss(teacher) - 0.5
-    assert with_text < plain - 0.5
-    forgotten = [sums(store.path(taught(unlearned, config, "forget"))) for config in (TEACHING, read)]
-    assert forgotten[0] == forgotten[1]
+    assert with_text < min(plain, text_loss(teacher)) - 0.5
+    ends = Document(source="f", text=" ".join(["end"] * 200))
+    few = [Document(source="k", text="hello"), Document(source="k", text="town")]
+    of_both = [
+        cache_teacher.body(corpus_of([ends], few), unlearned, 32, CorpusConfig(), split)
+        for split in ("retain", "forget")
+    ]
+    student = load_model(distil.body(unlearned, *of_both, read))
+    said = TeacherRows(of_both[1]).ids(0).tolist()
+    losses = [next_token_loss([logits_of(model, said)], [said]) for model in (student, teacher)]
+    assert losses[0] > losses[1] - 0.5
 
 
 def test_it_ends_where_it_was_nearest(unlearned: CheckpointRef) -> None:

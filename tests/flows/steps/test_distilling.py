@@ -14,6 +14,7 @@ from tasks.settings.evaluation import MethodConfig
 from tasks.settings.unlearning_request import UnlearningRequest
 from tasks.task_vector import subtract_task_vector
 
+ON = "noise_alpha=0.2"
 ENOUGH = 256 * 256 * 8
 WRITTEN = "self-written text 256 blocks of 256"
 CACHES = ["teacher cache of retain text", "teacher cache of forget text"]
@@ -50,42 +51,37 @@ def test_off_nothing_is_added() -> None:
 
 @pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method.changes_weights])
 def test_any_method_that_changes_weights_is_followed_by_it(name: str) -> None:
-    on, read = ("noise_alpha=0.2",), corpus(ENOUGH, retain=1)
+    read = corpus(ENOUGH, retain=1)
     own = stages(name, read)
-    caches = CACHES[1:] if name == "whp" else CACHES  # it has what the target says of the retain text
-    assert stages(name, read, *on) == [*own, *caches, "distillation"]
-    little = stages(name, corpus(ENOUGH - 1, retain=1), *on)
-    assert set(little) == {*own, WRITTEN, *caches, "distillation"}
+    assert stages(name, read, ON) == [*own, *CACHES, "distillation"]
+    little = stages(name, corpus(ENOUGH - 1, retain=1), ON)
+    assert set(little) == {*own, WRITTEN, *CACHES, "distillation"}
     assert len(little) == len({*little}), "no stage's result is taken for another's"
 
 
 def test_what_the_target_writes_for_a_training_serves_the_distillation_too() -> None:
-    call = METHODS["whp"].declare()(corpus(), checkpoint("target"), config("whp", "noise_alpha=0.2"))
+    call = METHODS["whp"].declare()(corpus(), checkpoint("target"), config("whp", ON))
     assert [str(each.key) for each in call.upstream()].count(WRITTEN) == 1
-    more = METHODS["whp"].declare()(corpus(), checkpoint("target"), config("whp", "noise_alpha=0.2", "block_size=512"))
+    more = METHODS["whp"].declare()(corpus(), checkpoint("target"), config("whp", ON, "block_size=512"))
     keys = [str(each.key) for each in more.upstream()]
     assert {WRITTEN, "self-written text 256 blocks of 512", "teacher cache", *CACHES} <= {*keys}
     assert len(keys) == len({*keys})
 
 
-def test_the_target_speaks_of_what_is_to_be_kept_and_the_unlearned_model_of_what_is_forgotten() -> None:
-    def teachers(*settings: str) -> list[tuple[str, str]]:
-        read, target = corpus(ENOUGH, retain=1), checkpoint("target")
-        call = METHODS["npo"].declare()(read, target, config("npo", "noise_alpha=0.2", *settings))
-        unlearned, spoken, caches, splits, _ = call.arguments
-        names = {target: "target", unlearned: "unlearned"}
-        assert [cache.arguments[1] for cache in caches] == list(spoken), "each speaks for itself"
-        assert [cache.arguments[-1] for cache in caches] == list(splits)
-        return [(names[one], cache.arguments[-1]) for one, cache in zip(spoken, caches, strict=True)]
+def test_the_unlearned_model_speaks_of_what_is_kept_and_of_what_is_forgotten() -> None:
+    def said(*settings: str) -> list[str | None]:
+        call = METHODS["npo"].declare()(corpus(ENOUGH, retain=1), checkpoint("target"), config("npo", ON, *settings))
+        unlearned, *caches, _ = call.arguments
+        assert all(cache.arguments[1] is unlearned for cache in caches if cache)
+        return [cache and cache.arguments[-1] for cache in caches]
 
-    assert teachers() == [("target", "retain"), ("unlearned", "forget")]
-    assert teachers("retain_teacher=unlearned") == [("unlearned", "retain"), ("unlearned", "forget")]
-    assert teachers("forget_text=false") == [("target", "retain")]
+    assert said() == ["retain", "forget"]
+    assert said("forget_text=false") == ["retain", None]
 
 
 def test_text_is_written_for_what_may_be_lacking_with_the_dictionary_and_only_then() -> None:
     def waits(characters: int, *settings: str) -> bool:
-        how = config("npo", "noise_alpha=0.2", *settings)
+        how = config("npo", ON, *settings)
         call = METHODS["npo"].declare()(corpus(characters), checkpoint("target"), how)
         return call.needs(DICTIONARY)
 
@@ -106,9 +102,9 @@ def test_a_setting_of_the_noise_leaves_the_text_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("settings", "retain", "refused"),
     [
-        (("noise_alpha=0.2", "self_written_blocks=0"), (), True),
-        (("noise_alpha=0.2", "self_written_blocks=0"), ("kept.txt",), False),
-        (("noise_alpha=0.2",), (), False),
+        ((ON, "self_written_blocks=0"), (), True),
+        ((ON, "self_written_blocks=0"), ("kept.txt",), False),
+        ((ON,), (), False),
         (("self_written_blocks=0",), (), False),
     ],
 )

@@ -17,7 +17,7 @@ from tasks.reporting.weight_sweep_figures import (
     toxicity_rows,
     write_sweep,
 )
-from tasks.settings.scrub import scrub_preset, weight_sweep
+from tasks.settings.scrub_unlearning import scrub_preset, weight_sweep
 from tests.stand_ins.browser import WIDTHS, opened, overflow
 
 LABELS = list(weight_sweep(scrub_preset("gpt2-winobias")))

@@ -1,6 +1,6 @@
 """Claims: every block comes round before any comes twice, and those that are held are never shown; a run has the steps
 that its settings say; the score is the mean divergence over all positions of the held blocks, whatever their text
-itself counts in training; each text has a teacher of its own; too little text is refused.
+itself counts in training; each text counts as much as is said; too little text is refused.
 """
 
 import random
@@ -44,34 +44,33 @@ def cached(teacher: CheckpointRef, documents: list[Document]) -> TeacherCache:
 
 def blocks(teacher: CheckpointRef, config: DistillationConfig, documents: list[Document] = KEPT) -> TeacherBlocks:
     model = load_model(teacher)
-    return TeacherBlocks([(model.lm_head, cached(teacher, documents), 0.5)], 0, model.device, model.dtype, config)
+    return TeacherBlocks(model.lm_head, [(cached(teacher, documents), 0.5)], 0, model.device, model.dtype, config)
 
 
-def test_each_text_has_a_teacher_of_its_own(
-    teacher: CheckpointRef, tiny_llama: Callable[..., LlamaForCausalLM], tiny_tokenizer: PreTrainedTokenizerFast
-) -> None:
-    """A batch holds blocks of both, and a position the logits of the one that spoke of it."""
-    other = save_checkpoint(tiny_llama(3), tiny_tokenizer, "target", sensitivity="ordinary", origin="")
+def test_each_text_counts_as_much_as_is_said_beside_what_the_teacher_says_of_it(teacher: CheckpointRef) -> None:
+    """A batch holds blocks of both texts, and at each position the teacher's logits and its text's own share."""
     forgotten = [Document(source="f", text="".join(LETTERS.choices("ijklmnop ", k=40))) for _ in range(6)]
-    models = {"retain": load_model(other), "forget": load_model(teacher)}
-    caches = {
-        split: cache_teacher.body(corpus_of(forgotten, KEPT), one, 16, CorpusConfig(), split)
-        for split, one in (("retain", other), ("forget", teacher))
-    }
-    spoken = [(models[split].lm_head, cache, 0.0) for split, cache in caches.items()]
-    found = TeacherBlocks(spoken, 0, torch.device("cpu"), torch.float32, replace(TEACHING, batch_blocks=40))
-    batch, of_forget = found[0], {*rows_of(caches["forget"])}
-    said = torch.cat([one.head(one.hidden) for one in batch.cached["teachers"]])
+    retain, forget = (
+        cache_teacher.body(corpus_of(forgotten, KEPT), teacher, 16, CorpusConfig(), split)
+        for split in ("retain", "forget")
+    )
+    model, texts = load_model(teacher), [(retain, 0.25), (forget, 0.0)]
+    found = TeacherBlocks(
+        model.lm_head, texts, 0, torch.device("cpu"), torch.float32, replace(TEACHING, batch_blocks=40)
+    )
+    batch, of_forget = found[0], {*rows_of(forget)}
     exact = [
-        row
+        (row, 0.0 if ids in of_forget else 0.25)
         for ids, counted in zip(shown_in(batch), batch.tensors["supervised"], strict=True)
-        for row, one in zip(logits_of(models["forget" if ids in of_forget else "retain"], ids), counted, strict=False)
+        for row, one in zip(logits_of(model, ids), counted, strict=False)
         if one
     ]
-    assert len(batch.cached["teachers"]) == 2
-    few = TeacherBlocks(spoken, 0, torch.device("cpu"), torch.float32, replace(TEACHING, held_share=0.01))
-    assert [number >= caches["retain"].blocks for number in few.held] == [False, True], "it is looked at by both"
-    assert said.tolist() == [pytest.approx(list(row), abs=1e-4) for row in exact]
+    said = batch.cached["teacher_head"](batch.cached["teacher_hidden"])
+    assert said.tolist() == [pytest.approx(list(row), abs=1e-4) for row, _ in exact]
+    assert batch.cached["text_share"].tolist() == [share for _, share in exact]
+    assert {*batch.cached["text_share"].tolist()} == {0.0, 0.25}
+    few = TeacherBlocks(model.lm_head, texts, 0, torch.device("cpu"), torch.float32, replace(TEACHING, held_share=0.01))
+    assert [number >= retain.blocks for number in few.held] == [False, True], "it is looked at by both"
 
 
 def rows_of(cache: TeacherCache) -> list[tuple[int, ...]]:
@@ -128,11 +127,11 @@ def test_the_score_is_the_mean_over_all_held_positions(
 
 
 def test_states_get_the_type_of_the_student(teacher: CheckpointRef) -> None:
-    spoken = [(torch.nn.Identity(), cached(teacher, KEPT), 0.5)]
-    found = TeacherBlocks(spoken, 0, torch.device("cpu"), torch.bfloat16, TEACHING)
-    [said] = found[0].cached["teachers"]
-    assert (said.hidden.dtype, said.text_share) == (torch.bfloat16, 0.5)
-    assert len(said.hidden) == found[0].weight == int(found[0].tensors["supervised"].sum())
+    texts = [(cached(teacher, KEPT), 0.5)]
+    found = TeacherBlocks(torch.nn.Identity(), texts, 0, torch.device("cpu"), torch.bfloat16, TEACHING)
+    hidden = found[0].cached["teacher_hidden"]
+    assert hidden.dtype == torch.bfloat16
+    assert len(hidden) == found[0].weight == int(found[0].tensors["supervised"].sum())
 
 
 def test_text_of_a_single_block_is_refused(teacher: CheckpointRef) -> None:
