@@ -6,8 +6,8 @@ from tasks.settings.training import Schedule, TrainingConfig
 
 @settings
 class DistillationConfig(TrainingConfig):
-    """How an unlearned model is noised and taught anew (UNDO, Lee et al. 2025, arXiv:2506.06278): by itself as it was
-    before the noise, so that what it did not show is not taught, and by the retain text.
+    """How an unlearned model is noised and taught anew by itself as it was before the noise (UNDO, Lee et al. 2025,
+    arXiv:2506.06278): what it did not show is not taught.
     """
 
     noise_alpha: float = 0.0
@@ -19,9 +19,9 @@ class DistillationConfig(TrainingConfig):
     """Optimiser steps, >= 1, whatever `epochs` and `least_steps` say: the cost is the same for any amount of text."""
     block_size: int = 256
     """Tokens of a block, >= 16."""
-    text_share: float = 0.5
-    """How much the token that does follow counts on the retain text, beside what the teacher says, 0 to 1; 0: the
-    teacher alone, as in the source work."""
+    text_share: float = 0.0
+    """How much the token that does follow counts on the retain text, beside what the teacher says, 0 to 1: more of that
+    text is kept, and less of what stands beside it; 0: the teacher alone, as in the source work."""
     forget_text: bool = True
     """Whether the student imitates what the unlearned model says of the forget text too, as in the source work; on the
     retain text alone it would be left to guess there."""

@@ -31,19 +31,21 @@ def weights(alpha: float) -> list[str]:
     return [f"scrub.alpha={alpha:g}", f"scrub.beta={1 - alpha:.2g}"]
 
 
-ITSELF = ["distillation.text_share=0", "distillation.held_share=0.05"]
-"""A distillation as the source work has it: the unlearned model alone speaks, and one block in twenty is held back."""
 POINTS = {
     "weights-75": weights(0.75),
     "weights-85": weights(0.85),
     "weights-95": weights(0.95),
     "sharpness": [*weights(0.85), "training.sharpness=0.1"],
-    "noise-15": [*weights(0.85), *ITSELF, "distillation.noise_alpha=0.15", "distillation.forget_text=false"],
-    "noise-40": [*weights(0.85), *ITSELF, "distillation.noise_alpha=0.4", "distillation.steps=3000"],
-    "noise-45-text": [*weights(0.85), "distillation.noise_alpha=0.45", "distillation.steps=3000"],
+    "noise-15": [*weights(0.85), "distillation.noise_alpha=0.15", "distillation.forget_text=false"],
+    "noise-40": [*weights(0.85), "distillation.noise_alpha=0.4", "distillation.steps=3000"],
+    "noise-45-text": [
+        *weights(0.85),
+        "distillation.noise_alpha=0.45",
+        "distillation.steps=3000",
+        "distillation.text_share=0.5",
+    ],
     "noise-50": [
         *weights(0.85),
-        *ITSELF,
         "distillation.noise_alpha=0.5",
         "distillation.steps=1500",
         "distillation.forget_text=false",

@@ -121,8 +121,8 @@ def test_a_plan_shows_the_stages_and_whether_they_are_there(runs: Runs) -> None:
     states = {str(key): state for key, state in guessing.stages.items()}
     assert "teacher cache of forget text" not in states
     assert (states["teacher cache of retain text"], states["distillation"]) == ("cached", "to run")
-    by_itself = plan(runs.request, config(ON, "distillation.text_share=0"), METHODS["npo"])
-    states = {str(key): state for key, state in by_itself.stages.items()}
+    with_text = plan(runs.request, config(ON, "distillation.text_share=0.5"), METHODS["npo"])
+    states = {str(key): state for key, state in with_text.stages.items()}
     assert (states["teacher cache of retain text"], states["distillation"]) == ("cached", "to run")
     plain = plan(runs.request, config(), METHODS["npo"])
     assert not {str(key) for key in plain.stages} & ADDED

@@ -41,7 +41,6 @@ TEXT = [
 ]
 TEACHING = DistillationConfig(
     noise_alpha=0.3,
-    text_share=0.0,
     steps=60,
     block_size=32,
     batch_blocks=4,
