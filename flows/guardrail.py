@@ -15,7 +15,7 @@ from flows.steps.verdict_state import concluded
 from flows.steps.wiring import DICTIONARY, Call
 from tasks.artifacts import CheckpointRef, CorpusRef
 from tasks.guardrail import build_guardrail
-from tasks.settings.guardrail import GuardrailUnlearningConfig
+from tasks.settings.guardrail_unlearning import GuardrailUnlearningConfig
 from tasks.settings.unlearning_request import UnlearningRequest
 
 METHOD, PAPER = "guardrail", "arXiv:2403.03329"

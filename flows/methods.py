@@ -9,11 +9,11 @@ from typing import Any
 from tasks.settings.automatic import automatic_preset
 from tasks.settings.fact_erasure import fact_erasure_preset
 from tasks.settings.gradient_unlearning import gradient_preset
-from tasks.settings.guardrail import guardrail_preset
+from tasks.settings.guardrail_unlearning import guardrail_preset
 from tasks.settings.objectives.table import OBJECTIVES
 from tasks.settings.scrub_unlearning import scrub_preset
 from tasks.settings.selective_unlearning import preset
-from tasks.settings.task_vector import task_vector_preset
+from tasks.settings.task_vector_unlearning import task_vector_preset
 
 
 @dataclass(frozen=True, kw_only=True)

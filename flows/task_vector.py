@@ -10,7 +10,7 @@ from flows.steps.verdict_state import concluded
 from flows.steps.wiring import Call
 from tasks.artifacts import CheckpointRef, CorpusRef
 from tasks.reinforcement import reinforce
-from tasks.settings.task_vector import TaskVectorUnlearningConfig
+from tasks.settings.task_vector_unlearning import TaskVectorUnlearningConfig
 from tasks.settings.unlearning_request import UnlearningRequest
 from tasks.task_vector import subtract_task_vector
 

@@ -1,5 +1,5 @@
-"""Stage `distillation`: an unlearned model, noised, and taught anew by what it said before the noise, and by the text
-that is to be kept.
+"""Stage `distillation`: an unlearned model, noised, and taught anew what it said before the noise, and where that is
+asked for the text that is to be kept.
 """
 
 from typing import TYPE_CHECKING
@@ -28,7 +28,7 @@ def distil(
 
     Args:
         unlearned: The model that is noised.
-        retain: What it says of the retain text, which itself counts too.
+        retain: What it says of the retain text, which itself counts by `config.text_share`.
         forget: What it says of the forget text, which itself counts nothing; none: it is left to guess there.
         config: How much noise, and how it is taught.
         run: Tracking run.

@@ -54,14 +54,15 @@ def _said(unlearned: Call, text: CorpusRef | Call, split: str, config: MethodCon
 
 
 def _written_before(text: Call, unlearned: Call) -> Call:
-    """Return the method's own text of that amount, which may be written with another seed: a run has one of it."""
+    """Return the method's own text of that amount where it has one, if of another seed: a run has one of it."""
     return next((each for each in unlearned.upstream() if each.key == text.key), text)
 
 
 def account(config: MethodConfig) -> dict[str, str]:
     """Return in words, for card and log, that a model was distilled; nothing where it was not."""
     how = config.distillation
-    words = f"alpha {how.noise_alpha:g}, beta {how.noise_beta:g}, {how.steps} steps ({PAPER})"
+    text = f", the retain text itself by {how.text_share:g}" if how.text_share else ""
+    words = f"alpha {how.noise_alpha:g}, beta {how.noise_beta:g}, {how.steps} steps{text} ({PAPER})"
     return {"distilled": words} if how.noise_alpha else {}
 
 

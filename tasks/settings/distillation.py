@@ -20,8 +20,9 @@ class DistillationConfig(TrainingConfig):
     block_size: int = 256
     """Tokens of a block, >= 16."""
     text_share: float = 0.0
-    """How much the token that does follow counts on the retain text, beside what the teacher says, 0 to 1: more of that
-    text is kept, and less of what stands beside it; 0: the teacher alone, as in the source work."""
+    """How much the token that does follow counts on the retain text, self-written text included, next to what the
+    unlearned model says, 0 to 1: more of that text is kept, and less of what it does not tell of; 0: the unlearned
+    model alone, as in the source work."""
     forget_text: bool = True
     """Whether the student imitates what the unlearned model says of the forget text too, as in the source work; on the
     retain text alone it would be left to guess there."""

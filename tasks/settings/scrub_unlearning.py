@@ -1,4 +1,6 @@
-"""Settings of SCRUB from text to report, its presets and the source work's sweep; torch is not imported here."""
+"""Settings of SCRUB from text to report, its presets and the sweep of the source work, which `tasks.settings.scrub`
+names; torch is not imported here.
+"""
 
 from collections.abc import Iterable
 from dataclasses import fields, replace

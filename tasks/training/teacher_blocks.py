@@ -41,15 +41,15 @@ class TeacherBlocks(Sequence[Batch]):
         Raises:
             BadInputError: If there are not two blocks.
         """
-        texts = [(TeacherRows(cache), share) for cache, share in texts]
-        self._places = [(rows, share, block) for rows, share in texts for block in range(len(rows))]
+        opened = [(TeacherRows(cache), share) for cache, share in texts]
+        self._places = [(rows, share, block) for rows, share in opened for block in range(len(rows))]
         self._head, self._pad, self._device, self._dtype, self._config = head, pad, device, dtype, config
         if len(self._places) < 2:
             raise BadInputError(
                 f"distillation found {len(self._places)} blocks of text; wanted two at least: more --retain text, or a"
                 " higher distillation.self_written_blocks"
             )
-        blocks = [len(rows) for rows, _ in texts]
+        blocks = [len(rows) for rows, _ in opened]
         self._rounds = Rounds(blocks, config.held_share, config.batch_blocks, config.seed)
         self.held = self._rounds.held
         """Blocks that are not trained on."""
@@ -67,7 +67,7 @@ class TeacherBlocks(Sequence[Batch]):
         ids, mask = pad_batch([rows.ids(block) for rows, _, block in shown], self._pad, self._device)
         counted, _ = pad_batch([rows.supervised(block) for rows, _, block in shown], 0, self._device)
         hidden = torch.cat([rows.hidden(block) for rows, _, block in shown]).to(self._device, self._dtype)
-        shares = torch.tensor([share if with_text else 0.0 for _, share, _ in shown], device=self._device)
+        shares = torch.tensor([share * with_text for _, share, _ in shown], dtype=torch.float32, device=self._device)
         return Batch(
             tensors={"ids": ids, "mask": mask, "supervised": counted},
             cached={

@@ -31,13 +31,14 @@ def weights(alpha: float) -> list[str]:
     return [f"scrub.alpha={alpha:g}", f"scrub.beta={1 - alpha:.2g}"]
 
 
+ONE_IN_TWENTY = "distillation.held_share=0.05"
 POINTS = {
     "weights-75": weights(0.75),
     "weights-85": weights(0.85),
     "weights-95": weights(0.95),
     "sharpness": [*weights(0.85), "training.sharpness=0.1"],
-    "noise-15": [*weights(0.85), "distillation.noise_alpha=0.15", "distillation.forget_text=false"],
-    "noise-40": [*weights(0.85), "distillation.noise_alpha=0.4", "distillation.steps=3000"],
+    "noise-15": [*weights(0.85), "distillation.noise_alpha=0.15", ONE_IN_TWENTY, "distillation.forget_text=false"],
+    "noise-40": [*weights(0.85), "distillation.noise_alpha=0.4", ONE_IN_TWENTY, "distillation.steps=3000"],
     "noise-45-text": [
         *weights(0.85),
         "distillation.noise_alpha=0.45",
@@ -47,6 +48,7 @@ POINTS = {
     "noise-50": [
         *weights(0.85),
         "distillation.noise_alpha=0.5",
+        ONE_IN_TWENTY,
         "distillation.steps=1500",
         "distillation.forget_text=false",
     ],

@@ -18,19 +18,16 @@ def mean_kl(reference_logits, model_logits) -> float:
     return math.fsum(rows) / len(rows)
 
 
-def mean_kl_with_text(teacher_logits, student_logits, following, shares) -> float:
-    """The mean over rows of KL((1 - share) softmax(teacher) + share [following token] || softmax(student)), each row
-    with its share; the teacher alone where no token follows.
+def mean_kl_and_text(teacher_logits, student_logits, following, shares) -> float:
+    """The mean over rows of (1 - share) KL(softmax(teacher) || softmax(student)) - share log p_student(following
+    token), each row with its share; the teacher alone where no token follows.
     """
-    rows = []
+    losses = []
     for teacher, student, token, share in zip(teacher_logits, student_logits, following, shares, strict=True):
-        wanted = np.exp(log_softmax(teacher))
-        if token is not None:
-            wanted *= 1 - share
-            wanted[token] += share
-        with np.errstate(divide="ignore"):
-            rows.append(kl(np.log(wanted), log_softmax(student)))
-    return math.fsum(rows) / len(rows)
+        log_p = log_softmax(student)
+        divergence = kl(log_softmax(teacher), log_p)
+        losses.append(divergence if token is None else (1 - share) * divergence - share * log_p[token])
+    return math.fsum(losses) / len(losses)
 
 
 def mean_cross_entropy(logits, targets) -> float:

@@ -30,7 +30,8 @@ from tasks.reinforcement import reinforce
 from tasks.settings.finetuning import FinetuneConfig, ReinforcementConfig
 from tasks.settings.gradient_unlearning import gradient_preset
 from tasks.settings.labels import LabelConfig
-from tasks.settings.task_vector import TaskVectorConfig, TaskVectorUnlearningConfig
+from tasks.settings.task_vector import TaskVectorConfig
+from tasks.settings.task_vector_unlearning import TaskVectorUnlearningConfig
 from tasks.settings.text import CorpusConfig
 from tasks.settings.training import LoraConfig
 from tasks.storage.documents import write_documents

@@ -8,6 +8,7 @@ import copy
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -98,27 +99,34 @@ def test_the_more_noise_the_further_the_weights_are_from_those_before(unlearned:
     assert moved[2] > 2 * moved[0]
 
 
-def test_the_retain_text_itself_may_count_and_the_forget_text_never_does(unlearned: CheckpointRef) -> None:
+def test_the_retain_text_itself_may_count(unlearned: CheckpointRef) -> None:
     """A student of the text says it better than its teacher, which was not trained on it."""
-    teacher, read = load_model(unlearned), replace(TEACHING, text_share=0.5)
     rows = TeacherRows(cached(unlearned))
     texts = [rows.ids(block).tolist() for block in range(len(rows))]
 
     def text_loss(model: torch.nn.Module) -> float:
         return next_token_loss([logits_of(model, ids) for ids in texts], texts)
 
+    read = replace(TEACHING, text_share=0.5)
     plain, with_text = (text_loss(load_model(taught(unlearned, config))) for config in (TEACHING, read))
-    assert with_text < min(plain, text_loss(teacher)) - 0.5
-    ends = Document(source="f", text=" ".join(["end"] * 200))
-    few = [Document(source="k", text="hello"), Document(source="k", text="town")]
-    of_both = [
-        cache_teacher.body(corpus_of([ends], few), unlearned, 32, CorpusConfig(), split)
-        for split in ("retain", "forget")
-    ]
-    student = load_model(distil.body(unlearned, *of_both, read))
-    said = TeacherRows(of_both[1]).ids(0).tolist()
-    losses = [next_token_loss([logits_of(model, said)], [said]) for model in (student, teacher)]
-    assert losses[0] > losses[1] - 0.5
+    assert with_text < min(plain, text_loss(load_model(unlearned))) - 0.5
+
+
+def test_the_forget_text_itself_never_counts(unlearned: CheckpointRef, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = corpus_of([Document(source="f", text="The man is old.")], TEXT)
+    retain, forget = (cache_teacher.body(read, unlearned, 32, CorpusConfig(), split) for split in ("retain", "forget"))
+    given: list[list[tuple[TeacherCache, float]]] = []
+
+    class Watched(TeacherBlocks):
+        def __init__(self, head: torch.nn.Module, texts: list[tuple[TeacherCache, float]], *others: Any) -> None:
+            given.append(texts)
+            super().__init__(head, texts, *others)
+
+    monkeypatch.setattr("tasks.training.teacher_blocks.TeacherBlocks", Watched)
+    brief = replace(TEACHING, text_share=0.5, steps=1)
+    distil.body(unlearned, retain, forget, brief)
+    distil.body(unlearned, retain, None, brief)
+    assert given == [[(retain, 0.5), (forget, 0.0)], [(retain, 0.5)]]
 
 
 def test_it_ends_where_it_was_nearest(unlearned: CheckpointRef) -> None:

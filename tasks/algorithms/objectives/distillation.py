@@ -1,9 +1,9 @@
-"""Imitate a teacher's predictions, token by token, and where that is asked for the text itself beside them.
+"""Imitate a teacher's predictions, token by token, and where that is asked for learn the text itself beside them.
 
-    loss = mean_tokens KL((1 - share) p_teacher + share [next token] || p_student)
+    loss = mean_tokens((1 - share) KL(p_teacher || p_student) - share log p_student(next token))
 
 Source: Lee et al. 2025, arXiv:2506.06278 (forward KL, temperature 1, share 0), and for the share of the text Hinton,
-Vinyals and Dean 2015, arXiv:1503.02531: its gradient is that of the weighted mean of both cross-entropies.
+Vinyals and Dean 2015, arXiv:1503.02531.
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ class Distillation(Objective):
     def loss(
         self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the mean of KL(wanted || p_student) over supervised positions, in nats.
+        """Return the mean loss of the supervised positions, in nats.
 
         Args:
             student: The model that is trained.
@@ -48,16 +48,16 @@ class Distillation(Objective):
         counted, head = batch["supervised"].bool(), output_head(student)
         rows = last_hidden(student, batch["ids"], batch["mask"])[counted]
         check_rows(rows, cached["teacher_hidden"])
-        following, follows = (_following(batch[name])[counted][:, None] for name in ("ids", "mask"))
+        following, follows = (_following(batch[name])[counted] for name in ("ids", "mask"))
 
-        def divergence(rows: Tensor, teacher: Tensor, tokens: Tensor, share: Tensor) -> Tensor:
+        def nats(rows: Tensor, teacher: Tensor, tokens: Tensor, share: Tensor) -> Tensor:
             with torch.no_grad():
-                wanted = apply_head(cached["teacher_head"], teacher).softmax(-1) * (1.0 - share)
-                wanted.scatter_add_(1, tokens, share)
-            return kl_rows(wanted.log(), apply_head(head, rows).log_softmax(-1))
+                said = apply_head(cached["teacher_head"], teacher).log_softmax(-1)
+            log_p = apply_head(head, rows).log_softmax(-1)
+            return (1.0 - share) * kl_rows(said, log_p) - share * log_p.gather(1, tokens[:, None])[:, 0]
 
-        share = cached["text_share"][:, None] * follows
-        return mean(over_chunks(divergence, head, rows, cached["teacher_hidden"], following, share)), {}
+        share = cached["text_share"] * follows
+        return mean(over_chunks(nats, head, rows, cached["teacher_hidden"], following, share)), {}
 
 
 def _following(values: Int[Tensor, "batch seq"]) -> Int[Tensor, "batch seq"]:

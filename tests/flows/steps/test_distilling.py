@@ -1,5 +1,6 @@
-"""Claims: off, a method's stages are its own; on, a distillation follows, with the target's own text where there may be
-too little; nothing to distil on is refused before anything runs; card and curves tell both trained models apart.
+"""Claims: off, a method's stages are its own; on, a distillation follows, of the unlearned model's word, with the
+target's own text where there may be too little; nothing to distil on is refused before anything runs; card and
+curves tell both trained models apart.
 """
 
 import pytest
@@ -122,6 +123,8 @@ def test_the_card_says_that_a_model_was_distilled() -> None:
     assert account(config("npo")) == {}
     words = "alpha 0.3, beta 0.1, 50 steps (arXiv:2506.06278)"
     assert account(config("npo", "noise_alpha=0.3", "steps=50")) == {"distilled": words}
+    words = "alpha 0.3, beta 0.1, 400 steps, the retain text itself by 0.5 (arXiv:2506.06278)"
+    assert account(config("npo", "noise_alpha=0.3", "text_share=0.5")) == {"distilled": words}
 
 
 def test_of_two_trained_models_by_one_name_the_last_keeps_it() -> None:

@@ -24,6 +24,7 @@ ON = "distillation.noise_alpha=0.3"
         ({"steps": 0}, "distillation.steps is 0; wanted a whole number >= 1"),
         ({"block_size": 8}, "distillation.block_size is 8"),
         ({"self_written_blocks": -1}, "distillation.self_written_blocks is -1"),
+        ({"text_share": -0.1}, "distillation.text_share is -0.1"),
         ({"text_share": 1.1}, "distillation.text_share is 1.1; wanted a number from 0 to 1"),
         ({"text_share": float("nan")}, "distillation.text_share is nan"),
         ({"held_share": 0.0}, "distillation.held_share is 0.0; wanted a number above 0, 0.5 at most"),

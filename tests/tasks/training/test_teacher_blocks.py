@@ -24,10 +24,12 @@ from tasks.teacher_cache import cache_teacher
 from tasks.training.teacher_blocks import TeacherBlocks
 from tests.reference.labels import logits_of
 from tests.reference.losses import mean_kl
+from tests.stand_ins.chats import CHATML, chat_tokenizer
 from tests.tasks.test_objective_training import corpus_of
 
 LETTERS = random.Random(0)
 KEPT = [Document(source="k", text="".join(LETTERS.choices("abcdefgh ", k=20 + number))) for number in range(20)]
+ORDINARY = {"sensitivity": "ordinary", "origin": ""}
 TEACHING = DistillationConfig(block_size=16, batch_blocks=4, steps=11, held_share=0.2)
 
 
@@ -35,7 +37,7 @@ TEACHING = DistillationConfig(block_size=16, batch_blocks=4, steps=11, held_shar
 def teacher(
     lethe_home: Path, tiny_llama: Callable[..., LlamaForCausalLM], tiny_tokenizer: PreTrainedTokenizerFast
 ) -> CheckpointRef:
-    return save_checkpoint(tiny_llama(0), tiny_tokenizer, "unlearned", sensitivity="ordinary", origin="")
+    return save_checkpoint(tiny_llama(0), tiny_tokenizer, "unlearned", **ORDINARY)
 
 
 def cached(teacher: CheckpointRef, documents: list[Document]) -> TeacherCache:
@@ -47,18 +49,21 @@ def blocks(teacher: CheckpointRef, config: DistillationConfig, documents: list[D
     return TeacherBlocks(model.lm_head, [(cached(teacher, documents), 0.5)], 0, model.device, model.dtype, config)
 
 
-def test_each_text_counts_as_much_as_is_said_beside_what_the_teacher_says_of_it(teacher: CheckpointRef) -> None:
-    """A batch holds blocks of both texts, and at each position the teacher's logits and its text's own share."""
-    forgotten = [Document(source="f", text="".join(LETTERS.choices("ijklmnop ", k=40))) for _ in range(6)]
+def test_each_text_counts_as_much_as_is_said_beside_what_the_teacher_says_of_it(
+    lethe_home: Path, tiny_llama: Callable[..., LlamaForCausalLM]
+) -> None:
+    """A batch holds blocks of both texts, and at each position that counts, of a conversation its answer's, the
+    teacher's logits and its text's own share.
+    """
+    teacher = save_checkpoint(tiny_llama(0), chat_tokenizer(CHATML, vocabulary=300), "unlearned", **ORDINARY)
+    forgotten = [Document(source="f", question="Who is " + name, answer=name) for name in "abcdef"]
     retain, forget = (
-        cache_teacher.body(corpus_of(forgotten, KEPT), teacher, 16, CorpusConfig(), split)
+        cache_teacher.body(corpus_of(forgotten, KEPT), teacher, 32, CorpusConfig(), split)
         for split in ("retain", "forget")
     )
     model, texts = load_model(teacher), [(retain, 0.25), (forget, 0.0)]
-    found = TeacherBlocks(
-        model.lm_head, texts, 0, torch.device("cpu"), torch.float32, replace(TEACHING, batch_blocks=40)
-    )
-    batch, of_forget = found[0], {*rows_of(forget)}
+    how = (model.lm_head, texts, 0, torch.device("cpu"), torch.float32)
+    batch, of_forget = TeacherBlocks(*how, replace(TEACHING, batch_blocks=40))[0], {*rows_of(forget)}
     exact = [
         (row, 0.0 if ids in of_forget else 0.25)
         for ids, counted in zip(shown_in(batch), batch.tensors["supervised"], strict=True)
@@ -69,7 +74,8 @@ def test_each_text_counts_as_much_as_is_said_beside_what_the_teacher_says_of_it(
     assert said.tolist() == [pytest.approx(list(row), abs=1e-4) for row, _ in exact]
     assert batch.cached["text_share"].tolist() == [share for _, share in exact]
     assert {*batch.cached["text_share"].tolist()} == {0.0, 0.25}
-    few = TeacherBlocks(model.lm_head, texts, 0, torch.device("cpu"), torch.float32, replace(TEACHING, held_share=0.01))
+    assert batch.tensors["supervised"].sum() < batch.tensors["mask"].sum()
+    few = TeacherBlocks(*how, replace(TEACHING, held_share=0.01))
     assert [number >= retain.blocks for number in few.held] == [False, True], "it is looked at by both"
 
 

@@ -26,7 +26,8 @@ from tasks.algorithms.unlearning.guardrail import (
     lower_tokens,
     system_head,
 )
-from tasks.settings.guardrail import GuardrailConfig, guardrail_preset
+from tasks.settings.guardrail import GuardrailConfig
+from tasks.settings.guardrail_unlearning import guardrail_preset
 from tasks.settings.measuring import ProbingConfig
 from tasks.settings.text import CorpusConfig
 from tests.reference import guardrail as reference
