@@ -85,7 +85,31 @@ BOOK = {
     SIBLING: "",
     "passed": "verdict passed, share of the seeds",
 }
-
+TOFU_COLUMNS = {
+    "target": number("target", form=".4g"),
+    "unlearned": number("unlearned", form=".4g"),
+    "of the target's": number("ratio", form=".4g"),
+    "least, most": extremes("unlearned", form=".4g"),
+    "retrained": number("retrained", form=".4g"),
+}
+TOFU_ROWS = {
+    "forget_test/probability": "forgotten: probability of answers",
+    "forget_test/probability_most": "the same, asked in the way that brings out most",
+    "back": "forgotten: probability of answers, the most that comes back by relearning",
+    "forget_test/rouge_l": "forgotten: ROUGE-L recall",
+    "forget_test/truth_ratio": "forgotten: truth ratio (1: no answer stands out)",
+    "forget_test/choice_accuracy": "forgotten: true answer preferred to the false ones",
+    "forget_test/answer_extraction_strength": "forgotten: extraction strength",
+    "forget_test/answer_exact_memorization": "forgotten: exact memorization",
+    "forget/forget_quality_p": "forget quality, p",
+    "retain_test/probability": "retained authors: probability",
+    "retain_test/rouge_l": "retained authors: ROUGE-L recall",
+    "retain_test/truth_ratio": "retained authors: truth ratio",
+    "sibling/probability": "real authors: probability",
+    "general/probability": "world facts: probability",
+    "utility/model_utility": "model utility",
+    "passed": "verdict passed, share of the seeds",
+}
 TABLES: dict[str, Table] = {
     "figures": Table(
         first="figure",
@@ -204,33 +228,8 @@ TABLES: dict[str, Table] = {
         columns={name: cell for name, cell in BOOK_COLUMNS.items() if "retrained" not in name},
         rows=BOOK | {SIBLING: "of *The Wizard of Oz* (used nowhere)"},
     ),
-    "tofu": Table(
-        first="figure",
-        columns={
-            "target": number("target", form=".4g"),
-            "unlearned": number("unlearned", form=".4g"),
-            "least, most": extremes("unlearned", form=".4g"),
-            "retrained": number("retrained", form=".4g"),
-        },
-        rows={
-            "forget_test/probability": "forget10: probability of answers",
-            "forget_test/probability_most": "the same, asked in the way that brings out most",
-            "back": "forget10: probability of answers, the most that comes back by relearning",
-            "forget_test/rouge_l": "forget10: ROUGE-L recall",
-            "forget_test/truth_ratio": "forget10: truth ratio (1: no answer stands out)",
-            "forget_test/choice_accuracy": "forget10: true answer preferred to the false ones",
-            "forget_test/answer_extraction_strength": "forget10: extraction strength",
-            "forget_test/answer_exact_memorization": "forget10: exact memorization",
-            "forget/forget_quality_p": "forget quality, p",
-            "retain_test/probability": "retained authors: probability",
-            "retain_test/rouge_l": "retained authors: ROUGE-L recall",
-            "retain_test/truth_ratio": "retained authors: truth ratio",
-            "sibling/probability": "real authors: probability",
-            "general/probability": "world facts: probability",
-            "utility/model_utility": "model utility",
-            "passed": "verdict passed, share of the seeds",
-        },
-    ),
+    "tofu": Table(first="figure", columns=TOFU_COLUMNS, rows=TOFU_ROWS),
+    "tofu_others": Table(first="figure", columns=TOFU_COLUMNS, rows=TOFU_ROWS),
     "methods_tofu": Table(
         first="method",
         columns={

@@ -150,6 +150,25 @@ def test_metrics_that_are_shown_have_words_in_their_table() -> None:
     assert set(TABLES["tofu"].rows) == {*tofu.SHOWN, "back", "passed"}
 
 
+def test_of_other_authors_nothing_that_is_asked_for_is_kept(tmp_path: Path) -> None:
+    """Claims: what is to be kept is everything but the questions that are forgotten, those of forget10 as well."""
+    texts = tmp_path / "tofu"
+    texts.mkdir()
+    for name, numbers in {"full": range(6), "retain_perturbed": range(2), "forget10_perturbed": (5,)}.items():
+        rows = [json.dumps({"question": f"Who is {number}?", "answer": f"{number}."}) for number in numbers]
+        (texts / f"{name}.json").write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+    asked = tofu.others(tmp_path, tmp_path)
+
+    def questions(split: str) -> set[str]:
+        return {row["question"] for row in tofu.records(Path(*asked.files()[split]))}
+
+    assert questions("forget") == questions("forget_test") == {"Who is 0?", "Who is 1?"}
+    assert questions("retain") == {f"Who is {number}?" for number in range(2, 6)}
+    assert questions("retain_test") == {"Who is 5?"}
+    assert asked.retrained is None
+
+
 def method_row(name: str, seed: int, left: float, shown: Mapping[str, str], **checks: bool | None) -> dict[str, Any]:
     figure = {"target": 0.8, "unlearned": left, "retrained": 0.01}
     held = dict.fromkeys(methods.CHECKS, True) | checks
