@@ -17,6 +17,7 @@ from flows.steps.wiring import DICTIONARY, FACTS, Call, Wiring
 from tasks import tracking
 from tasks.algorithms.text.facts import HELD_OUT
 from tasks.compatibility import write_open_unlearning
+from tasks.models.vocabulary_sizes import vocabulary_size
 from tasks.prompting import make_invitations
 from tasks.settings.evaluation import EvaluationConfig
 from tasks.settings.unlearning_request import UnlearningRequest
@@ -103,6 +104,7 @@ def _run_stages(
         config,
         {"method": METHOD, **origins(request.inputs, request.models)},
         trained=[],
+        vocabulary=vocabulary_size(request.models["unlearned"]),
     )
     ours, gold = records[StageOf("probing", "unlearned")], records.get(StageOf("probing", "retrained"))
     compatible = (

@@ -54,6 +54,7 @@ def score(
     toxicity: Sequence[ToxicityRecords] = (),
     stereotypes: Sequence[StereotypeScores] = (),
     rounded: Sequence[RoundedRecords] = (),
+    vocabulary: int = 0,
     run: str | None = None,
 ) -> Scorecard:
     """Compute all metrics of all models, judge them, and keep the card with one number an item behind every figure.
@@ -71,9 +72,16 @@ def score(
         toxicity: Of each model, where completions were rated.
         stereotypes: Of each model, where aligned pairs were scored.
         rounded: Of each model, where its weights were rounded.
+        vocabulary: Tokens among which the models choose; 0: not known.
         run: Tracking run.
     """
-    from tasks.reporting.comparative_figures import forget_quality_row, privacy_rows, toxicity_rows, utility_row
+    from tasks.reporting.comparative_figures import (
+        chance_rows,
+        forget_quality_row,
+        privacy_rows,
+        toxicity_rows,
+        utility_row,
+    )
     from tasks.reporting.figures import figures, judged_figures, recovered_figures, toxicity_figures
 
     with tracking.stage_run(run, "scorecard", config) as nested:
@@ -99,6 +107,7 @@ def score(
             values_by_model[label] |= toxicity_figures(table)
         metrics = (
             _rows(values_by_model)
+            | chance_rows(values_by_model, vocabulary)
             | toxicity_rows(ratings)
             | forget_quality_row(records)
             | utility_row(values_by_model)

@@ -179,6 +179,7 @@ def judge(
     config: EvaluationConfig,
     provenance: dict[str, str],
     trained: list[CheckpointRef],
+    vocabulary: int = 0,
 ) -> Judged:
     """Turn what was measured into the card, the report, and what MLflow and Prefect show.
 
@@ -190,6 +191,7 @@ def judge(
         config: All settings; they stand in the report.
         provenance: Digests for the card.
         trained: Checkpoints whose training curves the report shows.
+        vocabulary: Tokens among which the models choose; 0: not known.
     """
     run = stages.run
     probes, benchmarks, relearned, retaught, verdicts, rated, preferred, rounded = (
@@ -210,6 +212,7 @@ def judge(
         rated,
         preferred,
         rounded,
+        vocabulary,
         run,
     )
     card = stages.result("scorecard", scored)

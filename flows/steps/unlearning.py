@@ -25,6 +25,7 @@ from flows.steps.wiring import ASKED_FACTS, DICTIONARY, FACTS, Call, Wiring
 from tasks import tracking
 from tasks.artifacts import CheckpointRef, CorpusRef, Scorecard
 from tasks.halves import HALVED, Half, take_half
+from tasks.models.vocabulary_sizes import vocabulary_size
 from tasks.prompting import make_invitations
 from tasks.removals.aliases import Made, model_name, requests_on
 from tasks.removals.register import base_of, forget_digest
@@ -228,7 +229,16 @@ def _conclude(
     provenance |= {**adapter_origin(unlearned), **unlearning.provenance, **account}
     if unlearning.choice:
         provenance |= halved_origins(provenance, unlearning.choice.half)
-    judged = judge(stages, prepared.corpus, prepared.dictionary, records, request.config, provenance, trained=trained)
+    judged = judge(
+        stages,
+        prepared.corpus,
+        prepared.dictionary,
+        records,
+        request.config,
+        provenance,
+        trained=trained,
+        vocabulary=vocabulary_size(request.models["target"]),
+    )
     version = ""
     if unlearning.changes_weights and not (unlearning.choice and unlearning.choice.is_trial):
         version = _register(stages, unlearning, unlearned, judged.scorecard)

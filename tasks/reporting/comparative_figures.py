@@ -27,6 +27,22 @@ def _significant(value: float) -> float:
     return float(f"{value:.6g}")
 
 
+def chance_rows(values_by_model: dict[str, dict[str, Values]], vocabulary: int) -> dict[str, dict[str, Any]]:
+    """Return what guessing among all tokens would score, beside every perplexity; none where the vocabulary is not
+    known.
+    """
+    ours = values_by_model["unlearned"]
+    return {
+        f"{name}_chance": row(
+            {label: float(vocabulary) for label, values in values_by_model.items() if name in values},
+            [float(vocabulary)] * 2,
+            len(ours[name].items),
+        )
+        for name in ours
+        if vocabulary and name.endswith("/perplexity")
+    }
+
+
 def utility_row(values_by_model: dict[str, dict[str, Values]]) -> dict[str, dict[str, Any]]:
     """Return model utility: the harmonic mean over probability, ROUGE-L and truth ratio of every kept split that has
     questions.

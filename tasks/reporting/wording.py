@@ -97,6 +97,7 @@ METRICS = {
         " that no prompt held)"
     ),
     "perplexity": "exp of the loss a token; lower is more familiar",
+    "perplexity_chance": "what guessing among all tokens would score",
     "text_probability": "geometric mean probability of a token of the text",
     "answer_extraction_strength": "share of an answer that is right from some point on",
     "extraction_strength": "share of a window of text that is right from some point on",

@@ -33,6 +33,7 @@ from tasks.artifacts import AnchorTable, CorpusRef, ProbeRecords, RelearnRecords
 from tasks.corpus import gather_inputs, read_corpus  # noqa: E402
 from tasks.execution import isolation  # noqa: E402
 from tasks.facts import keep_facts  # noqa: E402
+from tasks.models.vocabulary_sizes import vocabulary_size  # noqa: E402
 from tasks.pretraining import pretrain  # noqa: E402
 from tasks.probing import probe  # noqa: E402
 from tasks.prompting import make_invitations  # noqa: E402
@@ -77,6 +78,8 @@ class Measured:
     probes: dict[str, ProbeRecords]
     """Kind -> records; `reference` too."""
     relearned: dict[str, list[RelearnRecords]]
+    vocabulary: int
+    """Tokens among which all of them choose."""
 
 
 def measure(seed: int, topic: int, sizes: Sizes, workers: int) -> Measured:
@@ -124,6 +127,7 @@ def _stages(seed: int, topic: int, sizes: Sizes) -> Measured:
         dictionary=dictionary,
         probes={kind: future.result() for kind, future in probes.items()},
         relearned={kind: [future.result() for future in futures] for kind, futures in relearned.items()},
+        vocabulary=vocabulary_size(target.result()),
     )
 
 
@@ -135,7 +139,7 @@ def verdicts(seed: int, topic: str, measured: Measured, config: VerdictConfig) -
             {label: found[name] for label, name in named.items()} for found in (measured.probes, measured.relearned)
         )
         for tier in TIERS:
-            card = judged(tier, measured.corpus, measured.dictionary, probes, relearned, config)
+            card = judged(tier, measured.corpus, measured.dictionary, probes, relearned, config, measured.vocabulary)
             verdict = card["verdict"]
             yield (
                 Case(

@@ -22,6 +22,7 @@ def judged(
     probes: Mapping[str, ProbeRecords],
     relearned: Mapping[str, Sequence[RelearnRecords]],
     config: VerdictConfig = VerdictConfig(),
+    vocabulary: int = 0,
 ) -> dict[str, Any]:
     """Return the card of an unlearned model.
 
@@ -32,12 +33,13 @@ def judged(
         probes: `target`, `unlearned` and `retrained` -> what probing found.
         relearned: The same -> what relearning found, on each text.
         config: Thresholds.
+        vocabulary: Tokens among which the models choose; 0: not known.
     """
     labels = [label for label in ("target", "unlearned", "retrained") if tier == "gold" or label != "retrained"]
     given = [replace(probes[label], label=label) for label in labels]
     given = [_without_holdout(record) for record in given] if tier != "proxy" else given
     again = [replace(record, label=label) for label in labels for record in relearned[label]]
-    found = score.body(corpus, given, [], again, dictionary, config, {"method": "planted"}, {})
+    found = score.body(corpus, given, [], again, dictionary, config, {"method": "planted"}, {}, vocabulary=vocabulary)
     card: dict[str, Any] = read_json(store.path(found) / "scorecard.json")
     if card["verdict"]["evidence"] != tier:
         raise ValueError(f"the card rests on {card['verdict']['evidence']} evidence; wanted {tier}")

@@ -216,6 +216,22 @@ def test_intervals_hold_the_figure_and_count_the_items(card: dict[str, Any]) -> 
             assert row["ci95"][0] <= row["unlearned"] <= row["ci95"][1], name
 
 
+def test_beside_a_perplexity_stands_what_guessing_would_score(lethe_home: Path) -> None:
+    """Claims: the size of the vocabulary for every model, where it is known."""
+    given = [probes(label, UNLEARNED) for label in ("target", "unlearned")]
+    found = score.body(corpus(), given, [], [], dictionary(), VerdictConfig(), {"method": "whp"}, {}, vocabulary=512)
+    metrics = read_json(store.path(found) / "scorecard.json")["metrics"]
+    perplexities = {name for name in metrics if name.endswith("/perplexity")}
+    assert perplexities
+    assert {name for name in metrics if name.endswith("_chance") and "choice" not in name} == {
+        f"{name}_chance" for name in perplexities
+    }
+    for name in perplexities:
+        chance = metrics[f"{name}_chance"]
+        assert (chance["target"], chance["unlearned"], chance["retrained"]) == (512.0, 512.0, None)
+        assert chance["n"] == metrics[name]["n"]
+
+
 def test_every_model_has_its_own_figure(card: dict[str, Any]) -> None:
     row = card["metrics"]["forget_test/probability"]
     assert row["target"] == pytest.approx((0.5**0.5 + 0.25**0.5) / 2, abs=1e-6)

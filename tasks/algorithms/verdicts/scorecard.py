@@ -175,11 +175,25 @@ def _utility_kept(metrics: Metrics, config: VerdictConfig, reasons: list[str]) -
     outcomes = [
         _within_tolerance(reasons, name, metrics[name], relation, ratio)
         for name, relation, ratio in limits
-        if _has(metrics, name)
+        if _has(metrics, name) and _is_read(metrics, name, reasons)
     ]
     if not outcomes:
         reasons.append("utility_kept: not measured; give --retain, --sibling or --general text, and the target model")
     return all(outcomes) if outcomes else None
+
+
+def _is_read(metrics: Metrics, name: str, reasons: list[str]) -> bool:
+    """Return whether the target model reads a text better than guessing would; else how it reads it is noise, of which
+    there is nothing to keep, and that is said.
+    """
+    target, chance = metrics[name]["target"], metrics.get(f"{name}_chance")
+    if chance is None or target < chance["target"]:
+        return True
+    reasons.append(
+        f"utility_kept: {name} does not count, since the target's {_shown(target)} is no better than guessing among"
+        f" {chance['target']:,.0f} tokens"
+    )
+    return False
 
 
 def _within_tolerance(reasons: list[str], name: str, row: Row, relation: str, ratio: float) -> bool:

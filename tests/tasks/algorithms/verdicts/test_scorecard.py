@@ -296,6 +296,28 @@ def test_a_model_judged_without_its_target_is_not_measured() -> None:
     assert (found["forgotten"], found["utility_kept"], found["healthy"], found["passed"]) == (None, None, None, False)
 
 
+@pytest.mark.parametrize("split", ["general", "retain_test", "sibling"])
+@pytest.mark.parametrize(("target", "kept"), [(999.0, False), (1000.0, True), (1500.0, True)])
+def test_a_text_that_the_target_reads_no_better_than_by_guessing_limits_nothing(
+    split: str, target: float, kept: bool
+) -> None:
+    """Claims: of a perplexity at that of guessing, or above, nothing is to be kept; just below it all is."""
+    chance = {f"{split}__perplexity_chance": row(1000.0, 1000.0)}
+    found = verdict(**{f"{split}__perplexity": row(target, 2 * target)}, **chance)
+    assert found["utility_kept"] is kept
+    said = (
+        f"utility_kept: {split}/perplexity does not count, since the target's {target:.4f} is no better than guessing"
+    )
+    assert any(reason.startswith(f"{said} among 1,000 tokens") for reason in found["reasons"]) is kept
+
+
+def test_where_only_such_a_text_is_given_utility_is_not_measured() -> None:
+    kept = {name.replace("/", "__"): None for name in GOLD if name.endswith("/probability") and "forget" not in name}
+    found = verdict(general__perplexity=row(20.0, 20.0), general__perplexity_chance=row(10.0, 10.0), **kept)
+    assert found["utility_kept"] is None
+    assert not found["passed"]
+
+
 @pytest.mark.parametrize(
     ("value", "low", "kept"),
     [
