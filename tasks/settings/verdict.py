@@ -43,7 +43,7 @@ class VerdictConfig:
     perplexity_ratio: float = 1.05
     """Largest factor on the perplexity of general text; for retain_test and sibling prose see the next two fields.
     Where the 95 % interval reaches below the limit, up to twice the rise is let pass: few windows of text cannot tell
-    it from none."""
+    it from none. A text that the target model reads no better than by guessing among its tokens does not count."""
     retain_perplexity_ratio: float = 1.1
     """Largest factor on the perplexity of retain_test prose."""
     sibling_perplexity_ratio: float = 1.25
