@@ -94,7 +94,7 @@ def test_an_untouched_model_is_judged_and_does_not_pass(finished: Run) -> None:
     verdict = finished.result["verdict"]
     assert (verdict["forgotten"], verdict["utility_kept"], verdict["passed"], verdict["evidence"]) == (
         False,
-        True,
+        None,  # the model's weights are random: it reads no text, so there is none to keep
         False,
         "behavioural",
     )

@@ -116,7 +116,8 @@ def check_card(name: str, outcome: Outcome, target: CheckpointRef, required: tup
     assert (origin["target model"], origin["unlearned model"]) == (target.digest, outcome.unlearned.digest)
     assert verdict["evidence"] == "behavioural"
     assert {check for check in verdict["checked"] if verdict[check] is None} == set()
-    assert {"forgotten", "utility_kept", "healthy"} <= set(verdict["checked"])
+    assert {"forgotten", "healthy"} <= set(verdict["checked"])
+    assert verdict["utility_kept"] is None  # the model's weights are random: it reads no text, so there is none to keep
     assert verdict["passed"] == outcome.scorecard.passed == all(verdict[check] for check in required)
     assert {
         "forget_test/familiarity",

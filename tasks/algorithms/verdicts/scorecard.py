@@ -178,7 +178,10 @@ def _utility_kept(metrics: Metrics, config: VerdictConfig, reasons: list[str]) -
         if _has(metrics, name) and _is_read(metrics, name, reasons)
     ]
     if not outcomes:
-        reasons.append("utility_kept: not measured; give --retain, --sibling or --general text, and the target model")
+        reasons.append(
+            "utility_kept: not measured; give --retain, --sibling or --general text that the target model can read, and"
+            " the target model"
+        )
     return all(outcomes) if outcomes else None
 
 
