@@ -4,10 +4,10 @@ them.
     python -m tests.benchmarks.tofu --data DATA [--authors forget10] [--method whp] [--seeds 0 1 2] [--set key=value
     ...] [--json FILE]
 
-DATA holds `tofu/` and `tiny_lms/`. As TOFU has it, the questions that are forgotten are those that are asked. Settings
-for TOFU were chosen on the twenty authors of forget10. `--authors others` asks for those fourteen of the retained ones
-of whom retain_perturbed.json holds every question; forget10 is among what is to be kept then, and the model that never
-saw the fourteen is trained first, which takes a quarter of an hour.
+DATA holds `tofu/` and `tiny_lms/`. As TOFU has it, the questions that are forgotten are those that are asked. The
+settings of `scrub` for TOFU were chosen on the twenty authors of forget10, how deep `npo` goes on fourteen of the
+retained ones, of whom retain_perturbed.json holds every question. `--authors others` asks for these fourteen; forget10
+is among what is to be kept then, and the model that never saw them is trained first, which takes a quarter of an hour.
 """
 
 import json
