@@ -21,9 +21,9 @@ CHECKS = {
         None: "Not measured: nothing was asked about the forgotten text, or there is no model to compare with.",
     },
     "utility_kept": {
-        True: "What was to be kept, and what lies near the forgotten text, is known about as well as before.",
+        True: "What was to be kept, and what lies near the forgotten text, is known about as well as before or better.",
         False: "Something that was to be kept has suffered: unlearning removed more than the text.",
-        None: "Not measured: no text to be kept was given, so nothing can be said about damage to it.",
+        None: "Not measured: no text to be kept was given that the model can read; damage to it would not be seen.",
     },
     "healthy": {
         True: "The model still writes whole, varied and plausible sentences.",
