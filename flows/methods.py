@@ -71,7 +71,7 @@ class Method:
 METHODS = {
     "whp": Method(module="flows.selective_unlearning", preset=preset),
     **{name: Method(module="flows.gradient_unlearning", preset=partial(gradient_preset, name)) for name in OBJECTIVES},
-    "scrub": Method(module="flows.scrub", preset=scrub_preset, presets=("default", "original", "paper")),
+    "scrub": Method(module="flows.scrub", preset=scrub_preset, presets=("default", "lasting", "original", "paper")),
     "task_vector": Method(module="flows.task_vector", preset=task_vector_preset),
     "rome": Method(module="flows.fact_erasure", preset=fact_erasure_preset),
     "guardrail": Method(module="flows.guardrail", preset=guardrail_preset, changes_weights=False),

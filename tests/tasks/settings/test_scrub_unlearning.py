@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from flows.steps.settings import apply_settings
 from tasks.settings.scrub import RewindConfig, ScrubConfig, ScrubTrainingConfig
 from tasks.settings.scrub_unlearning import (
     SCRUB_PRESETS,
@@ -17,6 +18,7 @@ from tasks.settings.scrub_unlearning import (
     weight_sweep,
 )
 from tasks.settings.training import LoraConfig
+from tests.benchmarks import depth
 
 
 def test_a_step_is_not_half_ascent_and_half_descent() -> None:
@@ -31,8 +33,14 @@ def test_presets_take_the_seed(name: str) -> None:
 
 
 def test_an_unknown_preset_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="preset is 'gpt2'; wanted one of default, original, gpt2-winobias"):
+    with pytest.raises(ValueError, match="preset is 'gpt2'; wanted one of default, lasting, original, gpt2-winobias"):
         scrub_preset("gpt2")
+
+
+def test_what_lasts_is_what_was_measured_on_tofu() -> None:
+    """Claims: the preset is the setting of the row in the table, by the words of its command."""
+    default, lasting = scrub_preset("default"), scrub_preset("lasting")
+    assert lasting == apply_settings(default, depth.POINTS["noise-45-text"])
 
 
 def test_the_source_works_preset_has_its_constants() -> None:
