@@ -50,10 +50,9 @@ def scrub_preset(name: str, seed: int = 0) -> ScrubUnlearningConfig:
 
     `default` is the language-model form with bounded max-steps. `lasting` forgets harder and then noises and distils,
     the retain text counting as much as the unlearned model's word: little comes back by relearning, for about three
-    times the time. `original` has alternating steps, unbounded max-steps,
-    cross-entropy on retain text and rewind; its weights and temperature are round numbers, not tuned. `gpt2-winobias`
-    is the source work's joint loss with its constants (alpha and beta of the middle pair of `WEIGHT_PAIRS`) and nothing
-    added: its max-step is unbounded.
+    times the time. `original` has alternating steps, unbounded max-steps, cross-entropy on retain text and rewind; its
+    weights and temperature are round numbers, not tuned. `gpt2-winobias` is the source work's joint loss with its
+    constants (alpha and beta of the middle pair of `WEIGHT_PAIRS`) and nothing added: its max-step is unbounded.
 
     Raises:
         ValueError: If there is no such preset.
