@@ -179,7 +179,7 @@ def judge(
     config: EvaluationConfig,
     provenance: dict[str, str],
     trained: list[CheckpointRef],
-    vocabulary: int = 0,
+    vocabulary: int,
 ) -> Judged:
     """Turn what was measured into the card, the report, and what MLflow and Prefect show.
 
@@ -191,7 +191,7 @@ def judge(
         config: All settings; they stand in the report.
         provenance: Digests for the card.
         trained: Checkpoints whose training curves the report shows.
-        vocabulary: Tokens among which the models choose; 0: not known.
+        vocabulary: Tokens among which the models choose.
     """
     run = stages.run
     probes, benchmarks, relearned, retaught, verdicts, rated, preferred, rounded = (

@@ -88,7 +88,6 @@ BOOK = {
 TOFU_COLUMNS = {
     "target": number("target", form=".4g"),
     "unlearned": number("unlearned", form=".4g"),
-    "of the target's": number("ratio", form=".4g"),
     "least, most": extremes("unlearned", form=".4g"),
     "retrained": number("retrained", form=".4g"),
 }
