@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 import warnings
 
 from flows.terminal import servers
@@ -44,7 +45,15 @@ weights read from a file lie elsewhere than copied ones."""
 def prepare() -> None:
     """Set what the user has not set, and let every file that is written, also by libraries and child processes, be its
     owner's alone: reports, databases and tables hold what is to be forgotten. Servers of the store that run are used.
+
+    Raises:
+        RuntimeError: If Prefect was imported first: it has read its settings, and would keep results elsewhere.
     """
+    if "prefect" in sys.modules and "PREFECT_LOCAL_STORAGE_PATH" not in os.environ:
+        raise RuntimeError(
+            "prefect was imported before its settings were made; wanted environment.prepare() before `import prefect`:"
+            " start anew and call it first"
+        )
     os.umask(0o077)
     for name, value in {**OFF, **QUIET, **PATIENT, **IMPATIENT, **SHARED_CORES, **SAME_BITS}.items():
         os.environ.setdefault(name, value)

@@ -20,14 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prefect import flow
-
 from flows.terminal import environment
 from tests.benchmarks import recording
 
 environment.prepare()
 
-from flows.methods import METHODS  # noqa: E402 - the environment comes first
+from prefect import flow  # noqa: E402 - the environment comes first
+
+from flows.methods import METHODS  # noqa: E402
 from tasks.algorithms.world.fact_words import UNKNOWN  # noqa: E402
 from tasks.settings.fact_model import FactModelConfig, FactWorldConfig  # noqa: E402
 from tasks.settings.unlearning_request import UnlearningRequest  # noqa: E402

@@ -16,14 +16,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from prefect import flow
-
 from flows.terminal import environment
 from tasks.settings.unlearning_request import UnlearningRequest
 
 environment.prepare()
 
-from tasks.settings.finetuning import ReinforcementConfig  # noqa: E402 - the environment comes first
+from prefect import flow  # noqa: E402 - the environment comes first
+
+from tasks.settings.finetuning import ReinforcementConfig  # noqa: E402
 from tests.benchmarks import recording  # noqa: E402
 from tests.benchmarks.over_seeds import measured, options  # noqa: E402
 
