@@ -30,8 +30,8 @@ from tests.benchmarks.over_seeds import measured, options  # noqa: E402
 SETTINGS = ["probing.prompts=100", "probing.new_tokens=64"]
 """TOFU's answers are sentences: longer, and more of them, than the default asks for."""
 LEARNED = ReinforcementConfig(epochs=14, learning_rate=7.4e-4, schedule="cosine", batch_blocks=4)
-"""How the model that never saw the others learns the rest: as often as the other models read theirs, and at the rate that
-gives answers to what it learned their probability, 0.44 (at 6e-4 it is 0.37, at 1e-3 0.55)."""
+"""How the model that never saw the others learns the rest: as often as the other models read theirs, and at the rate
+that gives answers to what it learned their probability, 0.44 (at 6e-4 it is 0.37, at 1e-3 0.55)."""
 SHOWN = (
     "forget_test/probability",
     "forget_test/probability_most",
