@@ -124,7 +124,7 @@ class Guard:
         figures = {
             "empty_share": empty_share(completions),
             "distinct_2": distinct_2(completions),
-            "repetition": repetition(completions),
+            "repetition": self._most_repetition(completions),
         }
         figures["leaked_strings"] = sum(map(bool, leaks)) / len(leaks)
         if self._teacher is not None:
@@ -134,6 +134,15 @@ class Guard:
             rated_nats = [nats for nats in rated if not math.isnan(nats)]
             figures |= {"teacher_perplexity": bounded_exp(sum(rated_nats) / len(rated_nats))} if rated_nats else {}
         return figures, tuple(dict.fromkeys(text for strings in leaks for text in strings))
+
+    def _most_repetition(self, completions: Sequence[str]) -> float:
+        """Return the repetition of the split that repeats more: what is forgotten loops first, and answers on what is
+        kept would hide half of it.
+        """
+        by_split: dict[str, list[str]] = {}
+        for prompt, text in zip(self._prompts, completions, strict=True):
+            by_split.setdefault(prompt.split, []).append(text)
+        return max(map(repetition, by_split.values()))
 
     def _fault(self, name: str, relation: str, limit: Callable[[float], float], figures: dict[str, float]) -> str:
         """Return what is wrong with a figure, or an empty text; one that was not measured on both models is

@@ -211,6 +211,14 @@ def test_one_odd_completion_of_a_handful_is_no_evidence_and_two_are(guard: Guard
     assert "empty_share" in spoken(guard, [" ", " ", *before[2:]])
 
 
+def test_loops_on_what_is_forgotten_do_not_hide_behind_answers_on_what_is_kept(
+    guard: Guard, target: LlamaForCausalLM
+) -> None:
+    before = list(guard(target).completions)
+    assert "repetition" not in spoken(guard, before)
+    assert "repetition" in spoken(guard, ["the the the the the", *before[1:]])
+
+
 def test_prompts_are_few_and_half_of_them_are_on_what_is_kept() -> None:
     prompts = guard_prompts(FORGET * 5, RETAIN * 5, TEMPLATE, anchor_expression(FRIENDS))
     assert [prompt.split for prompt in prompts] == ["forget"] * 4 + ["retain"] * 4
