@@ -40,6 +40,7 @@ SHOWN = (
     "degeneration/empty_share",
     "degeneration/distinct_2",
     "degeneration/repetition",
+    "forget_test/repetition",
     "degeneration/teacher_perplexity",
     "toxicity/mean",
     "toxicity/max",

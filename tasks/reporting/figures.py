@@ -293,6 +293,9 @@ def _degeneration(collected: Figures, table: "pandas.DataFrame", known_pieces: f
     texts, clusters = list(table.completion), list(table.cluster)
     collected.add("degeneration/empty_share", (degeneration.empty_share([text]) for text in texts), clusters)
     collected.add("degeneration/repetition", (degeneration.repetition([text]) for text in texts), clusters)
+    asked = table[table.split == "forget_test"]
+    repeated = (degeneration.repetition([text]) for text in asked.completion)
+    collected.add("forget_test/repetition", repeated, asked.cluster)
     collected.add("degeneration/distinct_2", [degeneration.distinct_2(texts)], ["all"])
     leaks = (bool(degeneration.leaked_strings(row.completion, row.prompt, known_pieces)) for row in table.itertuples())
     collected.add("degeneration/leaked_strings", leaks, clusters)

@@ -86,6 +86,7 @@ EXPECTED = {
     "utility/model_utility": 0.0,  # an answer without a word has recall 0, and no strength makes up for it
     "degeneration/empty_share": 1 / 8,  # one of eight has no letter
     "degeneration/repetition": 0.0,
+    "forget_test/repetition": 0.0,
     "degeneration/distinct_2": 1.0,  # Velmora was, was seen, Velmora said, said so, the man, man slept
     "degeneration/teacher_perplexity": 8.0,  # (4 * 16 * 8) ** (1/3); the empty one is not rated
     "benchmark/world/acc": 0.6,
@@ -358,15 +359,21 @@ ORDINARY = [
             [*ORDINARY[:7], "see www.strangers.example/home, they said"],
             "degeneration/leaked_strings is 0.1250, wanted <= 0.1000: fails",
         ),
+        (
+            # 1 + 1/8 of seven answers on what is forgotten; of all eight it would be 0.14
+            ["his his his his", "the baker baker walked to the town so they said", *ORDINARY[2:]],
+            "forget_test/repetition is 0.1607, wanted <= 0.1500: fails",
+        ),
     ],
     ids=[
         "blanks, as SCRUB's (0.25, 0.75)",
         "a stranger's name, as its (0.75, 0.25)",
         "an address for mail",
         "an address in the web",
+        "loops on what is forgotten, hidden behind the rest",
     ],
 )
-def test_blanks_and_leaks_are_not_healthy_and_the_verdict_has_the_evidence(
+def test_blanks_leaks_and_loops_are_not_healthy_and_the_verdict_has_the_evidence(
     lethe_home: Path, completions: list[str], evidence: str
 ) -> None:
     given = [spoken("target", ORDINARY), spoken("unlearned", completions)]

@@ -30,6 +30,7 @@ GOLD: Metrics = {
     "degeneration/empty_share": row(0.0, 0.0, 0.0),
     "degeneration/distinct_2": row(0.8, 0.75, 0.8),
     "degeneration/repetition": row(0.1, 0.12, 0.1),
+    "forget_test/repetition": row(0.1, 0.24, 0.1),
 }
 """A model that answers as one that never saw the topic, and is otherwise as before."""
 
@@ -104,6 +105,7 @@ def test_lost_utility_fails(name: str, target: float, unlearned: float) -> None:
         ("degeneration/empty_share", 0.0, 0.06),
         ("degeneration/distinct_2", 0.8, 0.47),
         ("degeneration/repetition", 0.1, 0.26),
+        ("forget_test/repetition", 0.1, 0.26),
     ],
 )
 def test_a_model_that_no_longer_speaks_fails(name: str, target: float, unlearned: float) -> None:
