@@ -13,7 +13,9 @@ def softened_kl(reference_row, model_row, temperature: float) -> float:
     return temperature**2 * kl(log_softmax(reference_row / temperature), log_softmax(model_row / temperature))
 
 
-def divergence(reference, model, supervised, temperature: float = 1.0, bound: float | None = None) -> float:
+def divergence(
+    reference, model, supervised, temperature: float = 1.0, bound: float | None = None, beyond: str = "left"
+) -> float:
     """d over sequences: each is logits (length, vocab) of both models and flags (length); the last position predicts
     nothing.
 
@@ -25,7 +27,9 @@ def divergence(reference, model, supervised, temperature: float = 1.0, bound: fl
         for at in range(len(flags) - 1):
             if flags[at]:
                 nats = softened_kl(reference_logits[at], model_logits[at], temperature)
-                found.append(nats if bound is None else min(nats, bound))
+                if bound is not None and nats > bound:
+                    nats = bound if beyond == "left" else bound - (nats - bound)
+                found.append(nats)
         if found:
             means.append(math.fsum(found) / len(found))
     return math.fsum(means) / len(means) if means else 0.0

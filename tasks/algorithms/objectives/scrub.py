@@ -7,13 +7,14 @@
 d compares whole distributions and never asks which token came next, so it depends on contexts alone: on a beginning
 that a forget and a retain text share, the joint loss is (alpha - beta) * d, an ascent without end where beta > alpha.
 Restricting both sides to positions where the pair differs (see `tasks.algorithms.text.pairs`), or clipping each forget
-token at `bound` nats, takes that away.
+token at `bound` nats, takes that away. A clipped token may still be carried far beyond by those below the bound; with
+`beyond=drawn_back` it counts as bound - |bound - d|, which is highest at the bound.
 
 At the teacher itself d is 0 on both sides and so is every gradient: a student that starts there and has no dropout is
 set in motion by the rounding of its first steps.
 
 Source: Kurmanji et al. 2023, arXiv:2302.09880, and its language-model form. Deviations: `bound` and `positions`, both
-off in the presets that follow a source.
+off in the presets that follow a source; `beyond` is ours, and off unless asked for.
 """
 
 from collections.abc import Mapping
@@ -104,8 +105,12 @@ class Scrub(TwoTerms):
         metrics = {"forget_kl_nats": mean_over_sequences(kl_nats.detach(), counted)}
         if self.config.bound is not None:
             metrics["clipped_share"] = mean_over_sequences((kl_nats.detach() > self.config.bound).float(), counted)
-            kl_nats = kl_nats.clamp(max=self.config.bound)
+            kl_nats = self._bounded(kl_nats, self.config.bound)
         return mean_over_sequences(kl_nats, counted), metrics
+
+    def _bounded(self, kl_nats: Tensor, bound: float) -> Tensor:
+        drawn_back = self.config.beyond == "drawn_back"
+        return bound - (bound - kl_nats).abs() if drawn_back else kl_nats.clamp(max=bound)
 
     def _kl(
         self, student: nn.Module, hidden: Tensor, reference_head: nn.Module, reference_hidden: Tensor, name: str

@@ -57,18 +57,28 @@ def llamas(tiny_llama):
     return tiny_llama(1, initializer_range=0.3), tiny_llama(2, initializer_range=0.3)
 
 
-def expected_d(student, teacher, blocks, flags, temperature=1.0, bound=None) -> float:
+def expected_d(student, teacher, blocks, flags, temperature=1.0, bound=None, beyond="left") -> float:
     logits = [[logits_of(model, block) for block in blocks] for model in (teacher, student)]
-    return restated.divergence(*logits, flags, temperature, bound)
+    return restated.divergence(*logits, flags, temperature, bound, beyond)
 
 
-@pytest.mark.parametrize(("temperature", "bound"), [(1.0, None), (2.5, None), (1.0, 0.6), (4.0, 0.5)])
-def test_the_joint_form_equals_float64(models, temperature: float, bound: float | None) -> None:
+@pytest.mark.parametrize(
+    ("temperature", "bound", "beyond"),
+    [
+        (1.0, None, "left"),
+        (2.5, None, "left"),
+        (1.0, 0.6, "left"),
+        (4.0, 0.5, "left"),
+        (1.0, 0.6, "drawn_back"),
+        (4.0, 0.5, "drawn_back"),
+    ],
+)
+def test_the_joint_form_equals_float64(models, temperature: float, bound: float | None, beyond: str) -> None:
     student, teacher = models
-    config = ScrubConfig(**JOINT | {"temperature": temperature, "bound": bound})
+    config = ScrubConfig(**JOINT | {"temperature": temperature, "bound": bound, "beyond": beyond})
     loss, found = Scrub(config).loss(student, *inputs(teacher))
     retain = expected_d(student, teacher, RETAIN, RETAIN_FLAGS, temperature)
-    forget = expected_d(student, teacher, FORGET, FORGET_FLAGS, temperature, bound)
+    forget = expected_d(student, teacher, FORGET, FORGET_FLAGS, temperature, bound, beyond)
     assert loss.item() == pytest.approx(0.25 * retain - 0.75 * forget, rel=1e-4)
     assert found["retain_kl_nats"].item() == pytest.approx(retain, rel=1e-4)
     assert found["forget_kl_nats"].item() == pytest.approx(
@@ -88,6 +98,25 @@ def test_a_bound_that_bites_says_how_many_tokens_it_clips(llamas) -> None:
     above = [nat > bound for nat in nats]
     _, found = Scrub(ScrubConfig(bound=bound)).loss(student, *inputs(teacher))
     assert found["clipped_share"].item() == pytest.approx((sum(above[:2]) / 2 + above[2]) / 2)
+
+
+def test_tokens_beyond_the_bound_are_drawn_back_to_it(llamas) -> None:
+    """Claims: a step against the loss lessens the divergence of a token beyond the bound, and leaves it where it is
+    clipped.
+    """
+    student, teacher = llamas
+    nats = expected_d(student, teacher, FORGET, FORGET_FLAGS)
+    force = {}
+    for beyond in ("left", "drawn_back"):
+        for far in (1e-3, 100.0):  # every token is beyond the one, and below the other
+            student.zero_grad()
+            loss, _ = Scrub(ScrubConfig(beta=1.0, alpha=0.0, bound=far, beyond=beyond)).loss(student, *inputs(teacher))
+            loss.backward()
+            force[beyond, far] = student.lm_head.weight.grad.clone()
+    assert nats > 1e-3
+    assert not force["left", 1e-3].any()
+    assert force["left", 100.0].abs().max() > 0
+    torch.testing.assert_close(force["drawn_back", 1e-3], -force["drawn_back", 100.0])
 
 
 @pytest.mark.parametrize("temperature", [1.0, 3.0])
