@@ -2,9 +2,9 @@
 training data?
 
 An objective can be won by breaking: SCRUB with (alpha, beta) = (0.25, 0.75) was seen to reach its lowest loss with a
-model that answers in blanks, and with (0.75, 0.25) with one that recites strangers' names and addresses. So a handful
-of prompts is answered greedily at every validation, and the answers are held against the target model's own on the same
-prompts, with the thresholds of the verdict's `healthy`. A handful is coarse: a share has to rise by more than one
+model that answers in blanks, and with (0.75, 0.25) with one that recites strangers' names and addresses. So a few
+prompts are answered greedily at every validation, and the answers are held against the target model's own on the same
+prompts, with the thresholds of the verdict's `healthy`. A few are coarse: a share has to rise by more than one
 completion before it counts.
 """
 
@@ -29,8 +29,9 @@ from tasks.settings.measuring import ProbingConfig
 from tasks.settings.verdict import VerdictConfig, health_limits
 
 _log = logging.getLogger(__name__)
-PROMPTS, NEW_TOKENS = 8, 16
-"""How much a look costs at most: prompts, and tokens of each answer."""
+PROMPTS, NEW_TOKENS = 24, 16
+"""How much a look costs at most: prompts, and tokens of each answer. Of four answers on what was forgotten none was seen
+to loop where a quarter of all did."""
 SHARES = ("empty_share", "leaked_strings")
 """Figures that count completions."""
 

@@ -167,7 +167,7 @@ def test_the_target_itself_is_healthy_and_is_left_in_the_mode_it_had(target: Lla
     assert target.training
     target.eval()
     assert report.metrics["guard/empty_share"] == 0.0
-    assert len(report.completions) == PROMPTS
+    assert len(report.completions) == len(FORGET) + len(RETAIN)
 
 
 def taught(
@@ -220,10 +220,10 @@ def test_loops_on_what_is_forgotten_do_not_hide_behind_answers_on_what_is_kept(
 
 
 def test_prompts_are_few_and_half_of_them_are_on_what_is_kept() -> None:
-    prompts = guard_prompts(FORGET * 5, RETAIN * 5, TEMPLATE, anchor_expression(FRIENDS))
-    assert [prompt.split for prompt in prompts] == ["forget"] * 4 + ["retain"] * 4
-    assert len(guard_prompts(FORGET * 5, [], TEMPLATE, None)) == 8
-    assert len(guard_prompts(FORGET[:1], RETAIN * 5, TEMPLATE, None)) == 8
+    prompts = guard_prompts(FORGET * 9, RETAIN * 9, TEMPLATE, anchor_expression(FRIENDS))
+    assert [prompt.split for prompt in prompts] == ["forget"] * (PROMPTS // 2) + ["retain"] * (PROMPTS // 2)
+    assert len(guard_prompts(FORGET * 9, [], TEMPLATE, None)) == PROMPTS
+    assert len(guard_prompts(FORGET[:1], RETAIN * 9, TEMPLATE, None)) == PROMPTS
 
 
 def test_single_sentences_are_cut_in_half() -> None:
@@ -239,8 +239,8 @@ def test_single_sentences_are_cut_in_half() -> None:
     ]
 
 
-@pytest.mark.parametrize(("prompts", "before"), [(0, 0), (2, 1), (9, 9)])
+@pytest.mark.parametrize(("prompts", "before"), [(0, 0), (2, 1), (PROMPTS + 1, PROMPTS + 1)])
 def test_other_numbers_of_prompts_are_refused(prompts: int, before: int, tokenizer: PreTrainedTokenizerFast) -> None:
-    asked = (guard_prompts(FORGET * 5, RETAIN * 5, TEMPLATE, None) * 2)[:prompts]
-    with pytest.raises(ValueError, match=f"{prompts} prompts and {before} completions; wanted 1 to 8"):
+    asked = (guard_prompts(FORGET * 9, RETAIN * 9, TEMPLATE, None) * 2)[:prompts]
+    with pytest.raises(ValueError, match=f"{prompts} prompts and {before} completions; wanted 1 to {PROMPTS}"):
         Guard(["a"] * before, asked, tokenizer=tokenizer, template=TEMPLATE, known_pieces=GIVEN, pad_id=0, context=128)
