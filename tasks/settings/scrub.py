@@ -40,7 +40,7 @@ class ScrubConfig(ObjectiveSettings):
     # half of the answers on what was forgotten looped
     beyond: Literal["left", "drawn_back"] = "left"
     """What becomes of a forget token whose divergence is beyond the bound: it is `left` there, or `drawn_back` with the
-    force that drove it: answers stay whole."""
+    force that drove it. Where the bound is deep, answers on what is forgotten were seen to loop all the same."""
     max_epochs: int = 5
     """m, form `original` only: epochs that begin with max-steps; all further ones hold min-steps only, >= 1."""
 
