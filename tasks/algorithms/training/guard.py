@@ -30,8 +30,8 @@ from tasks.settings.verdict import VerdictConfig, health_limits
 
 _log = logging.getLogger(__name__)
 PROMPTS, NEW_TOKENS = 24, 16
-"""How much a look costs at most: prompts, and tokens of each answer. Of four answers on what was forgotten none was seen
-to loop where a quarter of all did."""
+"""How much a look costs at most: prompts, and tokens of each answer. Of four answers on what was forgotten none was
+seen to loop where a quarter of all did."""
 SHARES = ("empty_share", "leaked_strings")
 """Figures that count completions."""
 
