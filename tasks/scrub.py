@@ -19,7 +19,7 @@ from tasks.storage.documents import read_documents
 from tasks.storage.plain_files import read_json, write_json
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from tasks.algorithms.training.loop import Validation
     from tasks.algorithms.training.scrub_steps import ScrubBatches, Step
@@ -56,9 +56,8 @@ def scrub(
         student, tokenizer = load_model(target, exact=not lora.rank), load_tokenizer(target)
         teacher = live_teacher(student, target, lora) if training.teacher == "live" else None
         rows = ReferenceRows(reference, config.needs, student, teacher, pad_id(tokenizer), None)
-        batches = scrub_batches(
-            rows, config, training, aligned=config.positions == "differing" or _aligned(corpus, rows)
-        )
+        aligned = config.positions == "differing" or _aligned(corpus, rows)
+        batches = scrub_batches(rows, config, training, aligned=aligned, vocabulary=len(tokenizer))
         validate = _validation(config, rewinding, training, student, tokenizer, corpus, corpus_config)
         lora = train_localised(student, localisation, lora)
         training = adapt(student, _with_validations(training, len(batches)), lora, "unlearned")
@@ -95,13 +94,15 @@ def _aligned(corpus: CorpusRef, rows: "ReferenceRows") -> bool:
 
 
 def scrub_batches(
-    rows: "ReferenceRows", config: ScrubConfig, training: ScrubTrainingConfig, *, aligned: bool
+    rows: "ReferenceRows", config: ScrubConfig, training: ScrubTrainingConfig, *, aligned: bool, vocabulary: int
 ) -> "ScrubBatches":
     """Return all batches of all epochs; one weighs as much as it has sequences of one set.
 
     Raises:
         BadInputError: If a side has no sequences.
     """
+    from torch.nn.utils.rnn import pad_sequence
+
     from tasks.algorithms.training.loop import Batch
     from tasks.algorithms.training.scrub_steps import ScrubBatches, StepOrder
 
@@ -109,8 +110,13 @@ def scrub_batches(
     if not forget or not retain:
         raise BadInputError(f"SCRUB found {forget} forget and {retain} retain sequences; wanted both (--retain FILE)")
 
+    bounds = _bounds(rows, config, vocabulary) if config.surprisal_share else []
+
     def make(step: "Step") -> Batch:
         tensors, cached = rows.batch({"forget": step.forget, "retain": step.retain})
+        if bounds and step.forget:
+            chosen = [bounds[number] for number in step.forget]
+            tensors["bound_nats"] = pad_sequence(chosen, batch_first=True).to(tensors["ids"].device)
         if config.positions == "differing" and step.retain:
             # cross-entropy counts everywhere, the divergence where a pair differs
             tensors["retain_labelled"] = tensors["retain_mask"]
@@ -122,6 +128,19 @@ def scrub_batches(
     return ScrubBatches(
         StepOrder(forget=forget, retain=retain, config=config, training=training, aligned=aligned), make
     )
+
+
+def _bounds(rows: "ReferenceRows", config: ScrubConfig, vocabulary: int) -> "list[Tensor]":
+    """Return of every forget row, (seq,) float32, how many nats what each position predicts may be driven; the last
+    predicts nothing.
+    """
+    import torch
+
+    from tasks.algorithms.tokens.trigrams import Trigrams
+
+    known = Trigrams([block.ids for block in rows.rows("retain")], vocabulary)
+    surprisals = [torch.tensor([*known.surprisal(block.ids)[1:], 0.0]) for block in rows.rows("forget")]
+    return [(config.surprisal_share * nats).clamp(max=config.bound) for nats in surprisals]
 
 
 def _validation(

@@ -7,14 +7,15 @@
 d compares whole distributions and never asks which token came next, so it depends on contexts alone: on a beginning
 that a forget and a retain text share, the joint loss is (alpha - beta) * d, an ascent without end where beta > alpha.
 Restricting both sides to positions where the pair differs (see `tasks.algorithms.text.pairs`), or clipping each forget
-token at `bound` nats, takes that away. A clipped token may still be carried far beyond by those below the bound; with
-`beyond=drawn_back` it counts as bound - |bound - d|, which is highest at the bound.
+token at `bound` nats, takes that away. A clipped token may still be carried far beyond by those below the bound, and
+words of plain grammar as far as names. With `surprisal_share` each forget token has a bound of its own, b (see
+`tasks.algorithms.tokens.trigrams`), and counts as b - |b - KL|, which is highest there.
 
 At the teacher itself d is 0 on both sides and so is every gradient: a student that starts there and has no dropout is
 set in motion by the rounding of its first steps.
 
 Source: Kurmanji et al. 2023, arXiv:2302.09880, and its language-model form. Deviations: `bound` and `positions`, both
-off in the presets that follow a source; `beyond` is ours, and off unless asked for.
+off in the presets that follow a source; `surprisal_share` is ours, and off unless asked for.
 """
 
 from collections.abc import Mapping
@@ -46,7 +47,8 @@ class Scrub(TwoTerms):
             batch: `ids`, `mask`, `supervised` (batch, seq) of forget sequences; `retain_ids`, `retain_mask`,
                 `retain_supervised` of retain sequences. Form `language_model` wants both; in form `original` a batch
                 with retain sequences is a min-step, one without a max-step. With gamma also `retain_labelled` (batch,
-                seq), at which positions the cross-entropy counts, where that is not where the divergence does.
+                seq), at which positions the cross-entropy counts, where that is not where the divergence does. With
+                `surprisal_share` also `bound_nats` (batch, seq): the bound of what each position predicts.
             cached: The frozen `reference_head`, and its last hidden states at the counted positions in row-major order,
                 (rows, hidden): `forget_hidden`, `retain_hidden`.
 
@@ -103,14 +105,11 @@ class Scrub(TwoTerms):
         states = last_hidden(student, batch["ids"], batch["mask"])[:, :-1][counted]
         kl_nats = self._kl(student, states, cached["reference_head"], cached["forget_hidden"], "forget_hidden")
         metrics = {"forget_kl_nats": mean_over_sequences(kl_nats.detach(), counted)}
-        if self.config.bound is not None:
-            metrics["clipped_share"] = mean_over_sequences((kl_nats.detach() > self.config.bound).float(), counted)
-            kl_nats = self._bounded(kl_nats, self.config.bound)
+        bound = batch["bound_nats"][:, :-1][counted] if self.config.surprisal_share else self.config.bound
+        if bound is not None:
+            metrics["clipped_share"] = mean_over_sequences((kl_nats.detach() > bound).float(), counted)
+            kl_nats = bound - (bound - kl_nats).abs() if self.config.surprisal_share else kl_nats.clamp(max=bound)
         return mean_over_sequences(kl_nats, counted), metrics
-
-    def _bounded(self, kl_nats: Tensor, bound: float) -> Tensor:
-        drawn_back = self.config.beyond == "drawn_back"
-        return bound - (bound - kl_nats).abs() if drawn_back else kl_nats.clamp(max=bound)
 
     def _kl(
         self, student: nn.Module, hidden: Tensor, reference_head: nn.Module, reference_hidden: Tensor, name: str
