@@ -2,6 +2,7 @@
 chooses from.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -140,7 +141,8 @@ def _bounds(rows: "ReferenceRows", config: ScrubConfig, vocabulary: int) -> "lis
 
     known = Trigrams([block.ids for block in rows.rows("retain")], vocabulary)
     surprisals = [torch.tensor([*known.surprisal(block.ids)[1:], 0.0]) for block in rows.rows("forget")]
-    return [(config.surprisal_share * nats).clamp(max=config.bound) for nats in surprisals]
+    most = math.inf if config.bound is None else config.bound
+    return [(config.surprisal_share * nats).clamp(max=most) for nats in surprisals]
 
 
 def _validation(

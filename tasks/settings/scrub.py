@@ -36,8 +36,8 @@ class ScrubConfig(ObjectiveSettings):
     bound: float | None = 5.0
     """Nats at which each forget token's divergence is clipped, > 0: beyond it a token is driven no further. None:
     unbounded, as published."""
-    # on TOFU the model that never learned the forget text is 3.0 nats away in the mean, but by less than 0.4 on a quarter
-    # of the tokens and by more than 8.9 on a tenth; driven all alike, words of plain grammar went, and answers looped
+    # a model that never learned the forget text is as sure of plain grammar as any, and far away at names; driven all
+    # alike, TOFU's words of grammar went, and answers on what was forgotten looped
     surprisal_share: float = 0.0
     """Where above 0, a forget token is driven as far as a model without the forget text would be, and drawn back from
     beyond: to this share of its surprisal by the trigrams of the retain text, in nats, `bound` at most. So what the

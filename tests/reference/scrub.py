@@ -14,21 +14,24 @@ def softened_kl(reference_row, model_row, temperature: float) -> float:
 
 
 def divergence(
-    reference, model, supervised, temperature: float = 1.0, bound: float | None = None, beyond: str = "left"
+    reference, model, supervised, temperature: float = 1.0, bound: float | None = None, bounds=None
 ) -> float:
     """d over sequences: each is logits (length, vocab) of both models and flags (length); the last position predicts
-    nothing.
+    nothing. Clipped at `bound`, or drawn back to `bounds` (length) of each sequence.
 
     Mean over a sequence's counted positions, then over the sequences that have any.
     """
     means = []
-    for reference_logits, model_logits, flags in zip(reference, model, supervised, strict=True):
+    for number, (reference_logits, model_logits, flags) in enumerate(zip(reference, model, supervised, strict=True)):
         found = []
         for at in range(len(flags) - 1):
             if flags[at]:
                 nats = softened_kl(reference_logits[at], model_logits[at], temperature)
-                if bound is not None and nats > bound:
-                    nats = bound if beyond == "left" else bound - (nats - bound)
+                if bounds is not None:
+                    beyond = nats - bounds[number][at]
+                    nats = bounds[number][at] - beyond if beyond > 0 else nats
+                elif bound is not None and nats > bound:
+                    nats = bound
                 found.append(nats)
         if found:
             means.append(math.fsum(found) / len(found))

@@ -33,6 +33,7 @@ from tasks.storage.documents import write_splits
 from tasks.training.guard import no_score, with_guard
 from tasks.training.reference_rows import ReferenceRows, live_teacher
 from tasks.training.trainer import train_stage
+from tests.reference import trigrams as restated
 from tests.stand_ins.localised import check_mlps_alone, localisation
 from tests.stand_ins.taught import taught_model
 from tests.stand_ins.tiny_models import train_tokenizer
@@ -112,11 +113,38 @@ def scrubbed(
 def batches_of(corpus: CorpusRef, target: CheckpointRef, config: ScrubConfig, teacher: str = "cached") -> ScrubBatches:
     asked = live_teacher(load_model(target), target, LoraConfig()) if teacher == "live" else None
     rows = ReferenceRows(referred(corpus, target, config, teacher), config.needs, load_model(target), asked, 0, None)
-    return scrub_batches(rows, config, TRAINING, aligned=True)
+    return scrub_batches(rows, config, TRAINING, aligned=True, vocabulary=len(load_tokenizer(target)))
+
+
+@pytest.mark.parametrize("bound", [None, 2.0])
+def test_every_forget_token_is_bounded_by_its_surprisal_in_the_retain_text(
+    corpus: CorpusRef, target: CheckpointRef, bound: float | None
+) -> None:
+    config = replace(JOINT, surprisal_share=0.5, bound=bound)
+    rows = ReferenceRows(referred(corpus, target, config), config.needs, load_model(target), None, 0, None)
+    kept = [list(block.ids) for block in rows.rows("retain")]
+    wanted = set()
+    for block in rows.rows("forget"):
+        nats = restated.surprisal(kept, len(load_tokenizer(target)), list(block.ids))[1:]
+        wanted.add(tuple(round(min(0.5 * nat, bound or 99.0), 4) for nat in nats))
+    found = set()
+    for batch in batches_of(corpus, target, config):
+        for bounds, mask in zip(batch.tensors["bound_nats"], batch.tensors["mask"], strict=True):
+            found.add(tuple(round(nat, 4) for nat in bounds[: int(mask.sum()) - 1].tolist()))
+    assert found == wanted
+    assert len({nat for row in found for nat in row}) > (1 if bound else 5)
 
 
 @pytest.mark.parametrize(
-    "config", [JOINT, ORIGINAL, replace(JOINT, positions="differing"), replace(ORIGINAL, positions="differing")]
+    "config",
+    [
+        JOINT,
+        ORIGINAL,
+        replace(JOINT, positions="differing"),
+        replace(ORIGINAL, positions="differing"),
+        replace(JOINT, surprisal_share=0.5),
+        replace(ORIGINAL, surprisal_share=0.5),
+    ],
 )
 def test_the_target_stays_and_every_epoch_leaves_a_checkpoint(
     corpus: CorpusRef, target: CheckpointRef, config: ScrubConfig

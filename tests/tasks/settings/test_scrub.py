@@ -18,8 +18,8 @@ from tasks.settings.scrub import RewindConfig, ScrubConfig, ScrubTrainingConfig
         ({"positions": "some"}, "scrub.positions is 'some'"),
         ({"temperature": 0.0}, "scrub.temperature is 0"),
         ({"bound": 0.0}, "scrub.bound is 0"),
-        ({"beyond": "back"}, "scrub.beyond is 'back'; wanted one of left, drawn_back"),
-        ({"beyond": "drawn_back", "bound": None}, "scrub.beyond is 'drawn_back' and scrub.bound none"),
+        ({"surprisal_share": -0.5}, "scrub.surprisal_share is -0.5; wanted a number >= 0"),
+        ({"surprisal_share": float("nan")}, "scrub.surprisal_share is nan"),
         ({"max_epochs": 0}, "scrub.max_epochs is 0"),
     ],
 )
@@ -41,6 +41,7 @@ def test_senseless_trainings_and_rewinds_are_refused() -> None:
 
 def test_the_report_is_told_whether_the_ascent_is_bounded() -> None:
     assert ScrubConfig(bound=3.0).max_step == "bounded: each forget token's divergence is clipped at 3 nats"
-    drawn = ScrubConfig(bound=3.0, beyond="drawn_back").max_step
-    assert drawn == "bounded: each forget token's divergence is driven to 3 nats, and drawn back beyond"
+    driven = "bounded: each forget token's divergence is driven to 0.65 of its surprisal in the retain text"
+    assert ScrubConfig(bound=12.0, surprisal_share=0.65).max_step == f"{driven}, 12 nats at most, and drawn back beyond"
+    assert ScrubConfig(bound=None, surprisal_share=0.65).max_step == f"{driven}, and drawn back beyond"
     assert ScrubConfig(bound=None).max_step.startswith("unbounded")

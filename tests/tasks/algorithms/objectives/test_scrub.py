@@ -57,34 +57,40 @@ def llamas(tiny_llama):
     return tiny_llama(1, initializer_range=0.3), tiny_llama(2, initializer_range=0.3)
 
 
-def expected_d(student, teacher, blocks, flags, temperature=1.0, bound=None, beyond="left") -> float:
+def expected_d(student, teacher, blocks, flags, temperature=1.0, bound=None, bounds=None) -> float:
     logits = [[logits_of(model, block) for block in blocks] for model in (teacher, student)]
-    return restated.divergence(*logits, flags, temperature, bound, beyond)
+    return restated.divergence(*logits, flags, temperature, bound, bounds)
 
 
-@pytest.mark.parametrize(
-    ("temperature", "bound", "beyond"),
-    [
-        (1.0, None, "left"),
-        (2.5, None, "left"),
-        (1.0, 0.6, "left"),
-        (4.0, 0.5, "left"),
-        (1.0, 0.6, "drawn_back"),
-        (4.0, 0.5, "drawn_back"),
-    ],
-)
-def test_the_joint_form_equals_float64(models, temperature: float, bound: float | None, beyond: str) -> None:
+@pytest.mark.parametrize(("temperature", "bound"), [(1.0, None), (2.5, None), (1.0, 0.6), (4.0, 0.5)])
+def test_the_joint_form_equals_float64(models, temperature: float, bound: float | None) -> None:
     student, teacher = models
-    config = ScrubConfig(**JOINT | {"temperature": temperature, "bound": bound, "beyond": beyond})
+    config = ScrubConfig(**JOINT | {"temperature": temperature, "bound": bound})
     loss, found = Scrub(config).loss(student, *inputs(teacher))
     retain = expected_d(student, teacher, RETAIN, RETAIN_FLAGS, temperature)
-    forget = expected_d(student, teacher, FORGET, FORGET_FLAGS, temperature, bound, beyond)
+    forget = expected_d(student, teacher, FORGET, FORGET_FLAGS, temperature, bound)
     assert loss.item() == pytest.approx(0.25 * retain - 0.75 * forget, rel=1e-4)
     assert found["retain_kl_nats"].item() == pytest.approx(retain, rel=1e-4)
     assert found["forget_kl_nats"].item() == pytest.approx(
         expected_d(student, teacher, FORGET, FORGET_FLAGS, temperature), rel=1e-4
     )
     assert ("clipped_share" in found) == (bound is not None)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+def test_bounds_of_their_own_equal_float64(models, temperature: float) -> None:
+    student, teacher = models
+    bounds = [[0.9, 0.05, 1e-3, 0.9, 0.0], [0.4, 0.0], [0.1, 0.1, 0.0]]
+    config = ScrubConfig(**JOINT | {"temperature": temperature, "surprisal_share": 0.5})
+    batch, cached = inputs(teacher)
+    loss, _ = Scrub(config).loss(student, batch | with_bounds(bounds), cached)
+    retain = expected_d(student, teacher, RETAIN, RETAIN_FLAGS, temperature)
+    forget = expected_d(student, teacher, FORGET, FORGET_FLAGS, temperature, bounds=bounds)
+    assert loss.item() == pytest.approx(0.25 * retain - 0.75 * forget, rel=1e-4)
+
+
+def with_bounds(bounds: list[list[float]]) -> dict[str, torch.Tensor]:
+    return {"bound_nats": torch.nn.utils.rnn.pad_sequence(list(map(torch.tensor, bounds)), batch_first=True)}
 
 
 def test_a_bound_that_bites_says_how_many_tokens_it_clips(llamas) -> None:
@@ -100,23 +106,21 @@ def test_a_bound_that_bites_says_how_many_tokens_it_clips(llamas) -> None:
     assert found["clipped_share"].item() == pytest.approx((sum(above[:2]) / 2 + above[2]) / 2)
 
 
-def test_tokens_beyond_the_bound_are_drawn_back_to_it(llamas) -> None:
-    """Claims: a step against the loss lessens the divergence of a token beyond the bound, and leaves it where it is
-    clipped.
-    """
+def test_tokens_beyond_a_bound_of_their_own_are_drawn_back_to_it(llamas) -> None:
+    """Claims: the force on a token beyond its bound is that on a token below it, the other way about."""
     student, teacher = llamas
-    nats = expected_d(student, teacher, FORGET, FORGET_FLAGS)
-    force = {}
-    for beyond in ("left", "drawn_back"):
-        for far in (1e-3, 100.0):  # every token is beyond the one, and below the other
-            student.zero_grad()
-            loss, _ = Scrub(ScrubConfig(beta=1.0, alpha=0.0, bound=far, beyond=beyond)).loss(student, *inputs(teacher))
-            loss.backward()
-            force[beyond, far] = student.lm_head.weight.grad.clone()
-    assert nats > 1e-3
-    assert not force["left", 1e-3].any()
-    assert force["left", 100.0].abs().max() > 0
-    torch.testing.assert_close(force["drawn_back", 1e-3], -force["drawn_back", 100.0])
+    batch, cached = inputs(teacher)
+    force = []
+    for far in (0.0, 100.0):  # every token is beyond the one, and below the other
+        student.zero_grad()
+        bounds = with_bounds([[far] * len(block) for block in FORGET])
+        config = ScrubConfig(beta=1.0, alpha=0.0, bound=None, surprisal_share=1.0)
+        loss, found = Scrub(config).loss(student, batch | bounds, cached)
+        loss.backward()
+        assert found["clipped_share"].item() == (1.0 if far == 0.0 else 0.0)
+        force.append(student.lm_head.weight.grad.clone())
+    assert force[1].abs().max() > 0
+    torch.testing.assert_close(force[0], -force[1])
 
 
 @pytest.mark.parametrize("temperature", [1.0, 3.0])
