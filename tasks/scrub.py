@@ -137,12 +137,15 @@ def _bounds(rows: "ReferenceRows", config: ScrubConfig, vocabulary: int) -> "lis
     """
     import torch
 
-    from tasks.algorithms.tokens.trigrams import Trigrams
+    from tasks.algorithms.tokens.trigrams import surprisals
 
-    known = Trigrams([block.ids for block in rows.rows("retain")], vocabulary)
-    surprisals = [torch.tensor([*known.surprisal(block.ids)[1:], 0.0]) for block in rows.rows("forget")]
+    forget = [block.ids for block in rows.rows("forget")]
+    retain = (block.ids for block in rows.rows("retain"))
     most = math.inf if config.bound is None else config.bound
-    return [(config.surprisal_share * nats).clamp(max=most) for nats in surprisals]
+    return [
+        (config.surprisal_share * torch.tensor([*nats[1:], 0.0])).clamp(max=most)
+        for nats in surprisals(forget, retain, vocabulary)
+    ]
 
 
 def _validation(

@@ -131,12 +131,13 @@ SCRUB_PRESETS = {
     "default": ScrubUnlearningConfig(
         scrub=ScrubConfig(alpha=0.75, beta=0.25, bound=3.0), training=ScrubTrainingConfig(epochs=20)
     ),
-    # python -m tests.benchmarks.depth --data DATA --points noise-45-text, which shows what else was tried on TOFU's
-    # forget10; shares of 0 and 0.5 and noise from 0.15 to 0.6 were looked at
+    # python -m tests.benchmarks.depth --data DATA --points surprisal-noise-45, which shows what else was tried on
+    # TOFU's forget10; shares of the surprisal of 0.65, 1 and 1.4, of the text of 0 and 0.5, and noise from 0.15 to 0.6
+    # were looked at
     "lasting": ScrubUnlearningConfig(
-        scrub=ScrubConfig(alpha=0.85, beta=0.15, bound=3.0),
+        scrub=ScrubConfig(alpha=0.85, beta=0.15, bound=15.0, surprisal_share=1.4),
         training=ScrubTrainingConfig(epochs=20),
-        distillation=DistillationConfig(noise_alpha=0.45, steps=3000, text_share=0.5),
+        distillation=DistillationConfig(noise_alpha=0.45, steps=2000, text_share=0.5),
     ),
     "original": ScrubUnlearningConfig(
         scrub=ScrubConfig(form="original", alpha=1.0, beta=1.0, gamma=1.0, temperature=2.0, bound=None),

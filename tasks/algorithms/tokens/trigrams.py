@@ -8,42 +8,42 @@ Source: MacKay and Peto 1995, "A hierarchical Dirichlet language model", with on
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 STRENGTH = 8.0
 """Tokens seen after a context that count as much as what shorter contexts say, > 0."""
 ORDER = 3
+Run = tuple[int, ...]
 
 
-class Trigrams:
-    """Counts of runs of one to three tokens."""
+def surprisals(rows: Sequence[Sequence[int]], text: Iterable[Sequence[int]], vocabulary: int) -> list[list[float]]:
+    """Return -log p of every token after the two before it in its row, in nats; the first tokens of a row have shorter
+    contexts.
 
-    def __init__(self, rows: Iterable[Sequence[int]], vocabulary: int) -> None:
-        """Count.
+    Args:
+        rows: Token ids of what is asked about.
+        text: Token ids of what is known, read once; no run goes from one of its rows into the next. Memory grows with
+            `rows`, not with it.
+        vocabulary: How many tokens there are, >= 1.
+    """
+    asked = {run for row in rows for length in range(1, ORDER + 1) for run in _runs(row, length)}
+    contexts = {run[:-1] for run in asked}
+    seen: Counter[Run] = Counter()
+    followed: Counter[Run] = Counter()
+    for row in text:
+        for length in range(1, ORDER + 1):
+            seen.update(filter(asked.__contains__, _runs(row, length)))
+            followed.update(filter(contexts.__contains__, (run[:-1] for run in _runs(row, length))))
 
-        Args:
-            rows: Token ids of the text; no run goes from one row into the next.
-            vocabulary: How many tokens there are, >= 1.
-        """
-        self._vocabulary = vocabulary
-        self._runs: Counter[tuple[int, ...]] = Counter()
-        self._contexts: Counter[tuple[int, ...]] = Counter()
-        for row in rows:
-            for length in range(1, ORDER + 1):
-                self._runs.update(zip(*(row[start:] for start in range(length)), strict=False))
-        for run, count in self._runs.items():
-            self._contexts[run[:-1]] += count
+    def probability(run: Run) -> float:
+        shorter = probability(run[1:]) if len(run) > 1 else 1.0 / vocabulary
+        return (seen[run] + STRENGTH * shorter) / (followed[run[:-1]] + STRENGTH)
 
-    def surprisal(self, row: Sequence[int]) -> list[float]:
-        """Return -log p of every token after the two before it in its row, in nats; the first tokens of a row have
-        shorter contexts.
-        """
-        return [-math.log(self._probability(row[max(0, at + 1 - ORDER) : at + 1])) for at in range(len(row))]
+    return [
+        [-math.log(probability(tuple(row[max(0, at + 1 - ORDER) : at + 1]))) for at in range(len(row))] for row in rows
+    ]
 
-    def _probability(self, run: Sequence[int]) -> float:
-        """Return p of the run's last token after the others."""
-        probability = 1.0 / self._vocabulary
-        for start in reversed(range(len(run))):
-            part = tuple(run[start:])
-            probability = (self._runs[part] + STRENGTH * probability) / (self._contexts[part[:-1]] + STRENGTH)
-        return probability
+
+def _runs(row: Sequence[int], length: int) -> Iterator[Run]:
+    """Return every run of `length` neighbouring tokens."""
+    return zip(*(row[start:] for start in range(length)), strict=False)

@@ -40,7 +40,7 @@ def test_an_unknown_preset_is_answered_with_the_known_ones() -> None:
 def test_what_lasts_is_what_was_measured_on_tofu() -> None:
     """Claims: the preset is the setting of the row in the table, by the words of its command."""
     default, lasting = scrub_preset("default"), scrub_preset("lasting")
-    assert lasting == apply_settings(default, depth.POINTS["noise-45-text"])
+    assert lasting == apply_settings(default, depth.POINTS["surprisal-noise-45"])
 
 
 def test_the_source_works_preset_has_its_constants() -> None:
