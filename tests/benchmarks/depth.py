@@ -32,6 +32,7 @@ def weights(alpha: float) -> list[str]:
 
 
 ONE_IN_TWENTY = "distillation.held_share=0.05"
+SURPRISAL = [*weights(0.85), "scrub.bound=15", "scrub.surprisal_share=1.4"]
 POINTS = {
     "weights-75": weights(0.75),
     "weights-85": weights(0.85),
@@ -43,6 +44,13 @@ POINTS = {
         *weights(0.85),
         "distillation.noise_alpha=0.45",
         "distillation.steps=3000",
+        "distillation.text_share=0.5",
+    ],
+    "surprisal": SURPRISAL,
+    "surprisal-noise-45": [
+        *SURPRISAL,
+        "distillation.noise_alpha=0.45",
+        "distillation.steps=2000",
         "distillation.text_share=0.5",
     ],
     "noise-50": [

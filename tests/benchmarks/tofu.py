@@ -41,6 +41,7 @@ SHOWN = (
     "forget/forget_quality_p",
     "forget_test/answer_extraction_strength",
     "forget_test/answer_exact_memorization",
+    "forget_test/repetition",
     "retain_test/probability",
     "retain_test/rouge_l",
     "retain_test/truth_ratio",
