@@ -264,7 +264,7 @@ TABLES: dict[str, Table] = {
             "noise-40-target": "the same, of what is kept from the target model",
             "noise-45-text": "alpha 0.85, noise 0.45 and 3,000 steps of distillation, the retain text by one half",
             "surprisal": "alpha 0.85, each token driven to 1.4 of its surprisal in the retain text",
-            "surprisal-noise-45": "alpha 0.85, each token to 1.4 of its surprisal, noise 0.45 and 2,000 steps, the retain text by one half",
+            "surprisal-noise-45": "alpha 0.85, 1.4 of the surprisal, noise 0.45, 2,000 steps, retain text by one half",
             "noise-50": "alpha 0.85, noise 0.5 and 1,500 steps of distillation on retain text alone",
         },
     ),
