@@ -2,7 +2,6 @@
 chooses from.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from tasks.storage.documents import read_documents
 from tasks.storage.plain_files import read_json, write_json
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from tasks.algorithms.training.loop import Validation
     from tasks.algorithms.training.scrub_steps import ScrubBatches, Step
@@ -102,22 +101,20 @@ def scrub_batches(
     Raises:
         BadInputError: If a side has no sequences.
     """
-    from torch.nn.utils.rnn import pad_sequence
-
     from tasks.algorithms.training.loop import Batch
     from tasks.algorithms.training.scrub_steps import ScrubBatches, StepOrder
+    from tasks.training.retain_knowledge import RetainKnowledge
 
     forget, retain = (len(rows.rows(part)) for part in ("forget", "retain"))
     if not forget or not retain:
         raise BadInputError(f"SCRUB found {forget} forget and {retain} retain sequences; wanted both (--retain FILE)")
 
-    bounds = _bounds(rows, config, vocabulary) if config.surprisal_share else []
+    knowledge = RetainKnowledge(rows, config, vocabulary)
 
     def make(step: "Step") -> Batch:
         tensors, cached = rows.batch({"forget": step.forget, "retain": step.retain})
-        if bounds and step.forget:
-            chosen = [bounds[number] for number in step.forget]
-            tensors["bound_nats"] = pad_sequence(chosen, batch_first=True).to(tensors["ids"].device)
+        more_tensors, more_cached = knowledge.of(step.forget, tensors["mask"].device) if step.forget else ({}, {})
+        tensors, cached = tensors | more_tensors, cached | more_cached
         if config.positions == "differing" and step.retain:
             # cross-entropy counts everywhere, the divergence where a pair differs
             tensors["retain_labelled"] = tensors["retain_mask"]
@@ -129,23 +126,6 @@ def scrub_batches(
     return ScrubBatches(
         StepOrder(forget=forget, retain=retain, config=config, training=training, aligned=aligned), make
     )
-
-
-def _bounds(rows: "ReferenceRows", config: ScrubConfig, vocabulary: int) -> "list[Tensor]":
-    """Return of every forget row, (seq,) float32, how many nats what each position predicts may be driven; the last
-    predicts nothing.
-    """
-    import torch
-
-    from tasks.algorithms.tokens.trigrams import surprisals
-
-    forget = [block.ids for block in rows.rows("forget")]
-    retain = (block.ids for block in rows.rows("retain"))
-    most = math.inf if config.bound is None else config.bound
-    return [
-        (config.surprisal_share * torch.tensor([*nats[1:], 0.0])).clamp(max=most)
-        for nats in surprisals(forget, retain, vocabulary)
-    ]
 
 
 def _validation(

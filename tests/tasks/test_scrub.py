@@ -142,8 +142,8 @@ def test_every_forget_token_is_bounded_by_its_surprisal_in_the_retain_text(
         ORIGINAL,
         replace(JOINT, positions="differing"),
         replace(ORIGINAL, positions="differing"),
-        replace(JOINT, surprisal_share=0.5),
-        replace(ORIGINAL, surprisal_share=0.5),
+        replace(JOINT, surprisal_share=0.5, expected_weight=0.1),
+        replace(ORIGINAL, surprisal_share=0.5, expected_weight=0.1),
     ],
 )
 def test_the_target_stays_and_every_epoch_leaves_a_checkpoint(

@@ -9,13 +9,16 @@ that a forget and a retain text share, the joint loss is (alpha - beta) * d, an 
 Restricting both sides to positions where the pair differs (see `tasks.algorithms.text.pairs`), or clipping each forget
 token at `bound` nats, takes that away. A clipped token may still be carried far beyond by those below the bound, and
 words of plain grammar as far as names. With `surprisal_share` each forget token has a bound of its own, b (see
-`tasks.algorithms.tokens.trigrams`), and counts as b - |b - KL|, which is highest there.
+`tasks.algorithms.tokens.trigrams`), and counts as b - |b - KL|, which is highest there. Where what is driven away goes
+is open, and any one word will do; `expected_weight` is that of the cross-entropy on forget sequences under what the
+retain text's trigrams expect there, which is added.
 
 At the teacher itself d is 0 on both sides and so is every gradient: a student that starts there and has no dropout is
 set in motion by the rounding of its first steps.
 
 Source: Kurmanji et al. 2023, arXiv:2302.09880, and its language-model form. Deviations: `bound` and `positions`, both
-off in the presets that follow a source; `surprisal_share` is ours, and off unless asked for.
+off in the presets that follow a source; `surprisal_share` and
+`expected_weight` are ours, and off unless asked for.
 """
 
 from collections.abc import Mapping
@@ -27,6 +30,7 @@ from torch.utils.checkpoint import checkpoint
 
 from tasks.algorithms.models.heads import apply_head, last_hidden, output_head, output_size
 from tasks.algorithms.objectives import terms
+from tasks.algorithms.objectives.expected import expected_cross_entropy
 from tasks.algorithms.objectives.two_terms import Term, TwoTerms
 from tasks.algorithms.shapes import Bool, Float
 from tasks.algorithms.tokens.batching import row_chunks
@@ -50,7 +54,8 @@ class Scrub(TwoTerms):
                 seq), at which positions the cross-entropy counts, where that is not where the divergence does. With
                 `surprisal_share` also `bound_nats` (batch, seq): the bound of what each position predicts.
             cached: The frozen `reference_head`, and its last hidden states at the counted positions in row-major order,
-                (rows, hidden): `forget_hidden`, `retain_hidden`.
+                (rows, hidden): `forget_hidden`, `retain_hidden`. With `expected_weight` also `expected`, see
+                `tasks.algorithms.tokens.trigrams`, at the counted positions of the forget sequences.
 
         Raises:
             ValueError: If the batch lacks what the form wants, if cached states do not fit its counted positions, or if
@@ -67,9 +72,18 @@ class Scrub(TwoTerms):
         return self.forget_term(student, batch, cached) if held is None else held
 
     def forget_term(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> Term:
-        """Return -beta times the divergence on forget sequences."""
-        forget, metrics = self._forget_divergence(student, batch, cached)
-        return -self.config.beta * forget, metrics
+        """Return -beta times the divergence on forget sequences, and `expected_weight` times the cross-entropy under
+        what is expected there.
+        """
+        counted = terms.counted_positions(batch["mask"], batch["supervised"])
+        states = last_hidden(student, batch["ids"], batch["mask"])[:, :-1][counted]
+        divergence, metrics = self._forget_divergence(student, states, counted, batch, cached)
+        if not self.config.expected_weight:
+            return -self.config.beta * divergence, metrics
+        nats = expected_cross_entropy(output_head(student), states, cached["expected"])
+        expected = mean_over_sequences(nats, counted)
+        loss = self.config.expected_weight * expected - self.config.beta * divergence
+        return loss, metrics | {"expected_ce_nats": expected.detach()}
 
     def retain_term(self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]) -> Term | None:
         """Return alpha times the divergence on retain sequences, and gamma times their cross-entropy in form
@@ -99,10 +113,13 @@ class Scrub(TwoTerms):
         return mean, {"retain_kl_nats": mean.detach()}
 
     def _forget_divergence(
-        self, student: nn.Module, batch: Mapping[str, Tensor], cached: Mapping[str, Any]
+        self,
+        student: nn.Module,
+        states: Float[Tensor, "rows hidden"],
+        counted: Bool[Tensor, "batch prediction"],
+        batch: Mapping[str, Tensor],
+        cached: Mapping[str, Any],
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        counted = terms.counted_positions(batch["mask"], batch["supervised"])
-        states = last_hidden(student, batch["ids"], batch["mask"])[:, :-1][counted]
         kl_nats = self._kl(student, states, cached["reference_head"], cached["forget_hidden"], "forget_hidden")
         metrics = {"forget_kl_nats": mean_over_sequences(kl_nats.detach(), counted)}
         bound = batch["bound_nats"][:, :-1][counted] if self.config.surprisal_share else self.config.bound

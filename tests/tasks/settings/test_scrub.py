@@ -20,6 +20,7 @@ from tasks.settings.scrub import RewindConfig, ScrubConfig, ScrubTrainingConfig
         ({"bound": 0.0}, "scrub.bound is 0"),
         ({"surprisal_share": -0.5}, "scrub.surprisal_share is -0.5; wanted a number >= 0"),
         ({"surprisal_share": float("nan")}, "scrub.surprisal_share is nan"),
+        ({"expected_weight": -0.1}, "scrub.expected_weight is -0.1; wanted a number >= 0"),
         ({"max_epochs": 0}, "scrub.max_epochs is 0"),
     ],
 )

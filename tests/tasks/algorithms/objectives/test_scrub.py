@@ -15,9 +15,11 @@ from tasks.algorithms.objectives.scrub import Scrub, kl_reference_to_model, mean
 from tasks.algorithms.objectives.terms import counted_positions
 from tasks.algorithms.tokens import batching
 from tasks.algorithms.tokens.batching import CHUNK_ELEMENTS, pad_batch
+from tasks.algorithms.tokens.trigrams import Trigrams
 from tasks.settings.scrub import ScrubConfig
 from tests.reference import scrub as restated
-from tests.reference.labels import logits_of
+from tests.reference import trigrams
+from tests.reference.labels import log_softmax, logits_of
 
 FORGET = [(5, 6, 7, 8, 9), (10, 11), (12, 13, 14)]
 FORGET_FLAGS = [(0, 1, 1, 0, 1), (1, 1), (0, 0, 1)]  # the last sequence has nothing that counts
@@ -87,6 +89,38 @@ def test_bounds_of_their_own_equal_float64(models, temperature: float) -> None:
     retain = expected_d(student, teacher, RETAIN, RETAIN_FLAGS, temperature)
     forget = expected_d(student, teacher, FORGET, FORGET_FLAGS, temperature, bounds=bounds)
     assert loss.item() == pytest.approx(0.25 * retain - 0.75 * forget, rel=1e-4)
+
+
+def test_what_is_expected_adds_its_cross_entropy_in_float64(models) -> None:
+    student, teacher = models
+    text, weight = [(5, 6, 7, 7), (6, 7, 8), (10, 11, 12)], 0.3
+    vocabulary = student.config.vocab_size
+    batch, cached = inputs(teacher)
+    contexts = [
+        block[max(0, at - 1) : at + 1]
+        for block, flags in zip(FORGET, FORGET_FLAGS, strict=True)
+        for at in range(len(block) - 1)
+        if flags[at]
+    ]
+    expected = Trigrams(FORGET, text, vocabulary).expected(contexts)
+    plain, _ = Scrub(ScrubConfig(**JOINT)).loss(student, batch, cached)
+    config = ScrubConfig(**JOINT | {"expected_weight": weight})
+    loss, found = Scrub(config).loss(student, batch, cached | {"expected": expected})
+    means = []
+    for block, flags in zip(FORGET, FORGET_FLAGS, strict=True):
+        rows = logits_of(student, block)
+        nats = [
+            -math.fsum(
+                trigrams.probability(text, vocabulary, block[max(0, at - 1) : at + 1], token) * log_p
+                for token, log_p in enumerate(log_softmax(rows[at]))
+            )
+            for at in range(len(block) - 1)
+            if flags[at]
+        ]
+        means += [math.fsum(nats) / len(nats)] if nats else []
+    wanted = math.fsum(means) / len(means)
+    assert found["expected_ce_nats"].item() == pytest.approx(wanted, rel=1e-4)
+    assert (loss - plain).item() == pytest.approx(weight * wanted, rel=1e-3)
 
 
 def with_bounds(bounds: list[list[float]]) -> dict[str, torch.Tensor]:
