@@ -69,7 +69,7 @@ every = pytest.mark.parametrize("name, variant", EVERY, ids=[f"{name}-{index}" f
 @pytest.mark.parametrize(
     ("rest", "beside", "named"),
     [
-        (losses, {"protocol", "terms", "two_terms"}, {kind.__module__ for kind in LOSSES.values()}),
+        (losses, {"protocol", "terms", "two_terms", "expected"}, {kind.__module__ for kind in LOSSES.values()}),
         (
             protocol,
             {"protocol", "retain_term", "table", "choice"},
