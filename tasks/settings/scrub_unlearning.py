@@ -48,11 +48,12 @@ class ScrubUnlearningConfig(LocalisableConfig):
 def scrub_preset(name: str, seed: int = 0) -> ScrubUnlearningConfig:
     """Return a preset with the given seed.
 
-    `default` is the language-model form with bounded max-steps. `lasting` forgets harder and then noises and distils,
-    the retain text counting as much as the unlearned model's word: little comes back by relearning, for about three
-    times the time. `original` has alternating steps, unbounded max-steps, cross-entropy on retain text and rewind; its
-    weights and temperature are round numbers, not tuned. `gpt2-winobias` is the source work's joint loss with its
-    constants (alpha and beta of the middle pair of `WEIGHT_PAIRS`) and nothing added: its max-step is unbounded.
+    `default` is the language-model form with bounded max-steps. `lasting` drives each forget token by its surprisal in
+    the retain text and then noises and distils, that text counting as much as the unlearned model's word: little comes
+    back by relearning, for about three times the time. `original` has alternating steps, unbounded max-steps,
+    cross-entropy on retain text and rewind; its weights and temperature are round numbers, not tuned. `gpt2-winobias`
+    is the source work's joint loss with its constants (alpha and beta of the middle pair of `WEIGHT_PAIRS`) and nothing
+    added: its max-step is unbounded.
 
     Raises:
         ValueError: If there is no such preset.
@@ -132,12 +133,12 @@ SCRUB_PRESETS = {
         scrub=ScrubConfig(alpha=0.75, beta=0.25, bound=3.0), training=ScrubTrainingConfig(epochs=20)
     ),
     # python -m tests.benchmarks.depth --data DATA --points surprisal-noise-45, which shows what else was tried on
-    # TOFU's forget10; shares of the surprisal of 0.65, 1 and 1.4, of the text of 0 and 0.5, and noise from 0.15 to 0.6
-    # were looked at
+    # TOFU's forget10; shares of the surprisal of 0.65, 1 and 1.4, with and without what is expected, of the text of 0
+    # and 0.5, noise from 0.15 to 0.6, 1,000 to 3,000 steps and the rule's rate were looked at
     "lasting": ScrubUnlearningConfig(
-        scrub=ScrubConfig(alpha=0.85, beta=0.15, bound=15.0, surprisal_share=1.4),
+        scrub=ScrubConfig(alpha=0.85, beta=0.15, bound=15.0, surprisal_share=1.0, expected_weight=0.05),
         training=ScrubTrainingConfig(epochs=20),
-        distillation=DistillationConfig(noise_alpha=0.45, steps=2000, text_share=0.5),
+        distillation=DistillationConfig(noise_alpha=0.45, steps=1200, rate_at_7b=2e-5, text_share=0.5),
     ),
     "original": ScrubUnlearningConfig(
         scrub=ScrubConfig(form="original", alpha=1.0, beta=1.0, gamma=1.0, temperature=2.0, bound=None),

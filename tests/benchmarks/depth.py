@@ -32,7 +32,7 @@ def weights(alpha: float) -> list[str]:
 
 
 ONE_IN_TWENTY = "distillation.held_share=0.05"
-SURPRISAL = [*weights(0.85), "scrub.bound=15", "scrub.surprisal_share=1.4"]
+SURPRISAL = [*weights(0.85), "scrub.bound=15", "scrub.surprisal_share=1", "scrub.expected_weight=0.05"]
 POINTS = {
     "weights-75": weights(0.75),
     "weights-85": weights(0.85),
@@ -50,7 +50,8 @@ POINTS = {
     "surprisal-noise-45": [
         *SURPRISAL,
         "distillation.noise_alpha=0.45",
-        "distillation.steps=2000",
+        "distillation.steps=1200",
+        "distillation.rate_at_7b=2e-5",
         "distillation.text_share=0.5",
     ],
     "noise-50": [
