@@ -30,7 +30,7 @@ class RetainKnowledge:
         if not config.surprisal_share and not config.expected_weight:
             return
         forget = (block.ids for block in self._rows)
-        self._known = Trigrams(forget, (block.ids for block in rows.rows("retain")), vocabulary)
+        self._known = Trigrams(forget, rows.rows("retain"), vocabulary)
 
     def of(self, chosen: Sequence[int], device: torch.device) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return what a batch of some forget rows has beside its tensors, `bound_nats`, and its cached entries,

@@ -122,7 +122,7 @@ def test_every_forget_token_is_bounded_by_its_surprisal_in_the_retain_text(
 ) -> None:
     config = replace(JOINT, surprisal_share=0.5, bound=bound)
     rows = ReferenceRows(referred(corpus, target, config), config.needs, load_model(target), None, 0, None)
-    kept = [list(block.ids) for block in rows.rows("retain")]
+    kept = [(list(block.ids), block.supervised) for block in rows.rows("retain")]
     wanted = set()
     for block in rows.rows("forget"):
         nats = restated.surprisal(kept, len(load_tokenizer(target)), list(block.ids))[1:]

@@ -6,6 +6,7 @@
 Source: MacKay and Peto 1995, "A hierarchical Dirichlet language model", with one strength for all contexts.
 """
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from tasks.algorithms.shapes import Float, Int
+from tasks.algorithms.tokens.text_blocks import TextBlock
 
 STRENGTH = 8.0
 """Tokens seen after a context that count as much as what shorter contexts say, > 0."""
@@ -46,12 +48,13 @@ class Expected:
 class Trigrams:
     """Which tokens follow in a text after the contexts of some rows; memory grows with these rows."""
 
-    def __init__(self, rows: Iterable[Sequence[int]], text: Iterable[Sequence[int]], vocabulary: int) -> None:
+    def __init__(self, rows: Iterable[Sequence[int]], text: Iterable[TextBlock], vocabulary: int) -> None:
         """Count.
 
         Args:
             rows: Token ids of what will be asked about.
-            text: Token ids of what is known, read once; no context goes from one of its rows into the next.
+            text: What is known, read once; no context goes from one of its blocks into the next. Tokens count whose
+                prediction is supervised: what answers say is not expected to read like questions.
             vocabulary: How many tokens there are, >= 1.
         """
         self._vocabulary = vocabulary
@@ -60,11 +63,11 @@ class Trigrams:
             for at in range(len(row)):
                 for length in range(1, ORDER):
                     self._following.setdefault(tuple(row[max(0, at + 1 - length) : at + 1]), Counter())
-        for row in text:
-            for at, token in enumerate(row):
+        for block in text:
+            for at in itertools.compress(range(1, len(block.ids)), block.supervised):
                 for length in range(min(ORDER, at + 1)):
-                    if (found := self._following.get(tuple(row[at - length : at]))) is not None:
-                        found[token] += 1
+                    if (found := self._following.get(block.ids[at - length : at])) is not None:
+                        found[block.ids[at]] += 1
         self._seen = {context: found.total() for context, found in self._following.items()}
         self._entries = {
             context: (torch.tensor([*found]), torch.tensor([*found.values()], dtype=torch.float32))

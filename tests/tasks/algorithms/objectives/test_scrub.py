@@ -15,6 +15,7 @@ from tasks.algorithms.objectives.scrub import Scrub, kl_reference_to_model, mean
 from tasks.algorithms.objectives.terms import counted_positions
 from tasks.algorithms.tokens import batching
 from tasks.algorithms.tokens.batching import CHUNK_ELEMENTS, pad_batch
+from tasks.algorithms.tokens.text_blocks import TextBlock
 from tasks.algorithms.tokens.trigrams import Trigrams
 from tasks.settings.scrub import ScrubConfig
 from tests.reference import scrub as restated
@@ -93,7 +94,7 @@ def test_bounds_of_their_own_equal_float64(models, temperature: float) -> None:
 
 def test_what_is_expected_adds_its_cross_entropy_in_float64(models) -> None:
     student, teacher = models
-    text, weight = [(5, 6, 7, 7), (6, 7, 8), (10, 11, 12)], 0.3
+    text, weight = trigrams.whole([(5, 6, 7, 7), (6, 7, 8), (10, 11, 12)]), 0.3
     vocabulary = student.config.vocab_size
     batch, cached = inputs(teacher)
     contexts = [
@@ -102,7 +103,8 @@ def test_what_is_expected_adds_its_cross_entropy_in_float64(models) -> None:
         for at in range(len(block) - 1)
         if flags[at]
     ]
-    expected = Trigrams(FORGET, text, vocabulary).expected(contexts)
+    blocks = [TextBlock(ids=ids, supervised=tuple(counts)) for ids, counts in text]
+    expected = Trigrams(FORGET, blocks, vocabulary).expected(contexts)
     plain, _ = Scrub(ScrubConfig(**JOINT)).loss(student, batch, cached)
     config = ScrubConfig(**JOINT | {"expected_weight": weight})
     loss, found = Scrub(config).loss(student, batch, cached | {"expected": expected})
