@@ -203,7 +203,7 @@ def kl_reference_to_model(
         with torch.no_grad():
             reference_log_p = (apply_head(reference_head, reference_rows) / temperature).log_softmax(-1)
         log_p = (apply_head(head, rows) / temperature).log_softmax(-1)
-        return temperature**2 * (reference_log_p.exp() * (reference_log_p - log_p)).sum(-1)
+        return temperature**2 * terms.kl_rows(reference_log_p, log_p)
 
     chunks = row_chunks(len(hidden), output_size(head, hidden), hidden.device)
     if len(chunks) == 1:

@@ -131,9 +131,8 @@ def kl_rows(
         reference_log_p: Log-probabilities; minus infinity where the reference gives none (0 log 0 = 0).
         model_log_p: Log-probabilities of the model, finite.
     """
-    probability = reference_log_p.exp()
-    terms = torch.where(probability > 0, probability * (reference_log_p.clamp(min=-1e4) - model_log_p), 0.0)
-    return terms.sum(-1)
+    told = reference_log_p.clamp(min=-1e4)  # e to that power is 0, and 0 times it is a number
+    return functional.kl_div(model_log_p, told, reduction="none", log_target=True).sum(-1)
 
 
 def kl_to_cached(
