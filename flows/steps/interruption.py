@@ -82,14 +82,16 @@ def listen() -> None:
     """Note Ctrl-C and SIGTERM from now on; call it in the main thread."""
     global _asked, _listening
     _asked.over.set()
-    _asked = _Asked()
-    if _listening is None:
-        reading, _listening = os.pipe()
-        os.set_blocking(_listening, False)
-        threading.Thread(target=_note, args=(reading,), name="lethe-signals", daemon=True).start()
+    _asked, before = _Asked(), _listening
+    # a pipe for each: what came earlier, and is noted late, is not held against what begins now
+    reading, _listening = os.pipe()
+    os.set_blocking(_listening, False)
+    threading.Thread(target=_note, args=(reading, _asked), name="lethe-signals", daemon=True).start()
     signal.set_wakeup_fd(_listening, warn_on_full_buffer=False)
     for number in SIGNALS:
         signal.signal(number, _remember)
+    if before is not None:
+        os.close(before)  # and its thread ends
 
 
 def forget() -> None:
@@ -97,12 +99,13 @@ def forget() -> None:
     _asked.over.set()
 
 
-def _note(reading: int) -> None:
-    """Note signals as they come, also those that somebody else handles."""
+def _note(reading: int, asked: _Asked) -> None:
+    """Note signals as they come, also those that somebody else handles, until nobody writes them any more."""
     while numbers := os.read(reading, 64):
         for number in numbers:
             if number in SIGNALS:
-                _asked.ask(SIGNALS[number])
+                asked.ask(SIGNALS[number])
+    os.close(reading)
 
 
 def _remember(number: int, frame: FrameType | None) -> None:
