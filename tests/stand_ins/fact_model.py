@@ -5,12 +5,14 @@ In training, a mention's first token is hidden from most of what follows it, so 
 last token, where editing looks for it; name parts elsewhere in a sentence tell nothing.
 """
 
-import functools
+import os
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
+from filelock import FileLock
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
@@ -110,11 +112,11 @@ def hidden_firsts(mention: torch.Tensor, first: torch.Tensor, share: float) -> t
     seen = torch.ones(length, length, dtype=torch.bool).tril() & ~(
         hidden[:, None, :] & (mention[:, :, None] != mention[:, None, :])
     )
-    return torch.zeros(rows, 1, length, length).masked_fill_(~seen[:, None], torch.finfo(torch.float32).min)
+    return torch.zeros(rows, 1, length, length, dtype=torch.float64).masked_fill_(~seen[:, None], -1e300)
 
 
-@functools.cache
-def _weights() -> tuple[GPT2Config, dict[str, torch.Tensor]]:
+def _trained() -> GPT2LMHeadModel:
+    """Train in double precision: in single precision every kind of processor makes another model."""
     rng, known = random.Random(1), facts()
     config = GPT2Config(
         vocab_size=VOCABULARY,
@@ -131,7 +133,7 @@ def _weights() -> tuple[GPT2Config, dict[str, torch.Tensor]]:
     )
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = GPT2LMHeadModel(config)
+        model = GPT2LMHeadModel(config).double()
         optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, betas=(0.9, 0.98), weight_decay=0.1)
         steps = 600
         for step in range(steps):
@@ -144,15 +146,18 @@ def _weights() -> tuple[GPT2Config, dict[str, torch.Tensor]]:
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
-    return config, model.state_dict()
+    return model.float()
 
 
 def fact_model() -> GPT2LMHeadModel:
-    """Return the trained model, a new copy of it every time; it is trained once a session."""
-    config, weights = _weights()
-    model = GPT2LMHeadModel(config)
-    model.load_state_dict(weights)
-    return model.eval()
+    """Return the trained model, a new copy of it every time; it is trained once for all workers of a test run."""
+    folder = Path(os.environ["LETHE_TESTS"]) / "fact-model"
+    with FileLock(folder.with_name("fact-model.lock")):
+        if not folder.exists():
+            made = folder.with_name("fact-model-made")
+            _trained().save_pretrained(made)
+            made.rename(folder)
+    return GPT2LMHeadModel.from_pretrained(folder, local_files_only=True).eval()
 
 
 def text_rows(count: int) -> list[list[int]]:

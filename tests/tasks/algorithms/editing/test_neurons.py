@@ -94,7 +94,7 @@ def test_facts_that_a_model_knows_are_summed_up_within_a_hundredth() -> None:
         for layer in (0, 1):
             found = find_neurons(model, prompts, layer, NeuronConfig())
             assert found.gap <= 0.01
-            assert len(found.chosen) == 2  # a hundredth of 256
+            assert 1 <= len(found.chosen) <= 2  # a hundredth of 256 at most
             assert found.points <= 64
 
 
